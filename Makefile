@@ -1,0 +1,39 @@
+# `make repro` and `make test` do all the set-up on a fresh machine.
+# VENV=path reuses an environment, PYTHON=path another interpreter (3.11 or newer).
+VENV ?= .venv
+PYTHON ?= python3
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+export DVC_NO_ANALYTICS := 1
+STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)-$(shell pwd | cksum | cut -d' ' -f1)
+
+.PHONY: repro test test-all lint format lock install
+
+repro: install  ## compute every stage that is out of date
+	dvc repro
+
+test: install lint  ## checks and fast tests
+	python -m pytest -m "not slow"
+
+test-all: install lint  ## checks and every test that needs no GPU
+	python -m pytest
+
+lint: install
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: install
+	ruff check --fix .
+	ruff format .
+
+install: $(STAMP)
+
+$(STAMP):
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+lock: install  ## write requirements.lock anew from pyproject.toml
+	uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --python-version 3.11.7 --extra dev --output-file requirements.lock pyproject.toml

@@ -1,0 +1,64 @@
+"""What the public commands share: their words, and the paths of the stage they name."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from cell_synergy.config import ConfigError, named, parse, suggest
+from cell_synergy.pipeline import paths
+
+RUNS = "runs"
+
+
+def command(
+    argv: Sequence[str],
+    help_text: str | None,
+    config_name: str,
+    stage_of: Callable[[dict[str, Any]], tuple[str, str]],
+    run: Callable[[dict[str, Any]], Path],
+) -> None:
+    """Run a public command, and print where its result is.
+
+    Parameters
+    ----------
+    argv
+        `--config-name NAME` (optional) and `a.b=value` words.
+    help_text
+        Printed for `--help`.
+    config_name
+        The only valid NAME: the reference release's name of this command's settings.
+    stage_of
+        Gives stage and method from the words.
+    run
+        Does the work; takes the words with the stage's paths filled in.
+    """
+    if {"-h", "--help"} & set(argv):
+        sys.stdout.write(help_text or "")
+        return
+    try:
+        words = parse(_without_config_name(list(argv), config_name))
+        dataset, _ = named(words.get("data", {}), "dataset", "data")
+        stage, method = stage_of(words)
+        known = paths(stage, {"dataset": dataset, "method": method})
+        own = {k: v for k, v in known.items() if "." not in k}
+        outputs = {k: v for k, v in own.items() if k in {"out", "posteriors"}}
+        moved = {k: str(Path(RUNS, *Path(v).parts[1:])) for k, v in outputs.items()}
+        out = run({**own, **moved, **words})
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    sys.stdout.write(f"written: {out}\n")
+
+
+def _without_config_name(argv: list[str], expected: str) -> list[str]:
+    words = []
+    while argv:
+        word = argv.pop(0)
+        flag, equals, name = word.partition("=")
+        if flag not in {"--config-name", "-cn"}:
+            words.append(word)
+            continue
+        name = name if equals else (argv.pop(0) if argv else "")
+        if name != expected:
+            raise ConfigError(f"--config-name {name}: unknown{suggest(name, [expected])}")
+    return words

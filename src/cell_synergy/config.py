@@ -1,0 +1,142 @@
+"""Typed parameters: sections of params.yaml, with `a.b=value` arguments on top."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from io import StringIO
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+PARAMS = Path("params.yaml")
+
+
+class Config(BaseModel):
+    """Parameters that cannot be misspelt, mistyped or changed after they are read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+C = TypeVar("C", bound=Config)
+
+
+class ConfigError(ValueError):
+    """A parameter that is unknown, missing or of the wrong kind; the message names it."""
+
+
+def section(name: str) -> dict[str, Any]:
+    """Return one section of params.yaml; `name` may be dotted.
+
+    Read as YAML 1.2, like DVC does: `1e-05` is a number, `010` is ten and `yes` is a word.
+    """
+    values: Any = YAML(typ="safe").load(PARAMS)
+    for depth, key in enumerate(parts := name.split(".")):
+        if not isinstance(values, dict) or key not in values:
+            above = ".".join(parts[:depth]) or PARAMS.name
+            known = values if isinstance(values, dict) else {}
+            raise ConfigError(f"{above} has no {key!r}{suggest(key, known)}")
+        values = values[key]
+    if not isinstance(values, dict):
+        raise ConfigError(f"{PARAMS.name}: {name!r} is a single value, not a section")
+    return values
+
+
+def value(name: str) -> Any:  # noqa: ANN401 - whatever params.yaml holds there
+    """Return one top-level value of params.yaml."""
+    values = YAML(typ="safe").load(PARAMS)
+    if name not in values:
+        raise ConfigError(f"{PARAMS.name} has no {name!r}{suggest(name, values)}")
+    return values[name]
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return ": did you mean ...?" and the list of valid names, to end an error message with."""
+    known = sorted(map(str, known))
+    near = get_close_matches(name, known, n=1)
+    listed = f"; valid: {', '.join(known)}" if known else ""
+    return f" (did you mean {near[0]!r}?{listed})" if near else listed
+
+
+def parse(overrides: Sequence[str]) -> dict[str, Any]:
+    """Turn `a.b=value` words into a nested dictionary; values are YAML 1.2."""
+    tree: dict[str, Any] = {}
+    for word in overrides:
+        key, equals, text = word.partition("=")
+        if not equals or not all(key.split(".")):
+            raise ConfigError(f"{word!r} is not of the form name.key=value")
+        try:
+            parsed = YAML(typ="safe").load(StringIO(text))
+        except YAMLError as error:
+            raise ConfigError(f"{word!r}: the value is not valid YAML") from error
+        *above, last = key.split(".")
+        node = tree
+        for part in above:
+            node = node.setdefault(part, {})
+            if not isinstance(node, dict):
+                raise ConfigError(f"{word!r}: {part!r} already has a single value")
+        node[last] = parsed
+    return tree
+
+
+def merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with the values of `top` over it, dictionaries merged key by key."""
+    merged = dict(base)
+    for key, new in top.items():
+        old = merged.get(key)
+        merged[key] = merge(old, new) if isinstance(old, dict) and isinstance(new, dict) else new
+    return merged
+
+
+def validate(config: type[C], values: Mapping[str, Any], where: str) -> C:
+    """Build `config` from `values`; every mistake is named with its place `where` and a remedy."""
+    try:
+        return config.model_validate(dict(values))
+    except ValidationError as error:
+        lines = [_explain(detail, config, where) for detail in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
+
+
+def load(config: type[C], name: str, overrides: Sequence[str] = ()) -> C:
+    """Read section `name` of params.yaml with `a.b=value` overrides on top."""
+    return validate(config, merge(section(name), parse(overrides)), name)
+
+
+def _explain(detail: ErrorDetails, config: type[BaseModel], where: str) -> str:
+    place = ".".join([where, *map(str, detail["loc"])])
+    if detail["type"] == "extra_forbidden":
+        key = str(detail["loc"][-1])
+        fields = _fields(config, [str(part) for part in detail["loc"][:-1]])
+        return f"{place}: unknown parameter{suggest(key, fields)}"
+    if detail["type"] == "missing":
+        return f"{place}: missing; set it in params.yaml or as {place}=VALUE"
+    return f"{place}: {detail['msg']}, got {detail['input']!r}"
+
+
+def _fields(config: type[BaseModel], path: list[str]) -> list[str]:
+    """Return the field names valid at `path` inside `config`, as far as they can be known."""
+    for part in path:
+        inner = config.model_fields.get(part)
+        if inner is None:
+            continue
+        nested = [inner.annotation, *getattr(inner.annotation, "__args__", ())]
+        models = [a for a in nested if isinstance(a, type) and issubclass(a, BaseModel)]
+        if models:
+            config = models[0]
+    return list(config.model_fields)
+
+
+def arguments(config: type[C], words: Sequence[str]) -> C:
+    """Read a stage's inputs and outputs, all given as `name=value` words."""
+    return validate(config, parse(words), "argument")
+
+
+def named(block: Mapping[str, Any], key: str, where: str) -> tuple[str, dict[str, Any]]:
+    """Take the choice `key` out of a block of words; the rest overrides the chosen section."""
+    rest = dict(block)
+    name = rest.pop(key, None)
+    if not isinstance(name, str):
+        raise ConfigError(f"{where}.{key}=NAME is missing")
+    return name, rest

@@ -1,0 +1,1 @@
+"""Tissue on its way from raw files to standardised pairs."""

@@ -1,0 +1,55 @@
+"""Readers, one per source format: the file's name is the `reader` of a data set in params.yaml."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+
+from anndata import AnnData
+
+from cell_synergy.config import suggest
+from cell_synergy.data.dataset import Dataset
+
+
+class DataError(ValueError):
+    """Input that cannot be used; the message names file, column or value and the remedy."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One tissue section as a reader returns it.
+
+    Attributes
+    ----------
+    name, donor
+        Section and the person or animal that it came from.
+    counts
+        Units x genes, raw counts in `X` (CSR, float32). `obs_names` are unique within the section;
+        `obs` holds one column per label; `obsm["spatial"]` is in micrometres in the frame of the
+        image (x to the right, y down, origin at the image's top left corner);
+        `obsm["cell_type_ratio"]` is a data frame where composition is known.
+    image
+        The H&E image, relative to the raw folder; None for sections without one.
+    mpp
+        Micrometres per pixel of that image; None without one.
+    """
+
+    name: str
+    donor: str
+    counts: AnnData
+    image: Path | None
+    mpp: float | None
+
+
+def names() -> list[str]:
+    """Return the name of every reader."""
+    return [module.name for module in iter_modules(__path__)]
+
+
+def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
+    """Read every section under the folder `raw` with the data set's own reader."""
+    if dataset.reader not in names():
+        raise DataError(f"no reader {dataset.reader!r}{suggest(dataset.reader, names())}")
+    sections: Iterator[Section] = import_module(f"{__name__}.{dataset.reader}").read(raw, dataset)
+    return sections

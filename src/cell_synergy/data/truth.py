@@ -1,0 +1,106 @@
+"""What is known about a simulated twin: how each label depends on what each modality shows."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Float64, Int
+
+from cell_synergy import pid
+
+Confusions = Mapping[str, Float[np.ndarray, "true decoded"]]
+"""Per latent state, the probability of each decoded level given the true one."""
+
+Visible = Mapping[str, Mapping[str, list[str]]]
+"""Per task and modality, the latent states that this modality shows and the label depends on."""
+
+
+def state_table(
+    latent: pd.DataFrame, labels: Int[np.ndarray, " units"], shown: Mapping[str, list[str]]
+) -> tuple[Float64[np.ndarray, "x1 x2 y"], list[tuple[int, ...]], list[tuple[int, ...]]]:
+    """Return p(image states, expression states, label) as counted over units.
+
+    Returns
+    -------
+    The table, and the combination of latent levels behind each row (image) and column (expression).
+    """
+    combined = [
+        [tuple(map(int, row)) for row in latent[list(shown[side])].to_numpy()]
+        for side in ("image", "expression")
+    ]
+    levels = [sorted(set(side)) for side in combined]
+    places = [
+        np.array([level.index(state) for state in side])
+        for side, level in zip(combined, levels, strict=True)
+    ]
+    table = np.zeros((len(levels[0]), len(levels[1]), labels.max() + 1))
+    np.add.at(table, (*places, labels), 1)
+    return table / table.sum(), levels[0], levels[1]
+
+
+def channel(
+    levels: list[tuple[int, ...]], states: list[str], confusions: Confusions
+) -> Float64[np.ndarray, "true decoded"]:
+    """Return how a combination of states is decoded, each state confused on its own."""
+    blurred: Float64[np.ndarray, "true decoded"] = np.ones((len(levels), len(levels)))
+    for place, state in enumerate(states):
+        column = np.array([level[place] for level in levels])
+        blurred *= confusions[state][np.ix_(column, column)]
+    blurred /= blurred.sum(axis=1, keepdims=True)
+    return blurred
+
+
+def describe(table: Float64[np.ndarray, "x1 x2 y"]) -> dict[str, float]:
+    """Return decomposition (bits) and synergistic information scores of a state table."""
+    parts = pid.broja(table)
+    return {
+        "redundant": parts.redundant,
+        "unique_image": parts.unique1,
+        "unique_expression": parts.unique2,
+        "synergy": parts.synergy,
+        "sis_bits": pid.information_sis(table),
+        "sis_macro_f1": pid.bayes_sis(table),
+    }
+
+
+def truths(
+    latent: pd.DataFrame,
+    labels: Mapping[str, Int[np.ndarray, " units"]],
+    visible: Visible,
+    confusions: Mapping[str, Confusions],
+    scored: Bool[np.ndarray, " units"],
+) -> pd.DataFrame:
+    """Return what is known of each task, before and after the experts.
+
+    Parameters
+    ----------
+    latent
+        True level of every latent state.
+    labels
+        Class number of each unit per task, -1 without a label.
+    visible
+        What the label depends on.
+    confusions
+        Per modality (`image`, `expression`), how its expert's embedding confuses each state.
+    scored
+        Test units: smooth fields make the states of a finite tissue dependent, so that the truth is
+        that of the tissue which is scored.
+
+    Returns
+    -------
+    One row per task and `seen` (`tissue` or `embeddings`), information in bits.
+    """
+    rows = []
+    for task, shown in visible.items():
+        if task not in labels:
+            continue
+        own = scored & (labels[task] >= 0)
+        table, image, expression = state_table(latent[own], labels[task][own], shown)
+        rows.append({"task": task, "seen": "tissue", **describe(table)})
+        channels = [
+            channel(levels, list(shown[side]), confusions[side])
+            for side, levels in (("image", image), ("expression", expression))
+        ]
+        decoded = pid.decoded_joint(table, *channels)
+        rows.append({"task": task, "seen": "embeddings", **describe(decoded)})
+    return pd.DataFrame(rows)

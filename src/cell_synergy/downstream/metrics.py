@@ -1,0 +1,60 @@
+"""Scores of predictions on one donor: arrays in, floats out."""
+
+import numpy as np
+from jaxtyping import Float, Int
+from sklearn.metrics import f1_score, r2_score
+
+
+def classification(
+    y: Int[np.ndarray, " units"],
+    probabilities: Float[np.ndarray, "units classes"],
+    prior: Float[np.ndarray, " classes"],
+) -> dict[str, float]:
+    """Score class probabilities.
+
+    Parameters
+    ----------
+    y
+        True class of each unit.
+    probabilities
+        Predicted probability of each class.
+    prior
+        Share of each class among the probe's training units.
+
+    Returns
+    -------
+    `macro_f1` over the classes present in `y`; `balanced_accuracy`; `accuracy`; `bits`: usable
+    information (Xu et al. 2020), the mean of log2 p(y) - log2 prior(y). Units of a class that no
+    training unit had count in the first three, as errors, and are left out of `bits`.
+    """
+    predicted = probabilities.argmax(axis=1)
+    present = np.unique(y)
+    known = prior[y] > 0
+    tiny = np.finfo(np.float64).tiny
+    gain = np.log2(np.maximum(probabilities[known, y[known]], tiny)) - np.log2(prior[y[known]])
+    return {
+        "macro_f1": float(f1_score(y, predicted, labels=present, average="macro", zero_division=0)),
+        "balanced_accuracy": float(
+            np.mean([(predicted[y == label] == label).mean() for label in present])
+        ),
+        "accuracy": float((predicted == y).mean()),
+        "bits": float(gain.mean()) if known.any() else float("nan"),
+    }
+
+
+def regression(
+    y: Float[np.ndarray, "units outputs"], predicted: Float[np.ndarray, "units outputs"]
+) -> dict[str, float]:
+    """Score predicted values: `r2`, uniform average over outputs, and the mean `pearson` beside it.
+
+    Outputs without variation on this donor are left out of both.
+    """
+    varies = y.std(axis=0) > 1e-12  # noqa: PLR2004 - numerically constant
+    if not varies.any():
+        return {"r2": float("nan"), "pearson": float("nan")}
+    y, predicted = y[:, varies], predicted[:, varies]
+    deviations = y - y.mean(axis=0), predicted - predicted.mean(axis=0)
+    norms = np.linalg.norm(deviations[0], axis=0) * np.linalg.norm(deviations[1], axis=0)
+    covariance = (deviations[0] * deviations[1]).sum(axis=0)
+    pearson = np.divide(covariance, norms, out=np.zeros_like(norms), where=norms > 0)
+    return {"r2": float(r2_score(y, predicted)), "pearson": float(pearson.mean())}

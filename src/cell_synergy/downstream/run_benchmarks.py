@@ -1,0 +1,48 @@
+"""Judge a representation on every task of a data set with probes.
+
+python -m cell_synergy.downstream.run_benchmarks --config-name downstream \
+    evaluation.modality=multimodal data.dataset=lung
+
+`evaluation.modality` is multimodal, unimodal_img or unimodal_gex; `evaluation.align_method` names
+the method (by default the focal `method` of params.yaml), `evaluation.weights` a folder of its
+weights (by default those of the stage `align`). Overrides of the sections `models.<name>`,
+`data.<dataset>` and `probe` may follow. Writes to `out=FILE.csv`, by default a file under runs/.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from cell_synergy.cli import command
+from cell_synergy.config import Config, validate, value
+from cell_synergy.downstream.benchmark import run
+
+UNIMODAL = {"unimodal_img": "image", "unimodal_gex": "expression"}
+
+
+class Evaluation(Config):
+    """Which representation is judged."""
+
+    modality: Literal["multimodal", "unimodal_img", "unimodal_gex"]
+    align_method: str | None = None
+    weights: Path | None = None
+
+
+def _choose(words: dict[str, Any]) -> tuple[str, str]:
+    """Turn the words of `evaluation` into those of the stage; return stage and method."""
+    chosen = validate(Evaluation, words.pop("evaluation", {}), "evaluation")
+    name = UNIMODAL.get(chosen.modality) or chosen.align_method or str(value("method"))
+    words["models"] = {**words.get("models", {}), "name": name}
+    if chosen.weights is not None:
+        words["weights"] = str(chosen.weights)
+    return "probe", name
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the public command."""
+    command(argv, __doc__, "downstream", _choose, run)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

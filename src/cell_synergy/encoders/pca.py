@@ -1,0 +1,96 @@
+"""PCA on normalised log counts, fitted on reference donors and frozen.
+
+Counts of each unit are scaled to a common sum and log(1 + x) transformed; the principal axes come
+from the reference units' centred genes. A unit's embedding is its projection onto these axes.
+"""
+
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import scipy.linalg
+from jaxtyping import Float32
+from pydantic import JsonValue, PositiveFloat, PositiveInt
+from safetensors.numpy import load_file, save_file
+from scipy import sparse
+
+from cell_synergy.data.pairs import log_normalise, visible_counts
+from cell_synergy.data.readers import DataError
+from cell_synergy.encoders import Encoder, sha256
+
+_WEIGHTS, _GENES = "pca.safetensors", "genes.txt"
+
+
+class Expert(Encoder):
+    """`components` axes; counts scaled to `target_sum`; genes in `least_share` of the units."""
+
+    components: PositiveInt
+    target_sum: PositiveFloat
+    least_share: PositiveFloat
+
+    def freeze(self, reference: ad.AnnData, out: Path) -> dict[str, JsonValue]:
+        counts = visible_counts(reference)
+        genes = reference.var_names[~reference.var["panel"].to_numpy(bool)]
+        seen = np.asarray((counts > 0).mean(axis=0)).ravel() >= self.least_share
+        if min(int(seen.sum()), reference.n_obs) <= self.components:
+            raise DataError(
+                f"{reference.uns['source']}: PCA with {self.components} components needs more "
+                f"reference units ({reference.n_obs}) and genes ({int(seen.sum())}) than that"
+            )
+        x = log_normalise(counts, self.target_sum)[:, seen]
+        mean = np.asarray(x.mean(axis=0)).ravel()
+        axes = _principal_axes(x, mean, self.components)
+        save_file({"mean": mean.astype(np.float32), "axes": axes}, out / _WEIGHTS)
+        (out / _GENES).write_text("\n".join(genes[seen]) + "\n")
+        return {
+            "encoder": "pca",
+            "origin": f"fitted on {reference.n_obs} units of reference donors",
+            "state": "fitted",
+            "sha256": sha256(out / _WEIGHTS),
+            "genes_sha256": sha256(out / _GENES),
+            "pooling": "none",
+            "dimension": self.components,
+        }
+
+    def embed(
+        self,
+        pairs: ad.AnnData,
+        raw: Path,
+        expert: Path,
+    ) -> Float32[np.ndarray, "units dim"]:
+        weights = load_file(expert / _WEIGHTS)
+        genes = (expert / _GENES).read_text().split("\n")[:-1]
+        if lacking := sorted(set(genes) - set(pairs.var_names)):
+            raise DataError(
+                f"{pairs.uns['source']}: {len(lacking)} genes of the expert are not in the pairs, "
+                f"first {lacking[0]!r}; fit the expert again (`dvc repro pretrain`)"
+            )
+        shown = pairs[:, ~pairs.var["panel"].to_numpy(bool)]
+        # normalised over all that the expert may see, as when it was fitted
+        x = log_normalise(visible_counts(pairs), self.target_sum)
+        columns = shown.var_names.get_indexer(genes)
+        centred = x[:, columns] @ weights["axes"].T - weights["mean"] @ weights["axes"].T
+        return np.asarray(centred, dtype=np.float32)
+
+
+def _principal_axes(
+    x: sparse.csr_matrix, mean: np.ndarray, components: int
+) -> Float32[np.ndarray, "components genes"]:
+    """Return the leading principal axes, from the smaller of the two Gram matrices.
+
+    The sign of each axis is fixed by its largest loading, so that equal data give equal axes.
+    """
+    units, genes = x.shape
+    if genes <= units:
+        gram = np.asarray((x.T @ x).todense(), dtype=np.float64) - units * np.outer(mean, mean)
+        first = genes - components
+        _, vectors = scipy.linalg.eigh(gram, subset_by_index=[first, genes - 1])
+        axes = vectors[:, ::-1].T
+    else:
+        dense = np.asarray(x.todense(), dtype=np.float64) - mean
+        values, vectors = scipy.linalg.eigh(
+            dense @ dense.T, subset_by_index=[units - components, units - 1]
+        )
+        axes = (dense.T @ vectors / np.sqrt(values)).T[::-1]
+    signs = np.sign(axes[np.arange(components), np.abs(axes).argmax(axis=1)])
+    return np.ascontiguousarray(axes * signs[:, None], dtype=np.float32)

@@ -1,0 +1,1 @@
+"""Fitting methods, and experts, to tissue."""

@@ -1,0 +1,30 @@
+"""Align two embeddings of the same units with one method.
+
+python -m cell_synergy.finetuning.run_alignment --config-name align \
+    models.name=comm data.dataset=lung training.max_epochs=50
+
+Reads what the stage `align@lung-comm` reads. Beside `models.name` and `data.dataset` stand
+overrides of the sections `models.<name>`, `data.<dataset>`, `training` and `align`. Writes to
+`out=FOLDER`, by default a folder of that stage's name under runs/, never to results/.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from cell_synergy.cli import command
+from cell_synergy.config import named
+from cell_synergy.finetuning.alignment import run
+
+
+def _stage(words: dict[str, Any]) -> tuple[str, str]:
+    return "align", named(words.get("models", {}), "name", "models")[0]
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the public command."""
+    command(argv, __doc__, "align", _stage, run)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,39 @@
+"""Weights of one method: a file per fold and seed, in half precision."""
+
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from cell_synergy.data.readers import DataError
+from cell_synergy.models import Weights
+
+
+def save(folder: Path, fold: str, seed: int, weights: Weights) -> None:
+    """Write the weights of one fold and seed; floating point becomes float16."""
+    half = {
+        name: np.ascontiguousarray(array.astype(np.float16) if array.dtype.kind == "f" else array)
+        for name, array in weights.items()
+    }
+    if wrong := [name for name, array in half.items() if not np.isfinite(array).all()]:
+        raise DataError(f"{folder}: weights {wrong} are not finite in half precision")
+    save_file(half, folder / f"{fold}-{seed}.safetensors")
+
+
+def load(folder: Path, fold: str, seed: int) -> Weights:
+    """Read the weights of one fold and seed."""
+    path = folder / f"{fold}-{seed}.safetensors"
+    if not path.is_file():
+        raise DataError(f"{path}: no such weights; run `dvc repro align` or `dvc pull` first")
+    return {
+        name: array.astype(np.float32) if array.dtype.kind == "f" else array
+        for name, array in load_file(path).items()
+    }
+
+
+def seeds(folder: Path, fold: str) -> list[int]:
+    """Return the seeds that a fold has weights for."""
+    found = sorted(int(p.stem.rpartition("-")[2]) for p in folder.glob(f"{fold}-*.safetensors"))
+    if not found:
+        raise DataError(f"{folder}: no weights for fold {fold!r}; run `dvc repro align` first")
+    return found

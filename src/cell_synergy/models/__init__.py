@@ -1,0 +1,96 @@
+"""Representations of a pair, one per file: the file's name is the method's name everywhere.
+
+A method learns from two standardised embeddings of the same units and returns one joint embedding
+`z3`. The unimodal representations and the controls are methods like any other.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+
+import numpy as np
+from jaxtyping import Float32, Shaped
+
+from cell_synergy.config import Config, ConfigError, suggest, validate
+
+Weights = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Training rows: row i of `image` and of `expression` are the same unit.
+
+    Attributes
+    ----------
+    image, expression
+        Standardised embeddings of the two frozen experts.
+    donor
+        Who each unit came from.
+    """
+
+    image: Float32[np.ndarray, "units d1"]
+    expression: Float32[np.ndarray, "units d2"]
+    donor: Shaped[np.ndarray, " units"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a method needs to know of the run that it is fitted in.
+
+    Attributes
+    ----------
+    seed
+        All randomness derives from it.
+    training
+        The section `training` of params.yaml, for methods that are trained by gradient steps.
+    log
+        Called with (name, value, epoch) once per epoch.
+    checkpoint
+        File to resume from and to save to; the caller removes it when the fit is done.
+    label
+        What the progress bar says.
+    """
+
+    seed: int
+    training: Mapping[str, object]
+    log: Callable[[str, float, int], None]
+    checkpoint: Path
+    label: str
+
+
+class Method(Config, ABC):
+    """The hyperparameters of one method, and what it does with them."""
+
+    @abstractmethod
+    def fit(self, pairs: Pairs, run: Run) -> Weights:
+        """Learn from training rows; return whatever `transform` needs, as named arrays."""
+
+    @abstractmethod
+    def transform(
+        self,
+        weights: Weights,
+        image: Float32[np.ndarray, "units d1"],
+        expression: Float32[np.ndarray, "units d2"],
+    ) -> Float32[np.ndarray, "units d3"]:
+        """Return the joint embedding of any units, trained on or not."""
+
+    @property
+    def seeded(self) -> bool:
+        """Whether another seed gives another result; the others are fitted once."""
+        return False
+
+
+def names() -> list[str]:
+    """Return the name of every method."""
+    return [module.name for module in iter_modules(__path__)]
+
+
+def load(name: str, hyperparameters: Mapping[str, object]) -> Method:
+    """Import `name`'s file alone, so that no method's result depends on another method's code."""
+    if name not in names():
+        raise ConfigError(f"no method {name!r}{suggest(name, names())}")
+    method: type[Method] = import_module(f"{__name__}.{name}").Model
+    return validate(method, hyperparameters, f"models.{name}")

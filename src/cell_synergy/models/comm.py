@@ -1,0 +1,115 @@
+"""CoMM: contrast the fused embedding of one view with each modality, and with itself, of the other.
+
+Dufumier et al. 2025, "What to align in multimodal contrastive learning?" (ICLR), equations 4-7;
+authors' code Duplums/CoMM. A transformer fuses `[CLS; image tokens; expression tokens]` by
+self-attention; hiding one modality's tokens gives its unimodal embedding. For two augmented views,
+InfoNCE ties the fused embedding of each to {image only, expression only, fused} of the other; the
+three terms are averaged. `z3` is the fused embedding, before the projector.
+
+Departures: views are embeddings (Gaussian noise and feature dropout); a modality's tokens are
+`tokens` learned linear maps, through `rank` dimensions, of its one embedding. With `pairing:
+within-donor` every unit's expression comes from another unit of the same donor: the control
+`shuffled`, which is this same file.
+"""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from cell_synergy.finetuning.training import Inputs, Network, Trained
+from cell_synergy.models import Pairs, Run, Weights
+from cell_synergy.networks import mlp, nt_xent
+from cell_synergy.streams import stream
+
+
+class Model(Trained):
+    """`width` of every token and of `z3`; `tokens` per modality; transformer `layers`, `heads`."""
+
+    pairing: Literal["true", "within-donor"]
+    width: PositiveInt
+    tokens: PositiveInt
+    rank: PositiveInt
+    layers: PositiveInt
+    heads: PositiveInt
+    temperature: PositiveFloat
+
+    def network(self, d1: int, d2: int) -> Network:
+        return _CoMM(d1, d2, self)
+
+    def fit(self, pairs: Pairs, run: Run) -> Weights:
+        return super().fit(pairs if self.pairing == "true" else shuffled(pairs, run.seed), run)
+
+
+class _CoMM(Network):
+    def __init__(self, d1: int, d2: int, model: Model) -> None:
+        super().__init__()
+        self.model = model
+        size = model.tokens * model.width
+        self.adapters = nn.ModuleList(
+            [nn.Sequential(nn.Linear(d, model.rank), nn.Linear(model.rank, size)) for d in (d1, d2)]
+        )
+        self.cls = nn.Parameter(0.02 * torch.randn(1, 1, model.width))
+        layer = nn.TransformerEncoderLayer(
+            model.width, model.heads, 2 * model.width, dropout=0.0, activation="gelu",
+            batch_first=True, norm_first=True,
+        )  # fmt: skip
+        self.fusion = nn.TransformerEncoder(layer, model.layers, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(model.width)
+        self.projector = mlp(model.width, model.width, model.width)
+
+    def fuse(self, inputs: Inputs, hidden: int | None = None) -> Float[Tensor, "units width"]:
+        """Return the CLS output; `hidden` is the modality whose tokens are masked, if any."""
+        units = len(inputs[0])
+        tokens = [
+            adapter(x).view(units, self.model.tokens, self.model.width)
+            for adapter, x in zip(self.adapters, inputs, strict=True)
+        ]
+        sequence = torch.cat([self.cls.expand(units, -1, -1), *tokens], dim=1)
+        fused: Tensor = self.fusion(sequence, src_key_padding_mask=self._mask(sequence, hidden))
+        normed: Tensor = self.norm(fused[:, 0])
+        return normed
+
+    def _mask(
+        self, sequence: Float[Tensor, "units length width"], hidden: int | None
+    ) -> Bool[Tensor, "units length"] | None:
+        if hidden is None:
+            return None
+        mask = torch.zeros(sequence.shape[:2], dtype=torch.bool, device=sequence.device)
+        first = 1 + hidden * self.model.tokens
+        mask[:, first : first + self.model.tokens] = True
+        return mask
+
+    def loss(self, views: tuple[Inputs, Inputs]) -> Float[Tensor, ""]:
+        z = [[self.projector(self.fuse(view, hidden)) for hidden in (1, 0, None)] for view in views]
+        return comm_loss(z[0], z[1], self.model.temperature)
+
+    def joint(self, inputs: Inputs) -> Float[Tensor, "units width"]:
+        return self.fuse(inputs)
+
+
+def comm_loss(
+    z1: list[Float[Tensor, "n d"]], z2: list[Float[Tensor, "n d"]], temperature: float
+) -> Float[Tensor, ""]:
+    """Return the mean over modality sets of the symmetrised InfoNCE with the other view's fusion.
+
+    `z1[i]`, `z2[i]` are the projected embeddings of the two views; the last entry is the fusion.
+    """
+    terms = [
+        (nt_xent(a, z2[-1], temperature) + nt_xent(b, z1[-1], temperature)) / 2
+        for a, b in zip(z1, z2, strict=True)
+    ]
+    return torch.stack(terms).mean()
+
+
+def shuffled(pairs: Pairs, seed: int) -> Pairs:
+    """Return pairs whose expression rows are permuted within each donor."""
+    order = np.arange(len(pairs.donor))
+    draws = stream(seed, "shuffled pairs")
+    for donor in np.unique(pairs.donor):
+        own = np.flatnonzero(pairs.donor == donor)
+        order[own] = draws.permutation(own)
+    return Pairs(pairs.image, pairs.expression[order], pairs.donor)

@@ -1,0 +1,21 @@
+"""Concat: both embeddings side by side, nothing learned. The baseline that fusion has to beat."""
+
+import numpy as np
+from jaxtyping import Float32
+
+from cell_synergy.models import Method, Pairs, Run, Weights
+
+
+class Model(Method):
+    """No hyperparameters."""
+
+    def fit(self, pairs: Pairs, run: Run) -> Weights:
+        return {}
+
+    def transform(
+        self,
+        weights: Weights,
+        image: Float32[np.ndarray, "units d1"],
+        expression: Float32[np.ndarray, "units d2"],
+    ) -> Float32[np.ndarray, "units d3"]:
+        return np.concatenate([image, expression], axis=1)

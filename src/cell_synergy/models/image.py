@@ -1,0 +1,21 @@
+"""Image: that expert alone. SIS compares every fusion with the better of the two experts."""
+
+import numpy as np
+from jaxtyping import Float32
+
+from cell_synergy.models import Method, Pairs, Run, Weights
+
+
+class Model(Method):
+    """No hyperparameters."""
+
+    def fit(self, pairs: Pairs, run: Run) -> Weights:
+        return {}
+
+    def transform(
+        self,
+        weights: Weights,
+        image: Float32[np.ndarray, "units d1"],
+        expression: Float32[np.ndarray, "units d2"],
+    ) -> Float32[np.ndarray, "units d3"]:
+        return image

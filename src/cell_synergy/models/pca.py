@@ -1,0 +1,32 @@
+"""PCA control: the concatenation reduced to the methods' width, against gains by dimension.
+
+Jolliffe 2002, "Principal Component Analysis", section 2; principal axes of the standardised
+training rows by singular value decomposition.
+"""
+
+import numpy as np
+from jaxtyping import Float32
+from pydantic import PositiveInt
+
+from cell_synergy.models import Method, Pairs, Run, Weights
+
+
+class Model(Method):
+    """`width` of the joint embedding."""
+
+    width: PositiveInt
+
+    def fit(self, pairs: Pairs, run: Run) -> Weights:
+        x = np.concatenate([pairs.image, pairs.expression], axis=1).astype(np.float64)
+        _, vectors = np.linalg.eigh(np.cov(x, rowvar=False))
+        axes = vectors[:, ::-1][:, : self.width]
+        signs = np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
+        return {"axes": (axes * signs).astype(np.float32)}
+
+    def transform(
+        self,
+        weights: Weights,
+        image: Float32[np.ndarray, "units d1"],
+        expression: Float32[np.ndarray, "units d2"],
+    ) -> Float32[np.ndarray, "units d3"]:
+        return np.concatenate([image, expression], axis=1) @ weights["axes"]

@@ -1,0 +1,34 @@
+"""Random control: a fixed Gaussian projection of the concatenation, which any method must beat.
+
+Johnson & Lindenstrauss 1984: distances survive up to an error that shrinks with the width.
+"""
+
+import numpy as np
+from jaxtyping import Float32
+from pydantic import PositiveInt
+
+from cell_synergy.models import Method, Pairs, Run, Weights
+from cell_synergy.streams import stream
+
+
+class Model(Method):
+    """`width` of the joint embedding."""
+
+    width: PositiveInt
+
+    @property
+    def seeded(self) -> bool:
+        return True
+
+    def fit(self, pairs: Pairs, run: Run) -> Weights:
+        dimension = pairs.image.shape[1] + pairs.expression.shape[1]
+        axes = stream(run.seed, "projection").standard_normal((dimension, self.width))
+        return {"axes": (axes / np.sqrt(dimension)).astype(np.float32)}
+
+    def transform(
+        self,
+        weights: Weights,
+        image: Float32[np.ndarray, "units d1"],
+        expression: Float32[np.ndarray, "units d2"],
+    ) -> Float32[np.ndarray, "units d3"]:
+        return np.concatenate([image, expression], axis=1) @ weights["axes"]

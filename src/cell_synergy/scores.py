@@ -1,0 +1,286 @@
+"""Tidy probe scores, and the SIS of every method, task, metric and probe computed from them.
+
+A score table has one row per held-out donor and seed, with the columns `dataset, method, task,
+metric, probe, fold, donor, seed, value, n`; nothing in it is averaged. The estimand is
+
+    SIS = mean over donors of (score - best score) / mean over donors of the best score
+
+with the better single modality fixed over donors: taking the maximum donor by donor would bias the
+ratio downwards.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cell_synergy.config import suggest
+
+COLUMNS = "dataset", "method", "task", "metric", "probe", "fold", "donor", "seed", "value", "n"
+METRICS = "macro_f1", "balanced_accuracy", "accuracy", "r2", "pearson", "bits"
+ALL_FOLDS = "all"
+
+_CASE = ["dataset", "task", "metric", "probe"]
+_NAMES = ["dataset", "method", "task", "metric", "probe", "fold", "donor"]
+_KEY = [*_NAMES, "seed"]
+_ORDER = ["dataset", "method", "task", "metric", "probe"]
+
+
+def read_scores(folder: Path, dataset: str) -> pd.DataFrame:
+    """Read the score tables of one data set, `<folder>/<dataset>/<method>.csv`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no table.
+    ValueError
+        If a table lacks a column, holds another data set or method, the same row twice, or a
+        value that is not finite.
+    """
+    paths = sorted((folder / dataset).glob("*.csv"))
+    if not paths:
+        known = [path.parent.name for path in folder.glob("*/*.csv")]
+        raise FileNotFoundError(
+            f"no scores (*.csv) in {folder / dataset}{suggest(dataset, set(known))}: fetch the "
+            "published ones with `dvc pull` or compute them with `dvc repro`"
+        )
+    return pd.concat([_read(path, dataset) for path in paths], ignore_index=True)
+
+
+def read_methods(folder: Path, dataset: str, methods: Iterable[str]) -> pd.DataFrame:
+    """Read the score tables of one data set, which has to be those of `methods` and no others.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a method has no table.
+    ValueError
+        As `read_scores`; or if a table belongs to no method: a stray of a former grid.
+    """
+    wanted, found = set(methods), {path.stem for path in (folder / dataset).glob("*.csv")}
+    if missing := sorted(wanted - found):
+        raise FileNotFoundError(
+            f"{folder / dataset}: no scores of {', '.join(missing)}; compute them with `dvc repro`"
+        )
+    if strays := sorted(found - wanted):
+        raise ValueError(
+            f"{folder / dataset}: scores of {', '.join(strays)}, which params.yaml does not name; "
+            "delete these files"
+        )
+    return read_scores(folder, dataset)
+
+
+def read_sis(folder: Path, dataset: str) -> pd.DataFrame:
+    """Read the SIS table of one data set, `<folder>/<dataset>.csv`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    path = folder / f"{dataset}.csv"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such table; compute it with `dvc repro`")
+    return pd.read_csv(path, dtype={"fold": str}, keep_default_na=False, na_values={"sis": ""})
+
+
+def choose(scores: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
+    """Return the rows where `column` is `value`.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message lists the values that exist.
+    """
+    known = set(scores[column])
+    if value not in known:
+        raise ValueError(f"no {column} {value!r} among the scores{suggest(value, known)}")
+    return scores[scores[column] == value]
+
+
+def by_donor_and_seed(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per donor and seed, one column per method, averaged over tasks and folds.
+
+    A method without randomness was scored once; its scores stand for every seed.
+
+    Raises
+    ------
+    ValueError
+        If the methods were not all scored for the same donors, seeds, tasks and folds.
+    """
+    wide = _by_method(scores, ["donor", "seed", "task", "fold"])
+    for method in map(str, wide.columns):
+        if len(wide[method].dropna().index.unique("seed")) == 1:
+            wide[method] = wide.groupby(["donor", "task", "fold"])[method].transform("first")
+    _require_complete(wide.isna())
+    return wide.groupby(["donor", "seed"]).mean()
+
+
+def sis_table(
+    scores: pd.DataFrame, unimodal: tuple[str, str] = ("image", "expression")
+) -> pd.DataFrame:
+    """Return the SIS of every method but the unimodal ones, per task, metric and probe.
+
+    Seeds are averaged within donor and fold, folds within donor, then donors weigh the same.
+
+    Parameters
+    ----------
+    scores
+        Tidy scores of all methods; metrics other than `METRICS` are left out.
+    unimodal
+        The two single-modality methods; the one with the larger mean over donors is the reference
+        for every method and fold (the first where they tie).
+
+    Returns
+    -------
+    :
+        Columns `dataset, method, task, metric, probe, fold, best, score, best_score, gain, sis,
+        n_donors, note`; fold "all" is the estimate over all donors, followed by one row per fold
+        where there is more than one. `gain` is absolute. `sis` is NaN, with the reason in `note`,
+        where the best unimodal mean is not positive.
+
+    Raises
+    ------
+    ValueError
+        If the table is incomplete: a unimodal method is missing, or a method was not scored on
+        the same donors as the others.
+    """
+    pairs = _pairs(scores, unimodal)
+    several = pairs.groupby(_CASE)["fold"].transform("nunique") > 1
+    per_fold = _means(pairs[several], [*_ORDER, "fold", "best"])
+    overall = _means(_by_donor(pairs), [*_ORDER, "best"]).assign(fold=ALL_FOLDS)
+    table = pd.concat([overall, per_fold]).sort_values(_ORDER, kind="stable", ignore_index=True)
+    table = _relative(table, table["best_score"])
+    return table[
+        [*_ORDER, "fold", "best", "score", "best_score", "gain", "sis", "n_donors", "note"]
+    ]
+
+
+def sis_by_donor(
+    scores: pd.DataFrame, unimodal: tuple[str, str] = ("image", "expression")
+) -> pd.DataFrame:
+    """Return each donor's share in the SIS: its gain over the donors' mean best unimodal score.
+
+    The mean over donors is the SIS of `sis_table` over all folds. Arguments and errors are those
+    of `sis_table`.
+
+    Returns
+    -------
+    :
+        Columns `dataset, method, task, metric, probe, donor, best, score, best_score, gain, sis,
+        note`.
+    """
+    donors = _by_donor(_pairs(scores, unimodal))
+    scale = donors.groupby([*_ORDER, "best"])["best_score"].transform("mean")
+    columns = [*_ORDER, "donor", "best", "score", "best_score", "gain", "sis", "note"]
+    return _relative(donors, scale)[columns]
+
+
+def _read(path: Path, dataset: str) -> pd.DataFrame:
+    table = pd.read_csv(
+        path,
+        dtype=dict.fromkeys(_NAMES, str),
+        keep_default_na=False,
+        na_values={"value": ["", "nan", "NaN", "NA"]},
+    )
+    _check(table, str(path))
+    for column, expected in (("dataset", dataset), ("method", path.stem)):
+        strays = table.loc[table[column] != expected, column]
+        if len(strays):
+            raise ValueError(
+                f"{path}: column {column!r} says {strays.iloc[0]!r}, the file's place says "
+                f"{expected!r}; recompute it with `dvc repro`"
+            )
+    return table
+
+
+def _check(scores: pd.DataFrame, where: str) -> None:
+    """Refuse a score table with missing columns, empty names, repeated rows or broken values."""
+    absent = [column for column in COLUMNS if column not in scores.columns]
+    if absent:
+        raise ValueError(f"{where}: column {absent[0]!r} is missing; a score table has {COLUMNS}")
+    faults = {
+        "a value that is not finite": ~np.isfinite(scores["value"].to_numpy(dtype=float)),
+        "an empty name": scores[_KEY].isna().any(axis=1).to_numpy(),
+        "the row twice": scores.duplicated(_KEY).to_numpy(),
+    }
+    for fault, rows in faults.items():
+        if rows.any():
+            row = scores.loc[rows, _KEY].iloc[0]
+            raise ValueError(
+                f"{where}: {fault} at {_place(_KEY, row.tolist())}; score that unit again"
+            )
+
+
+def _place(names: Sequence[Any], values: Iterable[Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
+
+
+def _pairs(scores: pd.DataFrame, unimodal: tuple[str, str]) -> pd.DataFrame:
+    """Return one row per case, method, fold and donor: its score beside the best unimodal one."""
+    _check(scores, "scores")
+    for name in unimodal:
+        if name not in set(scores["method"]):
+            raise ValueError(f"scores: no method {name!r}{suggest(name, set(scores['method']))}")
+    held = scores[scores["metric"].isin(METRICS)]
+    means = _by_method(held, [*_CASE, "fold", "donor"])
+    first, second = unimodal
+    expected = means.notna().groupby(_CASE).transform("any")
+    expected[[first, second]] = True
+    _require_complete(expected & means.isna())
+    per_donor = means[[first, second]].groupby([*_CASE, "donor"]).mean().groupby(_CASE).mean()
+    best = per_donor.idxmax(axis=1).rename("best").reset_index()
+    rows = means.reset_index().melt(
+        [*_CASE, "fold", "donor", first, second], var_name="method", value_name="score"
+    )
+    rows = rows.dropna(subset=["score"]).merge(best, on=_CASE)
+    return rows.assign(best_score=rows[first].where(rows["best"] == first, rows[second]))
+
+
+def _by_method(scores: pd.DataFrame, rows: list[str]) -> pd.DataFrame:
+    """Return mean values with one column per method."""
+    return scores.pivot_table(
+        index=rows, columns="method", values="value", aggfunc="mean", observed=True
+    )
+
+
+def _require_complete(missing: pd.DataFrame) -> None:
+    """Refuse a table in which a method lacks a row that others have."""
+    rows, columns = np.nonzero(missing.to_numpy())
+    if len(rows):
+        place = _place(list(missing.index.names), missing.index[rows[0]])
+        raise ValueError(
+            f"scores: method {missing.columns[columns[0]]!r} has none for {place}, others have; "
+            "score every method on the same donors (`dvc repro`)"
+        )
+
+
+def _by_donor(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Average folds within donor."""
+    keys = [*_ORDER, "best", "donor"]
+    return pairs.groupby(keys)[["score", "best_score"]].mean().reset_index()
+
+
+def _means(pairs: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Average donors within `keys` and count them."""
+    return (
+        pairs.groupby(keys)
+        .agg(
+            score=("score", "mean"),
+            best_score=("best_score", "mean"),
+            n_donors=("donor", "nunique"),
+        )
+        .reset_index()
+    )
+
+
+def _relative(table: pd.DataFrame, scale: "pd.Series[float]") -> pd.DataFrame:
+    """Add the gain and its ratio to `scale`, and where there is none the reason."""
+    gain = table["score"] - table["best_score"]
+    defined = scale > 0
+    note = "best unimodal mean <= 0: no relative gain"
+    return table.assign(
+        gain=gain, sis=gain / scale.where(defined), note=np.where(defined, "", note)
+    )

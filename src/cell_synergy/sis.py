@@ -1,0 +1,298 @@
+"""The Synergistic Information Score (SIS): how much two modalities together beat the better one.
+
+    SIS(Y; Z1, Z2) = (I(Y; Z3) - max(I(Y; Z1), I(Y; Z2))) / max(I(Y; Z1), I(Y; Z2))
+
+Z1 and Z2 are the unimodal representations, Z3 the multimodal one, and I is approximated by a
+probe's macro F1 or R2. In exact mutual information SIS = (S + min(U1, U2)) / (R + max(U1, U2)):
+joining two unique parts raises it as well as synergy does (see `cell_synergy.pid`).
+
+`results` is `{model: {metric: [score, ...]}}`; names of multimodal models begin with "Multimodal".
+"""
+
+import math
+import warnings
+from collections.abc import Collection, Mapping
+from numbers import Real
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pandas as pd
+
+from cell_synergy.config import suggest
+from cell_synergy.scores import by_donor_and_seed, choose, read_scores
+
+Results = Mapping[str, Mapping[str, Collection[float]]]
+Summary = Mapping[str, Mapping[str, float]]
+
+GEX_KEY = "Unimodal GEX"
+IMG_KEY = "Unimodal IMG"
+MULTIMODAL = "Multimodal"
+HIGH = 0.1
+LEVELS = "High", "Moderate", "Low", "Undefined"
+METRIC_NAMES = {"macro_f1": "F1 Macro", "r2": "R2"}
+
+_held: dict[str, Mapping[str, Collection[float]]] = {}
+
+
+class SISResult(dict[str, float]):
+    """SIS per metric of one multimodal model.
+
+    Attributes
+    ----------
+    gain
+        Absolute gain per metric: score of the model minus the better unimodal score.
+    """
+
+    def __init__(self, sis: Mapping[str, float], gain: Mapping[str, float]) -> None:
+        super().__init__(sis)
+        self.gain = dict(gain)
+
+
+def compute_sis(
+    results: Results, multimodal_model: str, gex_key: str = GEX_KEY, img_key: str = IMG_KEY
+) -> SISResult:
+    """Return the SIS of one model for every metric that it and both unimodal models have.
+
+    Parameters
+    ----------
+    results
+        Scores per model and metric; scores are averaged.
+    multimodal_model, gex_key, img_key
+        Names of the multimodal, the expression and the image model in `results`.
+
+    Returns
+    -------
+    :
+        `{metric: SIS}`, with the absolute gains in its attribute `gain`. A best unimodal score
+        that is not positive has no relative gain: NaN, with a warning.
+
+    Raises
+    ------
+    ValueError
+        If a model is unknown, or a list of scores is empty or holds a value that is not finite.
+    """
+    _require(multimodal_model, results)
+    sis, gains = {}, {}
+    for metric in results[multimodal_model]:
+        if not all(metric in results[_require(key, results)] for key in (gex_key, img_key)):
+            continue
+        best = max(_mean(results, gex_key, metric), _mean(results, img_key, metric))
+        gains[metric] = _mean(results, multimodal_model, metric) - best
+        sis[metric] = gains[metric] / best if best > 0 else math.nan
+        if not best > 0:
+            warnings.warn(
+                f"{multimodal_model}, {metric}: the best unimodal score is {best:.4g}, which is "
+                f"not positive, so there is no relative gain (absolute: {gains[metric]:+.4g})",
+                stacklevel=2,
+            )
+    return SISResult(sis, gains)
+
+
+def compute_sis_all_models(
+    results: Results, gex_key: str = GEX_KEY, img_key: str = IMG_KEY
+) -> dict[str, SISResult]:
+    """Return `compute_sis` of every model whose name begins with "Multimodal".
+
+    Raises
+    ------
+    ValueError
+        As `compute_sis`, and if there is no multimodal model.
+    """
+    models = [name for name in results if name.startswith(MULTIMODAL)]
+    if not models:
+        raise ValueError(
+            f"no model is named {MULTIMODAL!r} and something{suggest(MULTIMODAL, results)}"
+        )
+    return {name: compute_sis(results, name, gex_key, img_key) for name in models}
+
+
+def level(sis: float) -> str:
+    """Return "High" (above 0.1), "Moderate" (above 0), "Low", or "Undefined" for NaN."""
+    if math.isnan(sis):
+        return "Undefined"
+    return "High" if sis > HIGH else "Moderate" if sis > 0 else "Low"
+
+
+def print_sis_summary(
+    results: Results | Summary,
+    model_name: str | None = None,
+    gex_key: str = GEX_KEY,
+    img_key: str = IMG_KEY,
+) -> None:
+    """Print SIS, level and absolute gain of one multimodal model, or of all.
+
+    Parameters
+    ----------
+    results
+        Scores, or what `compute_sis_all_models` made of them.
+    model_name
+        The model to print; None prints all.
+    gex_key, img_key
+        The unimodal models, where `results` are scores.
+
+    Raises
+    ------
+    ValueError
+        As `compute_sis`.
+    """
+    if model_name is None:
+        summary = _summary(results, gex_key, img_key)
+    elif _is_summary(results):
+        summary = {model_name: cast("Summary", results)[_require(model_name, results)]}
+    else:
+        summary = {model_name: compute_sis(cast("Results", results), model_name, gex_key, img_key)}
+    print("Synergistic Information Score (SIS)")  # noqa: T201 - printing is its purpose
+    for name, scores in summary.items():
+        gains = scores.gain if isinstance(scores, SISResult) else {}
+        print(name)  # noqa: T201
+        for metric, sis in scores.items():
+            gain = f"  absolute gain {gains[metric]:+.4f}" if metric in gains else ""
+            print(f"  {metric:<10} {sis:+.4f}  {level(sis):<9}{gain}".rstrip())  # noqa: T201
+
+
+def get_sis_ranking(
+    results: Results | Summary,
+    metric: str = "F1 Macro",
+    gex_key: str = GEX_KEY,
+    img_key: str = IMG_KEY,
+) -> list[tuple[str, float]]:
+    """Return (model, SIS) of every multimodal model that has `metric`, best first, NaN last.
+
+    Raises
+    ------
+    ValueError
+        As `compute_sis_all_models`, and if no model has `metric`.
+    """
+    summary = _summary(results, gex_key, img_key)
+    scores = [(name, sis[metric]) for name, sis in summary.items() if metric in sis]
+    if not scores:
+        known = {name for sis in summary.values() for name in sis}
+        raise ValueError(f"no model has the metric {metric!r}{suggest(metric, known)}")
+    return sorted(scores, key=lambda pair: (math.isnan(pair[1]), -pair[1]))
+
+
+def analyze_synergy_patterns(
+    results: Results | Summary, gex_key: str = GEX_KEY, img_key: str = IMG_KEY
+) -> pd.DataFrame:
+    """Return one row per metric: mean SIS, best model, and how many models reach each level.
+
+    Returns
+    -------
+    :
+        Columns `metric, n_models, mean, best_model, best` and one count per level, `high,
+        moderate, low, undefined`. Means leave NaN out; without any score the best model is "".
+
+    Raises
+    ------
+    ValueError
+        As `compute_sis_all_models`.
+    """
+    summary = _summary(results, gex_key, img_key)
+    rows: list[dict[str, object]] = []
+    for metric in dict.fromkeys(metric for scores in summary.values() for metric in scores):
+        ranking = get_sis_ranking(summary, metric)
+        defined = [sis for _, sis in ranking if not math.isnan(sis)]
+        best_model, best = ranking[0] if defined else ("", math.nan)
+        mean = float(np.mean(defined)) if defined else math.nan
+        row = {"metric": metric, "n_models": len(ranking), "mean": mean}
+        row |= {"best_model": best_model, "best": best}
+        levels = [level(sis) for _, sis in ranking]
+        rows.append(row | {name.lower(): levels.count(name) for name in LEVELS})
+    columns = ["metric", "n_models", "mean", "best_model", "best", *map(str.lower, LEVELS)]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def set_RESULTS(results: Results) -> None:  # noqa: N802 - the published name
+    """Make `results` the scores that `SIS` looks models up in."""
+    _held.clear()
+    _held.update(results)
+
+
+def SIS(model_name: str, gex_key: str = GEX_KEY, img_key: str = IMG_KEY) -> SISResult:  # noqa: N802
+    """Return `compute_sis` of one model in the results given to `set_RESULTS`.
+
+    Raises
+    ------
+    ValueError
+        As `compute_sis`, and if no results were set.
+    """
+    if not _held:
+        raise ValueError(
+            "no results are set: call set_RESULTS(results), for the study's own scores with "
+            "set_RESULTS(load_all_results(folder, dataset))"
+        )
+    return compute_sis(_held, model_name, gex_key, img_key)
+
+
+def load_all_results(
+    folder: Path, dataset: str, task: str | None = None, probe: str | None = None
+) -> dict[str, dict[str, list[float]]]:
+    """Read the study's scores of one data set as `{model: {metric: [score, ...]}}`.
+
+    Method `expression` becomes "Unimodal GEX", `image` "Unimodal IMG", any other "Multimodal
+    <method>"; `macro_f1` becomes "F1 Macro", `r2` "R2".
+
+    Parameters
+    ----------
+    folder, dataset
+        Scores are in `<folder>/<dataset>/<method>.csv`.
+    task
+        The task to read; None averages over tasks.
+    probe
+        The probe to read; None is the only one there is.
+
+    Returns
+    -------
+    :
+        One score per donor and seed, in the same order for every method.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are no scores.
+    ValueError
+        If task or probe is unknown, several probes are there and none is named, or methods were
+        scored on different donors or seeds.
+    """
+    scores = read_scores(folder, dataset)
+    scores = scores[scores["metric"].isin(METRIC_NAMES)]
+    if task is not None:
+        scores = choose(scores, "task", task)
+    if probe is not None:
+        scores = choose(scores, "probe", probe)
+    elif len(probes := sorted(scores["probe"].unique())) > 1:
+        raise ValueError(f"{dataset}: choose one probe of {', '.join(probes)}")
+    results: dict[str, dict[str, list[float]]] = {}
+    names = {"expression": GEX_KEY, "image": IMG_KEY}
+    for metric, rows in scores.groupby("metric"):
+        for method, values in by_donor_and_seed(rows).items():
+            model = names.get(str(method), f"{MULTIMODAL} {method}")
+            results.setdefault(model, {})[METRIC_NAMES[str(metric)]] = values.tolist()
+    return results
+
+
+def _is_summary(results: Results | Summary) -> bool:
+    return all(isinstance(value, Real) for scores in results.values() for value in scores.values())
+
+
+def _summary(results: Results | Summary, gex_key: str, img_key: str) -> Summary:
+    """Return SIS per model and metric, computed unless `results` is that already."""
+    if results and _is_summary(results):
+        return cast("Summary", results)
+    return compute_sis_all_models(cast("Results", results), gex_key, img_key)
+
+
+def _require(model: str, results: Results | Summary) -> str:
+    if model not in results:
+        raise ValueError(f"no model {model!r} in the results{suggest(model, results)}")
+    return model
+
+
+def _mean(results: Results, model: str, metric: str) -> float:
+    scores = np.asarray(results[model][metric], dtype=np.float64)
+    if scores.size == 0:
+        raise ValueError(f"{model}, {metric}: the list of scores is empty; leave the metric out")
+    if not np.all(np.isfinite(scores)):
+        raise ValueError(f"{model}, {metric}: a score is not finite ({scores.tolist()})")
+    return float(scores.mean())

@@ -1,0 +1,9 @@
+"""Fit one method on one data set: weights per fold and seed."""
+
+import sys
+
+from cell_synergy.config import parse
+from cell_synergy.finetuning.alignment import run
+
+if __name__ == "__main__":
+    run(parse(sys.argv[1:]))

@@ -1,0 +1,32 @@
+"""Embed the paired units of one data set with one frozen expert."""
+
+import sys
+from pathlib import Path
+
+from cell_synergy import encoders
+from cell_synergy.compute import use_threads
+from cell_synergy.config import Config, arguments, section, value
+from cell_synergy.data import embeddings, pairs
+
+
+class Args(Config):
+    """Inputs and outputs."""
+
+    expert: str
+    pairs: Path
+    raw: Path
+    frozen: Path
+    out: Path
+
+
+def main(args: Args) -> None:
+    """Read, embed, write."""
+    use_threads(value("threads"))
+    encoder = encoders.load(args.expert, section(f"encoders.{args.expert}"))
+    units = pairs.read(args.pairs)
+    embedding = encoder.embed(units, args.raw, args.frozen)
+    embeddings.write(args.out, embedding, units.obs_names, encoders.read_card(args.frozen))
+
+
+if __name__ == "__main__":
+    main(arguments(Args, sys.argv[1:]))

@@ -1,0 +1,46 @@
+"""The focal method's SIS per data set and task, as DVC metrics."""
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from cell_synergy.atomic import atomic
+from cell_synergy.config import Config, ConfigError, arguments, suggest, value
+from cell_synergy.scores import ALL_FOLDS, read_sis
+
+
+class Args(Config):
+    """Inputs and outputs."""
+
+    sis: Path
+    out: Path
+
+
+def main(args: Args) -> None:
+    """Pick the focal method's rows; scores are macro F1 of classes, R2 of regressions."""
+    method = str(value("method"))
+    if method not in (known := value("models")):
+        raise ConfigError(f"method: {method!r} is not a method{suggest(method, known)}")
+    headline: dict[str, dict[str, dict[str, float | None]]] = {}
+    for dataset in value("datasets"):
+        table = read_sis(args.sis, dataset)
+        chosen = table[
+            (table["method"] == method)
+            & (table["fold"] == ALL_FOLDS)
+            & table["metric"].isin(["macro_f1", "r2"])
+        ]
+        headline[dataset] = {
+            str(row["task"]): {
+                name: None if pd.isna(row[name]) else round(float(row[name]), 6)
+                for name in ("sis", "gain", "score", "best_score")
+            }
+            for _, row in chosen.iterrows()
+        }
+    with atomic(args.out) as new:
+        new.write_text(json.dumps({"method": method, **headline}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(arguments(Args, sys.argv[1:]))

@@ -1,0 +1,33 @@
+"""Read a data set's raw files into paired units, reference donors apart."""
+
+import sys
+from pathlib import Path
+
+from cell_synergy.config import Config, arguments, load
+from cell_synergy.data import pairs
+from cell_synergy.data.dataset import Dataset
+from cell_synergy.data.images import Tissue
+from cell_synergy.data.readers import read
+
+
+class Args(Config):
+    """Inputs and outputs."""
+
+    dataset: str
+    raw: Path
+    out: Path
+    reference: Path
+
+
+def main(args: Args) -> None:
+    """Read, join, check, write."""
+    dataset = load(Dataset, f"data.{args.dataset}")
+    tissue = load(Tissue, "pairs")
+    sections = read(args.raw, dataset)
+    study, reference = pairs.build(args.dataset, sections, dataset, tissue, args.raw)
+    pairs.write(args.out, study)
+    pairs.write(args.reference, reference)
+
+
+if __name__ == "__main__":
+    main(arguments(Args, sys.argv[1:]))

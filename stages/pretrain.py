@@ -1,0 +1,34 @@
+"""Freeze one expert for one data set: fit it on reference donors, or record published weights."""
+
+import json
+import sys
+from pathlib import Path
+
+from cell_synergy import encoders
+from cell_synergy.atomic import atomic
+from cell_synergy.compute import use_threads
+from cell_synergy.config import Config, arguments, section, value
+from cell_synergy.data import pairs
+
+
+class Args(Config):
+    """Inputs and outputs."""
+
+    expert: str
+    reference: Path
+    out: Path
+
+
+def main(args: Args) -> None:
+    """Read, fit, write."""
+    use_threads(value("threads"))
+    encoder = encoders.load(args.expert, section(f"encoders.{args.expert}"))
+    reference = pairs.read(args.reference)
+    with atomic(args.out) as folder:
+        folder.mkdir()
+        card = encoder.freeze(reference, folder)
+        (folder / encoders.CARD).write_text(json.dumps(card, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(arguments(Args, sys.argv[1:]))

@@ -1,0 +1,9 @@
+"""Judge one method on one data set: a score per task, metric, fold, donor and seed."""
+
+import sys
+
+from cell_synergy.config import parse
+from cell_synergy.downstream.benchmark import run
+
+if __name__ == "__main__":
+    run(parse(sys.argv[1:]))

@@ -1,0 +1,27 @@
+"""The Synergistic Information Score of every method on one data set, from all probes' scores."""
+
+import sys
+from pathlib import Path
+
+from cell_synergy.atomic import atomic
+from cell_synergy.config import Config, arguments, value
+from cell_synergy.scores import read_methods, sis_table
+
+
+class Args(Config):
+    """Inputs and outputs."""
+
+    dataset: str
+    scores: Path
+    out: Path
+
+
+def main(args: Args) -> None:
+    """Read, compute, write."""
+    scores = read_methods(args.scores, args.dataset, list(value("models")))
+    with atomic(args.out) as new:
+        sis_table(scores).to_csv(new, index=False, float_format="%.9g")
+
+
+if __name__ == "__main__":
+    main(arguments(Args, sys.argv[1:]))

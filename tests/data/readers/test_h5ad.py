@@ -1,0 +1,197 @@
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy import sparse
+
+from cell_synergy.data import readers
+from cell_synergy.data.dataset import Dataset
+from cell_synergy.data.readers import DataError
+
+DATASET = Dataset(
+    source="folder",
+    folder="mine",
+    reader="h5ad",
+    species="human",
+    unit_um=100.0,
+    standardise="train",
+    split="leave-one-donor-out",
+    tasks={},
+    roles={},
+)
+
+
+@pytest.fixture
+def table():
+    counts = np.array([[1, 0], [0, 2], [3, 0], [0, 0]], dtype=np.int64)
+    return ad.AnnData(
+        sparse.csr_matrix(counts),
+        obs=pd.DataFrame(
+            {"donor": "D1", "region": pd.Categorical(["a", "b", "a", "b"])},
+            index=["u1", "u2", "u3", "u4"],
+        ),
+        var=pd.DataFrame(index=["ACTB", "GAPDH"]),
+        obsm={"spatial": np.array([[10, 5], [90, 40], [50, 20], [0, 50]])},
+        uns={"mpp": 0.5, "truth": {"synergy": 0.25}},
+    )
+
+
+@pytest.fixture
+def write(tmp_path):
+    def _write(table, stem="S1", suffix=".png"):
+        table.write_h5ad(tmp_path / f"{stem}.h5ad")
+        if suffix:
+            Image.new("RGB", (100, 50)).save(tmp_path / f"{stem}{suffix}")
+
+    return _write
+
+
+def _read(folder):
+    return list(readers.read(folder, DATASET))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg", ".tif", ".tiff", ".ome.tif", ".PNG"])
+def test_a_section_is_read_with_its_image_and_places_in_micrometres(tmp_path, table, write, suffix):
+    write(table, suffix=suffix)
+    (section,) = _read(tmp_path)
+    assert (section.name, section.donor, section.mpp) == ("S1", "D1", 0.5)
+    assert section.image is not None
+    assert (tmp_path / section.image).name == f"S1{suffix}"
+    np.testing.assert_allclose(section.counts.obsm["spatial"], table.obsm["spatial"] * 0.5)
+    assert section.counts.X.dtype == np.float32
+    assert isinstance(section.counts.X, sparse.csr_matrix)
+    np.testing.assert_array_equal(section.counts.X.toarray(), table.X.toarray())
+    assert section.counts.obs["region"].to_list() == ["a", "b", "a", "b"]
+    assert section.counts.uns["truth"] == {"synergy": 0.25}
+
+
+def test_raw_counts_of_the_layer_come_before_x(tmp_path, table, write):
+    table.layers["counts"] = table.X.toarray()
+    table.X = table.X * 0.3
+    write(table)
+    (section,) = _read(tmp_path)
+    np.testing.assert_array_equal(section.counts.X.toarray(), table.layers["counts"])
+
+
+def test_composition_and_latent_states_are_passed_on(tmp_path, table, write):
+    ratio = pd.DataFrame({"T": [1.0, 0.5, 0.0, 0.2]}, index=table.obs_names)
+    table.obsm["cell_type_ratio"], table.obsm["latent"] = ratio, np.arange(8.0).reshape(4, 2)
+    write(table)
+    (section,) = _read(tmp_path)
+    pd.testing.assert_frame_equal(section.counts.obsm["cell_type_ratio"], ratio)
+    np.testing.assert_array_equal(section.counts.obsm["latent"], table.obsm["latent"])
+
+
+def test_sections_of_one_image_are_told_apart(tmp_path, table, write):
+    table.obs["section"], table.obs["donor"] = ["x", "y", "x", "y"], ["D1", "D2", "D1", "D2"]
+    write(table)
+    first, second = _read(tmp_path)
+    assert (first.name, first.donor, second.name, second.donor) == ("x", "D1", "y", "D2")
+    assert list(second.counts.obs_names) == ["u2", "u4"]
+    np.testing.assert_allclose(second.counts.obsm["spatial"], [[45, 20], [0, 25]])
+    assert first.image == second.image
+
+
+def test_two_donors_in_one_section_are_refused(tmp_path, table, write):
+    table.obs["donor"] = ["D1", "D2", "D1", "D2"]
+    write(table)
+    with pytest.raises(DataError, match=r"S1\.h5ad, section S1: several donors \(D1, D2\); .*obs"):
+        _read(tmp_path)
+
+
+def test_files_come_in_order_and_share_no_section_name(tmp_path, table, write):
+    write(table, "S2")
+    write(table, "S1")
+    assert [section.name for section in _read(tmp_path)] == ["S1", "S2"]
+    table.obs["section"] = "S1"
+    write(table, "S2")
+    with pytest.raises(DataError, match=r"S2\.h5ad: section 'S1' is also in .*S1\.h5ad"):
+        _read(tmp_path)
+
+
+def test_a_file_needs_exactly_one_image(tmp_path, table, write):
+    write(table, suffix=None)
+    write(table, stem="S10")
+    with pytest.raises(DataError, match=r"S1\.h5ad: no image beside it; put S1\.tif"):
+        _read(tmp_path)
+    for suffix in (".png", ".tif"):
+        Image.new("RGB", (100, 50)).save(tmp_path / f"S1{suffix}")
+    with pytest.raises(DataError, match=r"2 images beside it \(S1\.png, S1\.tif\); keep the one"):
+        _read(tmp_path)
+
+
+def test_an_empty_folder_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"no \.h5ad file"):
+        _read(tmp_path)
+
+
+def test_the_donor_is_needed_for_every_unit(tmp_path, table, write):
+    table.obs["donor"] = ["D1", None, "D1", ""]
+    write(table)
+    with pytest.raises(DataError, match=r"'donor' is empty for 2 of 4 units \(e\.g\. 'u2'\); fill"):
+        _read(tmp_path)
+    table.obs = table.obs.rename(columns={"donor": "doner"})
+    write(table)
+    with pytest.raises(DataError, match=r"no obs column 'donor' \(did you mean 'doner'"):
+        _read(tmp_path)
+
+
+def test_units_outside_the_image_are_counted_with_its_size(tmp_path, table, write):
+    table.obsm["spatial"] = table.obsm["spatial"] * 10
+    write(table)
+    with pytest.raises(DataError, match=r"3 of 4 units lie outside .*S1\.png of 100 x 50 pixels"):
+        _read(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:.*names are not unique")
+def test_duplicate_unit_names_are_refused(tmp_path, table, write):
+    table.obs_names = ["u1", "u2", "u1", "u4"]
+    write(table)
+    with pytest.raises(DataError, match=r"1 unit names occur more than once \(e\.g\. 'u1'\)"):
+        _read(tmp_path)
+
+
+@pytest.mark.parametrize("value", [np.nan, -1.0, 0.69])
+def test_values_that_are_no_counts_are_refused(tmp_path, table, write, value):
+    table.X = table.X.astype(np.float64)
+    table.X[1, 1] = value
+    write(table)
+    with pytest.raises(DataError, match=r"gene 'GAPDH' in unit 'u2'.*give raw counts"):
+        _read(tmp_path)
+
+
+def test_a_file_without_counts_is_refused(tmp_path, table, write):
+    table.X = None
+    write(table)
+    with pytest.raises(DataError, match=r"neither layers\['counts'\] nor X"):
+        _read(tmp_path)
+
+
+def test_places_are_needed_and_finite(tmp_path, table, write):
+    table.obsm["spatial"] = table.obsm["spatial"].astype(float)
+    table.obsm["spatial"][2, 0] = np.nan
+    write(table)
+    with pytest.raises(DataError, match=r"1 units have coordinates that are not finite .*'u3'"):
+        _read(tmp_path)
+    table.obsm["Spatial"] = table.obsm.pop("spatial")
+    write(table)
+    with pytest.raises(DataError, match=r"no obsm\['spatial'\] \(did you mean 'Spatial'"):
+        _read(tmp_path)
+
+
+@pytest.mark.parametrize("mpp", [None, 0.0, -0.5, np.nan, "0.5 um"])
+def test_micrometres_per_pixel_are_needed_and_positive(tmp_path, table, write, mpp):
+    del table.uns["mpp"]
+    if mpp is not None:
+        table.uns["mpp"] = mpp
+    write(table)
+    with pytest.raises(DataError, match=r"S1\.h5ad: .*uns\['mpp'\].*micrometres per pixel"):
+        _read(tmp_path)
+
+
+def test_a_file_of_another_format_is_named(tmp_path, table, write):
+    write(table)
+    (tmp_path / "S1.h5ad").write_text("donor,x,y")
+    with pytest.raises(DataError, match=r"S1\.h5ad: not a readable \.h5ad"):
+        _read(tmp_path)
