@@ -1,6 +1,7 @@
-"""Get a data set's raw files: from their public place or a mirror, or from the simulator."""
+"""Get a data set's raw files: from their public place or a mirror, a folder, or the simulator."""
 
 import os
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -8,8 +9,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cell_synergy.atomic import atomic
-from cell_synergy.config import Config, arguments, load
+from cell_synergy.compute import scratch, use_threads
+from cell_synergy.config import Config, arguments, load, value
 from cell_synergy.data.dataset import Dataset
+from cell_synergy.data.download import copy_folder, download
+from cell_synergy.data.simulator import simulate
 
 
 class Args(Config):
@@ -21,21 +25,22 @@ class Args(Config):
 
 
 def main(args: Args) -> None:
-    """Simulate, copy or fetch."""
+    """Simulate, copy or fetch; what was fetched before a kill is kept in the scratch folder."""
+    use_threads(value("threads"))
     dataset = load(Dataset, f"data.{args.dataset}")
-    if dataset.simulator is not None:
-        from cell_synergy.data.simulator import simulate  # noqa: PLC0415 - the others need none
-
-        with atomic(args.out) as folder:
+    with atomic(args.out) as folder:
+        if dataset.simulator is not None:
             folder.mkdir()
             progress = partial(tqdm, desc=args.dataset, unit="section")
             simulate(args.dataset, dataset.simulator, dataset.roles, folder, progress)
-    else:
-        from cell_synergy.data.download import download  # noqa: PLC0415
-
-        mirror = os.environ.get("CELL_SYNERGY_MIRROR")
-        manifest = args.manifests / f"{args.dataset}.csv"
-        download(manifest, args.out, Path(mirror) if mirror else None)
+        elif dataset.folder is not None:
+            copy_folder(Path(dataset.folder).expanduser(), folder)
+        else:
+            mirror = os.environ.get("CELL_SYNERGY_MIRROR")
+            partly = scratch() / "downloads" / args.dataset
+            manifest = args.manifests / f"{args.dataset}.csv"
+            download(manifest, partly, Path(mirror) if mirror else None)
+            shutil.move(partly, folder)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from cell_synergy.config import Config, arguments, load
-from cell_synergy.data import pairs
+from cell_synergy.data import building, pairs
 from cell_synergy.data.dataset import Dataset
 from cell_synergy.data.images import Tissue
 from cell_synergy.data.readers import read
@@ -24,7 +24,7 @@ def main(args: Args) -> None:
     dataset = load(Dataset, f"data.{args.dataset}")
     tissue = load(Tissue, "pairs")
     sections = read(args.raw, dataset)
-    study, reference = pairs.build(args.dataset, sections, dataset, tissue, args.raw)
+    study, reference = building.build(args.dataset, sections, dataset, tissue, args.raw)
     pairs.write(args.out, study)
     pairs.write(args.reference, reference)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 PARAMS = Path("params.yaml")
+_ARGUMENT = "argument"  # where a stage's inputs and outputs are named
 
 
 class Config(BaseModel):
@@ -95,7 +96,7 @@ def validate(config: type[C], values: Mapping[str, Any], where: str) -> C:
     try:
         return config.model_validate(dict(values))
     except ValidationError as error:
-        lines = [_explain(detail, config, where) for detail in error.errors()]
+        lines = [_explain(detail, config, values, where) for detail in error.errors()]
         raise ConfigError("\n".join(lines)) from error
 
 
@@ -104,37 +105,60 @@ def load(config: type[C], name: str, overrides: Sequence[str] = ()) -> C:
     return validate(config, merge(section(name), parse(overrides)), name)
 
 
-def _explain(detail: ErrorDetails, config: type[BaseModel], where: str) -> str:
-    place = ".".join([where, *map(str, detail["loc"])])
+def _explain(
+    detail: ErrorDetails, config: type[BaseModel], values: Mapping[str, Any], where: str
+) -> str:
+    key = _place(detail["loc"], values)
+    place = f"{where}.{key}" if key else where
     if detail["type"] == "extra_forbidden":
-        key = str(detail["loc"][-1])
-        fields = _fields(config, [str(part) for part in detail["loc"][:-1]])
-        return f"{place}: unknown parameter{suggest(key, fields)}"
+        *above, last = map(str, detail["loc"])
+        return f"{place}: unknown parameter{suggest(last, _fields(config, above))}"
     if detail["type"] == "missing":
-        return f"{place}: missing; set it in params.yaml or as {place}=VALUE"
+        remedy = f"add {key}" if where == _ARGUMENT else f"set it in params.yaml or as {place}"
+        return f"{place}: missing; {remedy}=VALUE"
     return f"{place}: {detail['msg']}, got {detail['input']!r}"
 
 
-def _fields(config: type[BaseModel], path: list[str]) -> list[str]:
+def _place(loc: tuple[int | str, ...], values: Any) -> str:  # noqa: ANN401 - as YAML has it
+    """Return the dotted key of an error, without the tags that pydantic adds for unions."""
+    kept = []
+    for depth, part in enumerate(loc, start=1):
+        inside = isinstance(values, Mapping) and part in values
+        if inside or isinstance(part, int) or depth == len(loc):
+            kept.append(str(part))
+        values = values[part] if inside else values
+    return ".".join(kept)
+
+
+def _fields(config: type[BaseModel], path: Sequence[str]) -> list[str]:
     """Return the field names valid at `path` inside `config`, as far as they can be known."""
+    models = [config]
     for part in path:
-        inner = config.model_fields.get(part)
-        if inner is None:
-            continue
-        nested = [inner.annotation, *getattr(inner.annotation, "__args__", ())]
-        models = [a for a in nested if isinstance(a, type) and issubclass(a, BaseModel)]
-        if models:
-            config = models[0]
-    return list(config.model_fields)
+        fields = [model.model_fields[part] for model in models if part in model.model_fields]
+        tagged = [
+            model
+            for model in models
+            if any(get_args(field.annotation) == (part,) for field in model.model_fields.values())
+        ]
+        models = [m for field in fields for m in _models(field.annotation)] or tagged or models
+    return [name for model in models for name in model.model_fields]
+
+
+def _models(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
 
 
 def arguments(config: type[C], words: Sequence[str]) -> C:
     """Read a stage's inputs and outputs, all given as `name=value` words."""
-    return validate(config, parse(words), "argument")
+    return validate(config, parse(words), _ARGUMENT)
 
 
-def named(block: Mapping[str, Any], key: str, where: str) -> tuple[str, dict[str, Any]]:
+def named(block: object, key: str, where: str) -> tuple[str, dict[str, Any]]:
     """Take the choice `key` out of a block of words; the rest overrides the chosen section."""
+    if not isinstance(block, Mapping):
+        raise ConfigError(f"{where}={block} is a single value; write {where}.{key}={block}")
     rest = dict(block)
     name = rest.pop(key, None)
     if not isinstance(name, str):

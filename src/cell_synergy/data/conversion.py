@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from cell_synergy.config import suggest
-from cell_synergy.data.readers import DataError
+from cell_synergy.errors import DataError
 
 KINDS = ("zip", "rdata", "table")
 

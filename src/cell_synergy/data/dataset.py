@@ -37,7 +37,39 @@ Task = Annotated[Classification | Composition | GenePanel, Field(discriminator="
 
 
 class Simulator(Config):
-    """A simulated twin; see `cell_synergy.data.simulator`."""
+    """A simulated twin; see `cell_synergy.data.simulator`.
+
+    Attributes
+    ----------
+    genes, programme_genes
+        Genes of the panel, and those that each level of an expression-visible state raises.
+    regions, cell_types
+        Classes of the two tasks.
+    synergy
+        Whether `niche` and `matched_niche` need both modalities.
+    units
+        Rows and columns of the grid of units, by the donor's role.
+    pitch_um, margin_um, correlation_um
+        Distance of units, tissue drawn around them, and the standard deviation of the Gaussian
+        that smooths the fields of states.
+    cells, purity, concentration
+        Places for cells in a unit, mean share of its dominant type, and the sum of the Dirichlet's
+        parameters.
+    penetrance
+        Share of a unit's nuclei that show its chromatin state; the others show the other one.
+    mpp, stain_sd, jpeg_quality
+        Of the image: micrometres per pixel, standard deviation over donors of the logarithm of
+        stain amounts, and the quality of compression (1 to 100).
+    library_size, library_sd
+        Median counts per unit, and the standard deviation of its logarithm, over donors and again
+        over units.
+    marker_fold_change, fold_change
+        Typical fold change of a cell type's genes and of those of any other state's level.
+    dispersion, batch_sd
+        Of the negative binomial, and of a donor's own log fold change of each gene.
+    seed
+        Root of all random streams.
+    """
 
     genes: PositiveInt
     programme_genes: PositiveInt

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float16, Float32, Shaped
 from pydantic import JsonValue
 
 from cell_synergy.data import files
-from cell_synergy.data.readers import DataError
+from cell_synergy.errors import DataError
 
 
 def write(
@@ -23,13 +23,15 @@ def write(
     Half precision keeps 11 significant bits: a relative error of at most 0.05 %, far below the
     noise of either modality, at half the size.
     """
-    if not np.isfinite(embedding).all():
-        rows = units[~np.isfinite(embedding).all(axis=1)]
+    with np.errstate(over="ignore"):  # what half precision cannot hold becomes infinite
+        half = embedding.astype(np.float16)
+    broken = np.flatnonzero(~np.isfinite(half).all(axis=1))
+    if len(broken):
         raise DataError(
-            f"{path.name}: the embedding is not finite for {len(rows)} units, first {rows[0]!r}; "
-            "check the counts or the image of these units"
+            f"{path.name}: the embedding is not finite, or beyond half precision's 65504, for "
+            f"{len(broken)} units, first {units[broken[0]]!r}; check their counts or image"
         )
-    table = ad.AnnData(embedding.astype(np.float16), obs=pd.DataFrame(index=units))
+    table = ad.AnnData(half, obs=pd.DataFrame(index=units))
     table.uns["encoder"] = card
     files.write(path, table)
 

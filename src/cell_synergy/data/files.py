@@ -31,8 +31,9 @@ def _pack(source: h5py.Group, target: h5py.Group) -> None:
             _pack(item, target.create_group(name))
             continue
         value = item[()]
-        if h5py.check_string_dtype(item.dtype) and item.ndim:
-            value = np.char.encode(item.asstr()[()].astype(str), "utf-8")
+        if h5py.check_string_dtype(item.dtype):
+            value = np.char.encode(np.asarray(item.asstr()[()], dtype=str), "utf-8")
+            value = value.astype(h5py.string_dtype("utf-8", value.itemsize))
         worth = item.ndim and value.nbytes > 256  # noqa: PLR2004 - less than a chunk's own header
         packing = {"compression": "gzip", "compression_opts": 9, "shuffle": True} if worth else {}
         chunks = {"chunks": value.shape} if worth else {}

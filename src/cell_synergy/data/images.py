@@ -1,5 +1,6 @@
 """H&E images: read whole, cropped in memory; x to the right, y down."""
 
+import struct
 from pathlib import Path
 
 import imagecodecs
@@ -9,7 +10,7 @@ from jaxtyping import Bool, Float, UInt8
 from pydantic import PositiveFloat
 
 from cell_synergy.config import Config
-from cell_synergy.data.readers import DataError
+from cell_synergy.errors import DataError
 
 _TIFF = {".tif", ".tiff", ".svs", ".btf"}
 
@@ -41,9 +42,9 @@ def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
         pixels = (
             tifffile.imread(path)
             if path.suffix.lower() in _TIFF
-            else imagecodecs.imread(path.read_bytes())
+            else imagecodecs.imread(path.read_bytes(), codec=["png", "jpeg8"])
         )
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, struct.error) as error:
         raise DataError(f"{path}: cannot be read as an image ({error}); get it again") from error
     rgb = 3
     if pixels.ndim != rgb or pixels.shape[2] < rgb or pixels.dtype != np.uint8:

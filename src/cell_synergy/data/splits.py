@@ -7,7 +7,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
 
 from cell_synergy.data.dataset import Dataset
-from cell_synergy.data.readers import DataError
+from cell_synergy.errors import DataError
 
 
 @dataclass(frozen=True)

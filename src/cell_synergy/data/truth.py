@@ -1,6 +1,6 @@
 """What is known about a simulated twin: how each label depends on what each modality shows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -8,15 +8,15 @@ from jaxtyping import Bool, Float, Float64, Int
 
 from cell_synergy import pid
 
-Confusions = Mapping[str, Float[np.ndarray, "true decoded"]]
+Confusions = Mapping[str, Float[np.ndarray, "_true _decoded"]]
 """Per latent state, the probability of each decoded level given the true one."""
 
-Visible = Mapping[str, Mapping[str, list[str]]]
+Visible = Mapping[str, Mapping[str, Iterable[str]]]
 """Per task and modality, the latent states that this modality shows and the label depends on."""
 
 
 def state_table(
-    latent: pd.DataFrame, labels: Int[np.ndarray, " units"], shown: Mapping[str, list[str]]
+    latent: pd.DataFrame, labels: Int[np.ndarray, " units"], shown: Mapping[str, Iterable[str]]
 ) -> tuple[Float64[np.ndarray, "x1 x2 y"], list[tuple[int, ...]], list[tuple[int, ...]]]:
     """Return p(image states, expression states, label) as counted over units.
 

@@ -17,11 +17,11 @@ from cell_synergy.config import Config
 from cell_synergy.data.dataset import Dataset
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.pairs import target
-from cell_synergy.data.readers import DataError
 from cell_synergy.data.splits import Fold, inner_folds
 from cell_synergy.data.tissue import Tissue
 from cell_synergy.downstream import metrics
 from cell_synergy.downstream.probes import Gram, Linear
+from cell_synergy.errors import DataError
 
 Representation = Callable[[Fold, int], Float32[np.ndarray, "units d"]]
 
@@ -164,9 +164,11 @@ class _Fit:
         self.tissue = tissue
         self.target = goal.target
         if not goal.classes and tissue.mode == "donor":
-            self.target = standardise(
-                goal.target.astype(np.float32), goal.labelled, tissue.groups, "donor"
-            ).astype(np.float64)
+            own = goal.labelled
+            self.target = np.full_like(goal.target, np.nan)
+            self.target[own] = standardise(
+                goal.target[own].astype(np.float32), own[own], tissue.groups[own], "donor"
+            )
         if len(self.train) == 0:
             raise DataError(
                 f"task {goal.name!r}: no training unit of fold {fold.name!r} has a label; "
@@ -203,7 +205,8 @@ class _Fit:
 
     def _inner_score(self, linear: Linear, rows: np.ndarray) -> float:
         if not self.goal.classes:
-            return metrics.regression(self.target[rows], linear.scores(self.z[rows]))["r2"]
+            r2 = metrics.regression(self.target[rows], linear.scores(self.z[rows]))["r2"]
+            return float(np.nan_to_num(r2))  # without variation no strength is better
         codes = np.searchsorted(self.classes, self.goal.codes[rows])
         return float(np.log(linear.probabilities(self.z[rows])[np.arange(len(rows)), codes]).mean())
 

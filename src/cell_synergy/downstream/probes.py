@@ -22,7 +22,8 @@ class Linear:
     coefficients, intercept
         Scores are `x @ coefficients + intercept`.
     gradient_norm
-        Largest absolute entry of the objective's gradient at the solution.
+        Largest absolute entry of the objective's gradient at the solution, in the optimiser's
+        coordinates.
     iterations
         Of the optimiser; 0 for a closed form.
     """

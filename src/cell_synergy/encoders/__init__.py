@@ -3,6 +3,7 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -56,7 +57,7 @@ def names() -> list[str]:
     return [module.name for module in iter_modules(__path__)]
 
 
-def load(name: str, settings: dict[str, object]) -> Encoder:
+def load(name: str, settings: Mapping[str, object]) -> Encoder:
     """Import `name`'s file alone and give it its settings."""
     if name not in names():
         raise ConfigError(f"no expert {name!r}{suggest(name, names())}")

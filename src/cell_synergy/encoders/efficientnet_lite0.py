@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from cell_synergy.compute import device
 from cell_synergy.data.images import crop, read_image
-from cell_synergy.data.readers import DataError
 from cell_synergy.encoders import Encoder, read_card, sha256
+from cell_synergy.errors import DataError
 
 _FIRST = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
 _OTHER = {

@@ -15,8 +15,8 @@ from safetensors.numpy import load_file, save_file
 from scipy import sparse
 
 from cell_synergy.data.pairs import log_normalise, visible_counts
-from cell_synergy.data.readers import DataError
 from cell_synergy.encoders import Encoder, sha256
+from cell_synergy.errors import DataError
 
 _WEIGHTS, _GENES = "pca.safetensors", "genes.txt"
 
@@ -60,15 +60,16 @@ class Expert(Encoder):
     ) -> Float32[np.ndarray, "units dim"]:
         weights = load_file(expert / _WEIGHTS)
         genes = (expert / _GENES).read_text().split("\n")[:-1]
-        if lacking := sorted(set(genes) - set(pairs.var_names)):
+        shown = pairs.var_names[~pairs.var["panel"].to_numpy(bool)]
+        if lacking := sorted(set(genes) - set(shown)):
             raise DataError(
-                f"{pairs.uns['source']}: {len(lacking)} genes of the expert are not in the pairs, "
-                f"first {lacking[0]!r}; fit the expert again (`dvc repro pretrain`)"
+                f"{pairs.uns['source']}: {len(lacking)} genes of the expert are not in the pairs "
+                f"or in their panel, first {lacking[0]!r}; fit the expert again "
+                "(`dvc repro pretrain`)"
             )
-        shown = pairs[:, ~pairs.var["panel"].to_numpy(bool)]
         # normalised over all that the expert may see, as when it was fitted
         x = log_normalise(visible_counts(pairs), self.target_sum)
-        columns = shown.var_names.get_indexer(genes)
+        columns = shown.get_indexer(genes)
         centred = x[:, columns] @ weights["axes"].T - weights["mean"] @ weights["axes"].T
         return np.asarray(centred, dtype=np.float32)
 

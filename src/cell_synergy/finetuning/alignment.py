@@ -1,11 +1,13 @@
 """Fit one method on every fold and seed of one data set."""
 
+import functools
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from dvclive.live import Live
@@ -69,6 +71,7 @@ def align(
     kept in the scratch folder and continued from there.
     """
     count = settings.seeds if method.seeded else 1
+    checkpoints = []
     with atomic(out) as folder:
         folder.mkdir()
         for fold in tissue.folds:
@@ -80,28 +83,27 @@ def align(
                     checkpoint = scratch() / _key(method, training, rows, seed)
                     run = Run(seed, training, log, checkpoint, label)
                     weights.save(folder, fold.name, seed, method.fit(rows, run))
-                    checkpoint.unlink(missing_ok=True)
+                    checkpoints.append(checkpoint)
+    for checkpoint in checkpoints:
+        checkpoint.unlink(missing_ok=True)
 
 
-class _curve:  # noqa: N801 - used like a function
+@contextmanager
+def _curve(folder: Path) -> Iterator[Callable[[str, float, int], None]]:
     """Log one training curve with dvclive, into a folder made when something is logged."""
+    with ExitStack() as stack:
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._live: Live | None = None
+        @functools.cache
+        def live() -> Live:
+            opened = Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None)
+            stack.callback(opened.end)
+            return opened
 
-    def __enter__(self) -> Self:
-        return self
+        def log(name: str, number: float, epoch: int) -> None:
+            live().step = epoch
+            live().log_metric(name, number)
 
-    def __call__(self, name: str, number: float, epoch: int) -> None:
-        if self._live is None:
-            self._live = Live(str(self._folder), dvcyaml=None, save_dvc_exp=False, report=None)
-        self._live.step = epoch
-        self._live.log_metric(name, number)
-
-    def __exit__(self, *error: object) -> None:
-        if self._live is not None:
-            self._live.end()  # type: ignore[no-untyped-call]
+        yield log
 
 
 def _key(method: Method, training: Mapping[str, object], rows: Pairs, seed: int) -> str:

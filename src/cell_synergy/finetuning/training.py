@@ -91,9 +91,10 @@ class Trained(Method):
         """Run the network in evaluation mode."""
         network = self.network(image.shape[1], expression.shape[1])
         state = {k: torch.from_numpy(v).float() for k, v in weights.items()}
-        missing, unexpected = network.load_state_dict(state, strict=False)
-        if unexpected or any(not name.startswith("projector") for name in missing):
-            raise ConfigError(f"weights of another network: {unexpected or missing}; align again")
+        found, wanted = ({(k, v.shape) for k, v in d.items()} for d in (state, network.kept()))
+        if wrong := sorted({name for name, _ in found ^ wanted}):
+            raise ConfigError(f"weights of another network: {', '.join(wrong)}; align again")
+        network.load_state_dict(state, strict=False)
         network.to(device()).eval()
         inputs = (torch.from_numpy(image).to(device()), torch.from_numpy(expression).to(device()))
         joint: Float32[np.ndarray, "units d3"] = network.joint(inputs).cpu().numpy()

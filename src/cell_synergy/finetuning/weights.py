@@ -5,16 +5,17 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from cell_synergy.data.readers import DataError
+from cell_synergy.errors import DataError
 from cell_synergy.models import Weights
 
 
 def save(folder: Path, fold: str, seed: int, weights: Weights) -> None:
     """Write the weights of one fold and seed; floating point becomes float16."""
-    half = {
-        name: np.ascontiguousarray(array.astype(np.float16) if array.dtype.kind == "f" else array)
-        for name, array in weights.items()
-    }
+    with np.errstate(over="ignore"):  # what overflows is found and named below
+        half = {
+            name: np.asarray(array, np.float16 if array.dtype.kind == "f" else None, order="C")
+            for name, array in weights.items()
+        }
     if wrong := [name for name, array in half.items() if not np.isfinite(array).all()]:
         raise DataError(f"{folder}: weights {wrong} are not finite in half precision")
     save_file(half, folder / f"{fold}-{seed}.safetensors")
@@ -33,7 +34,8 @@ def load(folder: Path, fold: str, seed: int) -> Weights:
 
 def seeds(folder: Path, fold: str) -> list[int]:
     """Return the seeds that a fold has weights for."""
-    found = sorted(int(p.stem.rpartition("-")[2]) for p in folder.glob(f"{fold}-*.safetensors"))
+    stems = (path.stem.rpartition("-") for path in folder.glob("*.safetensors"))
+    found = sorted(int(seed) for name, _, seed in stems if name == fold)
     if not found:
         raise DataError(f"{folder}: no weights for fold {fold!r}; run `dvc repro align` first")
     return found

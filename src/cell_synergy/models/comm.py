@@ -29,7 +29,7 @@ from cell_synergy.streams import stream
 class Model(Trained):
     """`width` of every token and of `z3`; `tokens` per modality; transformer `layers`, `heads`."""
 
-    pairing: Literal["true", "within-donor"]
+    pairing: Literal["own", "within-donor"]
     width: PositiveInt
     tokens: PositiveInt
     rank: PositiveInt
@@ -41,7 +41,7 @@ class Model(Trained):
         return _CoMM(d1, d2, self)
 
     def fit(self, pairs: Pairs, run: Run) -> Weights:
-        return super().fit(pairs if self.pairing == "true" else shuffled(pairs, run.seed), run)
+        return super().fit(pairs if self.pairing == "own" else shuffled(pairs, run.seed), run)
 
 
 class _CoMM(Network):

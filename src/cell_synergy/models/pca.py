@@ -1,7 +1,7 @@
 """PCA control: the concatenation reduced to the methods' width, against gains by dimension.
 
 Jolliffe 2002, "Principal Component Analysis", section 2; principal axes of the standardised
-training rows by singular value decomposition.
+training rows: eigenvectors of their covariance.
 """
 
 import numpy as np

@@ -8,8 +8,10 @@ Departures: views are embeddings (Gaussian noise and feature dropout instead of 
 AdamW with a cosine schedule as for every method here, not LARS.
 """
 
+from typing import Annotated
+
 from jaxtyping import Float
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, cat, nn
 
 from cell_synergy.finetuning.training import Inputs, Network, Trained
@@ -20,7 +22,7 @@ class Model(Trained):
     """`width` of the joint embedding, half of it per modality; `temperature` of the loss."""
 
     hidden: PositiveInt
-    width: PositiveInt
+    width: Annotated[int, Field(gt=0, multiple_of=2)]
     temperature: PositiveFloat
 
     def network(self, d1: int, d2: int) -> Network:

@@ -48,7 +48,7 @@ def test_a_section_is_a_file_like_a_users_own(raw, twin):
     assert (ratio.idxmax(axis=1) == section.obs["cell_type"].astype(str)).all()
     assert section.uns["simulated"]
     assert section.uns["mpp"] == config.mpp
-    assert section.uns["tasks_truth"]["niche"]["image"].tolist() == ["image_nuclei"]
+    assert section.uns["visible"]["niche"]["image"].tolist() == ["image_nuclei"]
     assert set(section.obsm["latent"].columns) >= {"image_nuclei", "expression_stroma"}
 
 

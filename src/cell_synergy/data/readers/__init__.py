@@ -10,10 +10,7 @@ from anndata import AnnData
 
 from cell_synergy.config import suggest
 from cell_synergy.data.dataset import Dataset
-
-
-class DataError(ValueError):
-    """Input that cannot be used; the message names file, column or value and the remedy."""
+from cell_synergy.errors import DataError
 
 
 @dataclass(frozen=True)

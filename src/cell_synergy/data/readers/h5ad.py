@@ -21,7 +21,8 @@ from scipy import sparse
 from cell_synergy.config import suggest
 from cell_synergy.data.checks import check_section, image_size
 from cell_synergy.data.dataset import Dataset
-from cell_synergy.data.readers import DataError, Section
+from cell_synergy.data.readers import Section
+from cell_synergy.errors import DataError
 
 _IMAGES = (".tif", ".tiff", ".ome.tif", ".ome.tiff", ".png", ".jpg", ".jpeg")
 _OPTIONAL = ("cell_type_ratio", "latent")

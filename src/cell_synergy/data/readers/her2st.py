@@ -22,7 +22,7 @@ from cell_synergy.config import suggest
 from cell_synergy.data.alignment import apply_affine, fit_affine, nearest_within
 from cell_synergy.data.checks import check_section, image_size
 from cell_synergy.data.dataset import Dataset
-from cell_synergy.data.readers import DataError, Section
+from cell_synergy.data.readers import Section
 from cell_synergy.data.tables import (
     PITCH_UM,
     array_positions,
@@ -30,6 +30,7 @@ from cell_synergy.data.tables import (
     read_counts,
     read_table,
 )
+from cell_synergy.errors import DataError
 
 
 class _Slide(NamedTuple):

@@ -19,8 +19,9 @@ import pandas as pd
 from cell_synergy.config import suggest
 from cell_synergy.data.checks import check_section, image_size
 from cell_synergy.data.dataset import Dataset
-from cell_synergy.data.readers import DataError, Section
+from cell_synergy.data.readers import Section
 from cell_synergy.data.tables import array_positions, read_counts, read_table
+from cell_synergy.errors import DataError
 
 
 class _Replicate(NamedTuple):

@@ -14,8 +14,9 @@ from jaxtyping import Float64
 from scipy.sparse import csr_matrix
 
 from cell_synergy.atomic import atomic
+from cell_synergy.data import files
 from cell_synergy.data.dataset import Role, Simulator
-from cell_synergy.data.simulator import cells, expression, files, image, states
+from cell_synergy.data.simulator import cells, expression, image, states
 
 Item = tuple[str, Role]
 
@@ -62,8 +63,7 @@ def simulate(
         counts = expression.counts(config, genes, latent, ratio, rng["counts"])
         section = _section(donor, role, config, latent, ratio, counts)
         picture = image.render(config, shape, latent, placed, tiles, rng["image"])
-        with atomic(out / f"{donor}.h5ad") as new:
-            files.write(new, section)
+        files.write(out / f"{donor}.h5ad", section)
         with atomic(out / f"{donor}.tif") as new:
             image.write(new, picture, config)
 
@@ -97,7 +97,7 @@ def _section(
     section.uns = {
         "simulated": True,
         "mpp": config.mpp,
-        "tasks_truth": {
+        "visible": {
             task: {modality: np.array(shown, dtype=object) for modality, shown in parts.items()}
             for task, parts in states.visible(config).items()
         },

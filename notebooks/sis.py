@@ -1,0 +1,66 @@
+# %% [markdown]
+# # SIS by method and task
+# One point per test donor, the bar is the Synergistic Information Score: mean gain over the better
+# single expert, relative to it. Grey rows are controls. Scores are macro F1 (classes) or R2.
+
+# %% tags=["parameters"]
+figure = "figures/sis"
+scores = "results/probe"
+
+# %%
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from cell_synergy import plotting
+from cell_synergy.config import section, value
+from cell_synergy.scores import read_methods, sis_by_donor
+
+plotting.style()
+methods, focal, datasets = list(section("models")), value("method"), value("datasets")
+shown = plotting.order([m for m in methods if m not in plotting.UNIMODAL])
+donors = {d: sis_by_donor(read_methods(Path(scores), d, methods)) for d in datasets}
+for table in donors.values():
+    table.drop(table.index[~table["metric"].isin(["macro_f1", "r2"])], inplace=True)
+donors["lung" if "lung" in donors else datasets[0]].head()
+
+# %%
+columns = max(len(table["task"].unique()) for table in donors.values())
+height = 0.19 * len(shown) + 0.75
+fig, grid = plt.subplots(
+    len(datasets), columns, figsize=(1.55 * columns + 1.0, height * len(datasets)), squeeze=False
+)
+for row, dataset in zip(grid, datasets, strict=True):
+    table, spec = donors[dataset], section(f"data.{dataset}")
+    tasks = list(spec["tasks"])
+    for axes, task in zip(row, tasks, strict=False):
+        own = table[table["task"] == task]
+        for place, method in enumerate(shown):
+            points = own.loc[own["method"] == method, "sis"].dropna().to_numpy()
+            if len(points) == 0:
+                axes.text(0, place, " undefined: no positive single score", va="center", fontsize=4)
+                continue
+            tone = plotting.colour(method, focal)
+            axes.barh(place, points.mean(), height=0.62, color=tone, alpha=0.45, lw=0)
+            spread = np.linspace(-0.18, 0.18, len(points)) if len(points) > 1 else [0]
+            axes.scatter(points, place + np.array(spread), s=5, color=tone, lw=0, zorder=3)
+        axes.axvline(0, color="black", lw=0.6)
+        axes.set_ylim(len(shown) - 0.4, -0.6)
+        axes.set_yticks(range(len(shown)), [plotting.NAMES.get(m, m) for m in shown])
+        if axes is not row[0]:
+            axes.set_yticklabels([])
+        best = own["best"].iloc[0]
+        metric = "R$^2$" if own["metric"].iloc[0] == "r2" else "F1"
+        mark = ", circular" if spec["tasks"][task]["circular"] else ""
+        axes.set_title(task.replace("_", " "), loc="left")
+        axes.set_xlabel(f"SIS over {best} ({metric}{mark})", fontsize=6)
+        axes.tick_params(labelsize=6, length=2)
+    for axes in row[len(tasks) :]:
+        axes.set_visible(False)
+    row[0].annotate(
+        plotting.title(dataset, spec["source"] == "simulator"), (0, 1), (-78, 14),
+        xycoords="axes fraction", textcoords="offset points", fontweight="bold", fontsize=10,
+    )  # fmt: skip
+fig.tight_layout(h_pad=1.6, w_pad=0.6)
+plotting.save(fig, Path(figure))

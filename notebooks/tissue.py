@@ -1,0 +1,101 @@
+# %% [markdown]
+# # What each representation sees on the tissue
+# One test section per data set: the H&E image, the true labels of the first task, and what linear
+# probes of the two experts and of the focal method predict, with macro F1 of that section's donor.
+
+# %% tags=["parameters"]
+figure = "figures/tissue"
+scores = "results/probe"
+pairs = "data/pairs"
+raw = "data/raw"
+
+# %%
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from sklearn.metrics import f1_score
+
+from cell_synergy import plotting
+from cell_synergy.config import load, value
+from cell_synergy.data.dataset import Dataset
+from cell_synergy.data.images import read_image
+from cell_synergy.data.pairs import read
+from cell_synergy.data.splits import folds
+
+plotting.style()
+focal, datasets = value("method"), value("datasets")
+columns = ("image", "expression", focal)
+
+
+# %%
+def predicted(dataset, method, task, fold):
+    with np.load(Path(scores, dataset, f"{method}.npz")) as file:
+        return file[f"{task}/{fold}"].argmax(axis=1)
+
+
+def chosen(dataset):
+    """Return pairs, the task to show, and the last fold's section with most labels."""
+    config = load(Dataset, f"data.{dataset}")
+    units = read(Path(pairs, f"{dataset}.h5ad"))
+    names = [t for t, spec in config.tasks.items() if spec.kind == "classification"]
+    task = "region" if "region" in names else names[0]
+    fold = folds(units.obs, config)[-1]
+    labelled = fold.test & (units.obs[task].cat.codes >= 0).to_numpy()
+    section = units.obs["section"][labelled].value_counts(sort=True).index[0]
+    return config, units, task, fold, section
+
+
+# %%
+fig, grid = plt.subplots(
+    len(datasets), 5, figsize=(10.5, 2.55 * len(datasets)), squeeze=False, layout="constrained"
+)
+for row, dataset in zip(grid, datasets, strict=True):
+    config, units, task, fold, section = chosen(dataset)
+    own = (units.obs["section"] == section).to_numpy()
+    xy = units.obsm["spatial"][own]
+    image = read_image(Path(raw, dataset, units.uns["images"][section]))
+    mpp = float(units.uns["mpp"][section])
+    step = max(1, round(max(image.shape[:2]) / 900))
+    extent = (0, image.shape[1] * mpp, image.shape[0] * mpp, 0)
+    row[0].imshow(image[::step, ::step], extent=extent, interpolation="antialiased")
+    classes = list(units.obs[task].cat.categories)
+    truth = units.obs[task].cat.codes.to_numpy()[own]
+    tones = np.array([plotting.PALETTE[i % len(plotting.PALETTE)] for i in range(len(classes))])
+    rows = np.flatnonzero(own[fold.test])
+    maps = [("label", truth)]
+    maps += [(m, predicted(dataset, m, task, fold.name)[rows]) for m in columns]
+    low, high = xy.min(axis=0) - config.unit_um, xy.max(axis=0) + config.unit_um
+    for axes, (name, codes) in zip(row[1:], maps, strict=True):
+        known = codes >= 0
+        size = (72 * 1.7 * 0.80 * config.unit_um / (high - low).max()) ** 2
+        axes.scatter(*xy[known].T, s=size, c=tones[codes[known]], lw=0, marker="o")
+        axes.scatter(*xy[~known].T, s=size / 8, c="#cccccc", lw=0)
+        both = truth >= 0
+        f1 = f1_score(
+            truth[both], codes[both], labels=np.unique(truth[both]), average="macro",
+            zero_division=0,
+        )  # fmt: skip
+        heading = plotting.NAMES.get(name, name)
+        axes.set_title(f"true {task}" if name == "label" else f"{heading}: F1 {f1:.2f}")
+    for axes in row:
+        axes.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal")
+        plotting.bare(axes)
+    bar = min(500.0, 10 ** np.floor(np.log10((high - low)[0] / 2)))
+    row[0].plot([low[0] + 80, low[0] + 80 + bar], [high[1] - 80] * 2, color="black", lw=2)
+    row[0].text(low[0] + 80, high[1] - 110, f"{bar:g} µm", fontsize=6)
+    donor = units.obs["donor"][own].iloc[0]
+    row[0].set_title(
+        f"{plotting.title(dataset, config.source == 'simulator')}: section {section}"
+        + (f" (donor {donor})" if donor != section else "")
+    )
+    present = [i for i in range(len(classes)) if i in set(truth)]
+    handles = [plt.Line2D([], [], marker="o", ls="", ms=3, color=tones[i]) for i in present]
+    names = [str(classes[i])[:24] for i in present]
+    row[4].legend(
+        handles, names, loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=5.5,
+        ncols=1 + (len(names) > 12), handletextpad=0.2, columnspacing=0.8,
+    )  # fmt: skip
+plotting.save(fig, Path(figure))
+pd.Series(datasets)

@@ -1,0 +1,76 @@
+# %% [markdown]
+# # Known decomposition and measured SIS of the simulated twins
+# Left: what the label of each task shares with the states that the two modalities show (bits),
+# on the tissue and after the experts have encoded it. Right: the SIS that a perfect reader of the
+# embeddings' states would have, and the measured SIS of every method and control.
+
+# %% tags=["parameters"]
+figure = "figures/truth"
+scores = "results/probe"
+truth = "results/truth"
+
+# %%
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from cell_synergy import plotting
+from cell_synergy.config import section, value
+from cell_synergy.scores import read_methods, sis_table
+
+plotting.style()
+methods, focal = list(section("models")), value("method")
+shown = plotting.order([m for m in methods if m not in plotting.UNIMODAL])
+twins = [d for d in value("datasets") if section(f"data.{d}")["source"] == "simulator"]
+parts = {
+    "redundant": "#8a8a8a", "unique_image": plotting.IMAGE,
+    "unique_expression": plotting.EXPRESSION, "synergy": plotting.FOCUS,
+}  # fmt: skip
+
+# %%
+if not twins:
+    fig, axes = plt.subplots(figsize=(5, 0.6))
+    plotting.bare(axes)
+    axes.text(0.5, 0.5, "no simulated data set in this study: no truth is known", ha="center")
+else:
+    fig, grid = plt.subplots(
+        len(twins), 2, figsize=(9.5, 2.5 * len(twins)), squeeze=False, layout="constrained",
+        width_ratios=(1, 1.25),
+    )  # fmt: skip
+    for (left, right), twin in zip(grid, twins, strict=True):
+        known = pd.read_csv(Path(truth, f"{twin}.csv"))
+        tasks = list(dict.fromkeys(known["task"]))
+        for seen, offset in (("tissue", -0.2), ("embeddings", 0.2)):
+            rows = known[known["seen"] == seen].set_index("task").loc[tasks]
+            bottom = np.zeros(len(tasks))
+            for part, tone in parts.items():
+                left.bar(
+                    np.arange(len(tasks)) + offset, rows[part], 0.36, bottom, color=tone, lw=0,
+                    label=part.replace("_", " ") if seen == "tissue" else None,
+                    alpha=1 if seen == "tissue" else 0.55,
+                )  # fmt: skip
+                bottom += rows[part].to_numpy()
+        names = [task.replace("_", "\n") for task in tasks]
+        left.set_xticks(range(len(tasks)), names, fontsize=6)
+        left.set_ylabel("bits about the label")
+        left.set_title(f"{plotting.title(twin, True)}: known (solid) and after the experts (pale)")
+        left.legend(fontsize=6, loc="upper right")
+        table = sis_table(read_methods(Path(scores), twin, methods))
+        table = table[(table["metric"] == "macro_f1") & (table["fold"] == "all")]
+        expected = known[known["seen"] == "embeddings"].set_index("task").loc[tasks]
+        right.axhline(0, color="black", lw=0.6)
+        for place, task in enumerate(tasks):
+            bound = expected.loc[task, "sis_macro_f1"]
+            right.plot([place - 0.42, place + 0.42], [bound] * 2, color="black", lw=1.2, ls="--")
+            own = table[table["task"] == task].set_index("method")["sis"]
+            for step, method in enumerate(shown):
+                x = place - 0.36 + 0.72 * step / max(len(shown) - 1, 1)
+                tone = plotting.colour(method, focal)
+                mark = "x" if method in plotting.CONTROLS else "o"
+                right.scatter(x, own[method], s=14, color=tone, marker=mark, lw=0.9, zorder=3)
+        right.set_xticks(range(len(tasks)), names, fontsize=6)
+        right.set_ylabel("SIS (macro F1)")
+        right.set_title("measured (points, in the order of figure 1); dashed: known")
+plotting.save(fig, Path(figure))

@@ -1,0 +1,155 @@
+"""Sections joined into the pairs of a data set (see `cell_synergy.data.pairs`)."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from tqdm import tqdm
+
+from cell_synergy.data.dataset import Classification, Dataset
+from cell_synergy.data.images import Tissue, on_tissue, read_image
+from cell_synergy.data.pairs import log_normalise
+from cell_synergy.data.readers import Section
+from cell_synergy.errors import DataError
+
+LEAST_UNITS, LEAST_GROUPS = 10, 2  # a class has 10 units in each of 2 donors, or is dropped
+
+
+def build(
+    name: str, sections: Iterable[Section], dataset: Dataset, tissue: Tissue, raw: Path
+) -> tuple[ad.AnnData, ad.AnnData]:
+    """Join the sections of a data set into study pairs and reference units.
+
+    Units without the image around them, or off tissue, are dropped and counted in the log, as are
+    donors that `roles` does not name.
+
+    Returns
+    -------
+    The pairs that the study scores, and the units of reference donors (with or without image).
+    """
+    study: list[ad.AnnData] = []
+    reference: list[ad.AnnData] = []
+    for section in tqdm(sections, desc=f"{name}: sections", unit="section"):
+        role = dataset.roles.get(section.name if dataset.group == "section" else section.donor)
+        if role is None:
+            tqdm.write(f"{name}: section {section.name} has no role, left out")
+            continue
+        (reference if role == "reference" else study).append(_table(section, tissue, raw))
+    for found, what in ((study, "study"), (reference, "reference")):
+        if not found:
+            raise DataError(f"{name}: no section of a {what} donor; check data.{name}.roles")
+    joined = [_join(name, tables, dataset) for tables in (study, reference)]
+    genes = joined[0].var_names.union(joined[1].var_names, sort=True)
+    pairs, donors = (_with_genes(table, genes) for table in joined)
+    panel = _panel(donors, dataset)
+    for table in (pairs, donors):
+        table.var["panel"] = panel
+    _label(pairs, name, dataset)
+    for task in set(dataset.tasks) & set(donors.obs):
+        donors.obs[task] = donors.obs[task].astype("category")
+    for table in (pairs, donors):
+        kept = [c for c in table.obs if c in {"donor", "section", *dataset.tasks}]
+        table.obs = table.obs[kept]
+    return pairs, donors
+
+
+def _table(section: Section, tissue: Tissue, raw: Path) -> ad.AnnData:
+    """Return one section's units that have tissue around them, names made unique over sections."""
+    table = section.counts.copy()
+    if section.image is not None and section.mpp is not None:
+        inside, shown = on_tissue(
+            read_image(raw / section.image), table.obsm["spatial"], section.mpp, tissue
+        )
+        if (lost := len(table) - int(shown.sum())) > 0:
+            tqdm.write(
+                f"section {section.name}: {lost} of {len(table)} units dropped "
+                f"({int((~inside).sum())} too near the border, the rest off tissue)"
+            )
+        table = table[shown].copy()
+    table.obs["section"], table.obs["donor"] = section.name, section.donor
+    table.obs_names = f"{section.name}_" + table.obs_names.astype(str)
+    table.uns["mpp"] = {section.name: float(section.mpp or np.nan)}
+    table.uns["images"] = {section.name: str(section.image or "")}
+    return table
+
+
+def _join(name: str, tables: list[ad.AnnData], dataset: Dataset) -> ad.AnnData:
+    """Stack sections; a gene that a section's table lacks was not seen there."""
+    joined = ad.concat(tables, join="outer", fill_value=0, merge=None)
+    joined.X = sparse.csr_matrix(joined.X, dtype=np.float32)
+    for key in ("mpp", "images"):
+        joined.uns[key] = {k: v for table in tables for k, v in table.uns[key].items()}
+    joined.uns |= {
+        "source": name,
+        "simulated": dataset.source == "simulator",
+        "tasks": {task: spec.kind for task, spec in dataset.tasks.items()},
+    }
+    if "visible" in tables[0].uns:
+        joined.uns["visible"] = tables[0].uns["visible"]
+    for column in ("donor", "section"):
+        joined.obs[column] = joined.obs[column].astype("category")
+    return joined
+
+
+def _with_genes(table: ad.AnnData, genes: pd.Index) -> ad.AnnData:
+    place = pd.Series(np.arange(len(genes)), index=genes)[table.var_names].to_numpy()
+    counts = sparse.csr_matrix(table.X)
+    wide = sparse.csr_matrix(
+        (counts.data, place[counts.indices], counts.indptr), shape=(table.n_obs, len(genes))
+    )
+    wide.sort_indices()
+    return ad.AnnData(
+        wide, obs=table.obs, var=pd.DataFrame(index=genes), obsm=dict(table.obsm), uns=table.uns
+    )
+
+
+def _panel(reference: ad.AnnData, dataset: Dataset) -> np.ndarray:
+    """Mark the genes that no expression expert sees: variable ones, chosen on reference donors."""
+    sizes = [task.genes for task in dataset.tasks.values() if task.kind == "gene_panel"]
+    if not sizes:
+        return np.zeros(reference.n_vars, dtype=bool)
+    import scanpy as sc  # noqa: PLC0415 - two seconds that only this branch needs
+
+    seen = np.asarray((reference.X > 0).mean(axis=0)).ravel() >= 0.1  # noqa: PLR2004
+    if seen.sum() < sizes[0]:
+        raise DataError(
+            f"{reference.uns['source']}: a gene panel of {sizes[0]} was asked for, only "
+            f"{int(seen.sum())} genes are in 10 % of the reference units; ask for fewer"
+        )
+    table = ad.AnnData(log_normalise(reference.X[:, seen]))
+    sc.pp.highly_variable_genes(table, n_top_genes=sizes[0], flavor="seurat")
+    panel = np.zeros(reference.n_vars, dtype=bool)
+    panel[np.flatnonzero(seen)[table.var["highly_variable"].to_numpy()]] = True
+    return panel
+
+
+def _label(pairs: ad.AnnData, name: str, dataset: Dataset) -> None:
+    """Make the task labels categorical, without excluded, empty and rare classes."""
+    groups = pairs.obs[dataset.group]
+    for task, spec in dataset.tasks.items():
+        if spec.kind == "composition" and "cell_type_ratio" not in pairs.obsm:
+            raise DataError(f"{name}: task {task!r} needs obsm['cell_type_ratio'] in every section")
+        if spec.kind != "classification":
+            continue
+        if task not in pairs.obs:
+            known = ", ".join(map(str, pairs.obs.columns))
+            raise DataError(f"{name}: no obs column {task!r} for the task; columns: {known}")
+        pairs.obs[task] = _classes(pairs.obs[task], groups, spec, f"{name}: task {task!r}")
+
+
+def _classes(labels: pd.Series, groups: pd.Series, spec: Classification, what: str) -> pd.Series:
+    labels = labels.astype(object).where(labels.notna() & (labels.astype(str) != ""))
+    labels = labels.where(~labels.isin(spec.exclude))
+    counts = pd.crosstab(groups, labels)
+    kept = counts.columns[(counts >= LEAST_UNITS).sum() >= LEAST_GROUPS]
+    if rare := sorted(set(counts.columns) - set(kept)):
+        tqdm.write(f"{what}: dropped {rare} (under {LEAST_UNITS} units in {LEAST_GROUPS} donors)")
+    if len(kept) < LEAST_GROUPS:
+        raise DataError(
+            f"{what}: {len(kept)} class(es) with {LEAST_UNITS} units in {LEAST_GROUPS} donors, a "
+            "classification needs two; check the label column, `exclude`, or drop the task"
+        )
+    return pd.Series(pd.Categorical(labels, categories=sorted(kept)), index=labels.index)

@@ -1,0 +1,26 @@
+"""Draw one figure: run its notebook, which reads results and computes nothing."""
+
+import os
+import sys
+from pathlib import Path
+
+from cell_synergy.config import Config, arguments
+from cell_synergy.notebook import run
+
+
+class Args(Config):
+    """Inputs and outputs."""
+
+    notebook: Path
+    figure: Path
+    out: Path
+
+
+def main(args: Args) -> None:
+    """Run the notebook; fixed dates and ids make PDF files repeatable."""
+    os.environ["SOURCE_DATE_EPOCH"] = "0"
+    run(args.notebook, {"figure": str(args.figure)}, args.out)
+
+
+if __name__ == "__main__":
+    main(arguments(Args, sys.argv[1:]))

@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from cell_synergy.data.dataset import Dataset
+from cell_synergy.data.images import Tissue
+from cell_synergy.data.readers import Section
+
+DATASET = {
+    "source": "manifest",
+    "reader": "h5ad",
+    "species": "human",
+    "unit_um": 50.0,
+    "standardise": "donor",
+    "split": "leave-one-donor-out",
+    "tasks": {"region": {"kind": "classification", "exclude": ["fold"], "circular": False}},
+    "roles": {"A": "study", "B": "study", "R": "reference"},
+}
+
+
+@pytest.fixture
+def dataset():
+    """Return a function that makes the settings of a data set, with changes."""
+    return lambda **changes: Dataset.model_validate({**DATASET, **changes})
+
+
+@pytest.fixture
+def rule():
+    return Tissue(field_um=8.0, white=0.9, black=0.05, least=0.25)
+
+
+@pytest.fixture
+def section():
+    """Return a function that makes one section of random counts, all in a region of two halves."""
+
+    def make(name, donor, genes="g0 g1 g2 g3", units=24, image=None, mpp=None):
+        rng = np.random.default_rng([ord(letter) for letter in name])
+        names = genes.split()
+        obs = pd.DataFrame({"region": ["core", "rim"] * (units // 2)})
+        counts = ad.AnnData(
+            sparse.csr_matrix(rng.poisson(3.0, (units, len(names))).astype(np.float32)),
+            obs=obs.set_index(pd.Index([f"u{i}" for i in range(units)])),
+            var=pd.DataFrame(index=names),
+            obsm={"spatial": rng.uniform(10, 50, (units, 2))},
+        )
+        return Section(name, donor, counts, image and Path(image), mpp)
+
+    return make
+
+
+@pytest.fixture
+def units():
+    """Return a function that makes pairs with three programmes and the last genes as panel."""
+
+    def make(count, genes, panel=0, seed=0):
+        rng = np.random.default_rng(seed)
+        rate = np.exp(rng.normal(0, 0.7, (count, 3)) @ rng.normal(0, 0.7, (3, genes)))
+        found = ad.AnnData(
+            sparse.csr_matrix(rng.poisson(5 * rate).astype(np.float32)),
+            obs=pd.DataFrame(index=[f"u{i}" for i in range(count)]),
+            var=pd.DataFrame(
+                {"panel": np.arange(genes) >= genes - panel},
+                index=[f"g{i}" for i in range(genes)],
+            ),
+            obsm={"spatial": rng.uniform(0, 100, (count, 2))},
+            uns={"source": "lab", "tasks": {}},
+        )
+        found.obs[["donor", "section"]] = "A", "A1"
+        return found
+
+    return make

@@ -1,0 +1,81 @@
+"""A tiny data set of four donors, in which three features of one modality show the labels."""
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from cell_synergy.config import validate
+from cell_synergy.data.dataset import Dataset
+from cell_synergy.data.splits import folds
+from cell_synergy.data.tissue import Tissue
+from cell_synergy.downstream.judging import Probe
+
+UNITS, DONORS, PANEL = 40, "ABCD", 4
+
+
+@pytest.fixture
+def probe():
+    """Three penalties, chosen by two inner folds."""
+    return Probe(
+        weakest=0.01, strongest=1.0, strengths=3, inner_folds=2, tolerance=1e-5, iterations=200
+    )
+
+
+@pytest.fixture
+def make_dataset():
+    """Describe the data set, with parts changed."""
+    tasks = {
+        "region": {"kind": "classification", "circular": False, "exclude": []},
+        "composition": {"kind": "composition", "circular": True, "exclude": []},
+        "gene_panel": {"kind": "gene_panel", "circular": False, "genes": PANEL},
+    }
+    base = {
+        "source": "manifest", "reader": "tiny", "species": "human", "unit_um": 100.0,
+        "standardise": "train", "split": "leave-one-donor-out", "tasks": tasks,
+        "roles": dict.fromkeys(DONORS, "study"),
+    }  # fmt: skip
+    return lambda **changed: validate(Dataset, base | changed, "data.tiny")
+
+
+@pytest.fixture
+def units():
+    """Units whose region (core, edge, rim) is noisily seen in their composition and counts."""
+    rng = np.random.default_rng(0)
+    count = UNITS * len(DONORS)
+    region = np.tile(np.arange(UNITS) % 3, len(DONORS))
+    donor = np.repeat(list(DONORS), UNITS)
+    obs = pd.DataFrame({"donor": donor, "section": donor}, index=[f"u{i}" for i in range(count)])
+    obs = obs.astype("category")
+    obs["region"] = pd.Categorical(np.array(["core", "edge", "rim"])[region])
+    shares = rng.dirichlet(np.ones(3), count) + 2 * np.eye(3)[region]
+    ratio = pd.DataFrame(shares / shares.sum(axis=1, keepdims=True), obs.index, ["p", "q", "r"])
+    rates = 2 + 8 * (np.arange(10)[None] % 3 == region[:, None])
+    counts = sparse.csr_matrix(rng.poisson(rates).astype(np.float32))
+    var = pd.DataFrame({"panel": np.arange(10) < PANEL}, index=[f"g{i}" for i in range(10)])
+    place = {"spatial": rng.uniform(0, 1000, (count, 2)), "cell_type_ratio": ratio}
+    table = ad.AnnData(counts, obs=obs, var=var, obsm=place)
+    table.uns = {"source": "tiny", "tasks": {"region": "classification"}}
+    return table
+
+
+@pytest.fixture
+def make_tissue():
+    """Build the data set as methods and probes see it, from its units and description."""
+
+    def made(units, dataset):
+        rng = np.random.default_rng(1)
+        codes = units.obs["region"].cat.codes.to_numpy().astype(int)
+        shown = np.where(codes[:, None] >= 0, np.eye(3)[codes], 0)
+        image, expression = (
+            np.concatenate([shown + 0.3 * rng.standard_normal((len(codes), 3)), noise], axis=1)
+            for noise in (rng.standard_normal((len(codes), d)) for d in (2, 3))
+        )
+        donor = units.obs["donor"].astype(str).to_numpy()
+        return Tissue(
+            units, image.astype(np.float32), expression.astype(np.float32), donor, donor,
+            folds(units.obs, dataset), dataset.standardise,
+        )  # fmt: skip
+
+    return made

@@ -1,0 +1,245 @@
+"""Judging on a tiny tissue: what is scored, and that test donors stay unseen until they are."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cell_synergy.downstream.judging import COLUMNS, goals, judge
+from cell_synergy.errors import DataError
+
+CLASSES = ["accuracy", "balanced_accuracy", "bits", "macro_f1"]
+VALUES = ["pearson", "r2"]
+REGION = {"region": {"kind": "classification", "circular": False, "exclude": []}}
+COMPOSITION = {"composition": {"kind": "composition", "circular": True, "exclude": []}}
+
+
+@pytest.fixture
+def run(units, make_tissue, make_dataset, probe):
+    """Judge the image embedding of the units, whatever labels they are given."""
+
+    def judged(labelled=units, seeds=(0,), probe=probe, embed=None, **changed):
+        dataset = make_dataset(**changed)
+        tissue = replace(make_tissue(units, dataset), units=labelled)
+        represent = embed or (lambda fold, seed: tissue.image)  # noqa: ARG005
+        return judge("image", tissue, dataset, list(seeds), represent, probe)
+
+    return judged
+
+
+@pytest.fixture
+def codes(units):
+    """Return the region of every unit, as a number."""
+    return units.obs["region"].cat.codes.to_numpy().astype(int)
+
+
+@pytest.fixture
+def relabel(units):
+    """Give the units other regions: numbers of classes, -1 for none."""
+
+    def relabelled(codes):
+        changed = units.copy()
+        names = units.obs["region"].cat.categories
+        changed.obs["region"] = pd.Categorical.from_codes(codes, names)
+        return changed
+
+    return relabelled
+
+
+def mean(judged, metric, task="region"):
+    scores = judged.scores
+    return scores[(scores.metric == metric) & (scores.task == task)].value.mean()
+
+
+def test_there_is_one_score_per_task_metric_fold_donor_and_seed(run):
+    scores = run(seeds=(3, 4)).scores
+    assert list(scores.columns) == COLUMNS
+    found = {tuple(row) for row in scores[["task", "metric", "fold", "donor", "seed"]].to_numpy()}
+    per_task = {"region": CLASSES, "composition": VALUES, "gene_panel": VALUES}
+    assert found == {
+        (task, metric, donor, donor, seed)
+        for task, metrics in per_task.items()
+        for metric in metrics
+        for donor in "ABCD"
+        for seed in (3, 4)
+    }
+    assert len(scores) == len(found)
+    assert (scores[["dataset", "method", "probe"]] == ["tiny", "image", "linear"]).all(axis=None)
+    assert (scores.n == 40).all()
+    assert (scores.classes == np.where(scores.task == "region", 3, 0)).all()
+    assert np.isfinite(scores.value).all()
+    assert (scores.gradient_norm <= 1e-5).all()
+    assert ((scores.iterations > 0) == (scores.task == "region")).all()
+
+
+def test_what_the_embedding_shows_is_found(run):
+    judged = run()
+    assert mean(judged, "accuracy") > 0.9
+    assert mean(judged, "bits") > 1.1
+    assert mean(judged, "r2", "composition") > 0.5
+    assert mean(judged, "pearson", "gene_panel") > 0.4
+
+
+def test_in_a_holdout_each_test_donor_has_its_own_scores(run):
+    roles = {"A": "train", "B": "train", "C": "test", "D": "test"}
+    scores = run(split="holdout", roles=roles, tasks=REGION).scores
+    assert set(scores.fold) == {"holdout"}
+    assert sorted(scores[scores.metric == "bits"].donor) == ["C", "D"]
+
+
+def of_fold(judged, fold):
+    """Return a fold's scores without its values, and what its probes said."""
+    scores = judged.scores[judged.scores.fold == fold].drop(columns="value")
+    said = {k: v for k, v in judged.posteriors.items() if k.endswith(f"/{fold}")}
+    return scores.to_csv(index=False), {k: v.tobytes() for k, v in said.items()}
+
+
+@pytest.mark.parametrize("mode", ["train", "donor"])
+def test_labels_of_a_test_donor_change_its_scores_and_no_probe(mode, run, relabel, codes, units):
+    swapped = codes.copy()
+    swapped[:40] = (swapped[:40] + 1) % 3
+    changed = relabel(swapped)
+    changed.obsm["cell_type_ratio"].iloc[:40] = np.roll(
+        units.obsm["cell_type_ratio"].to_numpy()[:40], 1, axis=1
+    )
+    first, second = (run(labelled, standardise=mode) for labelled in (units, changed))
+    assert of_fold(first, "A") == of_fold(second, "A")
+    assert of_fold(first, "B") != of_fold(second, "B")
+    values = [judged.scores.query("fold == 'A' and metric == 'bits'") for judged in (first, second)]
+    assert values[0].value.item() > 0.5
+    assert values[1].value.item() < 0
+
+
+def test_test_donors_do_not_choose_the_penalty(run, relabel, codes):
+    """Without test donors the labels are noise and want the strongest penalty."""
+    rng = np.random.default_rng(3)
+    noise = np.concatenate([codes[:40], rng.integers(3, size=120)])
+    scores = run(relabel(noise), tasks=REGION).scores
+    assert set(scores[scores.fold == "A"].strength) == {1.0}
+    assert set(run(tasks=REGION).scores.strength) != {1.0}
+
+
+@pytest.mark.parametrize("mode", ["train", "donor"])
+def test_permuted_labels_give_chance(mode, run, relabel, codes):
+    permuted = np.random.default_rng(4).permutation(codes)
+    judged = run(relabel(permuted), tasks=REGION, standardise=mode)
+    assert mean(judged, "balanced_accuracy") == pytest.approx(1 / 3, abs=0.1)
+    assert mean(judged, "bits") < 0.05
+
+
+def test_posteriors_are_of_every_test_unit_and_the_first_seed(run, relabel, codes):
+    embeddings = np.random.default_rng(5).standard_normal((2, 160, 4)).astype(np.float32)
+
+    def embed(_, seed):
+        return embeddings[seed]
+
+    codes[:20] = -1
+    both = run(relabel(codes), seeds=(1, 0), embed=embed)
+    first = run(relabel(codes), seeds=(1,), embed=embed)
+    shapes = {"region": (40, 3), "composition": (40, 3), "gene_panel": (40, 4)}
+    assert both.posteriors.keys() == {f"{task}/{fold}" for task in shapes for fold in "ABCD"}
+    for key, array in both.posteriors.items():
+        assert array.shape == shapes[key.split("/")[0]]
+        assert array.dtype == np.float16
+        np.testing.assert_array_equal(array, first.posteriors[key])
+    np.testing.assert_allclose(both.posteriors["region/A"].sum(axis=1), 1, atol=0.01)
+    assert set(both.scores.query("task == 'region' and fold == 'A'").n) == {20}
+
+
+def test_a_representation_is_asked_for_once_per_fold_and_seed(run):
+    asked = []
+
+    def embed(fold, seed):
+        asked.append((fold.name, seed))
+        return np.random.default_rng(seed).standard_normal((160, 4)).astype(np.float32)
+
+    run(seeds=(1, 2), embed=embed, tasks=REGION)
+    assert asked == [(fold, seed) for fold in "ABCD" for seed in (1, 2)]
+
+
+def test_the_first_seed_chooses_the_penalty_of_all(run, codes):
+    rng = np.random.default_rng(6)
+    noise = rng.standard_normal((160, 3)).astype(np.float32)
+    shown = (np.eye(3)[codes] + 0.1 * noise).astype(np.float32)
+    chosen = [
+        set(run(seeds=(0, 1), embed=lambda _, seed: pair[seed], tasks=REGION).scores.strength)  # noqa: B023
+        for pair in ((noise, shown), (shown, noise))
+    ]
+    assert chosen == [{1.0}, {0.01}]
+
+
+def test_embeddings_of_a_test_donor_change_none_of_its_probes(run):
+    rng = np.random.default_rng(7)
+    z = rng.standard_normal((160, 5)).astype(np.float32)
+    moved = z.copy()
+    moved[:40] = 7 + 3 * z[:40]
+    first, second = (run(embed=lambda *_: z).scores.query("fold == 'A'") for z in (z, moved))
+    fitted = ["task", "strength", "gradient_norm", "iterations"]
+    pd.testing.assert_frame_equal(first[fitted], second[fitted])
+    assert (first.value != second.value).any()
+
+
+def test_a_class_missing_from_training_is_an_error_of_the_probe_not_of_the_run(run, relabel, codes):
+    codes[40:][codes[40:] == 1] = 0  # only donor A has edges
+    judged = run(relabel(codes), tasks=REGION)
+    assert (judged.posteriors["region/A"][:, 1] == 0).all()
+    scores = judged.scores[judged.scores.fold == "A"].set_index("metric").value
+    assert scores["balanced_accuracy"] == pytest.approx(2 / 3, abs=0.15)
+    assert scores["bits"] > 0  # of the classes that training had
+
+
+def test_an_unlabelled_test_donor_is_absent_not_zero(run, relabel, codes):
+    codes[:40] = -1
+    scores = run(relabel(codes), tasks=REGION).scores
+    assert sorted(set(scores.donor)) == ["B", "C", "D"]
+
+
+def test_without_a_labelled_training_unit_the_task_is_refused_with_a_remedy(run, relabel, codes):
+    codes[:80] = -1
+    roles = {"A": "train", "B": "train", "C": "test", "D": "test"}
+    with pytest.raises(DataError, match="task 'region': no training unit of fold 'holdout' has a"):
+        run(relabel(codes), split="holdout", roles=roles, tasks=REGION)
+
+
+@pytest.mark.parametrize("mode", ["train", "donor"])
+def test_units_without_a_target_are_left_out_of_a_regression(mode, run, units):
+    partly = units.copy()
+    partly.obsm["cell_type_ratio"].iloc[::5] = np.nan
+    judged = run(partly, tasks=COMPOSITION, standardise=mode)
+    assert set(judged.scores.n) == {32}
+    assert mean(judged, "r2", "composition") > 0.5
+
+
+def test_donor_mode_ignores_what_shifts_and_scales_a_donors_target(run, units):
+    shifted = units.copy()
+    shifted.obsm["cell_type_ratio"].iloc[40:80] = 5 + 3 * units.obsm["cell_type_ratio"].iloc[40:80]
+    first, second = (
+        run(labelled, tasks=COMPOSITION, standardise="donor").scores
+        for labelled in (units, shifted)
+    )
+    np.testing.assert_allclose(first.value, second.value, atol=1e-4)
+
+
+def test_inner_donors_whose_target_never_varies_do_not_decide(run, units, probe):
+    flat = units.copy()
+    flat.obsm["cell_type_ratio"].iloc[40:80] = 1 / 3
+    scores = run(flat, tasks=COMPOSITION, probe=probe.model_copy(update={"inner_folds": 3})).scores
+    assert set(scores[scores.fold == "A"].strength) != {1.0}
+
+
+def test_one_penalty_needs_no_choice(run, probe):
+    only = probe.model_copy(update={"weakest": 0.3, "strongest": 0.3, "strengths": 1})
+    assert set(run(probe=only, tasks=REGION).scores.strength) == {0.3}
+
+
+def test_goals_are_what_the_tasks_ask(units, make_dataset, relabel, codes):
+    codes[7] = -1
+    region, composition, panel = goals(relabel(codes), make_dataset())
+    assert (region.name, region.classes) == ("region", ("core", "edge", "rim"))
+    np.testing.assert_array_equal(region.codes, codes)
+    np.testing.assert_array_equal(region.labelled, codes >= 0)
+    np.testing.assert_array_equal(composition.target, units.obsm["cell_type_ratio"])
+    counts = units.X.toarray()
+    expected = np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True))[:, :4]
+    np.testing.assert_allclose(panel.target, expected, rtol=1e-5)

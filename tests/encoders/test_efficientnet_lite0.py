@@ -1,0 +1,147 @@
+import json
+
+import imagecodecs
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from cell_synergy import encoders
+from cell_synergy.data.images import read_image
+from cell_synergy.encoders import efficientnet_lite0
+from cell_synergy.errors import DataError
+
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+SETTINGS = {"field_um": 48.0, "context_um": 96.0, "input_px": 64, "batch_size": 4}
+
+
+@pytest.fixture(autouse=True)
+def _cpu(monkeypatch):
+    monkeypatch.setattr(efficientnet_lite0, "device", lambda: torch.device("cpu"))
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def _expert(**changes):
+    return encoders.load("efficientnet_lite0", {**SETTINGS, **changes})
+
+
+def _blobs(side):
+    """Return smooth coloured texture of 192 um as an image of `side` pixels."""
+    y, x = np.mgrid[:side, :side] * (192 / side) + 96 / side
+    waves = [np.sin(x / 9 + y / 31) + np.cos(y / 7), np.cos(x / 23) * np.sin(y / 11), np.sin(x / 5)]
+    return np.clip(160 + 40 * np.stack(waves, axis=2), 0, 255).round().astype(np.uint8)
+
+
+@pytest.fixture
+def tissue(units, tmp_path):
+    """Return pairs of two interleaved sections of the same tissue: at 0.5 and at 1 um per pixel."""
+    expert = tmp_path / "expert"
+    expert.mkdir()
+    (expert / encoders.CARD).write_text(json.dumps(_expert().freeze(units(2, 2), expert)))
+    table = units(10, 2)
+    table.obs["section"] = pd.Categorical(["fine", "coarse"] * 5)
+    places = [(96.0, 96.0), (60.0, 110.0), (130.0, 70.0), (50.0, 50.0), (2.0, 190.0)]
+    table.obsm["spatial"] = np.repeat(places, 2, axis=0)
+    table.uns["mpp"] = {"fine": 0.5, "coarse": 1.0}
+    table.uns["images"] = {"fine": "fine.png", "coarse": "coarse.png"}
+    for name, side in (("fine", 384), ("coarse", 192)):
+        (tmp_path / f"{name}.png").write_bytes(imagecodecs.png_encode(_blobs(side)))
+    return table, tmp_path, expert
+
+
+def test_the_weights_are_the_known_ones(units, tmp_path):
+    card = _expert().freeze(units(2, 2), tmp_path)
+    assert card["sha256"] == SHA256
+    assert card["state"] == "pretrained"
+    assert card["dimension"] == 944
+
+
+def test_every_tensor_of_the_wheel_goes_to_its_own_place_in_the_network():
+    network = efficientnet_lite0.build()
+    state = torch.load(efficientnet_lite0._weights_file(), weights_only=True)
+    renamed = efficientnet_lite0._renamed(state, network)
+    assert len(renamed) == len(state)
+    assert renamed.keys() == network.state_dict().keys()
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(tensor, renamed[name], rtol=0, atol=0)
+    assert not network.training
+
+
+def test_features_are_finite_and_the_same_every_time(tissue):
+    first, second = (_expert().embed(*tissue) for _ in range(2))
+    assert first.shape == (10, 944)
+    assert first.dtype == np.float32
+    assert np.isfinite(first).all()
+    np.testing.assert_array_equal(first, second)
+
+
+def test_features_do_not_depend_on_the_batch_or_on_other_units(tissue):
+    table, raw, expert = tissue
+    whole = _expert(batch_size=32).embed(*tissue)
+    for size in (1, 2):
+        found = _expert(batch_size=size).embed(*tissue)
+        np.testing.assert_allclose(found, whole, atol=1e-5)
+    some = [7, 2, 4]
+    found = _expert().embed(table[some].copy(), raw, expert)
+    np.testing.assert_allclose(found, whole[some], atol=1e-5)
+
+
+def test_the_field_of_view_is_in_micrometres_whatever_the_resolution(tissue):
+    found = _expert().embed(*tissue)[:8]  # the last two would mostly show reflections
+    fine, coarse = found[::2], found[1::2]
+    same = np.linalg.norm(fine - coarse, axis=1)
+    other = np.linalg.norm(fine - np.roll(fine, 1, axis=0), axis=1)
+    assert (same < 0.25 * other).all()
+
+
+def test_a_wrong_scale_shows(tissue):
+    table, raw, expert = tissue
+    right = _expert().embed(table, raw, expert)
+    table.obsm["spatial"][1::2] /= 2
+    table.uns["mpp"]["coarse"] = 0.5
+    wrong = _expert().embed(table, raw, expert)
+    np.testing.assert_allclose(right[::2], wrong[::2], atol=1e-5)
+    distance = np.linalg.norm(right[1] - wrong[1])
+    assert distance > 4 * np.linalg.norm(right[0] - right[1])
+
+
+def test_each_field_has_its_half_of_the_features(tissue):
+    both = _expert().embed(*tissue)
+    narrow = _expert(context_um=SETTINGS["field_um"]).embed(*tissue)
+    np.testing.assert_allclose(narrow[:, :472], both[:, :472], atol=1e-5)
+    np.testing.assert_allclose(narrow[:, 472:], narrow[:, :472], atol=1e-5)
+    assert np.abs(both[:, 472:] - both[:, :472]).max() > 0.1
+
+
+def test_features_are_the_spatial_means_of_stages_2_4_and_6(tissue):
+    table, raw, expert = tissue
+    image = read_image(raw / "coarse.png")
+    patch = image[96 - 32 : 96 + 32, 96 - 32 : 96 + 32]  # 64 um at 1 um per pixel: not resized
+    network, maps = efficientnet_lite0.build(), []
+    for stage in (2, 4, 6):
+        block = network.get_submodule(f"blocks.{stage}")
+        block.register_forward_hook(lambda _, __, out: maps.append(out))
+    with torch.inference_mode():
+        network(torch.tensor(patch.transpose(2, 0, 1)[None] / 127.5 - 1, dtype=torch.float32))
+    expected = np.concatenate([found.mean(dim=(2, 3)).numpy()[0] for found in maps])
+    assert len(expected) == 40 + 112 + 320
+    found = _expert(field_um=64.0).embed(table[1:2].copy(), raw, expert)
+    np.testing.assert_allclose(found[0, :472], expected, atol=1e-4)
+
+
+def test_other_weights_than_the_recorded_ones_are_refused(tissue):
+    table, raw, expert = tissue
+    (expert / encoders.CARD).write_text(json.dumps({"sha256": "0" * 64}))
+    message = r"sha256 579344248a93\.\.\.\) are not those .*\(000000000000\.\.\.\); run `dvc repro"
+    with pytest.raises(DataError, match=message):
+        _expert().embed(table, raw, expert)
+
+
+def test_a_missing_image_is_named(tissue):
+    table, raw, expert = tissue
+    (raw / "coarse.png").unlink()
+    with pytest.raises(DataError, match=r"coarse\.png: no such image"):
+        _expert().embed(table, raw, expert)

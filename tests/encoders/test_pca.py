@@ -1,0 +1,142 @@
+import anndata as ad
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from scipy import sparse
+from sklearn.decomposition import PCA
+
+from cell_synergy import encoders
+from cell_synergy.errors import DataError
+
+COMPONENTS = 3
+
+
+def _expert(**changes):
+    settings = {"components": COMPONENTS, "target_sum": 1e4, "least_share": 0.01}
+    return encoders.load("pca", {**settings, **changes})
+
+
+def _embedded(reference, table, folder, **changes):
+    folder.mkdir(exist_ok=True)
+    expert = _expert(**changes)
+    expert.freeze(reference, folder)
+    return expert.embed(table, folder, folder)
+
+
+def _normalised(table):
+    shown = table.X.toarray().astype(np.float64)[:, ~table.var["panel"].to_numpy(bool)]
+    return np.log1p(shown / shown.sum(axis=1, keepdims=True) * 1e4)
+
+
+@pytest.mark.parametrize(("count", "genes"), [(200, 30), (30, 200), (50, 55), (50, 50)])
+def test_it_is_scikit_learns_pca_up_to_signs(units, tmp_path, count, genes):
+    reference, table = units(count, genes, panel=5), units(20, genes, panel=5, seed=1)
+    found = _embedded(reference, table, tmp_path)
+    peer = PCA(COMPONENTS, svd_solver="full").fit(_normalised(reference))
+    expected = peer.transform(_normalised(table))
+    axes = load_file(tmp_path / "pca.safetensors")["axes"]
+    signs = np.sign((axes * peer.components_).sum(axis=1))
+    np.testing.assert_allclose(axes, peer.components_ * signs[:, None], atol=2e-5)
+    np.testing.assert_allclose(found, expected * signs, atol=2e-4)
+
+
+@pytest.mark.parametrize(("count", "genes"), [(60, 20), (20, 60)])
+def test_the_largest_loading_of_every_axis_is_positive(units, tmp_path, count, genes):
+    _embedded(units(count, genes), units(5, genes), tmp_path)
+    axes = load_file(tmp_path / "pca.safetensors")["axes"]
+    assert (axes[np.arange(COMPONENTS), np.abs(axes).argmax(axis=1)] > 0).all()
+    np.testing.assert_allclose(axes @ axes.T, np.eye(COMPONENTS), atol=1e-6)
+
+
+def test_the_study_changes_nothing_of_the_frozen_expert(units, tmp_path):
+    reference, first, second = units(60, 20), units(10, 20, seed=1), units(30, 20, seed=2)
+    alone = _embedded(reference, first, tmp_path)
+    before = (tmp_path / "pca.safetensors").read_bytes()
+    second.obs_names = "v" + second.obs_names
+    both = ad.concat([first, second], merge="same", uns_merge="same")
+    found = _expert().embed(both, tmp_path, tmp_path)
+    np.testing.assert_allclose(found[:10], alone, atol=1e-5)
+    assert (tmp_path / "pca.safetensors").read_bytes() == before
+
+
+def test_equal_reference_units_give_equal_bytes(units, tmp_path):
+    cards = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        cards.append(_expert().freeze(units(60, 20), tmp_path / name))
+    assert cards[0] == cards[1]
+
+
+@pytest.mark.parametrize("part", ["reference", "study"])
+def test_panel_genes_never_enter(units, tmp_path, part):
+    def tables():
+        return {"reference": units(60, 20, panel=4), "study": units(10, 20, panel=4, seed=1)}
+
+    changed = tables()
+    counts = changed[part].X.toarray()
+    counts[:, -4:] = np.random.default_rng(0).poisson(500, counts[:, -4:].shape)
+    changed[part].X = sparse.csr_matrix(counts)
+    before = _embedded(tables()["reference"], tables()["study"], tmp_path / "before")
+    after = _embedded(changed["reference"], changed["study"], tmp_path / "after")
+    np.testing.assert_array_equal(before, after)
+    assert not set(changed[part].var_names[-4:]) & set(
+        (tmp_path / "after" / "genes.txt").read_text().split()
+    )
+
+
+def test_rare_genes_are_left_out_but_count_in_the_sum(units, tmp_path):
+    reference = units(60, 20)
+    counts = reference.X.toarray()
+    counts[:, 3] = np.eye(60)[0] * 50  # in one unit of 60
+    reference.X = sparse.csr_matrix(counts)
+    _embedded(reference, reference, tmp_path, least_share=0.02)
+    genes = (tmp_path / "genes.txt").read_text().split()
+    assert genes == [f"g{i}" for i in range(20) if i != 3]
+    mean = load_file(tmp_path / "pca.safetensors")["mean"]
+    expected = np.delete(_normalised(reference), 3, axis=1).mean(axis=0)
+    np.testing.assert_allclose(mean, expected, rtol=1e-5)
+
+
+def test_genes_in_another_order_or_further_ones_give_the_same_rows(units, tmp_path):
+    reference, table = units(60, 20), units(10, 20, seed=1)
+    expected = _embedded(reference, table, tmp_path)
+    silent = ad.AnnData(sparse.csr_matrix(np.zeros((10, 1), np.float32)), obs=table.obs[[]])
+    silent.var_names = ["new"]
+    other = ad.concat([silent, table[:, ::-1]], axis=1)
+    other.uns, other.var["panel"] = table.uns, False
+    found = _expert().embed(other, tmp_path, tmp_path)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("panel", [0, 2])
+def test_genes_that_are_missing_or_hidden_are_named(units, tmp_path, panel):
+    table = units(10, 20, panel=panel)
+    _embedded(units(60, 20), units(10, 20), tmp_path)
+    lacking = table if panel else table[:, :-2].copy()
+    message = "lab: 2 genes of the expert are not in the pairs or in their panel, first 'g18'; fit"
+    with pytest.raises(DataError, match=message):
+        _expert().embed(lacking, tmp_path, tmp_path)
+
+
+def test_more_components_than_units_or_genes_are_refused(units, tmp_path):
+    for count, genes in ((20, 60), (60, 20)):
+        with pytest.raises(DataError, match=r"lab: PCA with 20 components needs more .*\(\d+\)"):
+            _expert(components=20).freeze(units(count, genes), tmp_path)
+
+
+def test_the_card_identifies_the_weights(units, tmp_path):
+    card = _expert().freeze(units(60, 20), tmp_path)
+    assert card["encoder"] == "pca"
+    assert card["state"] == "fitted"
+    assert card["dimension"] == COMPONENTS
+    assert card["sha256"] == encoders.sha256(tmp_path / "pca.safetensors")
+    assert card["genes_sha256"] == encoders.sha256(tmp_path / "genes.txt")
+
+
+def test_a_unit_without_counts_is_embedded_like_the_origin(units, tmp_path):
+    reference, table = units(60, 20), units(10, 20, seed=1)
+    table.X = sparse.csr_matrix(table.X.toarray() * (np.arange(10) > 0)[:, None])
+    found = _embedded(reference, table, tmp_path)
+    weights = load_file(tmp_path / "pca.safetensors")
+    np.testing.assert_allclose(found[0], -weights["mean"] @ weights["axes"].T, rtol=1e-5)
+    assert np.isfinite(found).all()

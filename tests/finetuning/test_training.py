@@ -1,0 +1,169 @@
+"""The one training loop: it resumes bit for bit, refuses what cannot work, and augments as said."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from cell_synergy.config import ConfigError, validate
+from cell_synergy.finetuning import training as loop
+from cell_synergy.finetuning.training import Training, augment
+from cell_synergy.models import Run
+
+
+class Curve:
+    """Remember what is logged; raise at the start of one epoch's entry, if asked."""
+
+    def __init__(self, stop=None):
+        self.stop, self.entries = stop, []
+
+    def __call__(self, name, number, epoch):
+        if epoch == self.stop:
+            raise KeyboardInterrupt
+        self.entries.append((name, number, epoch))
+
+
+@pytest.fixture
+def run(training, tmp_path):
+    return lambda log, seed=0: Run(seed, training, log, tmp_path / "checkpoint.pt", "lung test")
+
+
+def content(weights):
+    return {name: array.tobytes() for name, array in weights.items()}
+
+
+@pytest.mark.parametrize("name", ["simclr", "comm"])
+@pytest.mark.parametrize("epoch", [1, 4])
+def test_an_interrupted_run_continues_bit_for_bit(name, epoch, load, pairs, run, monkeypatch):
+    whole = Curve()
+    expected = load(name).fit(pairs, run(whole))
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1)
+    with pytest.raises(KeyboardInterrupt):
+        load(name).fit(pairs, run(Curve(stop=epoch)))
+    torch.manual_seed(99)
+    resumed = Curve()
+    assert content(load(name).fit(pairs, run(resumed))) == content(expected)
+    assert resumed.entries == whole.entries
+
+
+def test_a_resumed_run_does_not_repeat_finished_epochs(load, pairs, run, monkeypatch):
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1)
+    with pytest.raises(KeyboardInterrupt):
+        load("simclr").fit(pairs, run(Curve(stop=3)))
+    steps = []
+
+    def counted(*args):
+        steps.append(1)
+        return augment(*args)
+
+    monkeypatch.setattr(loop, "augment", counted)
+    load("simclr").fit(pairs, run(Curve()))
+    assert len(steps) == 2 * 2 * 4  # two epochs left, two views of four batches
+
+
+def test_without_time_for_a_checkpoint_none_is_written(load, pairs, run):
+    log = run(Curve())
+    load("simclr").fit(pairs, log)
+    assert not log.checkpoint.exists()
+
+
+def test_one_loss_is_logged_per_epoch_and_it_falls(load, pairs, run, training):
+    training |= {"max_epochs": 40, "noise_std": 0.0, "feature_dropout": 0.0}
+    curve = Curve()
+    load("simclr").fit(pairs, run(curve))
+    assert [(name, epoch) for name, _, epoch in curve.entries] == [("loss", e) for e in range(40)]
+    losses = [number for _, number, _ in curve.entries]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_the_step_size_ends_at_zero(load, pairs, run, training, monkeypatch):
+    rates = []
+    step = torch.optim.AdamW.step
+
+    def watched(self, *args):
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *args)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    load("simclr").fit(pairs, run(Curve()))
+    expected = training["lr"] * (1 + np.cos(np.pi * np.arange(20) / 20)) / 2
+    assert rates == pytest.approx(expected.tolist())
+
+
+@pytest.mark.parametrize("modality", ["image", "expression"])
+def test_a_loss_that_is_not_finite_is_an_error_naming_the_run(modality, load, pairs, run):
+    broken = getattr(pairs, modality).copy()
+    broken[:, 3] = np.nan
+    with pytest.raises(FloatingPointError, match=r"lung test: the loss is nan in epoch 0; lower"):
+        load("simclr").fit(replace(pairs, **{modality: broken}), run(Curve()))
+
+
+def test_a_batch_larger_than_the_data_is_refused(load, pairs, run, training):
+    training["batch_size"] = 71
+    with pytest.raises(ConfigError, match=r"training\.batch_size: 71 is more than the 70 training"):
+        load("simclr").fit(pairs, run(Curve()))
+    training["batch_size"] = 70
+    load("simclr").fit(pairs, run(Curve()))
+
+
+def test_an_unknown_training_parameter_is_refused(load, pairs, run, training):
+    training["epochs"] = 3
+    with pytest.raises(ConfigError, match=r"training\.epochs: unknown parameter.*max_epochs"):
+        load("simclr").fit(pairs, run(Curve()))
+
+
+@pytest.mark.parametrize("name", ["simclr", "comm"])
+def test_projectors_are_not_saved_and_not_needed(name, load, pairs, run):
+    weights = load(name).fit(pairs, run(Curve()))
+    assert weights
+    assert not [key for key in weights if key.startswith("projector")]
+    torch.manual_seed(1)
+    first = load(name).transform(weights, pairs.image, pairs.expression)
+    torch.manual_seed(2)
+    second = load(name).transform(weights, pairs.image, pairs.expression)
+    np.testing.assert_array_equal(first, second)
+
+
+def test_weights_of_another_network_are_refused_by_name(load, pairs, run):
+    weights = load("simclr").fit(pairs, run(Curve()))
+    key = "encoders.0.0.weight"
+    less = {name: array for name, array in weights.items() if name != key}
+    more = weights | {"other": weights[key]}
+    wider = weights | {key: np.zeros((17, 12), np.float32)}
+    for wrong, name in ((less, key), (more, "other"), (wider, key)):
+        with pytest.raises(ConfigError, match=f"weights of another network: {name}; align again"):
+            load("simclr").transform(wrong, pairs.image, pairs.expression)
+
+
+@pytest.fixture
+def batch():
+    return torch.full((4000, 10), 2.0), torch.full((4000, 7), -1.0)
+
+
+def settings(training, dropout, noise):
+    changed = {"feature_dropout": dropout, "noise_std": noise}
+    return validate(Training, training | changed, "training")
+
+
+def test_an_augmented_view_has_the_moments_of_its_parameters(training, batch):
+    p, noise = 0.3, 0.5
+    generator = torch.Generator().manual_seed(0)
+    views = augment(batch, settings(training, p, noise), generator)
+    for view, x in zip(views, batch, strict=True):
+        value = x[0, 0].item()
+        assert view.mean().item() == pytest.approx((1 - p) * value, abs=0.02)
+        assert view.var().item() == pytest.approx(p * (1 - p) * value**2 + noise**2, rel=0.03)
+
+
+def test_two_views_share_no_draws(training, batch):
+    generator = torch.Generator().manual_seed(0)
+    first, second = (augment(batch, settings(training, 0.3, 0.5), generator) for _ in range(2))
+    draws = [first[0][:, :7], first[1], second[0][:, :7], second[1]]
+    correlations = torch.corrcoef(torch.stack([view.flatten() for view in draws]))
+    assert (correlations - torch.eye(4)).abs().max() < 0.03
+
+
+def test_without_noise_and_dropout_a_view_is_the_batch(training, batch):
+    views = augment(batch, settings(training, 0.0, 0.0), torch.Generator().manual_seed(0))
+    assert all(torch.equal(view, x) for view, x in zip(views, batch, strict=True))

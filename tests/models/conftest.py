@@ -1,0 +1,54 @@
+"""Pairs and runs that every test of a method shares."""
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from cell_synergy import models
+from cell_synergy.models import Pairs, Run
+
+PARAMS = YAML(typ="safe").load(Path(__file__).parents[2] / "params.yaml")
+TRAINING = PARAMS["training"] | {"max_epochs": 2, "batch_size": 32}
+UNITS = 96
+
+
+@pytest.fixture(scope="session")
+def pairs():
+    """Two embeddings of 48 and 40 features with three shared directions, of three donors."""
+    rng = np.random.default_rng(0)
+    shared = rng.standard_normal((UNITS, 3))
+    image, expression = (
+        (shared @ rng.standard_normal((3, d)) + rng.standard_normal((UNITS, d))).astype(np.float32)
+        for d in (48, 40)
+    )
+    return Pairs(image, expression, np.repeat(["A", "B", "C"], UNITS // 3))
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of two epochs with seed 0."""
+    return Run(0, TRAINING, lambda *_: None, tmp_path / "checkpoint.pt", "test")
+
+
+@pytest.fixture(scope="session")
+def load():
+    """Load a method as params.yaml has it, or with other hyperparameters."""
+    return lambda name, **changed: models.load(name, PARAMS["models"][name] | changed)
+
+
+@pytest.fixture
+def fit(pairs, run, load):
+    """Fit a method on the pairs as params.yaml has it: its weights with one seed."""
+    return lambda name, seed=0: load(name).fit(pairs, dataclasses.replace(run, seed=seed))
+
+
+@pytest.fixture(scope="session")
+def fitted(pairs, load, tmp_path_factory):
+    """Return each method's weights with seed 0, fitted once for all tests that only read them."""
+    checkpoint = tmp_path_factory.mktemp("fitted") / "checkpoint.pt"
+    run = Run(0, TRAINING, lambda *_: None, checkpoint, "test")
+    return functools.cache(lambda name: load(name).fit(pairs, run))

@@ -1,0 +1,120 @@
+"""What every method promises, for every file in src/cell_synergy/models/."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+from cell_synergy import models
+from cell_synergy.config import ConfigError
+from cell_synergy.finetuning import weights as files
+
+NAMES = models.names()
+BLOCKS = YAML(typ="safe").load(Path(__file__).parents[2] / "params.yaml")["models"]
+
+
+def content(weights):
+    return {name: (array.dtype, array.shape, array.tobytes()) for name, array in weights.items()}
+
+
+def test_params_list_exactly_the_files():
+    assert sorted(BLOCKS) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_method_opens_with_its_card(name):
+    card = __import__(f"cell_synergy.models.{name}", fromlist=["Model"]).__doc__
+    assert card is not None
+    assert len(card) > 50
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_rows_can_be_transformed(name, load, fitted, pairs):
+    weights = fitted(name)
+    rng = np.random.default_rng(1)
+    for units in (1, 7, 500):
+        image = rng.standard_normal((units, pairs.image.shape[1])).astype(np.float32)
+        expression = rng.standard_normal((units, pairs.expression.shape[1])).astype(np.float32)
+        joint = load(name).transform(weights, image, expression)
+        assert joint.dtype == np.float32
+        assert len(joint) == units
+        assert np.isfinite(joint).all()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "width" in BLOCKS[name]])
+def test_the_joint_embedding_has_the_width_of_the_parameters(name, load, fitted, pairs):
+    joint = load(name).transform(fitted(name), pairs.image, pairs.expression)
+    assert joint.shape[1] == BLOCKS[name]["width"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_unit_is_embedded_without_looking_at_the_others(name, load, fitted, pairs):
+    weights, method = fitted(name), load(name)
+    joint = method.transform(weights, pairs.image, pairs.expression)
+    order = np.random.default_rng(2).permutation(len(joint))[:20]
+    own = method.transform(weights, pairs.image[order], pairs.expression[order])
+    np.testing.assert_allclose(own, joint[order], rtol=0, atol=2e-5 * np.abs(joint).max())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_seed_gives_the_same_bytes(name, fit, fitted):
+    first = content(fitted(name))
+    torch.manual_seed(1234)
+    np.random.seed(1234)  # noqa: NPY002 - the global state must not matter
+    assert content(fit(name)) == first
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_seed_gives_other_weights_only_if_the_method_is_seeded(name, load, fit, fitted):
+    assert (content(fit(name, 1)) != content(fitted(name))) == load(name).seeded
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fit_and_transform_leave_their_inputs_as_they_are(name, load, fitted, pairs):
+    before = [a.copy() for a in (pairs.image, pairs.expression, pairs.donor)]
+    weights = fitted(name)
+    learnt = content(weights)
+    load(name).transform(weights, pairs.image, pairs.expression)
+    for array, old in zip((pairs.image, pairs.expression, pairs.donor), before, strict=True):
+        np.testing.assert_array_equal(array, old)
+    assert content(weights) == learnt
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_survive_half_precision_on_disk(name, load, fitted, pairs, tmp_path):
+    weights, method = fitted(name), load(name)
+    files.save(tmp_path, "holdout", 0, weights)
+    joint = method.transform(weights, pairs.image, pairs.expression)
+    read = method.transform(files.load(tmp_path, "holdout", 0), pairs.image, pairs.expression)
+    assert np.abs(read - joint).max() < 0.01 * np.abs(joint).max()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unknown_hyperparameter_is_refused(name):
+    with pytest.raises(ConfigError, match=rf"models\.{name}\.nonsense: unknown parameter"):
+        models.load(name, BLOCKS[name] | {"nonsense": 1})
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if BLOCKS[name]])
+def test_a_misspelt_hyperparameter_is_refused_with_the_nearest_name(name):
+    *_, key = BLOCKS[name]
+    with pytest.raises(ConfigError, match=f"did you mean '{key}'"):
+        models.load(name, BLOCKS[name] | {f"{key}s": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [(name, key) for name in NAMES for key in BLOCKS[name] if key != "pairing"]
+)
+def test_a_hyperparameter_has_no_default_and_must_be_positive(name, key):
+    rest = {k: v for k, v in BLOCKS[name].items() if k != key}
+    with pytest.raises(ConfigError, match=rf"models\.{name}\.{key}: missing"):
+        models.load(name, rest)
+    with pytest.raises(ConfigError, match=rf"models\.{name}\.{key}: .*greater than 0, got 0"):
+        models.load(name, rest | {key: 0})
+
+
+def test_an_unknown_method_is_refused_with_the_nearest_name():
+    with pytest.raises(ConfigError, match=r"no method 'com'.*did you mean 'comm'"):
+        models.load("com", {})

@@ -1,0 +1,98 @@
+from pathlib import Path
+
+import pytest
+
+from cell_synergy import cli
+from cell_synergy.config import named
+from cell_synergy.errors import DataError
+
+DVC = """
+stages:
+  probe:
+    cmd: >-
+      python -m stages.probe data.dataset=${item.dataset} models.name=${item.method}
+      pairs=data/pairs/${item.dataset}.h5ad
+      out=results/probe/${item.dataset}/${item.method}.csv
+      posteriors=results/probe/${item.dataset}/${item.method}.npz
+"""
+WORDS = ["data.dataset=mylab", "models.name=comm"]
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path, monkeypatch):
+    (tmp_path / "dvc.yaml").write_text(DVC)
+    (tmp_path / "params.yaml").write_text("experts: {}\ndatasets: [lung]\n")
+    monkeypatch.chdir(tmp_path)
+
+
+def _command(argv):
+    """Return the words that a command hands on."""
+    given = {}
+
+    def stage_of(words):
+        return "probe", named(words.get("models", {}), "name", "models")[0]
+
+    def run(words):
+        given.update(words)
+        return Path(words["out"])
+
+    cli.command(argv, "How to use it.", "downstream", stage_of, run)
+    return given
+
+
+def test_paths_are_the_stages_also_for_a_data_set_outside_the_list():
+    assert _command(WORDS)["pairs"] == "data/pairs/mylab.h5ad"
+
+
+def test_results_go_to_runs_by_default_and_never_to_results(capsys):
+    found = _command(WORDS)
+    assert found["out"] == "runs/probe/mylab/comm.csv"
+    assert found["posteriors"] == "runs/probe/mylab/comm.npz"
+    assert capsys.readouterr().out == "written: runs/probe/mylab/comm.csv\n"
+
+
+def test_words_win_over_the_stages_paths_and_reach_the_command():
+    found = _command([*WORDS, "out=mine.csv", "probe.strengths=2"])
+    assert found["out"] == "mine.csv"
+    assert found["posteriors"] == "runs/probe/mylab/comm.npz"
+    assert found["probe"] == {"strengths": 2}
+    assert found["data"] == {"dataset": "mylab"}
+
+
+@pytest.mark.parametrize(
+    "flag", [["--config-name", "downstream"], ["--config-name=downstream"], ["-cn", "downstream"]]
+)
+def test_the_reference_releases_configuration_name_is_accepted(flag):
+    assert _command([*flag, *WORDS]) == _command(WORDS) == _command([*WORDS, *flag])
+
+
+def test_another_configuration_name_is_refused_with_the_right_one():
+    message = r"error: --config-name downstrem: unknown \(did you mean 'downstream'"
+    with pytest.raises(SystemExit, match=message):
+        _command(["--config-name", "downstrem", *WORDS])
+    with pytest.raises(SystemExit, match=r"--config-name align: unknown; valid: downstream"):
+        _command(["--config-name=align", *WORDS])
+    with pytest.raises(SystemExit, match=r"--config-name : unknown"):
+        _command([*WORDS, "--config-name"])
+
+
+def test_a_missing_data_set_is_named():
+    with pytest.raises(SystemExit, match=r"error: data\.dataset=NAME is missing"):
+        _command(["models.name=comm"])
+    with pytest.raises(SystemExit, match=r"write data\.dataset=lung"):
+        _command(["data=lung", "models.name=comm"])
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_is_printed_and_nothing_run(flag, capsys):
+    assert _command([*WORDS, flag]) == {}
+    assert capsys.readouterr().out == "How to use it."
+
+
+def test_unusable_data_end_the_command_with_one_line():
+    def fail(words):
+        raise DataError(f"{words['pairs']}: no such pairs")
+
+    with pytest.raises(SystemExit) as caught:
+        cli.command(WORDS, None, "downstream", lambda _: ("probe", "comm"), fail)
+    assert caught.value.code == "error: data/pairs/mylab.h5ad: no such pairs"

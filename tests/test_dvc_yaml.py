@@ -1,0 +1,163 @@
+"""dvc.yaml must say what its stages are, import and read; mutations show that the guard sees it."""
+
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from dvc.utils.hydra import apply_overrides
+
+from cell_synergy import models
+from cell_synergy.config import section, value
+from tests import guard
+
+ROOT = Path(__file__).parents[1]
+STAGES = guard.stages(ROOT)
+BY_NAME = defaultdict(list)
+for _stage in STAGES:
+    BY_NAME[_stage.name.split("@")[0]].append(_stage)
+each_stage = pytest.mark.parametrize("stage", STAGES, ids=[stage.name for stage in STAGES])
+
+
+@each_stage
+def test_its_deps_cover_the_code_it_runs(stage):
+    assert not guard.uncovered(ROOT, stage)
+
+
+@each_stage
+def test_its_params_cover_the_sections_it_reads(stage):
+    assert not guard.undeclared(ROOT, stage)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_no_dep_is_there_without_use(name):
+    assert not guard.unused(ROOT, name, BY_NAME[name])
+
+
+def test_every_stage_has_one_script_of_its_name():
+    scripts = {file.stem for file in (ROOT / "stages").glob("*.py")} - {"__init__"}
+    assert set(BY_NAME) == scripts
+
+
+def test_every_notebook_is_a_figure():
+    drawn = {stage.arguments["notebook"] for stage in BY_NAME["figures"]}
+    assert drawn == {f"notebooks/{file.name}" for file in (ROOT / "notebooks").glob("*.py")}
+
+
+def test_the_stages_are_the_grid_of_params():
+    datasets = value("datasets")
+    grid = {f"{d}-{m}" for d in datasets for m in models.names()}
+    for name in ("align", "probe"):
+        assert {stage.name for stage in BY_NAME[name]} == {f"{name}@{cell}" for cell in grid}
+    experts = section("experts").values()
+    cells = {f"embed@{d}-{e}" for d in datasets for e in experts}
+    assert {stage.name for stage in BY_NAME["embed"]} == cells
+
+
+def test_there_are_fewer_than_200_stages_and_no_scheduler_in_their_commands():
+    assert len(STAGES) < 200
+    assert not [s.name for s in STAGES if {"srun", "sbatch", "dvc"} & set(s.words)]
+
+
+def test_the_lock_file_matches_code_and_params():
+    command = [sys.executable, "-m", "dvc", "repro", "--allow-missing", "--dry"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "up to date" in done.stdout.splitlines()[-1], done.stdout[-500:]
+
+
+def test_choosing_another_focal_method_changes_one_line_of_params(tmp_path):
+    copy = tmp_path / "params.yaml"
+    shutil.copy(ROOT / "params.yaml", copy)
+    apply_overrides(copy, ["method=simclr"])
+    before, after = (p.read_text().splitlines() for p in (ROOT / "params.yaml", copy))
+    changed = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
+    assert changed == [("method: comm", "method: simclr")]
+
+
+def test_the_shuffled_control_is_comm_value_for_value():
+    assert section("models.shuffled") == section("models.comm") | {"pairing": "within-donor"}
+    assert (ROOT / "src/cell_synergy/models/shuffled.py").readlink() == Path("comm.py")
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """A copy of everything the guard reads."""
+    for name in ("src", "stages", "notebooks"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, tmp_path / name, symlinks=True, ignore=ignored)
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    subprocess.run(
+        [sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=tmp_path, check=True
+    )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def find(tree, name):
+    return next(stage for stage in guard.stages(tree) if stage.name == name)
+
+
+def test_the_guard_sees_a_removed_dep(tree):
+    edit(tree / "dvc.yaml", "      - src/cell_synergy/downstream/probes.py\n", "")
+    found = guard.uncovered(tree, find(tree, "probe@lung-comm"))
+    assert found == ["src/cell_synergy/downstream/probes.py"]
+
+
+def test_the_guard_sees_a_param_read_through_any_function(tree):
+    metrics = tree / "src/cell_synergy/downstream/metrics.py"
+    metrics.write_text(
+        "from cell_synergy.config import section\n" + metrics.read_text()
+        + "\n\ndef _hidden():\n    return section('training')['lr']\n"
+    )  # fmt: skip
+    stage = find(tree, "probe@lung-comm")
+    assert guard.undeclared(tree, stage) == ["metrics.py: training"]
+    edit(metrics, "section('training')", "section(''.join(['train', 'ing']))")
+    assert "cannot be read" in guard.undeclared(tree, stage)[0]
+
+
+def test_the_guard_sees_a_stage_without_script(tree):
+    (tree / "stages/sis.py").unlink()
+    names = {stage.name.split("@")[0] for stage in guard.stages(tree)}
+    assert names - {file.stem for file in (tree / "stages").glob("*.py")} == {"sis"}
+
+
+def test_the_guard_sees_a_helper_imported_by_one_method_only(tree):
+    (tree / "src/cell_synergy/helper.py").write_text("X = 1\n")
+    edit(
+        tree / "src/cell_synergy/models/simclr.py",
+        "from pydantic",
+        "import cell_synergy.helper\nfrom pydantic",
+    )
+    assert guard.uncovered(tree, find(tree, "align@lung-simclr")) == ["src/cell_synergy/helper.py"]
+    assert not guard.uncovered(tree, find(tree, "align@lung-cca"))
+
+
+def test_the_guard_sees_a_helper_imported_by_one_notebook_only(tree):
+    (tree / "src/cell_synergy/helper.py").write_text("X = 1\n")
+    edit(
+        tree / "notebooks/truth.py",
+        "import numpy as np",
+        "import numpy as np\nfrom cell_synergy import helper",
+    )
+    assert guard.uncovered(tree, find(tree, "figures@truth")) == ["src/cell_synergy/helper.py"]
+    assert not guard.uncovered(tree, find(tree, "figures@sis"))
+
+
+def test_the_guard_sees_a_dep_without_use(tree):
+    (tree / "src/cell_synergy/helper.py").write_text("X = 1\n")
+    edit(
+        tree / "dvc.yaml",
+        "      - stages/sis.py\n",
+        "      - stages/sis.py\n      - src/cell_synergy/helper.py\n",
+    )
+    instances = [s for s in guard.stages(tree) if s.name.startswith("sis@")]
+    assert guard.unused(tree, "sis", instances) == ["src/cell_synergy/helper.py"]
