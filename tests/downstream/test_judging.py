@@ -163,8 +163,8 @@ def test_the_first_seed_chooses_the_penalty_of_all(run, codes):
     noise = rng.standard_normal((160, 3)).astype(np.float32)
     shown = (np.eye(3)[codes] + 0.1 * noise).astype(np.float32)
     chosen = [
-        set(run(seeds=(0, 1), embed=lambda _, seed: pair[seed], tasks=REGION).scores.strength)  # noqa: B023
-        for pair in ((noise, shown), (shown, noise))
+        set(run(seeds=(0, 1), embed=lambda _, s, z=z: z[s], tasks=REGION).scores.strength)
+        for z in ((noise, shown), (shown, noise))
     ]
     assert chosen == [{1.0}, {0.01}]
 
@@ -174,7 +174,7 @@ def test_embeddings_of_a_test_donor_change_none_of_its_probes(run):
     z = rng.standard_normal((160, 5)).astype(np.float32)
     moved = z.copy()
     moved[:40] = 7 + 3 * z[:40]
-    first, second = (run(embed=lambda *_: z).scores.query("fold == 'A'") for z in (z, moved))
+    first, second = (run(embed=lambda *_, x=x: x).scores.query("fold == 'A'") for x in (z, moved))
     fitted = ["task", "strength", "gradient_norm", "iterations"]
     pd.testing.assert_frame_equal(first[fitted], second[fitted])
     assert (first.value != second.value).any()

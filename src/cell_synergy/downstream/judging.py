@@ -124,8 +124,9 @@ def judge(
         strengths: dict[str, float] = {}
         for seed in seeds:
             z = standardise(represent(fold, seed), fold.align, tissue.groups, tissue.mode)
+            grams: dict[bytes, Gram] = {}
             for goal in asked:
-                fit = _Fit(z, goal, fold, tissue, probe)
+                fit = _Fit(z, grams, goal, fold, tissue, probe)
                 if goal.name not in strengths:
                     strengths[goal.name] = fit.choose()
                 strength = strengths[goal.name]
@@ -157,8 +158,16 @@ COLUMNS = [
 class _Fit:
     """One task on one fold of one representation."""
 
-    def __init__(self, z: np.ndarray, goal: Goal, fold: Fold, tissue: Tissue, probe: Probe) -> None:
-        self.goal, self.probe, self.z = goal, probe, z
+    def __init__(
+        self,
+        z: np.ndarray,
+        grams: dict[bytes, Gram],
+        goal: Goal,
+        fold: Fold,
+        tissue: Tissue,
+        probe: Probe,
+    ) -> None:
+        self.goal, self.probe, self.z, self.grams = goal, probe, z, grams
         self.train = np.flatnonzero(fold.probe & goal.labelled)
         self.test = np.flatnonzero(fold.test)
         self.tissue = tissue
@@ -189,11 +198,18 @@ class _Fit:
         totals = np.zeros(len(grid))
         for number in np.unique(inner):
             train, held_out = self.train[inner != number], self.train[inner == number]
-            gram = Gram(self.z[train])
+            gram = self._gram(train)
             for place, strength in enumerate(grid):
                 linear = self._fit(gram, train, strength)
                 totals[place] += self._inner_score(linear, held_out) * len(held_out)
         return grid[int(totals.argmax())]
+
+    def _gram(self, rows: np.ndarray) -> Gram:
+        """Return the prepared data of these rows; tasks with the same labelled units share it."""
+        key = rows.tobytes()
+        if key not in self.grams:
+            self.grams[key] = Gram(self.z[rows])
+        return self.grams[key]
 
     def _fit(self, gram: Gram, rows: np.ndarray, strength: float) -> Linear:
         if not self.goal.classes:
@@ -212,7 +228,7 @@ class _Fit:
 
     def final(self, strength: float) -> tuple[Linear, Float[np.ndarray, "test outputs"]]:
         """Fit on all training units; predict every test unit, labelled or not."""
-        linear = self._fit(Gram(self.z[self.train]), self.train, strength)
+        linear = self._fit(self._gram(self.train), self.train, strength)
         if not self.goal.classes:
             return linear, linear.scores(self.z[self.test])
         probabilities = np.zeros((len(self.test), len(self.goal.classes)))

@@ -12,6 +12,8 @@ from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
+Matrix = Float[np.ndarray, "_ _"]
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -55,6 +57,7 @@ class Gram:
         self.mean = self.x.mean(axis=0)
         self.centred = self.x - self.mean
         self.covariance = self.centred.T @ self.centred / len(x)
+        self._whitened: dict[float, tuple[Matrix, Matrix, Matrix]] = {}
 
     def ridge(self, y: Float[np.ndarray, "units outputs"], strength: float) -> Linear:
         """Fit ridge regression in closed form; `y` has one column per output."""
@@ -89,11 +92,7 @@ class Gram:
         iterations
             Most iterations of L-BFGS.
         """
-        factor = self._factor(0.5, strength)
-        whitened = solve_triangular(factor, self.centred.T, lower=True).T
-        metric = strength * solve_triangular(
-            factor, solve_triangular(factor, np.eye(len(factor)), lower=True).T, lower=True
-        )
+        factor, whitened, metric = self._whiten(strength)
         onehot = np.eye(classes)[y]
         d = whitened.shape[1]
 
@@ -118,6 +117,16 @@ class Gram:
         return Linear(
             coefficients, v[-1] - self.mean @ coefficients, float(abs(found.jac).max()), found.nit
         )
+
+    def _whiten(self, strength: float) -> tuple[Matrix, Matrix, Matrix]:
+        """Return factor, whitened data and the penalty's matrix; every task shares them."""
+        if strength not in self._whitened:
+            factor = self._factor(0.5, strength)
+            inverse = solve_triangular(factor, np.eye(len(factor)), lower=True)
+            self._whitened[strength] = (
+                factor, self.centred @ inverse.T, strength * inverse @ inverse.T,
+            )  # fmt: skip
+        return self._whitened[strength]
 
     def _factor(self, share: float, strength: float) -> Float[np.ndarray, "d d"]:
         matrix = share * self.covariance

@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
@@ -62,26 +62,16 @@ class _CoMM(Network):
         self.projector = mlp(model.width, model.width, model.width)
 
     def fuse(self, inputs: Inputs, hidden: int | None = None) -> Float[Tensor, "units width"]:
-        """Return the CLS output; `hidden` is the modality whose tokens are masked, if any."""
+        """Return the CLS output; the tokens of the modality `hidden` are masked, by absence."""
         units = len(inputs[0])
         tokens = [
             adapter(x).view(units, self.model.tokens, self.model.width)
-            for adapter, x in zip(self.adapters, inputs, strict=True)
+            for number, (adapter, x) in enumerate(zip(self.adapters, inputs, strict=True))
+            if number != hidden
         ]
         sequence = torch.cat([self.cls.expand(units, -1, -1), *tokens], dim=1)
-        fused: Tensor = self.fusion(sequence, src_key_padding_mask=self._mask(sequence, hidden))
-        normed: Tensor = self.norm(fused[:, 0])
+        normed: Tensor = self.norm(self.fusion(sequence)[:, 0])
         return normed
-
-    def _mask(
-        self, sequence: Float[Tensor, "units length width"], hidden: int | None
-    ) -> Bool[Tensor, "units length"] | None:
-        if hidden is None:
-            return None
-        mask = torch.zeros(sequence.shape[:2], dtype=torch.bool, device=sequence.device)
-        first = 1 + hidden * self.model.tokens
-        mask[:, first : first + self.model.tokens] = True
-        return mask
 
     def loss(self, views: tuple[Inputs, Inputs]) -> Float[Tensor, ""]:
         z = [[self.projector(self.fuse(view, hidden)) for hidden in (1, 0, None)] for view in views]
