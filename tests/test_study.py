@@ -1,0 +1,154 @@
+"""The whole study, small: one tiny twin through every stage with DVC, as a user would run it."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
+
+
+def shrink(params):
+    """Make the study tiny: one twin with a few small sections, few epochs."""
+    params["datasets"] = ["lung"]
+    lung = params["data"]["lung"]
+    lung["roles"] = dict(
+        zip("RSABPQTUVW", 2 * ["reference"] + 2 * ["train"] + 2 * ["probe"] + 4 * ["test"],
+            strict=True)
+    )  # fmt: skip
+    lung["simulator"] |= {"regions": 6, "cell_types": 2}
+    lung["simulator"]["units"] = dict.fromkeys(("reference", "train", "probe", "test"), [8, 10])
+    params["encoders"]["pca"]["components"] = 8
+    params["encoders"]["efficientnet_lite0"]["input_px"] = 64
+    params["training"] |= {"max_epochs": 3, "batch_size": 32}
+    params["models"]["cca"]["components"] = 8
+    params["align"]["seeds"] = 2
+
+
+def run(where, *words, check=True, **settings):
+    environment = os.environ | {"PYTHONPATH": str(where / "src"), "OMP_NUM_THREADS": "1"}
+    environment["CELL_SYNERGY_SCRATCH"] = str(where / "scratch")
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=where, env=environment | settings,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert not check or done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A repository that has run the tiny study once."""
+    where = tmp_path_factory.mktemp("study")
+    for name in ("src", "stages", "notebooks"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, where / name, symlinks=True, ignore=ignored)
+    for name in ("dvc.yaml", ".gitignore", ".dvcignore"):
+        shutil.copy(ROOT / name, where / name)
+    yaml = YAML()
+    params = yaml.load(ROOT / "params.yaml")
+    shrink(params)
+    yaml.dump(params, where / "params.yaml")
+    (where / "figures").mkdir()
+    subprocess.run(["git", "init", "-q"], cwd=where, check=True)
+    run(where, "dvc", "init", "-q")
+    commit(where)
+    run(where, "dvc", "repro")
+    commit(where)
+    return where
+
+
+def commit(where):
+    who = ("-c", "user.name=t", "-c", "user.email=t@t")
+    subprocess.run(["git", "add", "."], cwd=where, check=True)
+    subprocess.run(["git", *who, "commit", "-qm", "study"], cwd=where, check=True)
+
+
+def test_every_figure_and_table_comes_out(study):
+    for name in ("sis", "tissue", "truth"):
+        for ending in ("pdf", "png"):
+            assert (study / f"figures/{name}.{ending}").stat().st_size > 5000
+    assert (study / "results/headline.json").is_file()
+    assert len((study / "results/sis/lung.csv").read_text().splitlines()) > 100
+
+
+def test_a_second_run_does_nothing(study):
+    lock = (study / "dvc.lock").read_bytes()
+    done = run(study, "dvc", "repro")
+    assert "Running stage" not in done.stdout
+    assert (study / "dvc.lock").read_bytes() == lock
+
+
+def test_a_forced_run_gives_the_same_bytes(study):
+    lock = (study / "dvc.lock").read_bytes()
+    for stage in ("download@lung", "pairs@lung", "embed@lung-pca", "align@lung-comm",
+                  "probe@lung-comm", "truth@lung", "figures@sis"):  # fmt: skip
+        run(study, "dvc", "repro", "-s", "-f", "--no-run-cache", stage)
+    assert (study / "dvc.lock").read_bytes() == lock
+
+
+def test_another_focal_method_runs_only_what_depends_on_it(study):
+    params = study / "params.yaml"
+    params.write_text(params.read_text().replace("method: comm", "method: simclr"))
+    done = run(study, "dvc", "repro", "--dry")
+    subprocess.run(["git", "checkout", "-q", "params.yaml"], cwd=study, check=True)
+    ran = set(re.findall(r"Running stage '([^']+)'", done.stdout))
+    assert ran == {"headline", "figures@sis", "figures@tissue", "figures@truth"}
+
+
+def test_a_stray_of_a_former_grid_is_refused_by_the_collector(study):
+    stray = study / "results/probe/lung/former.csv"
+    stray.write_text("dataset\n")
+    words = ("dataset=lung", "scores=results/probe", "out=runs/sis.csv")
+    done = run(study, "stages.sis", *words, check=False)
+    stray.unlink()
+    assert done.returncode != 0
+    assert "former, which params.yaml does not name; delete these files" in done.stderr
+    assert not (study / "runs/sis.csv").exists()
+
+
+def test_a_killed_stage_leaves_no_output_and_continues_from_its_checkpoint(study):
+    words = [
+        "data.dataset=lung", "models.name=comm", "pairs=data/pairs/lung.h5ad",
+        "image=data/embeddings/lung/efficientnet_lite0.h5ad",
+        "expression=data/embeddings/lung/pca.h5ad", "training.max_epochs=4000", "align.seeds=1",
+    ]  # fmt: skip
+    code = (
+        "import sys; from cell_synergy.finetuning import training as t;"
+        "t.SECONDS_BETWEEN_CHECKPOINTS = 0.1; from cell_synergy.config import parse;"
+        "from cell_synergy.finetuning.alignment import run; run(parse(sys.argv[1:]))"
+    )
+    scratch = study / "kill"
+    settings = {"PYTHONPATH": str(study / "src"), "CELL_SYNERGY_SCRATCH": str(scratch)}
+    started = subprocess.Popen(
+        [sys.executable, "-c", code, *words, "out=runs/killed"], cwd=study,
+        env=os.environ | settings, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    for _ in range(600):
+        time.sleep(0.1)
+        if list(scratch.glob("*.pt")):
+            break
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+    assert list(scratch.glob("*.pt")), "no checkpoint in a minute"
+    assert not (study / "runs/killed").exists()
+    kept = next(iter(scratch.glob("*.pt"))).name
+    words[-2] = "training.max_epochs=4000"
+    again = subprocess.Popen(
+        [sys.executable, "-c", code, *words, "out=runs/killed"], cwd=study,
+        env=os.environ | settings, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert again.stderr is not None
+    first = again.stderr.read(400)
+    again.kill()
+    again.wait()
+    assert (scratch / kept).is_file()
+    assert not re.search(r"\| 0/4000", first.split("\r")[-1])
