@@ -3,10 +3,12 @@
 VENV ?= .venv
 PYTHON ?= python3
 export PATH := $(abspath $(VENV))/bin:$(PATH)
+export PYTHONPATH := $(CURDIR)/src
 export DVC_NO_ANALYTICS := 1
+export OMP_NUM_THREADS ?= 1
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)-$(shell pwd | cksum | cut -d' ' -f1)
 
-.PHONY: repro test test-all lint format lock install
+.PHONY: repro test test-all lint format lock store install
 
 repro: install  ## compute every stage that is out of date
 	dvc repro
@@ -37,3 +39,7 @@ $(STAMP):
 lock: install  ## write requirements.lock anew from pyproject.toml
 	uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --python-version 3.11.7 --extra dev --output-file requirements.lock pyproject.toml
+
+store: install  ## empty the embedded store and fill it with what dvc.lock names
+	rm -rf dvcstore
+	dvc push

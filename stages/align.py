@@ -3,7 +3,9 @@
 import sys
 
 from cell_synergy.config import parse
+from cell_synergy.errors import reported
 from cell_synergy.finetuning.alignment import run
 
 if __name__ == "__main__":
-    run(parse(sys.argv[1:]))
+    with reported():
+        run(parse(sys.argv[1:]))

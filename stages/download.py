@@ -14,6 +14,7 @@ from cell_synergy.config import Config, arguments, load, value
 from cell_synergy.data.dataset import Dataset
 from cell_synergy.data.download import copy_folder, download
 from cell_synergy.data.simulator import simulate
+from cell_synergy.errors import reported
 
 
 class Args(Config):
@@ -44,4 +45,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    main(arguments(Args, sys.argv[1:]))
+    with reported():
+        main(arguments(Args, sys.argv[1:]))

@@ -7,6 +7,7 @@ from cell_synergy import encoders
 from cell_synergy.compute import use_threads
 from cell_synergy.config import Config, arguments, section, value
 from cell_synergy.data import embeddings, pairs
+from cell_synergy.errors import reported
 
 
 class Args(Config):
@@ -29,4 +30,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    main(arguments(Args, sys.argv[1:]))
+    with reported():
+        main(arguments(Args, sys.argv[1:]))

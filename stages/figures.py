@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from cell_synergy.config import Config, arguments
+from cell_synergy.errors import reported
 from cell_synergy.notebook import run
 
 
@@ -23,4 +24,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    main(arguments(Args, sys.argv[1:]))
+    with reported():
+        main(arguments(Args, sys.argv[1:]))

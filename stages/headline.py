@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from cell_synergy.atomic import atomic
-from cell_synergy.config import Config, ConfigError, arguments, suggest, value
+from cell_synergy.config import Config, arguments, suggest, value
+from cell_synergy.errors import ConfigError, reported
 from cell_synergy.scores import ALL_FOLDS, read_sis
 
 
@@ -43,4 +44,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    main(arguments(Args, sys.argv[1:]))
+    with reported():
+        main(arguments(Args, sys.argv[1:]))

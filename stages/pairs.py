@@ -8,6 +8,7 @@ from cell_synergy.data import building, pairs
 from cell_synergy.data.dataset import Dataset
 from cell_synergy.data.images import Tissue
 from cell_synergy.data.readers import read
+from cell_synergy.errors import reported
 
 
 class Args(Config):
@@ -30,4 +31,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    main(arguments(Args, sys.argv[1:]))
+    with reported():
+        main(arguments(Args, sys.argv[1:]))

@@ -9,6 +9,7 @@ from cell_synergy.atomic import atomic
 from cell_synergy.compute import use_threads
 from cell_synergy.config import Config, arguments, section, value
 from cell_synergy.data import pairs
+from cell_synergy.errors import reported
 
 
 class Args(Config):
@@ -31,4 +32,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    main(arguments(Args, sys.argv[1:]))
+    with reported():
+        main(arguments(Args, sys.argv[1:]))

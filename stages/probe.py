@@ -4,6 +4,8 @@ import sys
 
 from cell_synergy.config import parse
 from cell_synergy.downstream.benchmark import run
+from cell_synergy.errors import reported
 
 if __name__ == "__main__":
-    run(parse(sys.argv[1:]))
+    with reported():
+        run(parse(sys.argv[1:]))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cell_synergy.atomic import atomic
 from cell_synergy.config import Config, arguments, value
+from cell_synergy.errors import reported
 from cell_synergy.scores import read_methods, sis_table
 
 
@@ -24,4 +25,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    main(arguments(Args, sys.argv[1:]))
+    with reported():
+        main(arguments(Args, sys.argv[1:]))

@@ -14,6 +14,7 @@ from cell_synergy.data.tissue import Tissue
 from cell_synergy.data.truth import truths
 from cell_synergy.downstream.decoding import confusion
 from cell_synergy.downstream.judging import Probe
+from cell_synergy.errors import reported
 
 COLUMNS = [
     "dataset", "task", "seen", "redundant", "unique_image", "unique_expression", "synergy",
@@ -66,4 +67,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    main(arguments(Args, sys.argv[1:]))
+    with reported():
+        main(arguments(Args, sys.argv[1:]))

@@ -4,7 +4,6 @@ from pydantic import ValidationError
 from cell_synergy import encoders, models
 from cell_synergy.config import (
     Config,
-    ConfigError,
     arguments,
     load,
     merge,
@@ -16,6 +15,7 @@ from cell_synergy.config import (
     value,
 )
 from cell_synergy.data.dataset import Dataset
+from cell_synergy.errors import ConfigError
 
 PARAMS = """
 method: comm

@@ -231,9 +231,17 @@ def test_methods_scored_on_other_donors_or_seeds_are_refused(folder):
     write_scores(folder, "comm", 0.2, donors=("d1",))
     with pytest.raises(ValueError, match=r"'comm' has none for donor d2, seed 0"):
         load_all_results(folder, "toy")
-    write_scores(folder, "comm", 0.2, seeds=(0,))
+    write_scores(folder, "comm", 0.2, seeds=(0, 2))
     with pytest.raises(ValueError, match=r"'comm' has none for donor d1, seed 1"):
         load_all_results(folder, "toy")
+
+
+def test_a_method_without_randomness_stands_for_every_seed(folder):
+    full = load_all_results(folder, "toy")
+    write_scores(folder, "image", 0.2, seeds=(0,))
+    results = load_all_results(folder, "toy")
+    lengths = {len(scores) for model in results.values() for scores in model.values()}
+    assert lengths == {len(full["Unimodal IMG"]["F1 Macro"])}
 
 
 def test_the_module_needs_neither_torch_nor_dvc():

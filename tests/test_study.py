@@ -25,7 +25,7 @@ def shrink(params):
             strict=True)
     )  # fmt: skip
     lung["simulator"] |= {"regions": 6, "cell_types": 2}
-    lung["simulator"]["units"] = dict.fromkeys(("reference", "train", "probe", "test"), [8, 10])
+    lung["simulator"]["units"] = {role: [8, 10] for role in ("reference", "train", "probe", "test")}
     params["encoders"]["pca"]["components"] = 8
     params["encoders"]["efficientnet_lite0"]["input_px"] = 64
     params["training"] |= {"max_epochs": 3, "batch_size": 32}

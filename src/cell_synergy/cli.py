@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cell_synergy.config import ConfigError, named, parse, suggest
+from cell_synergy.config import named, parse, suggest
+from cell_synergy.errors import ConfigError, reported
 from cell_synergy.pipeline import paths
 
 RUNS = "runs"
@@ -36,7 +37,7 @@ def command(
     if {"-h", "--help"} & set(argv):
         sys.stdout.write(help_text or "")
         return
-    try:
+    with reported():
         words = parse(_without_config_name(list(argv), config_name))
         dataset, _ = named(words.get("data", {}), "dataset", "data")
         stage, method = stage_of(words)
@@ -45,8 +46,6 @@ def command(
         outputs = {k: v for k, v in own.items() if k in {"out", "posteriors"}}
         moved = {k: str(Path(RUNS, *Path(v).parts[1:])) for k, v in outputs.items()}
         out = run({**own, **moved, **words})
-    except ValueError as error:
-        sys.exit(f"error: {error}")
     sys.stdout.write(f"written: {out}\n")
 
 

@@ -11,6 +11,8 @@ from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from cell_synergy.errors import ConfigError
+
 PARAMS = Path("params.yaml")
 _ARGUMENT = "argument"  # where a stage's inputs and outputs are named
 
@@ -22,10 +24,6 @@ class Config(BaseModel):
 
 
 C = TypeVar("C", bound=Config)
-
-
-class ConfigError(ValueError):
-    """A parameter that is unknown, missing or of the wrong kind; the message names it."""
 
 
 def section(name: str) -> dict[str, Any]:

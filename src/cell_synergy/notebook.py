@@ -14,7 +14,8 @@ from jupyter_client.manager import AsyncKernelManager
 from papermill.exceptions import PapermillExecutionError
 
 from cell_synergy.atomic import atomic
-from cell_synergy.config import ConfigError, suggest
+from cell_synergy.config import suggest
+from cell_synergy.errors import ConfigError
 
 _VOLATILE = ("papermill", "execution", "ExecuteTime", "collapsed", "scrolled")
 
@@ -51,7 +52,7 @@ def run(notebook: Path, parameters: Mapping[str, Any], out: Path) -> None:
     failed.unlink(missing_ok=True)
     with TemporaryDirectory() as folder:
         before, after = Path(folder, "in.ipynb"), Path(folder, "out.ipynb")
-        nbformat.write(source, before)
+        nbformat.write(source, before)  # type: ignore[no-untyped-call]
         known = papermill.inspect_notebook(str(before))
         for name in set(parameters) - set(known):
             raise ConfigError(f"{notebook}: no parameter {name!r}{suggest(name, known)}")
@@ -65,7 +66,7 @@ def run(notebook: Path, parameters: Mapping[str, Any], out: Path) -> None:
             out.parent.mkdir(parents=True, exist_ok=True)
             failed.write_bytes(after.read_bytes())
             raise NotebookError(f"{notebook}: {error}\nexecuted copy: {failed}") from error
-        executed = _clean(nbformat.read(after, as_version=4))
+        executed = _clean(nbformat.read(after, as_version=4))  # type: ignore[no-untyped-call]
     with atomic(out) as new:
         new.write_text(json.dumps(executed, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from cell_synergy.config import suggest
+from cell_synergy.errors import DataError
 
 COLUMNS = "dataset", "method", "task", "metric", "probe", "fold", "donor", "seed", "value", "n"
 METRICS = "macro_f1", "balanced_accuracy", "accuracy", "r2", "pearson", "bits"
@@ -35,7 +36,7 @@ def read_scores(folder: Path, dataset: str) -> pd.DataFrame:
     ------
     FileNotFoundError
         If there is no table.
-    ValueError
+    DataError
         If a table lacks a column, holds another data set or method, the same row twice, or a
         value that is not finite.
     """
@@ -56,7 +57,7 @@ def read_methods(folder: Path, dataset: str, methods: Iterable[str]) -> pd.DataF
     ------
     FileNotFoundError
         If a method has no table.
-    ValueError
+    DataError
         As `read_scores`; or if a table belongs to no method: a stray of a former grid.
     """
     wanted, found = set(methods), {path.stem for path in (folder / dataset).glob("*.csv")}
@@ -65,7 +66,7 @@ def read_methods(folder: Path, dataset: str, methods: Iterable[str]) -> pd.DataF
             f"{folder / dataset}: no scores of {', '.join(missing)}; compute them with `dvc repro`"
         )
     if strays := sorted(found - wanted):
-        raise ValueError(
+        raise DataError(
             f"{folder / dataset}: scores of {', '.join(strays)}, which params.yaml does not name; "
             "delete these files"
         )
@@ -91,12 +92,12 @@ def choose(scores: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError
+    DataError
         If there is none; the message lists the values that exist.
     """
     known = set(scores[column])
     if value not in known:
-        raise ValueError(f"no {column} {value!r} among the scores{suggest(value, known)}")
+        raise DataError(f"no {column} {value!r} among the scores{suggest(value, known)}")
     return scores[scores[column] == value]
 
 
@@ -107,7 +108,7 @@ def by_donor_and_seed(scores: pd.DataFrame) -> pd.DataFrame:
 
     Raises
     ------
-    ValueError
+    DataError
         If the methods were not all scored for the same donors, seeds, tasks and folds.
     """
     wide = _by_method(scores, ["donor", "seed", "task", "fold"])
@@ -143,7 +144,7 @@ def sis_table(
 
     Raises
     ------
-    ValueError
+    DataError
         If the table is incomplete: a unimodal method is missing, or a method was not scored on
         the same donors as the others.
     """
@@ -189,7 +190,7 @@ def _read(path: Path, dataset: str) -> pd.DataFrame:
     for column, expected in (("dataset", dataset), ("method", path.stem)):
         strays = table.loc[table[column] != expected, column]
         if len(strays):
-            raise ValueError(
+            raise DataError(
                 f"{path}: column {column!r} says {strays.iloc[0]!r}, the file's place says "
                 f"{expected!r}; recompute it with `dvc repro`"
             )
@@ -200,7 +201,7 @@ def _check(scores: pd.DataFrame, where: str) -> None:
     """Refuse a score table with missing columns, empty names, repeated rows or broken values."""
     absent = [column for column in COLUMNS if column not in scores.columns]
     if absent:
-        raise ValueError(f"{where}: column {absent[0]!r} is missing; a score table has {COLUMNS}")
+        raise DataError(f"{where}: column {absent[0]!r} is missing; a score table has {COLUMNS}")
     faults = {
         "a value that is not finite": ~np.isfinite(scores["value"].to_numpy(dtype=float)),
         "an empty name": scores[_KEY].isna().any(axis=1).to_numpy(),
@@ -209,7 +210,7 @@ def _check(scores: pd.DataFrame, where: str) -> None:
     for fault, rows in faults.items():
         if rows.any():
             row = scores.loc[rows, _KEY].iloc[0]
-            raise ValueError(
+            raise DataError(
                 f"{where}: {fault} at {_place(_KEY, row.tolist())}; score that unit again"
             )
 
@@ -223,7 +224,7 @@ def _pairs(scores: pd.DataFrame, unimodal: tuple[str, str]) -> pd.DataFrame:
     _check(scores, "scores")
     for name in unimodal:
         if name not in set(scores["method"]):
-            raise ValueError(f"scores: no method {name!r}{suggest(name, set(scores['method']))}")
+            raise DataError(f"scores: no method {name!r}{suggest(name, set(scores['method']))}")
     held = scores[scores["metric"].isin(METRICS)]
     means = _by_method(held, [*_CASE, "fold", "donor"])
     first, second = unimodal
@@ -251,7 +252,7 @@ def _require_complete(missing: pd.DataFrame) -> None:
     rows, columns = np.nonzero(missing.to_numpy())
     if len(rows):
         place = _place(list(missing.index.names), missing.index[rows[0]])
-        raise ValueError(
+        raise DataError(
             f"scores: method {missing.columns[columns[0]]!r} has none for {place}, others have; "
             "score every method on the same donors (`dvc repro`)"
         )

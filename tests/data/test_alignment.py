@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cell_synergy.data.alignment import apply_affine, fit_affine, nearest_within
-from cell_synergy.data.readers import DataError
+from cell_synergy.errors import DataError
 
 
 def _rigid(points, degrees, shift):

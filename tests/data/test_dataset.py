@@ -1,7 +1,8 @@
 import pytest
 
-from cell_synergy.config import ConfigError, validate
+from cell_synergy.config import validate
 from cell_synergy.data.dataset import Classification, Dataset, GenePanel
+from cell_synergy.errors import ConfigError
 
 
 def _refused(dataset, message, **changes):

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from cell_synergy.config import ConfigError, validate
+from cell_synergy.config import validate
+from cell_synergy.errors import ConfigError
 from cell_synergy.finetuning import training as loop
 from cell_synergy.finetuning.training import Network, Trained, Training, augment
 from cell_synergy.models import Run

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cell_synergy.config import ConfigError
+from cell_synergy.errors import ConfigError
 from cell_synergy.models import Pairs
 
 GOLDEN = Path(__file__).parents[1] / "golden"

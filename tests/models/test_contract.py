@@ -8,7 +8,7 @@ import torch
 from ruamel.yaml import YAML
 
 from cell_synergy import models
-from cell_synergy.config import ConfigError
+from cell_synergy.errors import ConfigError
 from cell_synergy.finetuning import weights as files
 
 NAMES = models.names()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cell_synergy.config import ConfigError
+from cell_synergy.errors import ConfigError
 from cell_synergy.networks import nt_xent
 
 

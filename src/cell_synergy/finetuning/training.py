@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from cell_synergy.atomic import atomic
 from cell_synergy.compute import device
-from cell_synergy.config import Config, ConfigError, validate
+from cell_synergy.config import Config, validate
+from cell_synergy.errors import ConfigError
 from cell_synergy.models import Method, Pairs, Run, Weights
 from cell_synergy.streams import integer
 

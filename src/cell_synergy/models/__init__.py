@@ -14,7 +14,8 @@ from pkgutil import iter_modules
 import numpy as np
 from jaxtyping import Float32, Shaped
 
-from cell_synergy.config import Config, ConfigError, suggest, validate
+from cell_synergy.config import Config, suggest, validate
+from cell_synergy.errors import ConfigError
 
 Weights = dict[str, np.ndarray]
 

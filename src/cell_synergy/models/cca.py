@@ -13,7 +13,7 @@ from jaxtyping import Float32, Float64
 from pydantic import PositiveFloat, PositiveInt
 from scipy.linalg import cholesky, solve_triangular
 
-from cell_synergy.config import ConfigError
+from cell_synergy.errors import ConfigError
 from cell_synergy.models import Method, Pairs, Run, Weights
 
 

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from cell_synergy.data import readers
 from cell_synergy.data.dataset import Dataset
-from cell_synergy.data.readers import DataError
+from cell_synergy.errors import DataError
 
 DATASET = Dataset(
     source="folder",

@@ -8,7 +8,7 @@ from PIL import Image
 
 from cell_synergy.data import readers
 from cell_synergy.data.dataset import Dataset
-from cell_synergy.data.readers import DataError
+from cell_synergy.errors import DataError
 
 DATASET = Dataset(
     source="manifest",

@@ -69,8 +69,8 @@ def test_the_file_is_a_tiled_jpeg_with_halved_chroma_that_names_its_resolution(s
     picture = draw()
     image.write(tmp_path / "a.tif", picture, config)
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
-        page = file.pages[0]
-        assert page.compression.name == "JPEG"
+        page = file.pages.first
+        assert page.compression == tifffile.COMPRESSION.JPEG
         assert page.is_tiled
         assert page.subsampling == (2, 2)
         assert "DateTime" not in page.tags

@@ -2,11 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cell_synergy.config import ConfigError
+from cell_synergy.data.dataset import Role
 from cell_synergy.data.simulator import states
+from cell_synergy.errors import ConfigError
 
 MODALITIES = ("image", "expression")
-ROLES = ("reference", "train", "probe", "test")
+ROLES: tuple[Role, ...] = ("reference", "train", "probe", "test")
 
 
 def _sections(config, role, count):

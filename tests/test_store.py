@@ -1,0 +1,70 @@
+"""The embedded store: what `git clone` and `dvc pull` bring, without network."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+STORE = ROOT / "dvcstore/files/md5"
+LOCK = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]
+OUTS = [out for stage in LOCK.values() for out in stage["outs"]]
+IN_GIT = {".png"}  # figures for README are not cached
+
+# Megabytes of the default study, by what they are (the house's budgets).
+BUDGETS = {
+    "data/raw": 12,
+    ("data/pairs", "data/reference"): 3,
+    "data/embeddings": 18,
+    "results/align": 14,
+    ("data/experts", "results/probe", "results/truth", "results/sis", "results/headline.json",
+     "figures", "results/notebooks"): 3,
+}  # fmt: skip
+
+
+def cached():
+    return [out for out in OUTS if Path(out["path"]).suffix not in IN_GIT]
+
+
+def place(md5):
+    return STORE / md5[:2] / md5[2:]
+
+
+def objects():
+    """Return the hash of every object that dvc.lock names, files inside folders included."""
+    named = {out["md5"] for out in cached()}
+    for md5 in [m for m in named if m.endswith(".dir")]:
+        named |= {entry["md5"] for entry in json.loads(place(md5).read_text())}
+    return named
+
+
+@pytest.mark.parametrize("places", BUDGETS)
+def test_each_share_of_the_study_keeps_its_budget(places):
+    prefixes = (places,) if isinstance(places, str) else places
+    size = sum(out["size"] for out in cached() if out["path"].startswith(prefixes))
+    assert 0 < size < BUDGETS[places] * 1e6
+
+
+def test_every_output_has_a_budget():
+    known = tuple(
+        p for places in BUDGETS for p in ([places] if isinstance(places, str) else places)
+    )
+    assert not [out["path"] for out in OUTS if not out["path"].startswith(known)]
+
+
+def test_the_store_holds_what_dvc_lock_names_and_nothing_else():
+    held = {f.parent.name + f.name for f in STORE.rglob("*") if f.is_file()}
+    assert held == objects()
+
+
+def test_every_object_has_the_content_of_its_name():
+    for file in STORE.rglob("*"):
+        if file.is_file():
+            name = (file.parent.name + file.name).removesuffix(".dir")
+            assert hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() == name
+
+
+def test_the_store_is_at_most_50_megabytes():
+    assert sum(f.stat().st_size for f in STORE.rglob("*") if f.is_file()) < 50e6
