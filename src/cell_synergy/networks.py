@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from cell_synergy.errors import ConfigError
+
 
 def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     """Return one hidden layer with batch norm and ReLU."""
@@ -13,6 +15,43 @@ def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
         nn.ReLU(),
         nn.Linear(hidden, outputs),
     )
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block (Vaswani et al. 2017; Xiong et al. 2020), FFN twice as wide.
+
+    `width` of the tokens, a multiple of `heads`.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        if width % heads:
+            raise ConfigError(f"width: {width} is no multiple of heads: {heads}")
+        self.heads = heads
+        self.norms = nn.ModuleList([nn.LayerNorm(width) for _ in range(2)])
+        self.query, self.key_value = nn.Linear(width, width), nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+        self.feedforward = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+
+    def forward(
+        self, tokens: Float[Tensor, "units length width"], kept: int
+    ) -> Float[Tensor, "units kept width"]:
+        """Return the first `kept` tokens after attention to all; the others are not computed."""
+        normed = self.norms[0](tokens)
+        query = self._split(self.query(normed[:, :kept]))
+        key, value = (self._split(x) for x in self.key_value(normed).chunk(2, dim=2))
+        weights = (query @ key.transpose(2, 3) / key.shape[3] ** 0.5).softmax(dim=3)
+        attended = (weights @ value).transpose(1, 2).flatten(2)
+        tokens = tokens[:, :kept] + self.out(attended)
+        fed: Tensor = tokens + self.feedforward(self.norms[1](tokens))
+        return fed
+
+    def _split(
+        self, x: Float[Tensor, "units length width"]
+    ) -> Float[Tensor, "units heads length depth"]:
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
 
 def nt_xent(

@@ -35,7 +35,7 @@ def _pack(source: h5py.Group, target: h5py.Group) -> None:
             value = np.char.encode(np.asarray(item.asstr()[()], dtype=str), "utf-8")
             value = value.astype(h5py.string_dtype("utf-8", value.itemsize))
         worth = item.ndim and value.nbytes > 256  # noqa: PLR2004 - less than a chunk's own header
-        packing = {"compression": "gzip", "compression_opts": 9, "shuffle": True} if worth else {}
+        packing = {"compression": "gzip", "compression_opts": 6, "shuffle": True} if worth else {}
         chunks = {"chunks": value.shape} if worth else {}
         copy = target.create_dataset(name, data=value, **packing, **chunks)
         copy.attrs.update(item.attrs)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from cell_synergy.finetuning.training import Inputs, Network, Trained
 from cell_synergy.models import Pairs, Run, Weights
-from cell_synergy.networks import mlp, nt_xent
+from cell_synergy.networks import Block, mlp, nt_xent
 from cell_synergy.streams import stream
 
 
@@ -53,11 +53,7 @@ class _CoMM(Network):
             [nn.Sequential(nn.Linear(d, model.rank), nn.Linear(model.rank, size)) for d in (d1, d2)]
         )
         self.cls = nn.Parameter(0.02 * torch.randn(1, 1, model.width))
-        layer = nn.TransformerEncoderLayer(
-            model.width, model.heads, 2 * model.width, dropout=0.0, activation="gelu",
-            batch_first=True, norm_first=True,
-        )  # fmt: skip
-        self.fusion = nn.TransformerEncoder(layer, model.layers, enable_nested_tensor=False)
+        self.blocks = nn.ModuleList([Block(model.width, model.heads) for _ in range(model.layers)])
         self.norm = nn.LayerNorm(model.width)
         self.projector = mlp(model.width, model.width, model.width)
 
@@ -70,12 +66,16 @@ class _CoMM(Network):
             if number != hidden
         ]
         sequence = torch.cat([self.cls.expand(units, -1, -1), *tokens], dim=1)
-        normed: Tensor = self.norm(self.fusion(sequence)[:, 0])
+        for block in self.blocks[:-1]:
+            sequence = block(sequence, sequence.shape[1])
+        normed: Tensor = self.norm(self.blocks[-1](sequence, 1)[:, 0])
         return normed
 
     def loss(self, views: tuple[Inputs, Inputs]) -> Float[Tensor, ""]:
-        z = [[self.projector(self.fuse(view, hidden)) for hidden in (1, 0, None)] for view in views]
-        return comm_loss(z[0], z[1], self.model.temperature)
+        both = (torch.cat([views[0][0], views[1][0]]), torch.cat([views[0][1], views[1][1]]))
+        projected = [self.projector(self.fuse(both, hidden)).chunk(2) for hidden in (1, 0, None)]
+        first, second = ([z[view] for z in projected] for view in (0, 1))
+        return comm_loss(first, second, self.model.temperature)
 
     def joint(self, inputs: Inputs) -> Float[Tensor, "units width"]:
         return self.fuse(inputs)
