@@ -36,6 +36,9 @@ for row, dataset in zip(grid, datasets, strict=True):
     tasks = list(spec["tasks"])
     for axes, task in zip(row, tasks, strict=False):
         own = table[table["task"] == task]
+        if own.empty:
+            axes.set(title=f"{task.replace('_', ' ')}: not scored", xticks=[], yticks=[])
+            continue
         for place, method in enumerate(shown):
             points = own.loc[own["method"] == method, "sis"].dropna().to_numpy()
             if len(points) == 0:
@@ -54,13 +57,14 @@ for row, dataset in zip(grid, datasets, strict=True):
         metric = "R$^2$" if own["metric"].iloc[0] == "r2" else "F1"
         mark = ", circular" if spec["tasks"][task]["circular"] else ""
         axes.set_title(task.replace("_", " "), loc="left")
+        mark += ", transductive" if spec["standardise"] == "donor" else ""
         axes.set_xlabel(f"SIS over {best} ({metric}{mark})", fontsize=6)
         axes.tick_params(labelsize=6, length=2)
     for axes in row[len(tasks) :]:
         axes.set_visible(False)
     row[0].annotate(
-        plotting.title(dataset, spec["source"] == "simulator"), (0, 1), (-78, 14),
+        plotting.title(dataset, spec["source"] == "simulator"), (0, 1), (-78, 20),
         xycoords="axes fraction", textcoords="offset points", fontweight="bold", fontsize=10,
     )  # fmt: skip
-fig.tight_layout(h_pad=1.6, w_pad=0.6)
+fig.tight_layout(h_pad=2.2, w_pad=0.6)
 plotting.save(fig, Path(figure))

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # What each representation sees on the tissue
-# One test section per data set: the H&E image, the true labels of the first task, and what linear
-# probes of the two experts and of the focal method predict, with macro F1 of that section's donor.
+# One test section per data set: the H&E image, the true regions (or the first label), and what
+# linear probes of the two experts and of the focal method predict, with macro F1 on that section.
 
 # %% tags=["parameters"]
 figure = "figures/tissue"
@@ -15,6 +15,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from scipy.spatial import cKDTree
 from sklearn.metrics import f1_score
 
 from cell_synergy import plotting
@@ -47,14 +48,32 @@ def chosen(dataset):
     return config, units, task, fold, section
 
 
+def pitch(xy):
+    """Return the median distance from a unit to its nearest neighbour."""
+    return np.median(cKDTree(xy).query(xy, k=2)[0][:, 1])
+
+
+def frame(units, section, margin):
+    """Return the corners around a section's units, in micrometres."""
+    xy = units.obsm["spatial"][(units.obs["section"] == section).to_numpy()]
+    return xy, xy.min(axis=0) - margin, xy.max(axis=0) + margin
+
+
 # %%
+WIDTH = 1.75  # inches of one panel
+shown = {dataset: chosen(dataset) for dataset in datasets}
+ratios = []
+for config, units, _, _, section in shown.values():
+    _, low, high = frame(units, section, config.unit_um)
+    ratios.append((high - low)[1] / (high - low)[0])
 fig, grid = plt.subplots(
-    len(datasets), 5, figsize=(10.5, 2.55 * len(datasets)), squeeze=False, layout="constrained"
-)
+    len(datasets), 5, figsize=(5 * WIDTH + 1.6, sum(WIDTH * r + 0.4 for r in ratios)),
+    squeeze=False, layout="constrained", height_ratios=[r + 0.4 / WIDTH for r in ratios],
+)  # fmt: skip
 for row, dataset in zip(grid, datasets, strict=True):
-    config, units, task, fold, section = chosen(dataset)
+    config, units, task, fold, section = shown[dataset]
     own = (units.obs["section"] == section).to_numpy()
-    xy = units.obsm["spatial"][own]
+    xy, low, high = frame(units, section, config.unit_um)
     image = read_image(Path(raw, dataset, units.uns["images"][section]))
     mpp = float(units.uns["mpp"][section])
     step = max(1, round(max(image.shape[:2]) / 900))
@@ -66,12 +85,11 @@ for row, dataset in zip(grid, datasets, strict=True):
     rows = np.flatnonzero(own[fold.test])
     maps = [("label", truth)]
     maps += [(m, predicted(dataset, m, task, fold.name)[rows]) for m in columns]
-    low, high = xy.min(axis=0) - config.unit_um, xy.max(axis=0) + config.unit_um
     for axes, (name, codes) in zip(row[1:], maps, strict=True):
         known = codes >= 0
-        size = (72 * 1.7 * 0.80 * config.unit_um / (high - low).max()) ** 2
+        size = (72 * WIDTH * pitch(xy) * 0.85 / (high - low)[0]) ** 2
         axes.scatter(*xy[known].T, s=size, c=tones[codes[known]], lw=0, marker="o")
-        axes.scatter(*xy[~known].T, s=size / 8, c="#cccccc", lw=0)
+        axes.scatter(*xy[~known].T, s=size / 10, c="#bbbbbb", lw=0)
         both = truth >= 0
         f1 = f1_score(
             truth[both], codes[both], labels=np.unique(truth[both]), average="macro",
@@ -85,11 +103,7 @@ for row, dataset in zip(grid, datasets, strict=True):
     bar = min(500.0, 10 ** np.floor(np.log10((high - low)[0] / 2)))
     row[0].plot([low[0] + 80, low[0] + 80 + bar], [high[1] - 80] * 2, color="black", lw=2)
     row[0].text(low[0] + 80, high[1] - 110, f"{bar:g} µm", fontsize=6)
-    donor = units.obs["donor"][own].iloc[0]
-    row[0].set_title(
-        f"{plotting.title(dataset, config.source == 'simulator')}: section {section}"
-        + (f" (donor {donor})" if donor != section else "")
-    )
+    row[0].set_title(f"{plotting.title(dataset, config.source == 'simulator')}: {section}")
     present = [i for i in range(len(classes)) if i in set(truth)]
     handles = [plt.Line2D([], [], marker="o", ls="", ms=3, color=tones[i]) for i in present]
     names = [str(classes[i])[:24] for i in present]

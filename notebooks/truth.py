@@ -1,8 +1,9 @@
 # %% [markdown]
 # # Known decomposition and measured SIS of the simulated twins
 # Left: what the label of each task shares with the states that the two modalities show (bits),
-# on the tissue and after the experts have encoded it. Right: the SIS that a perfect reader of the
-# embeddings' states would have, and the measured SIS of every method and control.
+# on the tissue, and as far as each state can be decoded from its expert's embedding by a linear
+# probe (an estimate). Right: the SIS of a reader of these decoded states, dashed, which is no bound
+# because decoding loses information; and the measured SIS of every method and control.
 
 # %% tags=["parameters"]
 figure = "figures/truth"
@@ -55,8 +56,9 @@ else:
         names = [task.replace("_", "\n") for task in tasks]
         left.set_xticks(range(len(tasks)), names, fontsize=6)
         left.set_ylabel("bits about the label")
-        left.set_title(f"{plotting.title(twin, True)}: known (solid) and after the experts (pale)")
-        left.legend(fontsize=6, loc="upper right")
+        left.set_title(f"{plotting.title(twin, True)}: on tissue (solid), as decoded (pale)")
+        left.set_ylim(0, 1.3 * left.get_ylim()[1])
+        left.legend(fontsize=6, loc="upper left", ncols=4, handlelength=1)
         table = sis_table(read_methods(Path(scores), twin, methods))
         table = table[(table["metric"] == "macro_f1") & (table["fold"] == "all")]
         expected = known[known["seen"] == "embeddings"].set_index("task").loc[tasks]
@@ -69,8 +71,10 @@ else:
                 x = place - 0.36 + 0.72 * step / max(len(shown) - 1, 1)
                 tone = plotting.colour(method, focal)
                 mark = "x" if method in plotting.CONTROLS else "o"
-                right.scatter(x, own[method], s=14, color=tone, marker=mark, lw=0.9, zorder=3)
+                right.scatter(
+                    x, own.get(method, np.nan), s=14, color=tone, marker=mark, lw=0.9, zorder=3
+                )
         right.set_xticks(range(len(tasks)), names, fontsize=6)
         right.set_ylabel("SIS (macro F1)")
-        right.set_title("measured (points, in the order of figure 1); dashed: known")
+        right.set_title("points: measured, as in figure 1; dashed: reader of decoded states")
 plotting.save(fig, Path(figure))

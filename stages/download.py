@@ -1,5 +1,6 @@
 """Get a data set's raw files: from their public place or a mirror, a folder, or the simulator."""
 
+import hashlib
 import os
 import shutil
 import sys
@@ -38,8 +39,9 @@ def main(args: Args) -> None:
             copy_folder(Path(dataset.folder).expanduser(), folder)
         else:
             mirror = os.environ.get("CELL_SYNERGY_MIRROR")
-            partly = scratch() / "downloads" / args.dataset
             manifest = args.manifests / f"{args.dataset}.csv"
+            version = hashlib.sha256(manifest.read_bytes()).hexdigest()[:12]
+            partly = scratch() / f"{args.dataset}-{version}"
             download(manifest, partly, Path(mirror) if mirror else None)
             shutil.move(partly, folder)
 

@@ -11,6 +11,8 @@ from cell_synergy.config import Config, arguments, suggest, value
 from cell_synergy.errors import ConfigError, reported
 from cell_synergy.scores import ALL_FOLDS, read_sis
 
+UNIMODAL = ("image", "expression")
+
 
 class Args(Config):
     """Inputs and outputs."""
@@ -22,8 +24,9 @@ class Args(Config):
 def main(args: Args) -> None:
     """Pick the focal method's rows; scores are macro F1 of classes, R2 of regressions."""
     method = str(value("method"))
-    if method not in (known := value("models")):
-        raise ConfigError(f"method: {method!r} is not a method{suggest(method, known)}")
+    known = [name for name in value("models") if name not in UNIMODAL]
+    if method not in known:
+        raise ConfigError(f"method: {method!r} is no fusion method{suggest(method, known)}")
     headline: dict[str, dict[str, dict[str, float | None]]] = {}
     for dataset in value("datasets"):
         table = read_sis(args.sis, dataset)

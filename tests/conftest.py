@@ -13,7 +13,6 @@ from cell_synergy.data.readers import Section
 DATASET = {
     "source": "manifest",
     "reader": "h5ad",
-    "species": "human",
     "unit_um": 50.0,
     "standardise": "donor",
     "split": "leave-one-donor-out",

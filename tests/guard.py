@@ -124,6 +124,7 @@ def undeclared(root: Path, stage: Stage) -> list[str]:
 
 def _reads(tree: ast.Module) -> Iterator[str | None]:
     """Yield each section that is read, with `*` for a name filled in; None if it is not literal."""
+    yield from _disguised(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and node.value == "params.yaml":
             yield None
@@ -144,10 +145,30 @@ def _reads(tree: ast.Module) -> Iterator[str | None]:
             yield None
 
 
+def _disguised(tree: ast.Module) -> Iterator[None]:
+    """Yield once for each use of a reader of params that is not a plain call by its own name."""
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (None for alias in node.names if alias.name == "cell_synergy.config")
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        if node.level or (
+            node.module == "cell_synergy" and "config" in {a.name for a in node.names}
+        ):
+            yield None
+        if node.module == "cell_synergy.config":
+            readers = [a for a in node.names if a.name in READERS_OF_PARAMS]
+            yield from (None for alias in readers if alias.asname)
+            names |= {alias.name for alias in readers}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in names and id(node) not in called:
+            yield None
+
+
 def _covers(declared: str, read: str) -> bool:
     """Whether declaring `declared` tracks all that reading `read` shows."""
     pattern = re.escape(read).replace(r"\*", r"[^.]+")
-    return any(
-        re.fullmatch(pattern, declared) or pattern.startswith(f"{re.escape(prefix)}\\.")
-        for prefix in (declared,)
-    )
+    inside = pattern.startswith(f"{re.escape(declared)}\\.")
+    return inside or re.fullmatch(pattern, declared) is not None

@@ -17,7 +17,7 @@ from cell_synergy.finetuning import run_alignment
 
 ROOT = Path(__file__).parents[1]
 TINY = {
-    "source": "folder", "folder": "nowhere", "reader": "tiny", "species": "human",
+    "source": "folder", "folder": "nowhere", "reader": "tiny",
     "unit_um": 100.0, "standardise": "train", "split": "leave-one-donor-out",
     "tasks": {"region": {"kind": "classification", "circular": False, "exclude": []}},
     "roles": dict.fromkeys("ABC", "study"),
@@ -140,7 +140,7 @@ def test_multimodal_alone_judges_the_focal_method(workspace, capsys):
         (["models.name=simclr", "outt=x"], "did you mean 'out'"),
         (["models.name=simclr", "data.dataset=tinyy"], "did you mean 'tiny'"),
         (["models.name=simclr", "training.max_epochs=0"], "max_epochs.*greater than 0, got 0"),
-        (["models.name=simclr"], r"training\.batch_size: 256 is more than the 80 training pairs"),
+        (["models.name=simclr"], r"training\.batch_size: 128 is more than the 80 training pairs"),
         ([], r"models\.name=NAME is missing"),
         (["models.name"], "is not of the form name.key=value"),
     ],

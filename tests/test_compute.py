@@ -1,4 +1,3 @@
-import getpass
 import os
 import subprocess
 import sys
@@ -43,4 +42,4 @@ def test_scratch_is_the_users_own_or_as_the_environment_says(monkeypatch, tmp_pa
     assert compute.scratch() == tmp_path
     monkeypatch.delenv("CELL_SYNERGY_SCRATCH")
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
-    assert compute.scratch() == Path(tmp_path) / f"cell-synergy-{getpass.getuser()}"
+    assert compute.scratch() == Path(tmp_path) / f"cell-synergy-{os.getuid()}"

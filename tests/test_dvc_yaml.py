@@ -124,6 +124,21 @@ def test_the_guard_sees_a_param_read_through_any_function(tree):
     assert "cannot be read" in guard.undeclared(tree, stage)[0]
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "from cell_synergy.config import section as s\nX = s('training')\n",
+        "import cell_synergy.config as c\nX = c.section('training')\n",
+        "from cell_synergy.config import section\nf = section\nX = f('training')\n",
+        "X = YAML().load('params.yaml')\n",
+    ],
+)
+def test_the_guard_sees_a_param_read_in_disguise(tree, lines):
+    metrics = tree / "src/cell_synergy/downstream/metrics.py"
+    metrics.write_text(metrics.read_text() + lines)
+    assert "cannot be read" in guard.undeclared(tree, find(tree, "probe@lung-comm"))[0]
+
+
 def test_the_guard_sees_a_stage_without_script(tree):
     (tree / "stages/sis.py").unlink()
     names = {stage.name.split("@")[0] for stage in guard.stages(tree)}

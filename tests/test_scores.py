@@ -12,7 +12,7 @@ CASE = ["dataset", "method", "task", "metric", "probe"]
 def tidy(values, *, metric="r2", folds=None):
     """Build scores from {method: {donor: [one value per seed]}}; `folds` gives a donor's folds."""
     rows = [
-        ["toy", method, "genes", metric, "linear", fold, donor, seed, value, 10]
+        ["toy", method, "genes", metric, "linear", fold, donor, seed, value, 10, value]
         for method, donors in values.items()
         for donor, seeds in donors.items()
         for fold in (folds or {}).get(donor, ["0"])

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from cell_synergy import sis
+from cell_synergy.results import load_all_results
 from cell_synergy.sis import (
     SIS,
     analyze_synergy_patterns,
@@ -16,7 +17,6 @@ from cell_synergy.sis import (
     compute_sis_all_models,
     get_sis_ranking,
     level,
-    load_all_results,
     print_sis_summary,
     set_RESULTS,
 )
@@ -171,7 +171,7 @@ def test_sis_looks_models_up_in_the_results_that_were_set(results):
 
 def write_scores(folder, method, shift, *, seeds=(0, 1), donors=("d1", "d2"), probe="linear"):
     rows = [
-        ["toy", method, task, metric, probe, 0, donor, seed, base + shift + 0.01 * seed, 10]
+        ["toy", method, task, metric, probe, 0, donor, seed, base + shift + 0.01 * seed, 10, shift]
         for task, metric, base in (
             ("region", "macro_f1", 0.5),
             ("niche", "macro_f1", 0.3),
@@ -183,7 +183,7 @@ def write_scores(folder, method, shift, *, seeds=(0, 1), donors=("d1", "d2"), pr
     ]
     columns = ["dataset", "method", "task", "metric", "probe", "fold", "donor", "seed", "value"]
     (folder / "toy").mkdir(exist_ok=True)
-    table = pd.DataFrame(rows, columns=[*columns, "n"])
+    table = pd.DataFrame(rows, columns=[*columns, "n", "inner"])
     table.to_csv(folder / "toy" / f"{method}.csv", index=False)
 
 

@@ -12,17 +12,19 @@ _SIS = (
     "compute_sis",
     "compute_sis_all_models",
     "get_sis_ranking",
-    "load_all_results",
     "print_sis_summary",
     "set_RESULTS",
 )
 
 
+_HOMES = {**dict.fromkeys(_SIS, "cell_synergy.sis"), "load_all_results": "cell_synergy.results"}
+
+
 def __getattr__(name: str) -> object:
-    if name in _SIS:
-        return getattr(import_module("cell_synergy.sis"), name)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'cell_synergy' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_SIS])
+    return sorted([*globals(), *_HOMES])

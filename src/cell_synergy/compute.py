@@ -1,7 +1,6 @@
 """Where computation runs: threads are fixed, the device is found, unfinished work is kept aside."""
 
 import functools
-import getpass
 import os
 import sys
 import tempfile
@@ -36,5 +35,6 @@ def device() -> "torch.device":
 
 def scratch() -> Path:
     """Return the folder for checkpoints: $CELL_SYNERGY_SCRATCH, or one of the user's own."""
-    default = Path(tempfile.gettempdir()) / f"cell-synergy-{getpass.getuser()}"
-    return Path(os.environ.get("CELL_SYNERGY_SCRATCH", default))
+    if chosen := os.environ.get("CELL_SYNERGY_SCRATCH"):
+        return Path(chosen)
+    return Path(tempfile.gettempdir()) / f"cell-synergy-{os.getuid()}"

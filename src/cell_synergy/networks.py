@@ -51,7 +51,8 @@ class Block(nn.Module):
     def _split(
         self, x: Float[Tensor, "units length width"]
     ) -> Float[Tensor, "units heads length depth"]:
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        units, length, width = x.shape
+        return x.view(units, length, self.heads, width // self.heads).transpose(1, 2)
 
 
 def nt_xent(

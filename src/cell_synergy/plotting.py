@@ -8,6 +8,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cell_synergy.atomic import atomic
+
 NAMES = {
     "concat": "Concat",
     "cca": "CCA",
@@ -89,7 +91,7 @@ def bare(axes: Axes) -> None:
 
 def save(figure: Figure, path: Path) -> None:
     """Write `path` with the endings .pdf and .png, and close the figure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     for ending in (".pdf", ".png"):
-        figure.savefig(path.with_suffix(ending), bbox_inches="tight", facecolor="white")
+        with atomic(path.with_suffix(ending)) as new:
+            figure.savefig(new, bbox_inches="tight", facecolor="white")
     plt.close(figure)

@@ -1,12 +1,12 @@
 """Tidy probe scores, and the SIS of every method, task, metric and probe computed from them.
 
 A score table has one row per held-out donor and seed, with the columns `dataset, method, task,
-metric, probe, fold, donor, seed, value, n`; nothing in it is averaged. The estimand is
+metric, probe, fold, donor, seed, value, n, inner`; nothing in it is averaged. The estimand is
 
     SIS = mean over donors of (score - best score) / mean over donors of the best score
 
-with the better single modality fixed over donors: taking the maximum donor by donor would bias the
-ratio downwards.
+with the better single modality fixed over donors, and chosen by the score on inner folds of the
+training donors (`inner`): choosing it on the scored donors would bias the ratio downwards.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,19 @@ import pandas as pd
 from cell_synergy.config import suggest
 from cell_synergy.errors import DataError
 
-COLUMNS = "dataset", "method", "task", "metric", "probe", "fold", "donor", "seed", "value", "n"
+COLUMNS = (
+    "dataset",
+    "method",
+    "task",
+    "metric",
+    "probe",
+    "fold",
+    "donor",
+    "seed",
+    "value",
+    "n",
+    "inner",
+)
 METRICS = "macro_f1", "balanced_accuracy", "accuracy", "r2", "pearson", "bits"
 ALL_FOLDS = "all"
 
@@ -131,7 +143,7 @@ def sis_table(
     scores
         Tidy scores of all methods; metrics other than `METRICS` are left out.
     unimodal
-        The two single-modality methods; the one with the larger mean over donors is the reference
+        The two single-modality methods; the one with the larger inner score is the reference
         for every method and fold (the first where they tie).
 
     Returns
@@ -231,8 +243,8 @@ def _pairs(scores: pd.DataFrame, unimodal: tuple[str, str]) -> pd.DataFrame:
     expected = means.notna().groupby(_CASE).transform("any")
     expected[[first, second]] = True
     _require_complete(expected & means.isna())
-    per_donor = means[[first, second]].groupby([*_CASE, "donor"]).mean().groupby(_CASE).mean()
-    best = per_donor.idxmax(axis=1).rename("best").reset_index()
+    inner = held.pivot_table(index=_CASE, columns="method", values="inner", observed=True)
+    best = inner[[first, second]].idxmax(axis=1).rename("best").reset_index()
     rows = means.reset_index().melt(
         [*_CASE, "fold", "donor", first, second], var_name="method", value_name="score"
     )

@@ -13,14 +13,12 @@ import math
 import warnings
 from collections.abc import Collection, Mapping
 from numbers import Real
-from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pandas as pd
 
 from cell_synergy.config import suggest
-from cell_synergy.scores import by_donor_and_seed, choose, read_scores
 
 Results = Mapping[str, Mapping[str, Collection[float]]]
 Summary = Mapping[str, Mapping[str, float]]
@@ -30,7 +28,6 @@ IMG_KEY = "Unimodal IMG"
 MULTIMODAL = "Multimodal"
 HIGH = 0.1
 LEVELS = "High", "Moderate", "Low", "Undefined"
-METRIC_NAMES = {"macro_f1": "F1 Macro", "r2": "R2"}
 
 _held: dict[str, Mapping[str, Collection[float]]] = {}
 
@@ -223,53 +220,6 @@ def SIS(model_name: str, gex_key: str = GEX_KEY, img_key: str = IMG_KEY) -> SISR
             "set_RESULTS(load_all_results(folder, dataset))"
         )
     return compute_sis(_held, model_name, gex_key, img_key)
-
-
-def load_all_results(
-    folder: Path, dataset: str, task: str | None = None, probe: str | None = None
-) -> dict[str, dict[str, list[float]]]:
-    """Read the study's scores of one data set as `{model: {metric: [score, ...]}}`.
-
-    Method `expression` becomes "Unimodal GEX", `image` "Unimodal IMG", any other "Multimodal
-    <method>"; `macro_f1` becomes "F1 Macro", `r2` "R2".
-
-    Parameters
-    ----------
-    folder, dataset
-        Scores are in `<folder>/<dataset>/<method>.csv`.
-    task
-        The task to read; None averages over tasks.
-    probe
-        The probe to read; None is the only one there is.
-
-    Returns
-    -------
-    :
-        One score per donor and seed, in the same order for every method.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there are no scores.
-    ValueError
-        If task or probe is unknown, several probes are there and none is named, or methods were
-        scored on different donors or seeds.
-    """
-    scores = read_scores(folder, dataset)
-    scores = scores[scores["metric"].isin(METRIC_NAMES)]
-    if task is not None:
-        scores = choose(scores, "task", task)
-    if probe is not None:
-        scores = choose(scores, "probe", probe)
-    elif len(probes := sorted(scores["probe"].unique())) > 1:
-        raise ValueError(f"{dataset}: choose one probe of {', '.join(probes)}")
-    results: dict[str, dict[str, list[float]]] = {}
-    names = {"expression": GEX_KEY, "image": IMG_KEY}
-    for metric, rows in scores.groupby("metric"):
-        for method, values in by_donor_and_seed(rows).items():
-            model = names.get(str(method), f"{MULTIMODAL} {method}")
-            results.setdefault(model, {})[METRIC_NAMES[str(metric)]] = values.tolist()
-    return results
 
 
 def _is_summary(results: Results | Summary) -> bool:

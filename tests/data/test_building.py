@@ -193,3 +193,9 @@ def test_a_panel_of_more_genes_than_the_reference_shows_is_refused(build, three)
     three[2].counts.X = sparse.csr_matrix(counts)
     with pytest.raises(DataError, match=r"lab: a gene panel of 6 was asked for, only 5 genes"):
         build(three, tasks=TASKS)
+
+
+def test_a_role_of_a_donor_that_is_not_there_is_refused_with_the_nearest(build, three):
+    roles = {"A": "study", "B": "study", "R": "reference", "AA": "study"}
+    with pytest.raises(DataError, match=r"no donor 'AA' in the data \(did you mean 'A'"):
+        build(three, roles=roles)

@@ -46,7 +46,7 @@ def test_rows_that_are_not_the_pairs_are_refused(written, expected, message):
 
 
 def test_an_embedding_that_is_not_there_is_named_with_the_remedy(tmp_path):
-    with pytest.raises(DataError, match=r"pca\.h5ad: no such embedding; run `dvc repro embed`"):
+    with pytest.raises(DataError, match=r"pca\.h5ad: no such embedding; name the data set"):
         embeddings.read(tmp_path / "pca.h5ad", UNITS)
 
 

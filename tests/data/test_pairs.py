@@ -50,7 +50,7 @@ def test_pairs_are_written_and_read_back(units, tmp_path):
     pd.testing.assert_frame_equal(found.obs, study.obs)
     pd.testing.assert_frame_equal(found.var, study.var)
     np.testing.assert_array_equal(found.X.toarray(), study.X.toarray())
-    with pytest.raises(DataError, match=r"q\.h5ad: no such pairs; run `dvc repro pairs`"):
+    with pytest.raises(DataError, match=r"q\.h5ad: no such pairs; name the data set in `datasets`"):
         pairs.read(tmp_path / "q.h5ad")
 
 

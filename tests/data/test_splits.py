@@ -53,11 +53,18 @@ def test_leave_one_section_out_divides_by_section(dataset):
     assert found[0].test.tolist() == [False, True, False, True]
 
 
+def test_leaving_out_sections_where_donors_could_be_left_out_is_refused(dataset):
+    obs = _obs(["A", "A", "B"], ["a1", "a2", "b1"])
+    with pytest.raises(DataError, match=r"donor 'A', who has 2 sections, on both sides; use"):
+        folds(obs, dataset(split="leave-one-section-out"))
+
+
 @pytest.mark.parametrize("split", ["leave-one-donor-out", "leave-one-section-out", "holdout"])
 def test_no_donor_or_section_is_on_both_sides(dataset, split):
     rng = np.random.default_rng(0)
     donors = rng.choice(list(ROLES), 50)
-    sections = [f"{d}{i}" for d, i in zip(donors, rng.integers(0, 3, 50), strict=True)]
+    per_donor = 1 if split == "leave-one-section-out" else 3
+    sections = [f"{d}{i}" for d, i in zip(donors, rng.integers(0, per_donor, 50), strict=True)]
     roles = ROLES if split == "holdout" else dict.fromkeys(ROLES, "study")
     settings = dataset(split=split, roles=roles)
     groups = _obs(donors, sections)[settings.group].to_numpy()

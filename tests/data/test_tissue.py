@@ -33,9 +33,6 @@ def test_a_data_set_is_read_with_the_folds_of_its_split(stored, dataset):
     assert tissue.expression.shape == (30, 2)
     assert tissue.groups.tolist() == tissue.donor.tolist() == ["A"] * 20 + ["B"] * 10
     assert [fold.name for fold in tissue.folds] == ["A", "B"]
-    sections = _read(stored, dataset(split="leave-one-section-out"))
-    assert [fold.name for fold in sections.folds] == ["A1", "A2", "B1"]
-    assert sections.donor.tolist() == tissue.donor.tolist()
 
 
 def test_the_data_sets_mode_says_whose_scale_counts(stored, dataset):

@@ -32,7 +32,7 @@ def make_dataset():
         "gene_panel": {"kind": "gene_panel", "circular": False, "genes": PANEL},
     }
     base = {
-        "source": "manifest", "reader": "tiny", "species": "human", "unit_um": 100.0,
+        "source": "manifest", "reader": "tiny", "unit_um": 100.0,
         "standardise": "train", "split": "leave-one-donor-out", "tasks": tasks,
         "roles": dict.fromkeys(DONORS, "study"),
     }  # fmt: skip

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import sparse
 from tqdm import tqdm
 
+from cell_synergy.config import suggest
 from cell_synergy.data.dataset import Classification, Dataset
 from cell_synergy.data.images import Tissue, on_tissue, read_image
 from cell_synergy.data.pairs import log_normalise
@@ -32,8 +33,11 @@ def build(
     """
     study: list[ad.AnnData] = []
     reference: list[ad.AnnData] = []
+    seen: set[str] = set()
     for section in tqdm(sections, desc=f"{name}: sections", unit="section"):
-        role = dataset.roles.get(section.name if dataset.group == "section" else section.donor)
+        group = section.name if dataset.group == "section" else section.donor
+        seen.add(group)
+        role = dataset.roles.get(group)
         if role is None:
             tqdm.write(f"{name}: section {section.name} has no role, left out")
             continue
@@ -41,6 +45,7 @@ def build(
     for found, what in ((study, "study"), (reference, "reference")):
         if not found:
             raise DataError(f"{name}: no section of a {what} donor; check data.{name}.roles")
+    _require_known(name, dataset, seen)
     joined = [_join(name, tables, dataset) for tables in (study, reference)]
     genes = joined[0].var_names.union(joined[1].var_names, sort=True)
     pairs, donors = (_with_genes(table, genes) for table in joined)
@@ -54,6 +59,17 @@ def build(
         kept = [c for c in table.obs if c in {"donor", "section", *dataset.tasks}]
         table.obs = table.obs[kept]
     return pairs, donors
+
+
+def _require_known(name: str, dataset: Dataset, seen: set[str]) -> None:
+    """Refuse roles of donors that the data do not have, and names that no file could have."""
+    for group in sorted(set(dataset.roles) - seen):
+        raise DataError(
+            f"data.{name}.roles: no {dataset.group} {group!r} in the data{suggest(group, seen)}"
+        )
+    for group in sorted(seen):
+        if "/" in group or group in {"", "all"}:
+            raise DataError(f"{name}: {dataset.group} {group!r} cannot name a file; rename it")
 
 
 def _table(section: Section, tissue: Tissue, raw: Path) -> ad.AnnData:
@@ -78,7 +94,14 @@ def _table(section: Section, tissue: Tissue, raw: Path) -> ad.AnnData:
 
 def _join(name: str, tables: list[ad.AnnData], dataset: Dataset) -> ad.AnnData:
     """Stack sections; a gene that a section's table lacks was not seen there."""
+    ratios = [table.obsm.pop("cell_type_ratio", None) for table in tables]
     joined = ad.concat(tables, join="outer", fill_value=0, merge=None)
+    if all(ratio is not None for ratio in ratios):  # a type that a section lacks is not in it
+        stacked = pd.concat(
+            [ratio.fillna(0).where(ratio.notna().any(axis=1), axis=0) for ratio in ratios]
+        )
+        rows = stacked.notna().any(axis=1)
+        joined.obsm["cell_type_ratio"] = stacked.fillna(0).where(rows, axis=0).astype(np.float32)
     joined.X = sparse.csr_matrix(joined.X, dtype=np.float32)
     for key in ("mpp", "images"):
         joined.uns[key] = {k: v for table in tables for k, v in table.uns[key].items()}
@@ -142,6 +165,8 @@ def _label(pairs: ad.AnnData, name: str, dataset: Dataset) -> None:
 
 def _classes(labels: pd.Series, groups: pd.Series, spec: Classification, what: str) -> pd.Series:
     labels = labels.astype(object).where(labels.notna() & (labels.astype(str) != ""))
+    if unknown := sorted(set(spec.exclude) - set(labels.dropna())):
+        tqdm.write(f"{what}: no unit is labelled {unknown}, which `exclude` names")
     labels = labels.where(~labels.isin(spec.exclude))
     counts = pd.crosstab(groups, labels)
     kept = counts.columns[(counts >= LEAST_UNITS).sum() >= LEAST_GROUPS]

@@ -107,7 +107,6 @@ class Dataset(Config):
     source: Literal["simulator", "manifest", "folder"]
     folder: str | None = None
     reader: str
-    species: Literal["human", "mouse"]
     unit_um: PositiveFloat
     standardise: Literal["train", "donor"]
     split: Literal["holdout", "leave-one-donor-out", "leave-one-section-out"]
@@ -116,11 +115,16 @@ class Dataset(Config):
     simulator: Simulator | None = None
 
     @model_validator(mode="after")
-    def _source_is_complete(self) -> "Dataset":
+    def _parts_agree(self) -> "Dataset":
         if (self.source == "simulator") != (self.simulator is not None):
             raise ValueError("source 'simulator' and the block 'simulator' go together")
         if (self.source == "folder") != (self.folder is not None):
             raise ValueError("source 'folder' and the key 'folder' go together")
+        panels = [name for name, task in self.tasks.items() if task.kind == "gene_panel"]
+        if len(panels) > 1:
+            raise ValueError(f"one gene panel for a data set, not {panels}")
+        if self.simulator is not None and self.split != "holdout":
+            raise ValueError("a simulated twin has the split 'holdout'")
         allowed = (
             {"reference", "train", "probe", "test"}
             if self.split == "holdout"

@@ -39,7 +39,9 @@ def write(
 def read(path: Path, units: pd.Index) -> Float32[np.ndarray, "units dim"]:
     """Read an embedding and check that its rows are the pairs' `units`, in the same order."""
     if not path.is_file():
-        raise DataError(f"{path}: no such embedding; run `dvc repro embed` or `dvc pull` first")
+        raise DataError(
+            f"{path}: no such embedding; name the data set in `datasets` and run `dvc repro`"
+        )
     table = ad.read_h5ad(path)
     if not table.obs_names.equals(units):
         raise DataError(f"{path}: {_difference(table.obs_names, units)}; embed these pairs again")

@@ -35,7 +35,10 @@ def _pack(source: h5py.Group, target: h5py.Group) -> None:
             value = np.char.encode(np.asarray(item.asstr()[()], dtype=str), "utf-8")
             value = value.astype(h5py.string_dtype("utf-8", value.itemsize))
         worth = item.ndim and value.nbytes > 256  # noqa: PLR2004 - less than a chunk's own header
-        packing = {"compression": "gzip", "compression_opts": 6, "shuffle": True} if worth else {}
-        chunks = {"chunks": value.shape} if worth else {}
-        copy = target.create_dataset(name, data=value, **packing, **chunks)
+        packing: dict[str, object] = {}
+        if worth:
+            packing = {"compression": "gzip", "shuffle": True}
+            packing["compression_opts"] = 9 if value.nbytes < 2**24 else 6  # 15 times as fast
+            packing["chunks"] = (min(item.shape[0], 2**24), *item.shape[1:])  # under HDF5's 4 GiB
+        copy = target.create_dataset(name, data=value, **packing)
         copy.attrs.update(item.attrs)

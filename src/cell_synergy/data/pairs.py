@@ -54,7 +54,9 @@ def write(path: Path, pairs: ad.AnnData) -> None:
 def read(path: Path) -> ad.AnnData:
     """Read pairs and check them."""
     if not path.is_file():
-        raise DataError(f"{path}: no such pairs; run `dvc repro pairs` or `dvc pull` first")
+        raise DataError(
+            f"{path}: no such pairs; name the data set in `datasets` and run `dvc repro`"
+        )
     pairs = ad.read_h5ad(path)
     check(pairs, str(path))
     return pairs

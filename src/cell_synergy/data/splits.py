@@ -51,6 +51,8 @@ def folds(obs: pd.DataFrame, dataset: Dataset) -> list[Fold]:
                     f"check `roles` against the donors {sorted(set(groups))}"
                 )
         return [Fold("holdout", train, train | probe, test)]
+    if dataset.split == "leave-one-section-out":
+        _require_one_section_each(obs)
     names = sorted(set(groups))
     if len(names) < 2:  # noqa: PLR2004 - one to learn from and one to judge by
         raise DataError(
@@ -58,6 +60,17 @@ def folds(obs: pd.DataFrame, dataset: Dataset) -> list[Fold]:
             "add tissue or choose another split"
         )
     return [Fold(name, groups != name, groups != name, groups == name) for name in names]
+
+
+def _require_one_section_each(obs: pd.DataFrame) -> None:
+    """Refuse to leave out sections where donors could be left out."""
+    sections = obs[["donor", "section"]].drop_duplicates().groupby("donor", observed=True).size()
+    if len(sections) > 1 and (sections > 1).any():
+        donor = sections.idxmax()
+        raise DataError(
+            f"split 'leave-one-section-out' would put donor {donor!r}, who has {sections.max()} "
+            "sections, on both sides; use 'leave-one-donor-out'"
+        )
 
 
 def inner_folds(

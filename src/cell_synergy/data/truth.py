@@ -1,6 +1,7 @@
 """What is known about a simulated twin: how each label depends on what each modality shows."""
 
 from collections.abc import Iterable, Mapping
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -41,12 +42,15 @@ def state_table(
 def channel(
     levels: list[tuple[int, ...]], states: list[str], confusions: Confusions
 ) -> Float64[np.ndarray, "true decoded"]:
-    """Return how a combination of states is decoded, each state confused on its own."""
-    blurred: Float64[np.ndarray, "true decoded"] = np.ones((len(levels), len(levels)))
+    """Return how a combination of states is decoded, each state confused on its own.
+
+    Columns are all combinations of levels, also those that the tissue does not have.
+    """
+    decoded = np.array(list(product(*(range(len(confusions[state])) for state in states))))
+    blurred: Float64[np.ndarray, "true decoded"] = np.ones((len(levels), len(decoded)))
     for place, state in enumerate(states):
-        column = np.array([level[place] for level in levels])
-        blurred *= confusions[state][np.ix_(column, column)]
-    blurred /= blurred.sum(axis=1, keepdims=True)
+        true = np.array([level[place] for level in levels])
+        blurred *= confusions[state][np.ix_(true, decoded[:, place])]
     return blurred
 
 

@@ -58,8 +58,8 @@ def judge_method(
 
 
 def write(judged: Judged, scores: Path, posteriors: Path) -> None:
-    """Write the scores as CSV, with nine significant digits, and the posteriors as NPZ."""
+    """Write the scores as CSV, with six significant digits, and the posteriors as NPZ."""
     with atomic(scores) as new:
-        judged.scores.to_csv(new, index=False, float_format="%.9g")
+        judged.scores.to_csv(new, index=False, float_format="%.6g")
     with atomic(posteriors) as new, new.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **judged.posteriors)

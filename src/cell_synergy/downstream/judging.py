@@ -6,12 +6,13 @@ folds of the training units; test donors are never seen before they are scored.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import anndata as ad
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Float32, Int
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from cell_synergy.config import Config
 from cell_synergy.data.dataset import Dataset
@@ -42,7 +43,7 @@ class Probe(Config):
     weakest: PositiveFloat
     strongest: PositiveFloat
     strengths: PositiveInt
-    inner_folds: PositiveInt
+    inner_folds: Annotated[int, Field(ge=2)]
     tolerance: PositiveFloat
     iterations: PositiveInt
 
@@ -85,7 +86,7 @@ class Judged:
     scores
         One row per task, metric, fold, donor and seed.
     posteriors
-        `<task>/<fold>`: class probabilities, or predicted values, of the fold's test units.
+        `<task>/<fold>`: class probabilities of the fold's test units, in 255ths.
     """
 
     scores: pd.DataFrame
@@ -116,43 +117,69 @@ def judge(
     represent: Representation,
     probe: Probe,
 ) -> Judged:
-    """Score the representation `represent(fold, seed)` of all units on every task."""
+    """Score the representation `represent(fold, seed)` of all units on every task.
+
+    The penalty is chosen with the first seed's representation and kept for the others.
+
+    Raises
+    ------
+    DataError
+        If no test unit has a label in any task.
+    """
     rows: list[dict[str, object]] = []
     posteriors: dict[str, np.ndarray] = {}
     asked = goals(tissue.units, dataset)
     for fold in tissue.folds:
-        strengths: dict[str, float] = {}
+        chosen: dict[str, Chosen] = {}
         for seed in seeds:
             z = standardise(represent(fold, seed), fold.align, tissue.groups, tissue.mode)
             grams: dict[bytes, Gram] = {}
             for goal in asked:
                 fit = _Fit(z, grams, goal, fold, tissue, probe)
-                if goal.name not in strengths:
-                    strengths[goal.name] = fit.choose()
-                strength = strengths[goal.name]
-                linear, predicted = fit.final(strength)
-                if seed == seeds[0]:
-                    posteriors[f"{goal.name}/{fold.name}"] = predicted.astype(np.float16)
+                if goal.name not in chosen:
+                    chosen[goal.name] = fit.choose()
+                linear, predicted = fit.final(chosen[goal.name].strength)
+                if seed == seeds[0] and goal.classes:
+                    key = f"{goal.name}/{fold.name}"
+                    posteriors[key] = np.round(255 * predicted).astype(np.uint8)
                 place = {
                     "task": goal.name,
                     "fold": fold.name,
                     "seed": seed,
-                    "strength": strength,
+                    "inner": chosen[goal.name].inner,
+                    "strength": chosen[goal.name].strength,
                     "gradient_norm": linear.gradient_norm,
                     "iterations": linear.iterations,
                 }
                 rows += [{**place, **scored} for scored in fit.scores(predicted)]
+    if not rows:
+        raise DataError(f"{name}: no test unit has a label; check `roles` against the labels")
     scores = pd.DataFrame(rows)
     scores.insert(0, "dataset", tissue.units.uns["source"])
     scores.insert(1, "method", name)
-    scores["probe"] = "linear"
+    scores["probe"] = PROBES[tissue.mode]
     return Judged(scores[COLUMNS], posteriors)
 
 
 COLUMNS = [
     "dataset", "method", "task", "metric", "probe", "fold", "donor", "seed", "value", "n",
-    "classes", "strength", "gradient_norm", "iterations",
+    "inner", "classes", "strength", "gradient_norm", "iterations",
 ]  # fmt: skip
+
+
+PROBES = {"train": "linear", "donor": "linear, transductive"}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A penalty, and the mean score on inner donor folds that it was chosen for.
+
+    `inner` is the log-likelihood per unit (classification) or R2 (regression): it says which of two
+    representations is better without looking at a test donor.
+    """
+
+    strength: float
+    inner: float
 
 
 class _Fit:
@@ -185,7 +212,7 @@ class _Fit:
             )
         self.classes = np.unique(goal.codes[self.train])
 
-    def choose(self) -> float:
+    def choose(self) -> Chosen:
         """Return the strength with the best mean inner score: log-likelihood, or R2."""
         grid = self.probe.grid()
         inner = inner_folds(
@@ -193,8 +220,6 @@ class _Fit:
             self.tissue.units.obsm["spatial"][self.train],
             self.probe.inner_folds,
         )
-        if len(grid) == 1 or len(set(inner)) == 1:
-            return grid[0]
         totals = np.zeros(len(grid))
         for number in np.unique(inner):
             train, held_out = self.train[inner != number], self.train[inner == number]
@@ -202,7 +227,8 @@ class _Fit:
             for place, strength in enumerate(grid):
                 linear = self._fit(gram, train, strength)
                 totals[place] += self._inner_score(linear, held_out) * len(held_out)
-        return grid[int(totals.argmax())]
+        best = int(totals.argmax())
+        return Chosen(grid[best], float(totals[best] / len(self.train)))
 
     def _gram(self, rows: np.ndarray) -> Gram:
         """Return the prepared data of these rows; tasks with the same labelled units share it."""

@@ -15,7 +15,7 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from cell_synergy import models
 from cell_synergy.atomic import atomic
-from cell_synergy.compute import scratch, use_threads
+from cell_synergy.compute import device, scratch, use_threads
 from cell_synergy.config import Config, merge, named, section, validate, value
 from cell_synergy.data.dataset import Dataset
 from cell_synergy.data.tissue import Tissue
@@ -113,7 +113,8 @@ def _key(method: Method, training: Mapping[str, object], rows: Pairs, seed: int)
         if name.split(".")[0] == "cell_synergy" and module.__file__:
             digest.update(Path(module.__file__).read_bytes())
     torch = sys.modules.get("torch")
-    settings = [method.model_dump(), dict(training), seed, getattr(torch, "__version__", "")]
+    place = str(device()) if torch else "cpu"
+    settings = [place, method.model_dump(), dict(training), seed, getattr(torch, "__version__", "")]
     digest.update(json.dumps(settings, sort_keys=True).encode())
     for array in (rows.image, rows.expression, rows.donor.astype("U")):
         digest.update(np.ascontiguousarray(array).tobytes())

@@ -8,7 +8,7 @@ three terms are averaged. `z3` is the fused embedding, before the projector.
 
 Departures: views are embeddings (Gaussian noise and feature dropout); a modality's tokens are
 `tokens` learned linear maps, through `rank` dimensions, of its one embedding. With `pairing:
-within-donor` every unit's expression comes from another unit of the same donor: the control
+within-donor` the expression rows are permuted within each donor: the control
 `shuffled`, which is this same file.
 """
 

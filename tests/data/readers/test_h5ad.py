@@ -13,7 +13,6 @@ DATASET = Dataset(
     source="folder",
     folder="mine",
     reader="h5ad",
-    species="human",
     unit_um=100.0,
     standardise="train",
     split="leave-one-donor-out",

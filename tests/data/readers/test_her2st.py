@@ -14,7 +14,6 @@ from cell_synergy.errors import DataError
 DATASET = Dataset(
     source="manifest",
     reader="her2st",
-    species="human",
     unit_um=100.0,
     standardise="donor",
     split="leave-one-donor-out",

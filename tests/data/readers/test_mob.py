@@ -13,7 +13,6 @@ from cell_synergy.errors import DataError
 DATASET = Dataset(
     source="manifest",
     reader="mob",
-    species="mouse",
     unit_um=100.0,
     standardise="donor",
     split="leave-one-section-out",
