@@ -7,10 +7,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from dvclive.live import Live
 from pydantic import NonNegativeInt, PositiveInt
 
 from cell_synergy import models
@@ -21,6 +20,9 @@ from cell_synergy.data.dataset import Dataset
 from cell_synergy.data.tissue import Tissue
 from cell_synergy.finetuning import weights
 from cell_synergy.models import Method, Pairs, Run
+
+if TYPE_CHECKING:
+    from dvclive.live import Live
 
 
 class Align(Config):
@@ -94,7 +96,9 @@ def _curve(folder: Path) -> Iterator[Callable[[str, float, int], None]]:
     with ExitStack() as stack:
 
         @functools.cache
-        def live() -> Live:
+        def live() -> "Live":
+            from dvclive.live import Live  # noqa: PLC0415 - most methods log nothing
+
             opened = Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None)
             stack.callback(opened.end)
             return opened
