@@ -36,6 +36,7 @@ def shrink(params):
 def run(where, *words, check=True, **settings):
     environment = os.environ | {"PYTHONPATH": str(where / "src"), "OMP_NUM_THREADS": "1"}
     environment["CELL_SYNERGY_SCRATCH"] = str(where / "scratch")
+    environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         [sys.executable, "-m", *words], cwd=where, env=environment | settings,
         capture_output=True, text=True, check=False,
