@@ -10,8 +10,8 @@ STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/
 
 .PHONY: repro test test-all lint format lock store install
 
-repro: install  ## compute every stage that is out of date
-	dvc repro
+repro: install  ## compute every stage that is out of date, as many at a time as there are cores
+	python -m slurm.local
 
 test: install lint  ## checks and fast tests
 	python -m pytest -m "not slow"

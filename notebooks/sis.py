@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from cell_synergy import plotting
-from cell_synergy.config import section, value
+from cell_synergy.core.config import section, value
 from cell_synergy.scores import read_methods, sis_by_donor
 
 plotting.style()
@@ -55,7 +55,7 @@ for row, dataset in zip(grid, datasets, strict=True):
             axes.set_yticklabels([])
         best = own["best"].iloc[0]
         metric = "R$^2$" if own["metric"].iloc[0] == "r2" else "F1"
-        mark = ", circular" if spec["tasks"][task]["circular"] else ""
+        mark = ", circular" if spec["tasks"][task].get("circular", False) else ""
         axes.set_title(task.replace("_", " "), loc="left")
         mark += ", transductive" if spec["standardise"] == "donor" else ""
         axes.set_xlabel(f"SIS over {best} ({metric}{mark})", fontsize=6)

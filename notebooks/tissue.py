@@ -19,11 +19,11 @@ from scipy.spatial import cKDTree
 from sklearn.metrics import f1_score
 
 from cell_synergy import plotting
-from cell_synergy.config import load, value
-from cell_synergy.data.dataset import Dataset
+from cell_synergy.core.config import load, value
 from cell_synergy.data.images import read_image
-from cell_synergy.data.pairs import read
-from cell_synergy.data.splits import folds
+from cell_synergy.data.units.dataset import Dataset
+from cell_synergy.data.units.pairs import read
+from cell_synergy.data.units.splits import folds
 
 plotting.style()
 focal, datasets = value("method"), value("datasets")

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from cell_synergy import plotting
-from cell_synergy.config import section, value
+from cell_synergy.core.config import section, value
 from cell_synergy.scores import read_methods, sis_table
 
 plotting.style()

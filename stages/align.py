@@ -2,8 +2,8 @@
 
 import sys
 
-from cell_synergy.config import parse
-from cell_synergy.errors import reported
+from cell_synergy.core.config import parse
+from cell_synergy.core.errors import reported
 from cell_synergy.finetuning.alignment import run
 
 if __name__ == "__main__":

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from cell_synergy.atomic import atomic
-from cell_synergy.compute import scratch, use_threads
-from cell_synergy.config import Config, arguments, load, value
-from cell_synergy.data.dataset import Dataset
+from cell_synergy.core.atomic import atomic
+from cell_synergy.core.compute import scratch, use_threads
+from cell_synergy.core.config import Config, arguments, load, section, validate, value
+from cell_synergy.core.errors import reported
 from cell_synergy.data.download import copy_folder, download
 from cell_synergy.data.simulator import simulate
-from cell_synergy.errors import reported
+from cell_synergy.data.simulator.settings import Simulator
+from cell_synergy.data.units.dataset import Dataset
 
 
 class Args(Config):
@@ -34,7 +35,9 @@ def main(args: Args) -> None:
         if dataset.simulator is not None:
             folder.mkdir()
             progress = partial(tqdm, desc=args.dataset, unit="section")
-            simulate(args.dataset, dataset.simulator, dataset.roles, folder, progress)
+            own = dataset.simulator.model_dump()
+            config = validate(Simulator, {**section("simulator"), **own}, "simulator")
+            simulate(args.dataset, config, dataset.role_of, folder, progress)
         elif dataset.folder is not None:
             copy_folder(Path(dataset.folder).expanduser(), folder)
         else:

@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 
 from cell_synergy import encoders
-from cell_synergy.compute import use_threads
-from cell_synergy.config import Config, arguments, section, value
-from cell_synergy.data import embeddings, pairs
-from cell_synergy.errors import reported
+from cell_synergy.core.compute import use_threads
+from cell_synergy.core.config import Config, arguments, section, value
+from cell_synergy.core.errors import reported
+from cell_synergy.data.units import embeddings, pairs
 
 
 class Args(Config):

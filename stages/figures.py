@@ -4,8 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-from cell_synergy.config import Config, arguments
-from cell_synergy.errors import reported
+from cell_synergy.core.config import Config, arguments
+from cell_synergy.core.errors import reported
 from cell_synergy.notebook import run
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from cell_synergy.atomic import atomic
-from cell_synergy.config import Config, arguments, suggest, value
-from cell_synergy.errors import ConfigError, reported
+from cell_synergy.core.atomic import atomic
+from cell_synergy.core.config import Config, arguments, suggest, value
+from cell_synergy.core.errors import ConfigError, reported
 from cell_synergy.scores import ALL_FOLDS, read_sis
 
 UNIMODAL = ("image", "expression")

@@ -3,12 +3,12 @@
 import sys
 from pathlib import Path
 
-from cell_synergy.config import Config, arguments, load
-from cell_synergy.data import building, pairs
-from cell_synergy.data.dataset import Dataset
-from cell_synergy.data.images import Tissue
+from cell_synergy.core.config import Config, arguments, load
+from cell_synergy.core.errors import reported
+from cell_synergy.data import building
 from cell_synergy.data.readers import read
-from cell_synergy.errors import reported
+from cell_synergy.data.units import pairs
+from cell_synergy.data.units.dataset import Dataset
 
 
 class Args(Config):
@@ -23,9 +23,9 @@ class Args(Config):
 def main(args: Args) -> None:
     """Read, join, check, write."""
     dataset = load(Dataset, f"data.{args.dataset}")
-    tissue = load(Tissue, "pairs")
+    rules = load(building.Rules, "pairs")
     sections = read(args.raw, dataset)
-    study, reference = building.build(args.dataset, sections, dataset, tissue, args.raw)
+    study, reference = building.build(args.dataset, sections, dataset, rules, args.raw)
     pairs.write(args.out, study)
     pairs.write(args.reference, reference)
 

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 from cell_synergy import encoders
-from cell_synergy.atomic import atomic
-from cell_synergy.compute import use_threads
-from cell_synergy.config import Config, arguments, section, value
-from cell_synergy.data import pairs
-from cell_synergy.errors import reported
+from cell_synergy.core.atomic import atomic
+from cell_synergy.core.compute import use_threads
+from cell_synergy.core.config import Config, arguments, section, value
+from cell_synergy.core.errors import reported
+from cell_synergy.data.units import pairs
 
 
 class Args(Config):

@@ -2,9 +2,9 @@
 
 import sys
 
-from cell_synergy.config import parse
+from cell_synergy.core.config import parse
+from cell_synergy.core.errors import reported
 from cell_synergy.downstream.benchmark import run
-from cell_synergy.errors import reported
 
 if __name__ == "__main__":
     with reported():

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from cell_synergy.atomic import atomic
-from cell_synergy.config import Config, arguments, value
-from cell_synergy.errors import reported
+from cell_synergy.core.atomic import atomic
+from cell_synergy.core.config import Config, arguments, value
+from cell_synergy.core.errors import reported
 from cell_synergy.scores import read_methods, sis_table
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cell_synergy.atomic import atomic
-from cell_synergy.compute import use_threads
-from cell_synergy.config import Config, arguments, load, value
-from cell_synergy.data.dataset import Dataset
-from cell_synergy.data.tissue import Tissue
+from cell_synergy.core.atomic import atomic
+from cell_synergy.core.compute import use_threads
+from cell_synergy.core.config import Config, arguments, load, value
+from cell_synergy.core.errors import reported
 from cell_synergy.data.truth import truths
-from cell_synergy.downstream.decoding import confusion
+from cell_synergy.data.units.dataset import Dataset
+from cell_synergy.data.units.tissue import Tissue
+from cell_synergy.downstream.decoding import confusions
 from cell_synergy.downstream.judging import Probe
-from cell_synergy.errors import reported
 
 COLUMNS = [
     "dataset", "task", "seen", "redundant", "unique_image", "unique_expression", "synergy",
@@ -35,22 +35,18 @@ class Args(Config):
 def twin(dataset: Dataset, tissue: Tissue, probe: Probe) -> pd.DataFrame:
     """Count the tissue's state tables and blur them as the experts do."""
     (fold,) = tissue.folds
-    latent = tissue.units.obsm["latent"]
+    latent, visible = tissue.units.obsm["latent"], tissue.units.uns["visible"]
     sides = zip(("image", "expression"), tissue.standardised(fold), strict=True)
-    confusions = {
-        side: {
-            state: confusion(x, latent[state].to_numpy(np.int64), fold.probe, fold.test, probe)
-            for state in latent
-        }
-        for side, x in sides
-    }
+    decoded = {}
+    for side, x in sides:
+        needed = sorted({state for shown in visible.values() for state in shown[side]})
+        decoded[side] = confusions(x, latent[needed], fold.probe, fold.test, probe)
     labels = {
         task: tissue.units.obs[task].cat.codes.to_numpy(np.int64)
         for task, spec in dataset.tasks.items()
         if spec.kind == "classification"
     }
-    visible = tissue.units.uns["visible"]
-    return truths(latent, labels, visible, confusions, fold.test)
+    return truths(latent, labels, visible, decoded, fold.test)
 
 
 def main(args: Args) -> None:

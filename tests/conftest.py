@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from cell_synergy.data.dataset import Dataset
-from cell_synergy.data.images import Tissue
+from cell_synergy.data.images import TissueRule
 from cell_synergy.data.readers import Section
+from cell_synergy.data.units.dataset import Dataset
 
 DATASET = {
     "source": "manifest",
@@ -16,8 +16,8 @@ DATASET = {
     "unit_um": 50.0,
     "standardise": "donor",
     "split": "leave-one-donor-out",
-    "tasks": {"region": {"kind": "classification", "exclude": ["fold"], "circular": False}},
-    "roles": {"A": "study", "B": "study", "R": "reference"},
+    "tasks": {"region": {"kind": "classification", "exclude": ["fold"]}},
+    "roles": {"study": "A, B", "reference": "R"},
 }
 
 
@@ -29,7 +29,7 @@ def dataset():
 
 @pytest.fixture
 def rule():
-    return Tissue(field_um=8.0, white=0.9, black=0.05, least=0.25)
+    return TissueRule(field_um=8.0, white=0.9, black=0.05, least=0.25)
 
 
 @pytest.fixture

@@ -100,19 +100,23 @@ def _does(file: Path) -> bool:
     return any(not isinstance(node, ast.Expr) for node in ast.parse(file.read_text()).body)
 
 
-def unused(root: Path, name: str, instances: list[Stage]) -> list[str]:
-    """Return the code files that a stage depends on and none of its instances runs."""
+def unused(root: Path, instances: list[Stage]) -> list[str]:
+    """Return the code files and folders that a stage depends on and none of its instances runs."""
     ran = {f for stage in instances for f in code(root, stage)}
-    deps = {f for stage in instances for f in stage.files if f.suffix == ".py"}
-    own = f"stages/{name}.py"
-    return sorted(str(f.relative_to(root)) for f in deps - ran if str(f) != own)
+    deps = {f for stage in instances for f in stage.files if _is_code(root, f)}
+    idle = {dep for dep in deps if not any(f.is_relative_to(dep) for f in ran)}
+    return sorted(str(dep.relative_to(root)) for dep in idle)
+
+
+def _is_code(root: Path, dep: Path) -> bool:
+    return dep.suffix == ".py" or (dep.is_relative_to(root / "src") and any(dep.glob("*.py")))
 
 
 def undeclared(root: Path, stage: Stage) -> list[str]:
     """Return the parameters that a stage's code reads and dvc.yaml does not declare."""
     wrong = []
     for file, tree in code(root, stage).items():
-        if file == root / "src/cell_synergy/config.py":
+        if file == root / "src/cell_synergy/core/config.py":
             continue
         for read in _reads(tree):
             if read is None:
@@ -151,14 +155,14 @@ def _disguised(tree: ast.Module) -> Iterator[None]:
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (None for alias in node.names if alias.name == "cell_synergy.config")
+            yield from (None for alias in node.names if alias.name == "cell_synergy.core.config")
         if not isinstance(node, ast.ImportFrom):
             continue
         if node.level or (
-            node.module == "cell_synergy" and "config" in {a.name for a in node.names}
+            node.module == "cell_synergy.core" and "config" in {a.name for a in node.names}
         ):
             yield None
-        if node.module == "cell_synergy.config":
+        if node.module == "cell_synergy.core.config":
             readers = [a for a in node.names if a.name in READERS_OF_PARAMS]
             yield from (None for alias in readers if alias.asname)
             names |= {alias.name for alias in readers}

@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 from scipy import sparse
 
-from cell_synergy.data import embeddings, pairs
+from cell_synergy.data.units import embeddings, pairs
 from cell_synergy.downstream import run_benchmarks
 from cell_synergy.finetuning import run_alignment
 
@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[1]
 TINY = {
     "source": "folder", "folder": "nowhere", "reader": "tiny",
     "unit_um": 100.0, "standardise": "train", "split": "leave-one-donor-out",
-    "tasks": {"region": {"kind": "classification", "circular": False, "exclude": []}},
-    "roles": dict.fromkeys("ABC", "study"),
+    "tasks": {"region": {"kind": "classification"}},
+    "roles": {"study": "A, B, C"},
 }  # fmt: skip
 SMALL = [
     "models.hidden=8", "models.width=8", "training.max_epochs=2", "training.batch_size=32",
@@ -76,33 +76,34 @@ def files(folder):
 def test_align_then_judge_writes_under_runs_only(workspace, capsys):
     before = files(workspace)
     align("models.name=simclr", *SMALL)
-    assert capsys.readouterr().out == "written: runs/align/tiny/simclr\n"
+    folder = f"runs/align/tiny/{','.join(['simclr', *SMALL])}"
+    assert capsys.readouterr().out == f"written: {folder}\n"
     written = files(workspace) - before
     names = [f"{fold}-{seed}" for fold in "ABC" for seed in (0, 1)]
-    assert {f"runs/align/tiny/simclr/{name}.safetensors" for name in names} <= written
-    assert all(path.startswith("runs/align/tiny/simclr/") for path in written)
+    assert {f"{folder}/{name}.safetensors" for name in names} <= written
+    curves = folder.replace("runs/align", "runs/curves")
+    assert all(path.startswith((f"{folder}/", f"{curves}/")) for path in written)
     method = ["models.hidden=8", "models.width=8", "evaluation.align_method=simclr"]
-    benchmark(
-        "evaluation.modality=multimodal", "evaluation.weights=runs/align/tiny/simclr", *method
-    )
-    assert capsys.readouterr().out == "written: runs/probe/tiny/simclr.csv\n"
+    benchmark("evaluation.modality=multimodal", f"evaluation.weights={folder}", *method)
+    name = ",".join(["simclr", f"evaluation.weights={Path(folder).name}", *method[:2]])
+    assert capsys.readouterr().out == f"written: runs/probe/tiny/{name}.csv\n"
     judged = files(workspace) - before - written
-    assert judged == {"runs/probe/tiny/simclr.csv", "runs/probe/tiny/simclr.npz"}
-    scores = pd.read_csv("runs/probe/tiny/simclr.csv")
+    assert judged == {f"runs/probe/tiny/{name}.csv", f"runs/probe/tiny/{name}.npz"}
+    scores = pd.read_csv(f"runs/probe/tiny/{name}.csv")
     assert len(scores) == 3 * 4 * 2  # folds, metrics, seeds
     assert set(scores.method) == {"simclr"}
-    with np.load("runs/probe/tiny/simclr.npz") as posteriors:
+    with np.load(f"runs/probe/tiny/{name}.npz") as posteriors:
         assert sorted(posteriors) == ["region/A", "region/B", "region/C"]
         assert all(array.shape == (40, 2) for array in posteriors.values())
 
 
 def test_the_same_commands_write_the_same_bytes(workspace):
     for out in ("one", "two"):
-        align("models.name=simclr", *SMALL, f"out={out}")
+        align("models.name=simclr", *SMALL, f"out={out}", f"curves={out}/curves")
         benchmark(
             "evaluation.modality=multimodal", "evaluation.align_method=simclr",
             "models.hidden=8", "models.width=8", f"evaluation.weights={out}",
-            f"out={out}/scores.csv", f"posteriors={out}/posteriors.npz",
+            f"out={out}/scores.csv",
         )  # fmt: skip
     assert files(workspace / "one") == files(workspace / "two")
     for name in files(workspace / "one"):
@@ -120,7 +121,7 @@ def test_a_modality_is_judged_by_the_words_of_the_reference_release(modality, me
     scores = pd.read_csv("scores.csv")
     assert set(scores.method) == {method}
     assert len(scores) == 3 * 4
-    assert workspace.joinpath(f"runs/probe/tiny/{method}.npz").is_file()
+    assert workspace.joinpath("scores.npz").is_file()
 
 
 def test_multimodal_alone_judges_the_focal_method(workspace, capsys):
@@ -140,7 +141,7 @@ def test_multimodal_alone_judges_the_focal_method(workspace, capsys):
         (["models.name=simclr", "outt=x"], "did you mean 'out'"),
         (["models.name=simclr", "data.dataset=tinyy"], "did you mean 'tiny'"),
         (["models.name=simclr", "training.max_epochs=0"], "max_epochs.*greater than 0, got 0"),
-        (["models.name=simclr"], r"training\.batch_size: 128 is more than the 80 training pairs"),
+        (["models.name=simclr"], r"training\.batch_size: 128 is more than the 72 training pairs"),
         ([], r"models\.name=NAME is missing"),
         (["models.name"], "is not of the form name.key=value"),
     ],

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from cell_synergy import cli
-from cell_synergy.config import named
-from cell_synergy.errors import DataError
+from cell_synergy.core.config import named
+from cell_synergy.core.errors import DataError
 
 DVC = """
 stages:
@@ -13,7 +13,6 @@ stages:
       python -m stages.probe data.dataset=${item.dataset} models.name=${item.method}
       pairs=data/pairs/${item.dataset}.h5ad
       out=results/probe/${item.dataset}/${item.method}.csv
-      posteriors=results/probe/${item.dataset}/${item.method}.npz
 """
 WORDS = ["data.dataset=mylab", "models.name=comm"]
 
@@ -47,16 +46,22 @@ def test_paths_are_the_stages_also_for_a_data_set_outside_the_list():
 def test_results_go_to_runs_by_default_and_never_to_results(capsys):
     found = _command(WORDS)
     assert found["out"] == "runs/probe/mylab/comm.csv"
-    assert found["posteriors"] == "runs/probe/mylab/comm.npz"
     assert capsys.readouterr().out == "written: runs/probe/mylab/comm.csv\n"
 
 
 def test_words_win_over_the_stages_paths_and_reach_the_command():
     found = _command([*WORDS, "out=mine.csv", "probe.strengths=2"])
     assert found["out"] == "mine.csv"
-    assert found["posteriors"] == "runs/probe/mylab/comm.npz"
     assert found["probe"] == {"strengths": 2}
     assert found["data"] == {"dataset": "mylab"}
+
+
+def test_what_is_overridden_is_in_the_name_so_that_runs_do_not_overwrite_each_other():
+    words = [*WORDS, "probe.strengths=2", "evaluation.weights=runs/align/mylab/comm,models.lr=0.1"]
+    assert _command(words)["out"] == (
+        "runs/probe/mylab/comm,probe.strengths=2,evaluation.weights=comm,models.lr=0.1.csv"
+    )
+    assert _command([*WORDS, "pairs=other.h5ad"])["out"] == "runs/probe/mylab/comm.csv"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 
 from cell_synergy import models
-from cell_synergy.config import section, value
+from cell_synergy.core.config import section, value
 from tests import guard
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +33,7 @@ def test_its_params_cover_the_sections_it_reads(stage):
 
 @pytest.mark.parametrize("name", BY_NAME)
 def test_no_dep_is_there_without_use(name):
-    assert not guard.unused(ROOT, name, BY_NAME[name])
+    assert not guard.unused(ROOT, BY_NAME[name])
 
 
 def test_every_stage_has_one_script_of_its_name():
@@ -115,7 +115,7 @@ def test_the_guard_sees_a_removed_dep(tree):
 def test_the_guard_sees_a_param_read_through_any_function(tree):
     metrics = tree / "src/cell_synergy/downstream/metrics.py"
     metrics.write_text(
-        "from cell_synergy.config import section\n" + metrics.read_text()
+        "from cell_synergy.core.config import section\n" + metrics.read_text()
         + "\n\ndef _hidden():\n    return section('training')['lr']\n"
     )  # fmt: skip
     stage = find(tree, "probe@lung-comm")
@@ -127,9 +127,9 @@ def test_the_guard_sees_a_param_read_through_any_function(tree):
 @pytest.mark.parametrize(
     "lines",
     [
-        "from cell_synergy.config import section as s\nX = s('training')\n",
-        "import cell_synergy.config as c\nX = c.section('training')\n",
-        "from cell_synergy.config import section\nf = section\nX = f('training')\n",
+        "from cell_synergy.core.config import section as s\nX = s('training')\n",
+        "import cell_synergy.core.config as c\nX = c.section('training')\n",
+        "from cell_synergy.core.config import section\nf = section\nX = f('training')\n",
         "X = YAML().load('params.yaml')\n",
     ],
 )
@@ -175,4 +175,4 @@ def test_the_guard_sees_a_dep_without_use(tree):
         "      - stages/sis.py\n      - src/cell_synergy/helper.py\n",
     )
     instances = [s for s in guard.stages(tree) if s.name.startswith("sis@")]
-    assert guard.unused(tree, "sis", instances) == ["src/cell_synergy/helper.py"]
+    assert guard.unused(tree, instances) == ["src/cell_synergy/helper.py"]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cell_synergy.errors import ConfigError
+from cell_synergy.core.errors import ConfigError
 from cell_synergy.pipeline import paths
 
 DVC = """

@@ -7,7 +7,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 import cell_synergy
-from cell_synergy.data.dataset import Dataset
+from cell_synergy.data.units.dataset import Dataset
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -22,7 +22,7 @@ def test_the_block_of_a_users_own_tissue_is_a_data_set():
     data = YAML(typ="safe").load(StringIO(block("yaml")))["data"]["mine"]
     dataset = Dataset.model_validate(data)
     assert dataset.source == "folder"
-    assert "reference" in dataset.roles.values()
+    assert dataset.roles["reference"]
 
 
 def test_the_names_that_it_imports_are_there():

@@ -20,12 +20,10 @@ def shrink(params):
     """Make the study tiny: one twin with a few small sections, few epochs."""
     params["datasets"] = ["lung"]
     lung = params["data"]["lung"]
-    lung["roles"] = dict(
-        zip("RSABPQTUVW", 2 * ["reference"] + 2 * ["train"] + 2 * ["probe"] + 4 * ["test"],
-            strict=True)
-    )  # fmt: skip
+    roles = {"reference": "RS", "train": "AB", "probe": "PQ", "test": "TUVW"}
+    lung["roles"] = {role: ", ".join(donors) for role, donors in roles.items()}
     lung["simulator"] |= {"regions": 6, "cell_types": 2}
-    lung["simulator"]["units"] = {role: [8, 10] for role in ("reference", "train", "probe", "test")}
+    params["simulator"]["units"] = dict.fromkeys(roles, "8, 10")
     params["encoders"]["pca"]["components"] = 8
     params["encoders"]["efficientnet_lite0"]["input_px"] = 64
     params["training"] |= {"max_epochs": 3, "batch_size": 32}
@@ -124,13 +122,13 @@ def test_a_killed_stage_leaves_no_output_and_continues_from_its_checkpoint(study
     ]  # fmt: skip
     code = (
         "import sys; from cell_synergy.finetuning import training as t;"
-        "t.SECONDS_BETWEEN_CHECKPOINTS = 0.1; from cell_synergy.config import parse;"
+        "t.SECONDS_BETWEEN_CHECKPOINTS = 0.1; from cell_synergy.core.config import parse;"
         "from cell_synergy.finetuning.alignment import run; run(parse(sys.argv[1:]))"
     )
     scratch = study / "kill"
     settings = {"PYTHONPATH": str(study / "src"), "CELL_SYNERGY_SCRATCH": str(scratch)}
     started = subprocess.Popen(
-        [sys.executable, "-c", code, *words, "out=runs/killed"], cwd=study,
+        [sys.executable, "-c", code, *words, "out=runs/killed", "curves=runs/curves"], cwd=study,
         env=os.environ | settings, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     for _ in range(600):
@@ -143,7 +141,7 @@ def test_a_killed_stage_leaves_no_output_and_continues_from_its_checkpoint(study
     assert not (study / "runs/killed").exists()
     kept = next(iter(scratch.glob("*.pt"))).name
     again = subprocess.Popen(
-        [sys.executable, "-c", code, *words, "out=runs/killed"], cwd=study,
+        [sys.executable, "-c", code, *words, "out=runs/killed", "curves=runs/curves"], cwd=study,
         env=os.environ | settings, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert again.stderr is not None

@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cell_synergy.config import named, parse, suggest
-from cell_synergy.errors import ConfigError, reported
+from cell_synergy.core.config import named, parse, suggest
+from cell_synergy.core.errors import ConfigError, reported
 from cell_synergy.pipeline import paths
 
 RUNS = "runs"
+CHOICES = {"models.name", "data.dataset", "evaluation.modality", "evaluation.align_method"}
 
 
 def command(
@@ -38,15 +39,24 @@ def command(
         sys.stdout.write(help_text or "")
         return
     with reported():
-        words = parse(_without_config_name(list(argv), config_name))
+        given = _without_config_name(list(argv), config_name)
+        words = parse(given)
         dataset, _ = named(words.get("data", {}), "dataset", "data")
         stage, method = stage_of(words)
         known = paths(stage, {"dataset": dataset, "method": method})
         own = {k: v for k, v in known.items() if "." not in k}
-        outputs = {k: v for k, v in own.items() if k in {"out", "posteriors"}}
-        moved = {k: str(Path(RUNS, *Path(v).parts[1:])) for k, v in outputs.items()}
+        outputs = [name for name in ("out", "curves") if name in own]
+        moved: dict[str, Any] = {n: _moved(Path(own[n]), given) for n in outputs}
         out = run({**own, **moved, **words})
     sys.stdout.write(f"written: {out}\n")
+
+
+def _moved(out: Path, given: Sequence[str]) -> str:
+    """Return the stage's output under runs/; its name ends with what `given` changes."""
+    changes = [word.partition("=") for word in given if word.partition("=")[0] not in CHOICES]
+    named_by = [f"{key}={Path(value).name}" for key, _, value in changes if "." in key]
+    name = ",".join([out.stem, *named_by]) + out.suffix
+    return str(Path(RUNS, *out.parts[1:-1], name))
 
 
 def _without_config_name(argv: list[str], expected: str) -> list[str]:

@@ -13,9 +13,9 @@ import papermill
 from jupyter_client.manager import AsyncKernelManager
 from papermill.exceptions import PapermillExecutionError
 
-from cell_synergy.atomic import atomic
-from cell_synergy.config import suggest
-from cell_synergy.errors import ConfigError
+from cell_synergy.core.atomic import atomic
+from cell_synergy.core.config import suggest
+from cell_synergy.core.errors import ConfigError
 
 _VOLATILE = ("papermill", "execution", "ExecuteTime", "collapsed", "scrolled")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from cell_synergy.config import section, suggest
-from cell_synergy.errors import ConfigError
+from cell_synergy.core.config import section, suggest
+from cell_synergy.core.errors import ConfigError
 
 PIPELINE = Path("dvc.yaml")
 

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cell_synergy.atomic import atomic
+from cell_synergy.core.atomic import atomic
 
 NAMES = {
     "concat": "Concat",

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from cell_synergy.core.errors import DataError
 from cell_synergy.data.alignment import apply_affine, fit_affine, nearest_within
-from cell_synergy.errors import DataError
 
 
 def _rigid(points, degrees, shift):

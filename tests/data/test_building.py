@@ -6,20 +6,23 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from cell_synergy.data import building, pairs
-from cell_synergy.errors import DataError
+from cell_synergy.core.errors import DataError
+from cell_synergy.data import building
+from cell_synergy.data.units import pairs
 
 GENES = " ".join(f"g{i}" for i in range(40))
 TASKS = {
-    "region": {"kind": "classification", "exclude": ["fold"], "circular": False},
-    "panel": {"kind": "gene_panel", "genes": 6, "circular": False},
+    "region": {"kind": "classification", "exclude": ["fold"]},
+    "panel": {"kind": "gene_panel", "genes": 6},
 }
 
 
 @pytest.fixture
 def build(dataset, rule):
     def make(sections, raw=Path(), **changes):
-        return building.build("lab", sections, dataset(**changes), rule, raw)
+        values = rule.model_dump() | {"class_units": 10, "class_donors": 2, "panel_share": 0.1}
+        rules = building.Rules.model_validate(values)
+        return building.build("lab", sections, dataset(**changes), rules, raw)
 
     return make
 
@@ -129,7 +132,7 @@ def test_a_task_without_its_column_is_refused(build, three):
     message = "lab: no obs column 'layer' for the task; columns: region, section, donor"
     with pytest.raises(DataError, match=message):
         build(three, tasks=tasks)
-    tasks = {"composition": {"kind": "composition", "exclude": [], "circular": True}}
+    tasks = {"composition": {"kind": "composition", "circular": True}}
     with pytest.raises(DataError, match=r"task 'composition' needs obsm\['cell_type_ratio'\]"):
         build(three, tasks=tasks)
 
@@ -196,6 +199,6 @@ def test_a_panel_of_more_genes_than_the_reference_shows_is_refused(build, three)
 
 
 def test_a_role_of_a_donor_that_is_not_there_is_refused_with_the_nearest(build, three):
-    roles = {"A": "study", "B": "study", "R": "reference", "AA": "study"}
+    roles = {"study": "A, B, AA", "reference": "R"}
     with pytest.raises(DataError, match=r"no donor 'AA' in the data \(did you mean 'A'"):
         build(three, roles=roles)

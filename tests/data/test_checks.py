@@ -9,9 +9,9 @@ import tifffile
 from PIL import Image
 from scipy import sparse
 
+from cell_synergy.core.errors import DataError
 from cell_synergy.data.checks import check_section, image_size
 from cell_synergy.data.readers import Section
-from cell_synergy.errors import DataError
 
 SOURCE = Path("S1.h5ad")
 SIZE = (100, 50)

@@ -9,8 +9,8 @@ import rdata
 from rdata.conversion.to_r import build_r_object
 from rdata.parser import RObjectType
 
+from cell_synergy.core.errors import DataError
 from cell_synergy.data.conversion import checksum, unpack
-from cell_synergy.errors import DataError
 
 # Genes x spots, as in R; the text is that of the original release.
 TABLE = pd.DataFrame(

@@ -13,8 +13,8 @@ import pytest
 import rdata
 
 import cell_synergy.data
+from cell_synergy.core.errors import DataError
 from cell_synergy.data.download import copy_folder, download, read_manifest
-from cell_synergy.errors import DataError
 
 COUNTS = pd.DataFrame([[1, 2], [0, 5]], index=["9.1x8", "9x10"], columns=["Nop58", "Gm1"])
 COUNTS_TEXT = b"\tNop58\tGm1\n9.1x8\t1\t2\n9x10\t0\t5\n"

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from cell_synergy.core.errors import DataError
 from cell_synergy.data.images import crop, on_tissue, read_image
-from cell_synergy.errors import DataError
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (40, 60, 3), dtype=np.uint8)

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cell_synergy.core.errors import DataError
 from cell_synergy.data.tables import array_positions, grid_names, read_counts, read_table
-from cell_synergy.errors import DataError
 
 SOURCE = Path("Rep1.tsv")
 

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from cell_synergy.config import validate
-from cell_synergy.data.dataset import Dataset
-from cell_synergy.data.splits import folds
-from cell_synergy.data.tissue import Tissue
+from cell_synergy.core.config import validate
+from cell_synergy.data.units.dataset import Dataset
+from cell_synergy.data.units.splits import folds
+from cell_synergy.data.units.tissue import Tissue
 from cell_synergy.downstream.judging import Probe
 
 UNITS, DONORS, PANEL = 40, "ABCD", 4
@@ -27,14 +27,14 @@ def probe():
 def make_dataset():
     """Describe the data set, with parts changed."""
     tasks = {
-        "region": {"kind": "classification", "circular": False, "exclude": []},
-        "composition": {"kind": "composition", "circular": True, "exclude": []},
-        "gene_panel": {"kind": "gene_panel", "circular": False, "genes": PANEL},
+        "region": {"kind": "classification"},
+        "composition": {"kind": "composition", "circular": True},
+        "gene_panel": {"kind": "gene_panel", "genes": PANEL},
     }
     base = {
         "source": "manifest", "reader": "tiny", "unit_um": 100.0,
         "standardise": "train", "split": "leave-one-donor-out", "tasks": tasks,
-        "roles": dict.fromkeys(DONORS, "study"),
+        "roles": {"study": ",".join(DONORS)},
     }  # fmt: skip
     return lambda **changed: validate(Dataset, base | changed, "data.tiny")
 

@@ -1,11 +1,16 @@
 """How well an embedding shows a latent state: from perfectly to not at all."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from cell_synergy.downstream.decoding import confusion
+from cell_synergy.downstream.decoding import confusions
 
 LEVELS, EACH = 3, 60
+
+
+def confusion(x, state, train, test, probe):
+    return confusions(x, pd.DataFrame({"state": state}), train, test, probe)["state"]
 
 
 @pytest.fixture
@@ -49,3 +54,12 @@ def test_an_unseen_and_an_untested_level_have_rows_too(state, train, probe):
     np.testing.assert_allclose(found.sum(axis=1), 1)
     np.testing.assert_allclose(found[0], 1 / LEVELS)
     assert found[2, 2] == pytest.approx(0.5 / (EACH / 2 + 1.5))
+
+
+def test_each_state_has_its_own_confusion(state, train, probe):
+    x = np.eye(LEVELS, dtype=np.float32)[state]
+    states = pd.DataFrame({"shown": state, "hidden": np.tile([0, 0, 1, 1], len(state) // 4)})
+    found = confusions(x, states, train, ~train, probe)
+    np.testing.assert_array_equal(found["shown"], confusion(x, state, train, ~train, probe))
+    assert found["shown"].shape == (LEVELS, LEVELS)
+    assert found["hidden"].diagonal().min() < 0.6

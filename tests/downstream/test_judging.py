@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cell_synergy.downstream.judging import COLUMNS, goals, judge
-from cell_synergy.errors import DataError
+from cell_synergy.core.errors import DataError
+from cell_synergy.downstream.judging import COLUMNS, Chosen, goals, judge
 
 CLASSES = ["accuracy", "balanced_accuracy", "bits", "macro_f1"]
 VALUES = ["pearson", "r2"]
-REGION = {"region": {"kind": "classification", "circular": False, "exclude": []}}
-COMPOSITION = {"composition": {"kind": "composition", "circular": True, "exclude": []}}
+REGION = {"region": {"kind": "classification"}}
+COMPOSITION = {"composition": {"kind": "composition", "circular": True}}
 
 
 @pytest.fixture
@@ -71,6 +71,7 @@ def test_there_is_one_score_per_task_metric_fold_donor_and_seed(run):
     assert np.isfinite(scores.value).all()
     assert (scores.gradient_norm <= 1e-5).all()
     assert ((scores.iterations > 0) == (scores.task == "region")).all()
+    assert (scores.sensitivity > 0).all()
 
 
 def test_what_the_embedding_shows_is_found(run):
@@ -82,7 +83,7 @@ def test_what_the_embedding_shows_is_found(run):
 
 
 def test_in_a_holdout_each_test_donor_has_its_own_scores(run):
-    roles = {"A": "train", "B": "train", "C": "test", "D": "test"}
+    roles = {"train": "A, B", "test": "C, D"}
     scores = run(split="holdout", roles=roles, tasks=REGION).scores
     assert set(scores.fold) == {"holdout"}
     assert sorted(scores[scores.metric == "bits"].donor) == ["C", "D"]
@@ -196,7 +197,7 @@ def test_an_unlabelled_test_donor_is_absent_not_zero(run, relabel, codes):
 
 def test_without_a_labelled_training_unit_the_task_is_refused_with_a_remedy(run, relabel, codes):
     codes[:80] = -1
-    roles = {"A": "train", "B": "train", "C": "test", "D": "test"}
+    roles = {"train": "A, B", "test": "C, D"}
     with pytest.raises(DataError, match="task 'region': no training unit of fold 'holdout' has a"):
         run(relabel(codes), split="holdout", roles=roles, tasks=REGION)
 
@@ -229,7 +230,53 @@ def test_inner_donors_whose_target_never_varies_do_not_decide(run, units, probe)
 
 def test_one_penalty_needs_no_choice(run, probe):
     only = probe.model_copy(update={"weakest": 0.3, "strongest": 0.3, "strengths": 1})
-    assert set(run(probe=only, tasks=REGION).scores.strength) == {0.3}
+    scores = run(probe=only, tasks=REGION).scores
+    assert set(scores.strength) == {0.3}
+    assert scores.sensitivity.isna().all()
+
+
+@pytest.mark.parametrize(
+    ("scores", "strength", "sensitivity"),
+    [
+        ([-3.0, -1.0, -1.5, -9.0], 0.1, 2.0),
+        ([-3.0, -2.0, -1.5, -9.0], 0.01, 7.5),
+        ([0.5, 0.2, 0.9, 0.4], 0.01, 0.7),
+        ([2.0, 1.5, 0.0, 0.0], 1.0, 0.5),
+        ([0.0, 0.0, 1.0, 3.0], 0.001, 2.0),
+        ([1.0, 1.0, 1.0, 1.0], 1.0, 0.0),
+    ],
+)
+def test_sensitivity_is_what_the_worse_neighbour_of_the_best_penalty_costs(
+    scores, strength, sensitivity
+):
+    found = Chosen.best([1.0, 0.1, 0.01, 0.001], np.array(scores))
+    assert (found.strength, found.inner) == (strength, max(scores))
+    assert found.sensitivity == pytest.approx(sensitivity)
+
+
+def test_an_embedding_that_is_not_finite_is_refused(run):
+    broken = np.full((160, 2), np.nan, dtype=np.float32)
+    with pytest.raises(DataError, match="image: the embedding of fold 'A', seed 3 is not finite"):
+        run(seeds=(3,), embed=lambda *_: broken)
+
+
+def test_tasks_are_judged_alike_alone_and_beside_others(run, relabel, codes):
+    """Tasks share the axes of their units; another task's labels change none of its scores."""
+    together = run().scores
+    for task in (REGION, COMPOSITION):
+        alone = run(tasks=task).scores
+        same = together[together.task == next(iter(task))].reset_index(drop=True)
+        pd.testing.assert_frame_equal(alone, same, check_exact=True)
+    codes[150:] = -1
+    partly = run(relabel(codes)).scores
+    regression = [s[s.task == "composition"].reset_index(drop=True) for s in (together, partly)]
+    pd.testing.assert_frame_equal(regression[0], regression[1], check_exact=True)
+
+
+def test_the_same_inputs_give_the_same_bytes(run):
+    first, second = run(), run()
+    pd.testing.assert_frame_equal(first.scores, second.scores, check_exact=True)
+    assert all((first.posteriors[k] == second.posteriors[k]).all() for k in first.posteriors)
 
 
 def test_goals_are_what_the_tasks_ask(units, make_dataset, relabel, codes):

@@ -55,6 +55,17 @@ def test_scores_equal_scikit_learn():
     assert scores["bits"] == pytest.approx(entropy - peer.log_loss(y, shares) / np.log(2))
 
 
+def test_f1_of_absent_and_never_predicted_classes_equals_scikit_learn():
+    """Class 0 is predicted but absent, 3 is present but never predicted."""
+    y, predicted = np.array([1, 1, 1, 2, 2, 3]), np.array([1, 0, 2, 2, 2, 1])
+    scores = classification(y, np.eye(4)[predicted], np.full(4, 0.25))
+    expected = peer.f1_score(y, predicted, labels=[1, 2, 3], average="macro", zero_division=0)
+    assert scores["macro_f1"] == pytest.approx(expected)
+    assert scores["balanced_accuracy"] == pytest.approx(peer.recall_score(
+        y, predicted, labels=[1, 2, 3], average="macro", zero_division=0
+    ))  # fmt: skip
+
+
 def test_a_class_that_training_never_had_counts_as_error_but_not_in_bits():
     prior = np.array([0.5, 0.5, 0.0])
     y = np.array([0, 1, 2, 2])

@@ -5,9 +5,10 @@ import pytest
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from cell_synergy.downstream.probes import Gram
+from cell_synergy.downstream.probes import Design
 
 TOLERANCE, ITERATIONS = 1e-9, 1000
+GRID = [1.0, 0.1, 0.01, 0.001]
 
 
 def data(units, features, classes, seed=0):
@@ -18,35 +19,41 @@ def data(units, features, classes, seed=0):
     return x, (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
 
 
-def objective(x, y, coefficients, intercept, strength):
-    log_p = log_softmax(x @ coefficients + intercept, axis=1)
-    return -log_p[np.arange(len(y)), y].mean() + strength / 2 * (coefficients**2).sum()
+def logistic(x, y, classes, strength, tolerance=TOLERANCE, iterations=ITERATIONS):
+    (probe,) = Design.of(x).logistic(y, classes, [strength], tolerance, iterations)
+    return probe
+
+
+def objective(x, y, probe, strength):
+    log_p = log_softmax(x @ probe.coefficients + probe.intercept, axis=1)
+    return -log_p[np.arange(len(y)), y].mean() + strength / 2 * (probe.coefficients**2).sum()
+
+
+def gradient(x, y, probe, strength):
+    """Return the largest entry of the objective's gradient, features and intercept."""
+    rest = (probe.probabilities(x) - np.eye(len(probe.intercept))[y]) / len(y)
+    slope = x.T @ rest + strength * probe.coefficients
+    return max(abs(slope).max(), abs(rest.sum(axis=0)).max())
 
 
 @pytest.mark.parametrize("strength", [0.001, 0.03, 1.0])
 @pytest.mark.parametrize(("units", "features", "classes"), [(300, 12, 3), (200, 8, 6), (40, 90, 3)])
 def test_the_logistic_probe_equals_scikit_learn(units, features, classes, strength):
     x, y = data(units, features, classes)
-    probe = Gram(x).logistic(y, classes, strength, TOLERANCE, ITERATIONS)
+    probe = logistic(x, y, classes, strength)
     peer = LogisticRegression(C=1 / (strength * units), tol=1e-8, solver="newton-cg").fit(x, y)
     other = data(100, features, classes, seed=1)[0]
     np.testing.assert_allclose(
         probe.probabilities(other), peer.predict_proba(other), rtol=0, atol=1e-5
     )
-    ours, theirs = (
-        objective(x, y, coefficients, intercept, strength)
-        for coefficients, intercept in (
-            (probe.coefficients, probe.intercept),
-            (peer.coef_.T, peer.intercept_),
-        )
-    )
-    assert ours <= theirs + 1e-12
+    theirs = type(probe)(peer.coef_.T, peer.intercept_, 0.0, 0)
+    assert objective(x, y, probe, strength) <= objective(x, y, theirs, strength) + 1e-12
 
 
 def test_two_classes_share_the_penalty_of_one_binary_logit():
     """Both columns are penalised: b / 2 and -b / 2 cost half of what the one logit b does."""
     x, y = data(250, 6, 2)
-    probe = Gram(x).logistic(y, 2, 0.05, TOLERANCE, ITERATIONS)
+    probe = logistic(x, y, 2, 0.05)
     peer = LogisticRegression(C=2 / (0.05 * 250), tol=1e-8, solver="newton-cg").fit(x, y)
     np.testing.assert_allclose(probe.probabilities(x), peer.predict_proba(x), rtol=0, atol=1e-4)
 
@@ -56,7 +63,7 @@ def test_two_classes_share_the_penalty_of_one_binary_logit():
 def test_the_ridge_probe_equals_scikit_learn(units, features, strength):
     x = data(units, features, 2)[0]
     y = np.random.default_rng(5).standard_normal((units, 3)) + x[:, :3] + 7
-    probe = Gram(x).ridge(y, strength)
+    (probe,) = Design.of(x).ridge(y, [strength])
     peer = Ridge(alpha=strength * units, solver="cholesky").fit(x, y)
     np.testing.assert_allclose(probe.coefficients, peer.coef_.T, rtol=0, atol=1e-8)
     np.testing.assert_allclose(probe.scores(x), peer.predict(x), rtol=0, atol=1e-8)
@@ -64,10 +71,88 @@ def test_the_ridge_probe_equals_scikit_learn(units, features, strength):
     assert probe.iterations == 0
 
 
+@pytest.mark.parametrize(("units", "features"), [(200, 15), (60, 90)])
+def test_a_part_is_fitted_as_if_it_were_all(units, features):
+    """The axes of all units serve a part, whether or not there are more units than features."""
+    x, y = data(units, features, 3)
+    rows = np.arange(units) % 3 > 0
+    design = Design.of(x).part(rows)
+    for probe, strength in zip(
+        design.logistic(y[rows], 3, GRID, TOLERANCE, ITERATIONS), GRID, strict=True
+    ):
+        alone = logistic(x[rows], y[rows], 3, strength)
+        np.testing.assert_allclose(probe.coefficients, alone.coefficients, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(probe.probabilities(x), alone.probabilities(x), atol=1e-5)
+    target = x[rows, :2] ** 2
+    for probe, alone in zip(
+        design.ridge(target, GRID), Design.of(x[rows]).ridge(target, GRID), strict=True
+    ):
+        np.testing.assert_allclose(probe.coefficients, alone.coefficients, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(probe.scores(x), alone.scores(x), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("strengths", [GRID, GRID[::-1], [1e-4, 1e3, 1e-4]])
+@pytest.mark.parametrize(("units", "features"), [(200, 15), (30, 90)])
+def test_where_a_fit_starts_does_not_change_its_optimum(strengths, units, features):
+    x, y = data(units, features, 4)
+    path = Design.of(x).logistic(y, 4, strengths, TOLERANCE, ITERATIONS)
+    for probe, strength in zip(path, strengths, strict=True):
+        cold = logistic(x, y, 4, strength)
+        np.testing.assert_allclose(probe.coefficients, cold.coefficients, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(probe.probabilities(x), cold.probabilities(x), atol=1e-5)
+
+
+def test_a_path_takes_fewer_iterations_than_its_fits_alone():
+    x, y = data(200, 30, 4)
+    path = Design.of(x).logistic(y, 4, GRID, 1e-4, ITERATIONS)
+    alone = [logistic(x, y, 4, strength, 1e-4) for strength in GRID]
+    assert sum(p.iterations for p in path) < 0.9 * sum(p.iterations for p in alone)
+
+
+@pytest.mark.parametrize("strength", [0.001, 0.1])
+@pytest.mark.parametrize(("units", "features"), [(200, 15), (30, 90)])
+def test_the_optimum_is_reached_to_double_precision(units, features, strength):
+    """Directions of search are in single precision; that must not limit where the search ends."""
+    x, y = data(units, features, 3)
+    assert gradient(x, y, logistic(x, y, 3, strength, 1e-12), strength) < 1e-11
+
+
+@pytest.mark.parametrize(("units", "features"), [(80, 6), (20, 40)])
+def test_a_constant_feature_has_no_coefficient(units, features):
+    x, y = data(units, features, 3)
+    x[:, 1] = 0
+    for probe in (logistic(x, y, 3, 0.01), *Design.of(x).ridge(x[:, :1], [0.01])):
+        np.testing.assert_allclose(probe.coefficients[1], 0, atol=1e-12)
+        rest = np.delete(x, 1, axis=1)
+        without = (
+            logistic(rest, y, 3, 0.01)
+            if probe.iterations
+            else Design.of(rest).ridge(x[:, :1], [0.01])[0]
+        )
+        np.testing.assert_allclose(probe.scores(x), without.scores(rest), atol=1e-6)
+
+
+@pytest.mark.parametrize("units", [1, 5, 30])
+def test_units_that_are_all_alike_leave_the_prior_and_the_mean(units):
+    x, y = np.full((units, 8), 0.7), np.arange(units) % 3
+    shares = logistic(x, y, 3, 0.1).probabilities(x)
+    if units > 1:
+        np.testing.assert_allclose(shares, np.tile(np.bincount(y) / units, (units, 1)), atol=1e-6)
+    assert np.isfinite(shares).all()
+    (ridge,) = Design.of(x).ridge(y[:, None].astype(float), [0.1])
+    np.testing.assert_allclose(ridge.scores(x), y.mean(), atol=1e-9)
+
+
+def test_one_class_is_certain():
+    x = data(30, 4, 2)[0]
+    probe = logistic(x, np.zeros(30, int), 1, 0.1)
+    np.testing.assert_array_equal(probe.probabilities(x), 1)
+    assert probe.gradient_norm == 0
+
+
 def test_probabilities_sum_to_one_and_do_not_overflow():
     x, y = data(60, 5, 3)
-    probe = Gram(x).logistic(y, 3, 0.01, TOLERANCE, ITERATIONS)
-    shares = probe.probabilities(1e6 * x)
+    shares = logistic(x, y, 3, 0.01).probabilities(1e6 * x)
     assert np.isfinite(shares).all()
     np.testing.assert_allclose(shares.sum(axis=1), 1)
 
@@ -75,52 +160,70 @@ def test_probabilities_sum_to_one_and_do_not_overflow():
 @pytest.mark.parametrize("classes", [2, 4])
 def test_a_strong_penalty_leaves_the_prior(classes):
     x, y = data(80, 5, classes)
-    probe = Gram(x).logistic(y, classes, 1e6, 1e-10, ITERATIONS)
+    probe = logistic(x, y, classes, 1e6, 1e-10)
     prior = np.bincount(y, minlength=classes) / len(y)
     np.testing.assert_allclose(probe.probabilities(x), np.tile(prior, (80, 1)), atol=1e-4)
 
 
 def test_a_converged_probe_reports_a_small_gradient():
     x, y = data(300, 20, 4)
-    gram = Gram(x)
-    done = gram.logistic(y, 4, 0.01, 1e-6, ITERATIONS)
+    done = logistic(x, y, 4, 0.01, 1e-6)
     assert done.gradient_norm <= 1e-6
     assert 0 < done.iterations < ITERATIONS
-    stopped = gram.logistic(y, 4, 0.01, 1e-6, 2)
+    stopped = logistic(x, y, 4, 0.01, 1e-6, 2)
     assert stopped.iterations == 2
     assert stopped.gradient_norm > 1e-4
+    assert objective(x, y, done, 0.01) < objective(x, y, stopped, 0.01)
 
 
-@pytest.mark.parametrize("strength", [0.001, 0.03, 1.0])
-def test_features_of_very_different_scale_take_few_iterations(strength):
+@pytest.mark.parametrize(("strength", "most"), [(0.001, 200), (0.03, 120), (1.0, 60)])
+def test_features_of_very_different_scale_take_few_iterations(strength, most):
+    """Without preconditioning they take 997, 373 and 204."""
     x, y = data(400, 30, 5)
     directions = np.linalg.qr(np.random.default_rng(6).standard_normal((30, 30)))[0]
     x = x @ directions @ np.diag(np.geomspace(0.01, 30, 30)) @ directions.T
-    assert Gram(x).logistic(y, 5, strength, 1e-5, ITERATIONS).iterations < 60
+    assert logistic(x, y, 5, strength, 1e-5).iterations < most
+
+
+def test_separable_classes_converge():
+    """Without a penalty the coefficients would grow without end."""
+    y = np.arange(60) % 3
+    x = 50 * np.eye(3)[y] + 0.01 * data(60, 3, 2)[0]
+    probe = logistic(x, y, 3, 1e-4, 1e-6)
+    assert probe.gradient_norm <= 1e-6
+    assert (probe.probabilities(x).argmax(axis=1) == y).all()
 
 
 def test_a_class_without_a_training_unit_is_hardly_ever_predicted():
     x, y = data(100, 6, 2)
-    probe = Gram(x).logistic(y, 3, 0.01, 1e-5, 200)
-    shares = probe.probabilities(x)
+    shares = logistic(x, y, 3, 0.01, 1e-5, 200).probabilities(x)
     assert np.isfinite(shares).all()
     assert shares[:, 2].max() < 0.01
 
 
-def test_fits_of_one_gram_do_not_disturb_each_other():
+def test_fits_of_one_design_do_not_disturb_each_other():
     x, y = data(100, 6, 3)
-    gram = Gram(x)
-    first = gram.logistic(y, 3, 0.01, TOLERANCE, ITERATIONS)
-    gram.ridge(x[:, :2], 5.0)
-    gram.logistic(y, 3, 1.0, TOLERANCE, ITERATIONS)
-    again = gram.logistic(y, 3, 0.01, TOLERANCE, ITERATIONS)
-    np.testing.assert_array_equal(first.coefficients, again.coefficients)
-    fresh = Gram(x).logistic(y, 3, 0.01, TOLERANCE, ITERATIONS)
-    np.testing.assert_array_equal(first.coefficients, fresh.coefficients)
+    design = Design.of(x)
+    first = design.logistic(y, 3, GRID, TOLERANCE, ITERATIONS)
+    design.ridge(x[:, :2], GRID)
+    design.part(y > 0).logistic(y[y > 0], 3, GRID, TOLERANCE, ITERATIONS)
+    again = design.logistic(y, 3, GRID, TOLERANCE, ITERATIONS)
+    fresh = Design.of(x).logistic(y, 3, GRID, TOLERANCE, ITERATIONS)
+    for one, other, third in zip(first, again, fresh, strict=True):
+        np.testing.assert_array_equal(one.coefficients, other.coefficients)
+        np.testing.assert_array_equal(one.coefficients, third.coefficients)
 
 
 def test_shifting_the_features_changes_only_the_intercept():
     x, y = data(100, 6, 3)
-    first, moved = (Gram(a).logistic(y, 3, 0.1, TOLERANCE, ITERATIONS) for a in (x, x + 100))
+    first, moved = (logistic(a, y, 3, 0.1) for a in (x, x + 100))
     np.testing.assert_allclose(moved.coefficients, first.coefficients, atol=1e-5)
     np.testing.assert_allclose(moved.probabilities(x + 100), first.probabilities(x), atol=1e-5)
+
+
+@pytest.mark.parametrize(("units", "features"), [(100, 6), (20, 40)])
+def test_rotating_the_features_rotates_the_coefficients(units, features):
+    x, y = data(units, features, 3)
+    turn = np.linalg.qr(np.random.default_rng(7).standard_normal((features, features)))[0]
+    first, turned = (logistic(a, y, 3, 0.1) for a in (x, x @ turn))
+    np.testing.assert_allclose(turn @ turned.coefficients, first.coefficients, atol=1e-6)

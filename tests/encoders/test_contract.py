@@ -3,9 +3,9 @@ import hashlib
 import pytest
 
 from cell_synergy import encoders
-from cell_synergy.config import section
+from cell_synergy.core.config import section
+from cell_synergy.core.errors import ConfigError
 from cell_synergy.encoders import Encoder
-from cell_synergy.errors import ConfigError
 
 
 def test_every_file_is_an_expert_of_that_name():

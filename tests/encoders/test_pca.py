@@ -6,7 +6,7 @@ from scipy import sparse
 from sklearn.decomposition import PCA
 
 from cell_synergy import encoders
-from cell_synergy.errors import DataError
+from cell_synergy.core.errors import DataError
 
 COMPONENTS = 3
 

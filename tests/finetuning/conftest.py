@@ -9,8 +9,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from cell_synergy import models
-from cell_synergy.data.splits import Fold
-from cell_synergy.data.tissue import Tissue
+from cell_synergy.data.units.splits import Fold
+from cell_synergy.data.units.tissue import Tissue
 from cell_synergy.models import Pairs
 
 PARAMS = YAML(typ="safe").load(Path(__file__).parents[2] / "params.yaml")
@@ -48,7 +48,8 @@ def tissue():
     donor = np.repeat(list("ABCD"), 20)
     folds = [Fold(name, donor != name, donor != name, donor == name) for name in "AB"]
     image, expression = (rng.standard_normal((80, d)).astype(np.float32) for d in (12, 10))
-    units = ad.AnnData(obs=pd.DataFrame({"donor": donor}, index=[f"u{i}" for i in range(80)]))
+    obs = pd.DataFrame({"donor": donor, "section": donor}, index=[f"u{i}" for i in range(80)])
+    units = ad.AnnData(obs=obs, obsm={"spatial": rng.uniform(0, 100, (80, 2))})
     return Tissue(units, image, expression, donor, donor, folds, "train")
 
 

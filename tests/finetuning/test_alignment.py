@@ -10,7 +10,7 @@ import pytest
 from cell_synergy.finetuning import training as loop
 from cell_synergy.finetuning import weights
 from cell_synergy.finetuning.alignment import Align, _key, align
-from cell_synergy.models import Pairs
+from cell_synergy.models import Job, Pairs
 
 
 @pytest.fixture
@@ -19,7 +19,8 @@ def run(load, tissue, training, tmp_path):
 
     def aligned(name, out="out", tissue=tissue):
         folder = tmp_path / out
-        align("tiny", load(name), tissue, training, Align(seed=5, seeds=2), folder)
+        settings, curves = Align(seed=5, seeds=2, held=0.1), tmp_path / f"{out}-curves"
+        align("tiny", load(name), tissue, training, settings, folder, curves)
         return folder
 
     return aligned
@@ -33,17 +34,18 @@ def content(folder):
     }
 
 
-def test_a_trained_method_has_weights_and_a_curve_per_fold_and_seed(run):
+def test_a_trained_method_has_weights_and_a_curve_per_fold_and_seed(run, tmp_path):
     folder = run("simclr")
     names = [f"{fold}-{seed}" for fold in "AB" for seed in (5, 6)]
     assert sorted(path.stem for path in folder.glob("*.safetensors")) == names
-    assert sorted(path.name for path in (folder / "curves").iterdir()) == names
-    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["curves"]
-    for name in names:
-        (table,) = (folder / "curves" / name).rglob("loss.tsv")
-        header, *rows = table.read_text().split("\n")[:-1]
-        assert header.split("\t") == ["step", "loss"]
-        assert [row.split("\t")[0] for row in rows] == list("01234")
+    assert len(list(folder.iterdir())) == len(names)
+    for part in ("train", "validation"):
+        curves = tmp_path / "out-curves" / part
+        assert sorted(path.stem for path in curves.iterdir()) == names
+        for name in names:
+            header, *rows = (curves / f"{name}.tsv").read_text().split("\n")[:-1]
+            assert header.split("\t") == ["step", name]
+            assert [row.split("\t")[0] for row in rows] == list("01234")
 
 
 def test_a_method_without_randomness_is_fitted_once_per_fold(run):
@@ -51,8 +53,9 @@ def test_a_method_without_randomness_is_fitted_once_per_fold(run):
     assert sorted(path.name for path in folder.iterdir()) == ["A-5.safetensors", "B-5.safetensors"]
 
 
-def test_a_seeded_method_without_training_has_no_curves(run):
+def test_a_seeded_method_without_training_has_no_curves(run, tmp_path):
     assert len(list(run("random").iterdir())) == 4
+    assert not list((tmp_path / "out-curves").iterdir())
 
 
 @pytest.mark.parametrize("name", ["simclr", "cca", "random"])
@@ -89,8 +92,8 @@ def test_each_fold_has_its_own_weights(run):
 
 def test_a_kill_leaves_nothing_and_the_next_run_continues(run, monkeypatch, tmp_path, scratch):
     expected = content(run("simclr"))
-    per_epoch = 2 * 3  # views of the batches that 60 units give
-    draws, limit = [], float(per_epoch * (5 + 3))  # the fourth epoch of the second seed
+    per_epoch = 3 + 1  # training batches that 54 units give, and one of held rows
+    draws, limit = [], float(per_epoch * 3)
 
     def counted(*args):
         draws.append(1)
@@ -103,11 +106,11 @@ def test_a_kill_leaves_nothing_and_the_next_run_continues(run, monkeypatch, tmp_
     monkeypatch.setattr(loop, "augment", counted)
     with pytest.raises(KeyboardInterrupt):
         run("simclr", "killed")
-    assert {path.name for path in tmp_path.iterdir()} == {"out", "scratch"}
-    assert len(list(scratch.iterdir())) == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "out-curves", "scratch"}
+    assert len(list(scratch.iterdir())) == 1
     draws, limit = [], np.inf
     assert content(run("simclr", "killed")) == expected
-    assert len(draws) == per_epoch * (2 + 5 + 5)  # the rest of that seed, and the other fold
+    assert len(draws) == per_epoch * 2  # the epochs that were left
     assert not list(scratch.iterdir())
 
 
@@ -121,7 +124,7 @@ def test_a_kill_leaves_the_old_result_as_it_was(run, monkeypatch, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run("cca")
     assert content(tmp_path / "out") == expected
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "out-curves"}
 
 
 def test_the_checkpoint_changes_with_code_parameters_and_inputs(
@@ -132,20 +135,22 @@ def test_the_checkpoint_changes_with_code_parameters_and_inputs(
     wider = method.model_copy(update={"hidden": 17})
     moved = Pairs(pairs.image + 1, pairs.expression, pairs.donor)
     other = Pairs(pairs.image, pairs.expression, pairs.donor[::-1])
-    key = _key(method, training, pairs, 0)
-    assert _key(twin, dict(training), pairs, 0) == key
+    job = Job("A-0", pairs, pairs, 0)
+    key = _key(method, training, [job])
+    assert _key(twin, dict(training), [job]) == key
     keys = [
         key,
-        _key(method, longer, pairs, 0),
-        _key(wider, training, pairs, 0),
-        _key(method, training, moved, 0),
-        _key(method, training, other, 0),
-        _key(method, training, pairs, 1),
+        _key(method, longer, [job]),
+        _key(wider, training, [job]),
+        _key(method, training, [replace(job, pairs=moved)]),
+        _key(method, training, [replace(job, pairs=other)]),
+        _key(method, training, [replace(job, held=other)]),
+        _key(method, training, [replace(job, name="A-1", seed=1)]),
     ]
     module = ModuleType("cell_synergy.added")
     module.__file__ = str(tmp_path / "added.py")
     monkeypatch.setitem(sys.modules, "cell_synergy.added", module)
     for text in ("one = 1", "one = 2"):
         (tmp_path / "added.py").write_text(text)
-        keys.append(_key(method, training, pairs, 0))
-    assert len(set(keys)) == 8
+        keys.append(_key(method, training, [job]))
+    assert len(set(keys)) == 9

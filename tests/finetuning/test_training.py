@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from cell_synergy.config import validate
-from cell_synergy.errors import ConfigError
+from cell_synergy.core.config import validate
+from cell_synergy.core.errors import ConfigError
 from cell_synergy.finetuning import training as loop
-from cell_synergy.finetuning.training import Network, Trained, Training, augment
-from cell_synergy.models import Run
+from cell_synergy.finetuning.training import Trained, Training, augment
+from cell_synergy.models import Job, Run
+from cell_synergy.networks import Network
 
 
 class Curve:
@@ -28,7 +29,12 @@ class Curve:
 
 @pytest.fixture
 def run(training, tmp_path):
-    return lambda log, seed=0: Run(seed, training, log, tmp_path / "checkpoint.pt", "lung test")
+    return lambda log: Run(training, log, tmp_path / "checkpoint.pt", "lung test")
+
+
+def fit(method, pairs, run, seeds=(0,)):
+    """Fit a fold of these pairs with each seed; return the weights."""
+    return method.fit([Job(f"A-{seed}", pairs, pairs, seed) for seed in seeds], run)
 
 
 class Noisy(Network):
@@ -50,29 +56,32 @@ class NoisyMethod(Trained):
         return Noisy(d1)
 
 
-def content(weights):
-    return {name: array.tobytes() for name, array in weights.items()}
+def content(jobs):
+    return [{name: array.tobytes() for name, array in weights.items()} for weights in jobs]
 
 
 @pytest.mark.parametrize("name", ["simclr", "comm", "noisy"])
 @pytest.mark.parametrize("epoch", [1, 4])
-def test_an_interrupted_run_continues_bit_for_bit(name, epoch, load, pairs, run, monkeypatch):
-    method = NoisyMethod() if name == "noisy" else load(name)
+@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
+def test_an_interrupted_run_continues_bit_for_bit(
+    name, epoch, seeds, load, pairs, run, monkeypatch
+):
+    method = NoisyMethod(lr=0.01) if name == "noisy" else load(name)
     whole = Curve()
-    expected = method.fit(pairs, run(whole))
+    expected = fit(method, pairs, run(whole), seeds)
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1)
     with pytest.raises(KeyboardInterrupt):
-        method.fit(pairs, run(Curve(stop=epoch)))
+        fit(method, pairs, run(Curve(stop=epoch)), seeds)
     torch.manual_seed(99)
     resumed = Curve()
-    assert content(method.fit(pairs, run(resumed))) == content(expected)
+    assert content(fit(method, pairs, run(resumed), seeds)) == content(expected)
     assert resumed.entries == whole.entries
 
 
 def test_a_resumed_run_does_not_repeat_finished_epochs(load, pairs, run, monkeypatch):
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1)
     with pytest.raises(KeyboardInterrupt):
-        load("simclr").fit(pairs, run(Curve(stop=3)))
+        fit(load("simclr"), pairs, run(Curve(stop=3)))
     steps = []
 
     def counted(*args):
@@ -80,26 +89,27 @@ def test_a_resumed_run_does_not_repeat_finished_epochs(load, pairs, run, monkeyp
         return augment(*args)
 
     monkeypatch.setattr(loop, "augment", counted)
-    load("simclr").fit(pairs, run(Curve()))
-    assert len(steps) == 2 * 2 * 4  # two epochs left, two views of four batches
+    fit(load("simclr"), pairs, run(Curve()))
+    assert len(steps) == 2 * (4 + 4)  # two epochs left, of four batches and four of held rows
 
 
 def test_without_time_for_a_checkpoint_none_is_written(load, pairs, run):
     log = run(Curve())
-    load("simclr").fit(pairs, log)
+    fit(load("simclr"), pairs, log)
     assert not log.checkpoint.exists()
 
 
 def test_one_loss_is_logged_per_epoch_and_it_falls(load, pairs, run, training):
     training |= {"max_epochs": 40, "noise_std": 0.0, "feature_dropout": 0.0}
     curve = Curve()
-    load("simclr").fit(pairs, run(curve))
-    assert [(name, epoch) for name, _, epoch in curve.entries] == [("loss", e) for e in range(40)]
-    losses = [number for _, number, _ in curve.entries]
+    fit(load("simclr"), pairs, run(curve))
+    for part in ("train/A-0", "validation/A-0"):
+        assert [epoch for name, _, epoch in curve.entries if name == part] == list(range(40))
+    losses = [number for name, number, _ in curve.entries if name == "train/A-0"]
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_the_step_size_ends_at_zero(load, pairs, run, training, monkeypatch):
+def test_the_step_size_ends_at_zero(load, pairs, run, monkeypatch):
     rates = []
     step = torch.optim.AdamW.step
 
@@ -108,8 +118,8 @@ def test_the_step_size_ends_at_zero(load, pairs, run, training, monkeypatch):
         return step(self, *args)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", watched)
-    load("simclr").fit(pairs, run(Curve()))
-    expected = training["lr"] * (1 + np.cos(np.pi * np.arange(20) / 20)) / 2
+    fit(load("simclr"), pairs, run(Curve()))
+    expected = load("simclr").lr * (1 + np.cos(np.pi * np.arange(20) / 20)) / 2
     assert rates == pytest.approx(expected.tolist())
 
 
@@ -117,29 +127,31 @@ def test_the_step_size_ends_at_zero(load, pairs, run, training, monkeypatch):
 def test_a_loss_that_is_not_finite_is_an_error_naming_the_run(modality, load, pairs, run):
     broken = getattr(pairs, modality).copy()
     broken[:, 3] = np.nan
-    with pytest.raises(FloatingPointError, match=r"lung test: the loss is nan in epoch 0; lower"):
-        load("simclr").fit(replace(pairs, **{modality: broken}), run(Curve()))
+    with pytest.raises(
+        FloatingPointError, match=r"lung test A-0: the loss is nan in epoch 0; lower"
+    ):
+        fit(load("simclr"), replace(pairs, **{modality: broken}), run(Curve()))
 
 
 def test_a_batch_larger_than_the_data_is_refused(load, pairs, run, training):
     training["batch_size"] = 71
     with pytest.raises(ConfigError, match=r"training\.batch_size: 71 is more than the 70 training"):
-        load("simclr").fit(pairs, run(Curve()))
+        fit(load("simclr"), pairs, run(Curve()))
     training["batch_size"] = 70
-    load("simclr").fit(pairs, run(Curve()))
+    fit(load("simclr"), pairs, run(Curve()))
 
 
 def test_an_unknown_training_parameter_is_refused(load, pairs, run, training):
     training["epochs"] = 3
     with pytest.raises(ConfigError, match=r"training\.epochs: unknown parameter.*max_epochs"):
-        load("simclr").fit(pairs, run(Curve()))
+        fit(load("simclr"), pairs, run(Curve()))
 
 
 @pytest.mark.parametrize("name", ["simclr", "comm"])
 def test_projectors_are_not_saved_and_not_needed(name, load, pairs, run):
-    weights = load(name).fit(pairs, run(Curve()))
+    (weights,) = fit(load(name), pairs, run(Curve()))
     assert weights
-    assert not [key for key in weights if key.startswith("projector")]
+    assert not [key for key in weights if key.startswith("projectors")]
     torch.manual_seed(1)
     first = load(name).transform(weights, pairs.image, pairs.expression)
     torch.manual_seed(2)
@@ -148,7 +160,7 @@ def test_projectors_are_not_saved_and_not_needed(name, load, pairs, run):
 
 
 def test_weights_of_another_network_are_refused_by_name(load, pairs, run):
-    weights = load("simclr").fit(pairs, run(Curve()))
+    (weights,) = fit(load("simclr"), pairs, run(Curve()))
     key = "encoders.0.0.weight"
     less = {name: array for name, array in weights.items() if name != key}
     more = weights | {"other": weights[key]}

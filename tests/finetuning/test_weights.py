@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cell_synergy.errors import DataError
+from cell_synergy.core.errors import DataError
 from cell_synergy.finetuning import weights
 
 
@@ -18,7 +18,7 @@ def arrays():
 
 
 def test_weights_come_back_as_half_precision_has_them(tmp_path, arrays):
-    weights.save(tmp_path, "holdout", 3, arrays)
+    weights.save(tmp_path, "holdout-3", arrays)
     read = weights.load(tmp_path, "holdout", 3)
     assert read.keys() == arrays.keys()
     for name in ("matrix", "columns"):
@@ -30,7 +30,7 @@ def test_weights_come_back_as_half_precision_has_them(tmp_path, arrays):
 
 
 def test_a_method_without_weights_has_a_file_all_the_same(tmp_path):
-    weights.save(tmp_path, "holdout", 0, {})
+    weights.save(tmp_path, "holdout-0", {})
     assert weights.load(tmp_path, "holdout", 0) == {}
     assert weights.seeds(tmp_path, "holdout") == [0]
 
@@ -39,12 +39,12 @@ def test_a_method_without_weights_has_a_file_all_the_same(tmp_path):
 def test_what_half_precision_cannot_hold_is_refused_by_name(tmp_path, arrays, bad):
     arrays["matrix"][0, 0] = bad
     with pytest.raises(DataError, match=r"\['matrix'\] are not finite in half precision"):
-        weights.save(tmp_path, "holdout", 0, arrays)
+        weights.save(tmp_path, "holdout-0", arrays)
     assert not list(tmp_path.iterdir())
 
 
 def test_missing_weights_say_how_to_get_them(tmp_path, arrays):
-    weights.save(tmp_path, "holdout", 0, arrays)
+    weights.save(tmp_path, "holdout-0", arrays)
     with pytest.raises(DataError, match=r"holdout-1\.safetensors: no such weights; run `dvc repro"):
         weights.load(tmp_path, "holdout", 1)
     with pytest.raises(DataError, match="no weights for fold 'B'; run `dvc repro align`"):
@@ -53,7 +53,7 @@ def test_missing_weights_say_how_to_get_them(tmp_path, arrays):
 
 def test_seeds_are_those_of_the_fold_alone(tmp_path, arrays):
     for fold, seed in (("A", 2), ("A", 10), ("A-1", 5), ("B[1]", 0)):
-        weights.save(tmp_path, fold, seed, arrays)
+        weights.save(tmp_path, f"{fold}-{seed}", arrays)
     assert weights.seeds(tmp_path, "A") == [2, 10]
     assert weights.seeds(tmp_path, "A-1") == [5]
     assert weights.seeds(tmp_path, "B[1]") == [0]

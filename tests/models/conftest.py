@@ -1,6 +1,5 @@
 """Pairs and runs that every test of a method shares."""
 
-import dataclasses
 import functools
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from cell_synergy import models
-from cell_synergy.models import Pairs, Run
+from cell_synergy.models import Job, Pairs, Run
 
 PARAMS = YAML(typ="safe").load(Path(__file__).parents[2] / "params.yaml")
 TRAINING = PARAMS["training"] | {"max_epochs": 2, "batch_size": 32}
@@ -30,8 +29,19 @@ def pairs():
 
 @pytest.fixture
 def run(tmp_path):
-    """A run of two epochs with seed 0."""
-    return Run(0, TRAINING, lambda *_: None, tmp_path / "checkpoint.pt", "test")
+    """A run of two epochs."""
+    return Run(TRAINING, lambda *_: None, tmp_path / "checkpoint.pt", "test")
+
+
+@pytest.fixture(scope="session")
+def one():
+    """Fit one job, of these pairs and this seed: its weights."""
+
+    def fitted(method, pairs, run, seed=0):
+        (weights,) = method.fit([Job(f"holdout-{seed}", pairs, pairs, seed)], run)
+        return weights
+
+    return fitted
 
 
 @pytest.fixture(scope="session")
@@ -41,14 +51,14 @@ def load():
 
 
 @pytest.fixture
-def fit(pairs, run, load):
+def fit(pairs, run, load, one):
     """Fit a method on the pairs as params.yaml has it: its weights with one seed."""
-    return lambda name, seed=0: load(name).fit(pairs, dataclasses.replace(run, seed=seed))
+    return lambda name, seed=0: one(load(name), pairs, run, seed)
 
 
 @pytest.fixture(scope="session")
-def fitted(pairs, load, tmp_path_factory):
+def fitted(pairs, load, one, tmp_path_factory):
     """Return each method's weights with seed 0, fitted once for all tests that only read them."""
     checkpoint = tmp_path_factory.mktemp("fitted") / "checkpoint.pt"
-    run = Run(0, TRAINING, lambda *_: None, checkpoint, "test")
-    return functools.cache(lambda name: load(name).fit(pairs, run))
+    run = Run(TRAINING, lambda *_: None, checkpoint, "test")
+    return functools.cache(lambda name: one(load(name), pairs, run))

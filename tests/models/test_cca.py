@@ -1,4 +1,4 @@
-"""CCA against another implementation's numbers, closed forms and its invariances."""
+"""CCA as a method: its weights and projections; the numbers are tested in test_canonical.py."""
 
 import json
 from dataclasses import replace
@@ -6,104 +6,48 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.linalg import subspace_angles
 
-from cell_synergy.errors import ConfigError
+from cell_synergy.canonical import covariances, solve
+from cell_synergy.core.errors import ConfigError
 from cell_synergy.models import Pairs
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-DATA = json.loads((GOLDEN / "cca.json").read_text())["data"]
+CASE = "C_n200_p40_q30_small_n"
 TINY = 1e-12
-
-
-@pytest.fixture(scope="module")
-def inputs():
-    with np.load(GOLDEN / "cca.npz") as file:
-        return dict(file)
 
 
 def pair(x, y):
     return Pairs(x.astype(np.float32), y.astype(np.float32), np.zeros(len(x), dtype=int))
 
 
-def augmented(x, y, ridge_x, ridge_y):
-    """Return rows whose covariances are those of x and y with these ridges, up to one factor.
-
-    The added rows lie on the axes of one modality where the other is zero, and sum to zero, so the
-    cross-covariance and the means stay.
-    """
-    x, y = (np.asarray(a, np.float64) - a.mean(axis=0, dtype=np.float64) for a in (x, y))
-    rows_x, rows_y = (
-        np.sqrt(len(x) * ridge / 2) * np.concatenate([np.eye(a.shape[1]), -np.eye(a.shape[1])])
-        for a, ridge in ((x, ridge_x), (y, ridge_y))
-    )
-    zeros = np.zeros((len(rows_x), y.shape[1])), np.zeros((len(rows_y), x.shape[1]))
-    return pair(np.concatenate([x, rows_x, zeros[1]]), np.concatenate([y, zeros[0], rows_y]))
+@pytest.fixture
+def solved(run, one):
+    return lambda method, pairs: one(method, pairs, run)
 
 
-def correlations(method, pairs, run):
-    return method.fit(pairs, run)["correlations"]
+def test_train_and_test_correlations_equal_the_published_ones(load, solved):
+    published = json.loads((GOLDEN / "cca.json").read_text())["data"][CASE]
+    with np.load(GOLDEN / "cca.npz") as file:
+        x, y, test_x, test_y = (file[f"{CASE}__{part}"] for part in ("X", "Y", "Xte", "Yte"))
+    method = load("cca", components=8, ridge=TINY)
+    weights = solved(method, pair(x, y))
+    np.testing.assert_allclose(weights["correlations"], published["peer_train"], rtol=0, atol=1e-6)
+    joint = method.transform(weights, test_x, test_y)
+    found = [np.corrcoef(joint[:, i], joint[:, 8 + i])[0, 1] for i in range(8)]
+    np.testing.assert_allclose(found, published["peer_test"], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("case", DATA)
-def test_train_correlations_equal_the_published_ones(case, inputs, load, run):
-    expected = DATA[case]["train"]
-    method = load("cca", components=len(expected), ridge=TINY)
-    found = correlations(method, pair(inputs[f"{case}__X"], inputs[f"{case}__Y"]), run)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(found[:8], DATA[case]["peer_train"], rtol=0, atol=1e-6)
+def test_weights_are_the_closed_form_with_the_ridge_of_the_parameters(load, solved, pairs):
+    weights = solved(load("cca", components=5, ridge=0.3), pairs)
+    expected = solve(covariances(pairs.image, pairs.expression), 0.3, 5)
+    for name, array in weights.items():
+        np.testing.assert_array_equal(array, getattr(expected, name).astype(np.float32))
 
 
-@pytest.mark.parametrize("case", [case for case in DATA if "peer_test" in DATA[case]])
-def test_test_correlations_equal_the_published_ones(case, inputs, load, run):
-    expected = DATA[case]["peer_test"]
-    k = len(expected)
-    method = load("cca", components=k, ridge=TINY)
-    weights = method.fit(pair(inputs[f"{case}__X"], inputs[f"{case}__Y"]), run)
-    joint = method.transform(weights, inputs[f"{case}__Xte"], inputs[f"{case}__Yte"])
-    found = [np.corrcoef(joint[:, i], joint[:, k + i])[0, 1] for i in range(k)]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("case", DATA)
-def test_an_absolute_ridge_gives_the_published_singular_values(case, inputs, load, run):
-    """The reference adds 0.01 to variances that have n - 1 in their denominator."""
-    x, y = inputs[f"{case}__X"], inputs[f"{case}__Y"]
-    ridge = 0.01 * (len(x) - 1) / len(x)
-    expected = DATA[case]["ridge_0.01"]
-    method = load("cca", components=len(expected), ridge=TINY)
-    found = correlations(method, augmented(x, y, ridge, ridge), run)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("ridge", [0.01, 0.1, 1.0])
-def test_the_ridge_is_a_share_of_each_modalitys_mean_variance(ridge, load, pairs, run):
-    x, y = pairs.image * 3, pairs.expression / 5
-    plain = load("cca", components=10, ridge=TINY)
-    widened = augmented(x, y, ridge * x.var(axis=0).mean(), ridge * y.var(axis=0).mean())
-    np.testing.assert_allclose(
-        correlations(load("cca", components=10, ridge=ridge), pair(x, y), run),
-        correlations(plain, widened, run),
-        rtol=0,
-        atol=1e-5,
-    )
-
-
-def test_invertible_maps_change_neither_correlations_nor_variates(load, pairs, run):
-    rng = np.random.default_rng(5)
-    a, b = (rng.standard_normal((d, d)) + 5 * np.eye(d) for d in (48, 40))
-    mapped = pair(pairs.image @ a + 1, pairs.expression @ b - 2)
-    method = load("cca", components=5, ridge=TINY)
-    first, second = (method.fit(rows, run) for rows in (pairs, mapped))
-    np.testing.assert_allclose(first["correlations"], second["correlations"], atol=1e-4)
-    z1 = method.transform(first, pairs.image, pairs.expression)
-    z2 = method.transform(second, mapped.image, mapped.expression)
-    for i in range(10):
-        assert abs(np.corrcoef(z1[:, i], z2[:, i])[0, 1]) == pytest.approx(1, abs=1e-3)
-
-
-def test_canonical_variates_are_white_and_correlate_as_said(load, pairs, run):
+def test_canonical_variates_are_white_and_correlate_as_said(load, solved, pairs):
     method = load("cca", components=6, ridge=TINY)
-    weights = method.fit(pairs, run)
+    weights = solved(method, pairs)
     z = method.transform(weights, pairs.image, pairs.expression)
     expected = np.eye(12)
     expected[np.arange(6), np.arange(6, 12)] = weights["correlations"]
@@ -111,31 +55,48 @@ def test_canonical_variates_are_white_and_correlate_as_said(load, pairs, run):
     np.testing.assert_allclose(np.cov(z.T, ddof=0), expected, atol=1e-4)
 
 
-def test_equal_embeddings_correlate_fully_and_independent_ones_hardly(load, run):
-    rng = np.random.default_rng(6)
-    x, y = (rng.standard_normal((20_000, 4)) for _ in range(2))
-    method = load("cca", components=4, ridge=TINY)
-    np.testing.assert_allclose(correlations(method, pair(x, x[:, ::-1]), run), 1, atol=1e-5)
-    assert correlations(method, pair(x, y), run).max() < 0.04
+@pytest.mark.parametrize("side", ["image", "expression"])
+def test_invertible_maps_of_a_modality_leave_correlations_and_span(side, load, solved, pairs):
+    rng = np.random.default_rng(5)
+    d = getattr(pairs, side).shape[1]
+    rotations = [np.linalg.qr(rng.standard_normal((d, d)))[0] for _ in range(2)]
+    stretched = rotations[0] * np.linspace(0.3, 3, d) @ rotations[1]
+    mapped = replace(pairs, **{side: (getattr(pairs, side) @ stretched + 1).astype(np.float32)})
+    method = load("cca", components=5, ridge=TINY)
+    before, after = (solved(method, rows) for rows in (pairs, mapped))
+    np.testing.assert_allclose(before["correlations"], after["correlations"], atol=1e-5)
+    z1, z2 = (
+        method.transform(weights, rows.image, rows.expression)
+        for weights, rows in ((before, pairs), (after, mapped))
+    )
+    centred = [z - z.mean(axis=0) for z in (z1, z2)]
+    assert np.sin(subspace_angles(*centred)).max() < 1e-3
+    for i in range(10):
+        assert abs(np.corrcoef(z1[:, i], z2[:, i])[0, 1]) == pytest.approx(1, abs=1e-5)
 
 
-def test_fewer_units_than_features_need_only_the_ridge(load, pairs, run):
+def test_fewer_units_than_features_are_enough(load, solved, pairs):
     few = Pairs(pairs.image[:12], pairs.expression[:12], pairs.donor[:12])
-    method = load("cca", components=8)
-    weights = method.fit(few, run)
+    method = load("cca", components=8, ridge=0.1)
+    weights = solved(method, few)
     assert np.isfinite(method.transform(weights, pairs.image, pairs.expression)).all()
     assert (weights["correlations"] < 1).all()
 
 
-def test_the_order_of_units_does_not_matter(load, pairs, run):
+def test_the_order_of_units_does_not_matter(load, solved, pairs):
     method = load("cca", components=4)
     order = np.random.default_rng(7).permutation(len(pairs.donor))
     moved = replace(pairs, image=pairs.image[order], expression=pairs.expression[order])
-    first, second = method.fit(pairs, run), method.fit(moved, run)
+    first, second = solved(method, pairs), solved(method, moved)
     for name, array in first.items():
         np.testing.assert_allclose(second[name], array, atol=1e-5)
 
 
-def test_too_many_components_are_refused_with_the_number_allowed(load, pairs, run):
+def test_more_components_than_features_are_refused_with_the_number_allowed(load, solved, pairs):
     with pytest.raises(ConfigError, match=r"models\.cca\.components: 41, the data allow 40"):
-        load("cca", components=41).fit(pairs, run)
+        solved(load("cca", components=41), pairs)
+
+
+def test_a_ridge_of_zero_is_refused(load):
+    with pytest.raises(ConfigError, match=r"models\.cca\.ridge: .*greater than 0"):
+        load("cca", ridge=0)

@@ -1,9 +1,9 @@
-"""SimCLR: two encoders that never see each other's modality, and the loss between them."""
+"""SimCLR: the loss is between the two modalities' projections."""
 
 import pytest
 import torch
 
-from cell_synergy.errors import ConfigError
+from cell_synergy.core.errors import ConfigError
 from cell_synergy.networks import nt_xent
 
 
@@ -18,21 +18,11 @@ def inputs(pairs):
     return torch.from_numpy(pairs.image), torch.from_numpy(pairs.expression)
 
 
-@pytest.mark.parametrize("changed", [0, 1])
-def test_each_half_of_the_joint_embedding_is_one_modality(network, inputs, changed):
-    other = [x.clone() for x in inputs]
-    other[changed] += 1
-    with torch.inference_mode():
-        halves = [network.joint(x).chunk(2, dim=1) for x in (inputs, tuple(other))]
-    assert torch.equal(halves[0][1 - changed], halves[1][1 - changed])
-    assert ((halves[0][changed] - halves[1][changed]).abs().amax(dim=1) > 1e-4).all()
-
-
-def test_the_loss_is_between_the_projected_modalities(network, inputs):
+def test_the_loss_is_between_the_projected_modalities(network, inputs, load):
     with torch.inference_mode():
         h1, h2 = network.joint(inputs).chunk(2, dim=1)
         z1, z2 = (g(h) for g, h in zip(network.projectors, (h1, h2), strict=True))
-        expected = nt_xent(z1, z2, network.temperature)
+        expected = nt_xent(z1, z2, load("simclr").temperature)
         assert network.loss((inputs, inputs)).item() == pytest.approx(expected.item(), rel=1e-6)
 
 

@@ -26,22 +26,22 @@ def test_pca_finds_the_principal_axes(load, fitted, pairs):
     np.testing.assert_allclose(cosines, 1, atol=1e-3)
 
 
-def test_pca_keeps_all_distances_at_full_width(load, pairs, run):
+def test_pca_keeps_all_distances_at_full_width(load, pairs, run, one):
     method = load("pca", width=88)
-    joint = method.transform(method.fit(pairs, run), pairs.image, pairs.expression)
+    joint = method.transform(one(method, pairs, run), pairs.image, pairs.expression)
     both = np.concatenate([pairs.image, pairs.expression], axis=1)
     np.testing.assert_allclose(joint @ joint.T, both @ both.T, rtol=1e-4, atol=1e-3)
 
 
-def test_the_random_control_keeps_squared_lengths_on_average(load, pairs, run):
+def test_the_random_control_keeps_squared_lengths_on_average(load, pairs, run, one):
     method = load("random", width=20_000)
-    joint = method.transform(method.fit(pairs, run), pairs.image, pairs.expression)
+    joint = method.transform(one(method, pairs, run), pairs.image, pairs.expression)
     both = np.concatenate([pairs.image, pairs.expression], axis=1)
     ratio = (joint**2).sum(axis=1) / (both**2).sum(axis=1) * both.shape[1] / joint.shape[1]
     assert ratio == pytest.approx(np.ones(len(both)), rel=0.06)
 
 
-def test_the_random_control_does_not_look_at_the_pairs(fitted, load, pairs, run):
+def test_the_random_control_does_not_look_at_the_pairs(fitted, load, pairs, run, one):
     other = type(pairs)(pairs.image + 1, pairs.expression * 2, pairs.donor)
-    axes = load("random").fit(other, run)["axes"]
+    axes = one(load("random"), other, run)["axes"]
     np.testing.assert_array_equal(axes, fitted("random")["axes"])

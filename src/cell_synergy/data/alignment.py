@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from scipy.spatial import cKDTree
 
-from cell_synergy.errors import DataError
+from cell_synergy.core.errors import DataError
 
 
 def fit_affine(

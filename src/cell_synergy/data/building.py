@@ -1,26 +1,42 @@
-"""Sections joined into the pairs of a data set (see `cell_synergy.data.pairs`)."""
+"""Sections joined into the pairs of a data set (see `cell_synergy.data.units.pairs`)."""
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated
 
 import anndata as ad
 import numpy as np
 import pandas as pd
+from pydantic import Field, PositiveInt
 from scipy import sparse
 from tqdm import tqdm
 
-from cell_synergy.config import suggest
-from cell_synergy.data.dataset import Classification, Dataset
-from cell_synergy.data.images import Tissue, on_tissue, read_image
-from cell_synergy.data.pairs import log_normalise
+from cell_synergy.core.config import suggest
+from cell_synergy.core.errors import DataError
+from cell_synergy.data.images import TissueRule, on_tissue, read_image
 from cell_synergy.data.readers import Section
-from cell_synergy.errors import DataError
+from cell_synergy.data.units.dataset import Classification, Dataset
+from cell_synergy.data.units.pairs import log_normalise
 
-LEAST_UNITS, LEAST_GROUPS = 10, 2  # a class has 10 units in each of 2 donors, or is dropped
+
+class Rules(TissueRule):
+    """What becomes a pair, a class and a gene of the panel.
+
+    Attributes
+    ----------
+    class_units, class_donors
+        A class has this many units in each of this many donors (sections), or is dropped.
+    panel_share
+        A gene of the panel is seen in this share of the reference units.
+    """
+
+    class_units: PositiveInt
+    class_donors: PositiveInt
+    panel_share: Annotated[float, Field(gt=0, le=1)]
 
 
 def build(
-    name: str, sections: Iterable[Section], dataset: Dataset, tissue: Tissue, raw: Path
+    name: str, sections: Iterable[Section], dataset: Dataset, rules: Rules, raw: Path
 ) -> tuple[ad.AnnData, ad.AnnData]:
     """Join the sections of a data set into study pairs and reference units.
 
@@ -37,11 +53,11 @@ def build(
     for section in tqdm(sections, desc=f"{name}: sections", unit="section"):
         group = section.name if dataset.group == "section" else section.donor
         seen.add(group)
-        role = dataset.roles.get(group)
+        role = dataset.role_of.get(group)
         if role is None:
             tqdm.write(f"{name}: section {section.name} has no role, left out")
             continue
-        (reference if role == "reference" else study).append(_table(section, tissue, raw))
+        (reference if role == "reference" else study).append(_table(section, rules, raw))
     for found, what in ((study, "study"), (reference, "reference")):
         if not found:
             raise DataError(f"{name}: no section of a {what} donor; check data.{name}.roles")
@@ -49,10 +65,10 @@ def build(
     joined = [_join(name, tables, dataset) for tables in (study, reference)]
     genes = joined[0].var_names.union(joined[1].var_names, sort=True)
     pairs, donors = (_with_genes(table, genes) for table in joined)
-    panel = _panel(donors, dataset)
+    panel = _panel(donors, dataset, rules.panel_share)
     for table in (pairs, donors):
         table.var["panel"] = panel
-    _label(pairs, name, dataset)
+    _label(pairs, name, dataset, rules)
     for task in set(dataset.tasks) & set(donors.obs):
         donors.obs[task] = donors.obs[task].astype("category")
     for table in (pairs, donors):
@@ -63,7 +79,7 @@ def build(
 
 def _require_known(name: str, dataset: Dataset, seen: set[str]) -> None:
     """Refuse roles of donors that the data do not have, and names that no file could have."""
-    for group in sorted(set(dataset.roles) - seen):
+    for group in sorted(set(dataset.role_of) - seen):
         raise DataError(
             f"data.{name}.roles: no {dataset.group} {group!r} in the data{suggest(group, seen)}"
         )
@@ -72,12 +88,12 @@ def _require_known(name: str, dataset: Dataset, seen: set[str]) -> None:
             raise DataError(f"{name}: {dataset.group} {group!r} cannot name a file; rename it")
 
 
-def _table(section: Section, tissue: Tissue, raw: Path) -> ad.AnnData:
+def _table(section: Section, rule: TissueRule, raw: Path) -> ad.AnnData:
     """Return one section's units that have tissue around them, names made unique over sections."""
     table = section.counts.copy()
     if section.image is not None and section.mpp is not None:
         inside, shown = on_tissue(
-            read_image(raw / section.image), table.obsm["spatial"], section.mpp, tissue
+            read_image(raw / section.image), table.obsm["spatial"], section.mpp, rule
         )
         if (lost := len(table) - int(shown.sum())) > 0:
             tqdm.write(
@@ -129,18 +145,18 @@ def _with_genes(table: ad.AnnData, genes: pd.Index) -> ad.AnnData:
     )
 
 
-def _panel(reference: ad.AnnData, dataset: Dataset) -> np.ndarray:
+def _panel(reference: ad.AnnData, dataset: Dataset, share: float) -> np.ndarray:
     """Mark the genes that no expression expert sees: variable ones, chosen on reference donors."""
     sizes = [task.genes for task in dataset.tasks.values() if task.kind == "gene_panel"]
     if not sizes:
         return np.zeros(reference.n_vars, dtype=bool)
     import scanpy as sc  # noqa: PLC0415 - two seconds that only this branch needs
 
-    seen = np.asarray((reference.X > 0).mean(axis=0)).ravel() >= 0.1  # noqa: PLR2004
+    seen = np.asarray((reference.X > 0).mean(axis=0)).ravel() >= share
     if seen.sum() < sizes[0]:
         raise DataError(
             f"{reference.uns['source']}: a gene panel of {sizes[0]} was asked for, only "
-            f"{int(seen.sum())} genes are in 10 % of the reference units; ask for fewer"
+            f"{int(seen.sum())} genes are in {share:.0%} of the reference units; ask for fewer"
         )
     table = ad.AnnData(log_normalise(reference.X[:, seen]))
     sc.pp.highly_variable_genes(table, n_top_genes=sizes[0], flavor="seurat")
@@ -149,7 +165,7 @@ def _panel(reference: ad.AnnData, dataset: Dataset) -> np.ndarray:
     return panel
 
 
-def _label(pairs: ad.AnnData, name: str, dataset: Dataset) -> None:
+def _label(pairs: ad.AnnData, name: str, dataset: Dataset, rules: Rules) -> None:
     """Make the task labels categorical, without excluded, empty and rare classes."""
     groups = pairs.obs[dataset.group]
     for task, spec in dataset.tasks.items():
@@ -160,21 +176,25 @@ def _label(pairs: ad.AnnData, name: str, dataset: Dataset) -> None:
         if task not in pairs.obs:
             known = ", ".join(map(str, pairs.obs.columns))
             raise DataError(f"{name}: no obs column {task!r} for the task; columns: {known}")
-        pairs.obs[task] = _classes(pairs.obs[task], groups, spec, f"{name}: task {task!r}")
+        what = f"{name}: task {task!r}"
+        pairs.obs[task] = _classes(pairs.obs[task], groups, spec, rules, what)
 
 
-def _classes(labels: pd.Series, groups: pd.Series, spec: Classification, what: str) -> pd.Series:
+def _classes(
+    labels: pd.Series, groups: pd.Series, spec: Classification, rules: Rules, what: str
+) -> pd.Series:
+    needed = f"{rules.class_units} units in {rules.class_donors} donors"
     labels = labels.astype(object).where(labels.notna() & (labels.astype(str) != ""))
     if unknown := sorted(set(spec.exclude) - set(labels.dropna())):
         tqdm.write(f"{what}: no unit is labelled {unknown}, which `exclude` names")
     labels = labels.where(~labels.isin(spec.exclude))
     counts = pd.crosstab(groups, labels)
-    kept = counts.columns[(counts >= LEAST_UNITS).sum() >= LEAST_GROUPS]
+    kept = counts.columns[(counts >= rules.class_units).sum() >= rules.class_donors]
     if rare := sorted(set(counts.columns) - set(kept)):
-        tqdm.write(f"{what}: dropped {rare} (under {LEAST_UNITS} units in {LEAST_GROUPS} donors)")
-    if len(kept) < LEAST_GROUPS:
+        tqdm.write(f"{what}: dropped {rare} (under {needed})")
+    if len(kept) < 2:  # noqa: PLR2004 - one class is no question
         raise DataError(
-            f"{what}: {len(kept)} class(es) with {LEAST_UNITS} units in {LEAST_GROUPS} donors, a "
-            "classification needs two; check the label column, `exclude`, or drop the task"
+            f"{what}: {len(kept)} class(es) with {needed}, a classification needs two; "
+            "check the label column, `exclude`, or drop the task"
         )
     return pd.Series(pd.Categorical(labels, categories=sorted(kept)), index=labels.index)

@@ -10,8 +10,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from scipy import sparse
 
+from cell_synergy.core.errors import DataError
 from cell_synergy.data.readers import Section
-from cell_synergy.errors import DataError
 
 _TIFF = {".tif", ".tiff", ".svs", ".btf"}
 _SLACK = 0.5  # pixels: micrometres and back do not return the exact border

@@ -16,8 +16,8 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 import pandas as pd
 
-from cell_synergy.config import suggest
-from cell_synergy.errors import DataError
+from cell_synergy.core.config import suggest
+from cell_synergy.core.errors import DataError
 
 KINDS = ("zip", "rdata", "table")
 

@@ -19,9 +19,9 @@ from tempfile import TemporaryDirectory
 import pooch
 from tqdm import tqdm
 
-from cell_synergy.atomic import atomic
+from cell_synergy.core.atomic import atomic
+from cell_synergy.core.errors import DataError
 from cell_synergy.data.conversion import KINDS, checksum, has_text_checksum, unpack
-from cell_synergy.errors import DataError
 
 _OWN = {".h5ad", ".tif", ".tiff", ".png", ".jpg", ".jpeg"}
 _COLUMNS = ["path", "sha256", "url", "unpack"]

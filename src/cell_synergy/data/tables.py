@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from cell_synergy.errors import DataError
+from cell_synergy.core.errors import DataError
 
 PITCH_UM = 200.0  # between neighbouring spots of the array (Stahl et al. 2016)
 

@@ -6,42 +6,39 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from cell_synergy import models
-from cell_synergy.atomic import atomic
-from cell_synergy.compute import use_threads
-from cell_synergy.config import Config, merge, named, section, validate, value
-from cell_synergy.data.dataset import Dataset
-from cell_synergy.data.splits import Fold
-from cell_synergy.data.tissue import Tissue
+from cell_synergy.core.atomic import atomic
+from cell_synergy.core.compute import use_threads
+from cell_synergy.core.config import Config, merge, section, validate, value
+from cell_synergy.data.units.dataset import Dataset
+from cell_synergy.data.units.splits import Fold
+from cell_synergy.data.units.tissue import Tissue
 from cell_synergy.downstream.judging import Judged, Probe, judge
 from cell_synergy.finetuning import weights
 from cell_synergy.models import Method
+from cell_synergy.request import take
 
 
 class Paths(Config):
-    """What the stage reads and writes."""
+    """What the stage reads and writes; posteriors stand beside `out`, as .npz."""
 
     pairs: Path
     image: Path
     expression: Path
     weights: Path
     out: Path
-    posteriors: Path
 
 
 def run(words: dict[str, Any]) -> Path:
     """Judge as the nested words `models`, `data`, `probe` and the paths say."""
-    name, over_method = named(words.pop("models", {}), "name", "models")
-    dataset_name, over_data = named(words.pop("data", {}), "dataset", "data")
-    block = merge(section(f"models.{name}"), over_method)
-    data = section(f"data.{dataset_name}")
-    dataset = validate(Dataset, merge(data, over_data), f"data.{dataset_name}")
+    asked = take(words)
     probe = validate(Probe, merge(section("probe"), words.pop("probe", {})), "probe")
     paths = validate(Paths, words, "argument")
     use_threads(value("threads"))
-    tissue = Tissue.read(paths.pairs, paths.image, paths.expression, dataset)
-    judged = judge_method(name, models.load(name, block), tissue, paths.weights, dataset, probe)
-    write(judged, paths.out, paths.posteriors)
+    tissue = Tissue.read(paths.pairs, paths.image, paths.expression, asked.dataset)
+    judged = judge_method(
+        asked.method_name, asked.method, tissue, paths.weights, asked.dataset, probe
+    )
+    write(judged, paths.out)
     return paths.out
 
 
@@ -57,9 +54,9 @@ def judge_method(
     return judge(name, tissue, dataset, seeds, represent, probe)
 
 
-def write(judged: Judged, scores: Path, posteriors: Path) -> None:
-    """Write the scores as CSV, with six significant digits, and the posteriors as NPZ."""
+def write(judged: Judged, scores: Path) -> None:
+    """Write the scores as CSV, with six significant digits, and the posteriors beside, as NPZ."""
+    with atomic(scores.with_suffix(".npz")) as new, new.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **judged.posteriors)
     with atomic(scores) as new:
         judged.scores.to_csv(new, index=False, float_format="%.6g")
-    with atomic(posteriors) as new, new.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **judged.posteriors)

@@ -14,15 +14,15 @@ import pandas as pd
 from jaxtyping import Bool, Float, Float32, Int
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from cell_synergy.config import Config
-from cell_synergy.data.dataset import Dataset
-from cell_synergy.data.embeddings import standardise
-from cell_synergy.data.pairs import target
-from cell_synergy.data.splits import Fold, inner_folds
-from cell_synergy.data.tissue import Tissue
+from cell_synergy.core.config import Config
+from cell_synergy.core.errors import DataError
+from cell_synergy.data.units.dataset import Dataset
+from cell_synergy.data.units.embeddings import standardise
+from cell_synergy.data.units.pairs import target
+from cell_synergy.data.units.splits import Fold, inner_folds
+from cell_synergy.data.units.tissue import Tissue
 from cell_synergy.downstream import metrics
-from cell_synergy.downstream.probes import Gram, Linear
-from cell_synergy.errors import DataError
+from cell_synergy.downstream.probes import Design, Linear
 
 Representation = Callable[[Fold, int], Float32[np.ndarray, "units d"]]
 
@@ -37,7 +37,8 @@ class Probe(Config):
     inner_folds
         Folds of training donors that choose among them.
     tolerance, iterations
-        When the logistic probe's optimiser stops.
+        When the logistic probe's optimiser stops: at this gradient, or after so many
+        conjugate-gradient steps.
     """
 
     weakest: PositiveFloat
@@ -84,7 +85,9 @@ class Judged:
     Attributes
     ----------
     scores
-        One row per task, metric, fold, donor and seed.
+        One row per task, metric, fold, donor and seed. `inner` is the score on inner folds that
+        chose the penalty `strength`. `sensitivity` is how much lower that score is one step of the
+        grid away, on the worse side, in the same units; it is empty where the grid has one step.
     posteriors
         `<task>/<fold>`: class probabilities of the fold's test units, in 255ths.
     """
@@ -124,7 +127,7 @@ def judge(
     Raises
     ------
     DataError
-        If no test unit has a label in any task.
+        If a representation is not finite, or no test unit has a label in any task.
     """
     rows: list[dict[str, object]] = []
     posteriors: dict[str, np.ndarray] = {}
@@ -133,9 +136,14 @@ def judge(
         chosen: dict[str, Chosen] = {}
         for seed in seeds:
             z = standardise(represent(fold, seed), fold.align, tissue.groups, tissue.mode)
-            grams: dict[bytes, Gram] = {}
+            if not np.isfinite(z).all():
+                raise DataError(
+                    f"{name}: the embedding of fold {fold.name!r}, seed {seed} is not finite; "
+                    "train it again, with a smaller lr"
+                )
+            designs: dict[tuple[bytes, bytes], Design] = {}
             for goal in asked:
-                fit = _Fit(z, grams, goal, fold, tissue, probe)
+                fit = _Fit(z, designs, goal, fold, tissue, probe)
                 if goal.name not in chosen:
                     chosen[goal.name] = fit.choose()
                 linear, predicted = fit.final(chosen[goal.name].strength)
@@ -146,8 +154,7 @@ def judge(
                     "task": goal.name,
                     "fold": fold.name,
                     "seed": seed,
-                    "inner": chosen[goal.name].inner,
-                    "strength": chosen[goal.name].strength,
+                    **vars(chosen[goal.name]),
                     "gradient_norm": linear.gradient_norm,
                     "iterations": linear.iterations,
                 }
@@ -163,10 +170,8 @@ def judge(
 
 COLUMNS = [
     "dataset", "method", "task", "metric", "probe", "fold", "donor", "seed", "value", "n",
-    "inner", "classes", "strength", "gradient_norm", "iterations",
+    "inner", "classes", "strength", "sensitivity", "gradient_norm", "iterations",
 ]  # fmt: skip
-
-
 PROBES = {"train": "linear", "donor": "linear, transductive"}
 
 
@@ -175,11 +180,21 @@ class Chosen:
     """A penalty, and the mean score on inner donor folds that it was chosen for.
 
     `inner` is the log-likelihood per unit (classification) or R2 (regression): it says which of two
-    representations is better without looking at a test donor.
+    representations is better without looking at a test donor. `sensitivity` is how much lower the
+    worse of the neighbouring penalties scores; NaN if there is none.
     """
 
     strength: float
     inner: float
+    sensitivity: float
+
+    @classmethod
+    def best(cls, grid: list[float], scores: Float[np.ndarray, " strengths"]) -> "Chosen":
+        """Choose the highest score; of equal ones the strongest penalty, which comes first."""
+        best = int(scores.argmax())
+        beside = [scores[place] for place in (best - 1, best + 1) if 0 <= place < len(grid)]
+        drop = float(scores[best] - min(beside)) if beside else float("nan")
+        return cls(grid[best], float(scores[best]), drop)
 
 
 class _Fit:
@@ -188,13 +203,13 @@ class _Fit:
     def __init__(
         self,
         z: np.ndarray,
-        grams: dict[bytes, Gram],
+        designs: dict[tuple[bytes, bytes], Design],
         goal: Goal,
         fold: Fold,
         tissue: Tissue,
         probe: Probe,
     ) -> None:
-        self.goal, self.probe, self.z, self.grams = goal, probe, z, grams
+        self.goal, self.probe, self.z, self.designs = goal, probe, z, designs
         self.train = np.flatnonzero(fold.probe & goal.labelled)
         self.test = np.flatnonzero(fold.test)
         self.tissue = tissue
@@ -213,7 +228,10 @@ class _Fit:
         self.classes = np.unique(goal.codes[self.train])
 
     def choose(self) -> Chosen:
-        """Return the strength with the best mean inner score: log-likelihood, or R2."""
+        """Return the strength with the best mean inner score: log-likelihood, or R2.
+
+        The axes of the design have seen held-out units too; a fit does not depend on its axes.
+        """
         grid = self.probe.grid()
         inner = inner_folds(
             self.tissue.groups[self.train],
@@ -222,39 +240,40 @@ class _Fit:
         )
         totals = np.zeros(len(grid))
         for number in np.unique(inner):
-            train, held_out = self.train[inner != number], self.train[inner == number]
-            gram = self._gram(train)
-            for place, strength in enumerate(grid):
-                linear = self._fit(gram, train, strength)
-                totals[place] += self._inner_score(linear, held_out) * len(held_out)
-        best = int(totals.argmax())
-        return Chosen(grid[best], float(totals[best] / len(self.train)))
+            rest, held_out = inner != number, self.train[inner == number]
+            fits = self._fit(self._design(rest), self.train[rest], grid)
+            x = self.z[held_out].astype(np.float64)
+            totals += len(held_out) * np.array([self._inner_score(f, x, held_out) for f in fits])
+        return Chosen.best(grid, totals / len(self.train))
 
-    def _gram(self, rows: np.ndarray) -> Gram:
-        """Return the prepared data of these rows; tasks with the same labelled units share it."""
-        key = rows.tobytes()
-        if key not in self.grams:
-            self.grams[key] = Gram(self.z[rows])
-        return self.grams[key]
+    def _design(self, part: np.ndarray | None = None) -> Design:
+        """Return the training units, or a part of them; tasks with the same units share it."""
+        key = self.train.tobytes(), b"" if part is None else part.tobytes()
+        if key not in self.designs:
+            self.designs[key] = (
+                Design.of(self.z[self.train]) if part is None else self._design().part(part)
+            )
+        return self.designs[key]
 
-    def _fit(self, gram: Gram, rows: np.ndarray, strength: float) -> Linear:
+    def _fit(self, design: Design, rows: np.ndarray, strengths: list[float]) -> list[Linear]:
         if not self.goal.classes:
-            return gram.ridge(self.target[rows], strength)
+            return design.ridge(self.target[rows], strengths)
         codes = np.searchsorted(self.classes, self.goal.codes[rows])
-        return gram.logistic(
-            codes, len(self.classes), strength, self.probe.tolerance, self.probe.iterations
+        return design.logistic(
+            codes, len(self.classes), strengths, self.probe.tolerance, self.probe.iterations
         )
 
-    def _inner_score(self, linear: Linear, rows: np.ndarray) -> float:
+    def _inner_score(self, linear: Linear, x: np.ndarray, rows: np.ndarray) -> float:
         if not self.goal.classes:
-            r2 = metrics.regression(self.target[rows], linear.scores(self.z[rows]))["r2"]
+            r2 = metrics.regression(self.target[rows], linear.scores(x))["r2"]
             return float(np.nan_to_num(r2))  # without variation no strength is better
         codes = np.searchsorted(self.classes, self.goal.codes[rows])
-        return float(np.log(linear.probabilities(self.z[rows])[np.arange(len(rows)), codes]).mean())
+        shares = linear.probabilities(x)[np.arange(len(rows)), codes]
+        return float(np.log(np.maximum(shares, np.finfo(np.float64).tiny)).mean())
 
     def final(self, strength: float) -> tuple[Linear, Float[np.ndarray, "test outputs"]]:
         """Fit on all training units; predict every test unit, labelled or not."""
-        linear = self._fit(self._gram(self.train), self.train, strength)
+        (linear,) = self._fit(self._design(), self.train, [strength])
         if not self.goal.classes:
             return linear, linear.scores(self.z[self.test])
         probabilities = np.zeros((len(self.test), len(self.goal.classes)))
@@ -265,22 +284,17 @@ class _Fit:
         """Yield one score per metric and test donor that has labelled units."""
         codes = self.goal.codes[self.train]
         prior = np.bincount(codes[codes >= 0], minlength=len(self.goal.classes)) / len(codes)
-        donors = self.tissue.donor
-        for donor in np.unique(donors[self.test]):
-            own = (donors[self.test] == donor) & self.goal.labelled[self.test]
-            rows = self.test[own]
-            if len(rows) == 0:
-                continue
+        donors = self.tissue.donor[self.test]
+        labelled = self.goal.labelled[self.test]
+        for donor in np.unique(donors[labelled]):
+            own = (donors == donor) & labelled
+            rows, count = self.test[own], 0
             if self.goal.classes:
-                y = self.goal.codes[rows]
-                values = metrics.classification(y, predicted[own], prior)
-                count = len(np.unique(y))
+                values = metrics.classification(self.goal.codes[rows], predicted[own], prior)
+                count = len(np.unique(self.goal.codes[rows]))
             else:
-                values, count = metrics.regression(self.target[rows], predicted[own]), 0
+                values = metrics.regression(self.target[rows], predicted[own])
+            place = {"donor": donor, "n": len(rows), "classes": count}
             for metric, value in values.items():
-                if np.isnan(value):  # nothing to score on this donor: absent, not zero
-                    continue
-                yield {
-                    "metric": metric, "donor": donor, "value": value, "n": len(rows),
-                    "classes": count,
-                }  # fmt: skip
+                if not np.isnan(value):  # nothing to score on this donor: absent, not zero
+                    yield {**place, "metric": metric, "value": value}

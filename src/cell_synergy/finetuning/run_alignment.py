@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cell_synergy.cli import command
-from cell_synergy.config import named
+from cell_synergy.core.config import named
 from cell_synergy.finetuning.alignment import run
 
 

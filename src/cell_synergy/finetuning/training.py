@@ -1,63 +1,50 @@
 """The one training loop: every method that learns by gradient steps goes through it.
 
-The whole data set lies on the device; an epoch is a fresh permutation cut into batches, the last
-short one dropped. AdamW with a cosine schedule. Each purpose (initial weights, batches,
-augmentation) has its own random stream, so an interrupted run continues bit for bit.
+All folds and seeds train together as one batched model. The whole data set lies on the device; an
+epoch is a fresh permutation of each fold cut into batches, the last short one dropped. AdamW with
+a cosine schedule. Each purpose (initial weights, batches, augmentation) has its own random stream,
+so an interrupted run continues bit for bit.
 """
 
 from abc import abstractmethod
-from pathlib import Path
+from collections.abc import Sequence
 from time import monotonic
-from typing import Any
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
-from torch import Tensor, nn
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor
 from tqdm import tqdm
 
-from cell_synergy.atomic import atomic
-from cell_synergy.compute import device
-from cell_synergy.config import Config, validate
-from cell_synergy.errors import ConfigError
-from cell_synergy.models import Method, Pairs, Run, Weights
-from cell_synergy.streams import integer
+from cell_synergy.core.compute import device
+from cell_synergy.core.config import Config, validate
+from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.streams import integer
+from cell_synergy.finetuning.checkpoint import Checkpoint
+from cell_synergy.finetuning.stack import Rows, Stack
+from cell_synergy.models import Job, Method, Pairs, Run, Weights
+from cell_synergy.networks import Inputs, Network
 
 SECONDS_BETWEEN_CHECKPOINTS = 20.0  # a checkpoint changes when a run can resume, never its result
-
-Inputs = tuple[Float[Tensor, "units d1"], Float[Tensor, "units d2"]]
 
 
 class Training(Config):
     """What all trained methods share; see params.yaml for units and sources."""
 
     max_epochs: PositiveInt
-    batch_size: PositiveInt
-    lr: PositiveFloat
+    batch_size: Annotated[int, Field(ge=2)]
     weight_decay: NonNegativeFloat
     noise_std: NonNegativeFloat
-    feature_dropout: NonNegativeFloat
-
-
-class Network(nn.Module):
-    """What a trained method optimises."""
-
-    @abstractmethod
-    def loss(self, views: tuple[Inputs, Inputs]) -> Float[Tensor, ""]:
-        """Return the objective on two augmented views of one batch of pairs."""
-
-    @abstractmethod
-    def joint(self, inputs: Inputs) -> Float[Tensor, "units d3"]:
-        """Return the joint embedding `z3`."""
-
-    def kept(self) -> dict[str, Tensor]:
-        """Return the part of the state that `joint` needs: projectors are left out."""
-        return {k: v for k, v in self.state_dict().items() if not k.startswith("projector")}
+    feature_dropout: Annotated[float, Field(ge=0, lt=1)]
+    precision: Literal["float32", "bfloat16"]
 
 
 class Trained(Method):
-    """A method that is one network and one loss."""
+    """A method that is one network and one loss; `lr` is AdamW's first step size."""
+
+    lr: PositiveFloat
 
     @property
     def seeded(self) -> bool:
@@ -68,19 +55,31 @@ class Trained(Method):
     def network(self, d1: int, d2: int) -> Network:
         """Return a freshly initialised network for embeddings of these dimensions."""
 
-    def fit(self, pairs: Pairs, run: Run) -> Weights:
-        """Optimise the network's loss; return the part of it that gives the joint embedding."""
-        training = validate(Training, dict(run.training), "training")
-        inputs = (torch.from_numpy(pairs.image), torch.from_numpy(pairs.expression))
-        if len(pairs.image) < training.batch_size:
+    def batch(self, training: Training, rows: int) -> int:
+        """Return the number of pairs per step, where the smallest fold has `rows`."""
+        if rows < training.batch_size:
             raise ConfigError(
                 f"training.batch_size: {training.batch_size} is more than the "
-                f"{len(pairs.image)} training pairs; set it lower"
+                f"{rows} training pairs; set it lower"
             )
-        torch.manual_seed(integer(run.seed, "initial weights"))
-        network = self.network(inputs[0].shape[1], inputs[1].shape[1]).to(device())
-        _optimise(network, (inputs[0].to(device()), inputs[1].to(device())), training, run)
-        return {k: v.cpu().numpy() for k, v in network.kept().items()}
+        return training.batch_size
+
+    def finish(self, weights: Weights, pairs: Pairs) -> Weights:  # noqa: ARG002 - for overriding
+        """Return the weights, with what is computed once training is done."""
+        return weights
+
+    def fit(self, jobs: Sequence[Job], run: Run) -> list[Weights]:
+        """Optimise the network's loss on every job at once; return what gives `z3`."""
+        training = validate(Training, dict(run.training), "training")
+        networks = []
+        for job in jobs:
+            torch.manual_seed(integer(job.seed, "initial weights"))
+            networks.append(self.network(job.pairs.image.shape[1], job.pairs.expression.shape[1]))
+        stack = Stack([network.to(device()) for network in networks])
+        _Loop(self, stack, training, jobs, run).run()
+        kept = [stack.network.kept(copy) for copy in stack.copies()]
+        arrays = [{k: v.cpu().numpy() for k, v in copy.items()} for copy in kept]
+        return [self.finish(a, job.pairs) for a, job in zip(arrays, jobs, strict=True)]
 
     @torch.inference_mode()
     def transform(
@@ -92,8 +91,9 @@ class Trained(Method):
         """Run the network in evaluation mode."""
         network = self.network(image.shape[1], expression.shape[1])
         state = {k: torch.from_numpy(v).float() for k, v in weights.items()}
-        found, wanted = ({(k, v.shape) for k, v in d.items()} for d in (state, network.kept()))
-        if wrong := sorted({name for name, _ in found ^ wanted}):
+        wanted = network.kept(network.state_dict())
+        shapes = ({(k, v.shape) for k, v in d.items()} for d in (state, wanted))
+        if wrong := sorted({name for name, _ in next(shapes) ^ next(shapes)}):
             raise ConfigError(f"weights of another network: {', '.join(wrong)}; align again")
         network.load_state_dict(state, strict=False)
         network.to(device()).eval()
@@ -102,43 +102,94 @@ class Trained(Method):
         return joint
 
 
-def _optimise(network: Network, inputs: Inputs, training: Training, run: Run) -> None:
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=training.lr, weight_decay=training.weight_decay
-    )
-    steps = len(inputs[0]) // training.batch_size
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, training.max_epochs * steps)
-    batches = torch.Generator().manual_seed(integer(run.seed, "batches"))
-    augmentation = torch.Generator(device()).manual_seed(integer(run.seed, "augmentation"))
-    state = _State(network, optimiser, schedule, batches, augmentation)
-    losses = state.resume(run.checkpoint)
-    for epoch, loss in enumerate(losses):
-        run.log("loss", loss, epoch)
-    network.train()
-    saved = monotonic()
-    epochs = range(len(losses), training.max_epochs)
-    progress = tqdm(epochs, run.label, training.max_epochs, initial=len(losses), unit="epoch")
-    for epoch in progress:
-        order = torch.randperm(len(inputs[0]), generator=batches)[: steps * training.batch_size]
-        total = torch.zeros((), device=device())
-        for rows in order.to(device()).view(steps, -1):
-            batch = (inputs[0][rows], inputs[1][rows])
-            first, second = (augment(batch, training, augmentation) for _ in range(2))
-            objective = network.loss((first, second))
-            optimiser.zero_grad(set_to_none=True)
-            objective.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-            total += objective.detach()
-        losses.append(float(total) / steps)
-        if not np.isfinite(losses[-1]):
-            raise FloatingPointError(
-                f"{run.label}: the loss is {losses[-1]} in epoch {epoch}; lower training.lr"
-            )
-        run.log("loss", losses[-1], epoch)
-        if monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-            state.save(run.checkpoint, losses)
-            saved = monotonic()
+class _Loop:
+    """One run of the training loop over all jobs."""
+
+    def __init__(
+        self, method: Trained, stack: Stack, training: Training, jobs: Sequence[Job], run: Run
+    ) -> None:
+        self.stack, self.training, self.jobs, self.run_ = stack, training, jobs, run
+        self.rows = Rows([_tensors(job.pairs) for job in jobs], device())
+        self.held = Rows([_tensors(job.held) for job in jobs], device())
+        self.batch = method.batch(training, min(self.rows.sizes))
+        self.steps = max(self.rows.sizes) // training.batch_size
+        self.optimiser = torch.optim.AdamW(
+            stack.learnt.values(), lr=method.lr, weight_decay=training.weight_decay, fused=True
+        )
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+            self.optimiser, training.max_epochs * self.steps
+        )
+        seeds = [integer(job.seed, "batches") for job in jobs]
+        self.batches = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.augmentation = _generator(integer(jobs[0].seed, "augmentation"))
+
+    def run(self) -> None:
+        """Train to the last epoch, from the checkpoint if there is one."""
+        generators = [*self.batches, self.augmentation]
+        checkpoint = Checkpoint(self.run_.checkpoint, self.stack, self.optimiser, self.schedule)
+        curves = checkpoint.resume(generators)
+        for epoch, losses in enumerate(curves):
+            self._log(losses, epoch)
+        saved = monotonic()
+        epochs = range(len(curves), self.training.max_epochs)
+        progress = tqdm(
+            epochs, self.run_.label, self.training.max_epochs, initial=len(curves), unit="epoch"
+        )
+        for epoch in progress:
+            curves.append({"train": self._epoch(epoch)} | self._validate())
+            self._log(curves[-1], epoch)
+            if monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                checkpoint.save(generators, curves)
+                saved = monotonic()
+
+    def _epoch(self, epoch: int) -> list[float]:
+        """Take the steps of one epoch; return each job's mean loss."""
+        total = torch.zeros(len(self.jobs), device=device())
+        last = self.training.max_epochs * self.steps
+        rows = self.rows.epoch(self.steps, self.batch, self.batches)
+        for number, taken in enumerate(rows.to(device()), start=epoch * self.steps + 1):
+            losses = self._losses(self.rows.take(taken), self.augmentation, training=True)
+            self.optimiser.zero_grad(set_to_none=True)
+            losses.sum().backward()  # type: ignore[no-untyped-call]
+            self.optimiser.step()
+            self.schedule.step()
+            self.stack.network.after_step(self.stack.learnt, self.stack.state, number / last)
+            total += losses.detach()
+        means: list[float] = (total / self.steps).tolist()
+        for job, mean in zip(self.jobs, means, strict=True):
+            if not np.isfinite(mean):
+                raise FloatingPointError(
+                    f"{self.run_.label} {job.name}: the loss is {mean} in epoch {epoch}; "
+                    "lower the method's lr"
+                )
+        return means
+
+    @torch.no_grad()
+    def _validate(self) -> dict[str, list[float]]:
+        """Return each job's mean loss on its held rows, with the same noise in every epoch."""
+        size = min(self.batch, *self.held.sizes)
+        if size < 2:  # noqa: PLR2004 - no loss compares one unit with itself
+            return {}
+        steps = min(self.held.sizes) // size
+        seeds = [integer(job.seed, "validation") for job in self.jobs]
+        order = [torch.Generator().manual_seed(seed) for seed in seeds]
+        noise = _generator(integer(self.jobs[0].seed, "validation noise"))
+        rows = self.held.epoch(steps, size, order)
+        losses = [self._losses(self.held.take(r), noise, training=False) for r in rows]
+        return {"validation": torch.stack(losses).mean(dim=0).tolist()}
+
+    def _losses(
+        self, batch: Inputs, noise: torch.Generator, *, training: bool
+    ) -> Float[Tensor, " jobs"]:
+        views = [augment(batch, self.training, noise) for _ in range(self.stack.network.views)]
+        half = self.training.precision == "bfloat16"
+        with torch.autocast(device().type, dtype=torch.bfloat16, enabled=half):
+            return self.stack.losses(views, training=training)
+
+    def _log(self, curves: dict[str, list[float]], epoch: int) -> None:
+        for name, losses in curves.items():
+            for job, loss in zip(self.jobs, losses, strict=True):
+                self.run_.log(f"{name}/{job.name}", loss, epoch)
 
 
 def augment(batch: Inputs, training: Training, generator: torch.Generator) -> Inputs:
@@ -148,42 +199,13 @@ def augment(batch: Inputs, training: Training, generator: torch.Generator) -> In
         shape, place = x.shape, x.device
         kept = torch.rand(shape, generator=generator, device=place) >= training.feature_dropout
         noise = torch.randn(shape, generator=generator, device=place)
-        views.append(x * kept + training.noise_std * noise)
+        views.append(torch.addcmul(training.noise_std * noise, x, kept))
     return views[0], views[1]
 
 
-class _State:
-    """Everything that a run has to remember to continue as if it had not stopped."""
+def _tensors(pairs: Pairs) -> Inputs:
+    return torch.from_numpy(pairs.image), torch.from_numpy(pairs.expression)
 
-    def __init__(
-        self,
-        network: nn.Module,
-        optimiser: torch.optim.Optimizer,
-        schedule: torch.optim.lr_scheduler.LRScheduler,
-        *generators: torch.Generator,
-    ) -> None:
-        self._stateful: list[Any] = [network, optimiser, schedule]
-        self._generators = generators
 
-    def save(self, path: Path, losses: list[float]) -> None:
-        content = {
-            "stateful": [part.state_dict() for part in self._stateful],
-            "generators": [generator.get_state() for generator in self._generators],
-            "global": torch.get_rng_state(),
-            "losses": losses,
-        }
-        with atomic(path) as new:
-            torch.save(content, new)
-
-    def resume(self, path: Path) -> list[float]:
-        """Return the losses so far: none without a checkpoint."""
-        if not path.is_file():
-            return []
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        for part, state in zip(self._stateful, content["stateful"], strict=True):
-            part.load_state_dict(state)
-        for generator, state in zip(self._generators, content["generators"], strict=True):
-            generator.set_state(state)
-        torch.set_rng_state(content["global"])
-        losses: list[float] = content["losses"]
-        return losses
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator(device()).manual_seed(seed)

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from cell_synergy.errors import DataError
+from cell_synergy.core.errors import DataError
 from cell_synergy.models import Weights
 
 
-def save(folder: Path, fold: str, seed: int, weights: Weights) -> None:
-    """Write the weights of one fold and seed; floating point becomes float16."""
+def save(folder: Path, name: str, weights: Weights) -> None:
+    """Write the weights of one job (`<fold>-<seed>`); floating point becomes float16."""
     with np.errstate(over="ignore"):  # what overflows is found and named below
         half = {
             name: np.asarray(array, np.float16 if array.dtype.kind == "f" else None, order="C")
@@ -18,7 +18,7 @@ def save(folder: Path, fold: str, seed: int, weights: Weights) -> None:
         }
     if wrong := [name for name, array in half.items() if not np.isfinite(array).all()]:
         raise DataError(f"{folder}: weights {wrong} are not finite in half precision")
-    save_file(half, folder / f"{fold}-{seed}.safetensors")
+    save_file(half, folder / f"{name}.safetensors")
 
 
 def load(folder: Path, fold: str, seed: int) -> Weights:

@@ -5,7 +5,7 @@ A method learns from two standardised embeddings of the same units and returns o
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -14,8 +14,8 @@ from pkgutil import iter_modules
 import numpy as np
 from jaxtyping import Float32, Shaped
 
-from cell_synergy.config import Config, suggest, validate
-from cell_synergy.errors import ConfigError
+from cell_synergy.core.config import Config, suggest, validate
+from cell_synergy.core.errors import ConfigError
 
 Weights = dict[str, np.ndarray]
 
@@ -38,24 +38,43 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a method needs to know of the run that it is fitted in.
+class Job:
+    """One fit: the rows of a fold, and a seed.
 
     Attributes
     ----------
+    name
+        Fold and seed, as in `holdout-0`.
+    pairs
+        Rows to learn from, the same for every method.
+    held
+        Rows of the training donors that no method learns from: the validation curve is theirs.
     seed
-        All randomness derives from it.
+        All randomness of this fit derives from it.
+    """
+
+    name: str
+    pairs: Pairs
+    held: Pairs
+    seed: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a method needs to know of the run that its fits belong to.
+
+    Attributes
+    ----------
     training
         The section `training` of params.yaml, for methods that are trained by gradient steps.
     log
-        Called with (name, value, epoch) once per epoch.
+        Called with (name, value, epoch) once per epoch, curve and job.
     checkpoint
-        File to resume from and to save to; the caller removes it when the fit is done.
+        File to resume from and to save to; the caller removes it when the run is done.
     label
         What the progress bar says.
     """
 
-    seed: int
     training: Mapping[str, object]
     log: Callable[[str, float, int], None]
     checkpoint: Path
@@ -66,8 +85,8 @@ class Method(Config, ABC):
     """The hyperparameters of one method, and what it does with them."""
 
     @abstractmethod
-    def fit(self, pairs: Pairs, run: Run) -> Weights:
-        """Learn from training rows; return whatever `transform` needs, as named arrays."""
+    def fit(self, jobs: Sequence[Job], run: Run) -> list[Weights]:
+        """Learn each job; return what `transform` needs of each, as named arrays."""
 
     @abstractmethod
     def transform(
@@ -82,6 +101,26 @@ class Method(Config, ABC):
     def seeded(self) -> bool:
         """Whether another seed gives another result; the others are fitted once."""
         return False
+
+
+class ClosedForm(Method):
+    """A method without gradient steps: each job is solved by itself."""
+
+    @abstractmethod
+    def solve(self, pairs: Pairs, seed: int) -> Weights:
+        """Return what `transform` needs."""
+
+    def fit(self, jobs: Sequence[Job], run: Run) -> list[Weights]:
+        """Solve each job."""
+        return [self.solve(job.pairs, job.seed) for job in jobs]
+
+
+class Untrained(ClosedForm):
+    """A representation that learns nothing."""
+
+    def solve(self, pairs: Pairs, seed: int) -> Weights:
+        """Return nothing."""
+        return {}
 
 
 def names() -> list[str]:

@@ -12,6 +12,8 @@ within-donor` the expression rows are permuted within each donor: the control
 `shuffled`, which is this same file.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -20,10 +22,10 @@ from jaxtyping import Float
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from cell_synergy.finetuning.training import Inputs, Network, Trained
-from cell_synergy.models import Pairs, Run, Weights
-from cell_synergy.networks import Block, mlp, nt_xent
-from cell_synergy.streams import stream
+from cell_synergy.core.streams import stream
+from cell_synergy.finetuning.training import Trained
+from cell_synergy.models import Job, Pairs, Run, Weights
+from cell_synergy.networks import Block, Inputs, Network, mlp, nt_xent
 
 
 class Model(Trained):
@@ -40,11 +42,15 @@ class Model(Trained):
     def network(self, d1: int, d2: int) -> Network:
         return _CoMM(d1, d2, self)
 
-    def fit(self, pairs: Pairs, run: Run) -> Weights:
-        return super().fit(pairs if self.pairing == "own" else shuffled(pairs, run.seed), run)
+    def fit(self, jobs: Sequence[Job], run: Run) -> list[Weights]:
+        if self.pairing == "within-donor":
+            jobs = [replace(job, pairs=shuffled(job.pairs, job.seed)) for job in jobs]
+        return super().fit(jobs, run)
 
 
 class _CoMM(Network):
+    views = 2
+
     def __init__(self, d1: int, d2: int, model: Model) -> None:
         super().__init__()
         self.model = model
@@ -55,30 +61,36 @@ class _CoMM(Network):
         self.cls = nn.Parameter(0.02 * torch.randn(1, 1, model.width))
         self.blocks = nn.ModuleList([Block(model.width, model.heads) for _ in range(model.layers)])
         self.norm = nn.LayerNorm(model.width)
-        self.projector = mlp(model.width, model.width, model.width)
+        self.projectors = mlp(model.width, model.width, model.width)
 
-    def fuse(self, inputs: Inputs, hidden: int | None = None) -> Float[Tensor, "units width"]:
-        """Return the CLS output; the tokens of the modality `hidden` are masked, by absence."""
-        units = len(inputs[0])
+    def fuse(
+        self, inputs: Inputs, seen: Sequence[tuple[bool, bool]]
+    ) -> Float[Tensor, "sets units width"]:
+        """Return the CLS output for each set of modalities (image, expression) that is `seen`."""
+        units, count = len(inputs[0]), self.model.tokens
         tokens = [
-            adapter(x).view(units, self.model.tokens, self.model.width)
-            for number, (adapter, x) in enumerate(zip(self.adapters, inputs, strict=True))
-            if number != hidden
+            adapter(x).unflatten(1, (count, -1))
+            for adapter, x in zip(self.adapters, inputs, strict=True)
         ]
-        sequence = torch.cat([self.cls.expand(units, -1, -1), *tokens], dim=1)
+        sequence = torch.cat([self.cls.expand(units, -1, -1), *tokens], dim=1)[None]
+        hidden = torch.tensor(
+            [[False] + [not side for side in sides for _ in range(count)] for sides in seen],
+            device=sequence.device,
+        )
         for block in self.blocks[:-1]:
-            sequence = block(sequence, sequence.shape[1])
-        normed: Tensor = self.norm(self.blocks[-1](sequence, 1)[:, 0])
+            sequence = block(sequence, hidden, sequence.shape[2])
+        normed: Tensor = self.norm(self.blocks[-1](sequence, hidden, 1)[:, :, 0])
         return normed
 
-    def loss(self, views: tuple[Inputs, Inputs]) -> Float[Tensor, ""]:
+    def loss(self, views: Sequence[Inputs]) -> Float[Tensor, ""]:
         both = (torch.cat([views[0][0], views[1][0]]), torch.cat([views[0][1], views[1][1]]))
-        projected = [self.projector(self.fuse(both, hidden)).chunk(2) for hidden in (1, 0, None)]
+        fused = self.fuse(both, [(True, False), (False, True), (True, True)])
+        projected = [self.projectors(z).chunk(2) for z in fused]
         first, second = ([z[view] for z in projected] for view in (0, 1))
         return comm_loss(first, second, self.model.temperature)
 
     def joint(self, inputs: Inputs) -> Float[Tensor, "units width"]:
-        return self.fuse(inputs)
+        return self.fuse(inputs, [(True, True)])[0]
 
 
 def comm_loss(

@@ -3,14 +3,11 @@
 import numpy as np
 from jaxtyping import Float32
 
-from cell_synergy.models import Method, Pairs, Run, Weights
+from cell_synergy.models import Untrained, Weights
 
 
-class Model(Method):
+class Model(Untrained):
     """No hyperparameters."""
-
-    def fit(self, pairs: Pairs, run: Run) -> Weights:
-        return {}
 
     def transform(
         self,

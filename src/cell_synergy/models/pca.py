@@ -8,15 +8,15 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import PositiveInt
 
-from cell_synergy.models import Method, Pairs, Run, Weights
+from cell_synergy.models import ClosedForm, Pairs, Weights
 
 
-class Model(Method):
+class Model(ClosedForm):
     """`width` of the joint embedding."""
 
     width: PositiveInt
 
-    def fit(self, pairs: Pairs, run: Run) -> Weights:
+    def solve(self, pairs: Pairs, seed: int) -> Weights:
         x = np.concatenate([pairs.image, pairs.expression], axis=1).astype(np.float64)
         _, vectors = np.linalg.eigh(np.cov(x, rowvar=False))
         axes = vectors[:, ::-1][:, : self.width]

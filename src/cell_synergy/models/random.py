@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import PositiveInt
 
-from cell_synergy.models import Method, Pairs, Run, Weights
-from cell_synergy.streams import stream
+from cell_synergy.core.streams import stream
+from cell_synergy.models import ClosedForm, Pairs, Weights
 
 
-class Model(Method):
+class Model(ClosedForm):
     """`width` of the joint embedding."""
 
     width: PositiveInt
@@ -20,9 +20,9 @@ class Model(Method):
     def seeded(self) -> bool:
         return True
 
-    def fit(self, pairs: Pairs, run: Run) -> Weights:
+    def solve(self, pairs: Pairs, seed: int) -> Weights:
         dimension = pairs.image.shape[1] + pairs.expression.shape[1]
-        axes = stream(run.seed, "projection").standard_normal((dimension, self.width))
+        axes = stream(seed, "projection").standard_normal((dimension, self.width))
         return {"axes": (axes / np.sqrt(dimension)).astype(np.float32)}
 
     def transform(

@@ -8,14 +8,13 @@ Departures: views are embeddings (Gaussian noise and feature dropout instead of 
 AdamW with a cosine schedule as for every method here, not LARS.
 """
 
+from functools import partial
 from typing import Annotated
 
-from jaxtyping import Float
 from pydantic import Field, PositiveFloat, PositiveInt
-from torch import Tensor, cat, nn
 
-from cell_synergy.finetuning.training import Inputs, Network, Trained
-from cell_synergy.networks import mlp, nt_xent
+from cell_synergy.finetuning.training import Trained
+from cell_synergy.networks import Compared, Network, nt_xent
 
 
 class Model(Trained):
@@ -26,24 +25,5 @@ class Model(Trained):
     temperature: PositiveFloat
 
     def network(self, d1: int, d2: int) -> Network:
-        return _SimCLR(d1, d2, self)
-
-
-class _SimCLR(Network):
-    def __init__(self, d1: int, d2: int, model: Model) -> None:
-        super().__init__()
-        half = model.width // 2
-        self.encoders = nn.ModuleList([mlp(d, model.hidden, half) for d in (d1, d2)])
-        self.projectors = nn.ModuleList([mlp(half, half, half) for _ in range(2)])
-        self.temperature = model.temperature
-
-    def encode(self, inputs: Inputs) -> list[Float[Tensor, "units half"]]:
-        return [f(x) for f, x in zip(self.encoders, inputs, strict=True)]
-
-    def loss(self, views: tuple[Inputs, Inputs]) -> Float[Tensor, ""]:
-        encoded = self.encode(views[0])
-        z1, z2 = (g(h) for g, h in zip(self.projectors, encoded, strict=True))
-        return nt_xent(z1, z2, self.temperature)
-
-    def joint(self, inputs: Inputs) -> Float[Tensor, "units width"]:
-        return cat(self.encode(inputs), dim=1)
+        compare = partial(nt_xent, temperature=self.temperature)
+        return Compared(d1, d2, self.hidden, self.width, compare)

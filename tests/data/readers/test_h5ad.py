@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 from scipy import sparse
 
+from cell_synergy.core.errors import DataError
 from cell_synergy.data import readers
-from cell_synergy.data.dataset import Dataset
-from cell_synergy.errors import DataError
+from cell_synergy.data.units.dataset import Dataset
 
 DATASET = Dataset(
     source="folder",

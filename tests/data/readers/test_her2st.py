@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from cell_synergy.core.errors import DataError
 from cell_synergy.data import readers
-from cell_synergy.data.dataset import Dataset
 from cell_synergy.data.readers import her2st
-from cell_synergy.errors import DataError
+from cell_synergy.data.units.dataset import Dataset
 
 DATASET = Dataset(
     source="manifest",

@@ -1,6 +1,6 @@
 import pytest
 
-from cell_synergy.data.dataset import Simulator
+from cell_synergy.data.simulator.settings import Simulator
 
 TWIN = {
     "genes": 240,
@@ -8,7 +8,7 @@ TWIN = {
     "regions": 13,
     "cell_types": 5,
     "synergy": True,
-    "units": {"reference": (4, 6), "train": (8, 8), "probe": (8, 8), "test": (8, 8)},
+    "units": {"reference": "4, 6", "train": "8, 8", "probe": "8, 8", "test": "8, 8"},
     "pitch_um": 100.0,
     "margin_um": 40.0,
     "correlation_um": 120.0,

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from cell_synergy.core.errors import ConfigError
 from cell_synergy.data.simulator import expression, states
-from cell_synergy.errors import ConfigError
 
 
 def _latent(config, rows=2000):

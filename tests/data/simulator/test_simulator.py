@@ -64,12 +64,13 @@ def test_every_unit_lies_inside_the_image(raw, twin):
 
 def test_the_same_seed_gives_the_same_bytes_in_another_process(twin, raw, tmp_path):
     code = (
-        "import sys; from pathlib import Path; from cell_synergy.data.dataset import Simulator;"
+        "import ast, sys; from pathlib import Path; from cell_synergy.data.simulator.settings "
+        "import Simulator;"
         "from cell_synergy.data.simulator import simulate;"
-        "simulate('lung', Simulator.model_validate_json(sys.argv[1]), {'R1': 'reference'},"
+        "simulate('lung', Simulator(**ast.literal_eval(sys.argv[1])), {'R1': 'reference'},"
         " Path(sys.argv[2]), list)"
     )
-    subprocess.run([sys.executable, "-c", code, twin().model_dump_json(), tmp_path], check=True)
+    subprocess.run([sys.executable, "-c", code, repr(twin().model_dump()), tmp_path], check=True)
     for kind in ("h5ad", "tif"):
         assert (tmp_path / f"R1.{kind}").read_bytes() == (raw / f"R1.{kind}").read_bytes()
 

@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cell_synergy.data.dataset import Role
+from cell_synergy.core.errors import ConfigError
 from cell_synergy.data.simulator import states
-from cell_synergy.errors import ConfigError
+from cell_synergy.data.units.dataset import Role
 
 MODALITIES = ("image", "expression")
 ROLES: tuple[Role, ...] = ("reference", "train", "probe", "test")

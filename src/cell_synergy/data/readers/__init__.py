@@ -8,9 +8,9 @@ from pkgutil import iter_modules
 
 from anndata import AnnData
 
-from cell_synergy.config import suggest
-from cell_synergy.data.dataset import Dataset
-from cell_synergy.errors import DataError
+from cell_synergy.core.config import suggest
+from cell_synergy.core.errors import DataError
+from cell_synergy.data.units.dataset import Dataset
 
 
 @dataclass(frozen=True)

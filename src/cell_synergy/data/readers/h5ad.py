@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from cell_synergy.config import suggest
+from cell_synergy.core.config import suggest
+from cell_synergy.core.errors import DataError
 from cell_synergy.data.checks import check_section, image_size
-from cell_synergy.data.dataset import Dataset
 from cell_synergy.data.readers import Section
-from cell_synergy.errors import DataError
+from cell_synergy.data.units.dataset import Dataset
 
 _IMAGES = (".tif", ".tiff", ".ome.tif", ".ome.tiff", ".png", ".jpg", ".jpeg")
 _OPTIONAL = ("cell_type_ratio", "latent")

@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from cell_synergy.config import suggest
+from cell_synergy.core.config import suggest
+from cell_synergy.core.errors import DataError
 from cell_synergy.data.alignment import apply_affine, fit_affine, nearest_within
 from cell_synergy.data.checks import check_section, image_size
-from cell_synergy.data.dataset import Dataset
 from cell_synergy.data.readers import Section
 from cell_synergy.data.tables import (
     PITCH_UM,
@@ -30,7 +30,7 @@ from cell_synergy.data.tables import (
     read_counts,
     read_table,
 )
-from cell_synergy.errors import DataError
+from cell_synergy.data.units.dataset import Dataset
 
 
 class _Slide(NamedTuple):

@@ -13,10 +13,11 @@ from anndata import AnnData
 from jaxtyping import Float64
 from scipy.sparse import csr_matrix
 
-from cell_synergy.atomic import atomic
-from cell_synergy.data import files
-from cell_synergy.data.dataset import Role, Simulator
+from cell_synergy.core.atomic import atomic
 from cell_synergy.data.simulator import cells, expression, image, states
+from cell_synergy.data.simulator.settings import Simulator
+from cell_synergy.data.units import files
+from cell_synergy.data.units.dataset import Role
 
 Item = tuple[str, Role]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float64, Int64
 
-from cell_synergy.data.dataset import Simulator
+from cell_synergy.data.simulator.settings import Simulator
 
 TYPES = ("lymphocyte", "fibroblast", "epithelial", "plasma", "macrophage", "muscle")
 DENSITY = (0.45, 0.7, 0.95)  # share of places taken, by the level of `shared_region`

@@ -7,9 +7,9 @@ import pandas as pd
 from jaxtyping import Float64
 from scipy.sparse import csr_matrix
 
-from cell_synergy.data.dataset import Simulator
+from cell_synergy.core.errors import ConfigError
+from cell_synergy.data.simulator.settings import Simulator
 from cell_synergy.data.simulator.states import levels
-from cell_synergy.errors import ConfigError
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from scipy.fft import irfft2, rfft2
 from scipy.ndimage import fourier_gaussian
 from tifffile import imwrite
 
-from cell_synergy.data.dataset import Simulator
 from cell_synergy.data.simulator.cells import Cells, nearest
+from cell_synergy.data.simulator.settings import Simulator
 
 STAINS = np.array(  # haematoxylin of Ruifrok and Johnston 2001, eosin of Macenko et al. 2009
     [[0.65, 0.70, 0.29], [0.216, 0.801, 0.558]]

@@ -8,8 +8,9 @@ import pandas as pd
 from jaxtyping import Float64, Int64
 from scipy.ndimage import gaussian_filter
 
-from cell_synergy.data.dataset import Role, Simulator
-from cell_synergy.errors import ConfigError
+from cell_synergy.core.errors import ConfigError
+from cell_synergy.data.simulator.settings import Simulator
+from cell_synergy.data.units.dataset import Role
 
 STROMA, SHARED = 4, 3
 PAIRING = np.array([2, 0, 3, 1])  # the expression level that belongs to each image level

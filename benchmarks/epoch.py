@@ -1,0 +1,116 @@
+"""Time one epoch of SimCLR: our loop against a plain DataLoader loop, and stacks of models.
+
+python benchmarks/epoch.py [UNITS]
+
+71,000 pairs of 1536 and 512 features unless told otherwise, batches of 256, one thread, all in this
+process, in turns, the best of three. The peer is the loop of lightly's and solo-learn's examples: a
+shuffled DataLoader, one model, AdamW, with our network, augmentation and loss, so that only the
+loops differ; both must end at the same loss, up to the order of batches.
+"""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+from cell_synergy import models
+from cell_synergy.core.compute import device, use_threads
+from cell_synergy.core.config import merge, section, validate
+from cell_synergy.finetuning.training import Trained, Training, augment
+from cell_synergy.models import Job, Pairs, Run
+
+UNITS, D1, D2, SHARED, BATCH = 71_000, 1536, 512, 64, 256
+STACKS = (1, 3, 21)
+REPEATS = 3
+
+
+def data(units: int) -> Pairs:
+    """Return two modalities with some directions in common."""
+    rng = np.random.default_rng(0)
+    image, expression = (rng.standard_normal((units, d), dtype=np.float32) for d in (D1, D2))
+    expression[:, :SHARED] += image[:, :SHARED]
+    return Pairs(image, expression, np.zeros(units, dtype=np.int64))
+
+
+def peer(method: Trained, pairs: Pairs, training: Training) -> float:
+    """Train one epoch with a DataLoader; return the mean loss."""
+    torch.manual_seed(0)
+    network = method.network(D1, D2).to(device())
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=method.lr, weight_decay=training.weight_decay
+    )
+    dataset = TensorDataset(torch.from_numpy(pairs.image), torch.from_numpy(pairs.expression))
+    loader = DataLoader(dataset, batch_size=BATCH, shuffle=True, drop_last=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, len(loader))
+    noise = torch.Generator(device()).manual_seed(0)
+    losses = []
+    for batch in loader:
+        image, expression = (x.to(device()) for x in batch)
+        loss = network.loss([augment((image, expression), training, noise)])
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
+        losses.append(loss.item())
+    return float(np.mean(losses))
+
+
+def ours(method: Trained, pairs: Pairs, training: Training, copies: int) -> float:
+    """Train one epoch of `copies` stacked models with the study's loop; return the mean loss."""
+    few = Pairs(pairs.image[:2], pairs.expression[:2], pairs.donor[:2])
+    jobs = [Job(f"benchmark-{seed}", pairs, few, seed) for seed in range(copies)]
+    losses = []
+
+    def log(name: str, number: float, _: int) -> None:
+        if name.startswith("train"):
+            losses.append(number)
+
+    with TemporaryDirectory() as folder:
+        run = Run(training.model_dump(), log, Path(folder, "checkpoint"), f"{copies} models")
+        method.fit(jobs, run)
+    return float(np.mean(losses))
+
+
+def best(run: Callable[[], float]) -> tuple[float, float]:
+    """Return the least seconds of the repeats, and the loss."""
+    seconds, loss = [], float("nan")
+    for _ in range(REPEATS):
+        start = perf_counter()
+        loss = run()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        seconds.append(perf_counter() - start)
+    return min(seconds), loss
+
+
+def main(units: int) -> None:
+    """Print seconds per model and epoch, and ratios to the peer."""
+    use_threads(1)
+    method = models.load("simclr", section("models.simclr"))
+    if not isinstance(method, Trained):
+        raise TypeError("simclr is trained by gradient steps")
+    changed = {"max_epochs": 1, "batch_size": BATCH}
+    training = validate(Training, merge(section("training"), changed), "training")
+    half = validate(Training, training.model_dump() | {"precision": "bfloat16"}, "training")
+    pairs = data(units)
+    print(f"{units} pairs of {D1} and {D2} features on {device()}")
+    known, loss = best(partial(peer, method, pairs, training))
+    print(f"DataLoader loop, float32:  {known:6.2f} s, loss {loss:.4f}")
+    for name, settings in (("float32", training), ("bfloat16", half)):
+        for copies in STACKS:
+            taken, loss = best(partial(ours, method, pairs, settings, copies))
+            print(
+                f"ours, {name:8}, {copies:2} models: {taken / copies:6.2f} s per model, "
+                f"ratio {taken / copies / known:.2f}, loss {loss:.4f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else UNITS)

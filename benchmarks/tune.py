@@ -1,0 +1,135 @@
+"""Tune every method once, with the same budget, on the twins' reference donors.
+
+python benchmarks/tune.py [METHOD ...]
+
+Tries every combination of the values that `tuning.<method>` of params.yaml lists, over the method's
+block. Each reference donor is left out in turn; the score is the mean over twins, tasks and donors
+of the linear probe's macro F1 (classes) or Pearson correlation (composition; R2 has no lower bound,
+and one bad donor of 80 units would decide). The study never scores these donors.
+Needs raw files, reference units and experts of the twins (`dvc pull`); writes
+benchmarks/tuning.csv. The best combination is put into params.yaml by hand.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float32
+from ruamel.yaml import YAML
+
+from cell_synergy import encoders, models
+from cell_synergy.core.compute import use_threads
+from cell_synergy.core.config import load, merge, section, validate, value
+from cell_synergy.core.errors import reported
+from cell_synergy.data.units import pairs
+from cell_synergy.data.units.dataset import Dataset
+from cell_synergy.data.units.splits import Fold, folds
+from cell_synergy.data.units.tissue import Tissue
+from cell_synergy.downstream.judging import Probe, judge
+from cell_synergy.models import Job, Method, Pairs, Run
+
+OUT = Path("benchmarks/tuning.csv")
+TWINS = ("lung", "breast", "thymus")
+# A fit takes the study's 240 to 270 steps; reference donors have a fifth of its units.
+CHANGED = {"batch_size": 64, "max_epochs": 85}
+
+
+def reference(name: str) -> tuple[Tissue, Dataset]:
+    """Return the reference donors of a twin, embedded, each left out in turn."""
+    data = section(f"data.{name}")
+    units = pairs.read(Path(f"data/reference/{name}.h5ad"))
+    for task, spec in data["tasks"].items():
+        if spec["kind"] == "classification":
+            units.obs[task] = units.obs[task].astype("category")
+    tasks = {
+        k: v for k, v in data["tasks"].items() if k not in units.obs or units.obs[k].notna().any()
+    }
+    study = {
+        "source": "manifest",
+        "split": "leave-one-donor-out",
+        "roles": {"study": data["roles"]["reference"]},
+        "tasks": tasks,
+    }
+    rest = {key: data[key] for key in ("reader", "unit_um", "standardise")}
+    dataset = validate(Dataset, rest | study, f"data.{name}")
+    image, expression = (_embedded(name, kind, units) for kind in ("image", "expression"))
+    donor = units.obs["donor"].astype(str).to_numpy()
+    split = folds(units.obs, dataset)
+    return Tissue(units, image, expression, donor, donor, split, dataset.standardise), dataset
+
+
+def _embedded(name: str, kind: str, units: Any) -> Float32[np.ndarray, "units dim"]:  # noqa: ANN401
+    expert = section("experts")[kind]
+    encoder = encoders.load(expert, section(f"encoders.{expert}"))
+    return encoder.embed(units, Path(f"data/raw/{name}"), Path(f"data/experts/{name}/{expert}"))
+
+
+def combinations(name: str) -> Iterator[dict[str, Any]]:
+    """Yield every combination of the values that a method's grid lists."""
+    grid = section(f"tuning.{name}")
+    tried = [YAML(typ="safe").load(f"[{values}]") for values in grid.values()]
+    for chosen in product(*tried):
+        yield dict(zip(grid, chosen, strict=True))
+
+
+def score(name: str, method: Method, tissue: Tissue, dataset: Dataset, probe: Probe) -> float:
+    """Return the mean score over tasks and left-out donors."""
+    standardised = {fold.name: tissue.standardised(fold) for fold in tissue.folds}
+    jobs = []
+    for fold in tissue.folds:
+        image, expression = (x[fold.align] for x in standardised[fold.name])
+        rows = Pairs(image, expression, tissue.donor[fold.align])
+        jobs.append(Job(f"{fold.name}-0", rows, rows, 0))
+    with TemporaryDirectory() as folder:
+        training = merge(section("training"), CHANGED)
+        run = Run(training, lambda *_: None, Path(folder, "checkpoint"), name)
+        learnt = method.fit(jobs, run)
+    weights = {job.name: found for job, found in zip(jobs, learnt, strict=True)}
+
+    def represent(fold: Fold, seed: int) -> Float32[np.ndarray, "units d"]:
+        return method.transform(weights[f"{fold.name}-{seed}"], *standardised[fold.name])
+
+    scores = judge(name, tissue, dataset, [0], represent, probe).scores
+    own = scores[scores["metric"].isin(["macro_f1", "pearson"])]
+    return float(own.groupby("task")["value"].mean().mean())
+
+
+def main(names: list[str]) -> None:
+    """Tune the named methods, or all that have a grid."""
+    use_threads(value("threads"))
+    probe = load(Probe, "probe")
+    twins = {name: reference(name) for name in TWINS}
+    for name in names or list(section("tuning")):
+        rows = []
+        for chosen in combinations(name):
+            method = models.load(name, merge(section(f"models.{name}"), chosen))
+            row: dict[str, Any] = {"method": name, "values": json.dumps(chosen)}
+            row |= {
+                twin: score(f"{twin} {name} {chosen}", method, *known, probe)
+                for twin, known in twins.items()
+            }
+            row["mean"] = float(np.mean([row[twin] for twin in TWINS]))
+            rows.append(row)
+            print(name, chosen, f"{row['mean']:.4f}", flush=True)
+        _write(name, pd.DataFrame(rows))
+
+
+def _write(name: str, rows: pd.DataFrame) -> None:
+    rows["best"] = rows["mean"] == rows["mean"].max()
+    if OUT.is_file():
+        known = pd.read_csv(OUT)
+        rows = pd.concat([known[known["method"] != name], rows])
+    rows.sort_values(["method", "mean"], ascending=[True, False]).to_csv(
+        OUT, index=False, float_format="%.4f"
+    )
+
+
+if __name__ == "__main__":
+    with reported():
+        main(sys.argv[1:])

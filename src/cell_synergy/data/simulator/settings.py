@@ -1,0 +1,50 @@
+"""What every simulated twin is made with."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from cell_synergy.data.units.dataset import Role, Twin, listed
+
+
+class Simulator(Twin):
+    """A twin's own settings, and what all twins share (section `simulator`).
+
+    Attributes
+    ----------
+    units
+        Rows and columns of the grid of units, by the donor's role.
+    pitch_um, margin_um, correlation_um
+        Distance of units, tissue drawn around them, and the standard deviation of the Gaussian
+        that smooths the fields of states.
+    cells, purity, concentration
+        Places for cells in a unit, mean share of its dominant type, and the sum of the Dirichlet's
+        parameters.
+    penetrance
+        Share of a unit's nuclei that show its chromatin state; the others show the other one.
+    mpp, stain_sd, jpeg_quality
+        Of the image: micrometres per pixel, standard deviation over donors of the logarithm of
+        stain amounts, and the quality of compression (1 to 100).
+    library_sd
+        Standard deviation of the logarithm of counts per unit, over donors and again over units.
+    marker_fold_change
+        Typical fold change of a cell type's genes.
+    dispersion, batch_sd
+        Of the negative binomial, and of a donor's own log fold change of each gene.
+    """
+
+    units: dict[Role, Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(listed)]]
+    pitch_um: PositiveFloat
+    margin_um: PositiveFloat
+    correlation_um: PositiveFloat
+    cells: PositiveFloat
+    purity: Annotated[float, Field(gt=0, lt=1)]
+    concentration: PositiveFloat
+    penetrance: Annotated[float, Field(gt=0.5, le=1)]
+    mpp: PositiveFloat
+    stain_sd: NonNegativeFloat
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)]
+    library_sd: NonNegativeFloat
+    marker_fold_change: PositiveFloat
+    dispersion: PositiveFloat
+    batch_sd: NonNegativeFloat

@@ -1,0 +1,1 @@
+"""Paired units: their table, embeddings, splits; what a data set is."""

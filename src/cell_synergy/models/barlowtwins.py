@@ -1,0 +1,46 @@
+"""Barlow Twins across modalities: equal features agree, different features share nothing.
+
+Zbontar et al. 2021, "Barlow Twins: Self-Supervised Learning via Redundancy Reduction" (ICML),
+equations 1 and 2; authors' code facebookresearch/barlowtwins. `C` is the cross-correlation, over
+the batch, of the two modalities' projections, each feature centred and divided by its population
+standard deviation (batch norm, eps 1e-5). The loss is `sum (1 - C_ii)^2 + lambda sum C_ij^2`.
+
+Departures: views are the two modalities' embeddings, each with its own encoder and projector;
+projections are half as wide as `z3`, not four times as wide; AdamW with a cosine schedule as for
+every method here, not LARS. The loss is not scaled further, as in the paper.
+"""
+
+from functools import partial
+from typing import Annotated
+
+from jaxtyping import Float
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import Tensor
+from torch.nn.functional import batch_norm
+
+from cell_synergy.finetuning.training import Trained
+from cell_synergy.networks import Compared, Network, full_precision, off_diagonal
+
+
+class Model(Trained):
+    """`width` of the joint embedding; `redundancy` is lambda, the off-diagonal terms' weight."""
+
+    hidden: PositiveInt
+    width: Annotated[int, Field(gt=0, multiple_of=2)]
+    redundancy: PositiveFloat
+
+    def network(self, d1: int, d2: int) -> Network:
+        compare = partial(barlow_twins, redundancy=self.redundancy)
+        return Compared(d1, d2, self.hidden, self.width, compare)
+
+
+@full_precision
+def barlow_twins(
+    z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"], redundancy: float
+) -> Float[Tensor, ""]:
+    """Return the distance of the cross-correlation matrix from the identity."""
+    standard = [batch_norm(z, None, None, training=True) for z in (z1, z2)]
+    correlation = standard[0].T @ standard[1] / len(z1)
+    on = (1 - correlation.diagonal()).square().sum()
+    off = off_diagonal(correlation, 0.0).square().sum()
+    return on + redundancy * off

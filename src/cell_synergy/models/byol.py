@@ -1,0 +1,61 @@
+"""BYOL across modalities: predict what a slow copy of the network sees in the other modality.
+
+Grill et al. 2020, "Bootstrap Your Own Latent" (NeurIPS), equations 1 and 2, section 3; authors'
+code google-deepmind/deepmind-research, folder byol. The target is a copy of encoders and projectors
+that takes no gradient: after step k of K it is `tau target + (1 - tau) online`, where
+`tau = 1 - (1 - tau_base) (cos(pi k / K) + 1) / 2` rises to 1. The image's prediction q meets the
+target's expression and the other way round; the loss is the sum of both `2 - 2 cos(q, sg z)`. Batch
+norm in the target keeps its own statistics, as the authors'. `z3` is the online encoders' outputs,
+the representation that the paper evaluates.
+
+Departures: views are the two modalities' embeddings, each with its own encoder, projector and
+predictor; the target starts as the online network, the authors' starts from other random weights
+(they saw no difference); AdamW with a cosine schedule as for every method here, not LARS.
+"""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from math import cos, pi
+from typing import Annotated
+
+from jaxtyping import Float
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from cell_synergy.finetuning.training import Trained
+from cell_synergy.networks import Inputs, Network, Projected, average, mlp, negative_cosine
+
+
+class Model(Trained):
+    """`width` of the joint embedding; `tau_base` is the share of the target that first stays."""
+
+    hidden: PositiveInt
+    width: Annotated[int, Field(gt=0, multiple_of=2)]
+    tau_base: Annotated[float, Field(gt=0, lt=1)]
+
+    def network(self, d1: int, d2: int) -> Network:
+        return _BYOL(d1, d2, self)
+
+
+class _BYOL(Projected):
+    def __init__(self, d1: int, d2: int, model: Model) -> None:
+        super().__init__(d1, d2, model.hidden, model.width)
+        self.tau_base = model.tau_base
+        self.target = deepcopy(self).requires_grad_(False)
+        half = model.width // 2
+        self.predictors = nn.ModuleList([mlp(half, half, half) for _ in range(2)])
+
+    def loss(self, views: Sequence[Inputs]) -> Float[Tensor, ""]:
+        online, (z1, z2) = self.project(views[0]), self.target.project(views[0])
+        p1, p2 = (predict(z) for predict, z in zip(self.predictors, online, strict=True))
+        return byol(p1, z2) + byol(p2, z1)
+
+    def after_step(
+        self, learnt: Mapping[str, Tensor], state: Mapping[str, Tensor], progress: float
+    ) -> None:
+        average(learnt, state, 1 - (1 - self.tau_base) * (cos(pi * progress) + 1) / 2)
+
+
+def byol(p: Float[Tensor, "n d"], z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
+    """Return the mean squared distance of predictions and targets, both of length 1."""
+    return 2 + 2 * negative_cosine(p, z)

@@ -1,0 +1,65 @@
+"""VICReg across modalities: close projections whose features vary and do not covary.
+
+Bardes et al. 2022, "VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised
+Learning" (ICLR), equations 1-6; authors' code facebookresearch/vicreg. Invariance is the mean
+squared difference, variance a hinge that keeps each feature's standard deviation above 1 (eps
+1e-4), covariance the sum of squares off the diagonal, over the features.
+
+Where paper and code differ, this follows the code: the variance terms of the two views are
+averaged, the paper sums them.
+
+Departures: views are the two modalities' embeddings, each with its own encoder and projector;
+projections are half as wide as `z3`, not four times as wide; AdamW with a cosine schedule as for
+every method here, not LARS.
+"""
+
+from functools import partial
+from typing import Annotated
+
+from jaxtyping import Float
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from cell_synergy.finetuning.training import Trained
+from cell_synergy.networks import Compared, Network, full_precision, off_diagonal
+
+
+class Model(Trained):
+    """`width` of the joint embedding; weights of the `invariance`, `variance`, `covariance`."""
+
+    hidden: PositiveInt
+    width: Annotated[int, Field(gt=0, multiple_of=2)]
+    invariance: PositiveFloat
+    variance: PositiveFloat
+    covariance: PositiveFloat
+
+    def network(self, d1: int, d2: int) -> Network:
+        weights = self.model_dump(include={"invariance", "variance", "covariance"})
+        return Compared(d1, d2, self.hidden, self.width, partial(vicreg, **weights))
+
+
+@full_precision
+def vicreg(
+    z1: Float[Tensor, "n d"],
+    z2: Float[Tensor, "n d"],
+    invariance: float,
+    variance: float,
+    covariance: float,
+) -> Float[Tensor, ""]:
+    """Return the weighted sum of the three terms."""
+    spread = (_hinge(z1) + _hinge(z2)) / 2
+    redundancy = _redundancy(z1) + _redundancy(z2)
+    return invariance * mse_loss(z1, z2) + variance * spread + covariance * redundancy
+
+
+def _hinge(z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
+    """Return by how much the features' standard deviations fall short of 1, on average."""
+    return (1 - (z.var(dim=0) + 1e-4).sqrt()).relu().mean()
+
+
+def _redundancy(z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
+    """Return the sum of squared covariances of different features, per feature."""
+    centred = z - z.mean(dim=0)
+    covariances = centred.T @ centred / (len(z) - 1)
+    return off_diagonal(covariances, 0.0).square().sum() / z.shape[1]

@@ -1,0 +1,186 @@
+import pytest
+from pydantic import ValidationError
+
+from cell_synergy import encoders, models
+from cell_synergy.core.config import (
+    Config,
+    arguments,
+    load,
+    merge,
+    named,
+    parse,
+    section,
+    suggest,
+    validate,
+    value,
+)
+from cell_synergy.core.errors import ConfigError
+from cell_synergy.data.units.dataset import Dataset
+
+PARAMS = """
+method: comm
+training:
+  lr: 1e-05
+  steps: 010
+  resume: yes
+  nested: {depth: 2}
+data:
+  lung: {kind: a}
+  her2st: {kind: b}
+"""
+
+
+class Nested(Config):
+    depth: int
+
+
+class Training(Config):
+    lr: float
+    steps: int
+    resume: str
+    nested: Nested
+
+
+@pytest.fixture(autouse=True)
+def _params(tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_yaml_is_read_as_version_1_2():
+    found = section("training")
+    assert found["lr"] == 1e-05
+    assert isinstance(found["lr"], float)
+    assert found["steps"] == 10
+    assert found["resume"] == "yes"
+
+
+def test_overrides_are_read_as_yaml_1_2_too():
+    found = parse(["a.lr=1e-05", "a.steps=010", "a.resume=no", "b=[1, x]", "c=", "d=x=y"])
+    assert found == {
+        "a": {"lr": 1e-05, "steps": 10, "resume": "no"},
+        "b": [1, "x"],
+        "c": None,
+        "d": "x=y",
+    }
+
+
+def test_an_override_wins_and_leaves_its_neighbours():
+    found = load(Training, "training", ["nested.depth=5", "lr=0.1"])
+    assert found == Training(lr=0.1, steps=10, resume="yes", nested=Nested(depth=5))
+
+
+def test_the_last_of_two_equal_overrides_wins():
+    assert parse(["a.b=1", "a.b=2"]) == {"a": {"b": 2}}
+
+
+def test_merging_changes_neither_side():
+    base, top = {"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 4}, "d": {"e": 5}}
+    assert merge(base, top) == {"a": {"b": 4, "c": 2}, "d": {"e": 5}}
+    assert base == {"a": {"b": 1, "c": 2}, "d": 3}
+    assert top == {"a": {"b": 4}, "d": {"e": 5}}
+
+
+def test_parameters_are_frozen():
+    found = load(Training, "training")
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(found, "lr", 1.0)  # noqa: B010 - mypy knows, too
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(found.nested, "depth", 1)  # noqa: B010
+
+
+def test_an_unknown_data_set_is_refused_with_the_nearest():
+    message = r"data has no 'lungs' \(did you mean 'lung'\?; valid: her2st, lung\)"
+    with pytest.raises(ConfigError, match=message):
+        section("data.lungs")
+
+
+def test_an_unknown_section_or_value_is_refused_with_the_nearest():
+    with pytest.raises(ConfigError, match=r"params\.yaml has no 'trainng' .*'training'"):
+        section("trainng")
+    with pytest.raises(ConfigError, match=r"params\.yaml has no 'methods' .*'method'"):
+        value("methods")
+    assert value("method") == "comm"
+
+
+def test_a_single_value_is_no_section():
+    with pytest.raises(ConfigError, match="'method' is a single value, not a section"):
+        section("method")
+    with pytest.raises(ConfigError, match=r"training\.lr has no 'x'"):
+        section("training.lr.x")
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "right"), [(models, "com", "comm"), (encoders, "pcaa", "pca")]
+)
+def test_an_unknown_method_or_expert_is_refused_with_the_nearest(kind, wrong, right):
+    with pytest.raises(ConfigError, match=f"no .* '{wrong}' .did you mean '{right}'"):
+        kind.load(wrong, {})
+
+
+def test_an_unknown_parameter_is_refused_with_the_nearest():
+    message = r"training\.stepz: unknown parameter \(did you mean 'steps'\?"
+    with pytest.raises(ConfigError, match=message):
+        load(Training, "training", ["stepz=1"])
+    with pytest.raises(ConfigError, match=r"training\.nested\.dept: .*did you mean 'depth'"):
+        load(Training, "training", ["nested.dept=1"])
+
+
+def test_a_misspelt_key_of_a_task_is_refused_with_that_kind_of_tasks_keys(dataset):
+    values = dataset().model_dump()
+    values["tasks"]["region"] |= {"exclud": []}
+    with pytest.raises(ConfigError) as caught:
+        validate(Dataset, values, "data.x")
+    meant = "(did you mean 'exclude'?; valid: circular, exclude, kind)"
+    assert str(caught.value) == f"data.x.tasks.region.exclud: unknown parameter {meant}"
+
+
+def test_every_mistake_is_named_with_its_place_and_value():
+    with pytest.raises(ConfigError) as caught:
+        validate(Training, {"lr": "fast", "steps": 1, "nested": {"depth": []}}, "training")
+    first, second, third = str(caught.value).split("\n")
+    assert first.startswith("training.lr: ")
+    assert first.endswith("got 'fast'")
+    assert second == "training.resume: missing; set it in params.yaml or as training.resume=VALUE"
+    assert third.startswith("training.nested.depth: ")
+
+
+def test_a_missing_argument_of_a_stage_says_how_to_give_it():
+    assert arguments(Nested, ["depth=3"]) == Nested(depth=3)
+    with pytest.raises(ConfigError, match=r"^argument\.depth: missing; add depth=VALUE$"):
+        arguments(Nested, [])
+    with pytest.raises(ConfigError, match=r"argument\.dept: unknown .*'depth'"):
+        arguments(Nested, ["depth=3", "dept=3"])
+
+
+@pytest.mark.parametrize("word", ["lr", "=1", "a..b=1", ".a=1", "--lr"])
+def test_a_word_without_key_and_value_is_refused(word):
+    with pytest.raises(ConfigError, match="not of the form"):
+        parse([word])
+
+
+def test_a_word_that_is_no_yaml_is_refused():
+    with pytest.raises(ConfigError, match=r"'a=\[1' *: the value is not valid YAML"):
+        parse(["a=[1"])
+
+
+def test_a_key_cannot_be_both_value_and_section():
+    with pytest.raises(ConfigError, match="'a' already has a single value"):
+        parse(["a=1", "a.b=2"])
+
+
+def test_a_choice_is_taken_out_of_its_block():
+    block = {"name": "comm", "width": 8}
+    assert named(block, "name", "models") == ("comm", {"width": 8})
+    assert block == {"name": "comm", "width": 8}
+    with pytest.raises(ConfigError, match=r"models\.name=NAME is missing"):
+        named({}, "name", "models")
+    with pytest.raises(
+        ConfigError, match=r"models=comm is a single value; write models\.name=comm"
+    ):
+        named("comm", "name", "models")
+
+
+def test_a_name_near_no_other_gets_the_list_alone():
+    assert suggest("zzz", ["b", "a"]) == "; valid: a, b"
+    assert not suggest("zzz", [])
