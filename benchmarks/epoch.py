@@ -3,9 +3,10 @@
 python benchmarks/epoch.py [UNITS]
 
 71,000 pairs of 1536 and 512 features unless told otherwise, batches of 256, one thread, all in this
-process, in turns, the best of three. The peer is the loop of lightly's and solo-learn's examples: a
-shuffled DataLoader, one model, AdamW, with our network, augmentation and loss, so that only the
-loops differ; both must end at the same loss, up to the order of batches.
+process, in turns, the best of three. The peers are plain loops over a shuffled DataLoader, one
+model, AdamW, with our network, augmentation and loss, so that only the loops differ; all must end
+at the same loss, up to the order of batches. One augments whole batches as we do, the other each
+unit in the data set's transform, as lightly's and solo-learn's examples do.
 """
 
 import sys
@@ -17,12 +18,13 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from cell_synergy import models
 from cell_synergy.core.compute import device, use_threads
 from cell_synergy.core.config import merge, section, validate
-from cell_synergy.finetuning.training import Trained, Training, augment
+from cell_synergy.learning.training import Trained, Training, augment
 from cell_synergy.models import Job, Pairs, Run
 
 UNITS, D1, D2, SHARED, BATCH = 71_000, 1536, 512, 64, 256
@@ -38,21 +40,38 @@ def data(units: int) -> Pairs:
     return Pairs(image, expression, np.zeros(units, dtype=np.int64))
 
 
-def peer(method: Trained, pairs: Pairs, training: Training) -> float:
+class Transformed(Dataset[tuple[Tensor, ...]]):
+    """Pairs that are augmented one by one."""
+
+    def __init__(self, pairs: Pairs, training: Training) -> None:
+        self.sides = torch.from_numpy(pairs.image), torch.from_numpy(pairs.expression)
+        self.training, self.noise = training, torch.Generator().manual_seed(0)
+
+    def __len__(self) -> int:
+        return len(self.sides[0])
+
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        image, expression = (x[index][None] for x in self.sides)
+        return tuple(x[0] for x in augment((image, expression), self.training, self.noise))
+
+
+def peer(method: Trained, pairs: Pairs, training: Training, *, by_unit: bool) -> float:
     """Train one epoch with a DataLoader; return the mean loss."""
     torch.manual_seed(0)
     network = method.network(D1, D2).to(device())
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=method.lr, weight_decay=training.weight_decay
     )
-    dataset = TensorDataset(torch.from_numpy(pairs.image), torch.from_numpy(pairs.expression))
+    whole = TensorDataset(torch.from_numpy(pairs.image), torch.from_numpy(pairs.expression))
+    dataset = Transformed(pairs, training) if by_unit else whole
     loader = DataLoader(dataset, batch_size=BATCH, shuffle=True, drop_last=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, len(loader))
     noise = torch.Generator(device()).manual_seed(0)
     losses = []
     for batch in loader:
         image, expression = (x.to(device()) for x in batch)
-        loss = network.loss([augment((image, expression), training, noise)])
+        view = (image, expression)
+        loss = network.loss([view if by_unit else augment(view, training, noise)])
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -100,14 +119,17 @@ def main(units: int) -> None:
     half = validate(Training, training.model_dump() | {"precision": "bfloat16"}, "training")
     pairs = data(units)
     print(f"{units} pairs of {D1} and {D2} features on {device()}")
-    known, loss = best(partial(peer, method, pairs, training))
-    print(f"DataLoader loop, float32:  {known:6.2f} s, loss {loss:.4f}")
+    known = {}
+    for name, by_unit in (("batches", False), ("units", True)):
+        known[name], loss = best(partial(peer, method, pairs, training, by_unit=by_unit))
+        print(f"DataLoader, augmenting {name:7}: {known[name]:6.2f} s, loss {loss:.4f}", flush=True)
     for name, settings in (("float32", training), ("bfloat16", half)):
         for copies in STACKS:
             taken, loss = best(partial(ours, method, pairs, settings, copies))
             print(
-                f"ours, {name:8}, {copies:2} models: {taken / copies:6.2f} s per model, "
-                f"ratio {taken / copies / known:.2f}, loss {loss:.4f}",
+                f"ours, {name:8}, {copies:2} models: {taken / copies:6.2f} s per model, ratio "
+                f"{taken / copies / known['batches']:.2f} to batches, "
+                f"{taken / copies / known['units']:.2f} to units, loss {loss:.4f}",
                 flush=True,
             )
 

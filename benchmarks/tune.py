@@ -72,7 +72,7 @@ def _embedded(name: str, kind: str, units: Any) -> Float32[np.ndarray, "units di
 
 def combinations(name: str) -> Iterator[dict[str, Any]]:
     """Yield every combination of the values that a method's grid lists."""
-    grid = section(f"tuning.{name}")
+    grid = dict(word.split("=") for word in section("tuning")[name].split())
     tried = [YAML(typ="safe").load(f"[{values}]") for values in grid.values()]
     for chosen in product(*tried):
         yield dict(zip(grid, chosen, strict=True))

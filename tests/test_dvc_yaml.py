@@ -1,5 +1,6 @@
 """dvc.yaml must say what its stages are, import and read; mutations show that the guard sees it."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -94,6 +95,47 @@ def tree(tmp_path, monkeypatch):
     )
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_a_new_method_is_one_file_and_one_block(tree):
+    before = {stage.name for stage in guard.stages(tree)}
+    (tree / "src/cell_synergy/models/mine.py").write_text(MINE)
+    edit(tree / "params.yaml", "  image: {}\n", "  image: {}\n  mine:\n    width: 5\n")
+    added = {stage.name for stage in guard.stages(tree)} - before
+    assert added == {f"{s}@{d}-mine" for s in ("align", "probe") for d in value("datasets")}
+    for stage in (find(tree, f"{s}@lung-mine") for s in ("align", "probe")):
+        assert not guard.uncovered(tree, stage)
+        assert not guard.undeclared(tree, stage)
+    program = (
+        "from cell_synergy import models; from cell_synergy.core.config import section;"
+        "print(models.load('mine', section('models.mine')).width)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tree, text=True, capture_output=True, check=True,
+        env=os.environ | {"PYTHONPATH": str(tree / "src")},
+    )  # fmt: skip
+    assert done.stdout == "5\n"
+
+
+MINE = '''
+"""A method of somebody's own."""
+
+import numpy as np
+
+from cell_synergy.models import ClosedForm
+
+
+class Model(ClosedForm):
+    """`width` of the joint embedding."""
+
+    width: int
+
+    def solve(self, pairs, seed):
+        return {}
+
+    def transform(self, weights, image, expression):
+        return np.concatenate([image, expression], axis=1)[:, : self.width]
+'''
 
 
 def edit(path, old, new):

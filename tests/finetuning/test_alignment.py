@@ -7,9 +7,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from cell_synergy.finetuning import training as loop
-from cell_synergy.finetuning import weights
 from cell_synergy.finetuning.alignment import Align, _key, align
+from cell_synergy.learning import training as loop
+from cell_synergy.learning import weights
 from cell_synergy.models import Job, Pairs
 
 

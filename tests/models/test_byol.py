@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.finetuning.stack import Stack
+from cell_synergy.learning.stack import Stack
 from cell_synergy.models.byol import byol
 
 

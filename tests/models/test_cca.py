@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.linalg import subspace_angles
 
-from cell_synergy.canonical import covariances, solve
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.learning.canonical import covariances, solve
 from cell_synergy.models import Pairs
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.linalg import svdvals
 
-from cell_synergy.canonical import covariances, solve
 from cell_synergy.core.config import validate
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.finetuning.training import Training
+from cell_synergy.learning.canonical import covariances, solve
+from cell_synergy.learning.training import Training
 from cell_synergy.models import Job, Pairs, Run
 from cell_synergy.models.dcca import dcca, whitened
 

@@ -9,8 +9,8 @@ from ruamel.yaml import YAML
 
 from cell_synergy import models
 from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.finetuning.stack import Stack
-from cell_synergy.finetuning.training import Trained
+from cell_synergy.learning.stack import Stack
+from cell_synergy.learning.training import Trained
 from cell_synergy.models import Job, Pairs, Run
 
 BLOCKS = YAML(typ="safe").load(Path(__file__).parents[2] / "params.yaml")["models"]

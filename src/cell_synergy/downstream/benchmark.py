@@ -13,7 +13,7 @@ from cell_synergy.data.units.dataset import Dataset
 from cell_synergy.data.units.splits import Fold
 from cell_synergy.data.units.tissue import Tissue
 from cell_synergy.downstream.judging import Judged, Probe, judge
-from cell_synergy.finetuning import weights
+from cell_synergy.learning import weights
 from cell_synergy.models import Method
 from cell_synergy.request import take
 

@@ -17,7 +17,7 @@ from cell_synergy.core.compute import device, scratch, use_threads
 from cell_synergy.core.config import Config, merge, section, validate, value
 from cell_synergy.data.units.splits import held
 from cell_synergy.data.units.tissue import Tissue
-from cell_synergy.finetuning import weights
+from cell_synergy.learning import weights
 from cell_synergy.models import Job, Method, Pairs, Run
 from cell_synergy.request import take
 

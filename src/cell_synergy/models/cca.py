@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import PositiveFloat, PositiveInt
 
-from cell_synergy.canonical import covariances, solve
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.learning.canonical import covariances, solve
 from cell_synergy.models import ClosedForm, Pairs, Weights
 
 

@@ -23,9 +23,9 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from cell_synergy.core.streams import stream
-from cell_synergy.finetuning.training import Trained
+from cell_synergy.learning.networks import Block, Inputs, Network, mlp, nt_xent
+from cell_synergy.learning.training import Trained
 from cell_synergy.models import Job, Pairs, Run, Weights
-from cell_synergy.networks import Block, Inputs, Network, mlp, nt_xent
 
 
 class Model(Trained):

@@ -21,9 +21,7 @@ class Model(ClosedForm):
         return True
 
     def solve(self, pairs: Pairs, seed: int) -> Weights:
-        dimension = pairs.image.shape[1] + pairs.expression.shape[1]
-        axes = stream(seed, "projection").standard_normal((dimension, self.width))
-        return {"axes": (axes / np.sqrt(dimension)).astype(np.float32)}
+        return {"seed": np.array(seed)}
 
     def transform(
         self,
@@ -31,4 +29,8 @@ class Model(ClosedForm):
         image: Float32[np.ndarray, "units d1"],
         expression: Float32[np.ndarray, "units d2"],
     ) -> Float32[np.ndarray, "units d3"]:
-        return np.concatenate([image, expression], axis=1) @ weights["axes"]
+        both = np.concatenate([image, expression], axis=1)
+        draws = stream(int(weights["seed"]), "projection")
+        axes = draws.standard_normal((both.shape[1], self.width)) / np.sqrt(both.shape[1])
+        joint: Float32[np.ndarray, "units d3"] = both @ axes.astype(np.float32)
+        return joint

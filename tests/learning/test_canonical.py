@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.linalg import eigh, subspace_angles
 
-from cell_synergy.canonical import BLOCK, covariances, solve
 from cell_synergy.core.errors import DataError
+from cell_synergy.learning.canonical import BLOCK, covariances, solve
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 DATA = json.loads((GOLDEN / "cca.json").read_text())["data"]
 SPECTRAL = json.loads((GOLDEN / "spectral.json").read_text())["data"]
 WITH_TEST_ROWS = [case for case in DATA if "peer_test" in DATA[case]]

@@ -9,10 +9,10 @@ from torch import nn
 
 from cell_synergy.core.config import validate
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.finetuning import training as loop
-from cell_synergy.finetuning.training import Trained, Training, augment
+from cell_synergy.learning import training as loop
+from cell_synergy.learning.networks import Network
+from cell_synergy.learning.training import Trained, Training, augment
 from cell_synergy.models import Job, Run
-from cell_synergy.networks import Network
 
 
 class Curve:

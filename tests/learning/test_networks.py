@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cell_synergy.networks import (
+from cell_synergy.learning.networks import (
     Compared,
     average,
     full_precision,

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from cell_synergy.core.atomic import atomic
-from cell_synergy.finetuning.stack import Stack
+from cell_synergy.learning.stack import Stack
 
 Curves = list[dict[str, list[float]]]
 """Per epoch and curve (`train`, `validation`), each job's loss."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.finetuning import weights
+from cell_synergy.learning import weights
 
 
 @pytest.fixture

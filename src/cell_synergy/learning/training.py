@@ -22,10 +22,10 @@ from cell_synergy.core.compute import device
 from cell_synergy.core.config import Config, validate
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.streams import integer
-from cell_synergy.finetuning.checkpoint import Checkpoint
-from cell_synergy.finetuning.stack import Rows, Stack
+from cell_synergy.learning.checkpoint import Checkpoint
+from cell_synergy.learning.networks import Inputs, Network
+from cell_synergy.learning.stack import Rows, Stack
 from cell_synergy.models import Job, Method, Pairs, Run, Weights
-from cell_synergy.networks import Inputs, Network
 
 SECONDS_BETWEEN_CHECKPOINTS = 20.0  # a checkpoint changes when a run can resume, never its result
 
@@ -199,7 +199,7 @@ def augment(batch: Inputs, training: Training, generator: torch.Generator) -> In
         shape, place = x.shape, x.device
         kept = torch.rand(shape, generator=generator, device=place) >= training.feature_dropout
         noise = torch.randn(shape, generator=generator, device=place)
-        views.append(torch.addcmul(training.noise_std * noise, x, kept))
+        views.append(noise.mul_(training.noise_std).add_(x.where(kept, 0)))
     return views[0], views[1]
 
 

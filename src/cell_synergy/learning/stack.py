@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.func import functional_call
 
-from cell_synergy.networks import Inputs, Network
+from cell_synergy.learning.networks import Inputs, Network
 
 
 class Stack:
@@ -86,9 +86,8 @@ class Rows:
         self.sizes = [len(pair[0]) for pair in inputs]
         offsets = [starts[pair[0].data_ptr()] for pair in inputs]
         self.offsets = torch.tensor(offsets, device=place)[:, None]
-        self.flat = tuple(
-            torch.cat([pair[side] for pair in unique.values()]).to(place) for side in (0, 1)
-        )
+        sides = zip(*unique.values(), strict=True)
+        self.flat = tuple(_joined(side).to(place) for side in sides)
 
     def take(self, rows: Int[Tensor, "jobs units"]) -> Inputs:
         """Return the embeddings of the given rows of each job."""
@@ -109,3 +108,8 @@ class Rows:
             ]
             drawn.append(torch.cat(rounds).view(-1, batch)[:steps])
         return torch.stack(drawn, dim=1)
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """Concatenate rows; a lone part, which can be most of the memory, is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))

@@ -1,0 +1,1 @@
+"""What methods learn with: the training loop, networks, canonical correlations, weights on disk."""
