@@ -55,8 +55,8 @@ def judge_method(
 
 
 def write(judged: Judged, scores: Path) -> None:
-    """Write the scores as CSV, with six significant digits, and the posteriors beside, as NPZ."""
+    """Write the scores as CSV, with five significant digits, and the posteriors beside, as NPZ."""
     with atomic(scores.with_suffix(".npz")) as new, new.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **judged.posteriors)
     with atomic(scores) as new:
-        judged.scores.to_csv(new, index=False, float_format="%.6g")
+        judged.scores.to_csv(new, index=False, float_format="%.5g")

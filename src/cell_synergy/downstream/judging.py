@@ -88,6 +88,7 @@ class Judged:
         One row per task, metric, fold, donor and seed. `inner` is the score on inner folds that
         chose the penalty `strength`. `sensitivity` is how much lower that score is one step of the
         grid away, on the worse side, in the same units; it is empty where the grid has one step.
+        What is the fit's, `OF_THE_FIT`, stands in the first row of a fit and metric alone.
     posteriors
         `<task>/<fold>`: class probabilities of the fold's test units, in 255ths.
     """
@@ -165,6 +166,7 @@ def judge(
     scores.insert(0, "dataset", tissue.units.uns["source"])
     scores.insert(1, "method", name)
     scores["probe"] = PROBES[tissue.mode]
+    scores.loc[scores.duplicated(["task", "metric", "fold", "seed"]), OF_THE_FIT] = np.nan
     return Judged(scores[COLUMNS], posteriors)
 
 
@@ -172,6 +174,7 @@ COLUMNS = [
     "dataset", "method", "task", "metric", "probe", "fold", "donor", "seed", "value", "n",
     "inner", "classes", "strength", "sensitivity", "gradient_norm", "iterations",
 ]  # fmt: skip
+OF_THE_FIT = ["inner", "strength", "sensitivity", "gradient_norm", "iterations"]
 PROBES = {"train": "linear", "donor": "linear, transductive"}
 
 
