@@ -171,3 +171,18 @@ def test_a_file_of_another_method_or_data_set_is_refused(tmp_path, scores):
     write(tmp_path, "vicreg", comm.assign(method="vicreg", dataset="lung"))
     with pytest.raises(ValueError, match=r"vicreg.csv: column 'dataset' says 'lung'"):
         read_scores(tmp_path, "toy")
+
+
+def test_what_is_the_fits_stands_once_and_the_rest_is_empty(tmp_path):
+    fit = ["method", "task", "metric", "fold", "seed"]
+    whole = random_scores(0)
+    whole["inner"] = whole.groupby(fit)["inner"].transform("first")
+    once = whole.copy()
+    once.loc[once.duplicated(fit), "inner"] = np.nan
+    assert once["inner"].isna().any()
+    (tmp_path / "toy").mkdir()
+    for method, rows in once.groupby("method"):
+        rows.to_csv(tmp_path / "toy" / f"{method}.csv", index=False)
+    assert sis_table(read_scores(tmp_path, "toy"))["best"].tolist() == (
+        sis_table(whole)["best"].tolist()
+    )

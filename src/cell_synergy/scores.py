@@ -196,7 +196,7 @@ def _read(path: Path, dataset: str) -> pd.DataFrame:
         path,
         dtype=dict.fromkeys(_NAMES, str),
         keep_default_na=False,
-        na_values={"value": ["", "nan", "NaN", "NA"]},
+        na_values={"value": ["", "nan", "NaN", "NA"], "inner": ""},
     )
     _check(table, str(path))
     for column, expected in (("dataset", dataset), ("method", path.stem)):
