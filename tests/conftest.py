@@ -1,3 +1,4 @@
+import signal
 from pathlib import Path
 
 import anndata as ad
@@ -19,6 +20,12 @@ DATASET = {
     "tasks": {"region": {"kind": "classification", "exclude": ["fold"]}},
     "roles": {"study": "A, B", "reference": "R"},
 }
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _interrupts():
+    """Let processes that tests start be interrupted, also where a shell runs pytest in background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
