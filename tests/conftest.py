@@ -24,7 +24,7 @@ DATASET = {
 
 @pytest.fixture(autouse=True, scope="session")
 def _interrupts():
-    """Let processes that tests start be interrupted, also where a shell runs pytest in background."""
+    """Let what tests start be interrupted, also where a shell runs pytest in the background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
