@@ -29,6 +29,8 @@ def shrink(params):
     params["training"] |= {"max_epochs": 3, "batch_size": 32}
     params["models"]["cca"]["components"] = 8
     params["align"]["seeds"] = 2
+    params["trifeature"] |= {"image_width": 24, "expression_width": 16, "methods": {}}
+    params["trifeature"] |= {"pairs": 300, "probe_pairs": 600, "max_epochs": 1}
 
 
 def run(where, *words, check=True, **settings):
@@ -72,7 +74,7 @@ def commit(where):
 
 
 def test_every_figure_and_table_comes_out(study):
-    for name in ("sis", "tissue", "truth"):
+    for name in ("sis", "tissue", "trifeature", "truth"):
         for ending in ("pdf", "png"):
             assert (study / f"figures/{name}.{ending}").stat().st_size > 5000
     assert (study / "results/headline.json").is_file()
@@ -100,7 +102,8 @@ def test_another_focal_method_runs_only_what_depends_on_it(study):
     done = run(study, "dvc", "repro", "--dry")
     subprocess.run(["git", "checkout", "-q", "params.yaml"], cwd=study, check=True)
     ran = set(re.findall(r"Running stage '([^']+)'", done.stdout))
-    assert ran == {"headline", "figures@sis", "figures@tissue", "figures@truth"}
+    drawn = {f"figures@{name}" for name in ("sis", "tissue", "trifeature", "truth")}
+    assert ran == {"headline", *drawn}
 
 
 def test_a_stray_of_a_former_grid_is_refused_by_the_collector(study):

@@ -1,0 +1,63 @@
+# %% [markdown]
+# # Trifeature: redundancy, uniqueness, synergy
+# What a linear probe reads from each method's joint embedding of pairs that share their shape: the
+# shape itself (redundant), the texture of one side (unique), and whether the texture of the one
+# matches the colour of the other (synergy). Simulated embeddings; see
+# `src/cell_synergy/trifeature.py`.
+
+# %% tags=["parameters"]
+figure = "figures/trifeature"
+scores = "results/trifeature"
+
+# %%
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from cell_synergy import plotting
+from cell_synergy.core.config import value
+
+plotting.style()
+# Balanced accuracy, per cent: redundancy, unique (both sides), synergy.
+# Dufumier et al. 2025 (ICLR), bimodal Trifeature on images; "Cross" is SimCLR across modalities.
+images = {"simclr": (100.0, 11.6, 50.0), "comm": (99.9, 87.8, 71.9)}
+tasks = {
+    "redundancy": ("redundancy", "shape of both", 0),
+    "unique_image": ("unique to image", "texture of image", 1),
+    "unique_expression": ("unique to expression", "texture of expression", 1),
+    "synergy": ("synergy", "do texture and colour match?", 2),
+}
+table = pd.concat(pd.read_csv(path) for path in sorted(Path(scores).glob("*.csv")))
+methods = plotting.order(list(table["method"].unique()))
+table
+
+# %%
+fig, panels = plt.subplots(
+    1, len(tasks), figsize=(9, 0.42 * len(methods) + 0.9), sharey=True, layout="constrained"
+)
+for axes, (task, (title, question, place)) in zip(panels, tasks.items(), strict=True):
+    own = table[table["task"] == task]
+    chance = 100 / own["classes"].iloc[0]
+    axes.axvline(chance, color="black", lw=0.8, ls=(0, (4, 2)), zorder=1)
+    axes.text(chance, -0.62, f"chance {chance:.0f}", fontsize=6, ha="center", va="bottom")
+    for row, method in enumerate(methods):
+        tone = plotting.colour(method, value("method"))
+        points = 100 * own.loc[own["method"] == method, "value"]
+        axes.plot([chance, points.mean()], [row, row], color=tone, lw=3, alpha=0.35, zorder=2)
+        axes.scatter(points, [row] * len(points), s=26, color=tone, lw=0, zorder=3, clip_on=False)
+        axes.annotate(
+            f"{points.mean():.1f}", (points.mean(), row), (0, 6), textcoords="offset points",
+            ha="center", fontsize=6, color=tone,
+        )  # fmt: skip
+        if method in images:
+            axes.scatter(
+                images[method][place], row, s=26, marker="D", facecolor="none", edgecolor="black",
+                lw=0.8, zorder=4, clip_on=False,
+            )  # fmt: skip
+    axes.set(xlim=(0, 100), ylim=(len(methods) - 0.5, -0.6), xticks=range(0, 101, 25))
+    axes.set_yticks(range(len(methods)), [plotting.NAMES.get(m, m) for m in methods])
+    axes.set_title(title, pad=14)
+    axes.set_xlabel(f"{question}\nbalanced accuracy, %", fontsize=7)
+    axes.tick_params(labelsize=7, length=2)
+plotting.save(fig, Path(figure))

@@ -1,0 +1,11 @@
+"""Score one method on Trifeature: what it keeps of redundancy, uniqueness and synergy."""
+
+import sys
+
+from cell_synergy.core.config import parse
+from cell_synergy.core.errors import reported
+from cell_synergy.trifeature import run
+
+if __name__ == "__main__":
+    with reported():
+        run(parse(sys.argv[1:]))
