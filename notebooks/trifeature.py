@@ -34,7 +34,7 @@ table
 
 # %%
 fig, panels = plt.subplots(
-    1, len(tasks), figsize=(9, 0.42 * len(methods) + 0.9), sharey=True, layout="constrained"
+    1, len(tasks), figsize=(9, 0.42 * len(methods) + 1.1), sharey=True, layout="constrained"
 )
 for axes, (task, (title, question, place)) in zip(panels, tasks.items(), strict=True):
     own = table[table["task"] == task]
@@ -60,4 +60,10 @@ for axes, (task, (title, question, place)) in zip(panels, tasks.items(), strict=
     axes.set_title(title, pad=14)
     axes.set_xlabel(f"{question}\nbalanced accuracy, %", fontsize=7)
     axes.tick_params(labelsize=7, length=2)
+handles = [
+    plt.Line2D([], [], marker="o", ls="", ms=5, color="#545454"),
+    plt.Line2D([], [], marker="D", ls="", ms=4.5, mfc="none", mec="black", mew=0.8),
+]
+labels = ["here: drawn embeddings, linear probe", "published: images (Dufumier et al. 2025)"]
+fig.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=7)
 plotting.save(fig, Path(figure))
