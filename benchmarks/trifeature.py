@@ -2,8 +2,8 @@
 
 python benchmarks/trifeature.py [METHOD ...]
 
-Balanced accuracy of linear probes in per cent, median and range over seeds; chance is 10, 10, 10 and
-50. Settings are those of the stage `trifeature` in params.yaml. About ten minutes on one core.
+Balanced accuracy of linear probes in per cent, median and range over seeds; chance is 10, 10, 10
+and 50. Settings are those of the stage `trifeature` in params.yaml. Ten minutes or so on one core.
 """
 
 import sys
