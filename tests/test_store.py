@@ -20,7 +20,7 @@ BUDGETS = {
     ("data/embeddings", "data/experts"): 18,
     ("results/align", "results/curves"): 13.5,
     ("data/reference", "results/probe", "results/truth", "results/sis", "results/headline.json",
-     "figures", "results/notebooks", "results/trifeature"): 4,
+     "figures", "results/notebooks", "results/trifeature"): 4.2,
 }  # fmt: skip
 
 
