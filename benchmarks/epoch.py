@@ -4,7 +4,7 @@ python benchmarks/epoch.py [UNITS]
 
 71,000 pairs of 1536 and 512 features unless told otherwise, batches of 256, one thread, all in this
 process, in turns, the best of three. The peers are plain loops over a shuffled DataLoader, one
-model, AdamW, with our network, augmentation and loss, so that only the loops differ; all must end
+model, AdamW, with our network and loss, and the same augmentation in plain PyTorch; all must end
 at the same loss, up to the order of batches. One augments whole batches as we do, the other each
 unit in the data set's transform, as lightly's and solo-learn's examples do.
 """
@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from cell_synergy import models
 from cell_synergy.core.compute import device, use_threads
 from cell_synergy.core.config import merge, section, validate
-from cell_synergy.learning.training import Trained, Training, augment
+from cell_synergy.learning.training import Trained, Training
 from cell_synergy.models import Job, Pairs, Run
 
 UNITS, D1, D2, SHARED, BATCH = 71_000, 1536, 512, 64, 256
@@ -40,19 +40,24 @@ def data(units: int) -> Pairs:
     return Pairs(image, expression, np.zeros(units, dtype=np.int64))
 
 
+def augment(x: Tensor, training: Training) -> Tensor:
+    """Drop features, then add noise."""
+    kept = torch.rand_like(x) >= training.feature_dropout
+    return x * kept + training.noise_std * torch.randn_like(x)
+
+
 class Transformed(Dataset[tuple[Tensor, ...]]):
     """Pairs that are augmented one by one."""
 
     def __init__(self, pairs: Pairs, training: Training) -> None:
         self.sides = torch.from_numpy(pairs.image), torch.from_numpy(pairs.expression)
-        self.training, self.noise = training, torch.Generator().manual_seed(0)
+        self.training = training
 
     def __len__(self) -> int:
         return len(self.sides[0])
 
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
-        image, expression = (x[index][None] for x in self.sides)
-        return tuple(x[0] for x in augment((image, expression), self.training, self.noise))
+        return tuple(augment(x[index], self.training) for x in self.sides)
 
 
 def peer(method: Trained, pairs: Pairs, training: Training, *, by_unit: bool) -> float:
@@ -66,12 +71,11 @@ def peer(method: Trained, pairs: Pairs, training: Training, *, by_unit: bool) ->
     dataset = Transformed(pairs, training) if by_unit else whole
     loader = DataLoader(dataset, batch_size=BATCH, shuffle=True, drop_last=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, len(loader))
-    noise = torch.Generator(device()).manual_seed(0)
     losses = []
     for batch in loader:
-        image, expression = (x.to(device()) for x in batch)
-        view = (image, expression)
-        loss = network.loss([view if by_unit else augment(view, training, noise)])
+        sides = [x.to(device()) for x in batch]
+        image, expression = sides if by_unit else (augment(x, training) for x in sides)
+        loss = network.loss([(image, expression)])
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -123,8 +127,8 @@ def main(units: int) -> None:
     for name, by_unit in (("batches", False), ("units", True)):
         known[name], loss = best(partial(peer, method, pairs, training, by_unit=by_unit))
         print(f"DataLoader, augmenting {name:7}: {known[name]:6.2f} s, loss {loss:.4f}", flush=True)
-    for name, settings in (("float32", training), ("bfloat16", half)):
-        for copies in STACKS:
+    for name, settings, stacks in (("float32", training, STACKS), ("bfloat16", half, (1,))):
+        for copies in stacks:
             taken, loss = best(partial(ours, method, pairs, settings, copies))
             print(
                 f"ours, {name:8}, {copies:2} models: {taken / copies:6.2f} s per model, ratio "

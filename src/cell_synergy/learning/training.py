@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 from tqdm import tqdm
@@ -196,11 +196,17 @@ def augment(batch: Inputs, training: Training, generator: torch.Generator) -> In
     """Return a label-preserving view of standardised embeddings: dropped features, then noise."""
     views = []
     for x in batch:
-        shape, place = x.shape, x.device
-        kept = torch.rand(shape, generator=generator, device=place) >= training.feature_dropout
-        noise = torch.randn(shape, generator=generator, device=place)
-        views.append(noise.mul_(training.noise_std).add_(x.where(kept, 0)))
+        noise = torch.randn(x.shape, generator=generator, device=x.device)
+        dropped = _chosen(x, training.feature_dropout, generator)
+        views.append(noise.mul_(training.noise_std).add_(x.masked_fill(dropped, 0)))
     return views[0], views[1]
+
+
+def _chosen(x: Tensor, share: float, generator: torch.Generator) -> Bool[Tensor, "*shape"]:
+    """Return where 16 random bits are below `share`: four draws from each random integer."""
+    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
+    bits = words.random_(-(2**63), None, generator=generator).view(torch.int16)
+    return (bits < int(share * 2**16) - 2**15)[: x.numel()].view(x.shape)
 
 
 def _tensors(pairs: Pairs) -> Inputs:
