@@ -2,8 +2,9 @@
 
 python benchmarks/trifeature.py [METHOD ...]
 
-Balanced accuracy of linear probes in per cent, median and range over seeds; chance is 10, 10, 10
-and 50. Settings are those of the stage `trifeature` in params.yaml. Ten minutes or so on one core.
+Balanced accuracy of linear and nonlinear probes in per cent, median and range over seeds; chance is
+10, 10, 10 and 50. Settings are those of the stage `trifeature` in params.yaml. Ten minutes or so on
+one core.
 """
 
 import sys
@@ -14,19 +15,20 @@ from cell_synergy import models
 from cell_synergy.core.compute import use_threads
 from cell_synergy.core.config import load, merge, section, value
 from cell_synergy.core.errors import reported
-from cell_synergy.downstream.judging import Probe
-from cell_synergy.trifeature import Trifeature, score
+from cell_synergy.downstream.probes.settings import Probe
+from cell_synergy.trifeature.benchmark import score
+from cell_synergy.trifeature.world import Trifeature
 
 SEEDS = 3
 OTHERS = {"image", "expression", "shuffled"}  # one side alone, and a control that needs donors
 TASKS = ["redundancy", "unique_image", "unique_expression", "synergy"]
 
 
-def row(table: pd.DataFrame) -> str:
-    """Return median and range of each task."""
+def row(table: pd.DataFrame, probe: str) -> str:
+    """Return median and range of each task under one probe."""
     cells = []
     for task in TASKS:
-        percent = 100 * table.loc[table["task"] == task, "value"]
+        percent = 100 * table.loc[(table["task"] == task) & (table["probe"] == probe), "value"]
         cells.append(f"{percent.median():5.1f} ({percent.min():.1f}-{percent.max():.1f})")
     return " | ".join(f"{cell:20}" for cell in cells)
 
@@ -37,11 +39,12 @@ def main(names: list[str]) -> None:
     settings = load(Trifeature, "trifeature").model_copy(update={"seeds": SEEDS})
     training = merge(section("training"), {"max_epochs": settings.max_epochs})
     probe = load(Probe, "probe")
-    print(f"{'':12} | " + " | ".join(f"{task:20}" for task in TASKS))
+    print(f"{'':12} | {'probe':6} | " + " | ".join(f"{task:20}" for task in TASKS))
     for name in names or [n for n in models.names() if n not in OTHERS]:
         block = merge(section(f"models.{name}"), settings.methods.get(name, {}))
         table = score(name, models.load(name, block), settings, training, probe)
-        print(f"{name:12} | {row(table)}", flush=True)
+        for kind in ("linear", "mlp"):
+            print(f"{name:12} | {kind:6} | {row(table, kind)}", flush=True)
 
 
 if __name__ == "__main__":

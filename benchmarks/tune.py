@@ -31,7 +31,8 @@ from cell_synergy.data.units import pairs
 from cell_synergy.data.units.dataset import Dataset
 from cell_synergy.data.units.splits import Fold, folds
 from cell_synergy.data.units.tissue import Tissue
-from cell_synergy.downstream.judging import Probe, judge
+from cell_synergy.downstream.judging import judge
+from cell_synergy.downstream.probes.settings import Probe
 from cell_synergy.models import Job, Method, Pairs, Run
 
 OUT = Path("benchmarks/tuning.csv")
@@ -95,7 +96,8 @@ def score(name: str, method: Method, tissue: Tissue, dataset: Dataset, probe: Pr
     def represent(fold: Fold, seed: int) -> Float32[np.ndarray, "units d"]:
         return method.transform(weights[f"{fold.name}-{seed}"], *standardised[fold.name])
 
-    scores = judge(name, tissue, dataset, [0], represent, probe).scores
+    scores = judge(name, tissue, dataset.tasks, [0], represent, probe).scores
+    scores = scores[scores["probe"].str.startswith("linear")]
     own = scores[scores["metric"].isin(["macro_f1", "pearson"])]
     return float(own.groupby("task")["value"].mean().mean())
 

@@ -43,7 +43,9 @@ for axes, (task, (title, question, place)) in zip(panels, tasks.items(), strict=
     axes.text(chance, -0.62, f"chance {chance:.0f}", fontsize=6, ha="center", va="bottom")
     for row, method in enumerate(methods):
         tone = plotting.colour(method, value("method"))
-        points = 100 * own.loc[own["method"] == method, "value"]
+        scored = own[own["method"] == method].set_index("probe")["value"] * 100
+        points = scored.loc[["linear"]]
+        axes.scatter(scored.loc[["mlp"]], [row], s=22, marker="x", color=tone, lw=1, zorder=3)
         axes.plot([chance, points.mean()], [row, row], color=tone, lw=3, alpha=0.35, zorder=2)
         axes.scatter(points, [row] * len(points), s=26, color=tone, lw=0, zorder=3, clip_on=False)
         axes.annotate(
@@ -62,8 +64,13 @@ for axes, (task, (title, question, place)) in zip(panels, tasks.items(), strict=
     axes.tick_params(labelsize=7, length=2)
 handles = [
     plt.Line2D([], [], marker="o", ls="", ms=5, color="#545454"),
+    plt.Line2D([], [], marker="x", ls="", ms=5, color="#545454"),
     plt.Line2D([], [], marker="D", ls="", ms=4.5, mfc="none", mec="black", mew=0.8),
 ]
-labels = ["here: drawn embeddings, linear probe", "published: images (Dufumier et al. 2025)"]
-fig.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=7)
+labels = [
+    "drawn embeddings, linear probe",
+    "drawn embeddings, MLP",
+    "published: images (Dufumier et al. 2025)",
+]
+fig.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
 plotting.save(fig, Path(figure))

@@ -14,7 +14,7 @@ from cell_synergy.data.truth import truths
 from cell_synergy.data.units.dataset import Dataset
 from cell_synergy.data.units.tissue import Tissue
 from cell_synergy.downstream.decoding import confusions
-from cell_synergy.downstream.judging import Probe
+from cell_synergy.downstream.probes.settings import Probe
 
 COLUMNS = [
     "dataset", "task", "seen", "redundant", "unique_image", "unique_expression", "synergy",

@@ -1,5 +1,9 @@
+import os
 import signal
 from pathlib import Path
+
+# Also for numba: its first loop, which is scanpy's, would give torch as many threads as cores.
+os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
 
 import anndata as ad
 import numpy as np

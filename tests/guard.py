@@ -1,6 +1,7 @@
 """What a stage runs and reads, found in its source: DVC sees none of it (treeverse/dvc#9195)."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,13 +11,14 @@ from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 
 BY_NAME = {"models.name": "cell_synergy.models", "expert": "cell_synergy.encoders"}
-ALL_OF = {"cell_synergy.data.readers": "src/cell_synergy/data/readers"}
+ALL_OF = {"cell_synergy.data.readers": Path("src/cell_synergy/data/readers")}
 READERS_OF_PARAMS = ("load", "section", "value")
+CONFIG = Path("src/cell_synergy/core/config.py")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage instance of dvc.yaml."""
+    """A stage instance of dvc.yaml; its files are relative to the repository."""
 
     name: str
     words: list[str]
@@ -32,40 +34,54 @@ class Stage:
 def stages(root: Path) -> list[Stage]:
     """Return every stage instance of a repository."""
     with Repo(str(root)) as repo:
+        top = repo.root_dir
         return [
             Stage(
                 stage.addressing,
                 stage.cmd.split(),
-                [Path(d.fs_path) for d in stage.deps if not isinstance(d, ParamsDependency)],
+                [
+                    Path(d.fs_path).relative_to(top)
+                    for d in stage.deps
+                    if not isinstance(d, ParamsDependency)
+                ],
                 {p for d in stage.deps if isinstance(d, ParamsDependency) for p in d.params},
             )
             for stage in repo.index.stages
         ]
 
 
-def module_files(root: Path, name: str) -> list[Path]:
-    """Return the repository's files that importing `name` runs, its parent packages included."""
-    parts, files = name.split("."), []
-    for depth in range(1, len(parts) + 1):
-        for base in (root, root / "src"):
-            path = base.joinpath(*parts[:depth])
-            files += [f for f in (path.with_suffix(".py"), path / "__init__.py") if f.is_file()]
-    return files
+@dataclass(frozen=True)
+class Source:
+    """What the text of one file says.
+
+    Attributes
+    ----------
+    does
+        Whether it is more than a docstring.
+    imports
+        Every module that it may import.
+    reads
+        Each section of params.yaml, with `*` for a name filled in; None if it is not literal.
+    by_name
+        Whether it imports modules by names that it makes.
+    """
+
+    does: bool
+    imports: frozenset[str]
+    reads: frozenset[str | None]
+    by_name: bool
 
 
-def closure(root: Path, files: list[Path], trees: dict[Path, ast.Module]) -> dict[Path, ast.Module]:
-    """Return the parsed source of `files` and of everything in the repository that they import."""
-    for file in files:
-        if file in trees:
-            continue
-        trees[file] = ast.parse(file.read_text())
-        for name in _imports(trees[file]):
-            closure(root, module_files(root, name), trees)
-            if name in ALL_OF and "import_module" in file.read_text() + "".join(
-                f.read_text() for f in module_files(root, name)
-            ):
-                closure(root, sorted((root / ALL_OF[name]).glob("*.py")), trees)
-    return trees
+@functools.cache
+def source(text: str) -> Source:
+    """Parse the text of a file, once for all trees that hold it."""
+    tree = ast.parse(text)
+    return Source(
+        any(not isinstance(node, ast.Expr) for node in tree.body),
+        frozenset(_imports(tree)),
+        frozenset(_reads(tree)),
+        "import_module" in text,
+    )
 
 
 def _imports(tree: ast.Module) -> Iterator[str]:
@@ -77,53 +93,82 @@ def _imports(tree: ast.Module) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
 
 
-def code(root: Path, stage: Stage) -> dict[Path, ast.Module]:
-    """Return what `python -m MODULE name=value ...` runs, files that it loads by name included."""
-    roots = [stage.words[2]]
-    roots += [f"{BY_NAME[k]}.{v}" for k, v in stage.arguments.items() if k in BY_NAME]
-    files = [f for name in roots for f in module_files(root, name)]
-    if "notebook" in stage.arguments:
-        files.append(root / stage.arguments["notebook"])
-    return closure(root, files, {})
+class Code:
+    """The code of a repository as it is when first asked about; paths are relative to it."""
 
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.source = functools.cache(lambda file: source((root / file).read_text()))
+        self.module_files = functools.cache(self._module_files)
+        self.imported = functools.cache(self._imported)
+        self.closure = functools.cache(self._closure)
 
-def uncovered(root: Path, stage: Stage) -> list[str]:
-    """Return the files that a stage runs and does not depend on."""
-    ran = [f for f in code(root, stage) if f.read_text().strip()]
-    bare = [f for f in ran if not any(f.is_relative_to(dep) for dep in stage.files)]
-    packages = {root / "stages" / "__init__.py"}  # docstrings only
-    return sorted(str(f.relative_to(root)) for f in bare if f not in packages and _does(f))
+    def _module_files(self, name: str) -> list[Path]:
+        """Return the files that importing `name` runs, its parent packages included."""
+        parts, files = name.split("."), []
+        for depth in range(1, len(parts) + 1):
+            for base in (Path(), Path("src")):
+                path = base.joinpath(*parts[:depth])
+                found = (path.with_suffix(".py"), path / "__init__.py")
+                files += [file for file in found if (self.root / file).is_file()]
+        return files
 
+    def _imported(self, file: Path) -> set[Path]:
+        """Return the repository's files that a file imports itself."""
+        files: set[Path] = set()
+        for name in self.source(file).imports:
+            own = self.module_files(name)
+            files.update(own)
+            if name in ALL_OF and any(self.source(f).by_name for f in (file, *own)):
+                folder = (self.root / ALL_OF[name]).glob("*.py")
+                files.update(f.relative_to(self.root) for f in folder)
+        return files
 
-def _does(file: Path) -> bool:
-    """Whether a file is more than a docstring."""
-    return any(not isinstance(node, ast.Expr) for node in ast.parse(file.read_text()).body)
+    def _closure(self, files: frozenset[Path]) -> frozenset[Path]:
+        """Return `files` and everything in the repository that they import."""
+        found, new = set(files), list(files)
+        while new:
+            more = self.imported(new.pop()) - found
+            found |= more
+            new += more
+        return frozenset(found)
 
+    def run_by(self, stage: Stage) -> frozenset[Path]:
+        """Return what `python -m MODULE name=value ...` runs, files loaded by name included."""
+        roots = [stage.words[2]]
+        roots += [f"{BY_NAME[k]}.{v}" for k, v in stage.arguments.items() if k in BY_NAME]
+        files = {file for name in roots for file in self.module_files(name)}
+        if "notebook" in stage.arguments:
+            files.add(Path(stage.arguments["notebook"]))
+        return self.closure(frozenset(files))
 
-def unused(root: Path, instances: list[Stage]) -> list[str]:
-    """Return the code files and folders that a stage depends on and none of its instances runs."""
-    ran = {f for stage in instances for f in code(root, stage)}
-    deps = {f for stage in instances for f in stage.files if _is_code(root, f)}
-    idle = {dep for dep in deps if not any(f.is_relative_to(dep) for f in ran)}
-    return sorted(str(dep.relative_to(root)) for dep in idle)
+    def uncovered(self, stage: Stage) -> list[str]:
+        """Return the files that a stage runs and does not depend on, docstrings alone aside."""
+        ran = [file for file in self.run_by(stage) if self.source(file).does]
+        bare = [f for f in ran if not any(f.is_relative_to(dep) for dep in stage.files)]
+        return sorted(map(str, bare))
 
+    def unused(self, instances: list[Stage]) -> list[str]:
+        """Return the code files and folders that a stage depends on and no instance runs."""
+        ran = {file for stage in instances for file in self.run_by(stage)}
+        deps = {dep for stage in instances for dep in stage.files if self._is_code(dep)}
+        idle = {dep for dep in deps if not any(f.is_relative_to(dep) for f in ran)}
+        return sorted(map(str, idle))
 
-def _is_code(root: Path, dep: Path) -> bool:
-    return dep.suffix == ".py" or (dep.is_relative_to(root / "src") and any(dep.glob("*.py")))
+    def _is_code(self, dep: Path) -> bool:
+        inside = dep.is_relative_to("src") and any((self.root / dep).glob("*.py"))
+        return dep.suffix == ".py" or inside
 
-
-def undeclared(root: Path, stage: Stage) -> list[str]:
-    """Return the parameters that a stage's code reads and dvc.yaml does not declare."""
-    wrong = []
-    for file, tree in code(root, stage).items():
-        if file == root / "src/cell_synergy/core/config.py":
-            continue
-        for read in _reads(tree):
-            if read is None:
-                wrong.append(f"{file.name}: a section whose name cannot be read from the code")
-            elif not any(_covers(declared, read) for declared in stage.params):
-                wrong.append(f"{file.name}: {read}")
-    return sorted(set(wrong))
+    def undeclared(self, stage: Stage) -> list[str]:
+        """Return the parameters that a stage's code reads and dvc.yaml does not declare."""
+        wrong = set()
+        for file in self.run_by(stage) - {CONFIG}:
+            for read in self.source(file).reads:
+                if read is None:
+                    wrong.add(f"{file.name}: a section whose name cannot be read from the code")
+                elif not any(_covers(declared, read) for declared in stage.params):
+                    wrong.add(f"{file.name}: {read}")
+        return sorted(wrong)
 
 
 def _reads(tree: ast.Module) -> Iterator[str | None]:

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cell_synergy.scores import COLUMNS, read_scores, sis_by_donor, sis_table
+from cell_synergy.scores import COLUMNS, read_scores, read_sis, sis_by_donor, sis_table
 
 CASE = ["dataset", "method", "task", "metric", "probe"]
+INFERRED = ["gain_low", "gain_high", "low", "high", "p", "p_corrected"]
 
 
 def tidy(values, *, metric="r2", folds=None):
@@ -90,11 +91,35 @@ def test_without_a_positive_unimodal_mean_the_score_is_nan_with_a_note():
         row = table.iloc[0]
         assert np.isnan(row["sis"])
         assert row["gain"] == pytest.approx(0.3)
-        assert "no relative gain" in row["note"]
+        assert row["note"].startswith("best unimodal mean <= 0: no relative gain")
 
 
-def test_a_score_that_is_defined_has_no_note(scores):
-    assert set(sis_table(scores)["note"]) == {""}
+def test_the_columns_stand_in_one_order():
+    assert list(sis_table(random_scores(0))) == [
+        "dataset", "method", "task", "metric", "probe", "fold", "best", "score", "best_score",
+        "gain", "gain_low", "gain_high", "sis", "low", "high", "p", "p_corrected", "n_donors",
+        "note",
+    ]  # fmt: skip
+
+
+def test_sections_of_one_donor_are_no_donors():
+    values = {"image": 0.4, "expression": 0.5, "comm": 0.6}
+    scores = tidy(
+        {method: {"a": [value]} for method, value in values.items()},
+        folds={"a": [f"section {i}" for i in range(6)]},
+    )
+    row = sis_table(scores).query("fold == 'all'").iloc[0]
+    assert row["n_donors"] == 1
+    assert row["note"].startswith("not testable: 1 donor, 5 needed (sections of one donor")
+    assert row["sis"] == pytest.approx(0.2)
+    assert row[INFERRED].isna().all()
+
+
+def test_a_table_is_read_as_it_was_written(tmp_path, scores):
+    table = sis_table(scores)
+    table.loc[0, INFERRED] = 0.25
+    table.to_csv(tmp_path / "toy.csv", index=False)
+    pd.testing.assert_frame_equal(read_sis(tmp_path, "toy"), table)
 
 
 def test_other_unimodal_methods_can_be_named(scores):

@@ -5,11 +5,9 @@ import subprocess
 import sys
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from cell_synergy import sis
-from cell_synergy.results import load_all_results
 from cell_synergy.sis import (
     SIS,
     analyze_synergy_patterns,
@@ -60,11 +58,27 @@ def test_a_metric_absent_from_one_model_is_skipped(results, model):
     assert list(compute_sis(results, "Multimodal A")) == ["F1 Macro"]
 
 
-@pytest.mark.parametrize("scores", [[], [0.5, math.nan], [math.inf]])
+def test_models_without_a_metric_in_common_have_no_score(results, capsys):
+    results["Unimodal IMG"] = {"Accuracy": [0.9]}
+    assert compute_sis(results, "Multimodal A") == {}
+    print_sis_summary(results, "Multimodal A")
+    assert capsys.readouterr().out.splitlines()[1:] == ["Multimodal A"]
+    with pytest.raises(ValueError, match="no model has the metric 'R2'"):
+        get_sis_ranking(results, "R2")
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ([], "the list of scores is empty; leave the metric out"),
+        ([0.5, math.nan], r"a score is not finite \(\[0.5, nan\]\)"),
+        ([math.inf], r"a score is not finite \(\[inf\]\)"),
+    ],
+)
 @pytest.mark.parametrize("model", ["Unimodal GEX", "Unimodal IMG", "Multimodal A"])
-def test_scores_that_are_no_numbers_are_refused_by_name(results, model, scores):
+def test_scores_that_are_no_numbers_are_refused_by_name(results, model, scores, message):
     results[model]["R2"] = scores
-    with pytest.raises(ValueError, match=rf"{model}, R2: .*(empty|not finite)"):
+    with pytest.raises(ValueError, match=f"^{model}, R2: {message}$"):
         compute_sis(results, "Multimodal A")
 
 
@@ -75,14 +89,52 @@ def test_an_unknown_model_is_refused_with_the_nearest_name(results):
         compute_sis(results, "Multimodal A", gex_key="Unimodal RNA")
 
 
-@pytest.mark.parametrize("best", [0.0, -0.2])
-def test_without_a_positive_unimodal_score_there_is_a_gain_but_no_ratio(results, best):
+@pytest.mark.parametrize(
+    ("best", "shown"), [(0.0, r"0, .*absolute: \+0.75"), (-0.2, r"-0.2, .*absolute: \+0.95")]
+)
+def test_without_a_positive_unimodal_score_there_is_a_gain_but_no_ratio(results, best, shown):
     results["Unimodal GEX"]["R2"] = results["Unimodal IMG"]["R2"] = [best]
-    with pytest.warns(UserWarning, match=r"Multimodal A, R2: .*not positive"):
+    message = rf"^Multimodal A, R2: the best unimodal score is {shown}\)$"
+    with pytest.warns(UserWarning, match=message):
         score = compute_sis(results, "Multimodal A")
     assert math.isnan(score["R2"])
     assert score.gain["R2"] == pytest.approx(0.75 - best)
     assert score["F1 Macro"] == pytest.approx(0.07 / 0.75)
+
+
+def test_of_a_negative_and_a_positive_modality_the_positive_one_is_the_reference(results):
+    results["Unimodal IMG"]["R2"] = [-2.0]
+    assert compute_sis(results, "Multimodal A")["R2"] == pytest.approx(0.07 / 0.68)
+
+
+def test_a_negative_score_of_the_model_is_a_loss_of_more_than_all(results):
+    results["Multimodal A"]["R2"] = [-0.34]
+    score = compute_sis(results, "Multimodal A")
+    assert (score["R2"], score.gain["R2"]) == pytest.approx((-1.5, -1.02))
+
+
+def test_ties_gain_nothing_whichever_modality_is_called_better(results):
+    results["Unimodal IMG"] = results["Multimodal A"] = results["Unimodal GEX"]
+    assert compute_sis(results, "Multimodal A") == {"F1 Macro": 0, "R2": 0}
+    assert level(compute_sis(results, "Multimodal A")["R2"]) == "Low"
+
+
+def test_models_that_tie_keep_their_order(results):
+    results["Multimodal B"] = results["Multimodal A"]
+    assert [name for name, _ in get_sis_ranking(results, "R2")] == ["Multimodal A", "Multimodal B"]
+    assert analyze_synergy_patterns(results)["best_model"].tolist() == ["Multimodal A"] * 2
+
+
+def test_one_donor_has_a_score(results):
+    assert compute_sis(results, "Multimodal B") == pytest.approx(
+        {"F1 Macro": -0.15 / 0.75, "R2": 0.02 / 0.68}
+    )
+
+
+def test_where_all_units_are_of_one_class_nobody_gains(results):
+    one_class = {name: {"F1 Macro": [1.0]} for name in results}
+    for scores in compute_sis_all_models(one_class).values():
+        assert (scores, scores.gain) == ({"F1 Macro": 0}, {"F1 Macro": 0})
 
 
 def test_all_models_are_those_called_multimodal(results):
@@ -167,81 +219,6 @@ def test_sis_looks_models_up_in_the_results_that_were_set(results):
     set_RESULTS(results)
     assert SIS("Multimodal A") == compute_sis(results, "Multimodal A")
     set_RESULTS({})
-
-
-def write_scores(folder, method, shift, *, seeds=(0, 1), donors=("d1", "d2"), probe="linear"):
-    rows = [
-        ["toy", method, task, metric, probe, 0, donor, seed, base + shift + 0.01 * seed, 10, shift]
-        for task, metric, base in (
-            ("region", "macro_f1", 0.5),
-            ("niche", "macro_f1", 0.3),
-            ("region", "accuracy", 0.9),
-            ("composition", "r2", 0.2),
-        )
-        for donor in donors
-        for seed in seeds
-    ]
-    columns = ["dataset", "method", "task", "metric", "probe", "fold", "donor", "seed", "value"]
-    (folder / "toy").mkdir(exist_ok=True)
-    table = pd.DataFrame(rows, columns=[*columns, "n", "inner"])
-    table.to_csv(folder / "toy" / f"{method}.csv", index=False)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    for method, shift in (("image", 0.0), ("expression", 0.1), ("comm", 0.2)):
-        write_scores(tmp_path, method, shift)
-    return tmp_path
-
-
-def test_the_study_s_scores_load_into_the_published_layout(folder):
-    results = load_all_results(folder, "toy")
-    assert set(results) == {"Unimodal IMG", "Unimodal GEX", "Multimodal comm"}
-    assert results["Unimodal IMG"]["F1 Macro"] == pytest.approx([0.40, 0.41, 0.40, 0.41])
-    assert results["Multimodal comm"]["R2"] == pytest.approx([0.40, 0.41, 0.40, 0.41])
-    one = load_all_results(folder, "toy", task="region")
-    assert list(one["Unimodal GEX"]) == ["F1 Macro"]
-    assert one["Unimodal GEX"]["F1 Macro"] == pytest.approx([0.60, 0.61, 0.60, 0.61])
-    assert compute_sis(results, "Multimodal comm")["R2"] == pytest.approx(0.1 / 0.305)
-
-
-def test_the_order_of_rows_in_a_file_does_not_matter(folder):
-    before = load_all_results(folder, "toy")
-    path = folder / "toy" / "comm.csv"
-    pd.read_csv(path).iloc[::-1].to_csv(path, index=False)
-    assert load_all_results(folder, "toy") == before
-
-
-def test_scores_that_are_not_there_are_refused_with_the_remedy(folder):
-    with pytest.raises(FileNotFoundError, match=r"(?s)did you mean 'toy'.*dvc pull.*dvc repro"):
-        load_all_results(folder, "toi")
-
-
-def test_a_choice_that_is_not_there_is_refused(folder):
-    with pytest.raises(ValueError, match=r"no task 'regio'.*did you mean 'region'"):
-        load_all_results(folder, "toy", task="regio")
-    with pytest.raises(ValueError, match=r"no probe 'mlp'.*linear"):
-        load_all_results(folder, "toy", probe="mlp")
-    write_scores(folder, "comm", 0.2, probe="mlp")
-    with pytest.raises(ValueError, match=r"choose one probe of linear, mlp"):
-        load_all_results(folder, "toy")
-
-
-def test_methods_scored_on_other_donors_or_seeds_are_refused(folder):
-    write_scores(folder, "comm", 0.2, donors=("d1",))
-    with pytest.raises(ValueError, match=r"'comm' has none for donor d2, seed 0"):
-        load_all_results(folder, "toy")
-    write_scores(folder, "comm", 0.2, seeds=(0, 2))
-    with pytest.raises(ValueError, match=r"'comm' has none for donor d1, seed 1"):
-        load_all_results(folder, "toy")
-
-
-def test_a_method_without_randomness_stands_for_every_seed(folder):
-    full = load_all_results(folder, "toy")
-    write_scores(folder, "image", 0.2, seeds=(0,))
-    results = load_all_results(folder, "toy")
-    lengths = {len(scores) for model in results.values() for scores in model.values()}
-    assert lengths == {len(full["Unimodal IMG"]["F1 Macro"])}
 
 
 def test_the_module_needs_neither_torch_nor_dvc():

@@ -9,13 +9,24 @@ with the better single modality fixed over donors, and chosen by the score on in
 training donors (`inner`): choosing it on the scored donors would bias the ratio downwards.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from cell_synergy.comparison import (
+    CASE,
+    CONTROLS,
+    INFERRED,
+    UNIMODAL,
+    by_donor,
+    by_method,
+    inferred,
+    pairs,
+    place,
+    require_complete,
+)
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 
@@ -35,10 +46,13 @@ COLUMNS = (
 METRICS = "macro_f1", "balanced_accuracy", "accuracy", "r2", "pearson", "bits"
 ALL_FOLDS = "all"
 
-_CASE = ["dataset", "task", "metric", "probe"]
 _NAMES = ["dataset", "method", "task", "metric", "probe", "fold", "donor"]
 _KEY = [*_NAMES, "seed"]
 _ORDER = ["dataset", "method", "task", "metric", "probe"]
+_TABLE = [
+    *_ORDER, "fold", "best", "score", "best_score", "gain", "gain_low", "gain_high", "sis", "low",
+    "high", "p", "p_corrected", "n_donors", "note",
+]  # fmt: skip
 
 
 def read_scores(folder: Path, dataset: str) -> pd.DataFrame:
@@ -96,7 +110,8 @@ def read_sis(folder: Path, dataset: str) -> pd.DataFrame:
     path = folder / f"{dataset}.csv"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such table; compute it with `dvc repro`")
-    return pd.read_csv(path, dtype={"fold": str}, keep_default_na=False, na_values={"sis": ""})
+    empty = dict.fromkeys(["sis", *INFERRED], "")
+    return pd.read_csv(path, dtype={"fold": str}, keep_default_na=False, na_values=empty)
 
 
 def choose(scores: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
@@ -123,20 +138,23 @@ def by_donor_and_seed(scores: pd.DataFrame) -> pd.DataFrame:
     DataError
         If the methods were not all scored for the same donors, seeds, tasks and folds.
     """
-    wide = _by_method(scores, ["donor", "seed", "task", "fold"])
+    wide = by_method(scores, ["donor", "seed", "task", "fold"])
     for method in map(str, wide.columns):
         if len(wide[method].dropna().index.unique("seed")) == 1:
             wide[method] = wide.groupby(["donor", "task", "fold"])[method].transform("first")
-    _require_complete(wide.isna())
+    require_complete(wide.isna())
     return wide.groupby(["donor", "seed"]).mean()
 
 
 def sis_table(
-    scores: pd.DataFrame, unimodal: tuple[str, str] = ("image", "expression")
+    scores: pd.DataFrame,
+    unimodal: tuple[str, str] = UNIMODAL,
+    controls: Collection[str] = CONTROLS,
 ) -> pd.DataFrame:
     """Return the SIS of every method but the unimodal ones, per task, metric and probe.
 
     Seeds are averaged within donor and fold, folds within donor, then donors weigh the same.
+    Intervals and p values are those of `cell_synergy.inference`.
 
     Parameters
     ----------
@@ -144,15 +162,22 @@ def sis_table(
         Tidy scores of all methods; metrics other than `METRICS` are left out.
     unimodal
         The two single-modality methods; the one with the larger inner score is the reference
-        for every method and fold (the first where they tie).
+        for every method and fold (the first where they tie). Late fusion has the reference of the
+        probe "mlp".
+    controls
+        Methods that are not among those compared: they have no corrected p, and no other method's
+        depends on them.
 
     Returns
     -------
     :
-        Columns `dataset, method, task, metric, probe, fold, best, score, best_score, gain, sis,
-        n_donors, note`; fold "all" is the estimate over all donors, followed by one row per fold
-        where there is more than one. `gain` is absolute. `sis` is NaN, with the reason in `note`,
-        where the best unimodal mean is not positive.
+        Columns `dataset, method, task, metric, probe, fold, best, score, best_score, gain,
+        gain_low, gain_high, sis, low, high, p, p_corrected, n_donors, note`; fold "all" is the
+        estimate over all donors, followed by one row per fold where there is more than one.
+        `gain` is absolute; `gain_low, gain_high` are its 95 % interval over donors, `low, high`
+        that of `sis`; `p` is one-sided, `p_corrected` over the methods compared in the case. These
+        are NaN for single folds. Whatever else is NaN has its reason in `note`: `sis`, where the
+        best unimodal mean is not positive; tests and intervals, where donors are too few.
 
     Raises
     ------
@@ -160,20 +185,16 @@ def sis_table(
         If the table is incomplete: a unimodal method is missing, or a method was not scored on
         the same donors as the others.
     """
-    pairs = _pairs(scores, unimodal)
-    several = pairs.groupby(_CASE)["fold"].transform("nunique") > 1
-    per_fold = _means(pairs[several], [*_ORDER, "fold", "best"])
-    overall = _means(_by_donor(pairs), [*_ORDER, "best"]).assign(fold=ALL_FOLDS)
+    rows = _pairs(scores, unimodal)
+    several = rows.groupby(CASE)["fold"].transform("nunique") > 1
+    per_fold = _means(rows[several], [*_ORDER, "fold", "best"])
+    overall = _means(by_donor(rows), [*_ORDER, "best"]).assign(fold=ALL_FOLDS)
+    overall = overall.merge(inferred(rows, controls), on=_ORDER)
     table = pd.concat([overall, per_fold]).sort_values(_ORDER, kind="stable", ignore_index=True)
-    table = _relative(table, table["best_score"])
-    return table[
-        [*_ORDER, "fold", "best", "score", "best_score", "gain", "sis", "n_donors", "note"]
-    ]
+    return _relative(table, table["best_score"])[_TABLE]
 
 
-def sis_by_donor(
-    scores: pd.DataFrame, unimodal: tuple[str, str] = ("image", "expression")
-) -> pd.DataFrame:
+def sis_by_donor(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) -> pd.DataFrame:
     """Return each donor's share in the SIS: its gain over the donors' mean best unimodal score.
 
     The mean over donors is the SIS of `sis_table` over all folds. Arguments and errors are those
@@ -185,7 +206,7 @@ def sis_by_donor(
         Columns `dataset, method, task, metric, probe, donor, best, score, best_score, gain, sis,
         note`.
     """
-    donors = _by_donor(_pairs(scores, unimodal))
+    donors = by_donor(_pairs(scores, unimodal))
     scale = donors.groupby([*_ORDER, "best"])["best_score"].transform("mean")
     columns = [*_ORDER, "donor", "best", "score", "best_score", "gain", "sis", "note"]
     return _relative(donors, scale)[columns]
@@ -223,63 +244,20 @@ def _check(scores: pd.DataFrame, where: str) -> None:
         if rows.any():
             row = scores.loc[rows, _KEY].iloc[0]
             raise DataError(
-                f"{where}: {fault} at {_place(_KEY, row.tolist())}; score that unit again"
+                f"{where}: {fault} at {place(_KEY, row.tolist())}; score that unit again"
             )
 
 
-def _place(names: Sequence[Any], values: Iterable[Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
-
-
 def _pairs(scores: pd.DataFrame, unimodal: tuple[str, str]) -> pd.DataFrame:
-    """Return one row per case, method, fold and donor: its score beside the best unimodal one."""
+    """Check scores, and return those of `METRICS` beside the best unimodal ones."""
     _check(scores, "scores")
-    for name in unimodal:
-        if name not in set(scores["method"]):
-            raise DataError(f"scores: no method {name!r}{suggest(name, set(scores['method']))}")
-    held = scores[scores["metric"].isin(METRICS)]
-    means = _by_method(held, [*_CASE, "fold", "donor"])
-    first, second = unimodal
-    expected = means.notna().groupby(_CASE).transform("any")
-    expected[[first, second]] = True
-    _require_complete(expected & means.isna())
-    inner = held.pivot_table(index=_CASE, columns="method", values="inner", observed=True)
-    best = inner[[first, second]].idxmax(axis=1).rename("best").reset_index()
-    rows = means.reset_index().melt(
-        [*_CASE, "fold", "donor", first, second], var_name="method", value_name="score"
-    )
-    rows = rows.dropna(subset=["score"]).merge(best, on=_CASE)
-    return rows.assign(best_score=rows[first].where(rows["best"] == first, rows[second]))
+    return pairs(scores[scores["metric"].isin(METRICS)], unimodal)
 
 
-def _by_method(scores: pd.DataFrame, rows: list[str]) -> pd.DataFrame:
-    """Return mean values with one column per method."""
-    return scores.pivot_table(
-        index=rows, columns="method", values="value", aggfunc="mean", observed=True
-    )
-
-
-def _require_complete(missing: pd.DataFrame) -> None:
-    """Refuse a table in which a method lacks a row that others have."""
-    rows, columns = np.nonzero(missing.to_numpy())
-    if len(rows):
-        place = _place(list(missing.index.names), missing.index[rows[0]])
-        raise DataError(
-            f"scores: method {missing.columns[columns[0]]!r} has none for {place}, others have; "
-            "score every method on the same donors (`dvc repro`)"
-        )
-
-
-def _by_donor(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Average folds within donor."""
-    keys = [*_ORDER, "best", "donor"]
-    return pairs.groupby(keys)[["score", "best_score"]].mean().reset_index()
-
-
-def _means(pairs: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+def _means(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Average donors within `keys` and count them."""
     return (
-        pairs.groupby(keys)
+        rows.groupby(keys)
         .agg(
             score=("score", "mean"),
             best_score=("best_score", "mean"),
@@ -290,10 +268,10 @@ def _means(pairs: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def _relative(table: pd.DataFrame, scale: "pd.Series[float]") -> pd.DataFrame:
-    """Add the gain and its ratio to `scale`, and where there is none the reason."""
+    """Add the gain and its ratio to `scale`; where there is none, the reason leads the note."""
     gain = table["score"] - table["best_score"]
     defined = scale > 0
-    note = "best unimodal mean <= 0: no relative gain"
-    return table.assign(
-        gain=gain, sis=gain / scale.where(defined), note=np.where(defined, "", note)
-    )
+    undefined = defined.map({True: "", False: "best unimodal mean <= 0: no relative gain"})
+    note = table["note"].fillna("") if "note" in table else ""
+    note = (undefined + "; " + note).str.strip("; ")
+    return table.assign(gain=gain, sis=gain / scale.where(defined), note=note)

@@ -10,17 +10,23 @@ from cell_synergy.core.config import validate
 from cell_synergy.data.units.dataset import Dataset
 from cell_synergy.data.units.splits import folds
 from cell_synergy.data.units.tissue import Tissue
-from cell_synergy.downstream.judging import Probe
+from cell_synergy.downstream.probes.mlp import MLP
+from cell_synergy.downstream.probes.settings import Probe
 
 UNITS, DONORS, PANEL = 40, "ABCD", 4
 
 
 @pytest.fixture
 def probe():
-    """Three penalties, chosen by two inner folds."""
+    """Three penalties, chosen by two inner folds, and a quick nonlinear probe."""
+    mlp = MLP(
+        hidden=4, axes=8, powers=2, epochs=3, batches=4, lr=0.02, weakest=0.1, strongest=1.0,
+        strengths=2,
+    )  # fmt: skip
     return Probe(
-        weakest=0.01, strongest=1.0, strengths=3, inner_folds=2, tolerance=1e-5, iterations=200
-    )
+        weakest=0.01, strongest=1.0, strengths=3, inner_folds=2, tolerance=1e-5, iterations=200,
+        mlp=mlp,
+    )  # fmt: skip
 
 
 @pytest.fixture

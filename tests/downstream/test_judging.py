@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.downstream.judging import COLUMNS, Chosen, goals, judge
+from cell_synergy.downstream.judging import COLUMNS, OF_THE_FIT, judge, pair_and_parts
+from cell_synergy.downstream.probes.questions import Chosen, goals
 
 CLASSES = ["accuracy", "balanced_accuracy", "bits", "macro_f1"]
 VALUES = ["pearson", "r2"]
@@ -16,14 +17,26 @@ COMPOSITION = {"composition": {"kind": "composition", "circular": True}}
 
 
 @pytest.fixture
-def run(units, make_tissue, make_dataset, probe):
+def run_all(units, make_tissue, make_dataset, probe):
     """Judge the image embedding of the units, whatever labels they are given."""
 
     def judged(labelled=units, seeds=(0,), probe=probe, embed=None, **changed):
         dataset = make_dataset(**changed)
         tissue = replace(make_tissue(units, dataset), units=labelled)
         represent = embed or (lambda fold, seed: tissue.image)  # noqa: ARG005
-        return judge("image", tissue, dataset, list(seeds), represent, probe)
+        return judge("image", tissue, dataset.tasks, list(seeds), represent, probe)
+
+    return judged
+
+
+@pytest.fixture
+def run(run_all):
+    """Judge with linear probes, on the tasks of the data set."""
+
+    def judged(*words, **changed):
+        found = run_all(*words, **changed)
+        shown = found.scores["probe"].str.startswith("linear") & (found.scores["task"] != "donor")
+        return replace(found, scores=found.scores[shown].reset_index(drop=True))
 
     return judged
 
@@ -279,9 +292,11 @@ def test_the_same_inputs_give_the_same_bytes(run):
     assert all((first.posteriors[k] == second.posteriors[k]).all() for k in first.posteriors)
 
 
-def test_goals_are_what_the_tasks_ask(units, make_dataset, relabel, codes):
+def test_goals_are_what_the_tasks_ask(units, make_tissue, make_dataset, relabel, codes):
     codes[7] = -1
-    region, composition, panel = goals(relabel(codes), make_dataset())
+    dataset = make_dataset()
+    tissue = replace(make_tissue(units, dataset), units=relabel(codes))
+    region, composition, panel = goals(tissue, dataset.tasks)
     assert (region.name, region.classes) == ("region", ("core", "edge", "rim"))
     np.testing.assert_array_equal(region.codes, codes)
     np.testing.assert_array_equal(region.labelled, codes >= 0)
@@ -289,3 +304,64 @@ def test_goals_are_what_the_tasks_ask(units, make_dataset, relabel, codes):
     counts = units.X.toarray()
     expected = np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True))[:, :4]
     np.testing.assert_allclose(panel.target, expected, rtol=1e-5)
+
+
+def test_the_nonlinear_probe_judges_the_first_seed_of_every_task(run_all):
+    scores = run_all(seeds=(2, 3)).scores
+    mlp = scores[scores["probe"] == "mlp"]
+    assert set(mlp["seed"]) == {2}
+    assert set(mlp["task"]) == {"region", "composition", "gene_panel"}
+    fitted = mlp.dropna(subset=["strength"])
+    assert (fitted["iterations"] > 0).all()
+    assert np.isfinite(fitted[OF_THE_FIT].to_numpy(float)).all()
+
+
+def test_late_fusion_is_of_both_embeddings_side_by_side_alone(
+    units, make_tissue, make_dataset, probe
+):
+    dataset = make_dataset(tasks=REGION)
+    tissue = make_tissue(units, dataset)
+    shown = pair_and_parts(tissue)
+    kinds = {
+        name: set(judge(name, tissue, dataset.tasks, [0], represent, probe).scores["probe"])
+        for name, represent in shown.items()
+    }
+    assert kinds["concat"] == {"linear", "mlp", "late fusion"}
+    assert kinds["image"] == kinds["expression"] == {"linear", "mlp"}
+
+
+def test_posteriors_are_of_the_probe_with_the_best_inner_score(run_all, codes):
+    rng = np.random.default_rng(8)
+    z = (np.eye(3)[codes] + 0.2 * rng.standard_normal((160, 3))).astype(np.float32)
+    judged = run_all(embed=lambda *_: z, tasks=REGION)
+    own = judged.scores.query("task == 'region' and metric == 'accuracy'")
+    inner = own.pivot_table(index="fold", columns="probe", values="inner")
+    for fold, row in inner.iterrows():
+        right = (
+            judged.posteriors[f"region/{fold}"].argmax(axis=1)
+            == codes["ABCD".index(fold) * 40 :][:40]
+        )
+        value = own[(own["fold"] == fold) & (own["probe"] == row.idxmax())]["value"].item()
+        assert right.mean() == pytest.approx(value)
+
+
+def test_how_well_the_donor_shows_is_scored_on_training_donors(run_all):
+    rng = np.random.default_rng(9)
+    marked = rng.standard_normal((160, 4)).astype(np.float32)
+    marked[:, 0] += 6 * np.repeat(np.arange(4), 40)
+    free = rng.standard_normal((160, 4)).astype(np.float32)
+    found = {}
+    for name, z in (("marked", marked), ("free", free)):
+        scores = run_all(embed=lambda *_, z=z: z, tasks=REGION).scores
+        own = scores[(scores["task"] == "donor") & (scores["metric"] == "accuracy")]
+        assert (own["donor"] != own["fold"]).all()
+        assert set(own["probe"]) == {"linear"}
+        found[name] = own["value"].mean()
+    assert found["marked"] > 0.95
+    assert found["free"] == pytest.approx(1 / 3, abs=0.15)
+
+
+def test_with_one_training_donor_there_is_no_donor_to_tell(run_all):
+    roles = {"train": "A", "test": "B, C, D"}
+    scores = run_all(split="holdout", roles=roles, tasks=REGION).scores
+    assert "donor" not in set(scores["task"])

@@ -4,7 +4,7 @@ import copy
 import json
 import re
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -97,12 +97,17 @@ def settings(row):
     return {names.get(k, k): v for k, v in row["hyper"].items() if k not in SETTINGS_OF_A_PEER}
 
 
+@cache
+def inputs(case):
+    """Return the arrays of a case, which many rows share."""
+    parts = COMM_PARTS if case.startswith("comm") else ["z1", "z2"]
+    with np.load(GOLDEN / "ssl_losses.npz") as file:
+        return [file[f"{case}__{part}"] for part in parts]
+
+
 def gradients(row, dtype):
     """Return a row's loss by our code, its gradients' norms and the first three entries."""
-    parts = COMM_PARTS if row["case"].startswith("comm") else ["z1", "z2"]
-    with np.load(GOLDEN / "ssl_losses.npz") as file:
-        arrays = [file[f"{row['case']}__{part}"] for part in parts]
-    z = [torch.tensor(array, dtype=dtype, requires_grad=True) for array in arrays]
+    z = [torch.tensor(array, dtype=dtype, requires_grad=True) for array in inputs(row["case"])]
     loss = OURS[row["loss"]](*z, **settings(row))
     loss.backward()
     norms = [0.0 if x.grad is None else x.grad.norm().item() for x in z]

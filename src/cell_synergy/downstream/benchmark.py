@@ -12,7 +12,8 @@ from cell_synergy.core.config import Config, merge, section, validate, value
 from cell_synergy.data.units.dataset import Dataset
 from cell_synergy.data.units.splits import Fold
 from cell_synergy.data.units.tissue import Tissue
-from cell_synergy.downstream.judging import Judged, Probe, judge
+from cell_synergy.downstream.judging import Judged, judge
+from cell_synergy.downstream.probes.settings import Probe
 from cell_synergy.learning import weights
 from cell_synergy.models import Method
 from cell_synergy.request import take
@@ -51,7 +52,7 @@ def judge_method(
         return method.transform(weights.load(folder, fold.name, seed), *tissue.standardised(fold))
 
     seeds = weights.seeds(folder, tissue.folds[0].name)
-    return judge(name, tissue, dataset, seeds, represent, probe)
+    return judge(name, tissue, dataset.tasks, seeds, represent, probe)
 
 
 def write(judged: Judged, scores: Path) -> None:

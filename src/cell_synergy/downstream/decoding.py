@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float32, Float64
 
-from cell_synergy.downstream.judging import Probe
-from cell_synergy.downstream.probes import Design
+from cell_synergy.downstream.probes.design import Design
+from cell_synergy.downstream.probes.settings import Probe
 
 
 def confusions(

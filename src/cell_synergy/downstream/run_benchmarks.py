@@ -1,7 +1,17 @@
-"""Judge a representation on every task of a data set with probes.
+"""Judge a representation with probes: the study's, or your own.
+
+python -m cell_synergy.downstream.run_benchmarks units=my.h5ad image=X_uni \
+    expression=X_nicheformer label=region donor=patient joint=X_fused out=sis.csv
+
+reads two embeddings from `obsm`, labels and donors from `obs`, leaves each donor out in turn, and
+writes the SIS of their concatenation and of every embedding named by `joint` (optional, several
+separated by commas), with intervals from five donors on; the scores stand beside, as
+sis-scores.csv. `standardise=donor` scales features with each donor's own units.
 
 python -m cell_synergy.downstream.run_benchmarks --config-name downstream \
     evaluation.modality=multimodal data.dataset=lung
+
+judges a method of the study on every task of a data set.
 
 `evaluation.modality` is multimodal, unimodal_img or unimodal_gex; `evaluation.align_method` names
 the method (by default the focal `method` of params.yaml), `evaluation.weights` a folder of its
@@ -15,7 +25,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cell_synergy.cli import command
-from cell_synergy.core.config import Config, validate, value
+from cell_synergy.core.config import Config, parse, validate, value
+from cell_synergy.core.errors import reported
+from cell_synergy.downstream import own
 from cell_synergy.downstream.benchmark import run
 
 UNIMODAL = {"unimodal_img": "image", "unimodal_gex": "expression"}
@@ -41,7 +53,12 @@ def _choose(words: dict[str, Any]) -> tuple[str, str]:
 
 def main(argv: Sequence[str]) -> None:
     """Run the public command."""
-    command(argv, __doc__, "downstream", _choose, run)
+    if not any(word.startswith("units=") for word in argv):
+        command(argv, __doc__, "downstream", _choose, run)
+        return
+    with reported():
+        out = own.run(parse(argv))
+    sys.stdout.write(f"written: {out}\n")
 
 
 if __name__ == "__main__":

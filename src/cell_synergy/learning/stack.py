@@ -50,8 +50,11 @@ class Stack:
             return found
 
         if len(self) == 1:  # vmap would only add its own cost
-            parts = ({k: v.squeeze(0) for k, v in d.items()} for d in (self.learnt, self.state))
-            return loss(*parts, [(x1.squeeze(0), x2.squeeze(0)) for x1, x2 in views])[None]
+            learnt, state = (
+                {k: v.squeeze(0) for k, v in d.items()} for d in (self.learnt, self.state)
+            )
+            one = loss(learnt, state, [(x1.squeeze(0), x2.squeeze(0)) for x1, x2 in views])
+            return one.unsqueeze(0)
         found: Tensor = torch.vmap(loss, randomness="different")(
             self.learnt, self.state, tuple(views)
         )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as peer
 
-from cell_synergy.downstream.metrics import classification, regression
+from cell_synergy.downstream.probes.metrics import classification, regression
 
 PRIOR = np.array([0.5, 0.25, 0.25])
 

@@ -1,0 +1,1 @@
+"""Redundant, unique and synergistic information, learnt from what probes say."""

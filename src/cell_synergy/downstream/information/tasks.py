@@ -1,0 +1,92 @@
+"""The information of every classification task of a data set, from probes' posteriors."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from jaxtyping import Shaped
+
+from cell_synergy.core.errors import DataError
+from cell_synergy.data.units.dataset import Task
+from cell_synergy.data.units.splits import Fold
+from cell_synergy.downstream.information.decompose import EXPERTS, HeldOut, decompose
+
+JOINT = "concat"  # whose best probe on inner folds stands for the raw pair
+Posteriors = Mapping[str, Mapping[str, np.ndarray]]
+
+
+def information(
+    units: ad.AnnData,
+    groups: Shaped[np.ndarray, " units"],
+    folds: Sequence[Fold],
+    tasks: Mapping[str, Task],
+    posteriors: Posteriors,
+    cells: int,
+) -> pd.DataFrame:
+    """Decompose the information about every task that has labelled test units.
+
+    Parameters
+    ----------
+    units
+        Labels, and the `donor` of each unit.
+    groups
+        What a split never divides.
+    folds
+        The splits; each has its test units scored.
+    tasks
+        Of the data set; regressions have no posteriors and are left out.
+    posteriors
+        By method and `<task>/<fold>`, in 255ths, as probes leave them: of both experts, of `concat`
+        and of any others.
+    cells
+        In how many cells the units of one modality are gathered, at most.
+
+    Returns
+    -------
+    One row per task, method and quantity; see `information.decompose`.
+    """
+    for name in (*EXPERTS, JOINT):
+        if name not in posteriors:
+            raise DataError(f"no posteriors of {name!r}: probe it too (`dvc repro`)")
+    tables = [
+        decompose(held, cells).assign(task=task)
+        for task, held in _held_out(units, groups, folds, tasks, posteriors)
+    ]
+    if not tables:
+        return pd.DataFrame(columns=["task"])
+    table = pd.concat(tables, ignore_index=True)
+    return table[["task", *table.columns.drop("task")]]
+
+
+def _held_out(
+    units: ad.AnnData,
+    groups: Shaped[np.ndarray, " units"],
+    folds: Sequence[Fold],
+    tasks: Mapping[str, Task],
+    posteriors: Posteriors,
+) -> Iterator[tuple[str, HeldOut]]:
+    """Yield each classification with its labelled test units of all folds, one after the other."""
+    donor = units.obs["donor"].astype(str).to_numpy()
+    for task, spec in tasks.items():
+        if spec.kind != "classification":
+            continue
+        codes = units.obs[task].cat.codes.to_numpy().astype(np.int64)
+        tests = [np.flatnonzero(fold.test) for fold in folds]
+        rows = np.concatenate(tests)
+        labelled = codes[rows] >= 0
+        if not labelled.any():
+            continue
+        said = {
+            method: np.concatenate([own[f"{task}/{fold.name}"] for fold in folds])[labelled] / 255
+            for method, own in posteriors.items()
+        }
+        rows = rows[labelled]
+        methods = {name: said[name] for name in said if name not in EXPERTS}
+        image, expression = (said[name] for name in EXPERTS)
+        yield (
+            task,
+            HeldOut(
+                codes[rows], donor[rows], groups[rows], image, expression, said[JOINT], methods
+            ),
+        )

@@ -1,0 +1,32 @@
+"""Known answers and what the estimators make of them: bias and intervals by donors and units."""
+
+import sys
+from pathlib import Path
+
+from cell_synergy.calibrate import Calibration, table
+from cell_synergy.core.atomic import atomic
+from cell_synergy.core.compute import use_threads
+from cell_synergy.core.config import Config, arguments, load, value
+from cell_synergy.core.errors import reported
+from cell_synergy.downstream.information.decompose import Information
+from cell_synergy.downstream.probes.settings import Probe
+
+
+class Args(Config):
+    """Outputs."""
+
+    out: Path
+
+
+def main(args: Args) -> None:
+    """Simulate, estimate, write."""
+    use_threads(value("threads"))
+    cells = load(Information, "information").cells
+    found = table(load(Calibration, "calibrate"), load(Probe, "probe"), cells)
+    with atomic(args.out) as new:
+        found.to_csv(new, index=False, float_format="%.6g")
+
+
+if __name__ == "__main__":
+    with reported():
+        main(arguments(Args, sys.argv[1:]))

@@ -1,0 +1,53 @@
+"""Redundant, unique and synergistic bits of every task of one data set, from all posteriors."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from cell_synergy.core.atomic import atomic
+from cell_synergy.core.compute import use_threads
+from cell_synergy.core.config import Config, arguments, load, value
+from cell_synergy.core.errors import DataError, reported
+from cell_synergy.data.units import pairs
+from cell_synergy.data.units.dataset import Dataset
+from cell_synergy.data.units.splits import folds
+from cell_synergy.downstream.information.decompose import Information
+from cell_synergy.downstream.information.tasks import information
+
+
+class Args(Config):
+    """Inputs and outputs."""
+
+    dataset: str
+    pairs: Path
+    posteriors: Path
+    out: Path
+
+
+def read(folder: Path, method: str) -> dict[str, np.ndarray]:
+    """Read what a method's probes said of test units."""
+    path = folder / f"{method}.npz"
+    if not path.is_file():
+        raise DataError(f"{path}: no such posteriors; compute them with `dvc repro`")
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+def main(args: Args) -> None:
+    """Read, compute, write."""
+    use_threads(value("threads"))
+    dataset = load(Dataset, f"data.{args.dataset}")
+    cells = load(Information, "information").cells
+    units = pairs.read(args.pairs)
+    posteriors = {method: read(args.posteriors, method) for method in value("models")}
+    groups = units.obs[dataset.group].astype(str).to_numpy()
+    table = information(units, groups, folds(units.obs, dataset), dataset.tasks, posteriors, cells)
+    table.insert(0, "dataset", args.dataset)
+    with atomic(args.out) as new:
+        table.to_csv(new, index=False, float_format="%.6g")
+
+
+if __name__ == "__main__":
+    with reported():
+        main(arguments(Args, sys.argv[1:]))

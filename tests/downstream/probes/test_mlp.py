@@ -1,0 +1,211 @@
+"""The nonlinear probe on data whose best score is known."""
+
+import numpy as np
+import pytest
+
+from cell_synergy.core.errors import DataError
+from cell_synergy.downstream.probes import mlp
+from cell_synergy.downstream.probes.design import Design
+from cell_synergy.downstream.probes.questions import Question
+
+SETTINGS = mlp.MLP(
+    hidden=16, axes=16, powers=8, epochs=12, batches=6, lr=0.02,
+    weakest=0.1, strongest=3.0, strengths=2,
+)  # fmt: skip
+UNITS, TRAIN, TEST = 900, np.arange(600), np.arange(600, 900)
+INNER = TRAIN % 3
+
+
+def ask(y, train=TRAIN, inner=INNER, test=TEST):
+    """Ask a class (integers) or values of each unit."""
+    if y.dtype.kind == "f":
+        return Question(train, inner, test, np.zeros(0, dtype=np.int64), y[train])
+    present, codes = np.unique(y[train], return_inverse=True)
+    return Question(train, inner, test, present, codes)
+
+
+def answer(blocks, *questions, late=False, seed=0, **changed):
+    settings = SETTINGS.model_copy(update=changed)
+    return mlp.answer(blocks, list(questions), settings, seed, late=late)
+
+
+def accuracy(found, y):
+    return (found.predicted.argmax(axis=1) == y[TEST]).mean()
+
+
+@pytest.fixture(scope="module")
+def blocks():
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal((UNITS, d)).astype(np.float32) for d in (6, 5)]
+
+
+@pytest.fixture(scope="module")
+def xor(blocks):
+    return ((blocks[0][:, 0] > 0) ^ (blocks[1][:, 0] > 0)).astype(np.int64)
+
+
+@pytest.fixture(scope="module")
+def others(blocks):
+    """Tasks of other kinds: three classes, and two values."""
+    x1, x2 = blocks
+    return (x1[:, 0] > 0.5).astype(np.int64) + (x1[:, 0] > -0.5), (x1[:, :2] + x2[:, :2]) * [1, 50]
+
+
+def clear(blocks):
+    """Move the first feature of each block away from zero, so that its sign is plain to see."""
+    moved = [block.copy() for block in blocks]
+    for block in moved:
+        block[:, 0] += 1.5 * np.sign(block[:, 0])
+    return moved
+
+
+def test_only_a_joint_probe_learns_xor(blocks, xor):
+    (joint,) = answer(clear(blocks), ask(xor))
+    (late,) = answer(clear(blocks), ask(xor), late=True)
+    x = np.concatenate(clear(blocks), axis=1)
+    (linear,) = Design.of(x[TRAIN]).logistic(xor[TRAIN], 2, [0.01], 1e-4, 200)
+    assert accuracy(joint, xor) > 0.95
+    assert 0.4 < accuracy(late, xor) < 0.6
+    assert 0.4 < (linear.probabilities(x[TEST]).argmax(axis=1) == xor[TEST]).mean() < 0.6
+
+
+def test_a_probe_of_one_block_learns_what_both_tell_together(blocks, xor):
+    (found,) = answer([np.concatenate(clear(blocks), axis=1)], ask(xor))
+    assert accuracy(found, xor) > 0.95
+
+
+def test_late_fusion_adds_what_both_blocks_tell(blocks):
+    y = (blocks[0][:, 0] + blocks[1][:, 0] > 0).astype(np.int64)
+    late, alone = (answer(parts, ask(y), late=True)[0] for parts in (blocks, blocks[:1]))
+    assert accuracy(late, y) > 0.93
+    assert accuracy(alone, y) < 0.8
+
+
+def test_xor_hidden_among_many_features_is_found_from_few_rows():
+    """Weights that start at random are at chance here."""
+    rng = np.random.default_rng(1)
+    parts = clear([rng.standard_normal((UNITS, 40)).astype(np.float32) for _ in range(2)])
+    y = ((parts[0][:, 0] > 0) ^ (parts[1][:, 0] > 0)).astype(np.int64)
+    (found,) = answer(parts, ask(y), axes=40)
+    assert accuracy(found, y) > 0.85
+
+
+def test_a_linear_regression_is_recovered_in_the_target_s_units(blocks):
+    rng = np.random.default_rng(2)
+    x = blocks[0].astype(float)
+    y = x @ rng.standard_normal((6, 2)) * [1, 1000] + [5, -3000]
+    (found,) = answer(blocks[:1], ask(y), epochs=30)
+    error = ((found.predicted - y[TEST]) ** 2).mean(axis=0) / y[TEST].var(axis=0)
+    assert (error < 0.03).all()
+    assert found.chosen.inner == pytest.approx(1 - error.mean(), abs=0.02)
+
+
+def test_equal_inputs_give_equal_bytes_and_seeds_differ(blocks, xor, others):
+    questions = ask(xor), *map(ask, others)
+    once, again, other = (
+        [found.predicted.tobytes() for found in answer(blocks, *questions, seed=seed, epochs=2)]
+        for seed in (0, 0, 1)
+    )
+    assert once == again
+    assert all(a != b for a, b in zip(once, other, strict=True))
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_answer_does_not_depend_on_what_else_is_asked(blocks, xor, others, late):
+    few = np.arange(0, 600, 4)  # fewer rows than the other tasks, and axes of their own
+    classes, values = others
+    rare = np.arange(UNITS) % 9
+    asked = [ask(values), ask(xor), ask(classes, few, few % 3), ask(rare)]
+    together = answer(blocks, *asked, late=late, epochs=3)
+    for question, beside in zip(asked, together, strict=True):
+        (alone,) = answer(blocks, question, late=late, epochs=3)
+        np.testing.assert_allclose(beside.predicted, alone.predicted, rtol=1e-3, atol=1e-3)
+        assert beside.chosen.inner == pytest.approx(alone.chosen.inner, abs=1e-3)
+
+
+def test_inner_folds_are_left_out():
+    """Features name the donor, and its label is chance: who has seen the donor knows it."""
+    rng = np.random.default_rng(3)
+    donor = rng.integers(0, 30, UNITS)
+    told = np.eye(30)[donor].astype(np.float32)
+    y = rng.integers(0, 2, 30)[donor]
+    (strange,) = answer([told], ask(y, inner=donor[TRAIN] % 3), axes=30)
+    (known,) = answer([told], ask(y, inner=INNER), axes=30)
+    assert strange.chosen.inner < np.log(0.5) + 0.02
+    assert known.chosen.inner > np.log(0.5) + 0.3
+    assert strange.predicted.max(axis=1).mean() < 0.75  # shrunk, as strange donors ask for
+    assert known.predicted.max(axis=1).mean() > 0.9
+
+
+def test_noise_is_answered_with_the_prior(blocks):
+    y = (np.random.default_rng(4).random(UNITS) < 0.3).astype(np.int64)
+    (found,) = answer(blocks, ask(y))
+    share = y[TRAIN].mean()
+    assert abs(found.predicted[:, 1] - share).mean() < 0.05
+    assert found.chosen.inner == pytest.approx(
+        share * np.log(share) + (1 - share) * np.log(1 - share), abs=0.005
+    )
+
+
+def test_a_class_may_be_absent_from_an_inner_fold(blocks):
+    y = (blocks[0][:, 0] > 0).astype(np.int64)
+    y[:600:3] = np.where(np.arange(200) < 40, 2, y[:600:3])  # in inner fold 0 alone
+    (found,) = answer(blocks, ask(y))
+    assert found.predicted.shape == (300, 3)
+    np.testing.assert_allclose(found.predicted.sum(axis=1), 1)
+    assert np.isfinite(found.chosen.inner)
+
+
+def test_constant_targets_are_answered_with_their_value(blocks):
+    values = np.stack([np.full(UNITS, 7.0), blocks[0][:, 0].astype(float)], axis=1)
+    first, second, third = answer(
+        blocks, ask(values), ask(values[:, :1]), ask(np.zeros(UNITS, int))
+    )
+    np.testing.assert_allclose(first.predicted[:, 0], 7, atol=1e-6)
+    assert np.corrcoef(first.predicted[:, 1], values[TEST, 1])[0, 1] > 0.95
+    np.testing.assert_allclose(second.predicted, 7, atol=1e-6)
+    np.testing.assert_array_equal(third.predicted, np.ones((300, 1)))
+
+
+def test_features_without_variation_tell_nothing(xor):
+    (found,) = answer([np.full((UNITS, 3), 0.1, np.float32)], ask(xor))
+    np.testing.assert_allclose(found.predicted[:, 1], xor[TRAIN].mean(), atol=0.05)
+
+
+def test_more_batches_than_rows(blocks):
+    y = (blocks[0][:, 0] > 0).astype(np.int64)
+    few = np.arange(12)
+    (found,) = answer(blocks, ask(y, few, few % 3), batches=40, epochs=5)
+    assert accuracy(found, y) > 0.6
+
+
+def test_how_it_was_chosen(blocks, xor):
+    (found,) = answer(clear(blocks), ask(xor), strengths=3)
+    assert found.chosen.strength in SETTINGS.model_copy(update={"strengths": 3}).grid()
+    assert found.chosen.sensitivity >= 0
+    assert 0 < found.iterations <= 12 * 6
+    assert found.iterations % 6 == 0
+    assert 0 < found.gradient_norm < 0.1
+    (only,) = answer(clear(blocks), ask(xor), strengths=1)
+    assert np.isnan(only.chosen.sensitivity)
+
+
+def test_nothing_asked(blocks):
+    assert answer(blocks) == []
+
+
+def test_features_that_are_not_finite_are_refused(blocks, xor):
+    broken = blocks[1].copy()
+    broken[[5, 8], 2] = np.nan
+    with pytest.raises(DataError, match=r"block 1 .* not finite for 2 units, first unit 5"):
+        answer([blocks[0], broken], ask(xor))
+
+
+def test_a_single_inner_fold_is_refused(blocks, xor):
+    with pytest.raises(DataError, match="inner fold 0 and none is left"):
+        answer(blocks, ask(xor, inner=0 * INNER))
+
+
+def test_a_loss_that_is_not_finite_is_an_error(blocks, others):
+    with pytest.raises(FloatingPointError, match=r"lower probe\.mlp\.lr, now 1e\+30"):
+        answer(blocks, ask(others[1]), lr=1e30)
