@@ -1,13 +1,15 @@
 # %% [markdown]
 # # Known decomposition and measured SIS of the simulated twins
-# Left: what the label of each task shares with the states that the two modalities show (bits),
-# on the tissue, and as far as each state can be decoded from its expert's embedding by a linear
-# probe (an estimate). Right: the SIS of a reader of these decoded states, dashed, which is no bound
-# because decoding loses information; and the measured SIS of every method and control.
+# Left: what the label of each task shares with the states that the two modalities show (bits), on
+# the tissue; as far as each state can be decoded from its expert's embedding by a linear probe (an
+# estimate); and as learnt from the labels alone, without knowing the states. Right: the SIS of a
+# reader of the decoded states, dashed, which is no bound because decoding loses information; and
+# the measured SIS of every method and control.
 
 # %% tags=["parameters"]
 figure = "figures/truth"
-scores = "results/probe"
+sis = "results/sis"
+information = "results/information"
 truth = "results/truth"
 
 # %%
@@ -19,7 +21,7 @@ import pandas as pd
 
 from cell_synergy import plotting
 from cell_synergy.core.config import section, value
-from cell_synergy.scores import read_methods, sis_table
+from cell_synergy.scores import ALL_FOLDS, read_sis
 
 plotting.style()
 methods, focal = list(section("models")), value("method")
@@ -29,6 +31,19 @@ parts = {
     "redundant": "#8a8a8a", "unique_image": plotting.IMAGE,
     "unique_expression": plotting.EXPRESSION, "synergy": plotting.FOCUS,
 }  # fmt: skip
+bars = ("tissue", 1, -0.28), ("embeddings", 0.6, 0), ("learnt", 0.3, 0.28)
+learnt = dict(zip(("R", "U_image", "U_expression", "S"), parts, strict=True))
+
+
+def decompositions(twin):
+    """Return the parts of every task: on tissue, as decoded, as learnt."""
+    known = pd.read_csv(Path(truth, f"{twin}.csv"))
+    found = pd.read_csv(Path(information, f"{twin}.csv"))
+    pair = found[(found["method"] == "pair") & found["quantity"].isin(learnt)]
+    pair = pair.pivot_table(index="task", columns="quantity", values="bits").rename(columns=learnt)
+    seen = {kind: rows.set_index("task") for kind, rows in known.groupby("seen")}
+    return seen | {"learnt": pair.clip(lower=0)}
+
 
 # %%
 if not twins:
@@ -41,27 +56,28 @@ else:
         width_ratios=(1, 1.25),
     )  # fmt: skip
     for (left, right), twin in zip(grid, twins, strict=True):
-        known = pd.read_csv(Path(truth, f"{twin}.csv"))
-        tasks = list(dict.fromkeys(known["task"]))
-        for seen, offset in (("tissue", -0.2), ("embeddings", 0.2)):
-            rows = known[known["seen"] == seen].set_index("task").loc[tasks]
+        known = decompositions(twin)
+        tasks = list(known["tissue"].index)
+        for seen, alpha, offset in bars:
+            rows = known[seen].loc[tasks]
             bottom = np.zeros(len(tasks))
             for part, tone in parts.items():
                 left.bar(
-                    np.arange(len(tasks)) + offset, rows[part], 0.36, bottom, color=tone, lw=0,
+                    np.arange(len(tasks)) + offset, rows[part], 0.25, bottom, color=tone, lw=0,
                     label=part.replace("_", " ") if seen == "tissue" else None,
-                    alpha=1 if seen == "tissue" else 0.55,
+                    alpha=alpha,
                 )  # fmt: skip
                 bottom += rows[part].to_numpy()
         names = [task.replace("_", "\n") for task in tasks]
         left.set_xticks(range(len(tasks)), names, fontsize=6)
         left.set_ylabel("bits about the label")
-        left.set_title(f"{plotting.title(twin, True)}: on tissue (solid), as decoded (pale)")
+        left.set_title(f"{plotting.title(twin, True)}: on tissue, as decoded, as learnt (palest)")
         left.set_ylim(0, 1.3 * left.get_ylim()[1])
         left.legend(fontsize=6, loc="upper left", ncols=4, handlelength=1)
-        table = sis_table(read_methods(Path(scores), twin, methods))
-        table = table[(table["metric"] == "macro_f1") & (table["fold"] == "all")]
-        expected = known[known["seen"] == "embeddings"].set_index("task").loc[tasks]
+        table = read_sis(Path(sis), twin)
+        table = table[(table["metric"] == "macro_f1") & (table["fold"] == ALL_FOLDS)]
+        table = table[table["probe"].str.startswith("linear")]
+        expected = known["embeddings"].loc[tasks]
         right.axhline(0, color="black", lw=0.6)
         for place, task in enumerate(tasks):
             bound = expected.loc[task, "sis_macro_f1"]

@@ -9,7 +9,7 @@ import pandas as pd
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.config import Config, arguments, suggest, value
 from cell_synergy.core.errors import ConfigError, reported
-from cell_synergy.scores import ALL_FOLDS, read_sis
+from cell_synergy.scores import ALL_FOLDS, DONOR, read_sis
 
 UNIMODAL = ("image", "expression")
 
@@ -34,11 +34,13 @@ def main(args: Args) -> None:
             (table["method"] == method)
             & (table["fold"] == ALL_FOLDS)
             & table["metric"].isin(["macro_f1", "r2"])
+            & table["probe"].str.startswith("linear")
+            & (table["task"] != DONOR)
         ]
         headline[dataset] = {
             str(row["task"]): {
                 name: None if pd.isna(row[name]) else round(float(row[name]), 6)
-                for name in ("sis", "gain", "score", "best_score")
+                for name in ("sis", "low", "high", "gain", "score", "best_score")
             }
             for _, row in chosen.iterrows()
         }

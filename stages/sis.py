@@ -21,7 +21,7 @@ def main(args: Args) -> None:
     """Read, compute, write."""
     scores = read_methods(args.scores, args.dataset, list(value("models")))
     with atomic(args.out) as new:
-        sis_table(scores).to_csv(new, index=False, float_format="%.9g")
+        sis_table(scores).to_csv(new, index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":

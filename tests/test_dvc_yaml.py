@@ -160,20 +160,20 @@ def find(name, instances=STAGES):
 
 
 def test_the_guard_sees_a_removed_dep(tree):
-    edit(tree / "dvc.yaml", "      - src/cell_synergy/downstream/probes\n", "")
+    edit(tree / "dvc.yaml", "      - src/cell_synergy/downstream/judging.py\n", "")
     stage = find("probe@lung-comm", guard.stages(tree))
-    assert guard.Code(tree).uncovered(stage) == ["src/cell_synergy/downstream/probes"]
+    assert guard.Code(tree).uncovered(stage) == ["src/cell_synergy/downstream/judging.py"]
 
 
 def test_the_guard_sees_a_param_read_through_any_function(tree):
-    metrics = tree / "src/cell_synergy/downstream/probes/metrics.py"
-    metrics.write_text(
-        "from cell_synergy.core.config import section\n" + metrics.read_text()
+    judging = tree / "src/cell_synergy/downstream/judging.py"
+    judging.write_text(
+        "from cell_synergy.core.config import section\n" + judging.read_text()
         + "\n\ndef _hidden():\n    return section('training')['lr']\n"
     )  # fmt: skip
     stage = find("probe@lung-comm")
-    assert guard.Code(tree).undeclared(stage) == ["metrics.py: training"]
-    edit(metrics, "section('training')", "section(''.join(['train', 'ing']))")
+    assert guard.Code(tree).undeclared(stage) == ["judging.py: training"]
+    edit(judging, "section('training')", "section(''.join(['train', 'ing']))")
     assert "cannot be read" in guard.Code(tree).undeclared(stage)[0]
 
 
@@ -188,8 +188,8 @@ def test_the_guard_sees_a_param_read_through_any_function(tree):
     ],
 )
 def test_the_guard_sees_a_param_read_in_disguise(tree, lines):
-    metrics = tree / "src/cell_synergy/downstream/probes/metrics.py"
-    metrics.write_text(metrics.read_text() + lines)
+    judging = tree / "src/cell_synergy/downstream/judging.py"
+    judging.write_text(judging.read_text() + lines)
     assert "cannot be read" in guard.Code(tree).undeclared(find("probe@lung-comm"))[0]
 
 

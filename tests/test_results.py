@@ -60,9 +60,13 @@ def test_a_choice_that_is_not_there_is_refused(folder):
         load_all_results(folder, "toy", task="regio")
     with pytest.raises(ValueError, match=r"no probe 'mlp'.*linear"):
         load_all_results(folder, "toy", probe="mlp")
-    write_scores(folder, "comm", 0.2, probe="mlp")
-    with pytest.raises(ValueError, match=r"choose one probe of linear, mlp"):
-        load_all_results(folder, "toy")
+
+
+def test_transductive_scores_are_found_under_the_probe_s_own_name(folder):
+    before = load_all_results(folder, "toy")
+    for method, shift in (("image", 0.0), ("expression", 0.1), ("comm", 0.2)):
+        write_scores(folder, method, shift, probe="linear, transductive")
+    assert load_all_results(folder, "toy") == before
 
 
 def test_methods_scored_on_other_donors_or_seeds_are_refused(folder):

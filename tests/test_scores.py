@@ -211,3 +211,14 @@ def test_what_is_the_fits_stands_once_and_the_rest_is_empty(tmp_path):
     assert sis_table(read_scores(tmp_path, "toy"))["best"].tolist() == (
         sis_table(whole)["best"].tolist()
     )
+
+
+def test_whose_tissue_a_unit_is_has_scores_and_no_sis(scores):
+    told = scores[scores["metric"] == scores["metric"].iloc[0]].assign(task="donor")
+    table = sis_table(pd.concat([scores, told], ignore_index=True))
+    own = table[table["task"] == "donor"]
+    assert len(own)
+    assert own["score"].notna().all()
+    assert own[["sis", "low", "high", "p", "p_corrected"]].isna().all(axis=None)
+    assert (own["note"] == "whose tissue a unit is: a control, no task").all()
+    assert table.loc[table["task"] != "donor", "sis"].notna().any()

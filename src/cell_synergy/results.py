@@ -6,7 +6,7 @@ import pandas as pd
 
 from cell_synergy.core.config import value
 from cell_synergy.pipeline import paths
-from cell_synergy.scores import by_donor_and_seed, choose, read_scores
+from cell_synergy.scores import TRANSDUCTIVE, by_donor_and_seed, choose, read_scores
 from cell_synergy.sis import GEX_KEY, IMG_KEY, MULTIMODAL
 
 METRIC_NAMES = {"macro_f1": "F1 Macro", "r2": "R2"}
@@ -16,7 +16,7 @@ def load_all_results(
     folder: Path | str | None = None,
     dataset: str | None = None,
     task: str | None = None,
-    probe: str | None = None,
+    probe: str = "linear",
 ) -> dict[str, dict[str, list[float]]]:
     """Read the study's scores as `{model: {metric: [score, ...]}}`.
 
@@ -29,8 +29,10 @@ def load_all_results(
         Holds `<dataset>/<method>.csv`; None is where the stage `probe` writes.
     dataset
         Name of the data set; None is all `datasets` of params.yaml, one after the other.
-    task, probe
-        What to read; None averages over tasks, and is the only probe there is.
+    task
+        What to read; None averages over tasks.
+    probe
+        Which probe's scores; transductive ones where the data set has these.
 
     Returns
     -------
@@ -42,32 +44,28 @@ def load_all_results(
     FileNotFoundError
         If there are no scores.
     ValueError
-        If task or probe is unknown, several probes are there and none is named, or methods were
-        scored on different donors or seeds.
+        If task or probe is unknown, or methods were scored on different donors or seeds.
     """
     if folder is None:
         folder = Path(paths("probe", {"dataset": "any", "method": "any"})["out"]).parent.parent
     results: dict[str, dict[str, list[float]]] = {}
     for name in value("datasets") if dataset is None else [dataset]:
         scores = read_scores(Path(folder), name)
-        _add(results, scores[scores["metric"].isin(METRIC_NAMES)], name, task, probe)
+        _add(results, scores[scores["metric"].isin(METRIC_NAMES)], task, probe)
     return results
 
 
 def _add(
     results: dict[str, dict[str, list[float]]],
     scores: pd.DataFrame,
-    dataset: str,
     task: str | None,
-    probe: str | None,
+    probe: str,
 ) -> None:
     """Append the scores of one data set."""
     if task is not None:
         scores = choose(scores, "task", task)
-    if probe is not None:
-        scores = choose(scores, "probe", probe)
-    elif len(probes := sorted(scores["probe"].unique())) > 1:
-        raise ValueError(f"{dataset}: choose one probe of {', '.join(probes)}")
+    kinds = scores["probe"].str.removesuffix(TRANSDUCTIVE)
+    scores = choose(scores.assign(probe=kinds), "probe", probe)
     names = {"expression": GEX_KEY, "image": IMG_KEY}
     for metric, rows in scores.groupby("metric"):
         for method, values in by_donor_and_seed(rows).items():

@@ -45,6 +45,8 @@ COLUMNS = (
 )
 METRICS = "macro_f1", "balanced_accuracy", "accuracy", "r2", "pearson", "bits"
 ALL_FOLDS = "all"
+TRANSDUCTIVE = ", transductive"  # ends a probe's name where features were scaled per donor
+DONOR = "donor"  # the score that asks whose tissue a unit is: a control, no task
 
 _NAMES = ["dataset", "method", "task", "metric", "probe", "fold", "donor"]
 _KEY = [*_NAMES, "seed"]
@@ -176,8 +178,9 @@ def sis_table(
         estimate over all donors, followed by one row per fold where there is more than one.
         `gain` is absolute; `gain_low, gain_high` are its 95 % interval over donors, `low, high`
         that of `sis`; `p` is one-sided, `p_corrected` over the methods compared in the case. These
-        are NaN for single folds. Whatever else is NaN has its reason in `note`: `sis`, where the
-        best unimodal mean is not positive; tests and intervals, where donors are too few.
+        are NaN for single folds, and for the control `donor`. Whatever else is NaN has its reason
+        in `note`: `sis`, where the best unimodal mean is not positive; tests and intervals, where
+        donors are too few.
 
     Raises
     ------
@@ -191,7 +194,11 @@ def sis_table(
     overall = _means(by_donor(rows), [*_ORDER, "best"]).assign(fold=ALL_FOLDS)
     overall = overall.merge(inferred(rows, controls), on=_ORDER)
     table = pd.concat([overall, per_fold]).sort_values(_ORDER, kind="stable", ignore_index=True)
-    return _relative(table, table["best_score"])[_TABLE]
+    table = _relative(table, table["best_score"])[_TABLE]
+    told = table["task"] == DONOR
+    table.loc[told, ["sis", *INFERRED]] = np.nan
+    table.loc[told, "note"] = "whose tissue a unit is: a control, no task"
+    return table
 
 
 def sis_by_donor(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) -> pd.DataFrame:

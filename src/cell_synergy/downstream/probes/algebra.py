@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int, Shaped
+from jaxtyping import Bool, Float, Float32, Float64, Int, Shaped
 from scipy.linalg import cho_factor, cho_solve
 
 from cell_synergy.core.compute import device
@@ -29,15 +29,12 @@ def library() -> ModuleType:
 def of(x: Shaped[np.ndarray, "*shape"]) -> Float64[Array, "*shape"]:
     """Return an array in double precision, a copy."""
     xp = library()
-    if xp is np:
-        return np.array(x, dtype=np.float64)
-    return xp.tensor(x, dtype=xp.float64, device=device())
+    return xp.asarray(x, dtype=xp.float64, device=device().type, copy=True)
 
 
 def rows(x: Int[np.ndarray, "*shape"] | Bool[np.ndarray, "*shape"]) -> Shaped[Array, "*shape"]:
     """Return an array that picks rows."""
-    xp = library()
-    return x if xp is np else xp.tensor(x, device=device())
+    return library().asarray(x, device=device().type)
 
 
 def numpy(x: Float64[Array, "*shape"]) -> Float64[np.ndarray, "*shape"]:
@@ -50,11 +47,11 @@ def single(x: Float64[Array, "*shape"]) -> Float32[Array, "*shape"]:
     return x.astype(np.float32) if isinstance(x, np.ndarray) else x.float()
 
 
-def with_ones(x: Float64[Array, "units features"]) -> Float64[Array, "units features+1"]:
-    """Append a column of ones, the intercept's."""
-    shape = len(x), x.shape[1] + 1
-    units = np.ones(shape) if isinstance(x, np.ndarray) else x.new_ones(shape)
-    units[:, :-1] = x
+def with_ones(x: Float[Array, "units features"]) -> Float64[Array, "units features+1"]:
+    """Return a copy in double precision with a column of ones, the intercept's."""
+    xp = library()
+    units = xp.ones((len(x), x.shape[1] + 1), dtype=xp.float64, device=device().type)
+    units[:, :-1] = xp.asarray(x)
     return units
 
 

@@ -93,11 +93,11 @@ def _coordinates(
     x: Float[np.ndarray, "units d"],
 ) -> tuple[Frame, Float64[Array, "units columns"]]:
     """Return centred features, or principal axes if units are fewer; and a last column of ones."""
-    features = algebra.of(x)
-    mean = features.mean(axis=0)
+    columns = algebra.with_ones(x)
+    features, mean = columns[:, :-1], algebra.of(x.mean(axis=0, dtype=np.float64))
     features -= mean
     if len(x) >= x.shape[1]:
-        return Frame(mean, None), algebra.with_ones(features)
+        return Frame(mean, None), columns
     squares, vectors = algebra.library().linalg.eigh(features @ features.T)
     varies = squares > _ROUNDING * squares[-1]
     lengths, vectors = squares[varies] ** 0.5, vectors[:, varies]
@@ -268,9 +268,13 @@ class Grams:
         offset = targets.mean(axis=0)
         targets -= offset
         names, group = np.unique(groups, return_inverse=True)
-        own = [algebra.rows(group == number) for number in range(len(names))]
-        products = [(targets[rows].T @ columns[rows]).T for rows in own]
-        return cls(names, frame, offset, grams(columns, group), products)
+        squares, products = [], []
+        for number in range(len(names)):
+            own = algebra.rows(group == number)
+            part = columns[own]
+            squares.append(part.T @ part)
+            products.append((targets[own].T @ part).T)
+        return cls(names, frame, offset, squares, products)
 
     def ridge(
         self, strengths: Sequence[float], kept: Bool[np.ndarray, " groups"] | None = None

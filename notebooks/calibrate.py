@@ -1,0 +1,71 @@
+# %% [markdown]
+# # Known answers: what the estimators say of gates and of Gaussians
+# Embeddings of simulated donors show sources whose redundant, unique and synergistic bits about a
+# label are known exactly. Left: estimate against truth. Middle: mean error of each part, by test
+# donors and units per donor. Right: how many 95 % intervals hold the truth (gates; Gaussian targets
+# have none).
+
+# %% tags=["parameters"]
+figure = "figures/calibrate"
+known = "results/calibrate.csv"
+
+# %%
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from cell_synergy import plotting
+
+plotting.style()
+parts = {
+    "R": ("redundant", "#8a8a8a"),
+    "U_image": ("unique to image", plotting.IMAGE),
+    "U_expression": ("unique to expression", plotting.EXPRESSION),
+    "S": ("synergy", plotting.FOCUS),
+}
+table = pd.read_csv(known)
+table["error"] = table["estimate"] - table["truth"]
+designs = table[["donors", "units"]].drop_duplicates().sort_values(["donors", "units"])
+designs = [tuple(design) for design in designs.to_numpy()]
+table.groupby(["donors", "units", "quantity"])["error"].agg(["mean", "std"]).round(3)
+
+# %%
+fig, (left, middle, right) = plt.subplots(1, 3, figsize=(9.5, 3.2), layout="constrained")
+left.axline((0, 0), slope=1, color="black", lw=0.6)
+spread = np.linspace(-0.012, 0.012, len(parts))
+for (part, (name, tone)), aside in zip(parts.items(), spread, strict=True):
+    own = table[table["quantity"] == part]
+    gauss = own["case"].str.startswith("gaussian")
+    for rows, mark in ((own[~gauss], "o"), (own[gauss], "^")):
+        left.scatter(
+            rows["truth"] + aside, rows["estimate"], s=9, color=tone, marker=mark, lw=0, alpha=0.6,
+            label=name if mark == "o" else None,
+        )  # fmt: skip
+    for place, (donors, units) in enumerate(designs):
+        error = own.loc[(own["donors"] == donors) & (own["units"] == units), "error"]
+        middle.errorbar(
+            place + 12 * aside, error.mean(), error.std(), color=tone, marker="o", ms=4, lw=1
+        )
+left.scatter([], [], s=14, marker="^", color="black", lw=0, label="Gaussian target")
+left.legend(fontsize=6, loc="upper left")
+left.set(xlabel="truth, bits", ylabel="estimate, bits", title="Every case and data set")
+middle.axhline(0, color="black", lw=0.6)
+middle.set(ylabel="estimate - truth, bits", title="Mean error, and its deviation")
+
+gates = table.dropna(subset=["low"])
+inside = (gates["low"] <= gates["truth"] + 1e-6) & (gates["truth"] - 1e-6 <= gates["high"])
+joint = gates.assign(inside=inside)
+for place, (donors, units) in enumerate(designs):
+    own = joint[(joint["donors"] == donors) & (joint["units"] == units)]
+    for part, aside in zip(parts, spread, strict=True):
+        share = own.loc[own["quantity"] == part, "inside"].mean()
+        right.scatter(place + 12 * aside, 100 * share, color=parts[part][1], s=18, lw=0, zorder=3)
+right.axhline(95, color="black", lw=0.6, ls="--")
+right.set(ylim=(0, 104), ylabel="intervals that hold the truth, %", title="Coverage")
+for axes in (middle, right):
+    names = [f"{donors} donors\n{units} units" for donors, units in designs]
+    axes.set_xticks(range(len(designs)), names, fontsize=6)
+fig.suptitle("Simulated embeddings of gates and Gaussians", fontsize=9, fontweight="bold")
+plotting.save(fig, Path(figure))
