@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cell_synergy.comparison import CONTROLS, UNIMODAL
 from cell_synergy.core.atomic import atomic
 
 NAMES = {
@@ -27,8 +28,6 @@ NAMES = {
     "random": "Random projection",
     "pca": "PCA",
 }
-UNIMODAL = ("image", "expression")
-CONTROLS = ("shuffled", "random", "pca")
 FOCUS, PLAIN, CONTROL = "#c1272d", "#2f6690", "#9aa5b1"
 IMAGE, EXPRESSION = "#7b4fa3", "#2a9d6f"
 PALETTE = (

@@ -9,8 +9,11 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from cell_synergy.core.errors import DataError
 from cell_synergy.downstream.probes import algebra
 from cell_synergy.downstream.probes import design as probes
+from cell_synergy.downstream.probes import grams as grams_module
 from cell_synergy.downstream.probes import logistic as newton
-from cell_synergy.downstream.probes.design import Design, Grams
+from cell_synergy.downstream.probes.design import Design
+from cell_synergy.downstream.probes.grams import Grams
+from cell_synergy.downstream.probes.metrics import regression
 
 TOLERANCE, ITERATIONS = 1e-9, 1000
 GRID = [1.0, 0.1, 0.01, 0.001]
@@ -147,18 +150,45 @@ def test_sums_over_donors_fit_any_set_of_them(units, features, kept):
         assert probe.gradient_norm < 1e-10
 
 
-def test_sums_over_donors_fit_all_of_them_if_not_told():
+@pytest.mark.usefixtures("library")
+@pytest.mark.parametrize(("units", "features"), [(210, 15), (70, 90)])
+@pytest.mark.parametrize("asked", [[2], [0, 2]])
+def test_sums_over_donors_score_as_predictions_do(units, features, asked):
+    x, _ = data(units, features, 2)
+    donor = np.arange(units) % 4
+    y = np.column_stack([x[:, :2] ** 2 + 7, donor, x[:, 3]])  # the third is constant in a donor
+    grams = Grams.of(x, y, donor)
+    kept, out = ~np.isin(grams.names, [2, 0]), np.isin(grams.names, asked)
+    known = [
+        regression(y[np.isin(donor, asked)], fit.scores(x[np.isin(donor, asked)]))["r2"]
+        for fit in grams.ridge(GRID, kept)
+    ]
+    np.testing.assert_allclose(grams.r2(GRID, kept, out), known, rtol=1e-8)
+
+
+def test_outputs_that_do_not_vary_have_no_score():
     x, _ = data(60, 5, 2)
-    grams = Grams.of(x, x[:, :2] ** 2, np.arange(60) % 3)
-    (first,), (second,) = grams.ridge([0.1]), grams.ridge([0.1], np.ones(3, bool))
-    np.testing.assert_array_equal(first.coefficients, second.coefficients)
+    donor = np.arange(60) % 3
+    grams = Grams.of(x, np.full((60, 2), 0.1), donor)
+    assert np.isnan(grams.r2(GRID, grams.names > 0, grams.names == 0)).tolist() == [True] * 4
+
+
+def test_sums_are_over_all_blocks(monkeypatch):
+    x, _ = data(60, 5, 2)
+    once = Grams.of(x, x[:, :2], np.arange(60) % 3).sums
+    monkeypatch.setattr(grams_module, "_BLOCK", 35)
+    for found, known in zip(Grams.of(x, x[:, :2], np.arange(60) % 3).sums, once, strict=True):
+        np.testing.assert_allclose(found, known, rtol=0, atol=1e-12)
 
 
 def test_sums_over_no_donor_are_refused():
     x, _ = data(60, 5, 2)
     grams = Grams.of(x, x[:, :2], np.arange(60) % 3)
-    with pytest.raises(DataError, match="keep at least one"):
-        grams.ridge([0.1], np.zeros(3, bool))
+    nobody = np.zeros(3, bool)
+    with pytest.raises(DataError, match="one at least"):
+        grams.ridge([0.1], nobody)
+    with pytest.raises(DataError, match="one at least"):
+        grams.r2([0.1], ~nobody, nobody)
 
 
 @pytest.mark.parametrize("features", [12, 150])

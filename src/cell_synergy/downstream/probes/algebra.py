@@ -5,12 +5,14 @@ more slowly: on AMD's, products and eigenvectors of the study's sizes by a fifth
 arrays by overhead twice.
 """
 
+from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int, Shaped
 from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg.blas import dsyrk
 
 from cell_synergy.core.compute import device
 
@@ -47,12 +49,34 @@ def single(x: Float64[Array, "*shape"]) -> Float32[Array, "*shape"]:
     return x.astype(np.float32) if isinstance(x, np.ndarray) else x.float()
 
 
-def with_ones(x: Float[Array, "units features"]) -> Float64[Array, "units features+1"]:
-    """Return a copy in double precision with a column of ones, the intercept's."""
-    xp = library()
-    units = xp.ones((len(x), x.shape[1] + 1), dtype=xp.float64, device=device().type)
-    units[:, :-1] = xp.asarray(x)
+def with_ones(
+    x: Float[Array, "units features"], *others: Float[Array, "units _"]
+) -> Float64[Array, "units columns"]:
+    """Return columns, ones for the intercept, and other columns, copied in double precision."""
+    xp, start = library(), x.shape[1] + 1
+    width = start + sum(y.shape[1] for y in others)
+    units = xp.ones((len(x), width), dtype=xp.float64, device=device().type)
+    units[:, : start - 1] = xp.asarray(x)
+    for y in others:
+        units[:, start : start + y.shape[1]] = xp.asarray(y)
+        start += y.shape[1]
     return units
+
+
+def gram(blocks: Iterable[Float64[Array, "_ columns"]]) -> Float64[Array, "columns columns"]:
+    """Return the sum over blocks of rows of `block' block`."""
+    total: Array = None
+    for block in blocks:
+        if total is None:
+            total = block.T @ block
+        elif isinstance(block, np.ndarray):  # half of it, and nothing else in memory
+            total = dsyrk(1.0, block.T, beta=1.0, c=total.T, lower=True, overwrite_c=True).T
+        else:
+            total.addmm_(block.T, block)
+    if isinstance(total, np.ndarray):
+        for row in range(len(total)):
+            total[row + 1 :, row] = total[row, row + 1 :]
+    return total
 
 
 def cholesky_solve(

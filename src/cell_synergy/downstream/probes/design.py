@@ -12,7 +12,6 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Shaped
 
-from cell_synergy.core.errors import DataError
 from cell_synergy.core.streams import stream
 from cell_synergy.downstream.probes import algebra
 from cell_synergy.downstream.probes.algebra import Array
@@ -76,6 +75,21 @@ class Frame:
         """Return the same coordinates about another place."""
         return Frame(self.mean + (shift if self.axes is None else self.axes @ shift), self.axes)
 
+    @classmethod
+    def about_mean(cls, x: Float[np.ndarray, "units d"]) -> "Frame":
+        """Return the features as coordinates, less their mean."""
+        return cls(algebra.of(x.mean(axis=0, dtype=np.float64)), None)
+
+    def columns(
+        self, x: Float[np.ndarray, "units d"], *others: Float[np.ndarray, "units _"]
+    ) -> Float64[Array, "units columns"]:
+        """Return coordinates of units, a last column of ones for the intercept, and others."""
+        if self.axes is not None:
+            return algebra.with_ones((algebra.of(x) - self.mean) @ self.axes, *others)
+        columns = algebra.with_ones(x, *others)
+        columns[:, : len(self.mean)] -= self.mean
+        return columns
+
     def linear(
         self,
         v: Float64[Array, "columns outputs"],
@@ -89,19 +103,20 @@ class Frame:
         return Linear(algebra.numpy(b), algebra.numpy(intercept), norm, iterations)
 
 
-def _coordinates(
+def coordinates(
     x: Float[np.ndarray, "units d"],
 ) -> tuple[Frame, Float64[Array, "units columns"]]:
     """Return centred features, or principal axes if units are fewer; and a last column of ones."""
-    columns = algebra.with_ones(x)
-    features, mean = columns[:, :-1], algebra.of(x.mean(axis=0, dtype=np.float64))
-    features -= mean
+    frame = Frame.about_mean(x)
+    columns = frame.columns(x)
     if len(x) >= x.shape[1]:
-        return Frame(mean, None), columns
+        return frame, columns
+    features = columns[:, :-1]
     squares, vectors = algebra.library().linalg.eigh(features @ features.T)
     varies = squares > _ROUNDING * squares[-1]
     lengths, vectors = squares[varies] ** 0.5, vectors[:, varies]
-    return Frame(mean, features.T @ (vectors / lengths)), algebra.with_ones(vectors * lengths)
+    frame = replace(frame, axes=features.T @ (vectors / lengths))
+    return frame, algebra.with_ones(vectors * lengths)
 
 
 @dataclass(frozen=True)
@@ -146,7 +161,7 @@ class Design:
             Of each unit, e.g. its inner fold: a Gram matrix is computed once per group, and summed
             for every part that consists of whole groups. One group if None.
         """
-        frame, columns = _coordinates(x)
+        frame, columns = coordinates(x)
         if frame.axes is None and len(x) * x.shape[1] ** 2 <= _CHEAP:
             centred = columns[:, :-1]
             axes = algebra.library().linalg.eigh(centred.T @ centred)[1]
@@ -228,69 +243,3 @@ class Design:
         turn[-1, -1] = 1
         variance[:-1], turn[:-1, :-1] = algebra.library().linalg.eigh(square[:-1, :-1])
         return Units(self.columns, turn, variance.clip(0))
-
-
-@dataclass(frozen=True)
-class Grams:
-    """Sums over the units of each group, e.g. donor, from which any set of groups is fitted.
-
-    They are additive: folds, paths of strengths and jackknives read the units no more.
-
-    Attributes
-    ----------
-    names
-        Of the groups, sorted.
-    frame
-        Where the coordinates lie.
-    offset
-        Mean of the outputs over all units.
-    squares, products
-        Sums of the coordinates (and a last column of ones) times themselves, and times the outputs
-        less their offset.
-    """
-
-    names: Shaped[np.ndarray, " groups"]
-    frame: Frame
-    offset: Float64[Array, " outputs"]
-    squares: list[Float64[Array, "columns columns"]]
-    products: list[Float64[Array, "columns outputs"]]
-
-    @classmethod
-    def of(
-        cls,
-        x: Float[np.ndarray, "units d"],
-        y: Float[np.ndarray, "units outputs"],
-        groups: Shaped[np.ndarray, " units"],
-    ) -> "Grams":
-        """Sum over units of features `x`, outputs `y` and names of their group."""
-        frame, columns = _coordinates(x)
-        targets = algebra.of(y)
-        offset = targets.mean(axis=0)
-        targets -= offset
-        names, group = np.unique(groups, return_inverse=True)
-        squares, products = [], []
-        for number in range(len(names)):
-            own = algebra.rows(group == number)
-            part = columns[own]
-            squares.append(part.T @ part)
-            products.append((targets[own].T @ part).T)
-        return cls(names, frame, offset, squares, products)
-
-    def ridge(
-        self, strengths: Sequence[float], kept: Bool[np.ndarray, " groups"] | None = None
-    ) -> list[Linear]:
-        """Fit ridge regression of each strength on the units of some groups; of all if None.
-
-        Raises
-        ------
-        DataError
-            If no group is kept.
-        """
-        numbers = np.flatnonzero(np.ones(len(self.names)) if kept is None else kept)
-        if len(numbers) == 0:
-            raise DataError("ridge regression on none of the groups; keep at least one")
-        squares, products = (sum(s[i] for i in numbers) for s in (self.squares, self.products))
-        return [
-            self.frame.linear(v, self.offset, norm, 0)
-            for v, norm in solve(squares, products, strengths)
-        ]

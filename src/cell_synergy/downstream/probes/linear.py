@@ -1,7 +1,7 @@
 """The linear probe: penalty chosen on inner folds, then a fit on all training rows."""
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 
 from cell_synergy.downstream.probes import metrics
 from cell_synergy.downstream.probes.design import Design, Linear
@@ -25,7 +25,7 @@ class LinearProbe:
         totals = np.zeros(len(grid))
         for number in np.unique(question.inner):
             rest, out = question.inner != number, question.inner == number
-            fits = self._fit(self._design(question.train, rest), question, rest, grid)
+            fits = self._fit(self._design(question, rest), question, rest, grid)
             x = self.z[question.train[out]].astype(np.float64)
             scores = [_inner_score(fit, x, question.y[out], question.classes) for fit in fits]
             totals += out.sum() * np.array(scores)
@@ -34,18 +34,25 @@ class LinearProbe:
     def answer(self, question: Question, chosen: Chosen) -> Answer:
         """Fit on all training rows with the chosen strength, and predict the test rows."""
         everyone = np.ones(len(question.train), dtype=bool)
-        design = self._design(question.train)
+        design = self._design(question)
         (linear,) = self._fit(design, question, everyone, [chosen.strength])
         asked = self.z[question.test]
         predicted = linear.probabilities(asked) if question.classes else linear.scores(asked)
         return Answer(predicted, chosen, linear.gradient_norm, linear.iterations)
 
-    def _design(self, train: Int[np.ndarray, " train"], part: np.ndarray | None = None) -> Design:
-        """Return the training units, or a part of them; tasks with the same units share it."""
-        key = train.tobytes(), b"" if part is None else part.tobytes()
+    def _design(self, question: Question, part: Bool[np.ndarray, " train"] | None = None) -> Design:
+        """Return the training units, or a part of them; tasks with the same units share it.
+
+        Inner folds share the Gram matrices of theirs.
+        """
+        rows = question.train.tobytes() + question.inner.tobytes()
+        key = rows, b"" if part is None else part.tobytes()
         if key not in self.designs:
-            whole = Design.of(self.z[train]) if part is None else self._design(train).part(part)
-            self.designs[key] = whole
+            self.designs[key] = (
+                Design.of(self.z[question.train], question.inner)
+                if part is None
+                else self._design(question).part(part)
+            )
         return self.designs[key]
 
     def _fit(
