@@ -16,6 +16,8 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.data.units.dataset import Classification, Names
 from cell_synergy.data.units.splits import Fold
 from cell_synergy.data.units.tissue import Tissue
+from cell_synergy.downstream.information.decompose import Information
+from cell_synergy.downstream.information.tasks import information
 from cell_synergy.downstream.judging import Representation, judge, pair_and_parts
 from cell_synergy.downstream.probes.settings import Probe
 from cell_synergy.scores import sis_table
@@ -41,7 +43,8 @@ class Own(Config):
         `train`: features are scaled with the training donors; `donor`: with each donor's own
         units, where donors differ by more than labels do.
     out
-        The SIS table to write; the scores it comes from stand beside it.
+        The SIS table to write; the scores it comes from stand beside it, and what the embeddings
+        hold in bits.
     """
 
     units: Path
@@ -55,22 +58,25 @@ class Own(Config):
 
 
 def run(words: dict[str, Any]) -> Path:
-    """Judge both embeddings, their concatenation and every fused one; write and print the SIS."""
+    """Judge both embeddings, their concatenation and every fused one; write the SIS."""
     own = validate(Own, words, "argument")
     use_threads(value("threads"))
     table = _read(own.units)
     tissue = _tissue(own, table)
     tasks = {label: Classification(kind="classification") for label in own.label}
     probe = load(Probe, "probe")
-    scores = pd.concat(
-        judge(name, tissue, tasks, [0], represent, probe).scores
+    judged = {
+        name: judge(name, tissue, tasks, [0], represent, probe)
         for name, represent in _representations(own, table, tissue).items()
-    )
-    found = sis_table(scores)
-    beside = own.out.with_name(f"{own.out.stem}-scores{own.out.suffix}")
+    }
+    scores = pd.concat(found.scores for found in judged.values())
+    posteriors = {name: found.posteriors for name, found in judged.items()}
+    cells = load(Information, "information").cells
+    bits = information(tissue.units, tissue.groups, tissue.folds, tasks, posteriors, cells)
     own.out.parent.mkdir(parents=True, exist_ok=True)
-    for path, content in ((beside, scores), (own.out, found)):
-        with atomic(path) as new:
+    tables = {"-scores": scores, "-information": bits, "": sis_table(scores)}
+    for ending, content in tables.items():
+        with atomic(own.out.with_name(f"{own.out.stem}{ending}{own.out.suffix}")) as new:
             content.to_csv(new, index=False, float_format="%.6g")
     return own.out
 

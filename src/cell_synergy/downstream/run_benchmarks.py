@@ -6,7 +6,8 @@ python -m cell_synergy.downstream.run_benchmarks units=my.h5ad image=X_uni \
 reads two embeddings from `obsm`, labels and donors from `obs`, leaves each donor out in turn, and
 writes the SIS of their concatenation and of every embedding named by `joint` (optional, several
 separated by commas), with intervals from five donors on; the scores stand beside, as
-sis-scores.csv. `standardise=donor` scales features with each donor's own units.
+sis-scores.csv, and redundant, unique and synergistic bits, as sis-information.csv.
+`standardise=donor` scales features with each donor's own units.
 
 python -m cell_synergy.downstream.run_benchmarks --config-name downstream \
     evaluation.modality=multimodal data.dataset=lung

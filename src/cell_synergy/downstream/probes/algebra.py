@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int, Shaped
-from scipy.linalg import cho_factor, cho_solve
 from scipy.linalg.blas import dsyrk
+from scipy.linalg.lapack import dposv
 
 from cell_synergy.core.compute import device
 
@@ -83,8 +83,10 @@ def cholesky_solve(
     matrix: Float64[Array, "k k"], right: Float64[Array, "k outputs"]
 ) -> Float64[Array, "k outputs"]:
     """Solve for a positive definite matrix, which is overwritten."""
-    if isinstance(matrix, np.ndarray):
-        factor = cho_factor(matrix.T, lower=True, overwrite_a=True, check_finite=False)
-        return np.asarray(cho_solve(factor, right, check_finite=False))
-    xp = library()
-    return xp.cholesky_solve(right, xp.linalg.cholesky(matrix))
+    if not isinstance(matrix, np.ndarray):
+        xp = library()
+        return xp.cholesky_solve(right, xp.linalg.cholesky(matrix))
+    _, solution, failed = dposv(matrix.T, right, lower=True, overwrite_a=True)
+    if failed:
+        raise np.linalg.LinAlgError("the matrix is not positive definite")
+    return solution

@@ -32,8 +32,9 @@ class Linear:
     coefficients, intercept
         Scores are `x @ coefficients + intercept`.
     gradient_norm
-        Largest absolute entry of the objective's gradient at the solution, along the axes of the
-        design; preconditioned for a logistic probe.
+        Largest absolute entry of the objective's gradient at the solution, along the coordinates
+        of the design; for a logistic probe the preconditioned gradient's, half the squared norm of
+        which is about how much higher the objective is than at its optimum.
     iterations
         Conjugate-gradient steps, each of which reads the data once; 0 for a closed form.
     """
@@ -126,7 +127,8 @@ class Design:
     The penalty is the same in all orthonormal axes, and no coefficient of the optimum points where
     the units do not vary: a fit along principal axes is exact, and has at most as many coefficients
     as there are units. The axes make the covariance diagonal, so that one division preconditions a
-    fit of any strength. Parts of the units keep the axes of all, and share their Gram matrices.
+    logistic fit of any strength. Parts of the units keep the axes of all, and are fitted by ridge
+    regression from sums over groups of units.
 
     Attributes
     ----------

@@ -20,9 +20,7 @@ from jaxtyping import Float32, Float64
 from cell_synergy.downstream.probes import algebra
 from cell_synergy.downstream.probes.algebra import Array
 
-_DAMPING = (
-    1e-6  # share of the preconditioner added to the Hessian: above single precision's rounding
-)
+_DAMPING = 1e-6  # times the preconditioner, added to the Hessian: above the rounding of float32
 _BLOCK = 2**21  # entries of the units that a processor's cache holds
 
 
@@ -202,13 +200,12 @@ class _Logistic:
     ) -> tuple[Float64[Array, "classes classes"], Float64[Array, "classes columns"]]:
         """Return axes of the classes, and the inverse root of the Hessian's diagonal there.
 
-        Logits that are the same for all classes change nothing: no gradient is along the first
-        axis, and its weight, which is zero but for rounding, is replaced by any other.
+        Logits that are the same for all classes change nothing: along one axis the weight is zero
+        but for rounding, and so is every gradient. No weight is less than half a unit's.
         """
         xp = algebra.library()
         own, classes = xp.linalg.eigh(weight / self.count)
         own = own.clip(1 / (2 * self.count))
-        own[0] = own[-1]
         return classes, 1 / xp.sqrt(own[:, None] * self.units.variance + self.penalty)
 
     def minimise(self, point: _Point, tolerance: float, iterations: int) -> tuple[_Point, int]:
