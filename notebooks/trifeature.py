@@ -45,7 +45,9 @@ for axes, (task, (title, question, place)) in zip(panels, tasks.items(), strict=
         tone = plotting.colour(method, value("method"))
         scored = own[own["method"] == method].set_index("probe")["value"] * 100
         points = scored.loc[["linear"]]
-        axes.scatter(scored.loc[["mlp"]], [row], s=22, marker="x", color=tone, lw=1, zorder=3)
+        axes.scatter(
+            scored.loc[["mlp"]], [row], s=22, marker="x", color=tone, lw=1, zorder=5, clip_on=False
+        )
         axes.plot([chance, points.mean()], [row, row], color=tone, lw=3, alpha=0.35, zorder=2)
         axes.scatter(points, [row] * len(points), s=26, color=tone, lw=0, zorder=3, clip_on=False)
         axes.annotate(

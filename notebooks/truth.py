@@ -71,7 +71,7 @@ else:
         names = [task.replace("_", "\n") for task in tasks]
         left.set_xticks(range(len(tasks)), names, fontsize=6)
         left.set_ylabel("bits about the label")
-        left.set_title(f"{plotting.title(twin, True)}: on tissue, as decoded, as learnt (palest)")
+        left.set_title(f"{plotting.title(twin, True)}: tissue, decoded, learnt", fontsize=8)
         left.set_ylim(0, 1.3 * left.get_ylim()[1])
         left.legend(fontsize=6, loc="upper left", ncols=4, handlelength=1)
         table = read_sis(Path(sis), twin)
@@ -92,5 +92,5 @@ else:
                 )
         right.set_xticks(range(len(tasks)), names, fontsize=6)
         right.set_ylabel("SIS (macro F1)")
-        right.set_title("points: measured, as in figure 1; dashed: reader of decoded states")
+        right.set_title("points: measured; dashed: reader of decoded states", fontsize=8)
 plotting.save(fig, Path(figure))
