@@ -123,7 +123,7 @@ def test_a_modality_is_judged_by_the_words_of_the_reference_release(modality, me
     benchmark(f"evaluation.modality={modality}", weights, "out=scores.csv")
     scores = pd.read_csv("scores.csv")
     assert set(scores.method) == {method}
-    assert len(scores) == 3 * 4 * 2 + 3 * 2  # folds, metrics, probes; folds, training donors
+    assert len(scores) == 3 * 4 * (2 + 1) + 3 * 2
     assert workspace.joinpath("scores.npz").is_file()
 
 
