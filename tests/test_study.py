@@ -31,6 +31,8 @@ def shrink(params):
     params["align"]["seeds"] = 2
     params["trifeature"] |= {"image_width": 24, "expression_width": 16, "methods": {}}
     params["trifeature"] |= {"pairs": 300, "probe_pairs": 600, "max_epochs": 1}
+    params["calibrate"] |= {"designs": "5x40", "train": 3, "repeats": 1}
+    params["probe"]["mlp"] |= {"hidden": 8, "epochs": 3}
 
 
 def run(where, *words, check=True, **settings):
@@ -102,7 +104,7 @@ def test_another_focal_method_runs_only_what_depends_on_it(study):
     done = run(study, "dvc", "repro", "--dry")
     subprocess.run(["git", "checkout", "-q", "params.yaml"], cwd=study, check=True)
     ran = set(re.findall(r"Running stage '([^']+)'", done.stdout))
-    drawn = {f"figures@{name}" for name in ("sis", "tissue", "trifeature", "truth")}
+    drawn = {f"figures@{name}" for name in ("calibrate", "sis", "tissue", "trifeature", "truth")}
     assert ran == {"headline", *drawn}
 
 
