@@ -29,7 +29,14 @@ table = pd.read_csv(known)
 table["error"] = table["estimate"] - table["truth"]
 designs = table[["donors", "units"]].drop_duplicates().sort_values(["donors", "units"])
 designs = [tuple(design) for design in designs.to_numpy()]
-table.groupby(["donors", "units", "quantity"])["error"].agg(["mean", "std"]).round(3)
+table["inside"] = (table["low"] <= table["truth"] + 1e-6) & (table["truth"] - 1e-6 <= table["high"])
+table["inside"] = table["inside"].where(table["low"].notna())  # Gaussian targets have no interval
+table.groupby(["donors", "units"]).agg(
+    mean_error=("error", "mean"),
+    mean_absolute_error=("error", lambda error: error.abs().mean()),
+    largest_absolute_error=("error", lambda error: error.abs().max()),
+    intervals_that_hold_the_truth=("inside", "mean"),
+).astype(float).round(3)
 
 # %%
 fig, (left, middle, right) = plt.subplots(1, 3, figsize=(9.5, 3.2), layout="constrained")
@@ -54,11 +61,8 @@ left.set(xlabel="truth, bits", ylabel="estimate, bits", title="Every case and da
 middle.axhline(0, color="black", lw=0.6)
 middle.set(ylabel="estimate - truth, bits", title="Mean error, and its deviation")
 
-gates = table.dropna(subset=["low"])
-inside = (gates["low"] <= gates["truth"] + 1e-6) & (gates["truth"] - 1e-6 <= gates["high"])
-joint = gates.assign(inside=inside)
 for place, (donors, units) in enumerate(designs):
-    own = joint[(joint["donors"] == donors) & (joint["units"] == units)]
+    own = table[(table["donors"] == donors) & (table["units"] == units)]
     for part, aside in zip(parts, spread, strict=True):
         share = own.loc[own["quantity"] == part, "inside"].mean()
         right.scatter(place + 12 * aside, 100 * share, color=parts[part][1], s=18, lw=0, zorder=3)

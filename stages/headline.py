@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from cell_synergy.comparison import UNIMODAL
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.config import Config, arguments, suggest, value
 from cell_synergy.core.errors import ConfigError, reported
-from cell_synergy.scores import ALL_FOLDS, DONOR, read_sis
+from cell_synergy.names import DONOR, UNIMODAL
+from cell_synergy.scores import ALL_FOLDS, read_sis
 
 
 class Args(Config):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import null_study as study
-from cell_synergy.comparison import UNIMODAL
+from cell_synergy.names import UNIMODAL
 from cell_synergy.scores import sis_table
 
 

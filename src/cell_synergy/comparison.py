@@ -9,13 +9,10 @@ import pandas as pd
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.inference import infer
+from cell_synergy.names import LATE_FUSION, NONLINEAR
 
-UNIMODAL = ("image", "expression")
-CONTROLS = ("shuffled", "random", "pca")
 CASE = ["dataset", "task", "metric", "probe"]
 INFERRED = ["gain_low", "gain_high", "low", "high", "p", "p_corrected"]
-
-_LATE_FUSION, _MLP = "late fusion", "mlp"
 
 
 def pairs(scores: pd.DataFrame, unimodal: tuple[str, str]) -> pd.DataFrame:
@@ -138,10 +135,10 @@ def place(names: Sequence[Any], values: Iterable[Any]) -> str:
 
 def _with_reference_of_late_fusion(scores: pd.DataFrame, unimodal: tuple[str, str]) -> pd.DataFrame:
     """Repeat the MLP's unimodal rows as the reference of late fusion, in the cases that have it."""
-    fused = scores.loc[scores["probe"].str.startswith(_LATE_FUSION), CASE].drop_duplicates()
+    fused = scores.loc[scores["probe"].str.startswith(LATE_FUSION), CASE].drop_duplicates()
     if fused.empty:
         return scores
-    under_mlp = fused.assign(probe=fused["probe"].str.replace(_LATE_FUSION, _MLP, n=1))
+    under_mlp = fused.assign(probe=fused["probe"].str.replace(LATE_FUSION, NONLINEAR, n=1))
     lent = scores[scores["method"].isin(unimodal)].merge(under_mlp, on=CASE)
     known = under_mlp.merge(lent[CASE].drop_duplicates(), how="left", indicator="known")
     absent = known[known["known"] == "left_only"]
@@ -150,5 +147,5 @@ def _with_reference_of_late_fusion(scores: pd.DataFrame, unimodal: tuple[str, st
             f"scores: late fusion needs those of {unimodal[0]} and {unimodal[1]} for "
             f"{place(CASE, absent[CASE].iloc[0])}; score them with this probe"
         )
-    probe = lent["probe"].str.replace(_MLP, _LATE_FUSION, n=1)
+    probe = lent["probe"].str.replace(NONLINEAR, LATE_FUSION, n=1)
     return pd.concat([scores, lent.assign(probe=probe)], ignore_index=True)

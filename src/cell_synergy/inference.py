@@ -110,9 +110,9 @@ def infer(
         if donors == 1:
             note += " (sections of one donor are no sample of donors)"
         return Inference(interval, interval, PValues(nothing, nothing), (note,) * methods)
-    inflation = (donors - 1) / (donors - 2) if in_turn else 1.0
-    absolute = paired_t(gain).widened(np.sqrt(inflation))
-    relative = ratio_t(gain, best).widened(np.sqrt(inflation))
+    more = inflation(donors, in_turn=in_turn)
+    absolute = paired_t(gain).widened(np.sqrt(more))
+    relative = ratio_t(gain, best).widened(np.sqrt(more))
     missing = "it is the same without any donor" if _positive(best) else _UNCLEAR
     notes = []
     for low, relative_low in zip(absolute.low, relative.low, strict=True):
@@ -122,7 +122,12 @@ def infer(
         if np.isnan(relative_low) and best.mean() > 0:
             reasons.append(f"no interval of sis: {missing}")
         notes.append("; ".join(reasons))
-    return Inference(absolute, relative, sign_flip(gain, compared, inflation), tuple(notes))
+    return Inference(absolute, relative, sign_flip(gain, compared, more), tuple(notes))
+
+
+def inflation(donors: int, *, in_turn: bool) -> float:
+    """Return how many times larger the variance of a mean over donors is than they show."""
+    return (donors - 1) / (donors - 2) if in_turn else 1.0
 
 
 def paired_t(gain: Float[np.ndarray, "donors methods"]) -> Interval:

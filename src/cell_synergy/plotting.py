@@ -8,8 +8,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cell_synergy.comparison import CONTROLS, UNIMODAL
 from cell_synergy.core.atomic import atomic
+from cell_synergy.names import CONTROLS, UNIMODAL
 
 NAMES = {
     "concat": "Concat",

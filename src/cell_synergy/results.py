@@ -5,8 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from cell_synergy.core.config import value
+from cell_synergy.names import TRANSDUCTIVE
 from cell_synergy.pipeline import paths
-from cell_synergy.scores import TRANSDUCTIVE, by_donor_and_seed, choose, read_scores
+from cell_synergy.scores import by_donor_and_seed, choose, read_scores
 from cell_synergy.sis import GEX_KEY, IMG_KEY, MULTIMODAL
 
 METRIC_NAMES = {"macro_f1": "F1 Macro", "r2": "R2"}

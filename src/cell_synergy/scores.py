@@ -17,9 +17,7 @@ import pandas as pd
 
 from cell_synergy.comparison import (
     CASE,
-    CONTROLS,
     INFERRED,
-    UNIMODAL,
     by_donor,
     by_method,
     inferred,
@@ -29,6 +27,7 @@ from cell_synergy.comparison import (
 )
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.names import CONTROLS, DONOR, UNIMODAL
 
 COLUMNS = (
     "dataset",
@@ -45,8 +44,6 @@ COLUMNS = (
 )
 METRICS = "macro_f1", "balanced_accuracy", "accuracy", "r2", "pearson", "bits"
 ALL_FOLDS = "all"
-TRANSDUCTIVE = ", transductive"  # ends a probe's name where features were scaled per donor
-DONOR = "donor"  # the score that asks whose tissue a unit is: a control, no task
 
 _NAMES = ["dataset", "method", "task", "metric", "probe", "fold", "donor"]
 _KEY = [*_NAMES, "seed"]

@@ -1,5 +1,7 @@
 """A tiny data set of four donors, in which three features of one modality show the labels."""
 
+from dataclasses import replace
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ from cell_synergy.core.config import validate
 from cell_synergy.data.units.dataset import Dataset
 from cell_synergy.data.units.splits import folds
 from cell_synergy.data.units.tissue import Tissue
+from cell_synergy.downstream.judging import judge
 from cell_synergy.downstream.probes.mlp import MLP
 from cell_synergy.downstream.probes.settings import Probe
 
@@ -85,3 +88,47 @@ def make_tissue():
         )  # fmt: skip
 
     return made
+
+
+@pytest.fixture
+def run_all(units, make_tissue, make_dataset, probe):
+    """Judge the image embedding of the units, whatever labels they are given."""
+
+    def judged(labelled=units, seeds=(0,), probe=probe, embed=None, **changed):
+        dataset = make_dataset(**changed)
+        tissue = replace(make_tissue(units, dataset), units=labelled)
+        represent = embed or (lambda fold, seed: tissue.image)  # noqa: ARG005
+        return judge("image", tissue, dataset.tasks, list(seeds), represent, probe)
+
+    return judged
+
+
+@pytest.fixture
+def run(run_all):
+    """Judge with linear probes, on the tasks of the data set."""
+
+    def judged(*words, **changed):
+        found = run_all(*words, **changed)
+        shown = found.scores["probe"].str.startswith("linear") & (found.scores["task"] != "donor")
+        return replace(found, scores=found.scores[shown].reset_index(drop=True))
+
+    return judged
+
+
+@pytest.fixture
+def codes(units):
+    """Return the region of every unit, as a number."""
+    return units.obs["region"].cat.codes.to_numpy().astype(int)
+
+
+@pytest.fixture
+def relabel(units):
+    """Give the units other regions: numbers of classes, -1 for none."""
+
+    def relabelled(codes):
+        changed = units.copy()
+        names = units.obs["region"].cat.categories
+        changed.obs["region"] = pd.Categorical.from_codes(codes, names)
+        return changed
+
+    return relabelled

@@ -46,8 +46,9 @@ def judged(table, tmp_path):
 
 
 @pytest.mark.slow
-def test_joining_what_each_side_shows_alone_has_a_clear_sis(judged, tmp_path):
-    sis = judged(joint="fused")
+def test_joining_what_each_side_shows_alone_has_a_clear_sis(judged, tmp_path, capsys):
+    sis = judged(empty_and_rare, joint="fused")
+    assert "dropped ['rare'] (under 10 units in 2 donors)" in capsys.readouterr().out
     assert set(sis["method"]) == {"concat", "fused"}
     row = sis[(sis["metric"] == "macro_f1") & (sis["probe"] == "linear") & (sis["fold"] == "all")]
     assert (row["sis"] > 0.5).all()
@@ -59,7 +60,15 @@ def test_joining_what_each_side_shows_alone_has_a_clear_sis(judged, tmp_path):
     assert pair["I_joint"] > pair["I_image"] + 0.5
     scores = pd.read_csv(tmp_path / "new" / "sis-scores.csv")
     assert set(scores["method"]) == {"image", "expression", "concat", "fused"}
-    assert set(scores["donor"]) == set("ABCDEFG")
+    labelled = scores[scores["task"] == "what"].groupby("donor")["n"].first()
+    assert labelled.to_dict() == dict.fromkeys("CDEFG", 40) | {"A": 35, "B": 37}
+
+
+def empty_and_rare(units):
+    """Leave the first donor's first labels empty, and make some of the second's rare."""
+    what = units.obs["what"].astype(str).to_numpy(dtype=object)
+    what[:5], what[40:43] = "", "rare"
+    units.obs["what"] = what
 
 
 def rename(units):
@@ -94,7 +103,7 @@ def one_class(units):
         (unnamed, {}, r"obs\['who'\] is empty for 1 of 280 units, first 'u3'"),
         (broken, {}, r"obsm\['img'\] is not finite for 1 units; drop them"),
         (fractions, {}, r"obs\['what'\] holds fractions, not classes"),
-        (one_class, {}, r"obs\['what'\] has 1 classes with 10 units in 2 donors"),
+        (one_class, {}, r"obs\['what'\]: 1 class\(es\) with 10 units in 2 donors"),
     ],
 )
 def test_what_is_missing_is_named_with_the_remedy(judged, change, words, message):

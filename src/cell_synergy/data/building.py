@@ -177,12 +177,28 @@ def _label(pairs: ad.AnnData, name: str, dataset: Dataset, rules: Rules) -> None
             known = ", ".join(map(str, pairs.obs.columns))
             raise DataError(f"{name}: no obs column {task!r} for the task; columns: {known}")
         what = f"{name}: task {task!r}"
-        pairs.obs[task] = _classes(pairs.obs[task], groups, spec, rules, what)
+        pairs.obs[task] = classes(pairs.obs[task], groups, spec, rules, what)
 
 
-def _classes(
+def classes(
     labels: pd.Series, groups: pd.Series, spec: Classification, rules: Rules, what: str
 ) -> pd.Series:
+    """Return labels as categories; those that are excluded, empty or rare are none.
+
+    Parameters
+    ----------
+    labels, groups
+        Of each unit: its label, and the donor (section) that it is of.
+    spec, rules
+        Which labels are no classes.
+    what
+        What the labels are, for messages.
+
+    Raises
+    ------
+    DataError
+        If fewer than two classes are left.
+    """
     needed = f"{rules.class_units} units in {rules.class_donors} donors"
     labels = labels.astype(object).where(labels.notna() & (labels.astype(str) != ""))
     if unknown := sorted(set(spec.exclude) - set(labels.dropna())):

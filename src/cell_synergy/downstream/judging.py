@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.units.dataset import Task
@@ -19,7 +19,6 @@ from cell_synergy.data.units.tissue import Tissue
 from cell_synergy.downstream.probes import metrics, mlp
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.questions import (
-    DONOR,
     Answer,
     Chosen,
     Goal,
@@ -29,11 +28,12 @@ from cell_synergy.downstream.probes.questions import (
     goals,
 )
 from cell_synergy.downstream.probes.settings import Probe
+from cell_synergy.names import DONOR, LATE_FUSION, LINEAR, NONLINEAR, TRANSDUCTIVE
 
 Representation = Callable[[Fold, int], Float32[np.ndarray, "units d"]]
 Answers = Mapping[str, Mapping[str, Answer]]
+Score = Callable[[Bool[np.ndarray, " test"]], dict[str, float]]
 
-LINEAR, NONLINEAR, LATE = "linear", "mlp", "late fusion"
 COLUMNS = [
     "dataset", "method", "task", "metric", "probe", "fold", "donor", "seed", "value", "n",
     "inner", "classes", "strength", "sensitivity", "gradient_norm", "iterations",
@@ -82,10 +82,11 @@ def judge(
     DataError
         If a representation is not finite, or no test unit has a label in any task.
     """
-    tables: list[pd.DataFrame] = []
+    rows: list[dict[str, object]] = []
     posteriors: dict[str, np.ndarray] = {}
+    every = goals(tissue, tasks)
     for fold in tissue.folds:
-        asked = _Asked(tissue, tasks, fold, probe)
+        asked = _Asked(tissue, every, fold, probe)
         chosen: dict[str, Chosen] = {}
         for seed in seeds:
             shown = represent(fold, seed)
@@ -101,14 +102,14 @@ def judge(
                 parts = [tissue.image.shape[1]] if pair else []
                 answers |= asked.nonlinear(np.split(z, parts, axis=1), seed)
                 posteriors |= asked.posteriors(answers)
-            tables.append(asked.scores(answers).assign(seed=seed))
-    scores = pd.concat(tables, ignore_index=True)
+            rows += [row | {"seed": seed} for row in asked.scores(answers)]
+    source = tissue.units.uns["source"]
+    scores = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=source, method=name)
     if set(scores["task"]) <= {DONOR}:
         raise DataError(f"{name}: no test unit has a label; check `roles` against the labels")
-    scores = scores.assign(dataset=tissue.units.uns["source"], method=name)
     fits = scores.duplicated(["task", "metric", "probe", "fold", "seed"])
     scores.loc[fits, OF_THE_FIT] = np.nan
-    return Judged(scores[COLUMNS], posteriors)
+    return Judged(scores, posteriors)
 
 
 def pair_and_parts(tissue: Tissue) -> dict[str, Representation]:
@@ -121,97 +122,105 @@ def pair_and_parts(tissue: Tissue) -> dict[str, Representation]:
 
 
 class _Asked:
-    """All questions about one fold, and the probes' answers to them."""
+    """All questions about one fold, and the probes' answers to them.
 
-    def __init__(self, tissue: Tissue, tasks: Mapping[str, Task], fold: Fold, probe: Probe) -> None:
+    Attributes
+    ----------
+    tasks
+        Every task's question, by name.
+    every
+        The same, and whose tissue a unit is, if the fold trains on several donors.
+    """
+
+    def __init__(self, tissue: Tissue, every: list[Goal], fold: Fold, probe: Probe) -> None:
         self.tissue, self.fold, self.probe = tissue, fold, probe
-        self.goals = {goal.name: goal for goal in goals(tissue, tasks)}
-        self.questions = {
-            name: ask(goal, fold, tissue, probe.inner_folds) for name, goal in self.goals.items()
-        }
-        self.whose = ask_donor(fold, tissue, probe.inner_folds)
+        inner = probe.inner_folds
+        self.tasks = {goal.name: (goal, ask(goal, fold, tissue, inner)) for goal in every}
+        whose = ask_donor(fold, tissue, inner)
+        self.every = self.tasks | ({DONOR: whose} if whose else {})
 
     def linear(self, z: np.ndarray, chosen: dict[str, Chosen], *, donor: bool) -> dict[str, Answer]:
-        """Answer every question, or also whose a unit is; penalties not in `chosen` are added."""
-        linear = LinearProbe(z, self.probe)
-        questions = dict(self.questions)
-        if donor and self.whose is not None:
-            goal, question = self.whose
-            questions[goal.name] = question
-        for name, question in questions.items():
+        """Answer every question, or the tasks' alone; penalties not in `chosen` are added."""
+        linear, found = LinearProbe(z, self.probe), {}
+        for name, (_, question) in (self.every if donor else self.tasks).items():
             if name not in chosen:
                 chosen[name] = linear.choose(question)
-        return {name: linear.answer(q, chosen[name]) for name, q in questions.items()}
+            found[name] = linear.answer(question, chosen[name])
+        return found
 
     def nonlinear(self, blocks: list[np.ndarray], seed: int) -> dict[str, dict[str, Answer]]:
         """Answer the tasks' questions with nonlinear probes, all trained at once."""
-        found = {}
-        for name in (NONLINEAR, LATE) if len(blocks) > 1 else (NONLINEAR,):
-            answers = mlp.answer(
-                blocks, list(self.questions.values()), self.probe.mlp, seed, late=name == LATE
-            )
-            found[name] = dict(zip(self.questions, answers, strict=True))
+        questions, settings, found = [q for _, q in self.tasks.values()], self.probe.mlp, {}
+        for name in (NONLINEAR, LATE_FUSION) if len(blocks) > 1 else (NONLINEAR,):
+            answers = mlp.answer(blocks, questions, settings, seed, late=name == LATE_FUSION)
+            found[name] = dict(zip(self.tasks, answers, strict=True))
         return found
 
     def posteriors(self, answers: Answers) -> dict[str, np.ndarray]:
         """Return the test units' class probabilities, of the best probe on inner folds."""
         found = {}
-        for name, goal in self.goals.items():
+        for name, (goal, question) in self.tasks.items():
             if goal.classes:
                 best = max((given[name] for given in answers.values()), key=_inner)
-                shares = _every_class(best.predicted, goal, self.questions[name])
+                shares = _every_class(best.predicted, goal, question)
                 found[f"{name}/{self.fold.name}"] = np.round(255 * shares).astype(np.uint8)
         return found
 
-    def scores(self, answers: Answers) -> pd.DataFrame:
-        """Return one row per task, metric, probe and test donor that has labelled units."""
-        rows = []
+    def scores(self, answers: Answers) -> Iterator[dict[str, object]]:
+        """Yield one row per task, metric, probe and test donor that has labelled units."""
         for probe, given in answers.items():
             for name, answer in given.items():
-                goal, question = self._asked(name)
                 place = {
                     "task": name,
-                    "probe": probe + (", transductive" if self.tissue.mode == "donor" else ""),
+                    "probe": probe + TRANSDUCTIVE * (self.tissue.mode == "donor"),
                     "fold": self.fold.name,
                     **vars(answer.chosen),
                     "gradient_norm": answer.gradient_norm,
                     "iterations": answer.iterations,
                 }
-                rows += [place | row for row in self._by_donor(goal, question, answer.predicted)]
-        return pd.DataFrame(rows, columns=[c for c in COLUMNS if c not in FILLED_LATER])
-
-    def _asked(self, name: str) -> tuple[Goal, Question]:
-        if name in self.questions:
-            return self.goals[name], self.questions[name]
-        if self.whose is None:
-            raise KeyError(name)
-        return self.whose
+                for row in self._by_donor(*self.every[name], answer):
+                    yield place | row
 
     def _by_donor(
-        self, goal: Goal, question: Question, predicted: np.ndarray
+        self, goal: Goal, question: Question, answer: Answer
     ) -> Iterator[dict[str, object]]:
         donors, labelled = self.tissue.donor[question.test], goal.labelled[question.test]
-        if goal.classes:
-            shares = _every_class(predicted, goal, question)
-            prior = np.bincount(question.present[question.y], minlength=len(goal.classes))
+        score = (_of_classes if goal.classes else _of_values)(goal, question, answer)
         for donor in np.unique(donors[labelled]):
             own = (donors == donor) & labelled
-            rows, count = question.test[own], 0
-            if goal.classes:
-                codes = goal.codes[rows]
-                values = metrics.classification(codes, shares[own], prior / prior.sum())
-                count = len(np.unique(codes))
-            else:
-                values = metrics.regression(goal.target[rows], predicted[own])
-            place = {"donor": donor, "n": len(rows), "classes": count}
-            if goal.name == DONOR:  # of one donor's units there is one class: all else is the same
-                values = {"accuracy": values["accuracy"]}
-            for metric, value in values.items():
+            codes = goal.codes[question.test[own]]
+            count = len(np.unique(codes)) if goal.classes else 0
+            place = {"donor": donor, "n": len(codes), "classes": count}
+            for metric, value in score(own).items():
                 if not np.isnan(value):  # nothing to score on this donor: absent, not zero
                     yield {**place, "metric": metric, "value": value}
 
 
-FILLED_LATER = "dataset", "method", "seed"
+def _of_classes(goal: Goal, question: Question, answer: Answer) -> Score:
+    """Return the function that scores some test units of a classification."""
+    shares = _every_class(answer.predicted, goal, question)
+    prior = np.bincount(question.present[question.y], minlength=len(goal.classes))
+
+    def score(own: Bool[np.ndarray, " test"]) -> dict[str, float]:
+        codes = goal.codes[question.test[own]]
+        values = metrics.classification(codes, shares[own], prior / prior.sum())
+        # Of one donor's units there is one class: all other metrics are the same.
+        return {"accuracy": values["accuracy"]} if goal.name == DONOR else values
+
+    return score
+
+
+def _of_values(goal: Goal, question: Question, answer: Answer) -> Score:
+    """Return the function that scores some test units of a regression."""
+    mean, variance = question.y.mean(axis=0), question.y.var(axis=0)
+    unexplained = max(1 - answer.chosen.inner, float(np.finfo(np.float64).eps))
+
+    def score(own: Bool[np.ndarray, " test"]) -> dict[str, float]:
+        y, predicted = goal.target[question.test[own]], answer.predicted[own]
+        bits = metrics.gaussian_bits(y, predicted, mean, variance, unexplained)
+        return {**metrics.regression(y, predicted), "bits": bits}
+
+    return score
 
 
 def _inner(answer: Answer) -> float:

@@ -11,8 +11,9 @@ from scipy import sparse
 
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.compute import use_threads
-from cell_synergy.core.config import Config, load, section, suggest, validate, value
+from cell_synergy.core.config import Config, load, suggest, validate, value
 from cell_synergy.core.errors import DataError
+from cell_synergy.data.building import Rules, classes
 from cell_synergy.data.units.dataset import Classification, Names
 from cell_synergy.data.units.splits import Fold
 from cell_synergy.data.units.tissue import Tissue
@@ -21,6 +22,8 @@ from cell_synergy.downstream.information.tasks import information
 from cell_synergy.downstream.judging import Representation, judge, pair_and_parts
 from cell_synergy.downstream.probes.settings import Probe
 from cell_synergy.scores import sis_table
+
+CLASSES = Classification(kind="classification")
 
 
 class Own(Config):
@@ -63,7 +66,7 @@ def run(words: dict[str, Any]) -> Path:
     use_threads(value("threads"))
     table = _read(own.units)
     tissue = _tissue(own, table)
-    tasks = {label: Classification(kind="classification") for label in own.label}
+    tasks = dict.fromkeys(own.label, CLASSES)
     probe = load(Probe, "probe")
     judged = {
         name: judge(name, tissue, tasks, [0], represent, probe)
@@ -120,21 +123,15 @@ def _places(table: ad.AnnData) -> np.ndarray:
     return np.column_stack([order, np.zeros_like(order)])
 
 
-def _classes(table: ad.AnnData, label: str, donor: np.ndarray, where: Path) -> pd.Categorical:
+def _classes(table: ad.AnnData, label: str, donor: np.ndarray, where: Path) -> "pd.Series[Any]":
     """Return the labels as classes; too rare ones are no labels, as in the study."""
     column = _column(table, label, where, empty=True)
     if pd.api.types.is_float_dtype(column):
         raise DataError(f"{where}: obs[{label!r}] holds fractions, not classes; bin them first")
-    rules = section("pairs")
-    counts = pd.crosstab(donor, column.astype(str).where(column.notna()).to_numpy())
-    kept = counts.columns[(counts >= rules["class_units"]).sum() >= rules["class_donors"]]
-    if len(kept) < 2:  # noqa: PLR2004 - nothing to tell apart
-        raise DataError(
-            f"{where}: obs[{label!r}] has {len(kept)} classes with {rules['class_units']} units in "
-            f"{rules['class_donors']} donors (params.yaml, `pairs`); two are needed"
-        )
     words = column.astype(str).where(column.notna())
-    return pd.Categorical(words, categories=sorted(kept))
+    groups = pd.Series(donor, index=words.index)
+    what = f"{where}: obs[{label!r}]"
+    return classes(words, groups, CLASSES, load(Rules, "pairs"), what)
 
 
 def _read(path: Path) -> ad.AnnData:

@@ -45,7 +45,7 @@ def embedded(joint, donors, units, rng, spread=0.25):
     )
     names = np.repeat([f"d{i}" for i in range(donors)], units)
     methods = {"z3": joint_one, "worse": image}
-    return HeldOut(states[2], names, names, image, expression, joint_one, methods)
+    return HeldOut(states[2], names, names, image, expression, joint_one, methods, in_turn=False)
 
 
 def part(case, rows):
@@ -110,6 +110,13 @@ def test_intervals_are_as_wide_as_donors_differ(case):
     wide = decompose(replace(case, joint=np.abs(sure - 0.001)), 8).set_index("quantity").loc["S"]
     narrow = decompose(case, 8).set_index("quantity").loc["S"]
     assert wide["high"] - wide["low"] > 3 * (narrow["high"] - narrow["low"])
+
+
+def test_intervals_are_wider_where_donors_are_held_out_in_turn(case, table):
+    turned = decompose(replace(case, in_turn=True), 8)
+    widths = [t["high"] - t["low"] for t in (table, turned)]
+    joint = table["quantity"] == "I_joint"
+    assert widths[1][joint].item() == pytest.approx(widths[0][joint].item() * np.sqrt(5 / 4))
 
 
 def test_of_nothing_there_is_nothing_to_split(case):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as peer
 
-from cell_synergy.downstream.probes.metrics import classification, regression
+from cell_synergy.downstream.probes.metrics import classification, gaussian_bits, regression
 
 PRIOR = np.array([0.5, 0.25, 0.25])
 
@@ -111,3 +111,30 @@ def test_an_output_without_variation_is_left_out():
     y[:, 1] = 0.3
     assert regression(y, predicted) == regression(y[:, [0, 2]], predicted[:, [0, 2]])
     assert np.isnan(list(regression(np.ones((5, 2)), predicted[:5, :2]).values())).all()
+
+
+def test_bits_of_values_are_the_mutual_information_of_gaussians():
+    rng = np.random.default_rng(3)
+    x, noise = rng.standard_normal((2, 200_000, 2))
+    y = x * [1.0, 3.0] + noise * [1.0, 1.0] + [5.0, -2.0]
+    for column, r2 in enumerate((0.5, 0.9)):
+        own = y[:, [column]]
+        best = x[:, [column]] * [1.0, 3.0][column] + [5.0, -2.0][column]
+        found = gaussian_bits(own, best, own.mean(axis=0), own.var(axis=0), 1 - r2)
+        assert found == pytest.approx(-np.log2(1 - r2) / 2, abs=0.01)
+
+
+def test_values_at_the_training_mean_are_worth_no_bits_and_false_confidence_costs():
+    y = np.array([[1.0], [3.0], [5.0]])
+    mean, variance = y.mean(axis=0), y.var(axis=0)
+    flat = np.full_like(y, 3.0)
+    assert gaussian_bits(y, flat, mean, variance, 1.0) == 0
+    assert gaussian_bits(y, flat, mean, variance, 0.1) < -2
+
+
+def test_outputs_that_never_vary_in_training_have_no_bits():
+    y = np.array([[1.0, 0.2], [2.0, 0.1]])
+    mean, variance = np.array([1.5, 0.0]), np.array([0.25, 0.0])
+    alone = gaussian_bits(y[:, :1], y[:, :1], mean[:1], variance[:1], 0.5)
+    assert gaussian_bits(y, y, mean, variance, 0.5) == alone
+    assert np.isnan(gaussian_bits(y[:, 1:], y[:, 1:], mean[1:], variance[1:], 0.5))

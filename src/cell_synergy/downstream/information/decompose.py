@@ -39,13 +39,13 @@ from cell_synergy.core.config import Config
 from cell_synergy.core.errors import DataError
 from cell_synergy.downstream.information.quantising import gathered, holding
 from cell_synergy.downstream.information.recalibration import equal_weights, recalibrate
-from cell_synergy.inference import LEAST_DONORS, jackknife_t
+from cell_synergy.inference import LEAST_DONORS, inflation, jackknife_t
 from cell_synergy.least_information import Least, least_information
+from cell_synergy.names import UNIMODAL
 from cell_synergy.pid import mutual_information
 
 Key = tuple[str, str]
 
-EXPERTS = "image", "expression"
 PAIR = "pair"  # the method of rows about the two experts together
 COLUMNS = ["method", "quantity", "bits", "low", "high", "n_donors", "note"]
 
@@ -83,6 +83,8 @@ class HeldOut:
         of the raw pair.
     methods
         Posteriors of the probe of each method's representation.
+    in_turn
+        Whether groups were held out in turn (see `cell_synergy.inference`).
     """
 
     y: Int[np.ndarray, " _"]
@@ -92,11 +94,12 @@ class HeldOut:
     expression: Float[np.ndarray, "_ _"]
     joint: Float[np.ndarray, "_ _"]
     methods: Mapping[str, Float[np.ndarray, "_ _"]]
+    in_turn: bool
 
     @property
     def posteriors(self) -> dict[Key, Float[np.ndarray, "_ _"]]:
         """All posteriors, by the method and quantity that each stands for."""
-        pair = {(PAIR, f"I_{name}"): getattr(self, name) for name in (*EXPERTS, "joint")}
+        pair = {(PAIR, f"I_{name}"): getattr(self, name) for name in (*UNIMODAL, "joint")}
         return pair | {(name, "I"): posterior for name, posterior in self.methods.items()}
 
 
@@ -140,6 +143,7 @@ def decompose(held: HeldOut, cells: int) -> pd.DataFrame:
         note = "the same without any donor: no interval"
         without = [list(estimate.quantities(np.delete(groups, out)).values()) for out in groups]
         interval = jackknife_t(table["bits"].to_numpy(), np.array(without))
+        interval = interval.widened(np.sqrt(inflation(donors, in_turn=held.in_turn)))
         table["low"], table["high"] = interval.low, interval.high
     table["note"] = np.where(table["low"].isna(), note, "")
     losses = estimate.losses()
@@ -188,7 +192,7 @@ class _Estimate:
         for key, posterior in held.posteriors.items():
             calibrated = recalibrate(posterior[:, classes], y, groups)
             gains[key] = means @ ((calibrated * onehot).sum(axis=1) / np.log(2) - chance)
-            if (expert := key[1].removeprefix("I_")) in EXPERTS:
+            if (expert := key[1].removeprefix("I_")) in UNIMODAL:
                 p = np.exp(calibrated)
                 cell = gathered(p, weights, cells)
                 parts = [means * (cell == number) @ p for number in range(cell.max() + 1)]
@@ -217,7 +221,7 @@ class _Estimate:
         named = {"H": self._entropy(groups), "R": first + second - known}
         named |= {"U_image": known - second, "U_expression": known - first}
         named["S"] = bits[PAIR, "I_joint"] - known
-        best = max(bits[PAIR, f"I_{expert}"] for expert in EXPERTS)
+        best = max(bits[PAIR, f"I_{expert}"] for expert in UNIMODAL)
         for method, quantity in list(bits):
             if quantity == "I":
                 bits[method, "complementarity"] = bits[method, "I"] - best

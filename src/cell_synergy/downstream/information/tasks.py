@@ -1,6 +1,6 @@
 """The information of every classification task of a data set, from probes' posteriors."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import anndata as ad
 import numpy as np
@@ -10,7 +10,8 @@ from jaxtyping import Shaped
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.units.dataset import Task
 from cell_synergy.data.units.splits import Fold
-from cell_synergy.downstream.information.decompose import EXPERTS, HeldOut, decompose
+from cell_synergy.downstream.information.decompose import HeldOut, decompose
+from cell_synergy.names import UNIMODAL
 
 JOINT = "concat"  # whose best probe on inner folds stands for the raw pair
 Posteriors = Mapping[str, Mapping[str, np.ndarray]]
@@ -46,47 +47,31 @@ def information(
     -------
     One row per task, method and quantity; see `information.decompose`.
     """
-    for name in (*EXPERTS, JOINT):
+    for name in (*UNIMODAL, JOINT):
         if name not in posteriors:
             raise DataError(f"no posteriors of {name!r}: probe it too (`dvc repro`)")
-    tables = [
-        decompose(held, cells).assign(task=task)
-        for task, held in _held_out(units, groups, folds, tasks, posteriors)
-    ]
-    if not tables:
-        return pd.DataFrame(columns=["task"])
-    table = pd.concat(tables, ignore_index=True)
-    return table[["task", *table.columns.drop("task")]]
-
-
-def _held_out(
-    units: ad.AnnData,
-    groups: Shaped[np.ndarray, " units"],
-    folds: Sequence[Fold],
-    tasks: Mapping[str, Task],
-    posteriors: Posteriors,
-) -> Iterator[tuple[str, HeldOut]]:
-    """Yield each classification with its labelled test units of all folds, one after the other."""
+    tests = np.concatenate([np.flatnonzero(fold.test) for fold in folds])
     donor = units.obs["donor"].astype(str).to_numpy()
+    tables = []
     for task, spec in tasks.items():
         if spec.kind != "classification":
             continue
         codes = units.obs[task].cat.codes.to_numpy().astype(np.int64)
-        tests = [np.flatnonzero(fold.test) for fold in folds]
-        rows = np.concatenate(tests)
-        labelled = codes[rows] >= 0
+        labelled = codes[tests] >= 0
         if not labelled.any():
             continue
         said = {
             method: np.concatenate([own[f"{task}/{fold.name}"] for fold in folds])[labelled] / 255
             for method, own in posteriors.items()
         }
-        rows = rows[labelled]
-        methods = {name: said[name] for name in said if name not in EXPERTS}
-        image, expression = (said[name] for name in EXPERTS)
-        yield (
-            task,
-            HeldOut(
-                codes[rows], donor[rows], groups[rows], image, expression, said[JOINT], methods
-            ),
-        )
+        rows = tests[labelled]
+        pair = {"image": said.pop("image"), "expression": said.pop("expression")}
+        held = HeldOut(
+            codes[rows], donor[rows], groups[rows], **pair, joint=said[JOINT], methods=said,
+            in_turn=len(folds) > 1,
+        )  # fmt: skip
+        tables.append(decompose(held, cells).assign(task=task))
+    if not tables:
+        return pd.DataFrame(columns=["task"])
+    table = pd.concat(tables, ignore_index=True)
+    return table[["task", *table.columns.drop("task")]]

@@ -3,6 +3,8 @@
 import numpy as np
 from jaxtyping import Float, Int
 
+_CONSTANT = 1e-24  # variance of rounding errors
+
 
 def classification(
     y: Int[np.ndarray, " units"],
@@ -41,6 +43,38 @@ def classification(
     }
 
 
+def gaussian_bits(
+    y: Float[np.ndarray, "units outputs"],
+    predicted: Float[np.ndarray, "units outputs"],
+    mean: Float[np.ndarray, " outputs"],
+    variance: Float[np.ndarray, " outputs"],
+    unexplained: float,
+) -> float:
+    """Score predicted values by usable information in Gaussians, in bits per output and unit.
+
+    Parameters
+    ----------
+    y, predicted
+        True and predicted values.
+    mean, variance
+        Of each output among the probe's training units; one without variation is left out.
+    unexplained
+        Share of the variance around predictions, by inner folds: 1 - R2.
+
+    Returns
+    -------
+    The mean of log2 N(y; predicted, unexplained * variance) - log2 N(y; mean, variance), which is
+    -log2(1 - R2) / 2 if the test units are as the training units were.
+    """
+    varies = variance > _CONSTANT
+    if not varies.any():
+        return float("nan")
+    scaled = variance[varies]
+    before = ((y - mean)[:, varies] ** 2 / scaled).mean()
+    after = ((y - predicted)[:, varies] ** 2 / scaled).mean() / unexplained
+    return float(((before - after) / np.log(2) - np.log2(unexplained)) / 2)
+
+
 def regression(
     y: Float[np.ndarray, "units outputs"], predicted: Float[np.ndarray, "units outputs"]
 ) -> dict[str, float]:
@@ -48,7 +82,7 @@ def regression(
 
     Outputs without variation on this donor are left out of both.
     """
-    varies = y.std(axis=0) > 1e-12  # noqa: PLR2004 - numerically constant
+    varies = y.var(axis=0) > _CONSTANT
     if not varies.any():
         return {"r2": float("nan"), "pearson": float("nan")}
     y, predicted = y[:, varies], predicted[:, varies]

@@ -12,8 +12,8 @@ from cell_synergy.data.units.embeddings import standardise
 from cell_synergy.data.units.pairs import target
 from cell_synergy.data.units.splits import Fold, held, inner_folds
 from cell_synergy.data.units.tissue import Tissue
+from cell_synergy.names import DONOR
 
-DONOR = "donor"
 _STRIPE = 0.25  # share of each training section on which the donor is told
 
 
