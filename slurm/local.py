@@ -49,7 +49,7 @@ class Executor:
     def __init__(self, plan: Plan, jobs: int) -> None:
         self.plan = plan
         self.jobs = jobs
-        self.waiting = by_longest_path(plan.steps)
+        self.waiting = in_order_of_start(plan.steps)
         self.running: dict[str, tuple[ForkServerProcess, float]] = {}
         self.done: dict[str, float] = {}  # seconds
         self.failed: list[str] = []
@@ -170,13 +170,16 @@ def reached(process: ForkServerProcess, number: int) -> bool:
     return False
 
 
-def by_longest_path(steps: tuple[Step, ...]) -> list[Step]:
-    """Return the steps, those first on which the longest chain of others waits."""
+def in_order_of_start(steps: tuple[Step, ...]) -> list[Step]:
+    """Return the steps, those first on which the longest chain of others waits.
+
+    What waits for nothing comes before all else: a long one must not be left for the end.
+    """
     length = dict.fromkeys((step.name for step in steps), 0)
     for step in reversed(steps):
         for producer in step.after:
             length[producer] = max(length[producer], length[step.name] + 1)
-    return sorted(steps, key=lambda step: -length[step.name])
+    return sorted(steps, key=lambda step: (len(step.after) > 0, -length[step.name]))
 
 
 def log_of(name: str) -> Path:

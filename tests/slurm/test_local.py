@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from slurm.local import by_longest_path
+from slurm.local import in_order_of_start
 from slurm.plan import Step
 
 # `ran` is no output: it lists the commands that were run.
@@ -193,7 +193,7 @@ def test_no_entry_is_lost_among_many_processes(repository, run):
     assert (parallel / "dvc.lock").read_bytes() == (serial / "dvc.lock").read_bytes()
 
 
-def test_the_longest_chain_goes_first():
+def test_roots_go_first_then_the_longest_chain():
     steps = (
         Step("short", ()),
         Step("a", ()),
@@ -201,4 +201,4 @@ def test_the_longest_chain_goes_first():
         Step("c", ("b", "short")),
         Step("alone", ()),
     )
-    assert [s.name for s in by_longest_path(steps)] == ["a", "short", "b", "c", "alone"]
+    assert [s.name for s in in_order_of_start(steps)] == ["a", "short", "alone", "b", "c"]
