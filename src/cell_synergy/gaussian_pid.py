@@ -81,7 +81,7 @@ def broja(covariance: Float64[np.ndarray, "n n"], sizes: tuple[int, int, int]) -
     """
     informations = mutual_informations(covariance, sizes)
     left, right = _channels(covariance, sizes)
-    return _parts(informations, _least_information(left, right))
+    return Decomposition.of(informations, _least_information(left, right))
 
 
 def mmi(covariance: Float64[np.ndarray, "n n"], sizes: tuple[int, int, int]) -> Decomposition:
@@ -91,19 +91,7 @@ def mmi(covariance: Float64[np.ndarray, "n n"], sizes: tuple[int, int, int]) -> 
     errors are those of `mutual_informations`.
     """
     informations = mutual_informations(covariance, sizes)
-    return _parts(informations, max(informations[:2]))
-
-
-def _parts(informations: tuple[float, float, float], least: float) -> Decomposition:
-    """Return the parts whose R + U1 + U2 is `least`, within the range that theory allows."""
-    first, second, both = informations
-    least = max(first, second, min(least, both, first + second))
-    return Decomposition(
-        redundant=first + second - least,
-        unique1=least - second,
-        unique2=least - first,
-        synergy=max(0.0, both - least),
-    )
+    return Decomposition.of(informations, max(informations[:2]))
 
 
 def _check(covariance: Float64[np.ndarray, "n n"], sizes: tuple[int, int, int]) -> None:

@@ -48,6 +48,22 @@ class Decomposition:
     unique2: float
     synergy: float
 
+    @classmethod
+    def of(cls, informations: tuple[float, float, float], least: float) -> "Decomposition":
+        """Split the informations of both sources and the pair so that R + U1 + U2 is `least`.
+
+        No part is negative exactly when `least` lies between the larger information and the smaller
+        of their sum and the pair's; it is moved into that range.
+        """
+        first, second, both = informations
+        least = max(first, second, min(least, both, first + second))
+        return cls(
+            redundant=max(0.0, first + second - least),
+            unique1=least - second,
+            unique2=least - first,
+            synergy=max(0.0, both - least),
+        )
+
 
 def mutual_information(joint: Float64[np.ndarray, "x y"]) -> float:
     """Return I(X; Y) in bits of the probability table p(x, y).
@@ -65,8 +81,7 @@ def mutual_information(joint: Float64[np.ndarray, "x y"]) -> float:
 def broja(joint: Float64[np.ndarray, "x1 x2 y"]) -> Decomposition:
     """Decompose I(Y; X1, X2) into redundant, unique and synergistic bits after BROJA.
 
-    All parts are non-negative exactly when max(I1, I2) <= I* <= min(I12, I1 + I2), which theory
-    guarantees; the solver's I* is moved into that range, by less than 1e-6 bits, and the
+    The solver's I* is moved into the range that theory guarantees, by less than 1e-6 bits, and the
     consistency equations hold to rounding.
 
     Parameters
@@ -81,19 +96,13 @@ def broja(joint: Float64[np.ndarray, "x1 x2 y"]) -> Decomposition:
     RuntimeError
         If the solver does not reach its tolerance.
     """
-    first, second, both = _informations(joint)
+    first, second, both = informations = _informations(joint)
     least = least_information(joint).bits
     low, high = max(first, second), min(both, first + second)
     if not low - _SLACK <= least <= high + _SLACK:
         found = f"{least:.9f} bits, outside [{low:.9f}, {high:.9f}]"
         raise RuntimeError(f"BROJA: the cone solver found {found}; merge the table's rarest states")
-    least = max(low, min(least, high))
-    return Decomposition(
-        redundant=max(0.0, first + second - least),
-        unique1=max(0.0, least - second),
-        unique2=max(0.0, least - first),
-        synergy=max(0.0, both - least),
-    )
+    return Decomposition.of(informations, least)
 
 
 def bayes_sis(joint: Float64[np.ndarray, "x1 x2 y"]) -> float:
