@@ -20,7 +20,7 @@ from sklearn.metrics import f1_score
 
 from cell_synergy import plotting
 from cell_synergy.core.config import load, value
-from cell_synergy.data.images import read_image
+from cell_synergy.data.images import open_slide
 from cell_synergy.data.units.dataset import Dataset
 from cell_synergy.data.units.pairs import read
 from cell_synergy.data.units.splits import folds
@@ -74,11 +74,11 @@ for row, dataset in zip(grid, datasets, strict=True):
     config, units, task, fold, section = shown[dataset]
     own = (units.obs["section"] == section).to_numpy()
     xy, low, high = frame(units, section, config.unit_um)
-    image = read_image(Path(raw, dataset, units.uns["images"][section]))
     mpp = float(units.uns["mpp"][section])
-    step = max(1, round(max(image.shape[:2]) / 900))
-    extent = (0, image.shape[1] * mpp, image.shape[0] * mpp, 0)
-    row[0].imshow(image[::step, ::step], extent=extent, interpolation="antialiased")
+    with open_slide(Path(raw, dataset, units.uns["images"][section])) as slide:
+        extent = (0, slide.size[0] * mpp, slide.size[1] * mpp, 0)
+        image = slide.overview(max(1, round(max(slide.size) / 900)))
+    row[0].imshow(image, extent=extent, interpolation="antialiased")
     classes = list(units.obs[task].cat.categories)
     truth = units.obs[task].cat.codes.to_numpy()[own]
     tones = np.array([plotting.PALETTE[i % len(plotting.PALETTE)] for i in range(len(classes))])

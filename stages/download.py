@@ -1,4 +1,7 @@
-"""Get a data set's raw files: from their public place or a mirror, a folder, or the simulator."""
+"""Get a data set's raw files: from their public place, a mirror, the hub, or the simulator.
+
+What a user's own folder holds stays there and is recorded.
+"""
 
 import hashlib
 import os
@@ -13,7 +16,8 @@ from cell_synergy.core.atomic import atomic
 from cell_synergy.core.compute import scratch, use_threads
 from cell_synergy.core.config import Config, arguments, load, section, validate, value
 from cell_synergy.core.errors import reported
-from cell_synergy.data.download import copy_folder, download
+from cell_synergy.data.download import download
+from cell_synergy.data.folder import fetch_hub, record_folder
 from cell_synergy.data.simulator import simulate
 from cell_synergy.data.simulator.settings import Simulator
 from cell_synergy.data.units.dataset import Dataset
@@ -28,7 +32,7 @@ class Args(Config):
 
 
 def main(args: Args) -> None:
-    """Simulate, copy or fetch; what was fetched before a kill is kept in the scratch folder."""
+    """Simulate, record or fetch; what was fetched before a kill is kept in the scratch folder."""
     use_threads(value("threads"))
     dataset = load(Dataset, f"data.{args.dataset}")
     with atomic(args.out) as folder:
@@ -39,7 +43,10 @@ def main(args: Args) -> None:
             config = validate(Simulator, {**section("simulator"), **own}, "simulator")
             simulate(args.dataset, config, dataset.role_of, folder, progress)
         elif dataset.folder is not None:
-            copy_folder(Path(dataset.folder).expanduser(), folder)
+            place = Path(dataset.folder).expanduser()
+            if dataset.hub is not None:
+                fetch_hub(dataset, place)
+            record_folder(place, dataset, folder)
         else:
             mirror = os.environ.get("CELL_SYNERGY_MIRROR")
             manifest = args.manifests / f"{args.dataset}.csv"

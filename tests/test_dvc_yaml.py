@@ -11,7 +11,7 @@ import pytest
 from dvc.repo import Repo
 from dvc.utils.hydra import apply_overrides
 
-from cell_synergy import models
+from cell_synergy import encoders, models
 from cell_synergy.core.config import section, value
 from tests import guard
 
@@ -21,7 +21,27 @@ CODE = guard.Code(ROOT)
 BY_NAME = defaultdict(list)
 for _stage in STAGES:
     BY_NAME[_stage.name.split("@")[0]].append(_stage)
-each_stage = pytest.mark.parametrize("stage", STAGES, ids=[stage.name for stage in STAGES])
+
+
+def of_other_experts():
+    """Return what pretrain and embed of one data set become with experts that are not in use."""
+    used = section("experts").values()
+    for stage in BY_NAME["pretrain"] + BY_NAME["embed"]:
+        own, dataset = stage.arguments.get("expert", ""), stage.name.partition("@")[2]
+        if not dataset.startswith(f"{value('datasets')[0]}-"):
+            continue
+        for other in sorted({*encoders.names()} - {*used}):
+            words, files, params = (
+                [str(text).replace(own, other) for text in texts]
+                for texts in (stage.words, stage.files, stage.params)
+            )
+            name = stage.name.replace(own, other)
+            yield guard.Stage(name, words, list(map(Path, files)), set(params))
+
+
+OTHERS = {stage.name: stage for stage in of_other_experts()}
+_EVERY = [*STAGES, *OTHERS.values()]
+each_stage = pytest.mark.parametrize("stage", _EVERY, ids=[stage.name for stage in _EVERY])
 
 
 @each_stage
@@ -36,7 +56,8 @@ def test_its_params_cover_the_sections_it_reads(stage):
 
 @pytest.mark.parametrize("name", BY_NAME)
 def test_no_dep_is_there_without_use(name):
-    assert not CODE.unused(BY_NAME[name])
+    others = [stage for stage in OTHERS.values() if stage.name.startswith(f"{name}@")]
+    assert not CODE.unused(BY_NAME[name] + others)
 
 
 def scripts(root):

@@ -1,5 +1,7 @@
+from dataclasses import replace
 from pathlib import Path
 
+import anndata as ad
 import imagecodecs
 import numpy as np
 import pandas as pd
@@ -91,6 +93,41 @@ def test_units_off_the_tissue_or_at_the_border_are_dropped_and_counted(
     assert message in capsys.readouterr().out
     assert study.uns["images"] == {"A1": "A1.png", "B1": ""}
     assert study.uns["mpp"]["A1"] == 0.5
+
+
+def _with_cells(one):
+    """Make every unit of two cells, the first with a third of its counts."""
+    x = one.counts.X.toarray()
+    parts = np.stack([x // 3, x - x // 3], axis=1).reshape(-1, x.shape[1])
+    cells = ad.AnnData(
+        sparse.csr_matrix(parts),
+        obs=pd.DataFrame({"unit": np.repeat(one.counts.obs_names, 2)}),
+        var=one.counts.var,
+    )
+    return replace(one, cells=cells[::-1].copy())
+
+
+def test_cells_follow_their_units(build, three, section, tmp_path):
+    image = np.full((120, 120, 3), 128, np.uint8)
+    (tmp_path / "A1.png").write_bytes(imagecodecs.png_encode(image))
+    one = section("A1", "A", "b a", image="A1.png", mpp=0.5)
+    one.counts.obsm["spatial"][0] = 1, 1  # too near the border
+    study, reference = build([_with_cells(one), section("B1", "B", "c a"), three[2]], raw=tmp_path)
+    cells = pairs.cells(study)
+    assert cells is not None
+    counts, unit = cells
+    assert unit.tolist() == [*np.repeat(range(23), 2), *range(23, 47)]  # a unit of B is its cell
+    np.testing.assert_array_equal(counts[46:].toarray(), study.X[23:].toarray())
+    sums = [counts[unit == row].toarray().sum(axis=0) for row in range(23)]
+    np.testing.assert_array_equal(sums, study.X[:23].toarray())
+    assert pairs.cells(reference) is None
+    pairs.check(study, "p")
+
+
+def test_cells_with_other_genes_than_their_units_are_refused(build, three):
+    wrong = replace(_with_cells(three[0]), cells=three[0].counts[:, :3])
+    with pytest.raises(DataError, match="section A1: cells and units have other genes"):
+        build([wrong, *three[1:]])
 
 
 def test_a_class_needs_ten_units_in_each_of_two_donors(build, section, capsys):

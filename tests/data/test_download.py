@@ -14,7 +14,7 @@ import rdata
 
 import cell_synergy.data
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.download import copy_folder, download, read_manifest
+from cell_synergy.data.download import download, read_manifest
 
 COUNTS = pd.DataFrame([[1, 2], [0, 5]], index=["9.1x8", "9x10"], columns=["Nop58", "Gm1"])
 COUNTS_TEXT = b"\tNop58\tGm1\n9.1x8\t1\t2\n9x10\t0\t5\n"
@@ -257,14 +257,3 @@ def test_the_mirror_of_real_tissue_is_what_the_manifest_says(tmp_path, dataset):
     download(folder / f"{dataset}.csv", tmp_path, Path(mirror))
     entries = read_manifest(folder / f"{dataset}.csv")
     assert _files(tmp_path) == sorted(entry.path for entry in entries)
-
-
-def test_a_users_folder_is_copied_and_an_empty_one_refused(tmp_path):
-    own = tmp_path / "own"
-    own.mkdir()
-    with pytest.raises(DataError, match=r"own: no .h5ad file there; set `folder`"):
-        copy_folder(own, tmp_path / "raw")
-    for name in ("a.h5ad", "a.tif", "notes.txt"):
-        (own / name).write_text(name)
-    copy_folder(own, tmp_path / "raw")
-    assert sorted(file.name for file in (tmp_path / "raw").iterdir()) == ["a.h5ad", "a.tif"]

@@ -1,13 +1,28 @@
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.images import crop, on_tissue, read_image
+from cell_synergy.data import images
+from cell_synergy.data.images import Slide, image_size, on_tissue, open_slide
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+
+
+def crop(image, centre, side):
+    return Slide(image).crop(centre, side)
+
+
+def read_image(path):
+    with open_slide(path) as slide:
+        return slide.overview(1)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +57,7 @@ def test_crops_follow_the_centre_to_the_nearest_pixel():
 
 
 def _judge(image, centres_um, rule, mpp=0.5):
-    inside, shown = on_tissue(image, np.array(centres_um, dtype=np.float64), mpp, rule)
+    inside, shown = on_tissue(Slide(image), np.array(centres_um, dtype=np.float64), mpp, rule)
     return inside.tolist(), shown.tolist()
 
 
@@ -96,3 +111,152 @@ def test_images_that_cannot_be_used_are_named_with_the_remedy(tmp_path):
     for name, message in cases.items():
         with pytest.raises(DataError, match=rf"(?s){name}: {message}"):
             read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize("step", [1, 7, 1500])
+def test_an_overview_is_every_nth_pixel(monkeypatch, step):
+    monkeypatch.setattr(images, "BLOCK", 16)
+    found = Slide(IMAGE).overview(step)
+    np.testing.assert_array_equal(found, IMAGE[::step, ::step])
+
+
+LARGE = RNG.integers(0, 256, (200, 330, 3), dtype=np.uint8)
+WAYS: dict[str, dict[str, Any]] = {
+    "tiles.tif": {"tile": (64, 48)},
+    "tiles.svs": {"tile": (64, 48), "compression": "deflate", "predictor": True},
+    "strips.tif": {"rowsperstrip": 7, "compression": "lzw"},
+    "planes.tif": {"tile": (64, 48), "planarconfig": "separate"},
+    "plane_strips.tif": {"rowsperstrip": 7, "planarconfig": "separate", "compression": "deflate"},
+    "memory.tif": {},
+    "jpeg.tif": {"tile": (64, 48), "compression": "jpeg", "subsampling": (2, 2)},
+    "jpeg_strips.tif": {"rowsperstrip": 16, "compression": "jpeg"},
+    "slide.ome.tif": {"tile": (64, 48), "metadata": {"axes": "YXS"}},
+    "planes.ome.tif": {"tile": (64, 48), "metadata": {"axes": "CYX"}},
+}
+
+
+@pytest.fixture
+def lazily(monkeypatch):
+    """Let images of more than a few pixels be large, and keep two tiles."""
+    monkeypatch.setattr(images, "WHOLE", 10_000)
+    monkeypatch.setattr(images, "CACHE", 2 * 64 * 48 * 3)
+
+
+@pytest.fixture(params=WAYS)
+def pyramid(request, tmp_path):
+    """Return a file of LARGE, half and a quarter of it, written in some way."""
+    path = tmp_path / request.param
+    options: dict[str, Any] = {"photometric": "rgb", **WAYS[request.param]}
+    level = LARGE
+    if planes := options.get("metadata", {}).get("axes") == "CYX":
+        level = np.moveaxis(LARGE, 2, 0)
+        options["photometric"] = "minisblack"
+    if options.get("planarconfig") == "separate":
+        level = np.moveaxis(LARGE, 2, 0)
+    with tifffile.TiffWriter(path, ome=path.name.endswith(".ome.tif")) as tiff:
+        tiff.write(level, subifds=2, **options)
+        options.pop("metadata", None)
+        for factor in (2, 4):
+            smaller = LARGE[::factor, ::factor]
+            if planes or options.get("planarconfig") == "separate":
+                smaller = np.moveaxis(smaller, 2, 0)
+            tiff.write(smaller, subfiletype=1, **options)
+    return path
+
+
+@pytest.mark.usefixtures("lazily")
+def test_crops_of_a_pyramid_are_those_of_the_whole_image(pyramid):
+    whole = tifffile.imread(pyramid)
+    whole = np.moveaxis(whole, 0, 2) if whole.shape[0] == 3 else whole
+    places = [(165, 100), (0, 0), (330, 200), (3, 120), (329.6, 0.4), (-9, 50), (100.5, 63.5)]
+    with open_slide(pyramid) as slide:
+        assert slide.size == image_size(pyramid) == (330, 200)
+        assert not isinstance(slide._pixels, np.ndarray) or pyramid.name == "memory.tif"
+        for place in places:
+            for side in (1, 20, 65, 300, 401):
+                centre = np.array(place, dtype=np.float64)
+                expected = crop(whole, centre, side)
+                np.testing.assert_array_equal(slide.crop(centre, side), expected)
+        np.testing.assert_array_equal(slide.overview(7), whole[::7, ::7])
+
+
+@pytest.mark.usefixtures("lazily")
+def test_threads_get_the_same_crops_and_few_tiles_are_kept(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", LARGE, tile=(64, 48), compression="jpeg")
+    centres = RNG.uniform(0, 200, (200, 2))
+    with open_slide(tmp_path / "a.tif") as slide, ThreadPoolExecutor(4) as pool:
+        alone = [slide.crop(centre, 70) for centre in centres]
+        together = list(pool.map(lambda centre: slide.crop(centre, 70), centres))
+        pixels: Any = slide._pixels
+        assert len(pixels._kept) == 2
+    np.testing.assert_array_equal(alone, together)
+
+
+@pytest.mark.usefixtures("lazily")
+def test_crops_in_the_slides_order_decode_each_tile_about_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "BLOCK", 64)
+    monkeypatch.setattr(images, "CACHE", 8 * 64 * 48 * 3)  # of 28
+    tifffile.imwrite(tmp_path / "a.tif", LARGE, tile=(64, 48), photometric="rgb")
+    x, y = np.mgrid[32:320:8, 32:190:8]
+    centres = RNG.permutation(np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float64))
+    with open_slide(tmp_path / "a.tif") as slide:
+        order = slide.order(centres)
+        assert sorted(order) == list(range(len(centres)))
+        decoded: list[int] = []
+        pixels: Any = slide._pixels
+        decode = pixels._decoded
+
+        def counted(page, number):
+            decoded.append(number)
+            return decode(page, number)
+
+        monkeypatch.setattr(pixels, "_decoded", counted)
+        for centre in centres[order]:
+            slide.crop(centre, 8)
+        kept = len(decoded)
+        for centre in centres:
+            slide.crop(centre, 8)
+    assert kept < 3 * 28 < (len(decoded) - kept) / 5
+
+
+def test_units_of_an_image_in_memory_keep_their_order():
+    np.testing.assert_array_equal(Slide(IMAGE).order(RNG.uniform(0, 40, (5, 2))), range(5))
+
+
+@pytest.mark.usefixtures("lazily")
+def test_tiles_that_were_never_written_are_empty(tmp_path):
+    # as scanners leave out glass: no bytes for a tile
+    tifffile.imwrite(tmp_path / "a.tif", LARGE, tile=(64, 48), photometric="rgb")
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tiff:
+        page: Any = tiff.pages[0]
+        page.tags["TileByteCounts"].overwrite([0, *page.databytecounts[1:]])
+    with open_slide(tmp_path / "a.tif") as slide:
+        assert (slide.crop(np.array([24.0, 24.0]), 48) == 0).all()
+        np.testing.assert_array_equal(slide.crop(np.array([72.0, 24.0]), 48), LARGE[:48, 48:96])
+
+
+@pytest.mark.usefixtures("lazily")
+@pytest.mark.parametrize("damage", ["overwritten", "cut off"])
+def test_a_broken_tile_names_the_file(tmp_path, damage):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, LARGE, tile=(64, 48), compression="jpeg")
+    with tifffile.TiffFile(path) as tiff:
+        start, size = tiff.pages[0].dataoffsets[-1], tiff.pages[0].databytecounts[-1]
+    content = path.read_bytes()
+    rest = bytes(size) + content[start + size :] if damage == "overwritten" else content[start:-9]
+    path.write_bytes(content[:start] + rest)
+    with open_slide(path) as slide:
+        slide.crop(np.array([10.0, 10.0]), 8)
+        with pytest.raises(DataError, match=r"a\.tif: cannot be read as an image .*; get it again"):
+            slide.crop(np.array([325.0, 195.0]), 8)
+
+
+def test_what_would_have_to_be_read_at_once_is_refused_if_it_is_huge(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "WHOLE", 10_000)
+    monkeypatch.setattr(images, "LARGEST", 50_000)
+    Image.fromarray(LARGE).save(tmp_path / "a.jpg")
+    tifffile.imwrite(tmp_path / "a.tif", LARGE, compression="lzw", rowsperstrip=200)
+    for name in ("a.jpg", "a.tif"):
+        message = rf"{re.escape(name)}: 330 x 200 pixels would have to be read at once; convert"
+        with pytest.raises(DataError, match=message), open_slide(tmp_path / name):
+            pass

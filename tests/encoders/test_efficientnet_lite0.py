@@ -10,6 +10,7 @@ import torch
 from cell_synergy import encoders
 from cell_synergy.core.errors import DataError
 from cell_synergy.encoders import efficientnet_lite0
+from cell_synergy.vision import embedding, expert
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "efficientnet_lite0.npz"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -17,8 +18,10 @@ SETTINGS = {"field_um": 48.0, "context_um": 96.0, "input_px": 64, "batch_size": 
 
 
 @pytest.fixture(autouse=True)
-def _cpu(monkeypatch):
-    monkeypatch.setattr(efficientnet_lite0, "device", lambda: torch.device("cpu"))
+def _cpu(monkeypatch, tmp_path):
+    monkeypatch.setenv("CELL_SYNERGY_SCRATCH", str(tmp_path / "scratch"))
+    for module in (efficientnet_lite0, embedding, expert):
+        monkeypatch.setattr(module, "device", lambda: torch.device("cpu"))
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -27,6 +30,10 @@ def _cpu(monkeypatch):
 
 def _expert(**changes):
     return encoders.load("efficientnet_lite0", {**SETTINGS, **changes})
+
+
+def _weights():
+    return _expert().weights_file({})
 
 
 def _blobs(side):
@@ -39,9 +46,9 @@ def _blobs(side):
 @pytest.fixture
 def tissue(units, tmp_path):
     """Return pairs of two interleaved sections of the same tissue: at 0.5 and at 1 um per pixel."""
-    expert = tmp_path / "expert"
-    expert.mkdir()
-    (expert / encoders.CARD).write_text(json.dumps(_expert().freeze(units(2, 2), expert)))
+    folder = tmp_path / "expert"
+    folder.mkdir()
+    (folder / encoders.CARD).write_text(json.dumps(_expert().freeze(units(2, 2), folder)))
     table = units(10, 2)
     table.obs["section"] = pd.Categorical(["fine", "coarse"] * 5)
     places = [(96.0, 96.0), (60.0, 110.0), (130.0, 70.0), (50.0, 50.0), (2.0, 190.0)]
@@ -50,7 +57,7 @@ def tissue(units, tmp_path):
     table.uns["images"] = {"fine": "fine.png", "coarse": "coarse.png"}
     for name, side in (("fine", 384), ("coarse", 192)):
         (tmp_path / f"{name}.png").write_bytes(imagecodecs.png_encode(_blobs(side)))
-    return table, tmp_path, expert
+    return table, tmp_path, folder
 
 
 def test_the_weights_are_the_known_ones(units, tmp_path):
@@ -61,8 +68,8 @@ def test_the_weights_are_the_known_ones(units, tmp_path):
 
 
 def test_every_tensor_of_the_wheel_goes_to_its_own_place_in_the_network():
-    network = efficientnet_lite0.build()
-    state = torch.load(efficientnet_lite0._weights_file(), weights_only=True)
+    network = efficientnet_lite0.build(_weights())
+    state = torch.load(_weights(), weights_only=True)
     renamed = efficientnet_lite0._renamed(state, network)
     assert len(renamed) == len(state)
     assert renamed.keys() == network.state_dict().keys()
@@ -72,7 +79,7 @@ def test_every_tensor_of_the_wheel_goes_to_its_own_place_in_the_network():
 
 
 def test_folding_leaves_no_batch_norm_and_the_same_output():
-    network, x = efficientnet_lite0.build(), torch.randn(2, 3, 64, 64)
+    network, x = efficientnet_lite0.build(_weights()), torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
         expected = network(x)
         found = efficientnet_lite0.folded(network)(x)
@@ -89,13 +96,13 @@ def test_features_are_finite_and_the_same_every_time(tissue):
 
 
 def test_features_do_not_depend_on_the_batch_or_on_other_units(tissue):
-    table, raw, expert = tissue
+    table, raw, folder = tissue
     whole = _expert(batch_size=32).embed(*tissue)
     for size in (1, 2):
         found = _expert(batch_size=size).embed(*tissue)
         np.testing.assert_allclose(found, whole, atol=1e-4)
     some = [7, 2, 4]
-    found = _expert().embed(table[some].copy(), raw, expert)
+    found = _expert().embed(table[some].copy(), raw, folder)
     np.testing.assert_allclose(found, whole[some], atol=1e-4)
 
 
@@ -108,11 +115,11 @@ def test_the_field_of_view_is_in_micrometres_whatever_the_resolution(tissue):
 
 
 def test_a_wrong_scale_shows(tissue):
-    table, raw, expert = tissue
-    right = _expert().embed(table, raw, expert)
+    table, raw, folder = tissue
+    right = _expert().embed(table, raw, folder)
     table.obsm["spatial"][1::2] /= 2
     table.uns["mpp"]["coarse"] = 0.5
-    wrong = _expert().embed(table, raw, expert)
+    wrong = _expert().embed(table, raw, folder)
     np.testing.assert_allclose(right[::2], wrong[::2], atol=1e-5)
     distance = np.linalg.norm(right[1] - wrong[1])
     assert distance > 4 * np.linalg.norm(right[0] - right[1])
@@ -128,12 +135,12 @@ def test_each_field_has_its_half_of_the_features(tissue):
 
 @pytest.mark.parametrize("side", [64, 49])  # even sides are padded unevenly where they are halved
 def test_features_are_timms_spatial_means_of_stages_2_4_and_6(tissue, side):
-    table, raw, expert = tissue
+    table, raw, folder = tissue
     golden = np.load(GOLDEN)
     one = table[1:2].copy()
     one.obsm["spatial"] = np.full((1, 2), side / 2)
     (raw / "coarse.png").write_bytes(imagecodecs.png_encode(golden[f"patch_{side}"]))
-    found = _expert(field_um=float(side), input_px=side).embed(one, raw, expert)
+    found = _expert(field_um=float(side), input_px=side).embed(one, raw, folder)
     np.testing.assert_allclose(found[0, :472], golden[f"features_{side}"], atol=1e-4)
 
 
@@ -152,15 +159,15 @@ def test_enlarging_interpolates_between_pixel_centres():
 
 
 def test_other_weights_than_the_recorded_ones_are_refused(tissue):
-    table, raw, expert = tissue
-    (expert / encoders.CARD).write_text(json.dumps({"sha256": "0" * 64}))
+    table, raw, folder = tissue
+    (folder / encoders.CARD).write_text(json.dumps({"sha256": "0" * 64}))
     message = r"sha256 579344248a93\.\.\.\) are not those .*\(000000000000\.\.\.\); run `dvc repro"
     with pytest.raises(DataError, match=message):
-        _expert().embed(table, raw, expert)
+        _expert().embed(table, raw, folder)
 
 
 def test_a_missing_image_is_named(tissue):
-    table, raw, expert = tissue
+    table, raw, folder = tissue
     (raw / "coarse.png").unlink()
     with pytest.raises(DataError, match=r"coarse\.png: no such image"):
-        _expert().embed(table, raw, expert)
+        _expert().embed(table, raw, folder)

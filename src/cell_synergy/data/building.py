@@ -13,8 +13,9 @@ from tqdm import tqdm
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.images import TissueRule, on_tissue, read_image
+from cell_synergy.data.images import TissueRule, on_tissue, open_slide
 from cell_synergy.data.readers import Section
+from cell_synergy.data.sections.cells import of_units, onto_genes, stack
 from cell_synergy.data.units.dataset import Classification, Dataset
 from cell_synergy.data.units.pairs import log_normalise
 
@@ -92,15 +93,15 @@ def _table(section: Section, rule: TissueRule, raw: Path) -> ad.AnnData:
     """Return one section's units that have tissue around them, names made unique over sections."""
     table = section.counts.copy()
     if section.image is not None and section.mpp is not None:
-        inside, shown = on_tissue(
-            read_image(raw / section.image), table.obsm["spatial"], section.mpp, rule
-        )
+        with open_slide(raw / section.image) as slide:
+            inside, shown = on_tissue(slide, table.obsm["spatial"], section.mpp, rule)
         if (lost := len(table) - int(shown.sum())) > 0:
             tqdm.write(
                 f"section {section.name}: {lost} of {len(table)} units dropped "
                 f"({int((~inside).sum())} too near the border, the rest off tissue)"
             )
         table = table[shown].copy()
+    table.uns["cells"] = of_units(section, table.obs_names)
     table.obs["section"], table.obs["donor"] = section.name, section.donor
     table.obs_names = f"{section.name}_" + table.obs_names.astype(str)
     table.uns["mpp"] = {section.name: float(section.mpp or np.nan)}
@@ -111,6 +112,7 @@ def _table(section: Section, rule: TissueRule, raw: Path) -> ad.AnnData:
 def _join(name: str, tables: list[ad.AnnData], dataset: Dataset) -> ad.AnnData:
     """Stack sections; a gene that a section's table lacks was not seen there."""
     ratios = [table.obsm.pop("cell_type_ratio", None) for table in tables]
+    cells = [table.uns.pop("cells") for table in tables]
     joined = ad.concat(tables, join="outer", fill_value=0, merge=None)
     if all(ratio is not None for ratio in ratios):  # a type that a section lacks is not in it
         stacked = pd.concat(
@@ -128,20 +130,20 @@ def _join(name: str, tables: list[ad.AnnData], dataset: Dataset) -> ad.AnnData:
     }
     if "visible" in tables[0].uns:
         joined.uns["visible"] = tables[0].uns["visible"]
+    if (stacked_cells := stack(tables, cells, joined.var_names)) is not None:
+        joined.uns["cells"] = stacked_cells
     for column in ("donor", "section"):
         joined.obs[column] = joined.obs[column].astype("category")
     return joined
 
 
 def _with_genes(table: ad.AnnData, genes: pd.Index) -> ad.AnnData:
-    place = pd.Series(np.arange(len(genes)), index=genes)[table.var_names].to_numpy()
-    counts = sparse.csr_matrix(table.X)
-    wide = sparse.csr_matrix(
-        (counts.data, place[counts.indices], counts.indptr), shape=(table.n_obs, len(genes))
-    )
-    wide.sort_indices()
+    wide = onto_genes(sparse.csr_matrix(table.X), table.var_names, genes)
+    uns = dict(table.uns)
+    if (cells := uns.get("cells")) is not None:
+        uns["cells"] = cells | {"counts": onto_genes(cells["counts"], table.var_names, genes)}
     return ad.AnnData(
-        wide, obs=table.obs, var=pd.DataFrame(index=genes), obsm=dict(table.obsm), uns=table.uns
+        wide, obs=table.obs, var=pd.DataFrame(index=genes), obsm=dict(table.obsm), uns=uns
     )
 
 

@@ -4,34 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tifffile
-from PIL import UnidentifiedImageError
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
 from scipy import sparse
 
 from cell_synergy.core.errors import DataError
+from cell_synergy.data.images import image_size
 from cell_synergy.data.readers import Section
 
-_TIFF = {".tif", ".tiff", ".svs", ".btf"}
+__all__ = ["check_section", "image_size"]
+
 _SLACK = 0.5  # pixels: micrometres and back do not return the exact border
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Return width and height of an image in pixels, from its header alone."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such image; put it there or run `dvc repro download`")
-    suffix = path.suffix.lower()
-    try:
-        if suffix in _TIFF:
-            with tifffile.TiffFile(path) as tiff:
-                page = tiff.pages.first
-                return int(page.imagewidth), int(page.imagelength)
-        # The formats' own classes: `Image.open` refuses slides as decompression bombs.
-        with (PngImageFile if suffix == ".png" else JpegImageFile)(path) as image:
-            return image.size
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise DataError(f"{path}: cannot be read as an image ({error}); get it again") from error
 
 
 def check_section(section: Section, source: Path, size: tuple[int, int] | None) -> None:

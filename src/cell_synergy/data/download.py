@@ -23,7 +23,6 @@ from cell_synergy.core.atomic import atomic
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.conversion import KINDS, checksum, has_text_checksum, unpack
 
-_OWN = {".h5ad", ".tif", ".tiff", ".png", ".jpg", ".jpeg"}
 _COLUMNS = ["path", "sha256", "url", "unpack"]
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -66,25 +65,6 @@ def download(manifest: Path, out: Path, mirror: Path | None) -> None:
             bar.set_postfix_str(entry.path.rpartition("/")[2], refresh=False)
             held = None if mirror is None else mirror / manifest.stem / entry.path
             _provide(entry, out / entry.path, held, containers.get)
-
-
-def copy_folder(folder: Path, out: Path) -> None:
-    """Copy a user's own sections: every `.h5ad` and image file directly in `folder`.
-
-    Raises
-    ------
-    DataError
-        If the folder does not exist or holds no `.h5ad`.
-    """
-    files = sorted(file for file in folder.glob("*") if file.suffix.lower() in _OWN)
-    if not any(file.suffix == ".h5ad" for file in files):
-        raise DataError(
-            f"{folder}: no .h5ad file there; set `folder` of the data set in params.yaml to the "
-            "folder of your sections (one .h5ad of counts and one image of the same name each)"
-        )
-    out.mkdir()
-    for file in tqdm(files, desc="copying", unit="file"):
-        shutil.copyfile(file, out / file.name)
 
 
 def read_manifest(manifest: Path) -> list[Entry]:

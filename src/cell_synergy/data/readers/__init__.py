@@ -1,7 +1,7 @@
 """Readers, one per source format: the file's name is the `reader` of a data set in params.yaml."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -10,6 +10,7 @@ from anndata import AnnData
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.data.sources import located
 from cell_synergy.data.units.dataset import Dataset
 
 
@@ -30,6 +31,10 @@ class Section:
         The H&E image, relative to the raw folder; None for sections without one.
     mpp
         Micrometres per pixel of that image; None without one.
+    cells
+        Cells x genes, raw counts (CSR, float32) of the cells inside units; `obs["unit"]` is the
+        name of their unit, whose counts are the sum over its cells. None where a unit is not made
+        of cells.
     """
 
     name: str
@@ -37,6 +42,7 @@ class Section:
     counts: AnnData
     image: Path | None
     mpp: float | None
+    cells: AnnData | None = None
 
 
 def names() -> list[str]:
@@ -45,8 +51,20 @@ def names() -> list[str]:
 
 
 def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
-    """Read every section under the folder `raw` with the data set's own reader."""
+    """Read every section under the folder `raw`, or where it says that the files are.
+
+    Raises
+    ------
+    DataError
+        If a file that stays in its own place is not what it was when `download` recorded it.
+    """
     if dataset.reader not in names():
         raise DataError(f"no reader {dataset.reader!r}{suggest(dataset.reader, names())}")
-    sections: Iterator[Section] = import_module(f"{__name__}.{dataset.reader}").read(raw, dataset)
-    return sections
+    root = located(raw)
+    sections: Iterator[Section] = import_module(f"{__name__}.{dataset.reader}").read(root, dataset)
+    return sections if root == raw else (_in_place(section, root) for section in sections)
+
+
+def _in_place(section: Section, root: Path) -> Section:
+    """Give the image by its whole path, which stages join to the raw folder without effect."""
+    return section if section.image is None else replace(section, image=root / section.image)

@@ -24,6 +24,8 @@ def listed(text: object) -> tuple[object, ...]:
 Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
 """Names in one line, separated by commas."""
 
+Measure = Literal["spots", "cells", "patches"]
+
 
 class Classification(Config):
     """A label per unit: the `obs` column of the task's name."""
@@ -81,8 +83,72 @@ class Twin(Config):
     seed: int
 
 
+class Hub(Config):
+    """A repository of the hub in the layout of HEST-1k, fetched into the data set's `folder`.
+
+    Attributes
+    ----------
+    repo, revision
+        `owner/name`, and a commit.
+    """
+
+    repo: str
+    revision: str
+
+
+class Sections(Config):
+    """What a reader of 10x or HEST files has to be told.
+
+    Attributes
+    ----------
+    units
+        `spots` (Visium HD: bins) or `cells` as they were measured, or `patches`: squares of
+        `unit_um` that do not overlap, with the spots or cells in them.
+    least
+        Cells (spots, bins) under which a patch is dropped.
+    donors
+        The sections of each donor, in one line; a section that none has is left out.
+    image
+        Where the H&E image is below a section's folder, with `*` for any name; without it, the
+        only image that lies in the folder.
+    bin_um
+        Side of the bins of Visium HD, in micrometres.
+    labels
+        Table of labels below the data set's folder (see `cell_synergy.data.sections.labels`).
+    cell_type
+        Its column whose shares in a patch are the patch's composition.
+    """
+
+    units: Measure
+    least: PositiveInt | None = None
+    donors: dict[str, Names]
+    image: str | None = None
+    bin_um: PositiveInt | None = None
+    labels: str | None = None
+    cell_type: str | None = None
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> "Sections":
+        if (self.units == "patches") != (self.least is not None):
+            raise ValueError("units 'patches' and the key 'least' go together")
+        if self.cell_type is not None and (self.labels is None or self.units != "patches"):
+            raise ValueError("'cell_type' needs 'labels', and units 'patches'")
+        everything = [name for names in self.donors.values() for name in names]
+        if twice := sorted({name for name in everything if everything.count(name) > 1}):
+            raise ValueError(f"one donor for a section, but {twice} are listed twice")
+        return self
+
+    @property
+    def donor_of(self) -> dict[str, str]:
+        """The donor of each section."""
+        return {name: donor for donor, names in self.donors.items() for name in names}
+
+
 class Dataset(Config):
     """Source, units, tasks and donors of one data set.
+
+    `folder` holds the user's own sections, or what is fetched from the hub; its files stay there.
+    `sections` belongs to the readers of 10x and HEST files.
 
     `roles` lists the donors (sections under `leave-one-section-out`) of each role, in one line each
     and separated by commas: `reference`
@@ -90,9 +156,11 @@ class Dataset(Config):
     (probes only), `test` (scored), or `study` (each in turn, in leave-one-out splits).
     """
 
-    source: Literal["simulator", "manifest", "folder"]
+    source: Literal["simulator", "manifest", "folder", "hub"]
     folder: str | None = None
+    hub: Hub | None = None
     reader: str
+    sections: Sections | None = None
     unit_um: PositiveFloat
     standardise: Literal["train", "donor"]
     split: Literal["holdout", "leave-one-donor-out", "leave-one-section-out"]
@@ -101,11 +169,19 @@ class Dataset(Config):
     simulator: Twin | None = None
 
     @model_validator(mode="after")
-    def _parts_agree(self) -> "Dataset":
+    def _source_is_whole(self) -> "Dataset":
         if (self.source == "simulator") != (self.simulator is not None):
             raise ValueError("source 'simulator' and the block 'simulator' go together")
-        if (self.source == "folder") != (self.folder is not None):
+        if (self.source == "hub") != (self.hub is not None):
+            raise ValueError("source 'hub' and the block 'hub' go together")
+        if self.source == "hub" and (self.folder is None or self.sections is None):
+            raise ValueError("source 'hub' needs the key 'folder' and the block 'sections'")
+        if self.source != "hub" and (self.source == "folder") != (self.folder is not None):
             raise ValueError("source 'folder' and the key 'folder' go together")
+        return self
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> "Dataset":
         panels = [name for name, task in self.tasks.items() if task.kind == "gene_panel"]
         if len(panels) > 1:
             raise ValueError(f"one gene panel for a data set, not {panels}")
@@ -121,6 +197,10 @@ class Dataset(Config):
         everyone = [donor for donors in self.roles.values() for donor in donors]
         if twice := sorted({donor for donor in everyone if everyone.count(donor) > 1}):
             raise ValueError(f"one role for a donor, but {twice} are listed twice")
+        if self.sections is not None:
+            known = self.sections.donor_of if self.group == "section" else self.sections.donors
+            if unknown := sorted(set(everyone) - set(known)):
+                raise ValueError(f"'roles' names {unknown}, whom 'sections.donors' does not")
         return self
 
     @property

@@ -4,7 +4,8 @@
 genes held out from the expression expert; `obsm["spatial"]` micrometres in the image's frame;
 `obsm["cell_type_ratio"]` where composition is known; `uns`: `source`, `simulated`, `tasks` (name to
 kind), `mpp` and `images` (per section), and for simulated tissue `visible`;
-`obsm["latent"]` its true states.
+`obsm["latent"]` its true states. Where units are made of cells, `uns["cells"]`: `counts` (CSR,
+cells x genes) and `unit`, the row of each cell's unit; a unit's counts are the sum over its cells.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int64
 from scipy import sparse
 
 from cell_synergy.core.errors import DataError
@@ -43,6 +44,28 @@ def target(pairs: ad.AnnData, task: str, spec: Task) -> Float[np.ndarray, "units
 def visible_counts(pairs: ad.AnnData) -> Float32[sparse.csr_matrix, "units genes"]:
     """Return the counts that an expression expert may see: all genes but the panel."""
     return sparse.csr_matrix(pairs.X)[:, ~pairs.var["panel"].to_numpy(bool)]
+
+
+def cells(
+    pairs: ad.AnnData,
+) -> tuple[Float32[sparse.csr_matrix, "cells genes"], Int64[np.ndarray, " cells"]] | None:
+    """Return the counts of all cells, without the panel, and the row of each cell's unit.
+
+    Returns
+    -------
+    None where a unit is not made of cells: then the unit itself is what an expert sees.
+
+    Raises
+    ------
+    DataError
+        If the cells are not those of these units, as when only some rows of the pairs are given.
+    """
+    if "cells" not in pairs.uns:
+        return None
+    _check_cells(pairs, str(pairs.uns["source"]))
+    own = pairs.uns["cells"]
+    counts = sparse.csr_matrix(own["counts"])[:, ~pairs.var["panel"].to_numpy(bool)]
+    return counts, np.asarray(own["unit"], dtype=np.int64)
 
 
 def write(path: Path, pairs: ad.AnnData) -> None:
@@ -82,6 +105,8 @@ def check(pairs: ad.AnnData, where: str) -> None:
             f"{names[~finite][0]!r}; drop these units or give their place"
         )
     _check_counts(pairs, where)
+    if "cells" in pairs.uns:
+        _check_cells(pairs, where)
     tasks: Mapping[str, str] = pairs.uns["tasks"]
     for task, kind in tasks.items():
         labelled = kind == "classification" and task in pairs.obs
@@ -98,4 +123,25 @@ def _check_counts(pairs: ad.AnnData, where: str) -> None:
             f"{where}: {len(wrong)} counts are NaN, infinite or negative, first "
             f"{counts.data[wrong[0]]} of gene {pairs.var_names[counts.indices[wrong[0]]]!r} in "
             f"unit {unit!r}; store raw counts in X"
+        )
+
+
+def _check_cells(pairs: ad.AnnData, where: str) -> None:
+    counts = sparse.csr_matrix(pairs.uns["cells"]["counts"])
+    unit = np.asarray(pairs.uns["cells"]["unit"])
+    remedy = "read the pairs whole, or make them again"
+    if counts.shape != (len(unit), pairs.n_vars) or not (
+        ((unit >= 0) & (unit < pairs.n_obs)).all()
+    ):
+        raise DataError(
+            f"{where}: uns['cells'] has {counts.shape[0]} cells x {counts.shape[1]} genes in units "
+            f"up to {unit.max(initial=-1)}, for {pairs.n_obs} units x {pairs.n_vars} genes; "
+            f"{remedy}"
+        )
+    inside = np.bincount(unit, np.asarray(counts.sum(axis=1)).ravel(), minlength=pairs.n_obs)
+    wrong = np.flatnonzero(inside != np.asarray(pairs.X.sum(axis=1)).ravel())
+    if len(wrong):
+        raise DataError(
+            f"{where}: the cells of {len(wrong)} units (first {pairs.obs_names[wrong[0]]!r}) do "
+            f"not add up to the unit's counts; {remedy}"
         )

@@ -1,0 +1,62 @@
+"""A user's own folder of sections, or one that is filled from the hub: its files stay there."""
+
+from pathlib import Path
+
+from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.data.sources import record
+from cell_synergy.data.units.dataset import Dataset, Sections
+
+_OWN = {".h5ad", ".tif", ".tiff", ".btf", ".svs", ".png", ".jpg", ".jpeg"}
+
+
+def record_folder(folder: Path, dataset: Dataset, out: Path) -> None:
+    """Record the files of a user's own sections, which stay in `folder`.
+
+    Raises
+    ------
+    DataError
+        If the folder does not exist or holds nothing of the data set.
+    """
+    options = dataset.sections
+    if options is None:
+        files = [file for file in folder.glob("*") if file.suffix.lower() in _OWN]
+        lacking = not any(file.suffix == ".h5ad" for file in files)
+        what = "no .h5ad file there (one of counts and one image of the same name per section)"
+    else:
+        patterns = (
+            hest_files(options)
+            if dataset.reader == "hest"
+            else [f"{name}/**/*" for name in options.donor_of]
+        )
+        files = [file for pattern in patterns for file in folder.glob(pattern) if file.is_file()]
+        lacking = not files
+        what = f"nothing there of the sections {', '.join(options.donor_of)}"
+        if options.labels is not None:
+            files.append(folder / options.labels)
+            if not files[-1].is_file():
+                raise DataError(f"{files[-1]}: no such file; `sections.labels` names it")
+    if lacking:
+        raise DataError(
+            f"{folder}: {what}; set `folder` of the data set in params.yaml to the folder of your "
+            "sections"
+        )
+    out.mkdir()
+    record(folder, files, out)
+
+
+def fetch_hub(dataset: Dataset, folder: Path) -> None:
+    """Fetch a data set's sections from the hub into `folder`, where they stay."""
+    from cell_synergy.hub import fetch_many  # noqa: PLC0415 - a second that other sources need not
+
+    if dataset.hub is None or dataset.sections is None:
+        raise ConfigError("source 'hub' needs the blocks 'hub' and 'sections'")
+    wanted = hest_files(dataset.sections)
+    fetch_many(dataset.hub.repo, wanted, dataset.hub.revision, "dataset", folder)
+
+
+def hest_files(options: Sections) -> list[str]:
+    """Return the files of HEST-1k that sections need; those of transcripts hold the cells."""
+    kinds = ["st/{}.h5ad", "wsis/{}.tif", "metadata/{}.json"]
+    if options.units != "spots":
+        kinds[0] = "transcripts/{}_transcripts.parquet"
+    return [kind.format(name) for name in options.donor_of for kind in kinds]

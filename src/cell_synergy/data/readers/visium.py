@@ -1,0 +1,57 @@
+"""Visium: one Space Ranger folder per section (10x Genomics, "Space Ranger spatial outputs").
+
+`<section>/filtered_feature_bc_matrix.h5` (or the folder of this name) and
+`<section>/spatial/tissue_positions.csv` (before Space Ranger 2 `tissue_positions_list.csv`), both
+also below `<section>/outs`; the full-resolution H&E image is named by `sections.image` or is the
+only image in the folder. Micrometres per pixel follow from the array, whose spots are 100 um
+apart: `spot_diameter_fullres` is not what its name says, it is 65 um in some versions.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cell_synergy.core.errors import DataError
+from cell_synergy.data.alignment import fit_affine
+from cell_synergy.data.checks import image_size
+from cell_synergy.data.readers import Section
+from cell_synergy.data.sections.assembly import Measured, assemble, options_of
+from cell_synergy.data.sections.files import find_image, outputs
+from cell_synergy.data.sections.matrix import read_matrix
+from cell_synergy.data.sections.spaceranger import places, read_positions
+from cell_synergy.data.units.dataset import Dataset, Sections
+
+# Between neighbouring rows, and between neighbouring columns, of which a row has every second.
+_ROW_UM, _COLUMN_UM = 100 * np.sqrt(3) / 2, 50.0
+
+
+def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
+    """Read the sections under `raw`, one folder each."""
+    present = (path.name for path in raw.iterdir() if path.is_dir())
+    return assemble(raw, dataset, present, partial(_measure, raw, options_of(dataset)))
+
+
+def _measure(raw: Path, options: Sections, name: str) -> Measured:
+    found = outputs(raw / name)
+    counts = read_matrix(found, "filtered_feature_bc_matrix")
+    positions = read_positions(found / "spatial")
+    mpp = _um_per_pixel(positions, found / "spatial")
+    image = find_image(raw / name, options.image)
+    counts.obsm["spatial"] = places(counts, positions, found / "spatial") * mpp
+    return Measured("spots", counts, image, mpp, image_size(image), found)
+
+
+def _um_per_pixel(positions: pd.DataFrame, source: Path) -> float:
+    """Return micrometres per pixel from the pitch of the array, however the slide was turned."""
+    array = positions[["array_col", "array_row"]].to_numpy(np.float64) * [_COLUMN_UM, _ROW_UM]
+    pixels = positions[["pxl_col_in_fullres", "pxl_row_in_fullres"]].to_numpy(np.float64)
+    try:
+        area = abs(np.linalg.det(fit_affine(array, pixels)[:2]))
+    except DataError as error:
+        raise DataError(f"{source}: no scale from the tissue positions: {error}") from error
+    if area == 0:
+        raise DataError(f"{source}: all tissue positions lie on one line of the image")
+    return float(area**-0.5)

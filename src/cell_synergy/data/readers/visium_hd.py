@@ -1,0 +1,60 @@
+"""Visium HD: one Space Ranger folder per section (10x Genomics, "Visium HD outputs").
+
+`<section>/binned_outputs/square_<bin>um/` (also below `<section>/outs`) with
+`filtered_feature_bc_matrix.h5`, `spatial/tissue_positions.parquet` and
+`spatial/scalefactors_json.json`; `sections.bin_um` names the bin. The full-resolution H&E image is
+named by `sections.image` or is the only image in the folder.
+"""
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from cell_synergy.core.config import suggest
+from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.data.checks import image_size
+from cell_synergy.data.readers import Section
+from cell_synergy.data.sections.assembly import Measured, assemble, options_of
+from cell_synergy.data.sections.files import find, find_image, outputs
+from cell_synergy.data.sections.matrix import read_matrix
+from cell_synergy.data.sections.spaceranger import places, read_positions
+from cell_synergy.data.units.dataset import Dataset, Sections
+
+_SCALE = "microns_per_pixel"
+
+
+def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
+    """Read the sections under `raw`, one folder each."""
+    present = (path.name for path in raw.iterdir() if path.is_dir())
+    return assemble(raw, dataset, present, partial(_measure, raw, options_of(dataset)))
+
+
+def _measure(raw: Path, options: Sections, name: str) -> Measured:
+    folder = _bins(outputs(raw / name) / "binned_outputs", options)
+    counts = read_matrix(folder, "filtered_feature_bc_matrix")
+    positions = read_positions(folder / "spatial")
+    mpp = _um_per_pixel(find(folder / "spatial", "scalefactors_json.json"))
+    image = find_image(raw / name, options.image)
+    counts.obsm["spatial"] = places(counts, positions, folder / "spatial") * mpp
+    return Measured("spots", counts, image, mpp, image_size(image), folder)
+
+
+def _bins(binned: Path, options: Sections) -> Path:
+    if options.bin_um is None:
+        raise ConfigError("reader 'visium_hd' needs sections.bin_um, for example 8")
+    folder = binned / f"square_{options.bin_um:03d}um"
+    if not folder.is_dir():
+        here = [path.name for path in binned.glob("square_*")]
+        raise DataError(f"{binned}: no folder {folder.name!r}{suggest(folder.name, here)}")
+    return folder
+
+
+def _um_per_pixel(path: Path) -> float:
+    try:
+        mpp = float(json.loads(path.read_text(encoding="utf-8"))[_SCALE])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: no number {_SCALE!r} ({error}); copy it again") from error
+    if not mpp > 0:
+        raise DataError(f"{path}: {_SCALE!r} is {mpp}, which is no scale; copy it again")
+    return mpp

@@ -1,0 +1,1 @@
+"""From what a platform measured to sections: matrices, places, labels, patches."""

@@ -1,0 +1,136 @@
+"""What a platform measured, made into the sections that a data set asks for."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import anndata as ad
+import numpy as np
+from jaxtyping import Bool, Float64
+from tqdm import tqdm
+
+from cell_synergy.core.config import suggest
+from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.data.checks import check_section
+from cell_synergy.data.readers import Section
+from cell_synergy.data.sections.labels import Labels, join, read_labels
+from cell_synergy.data.sections.patches import gather
+from cell_synergy.data.units.dataset import Dataset, Sections
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a platform measured in one section.
+
+    Attributes
+    ----------
+    what
+        Spots (or bins), or cells.
+    table
+        Spots or cells x genes, raw counts; `obsm["spatial"]` in micrometres from the top left
+        corner of the image.
+    image
+        The H&E image, a whole path.
+    mpp, size
+        Its micrometres per pixel; its width and height in pixels.
+    source
+        The file to name in messages.
+    """
+
+    what: Literal["spots", "cells"]
+    table: ad.AnnData
+    image: Path
+    mpp: float
+    size: tuple[int, int]
+    source: Path
+
+
+def options_of(dataset: Dataset) -> Sections:
+    """Return the block `sections`, which readers of 10x and HEST files need."""
+    if dataset.sections is None:
+        raise ConfigError(
+            f"reader {dataset.reader!r} needs the block `sections` in the data set's parameters: "
+            "units and donors"
+        )
+    return dataset.sections
+
+
+def assemble(
+    root: Path,
+    dataset: Dataset,
+    present: Iterable[str],
+    measure: Callable[[str], Measured],
+) -> Iterator[Section]:
+    """Yield every section that has a donor.
+
+    Parameters
+    ----------
+    root
+        The folder that the sections lie in.
+    dataset
+        What is asked for.
+    present
+        Names of all sections there.
+    measure
+        Reads the section of a name.
+    """
+    options, here = options_of(dataset), sorted(present)
+    for name in options.donor_of:
+        if name not in here:
+            raise DataError(
+                f"{root}: no section {name!r}, which sections.donors names{suggest(name, here)}"
+            )
+    if others := sorted(set(here) - set(options.donor_of)):
+        tqdm.write(f"{root.name}: {', '.join(others)} without a donor, left out")
+    labels = read_labels(root, dataset)
+    for name, donor in options.donor_of.items():
+        yield _section(root, dataset, labels, name, donor, measure(name))
+
+
+def _section(
+    root: Path, dataset: Dataset, labels: Labels | None, name: str, donor: str, found: Measured
+) -> Section:
+    options, table = options_of(dataset), found.table
+    where = f"{found.source}, section {name}"
+    if labels is not None:
+        reach = dataset.unit_um / np.sqrt(2)
+        table.obs = join(labels, name, table, found.mpp, reach)
+    cells = None
+    if options.units == "patches":
+        size_um = (found.size[0] * found.mpp, found.size[1] * found.mpp)
+        least = options.least or 1
+        table, inner = gather(table, dataset.unit_um, size_um, least, options.cell_type, where)
+        cells = inner if found.what == "cells" else None
+    elif options.units != found.what:
+        raise DataError(
+            f"{where}: has {found.what}, no {options.units}; set sections.units to {found.what} or "
+            "patches"
+        )
+    image = found.image.relative_to(root)
+    section = Section(name, donor, table, image, found.mpp, cells)
+    check_section(section, found.source, found.size)
+    return section
+
+
+def within(
+    table: ad.AnnData, pixels: Float64[np.ndarray, "cells 2"], size: tuple[int, int], where: str
+) -> Bool[np.ndarray, " cells"]:
+    """Say which cells lie in the image, of which a scan may show a part.
+
+    Raises
+    ------
+    DataError
+        If fewer than half do: then image and cells are not in one frame.
+    """
+    inside = np.asarray(((pixels >= 0) & (pixels <= np.array(size))).all(axis=1))
+    if (lost := int((~inside).sum())) * 2 > table.n_obs:
+        x, y = pixels[int(np.flatnonzero(~inside)[0])]
+        raise DataError(
+            f"{where}: {lost} of {table.n_obs} cells lie outside the image of {size[0]} x "
+            f"{size[1]} pixels (e.g. at {x:.0f}, {y:.0f}); image and alignment are not of this "
+            "section, or the alignment is of another scale of the image"
+        )
+    if lost:
+        tqdm.write(f"{where}: {lost} of {table.n_obs} cells lie outside the image, dropped")
+    return inside

@@ -1,0 +1,76 @@
+"""Files of a section's folder: found by pattern, tables with the columns that are needed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from cell_synergy.core.config import suggest
+from cell_synergy.core.errors import DataError
+
+_IMAGES = (".tif", ".tiff", ".btf", ".svs", ".png", ".jpg", ".jpeg")
+_OTHER_IMAGE = "morphology"  # Xenium's own, of nuclei and membranes
+
+
+def find(folder: Path, pattern: str, what: str = "") -> Path:
+    """Return the one path that matches; 10x puts the name of a data set before that of a file."""
+    found = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+    if not found:
+        raise DataError(f"{folder}: no {what or pattern.lstrip('*')}; put it there")
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise DataError(f"{folder}: {names} match {pattern!r}; keep one of them there")
+    return found[0]
+
+
+def outputs(folder: Path) -> Path:
+    """Return the folder of a pipeline's results: `outs` where there is one."""
+    return folder / "outs" if (folder / "outs").is_dir() else folder
+
+
+def find_image(folder: Path, pattern: str | None) -> Path:
+    """Return the H&E image of a section: the one that is named, or the only one in its folder."""
+    if pattern is not None:
+        return find(folder, pattern, f"image {pattern!r} (sections.image)")
+    found = sorted(
+        path
+        for place in {folder, outputs(folder)}
+        for path in place.iterdir()
+        if path.suffix.lower() in _IMAGES and not path.name.startswith((".", _OTHER_IMAGE))
+    )
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise DataError(
+            f"{folder}: needs one full-resolution H&E image, found {names}; put it there or set "
+            "sections.image to its place below the section's folder, for example '*_he.tif'"
+        )
+    return found[0]
+
+
+def read_frame(
+    path: Path, columns: Sequence[str], header: bool = True, text: bool = False
+) -> pd.DataFrame:
+    """Read a CSV (gzipped or not) or Parquet table that has these columns.
+
+    Without `header`, the columns are those of the file, in their order; with `text`, the numbers
+    of a CSV stay as they are written.
+    """
+    try:
+        if path.suffix == ".parquet":
+            table = pd.read_parquet(path)
+        elif header:
+            table = pd.read_csv(path, low_memory=False, dtype=str if text else None)
+        else:
+            table = pd.read_csv(path, header=None, names=list(columns))
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read as a table ({error}); copy it again") from error
+    if missing := [column for column in columns if column not in table]:
+        raise DataError(f"{path}: no column {missing[0]!r}{suggest(missing[0], table.columns)}")
+    return table
+
+
+def words(column: pd.Series) -> pd.Series:
+    """Return identifiers as text: some files have them as bytes or as numbers."""
+    if any(isinstance(name, bytes) for name in column):
+        column = column.map(lambda name: name.decode() if isinstance(name, bytes) else name)
+    return column.astype(str)

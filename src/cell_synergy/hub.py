@@ -1,0 +1,163 @@
+"""Files of the Hugging Face hub at a pinned revision; a failure is one sentence with its remedy."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Literal
+
+import huggingface_hub as hub
+from huggingface_hub import errors
+
+from cell_synergy.core.errors import ConfigError, DataError
+
+Kind = Literal["model", "dataset"]
+_SITE = "https://huggingface.co"
+_TOKENS = f"{_SITE}/settings/tokens"
+_LOGIN = f"make a token at {_TOKENS} and run `hf auth login` or set HF_TOKEN"
+_OTHERWISE = {
+    "model": "or fetch the file elsewhere and set `weights` to its path",
+    "dataset": "or fetch the files elsewhere and name their folder as the data set's",
+}
+_REFUSED, _FORBIDDEN, _MISSING = 401, 403, 404
+
+
+def fetch(repo: str, file: str, revision: str, kind: Kind = "model") -> Path:
+    """Return a file of a repository, from the hub's cache on this machine or the hub itself.
+
+    Parameters
+    ----------
+    repo, file
+        `owner/name`, and a path inside it.
+    revision
+        A commit; a branch or tag is resolved to one, see `commit`.
+    kind
+        What the repository holds.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be had; the message says why and what to do.
+    """
+    with _explained(repo, revision, kind):
+        return Path(hub.hf_hub_download(repo, file, revision=revision, repo_type=kind))
+
+
+def commit(fetched: Path) -> str:
+    """Return the commit that a file returned by `fetch` is of."""
+    parts = fetched.parts
+    return parts[parts.index("snapshots") + 1]
+
+
+def fetch_many(repo: str, patterns: Sequence[str], revision: str, kind: Kind, folder: Path) -> Path:
+    """Fetch every file of a repository that matches a pattern into `folder`.
+
+    What an interrupted call left in `folder` is not fetched again.
+
+    Parameters
+    ----------
+    repo, revision, kind
+        As for `fetch`.
+    patterns
+        Paths inside the repository; `*` stands for any characters, slashes included.
+    folder
+        Is made where it does not exist; files keep their paths inside the repository.
+
+    Raises
+    ------
+    DataError
+        If a pattern matches nothing, or a file cannot be had.
+    """
+    with _explained(repo, revision, kind):
+        tree = hub.HfApi().list_repo_tree(repo, recursive=True, revision=revision, repo_type=kind)
+        sizes = {entry.path: entry.size for entry in tree if isinstance(entry, hub.RepoFile)}
+        wanted: set[str] = set()
+        for pattern in patterns:
+            if not (found := {path for path in sizes if fnmatch(path, pattern)}):
+                raise DataError(
+                    f"{_page(repo, kind)} has no file {pattern!r} at revision {revision}; the "
+                    f"files are listed at {_page(repo, kind)}/tree/{revision}"
+                )
+            wanted |= found
+        hub.snapshot_download(
+            repo, revision=revision, repo_type=kind, local_dir=folder, allow_patterns=sorted(wanted)
+        )
+    for path in sorted(wanted):
+        if not (folder / path).is_file() or (folder / path).stat().st_size != sizes[path]:
+            raise DataError(f"{folder / path}: was not fetched whole; run the same again")
+    shutil.rmtree(folder / ".cache" / "huggingface", ignore_errors=True)
+    return folder
+
+
+def _page(repo: str, kind: Kind) -> str:
+    return f"{_SITE}/{'datasets/' if kind == 'dataset' else ''}{repo}"
+
+
+@contextmanager
+def _explained(repo: str, revision: str, kind: Kind) -> Iterator[None]:
+    """Turn the client's errors into sentences."""
+    try:
+        yield
+    except errors.HFValidationError as error:
+        raise ConfigError(f"{repo!r} is no repository of the hub; write owner/name") from error
+    except errors.HfHubHTTPError as error:
+        raise DataError(_refusal(error, repo, revision, kind)) from error
+    except errors.LocalEntryNotFoundError as error:
+        cause = error.__cause__
+        if isinstance(cause, errors.HfHubHTTPError):
+            raise DataError(_refusal(cause, repo, revision, kind)) from error
+        raise DataError(_unreachable(cause or error, repo, kind)) from error
+    except (errors.OfflineModeIsEnabled, errors.HTTPError) as error:  # type: ignore[attr-defined]
+        raise DataError(_unreachable(error, repo, kind)) from error
+    except OSError as error:
+        raise DataError(
+            f"{_page(repo, kind)} cannot be stored here ({error}); free some space, or set HF_HOME "
+            "to a folder for the hub's cache"
+        ) from error
+
+
+def _unreachable(cause: BaseException, repo: str, kind: Kind) -> str:
+    if isinstance(cause, errors.OfflineModeIsEnabled):
+        return (
+            f"{_page(repo, kind)} is not in the hub's cache here and HF_HUB_OFFLINE forbids to "
+            f"fetch it; unset that, {_OTHERWISE[kind]}"
+        )
+    return (
+        f"{_page(repo, kind)} cannot be reached ({_first_line(cause)}) and is not in the hub's "
+        f"cache here; connect to the network, {_OTHERWISE[kind]}"
+    )
+
+
+def _refusal(error: errors.HfHubHTTPError, repo: str, revision: str, kind: Kind) -> str:
+    """Say what the hub's answer means and what to do."""
+    page = _page(repo, kind)
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"{page} has no revision {revision!r}; set one that {page}/commits/main lists"
+    if isinstance(error, errors.EntryNotFoundError):
+        name = str(error.response.url).rpartition(f"/{revision}/")[2]
+        return f"{page} has no file {name!r} at revision {revision}; see {page}/tree/{revision}"
+    anonymous, gated = hub.get_token() is None, isinstance(error, errors.GatedRepoError)
+    if gated and anonymous:
+        return f"{page} is gated: accept its licence there, {_LOGIN}, {_OTHERWISE[kind]}"
+    if gated:
+        return (
+            f"{page} is gated and your account has no access: accept its licence there (some "
+            "owners approve by hand) and check that your token is of that account"
+        )
+    answers = {
+        _REFUSED: f"{page} does not exist or is not public; check its name, or {_LOGIN}"
+        if anonymous
+        else f"the hub does not accept your token (HF_TOKEN or `hf auth login`); {_LOGIN}",
+        _FORBIDDEN: f"your token may not read {page}; let it read gated repositories at {_TOKENS}, "
+        "and accept the licence on that page",
+        _MISSING: f"there is no {kind} at {page}; check its name",
+    }
+    failed = f"the hub failed for {page} ({_first_line(error)}); try again later"
+    return answers.get(error.response.status_code, failed)
+
+
+def _first_line(error: BaseException) -> str:
+    """Return what an error says in one line."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

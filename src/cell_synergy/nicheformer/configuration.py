@@ -1,0 +1,42 @@
+"""The sizes of a Nicheformer, as `transformers` keeps them; what stands here is the published."""
+
+from typing import no_type_check
+
+from transformers import PreTrainedConfig
+
+
+@no_type_check  # transformers makes it a dataclass whose fields it checks itself
+class NicheformerConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
+    """Sizes of the network.
+
+    Attributes
+    ----------
+    vocab_size
+        Rows of the token embedding.
+    prediction_size
+        Tokens that the masked-language head can predict: all but the last five.
+    max_position_embeddings
+        Longest sequence, context tokens included.
+    hidden_size, num_hidden_layers, num_attention_heads, intermediate_size
+        Width, depth, heads and width of the feed-forward layers.
+    layer_norm_eps
+        Added to the variance in every layer norm.
+    initializer_range
+        Standard deviation of initial weights.
+    pad_token_id
+        Token that fills short sequences.
+    """
+
+    model_type = "nicheformer"
+
+    vocab_size: int = 20345
+    prediction_size: int = 20340
+    max_position_embeddings: int = 1500
+    hidden_size: int = 512
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 16
+    intermediate_size: int = 1024
+    layer_norm_eps: float = 1e-12
+    initializer_range: float = 0.02
+    pad_token_id: int | None = 1
+    tie_word_embeddings: bool = False

@@ -1,0 +1,1 @@
+"""What image experts share: crops, networks, batches on the device, and work that is not redone."""

@@ -1,0 +1,69 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from cell_synergy.core.errors import DataError
+from tests.data import native
+
+
+def test_hest_spots_and_cells(tmp_path, ask):
+    names, pixels, counts = native.hest(tmp_path, "A1")
+    spots = native.one(tmp_path, ask("hest"))
+    assert spots.counts.var_names.tolist() == native.GENES
+    np.testing.assert_allclose(spots.counts.obsm["spatial"], pixels[:40] * native.MPP)
+    np.testing.assert_array_equal(spots.counts.X.toarray(), counts[:40])
+    cells = native.one(tmp_path, ask("hest", "cells"))
+    assert set(cells.counts.obs_names) == set(names)
+    order = [names.index(name) for name in cells.counts.obs_names]
+    np.testing.assert_array_equal(cells.counts.to_df()[native.GENES], counts[order])
+    np.testing.assert_allclose(cells.counts.obsm["spatial"], pixels[order] * native.MPP)
+    assert str(cells.image) == "wsis/A1.tif"
+
+
+def test_transcripts_are_read_in_pieces_and_cells_may_be_numbers(tmp_path, ask, monkeypatch):
+    native.hest(tmp_path, "A1")
+    whole = native.one(tmp_path, ask("hest", "cells")).counts
+    monkeypatch.setattr("cell_synergy.data.sections.transcripts._PIECE", 97)
+    path = tmp_path / "transcripts/A1_transcripts.parquet"
+    table = pd.read_parquet(path)
+    table["cell_id"] = (
+        table["cell_id"].fillna("cell-1").replace("UNASSIGNED", "cell-1").str[4:].astype("int64")
+    )
+    table["feature_name"] = table["feature_name"].str.encode("utf-8")
+    table.drop(columns="is_gene").to_parquet(path)
+    pieces = native.one(tmp_path, ask("hest", "cells")).counts
+    names = [str(int(name[4:])) for name in whole.obs_names]
+    found = pieces[names, whole.var_names]
+    np.testing.assert_array_equal(found.X.toarray(), whole.X.toarray())
+    np.testing.assert_allclose(found.obsm["spatial"], whole.obsm["spatial"])
+
+
+HEST = {
+    r"A1\.json: no number 'pixel_size_um_estimated'":
+        lambda root: (root / "metadata/A1.json").write_text('{"pixel_size_um_estimated": null}'),
+    r"A1_transcripts\.parquet; only Xenium sections have it, .*sections\.units to spots":
+        lambda root: (root / "transcripts/A1_transcripts.parquet").unlink(),
+    r"transcripts\.parquet: no column 'he_y' \(did you mean 'he_x'":
+        lambda root: native.drop_column(root / "transcripts/A1_transcripts.parquet", "he_y"),
+    r"transcripts\.parquet: cannot be read as Parquet":
+        lambda root: (root / "transcripts/A1_transcripts.parquet").write_bytes(b"PAR1"),
+    r"\d+ of 300 cells lie outside the image of 60 x 40 pixels":
+        lambda root: native.image(root / "wsis/A1.tif", (60, 40)),
+    r"no section 'A1', which sections\.donors names":
+        lambda root: (root / "wsis/A1.tif").unlink(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("message", HEST)
+def test_what_is_wrong_in_hest_is_named_with_the_remedy(tmp_path, ask, message):
+    native.hest(tmp_path, "A1")
+    HEST[message](tmp_path)
+    with pytest.raises(DataError, match=message):
+        native.one(tmp_path, ask("hest", "cells"))
+
+
+def test_hest_spots_are_counts_with_places(tmp_path, ask):
+    native.hest(tmp_path, "A1")
+    (tmp_path / "st/A1.h5ad").write_bytes(b"HDF")
+    with pytest.raises(DataError, match=r"st/A1\.h5ad: not an \.h5ad of HEST .*fetch it again"):
+        native.one(tmp_path, ask("hest"))

@@ -1,0 +1,182 @@
+import functools
+import json
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+from scipy import sparse
+
+from cell_synergy import encoders, hub
+from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.encoders import nicheformer
+from cell_synergy.nicheformer import checkpoints
+from cell_synergy.nicheformer.configuration import NicheformerConfig
+
+GENES = [f"ENSG{i:011d}" for i in range(1, 21)]
+SMALL = functools.partial(
+    NicheformerConfig,
+    vocab_size=55,
+    prediction_size=50,
+    max_position_embeddings=20,
+    hidden_size=8,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=16,
+)
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """Put files like the published ones, smaller, into the test's folder; return the settings."""
+    monkeypatch.setattr(nicheformer, "NicheformerConfig", SMALL)
+    rng = torch.Generator().manual_seed(0)
+    state = {
+        f"nicheformer.{name}": torch.randn(shape, generator=rng)
+        for name, shape in checkpoints.published(SMALL()).items()
+    }
+    save_file(state, tmp_path / "model.safetensors")
+    ad.AnnData(var=pd.DataFrame(index=GENES)).write_h5ad(tmp_path / "model.h5ad")
+    np.save(tmp_path / "means.npy", np.where(np.arange(20) % 3, np.nan, 2.0))
+    return {
+        "repo": "theislab/Nicheformer",
+        "revision": "main",
+        "weights": str(tmp_path / "model.safetensors"),
+        "genes": str(tmp_path / "model.h5ad"),
+        "means": str(tmp_path / "means.npy"),
+        "species": "human",
+        "assay": "Xenium",
+        "modality": "spatial",
+        "least_genes": 4,
+        "pooling": "masked",
+        "batch_size": 3,
+    }
+
+
+@pytest.fixture
+def table(units):
+    found = units(7, 6, panel=1)
+    found.var_names = [*GENES[3:8], GENES[0]]
+    return found
+
+
+def _frozen(settings, table, folder):
+    folder.mkdir(exist_ok=True)
+    card = encoders.load("nicheformer", settings).freeze(table, folder)
+    (folder / encoders.CARD).write_text(json.dumps(card))
+    return card
+
+
+def _embedded(settings, table, folder):
+    _frozen(settings, table, folder)
+    return encoders.load("nicheformer", settings).embed(table, folder, folder)
+
+
+@torch.no_grad()
+def test_units_are_embedded_one_sentence_each(published, table, tmp_path):
+    found = _embedded(published, table, tmp_path / "expert")
+    network = checkpoints.load(tmp_path / "model.safetensors", SMALL())
+    means = np.where(np.arange(20) % 3, 1.0, 2.0)[3:8]
+    for row, counts in enumerate(table.X.toarray()[:, :5]):
+        order = sorted(np.flatnonzero(counts), key=lambda g: (-(counts / means)[g], g))
+        ids = torch.tensor([[5, 9, 4, *(33 + np.array(order))]])
+        np.testing.assert_allclose(found[row], network(ids).mean(dim=1)[0].numpy(), atol=1e-5)
+    assert found.shape == (7, 8)
+
+
+def test_panel_genes_never_enter(published, table, tmp_path):
+    before = _embedded(published, table, tmp_path / "expert")
+    counts = table.X.toarray()
+    counts[:, -1] += 500
+    table.X = sparse.csr_matrix(counts)
+    np.testing.assert_array_equal(_embedded(published, table, tmp_path / "expert"), before)
+
+
+def test_a_unit_is_the_mean_over_its_cells(published, table, tmp_path):
+    alone = _embedded(published, table, tmp_path / "expert")
+    whole = table[[0, 2]].copy()
+    whole.X = sparse.csr_matrix(table.X[[0, 2]] + table.X[[1, 3]])
+    cells = {"counts": sparse.csr_matrix(table.X[[0, 1, 2, 3]]), "unit": np.array([0, 0, 1, 1])}
+    whole.uns["cells"] = cells
+    found = encoders.load("nicheformer", published).embed(whole, tmp_path, tmp_path / "expert")
+    np.testing.assert_allclose(found, [alone[:2].mean(axis=0), alone[2:4].mean(axis=0)], atol=1e-5)
+
+
+def test_published_pooling_averages_over_padding(published, table, tmp_path):
+    settings = published | {"pooling": "published"}
+    found = _embedded(settings, table, tmp_path / "expert")
+    whole = encoders.load("nicheformer", settings | {"batch_size": 7})
+    np.testing.assert_allclose(whole.embed(table, tmp_path, tmp_path / "expert"), found, atol=1e-5)
+    masked = _embedded(published, table, tmp_path / "expert")
+    assert np.abs(found - masked).max() > 1e-3
+
+
+def test_the_card_says_what_was_read(published, table, tmp_path):
+    card = _frozen(published, table, tmp_path / "expert")
+    assert card["state"] == "pretrained"
+    assert card["dimension"] == 8
+    assert card["context"] == "human, Xenium, spatial"
+    assert (card["known_genes"], card["unknown_genes"]) == (6, 0)
+    for key, file in (("sha256", "model.safetensors"), ("genes_sha256", "model.h5ad")):
+        assert card[key] == encoders.sha256(tmp_path / file)
+
+
+def test_what_the_hub_holds_is_fetched_at_the_frozen_commit(
+    published, table, tmp_path, monkeypatch
+):
+    asked = []
+
+    def fetch(repo, file, revision):
+        asked.append((repo, file, revision))
+        return tmp_path / "snapshots" / "abc" / file
+
+    monkeypatch.setattr(hub, "fetch", fetch)
+    (folder := tmp_path / "snapshots" / "abc").mkdir(parents=True)
+    for key in ("weights", "genes"):
+        path = tmp_path / published.pop(key).rpartition("/")[2]
+        path.rename(folder / path.name)
+    assert _frozen(published, table, tmp_path / "expert")["revision"] == "abc"
+    encoders.load("nicheformer", published).embed(table, tmp_path, tmp_path / "expert")
+    repo = "theislab/Nicheformer"
+    files = ("model.safetensors", "model.h5ad")
+    assert asked == [(repo, f, "main") for f in files] + [(repo, f, "abc") for f in files]
+
+
+@pytest.mark.parametrize("key", ["weights", "genes", "means"])
+def test_a_missing_file_is_named_with_its_key(published, table, tmp_path, key):
+    settings = published | {key: str(tmp_path / "nowhere")}
+    with pytest.raises(DataError, match=rf"nowhere: no such file; set encoders.nicheformer.{key}"):
+        _frozen(settings, table, tmp_path / "expert")
+
+
+def test_other_means_than_the_frozen_are_refused(published, table, tmp_path):
+    _frozen(published, table, tmp_path / "expert")
+    np.save(tmp_path / "means.npy", np.ones(20))
+    with pytest.raises(
+        DataError, match=r"means.npy \(sha256 .*\) is not the file that .* was made"
+    ):
+        encoders.load("nicheformer", published).embed(table, tmp_path, tmp_path / "expert")
+
+
+@pytest.mark.parametrize("file", ["model.h5ad", "means.npy"])
+def test_another_gene_list_is_refused(published, table, tmp_path, file):
+    ad.AnnData(var=pd.DataFrame(index=GENES[:19])).write_h5ad(tmp_path / "model.h5ad")
+    if file == "means.npy":
+        ad.AnnData(var=pd.DataFrame(index=GENES)).write_h5ad(tmp_path / "model.h5ad")
+        np.save(tmp_path / "means.npy", np.ones(19))
+    with pytest.raises(DataError, match=rf"{file}: has 19 genes, Nicheformer has 20"):
+        _frozen(published, table, tmp_path / "expert")
+
+
+def test_too_few_known_genes_are_refused(published, table, tmp_path):
+    _frozen(published, table, tmp_path / "expert")
+    table.var_names = [*GENES[3:6], "SIM1", "SIM2", GENES[0]]
+    with pytest.raises(DataError, match="only 3 of 5 genes are in the expert's list of 20, 4 are"):
+        encoders.load("nicheformer", published).embed(table, tmp_path, tmp_path / "expert")
+
+
+def test_a_technology_without_a_token_must_be_replaced_by_name(published):
+    with pytest.raises(ConfigError, match=r"encoders\.nicheformer\.assay: .*'MERFISH'.*'Visium'"):
+        encoders.load("nicheformer", published | {"assay": "Visium"})

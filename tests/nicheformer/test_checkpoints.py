@@ -1,0 +1,113 @@
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from cell_synergy.core.errors import DataError
+from cell_synergy.nicheformer.checkpoints import load, published
+from cell_synergy.nicheformer.configuration import NicheformerConfig
+
+PARAMETERS, TENSORS = 49_302_040, 164  # of the published file
+ENCODER_PARAMETERS = 36_418_048
+
+
+class Code:
+    """What a pickle of somebody else's could hold."""
+
+
+@pytest.fixture
+def state(small, described):
+    return described(small).state_dict()
+
+
+def _authors(state, folder, **extra):
+    path = folder / "nicheformer.ckpt"
+    torch.save({"epoch": 3, "state_dict": state, **extra}, path)
+    return path
+
+
+def _bare(state, folder):
+    path = folder / "nicheformer.pt"
+    torch.save(state, path)
+    return path
+
+
+def _hubs(state, folder):
+    path = folder / "model.safetensors"
+    save_file({f"nicheformer.{name}": tensor for name, tensor in state.items()}, path)
+    return path
+
+
+def test_the_published_layout_is_that_of_the_description(described):
+    with torch.device("meta"):
+        state = described(NicheformerConfig()).state_dict()
+    assert published(NicheformerConfig()) == {name: tuple(t.shape) for name, t in state.items()}
+    assert len(state) == TENSORS
+    assert sum(tensor.numel() for tensor in state.values()) == PARAMETERS
+
+
+@pytest.mark.parametrize("layout", [_authors, _bare, _hubs])
+@torch.no_grad()
+def test_every_layout_gives_the_described_network(small, described, state, tmp_path, layout):
+    model = load(layout(state, tmp_path), small)
+    assert not model.training
+    ids = torch.randint(30, 50, (2, 9))
+    expected = described(small)(ids, torch.zeros_like(ids, dtype=torch.bool))
+    torch.testing.assert_close(model(ids), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("left_out", ["encoder_layer", "pooler_head", "classifier_head"])
+def test_what_the_encoder_does_not_need_may_be_absent(small, state, tmp_path, left_out):
+    fewer = {name: tensor for name, tensor in state.items() if not name.startswith(left_out)}
+    assert len(fewer) < len(state)
+    load(_hubs(fewer, tmp_path), small)
+
+
+def test_a_buffer_of_positions_is_ignored(small, state, tmp_path):
+    load(_authors({**state, "pos": torch.arange(12)}, tmp_path), small)
+
+
+def test_half_precision_becomes_single(small, state, tmp_path):
+    model = load(_hubs({name: t.half() for name, t in state.items()}, tmp_path), small)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_an_unknown_tensor_is_named(small, state, tmp_path):
+    path = _hubs({**state, "niche_head.weight": torch.zeros(2)}, tmp_path)
+    with pytest.raises(DataError, match=r"model\.safetensors: 1 tensors .* 'niche_head\.weight'"):
+        load(path, small)
+
+
+def test_a_missing_tensor_is_named(small, state, tmp_path):
+    del state["encoder.layers.1.norm2.bias"]
+    with pytest.raises(DataError, match=r"1 tensors are missing, first 'encoder.layers.1.norm2"):
+        load(_authors(state, tmp_path), small)
+
+
+def test_another_size_is_named(small, state, tmp_path):
+    state["embeddings.weight"] = state["embeddings.weight"][:-5]
+    with pytest.raises(DataError, match=r"embeddings.weight is of shape \(50, 8\), not \(55, 8\)"):
+        load(_authors(state, tmp_path), small)
+
+
+def test_code_in_a_checkpoint_is_not_run(small, state, tmp_path):
+    path = _authors(state, tmp_path, hyper_parameters=Code())
+    with pytest.raises(DataError, match=r"no checkpoint of tensors alone .* take the hub's"):
+        load(path, small)
+
+
+def test_a_text_file_is_no_checkpoint(small, tmp_path):
+    (path := tmp_path / "weights.pt").write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(DataError, match="no checkpoint of tensors alone"):
+        load(path, small)
+
+
+def test_a_missing_file_is_named(small, tmp_path):
+    with pytest.raises(DataError, match=r"nowhere\.pt: no such weights; check the key `weights`"):
+        load(tmp_path / "nowhere.pt", small)
+
+
+def test_the_published_encoder_is_filled_without_initialisation(described, tmp_path):
+    config = NicheformerConfig()
+    model = load(_hubs(described(config).state_dict(), tmp_path), config)
+    assert sum(parameter.numel() for parameter in model.parameters()) == ENCODER_PARAMETERS
+    assert {parameter.device.type for parameter in model.parameters()} == {"cpu"}
