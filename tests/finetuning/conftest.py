@@ -7,9 +7,10 @@ import pytest
 
 from cell_synergy.data.units.splits import Fold
 from cell_synergy.data.units.tissue import Tissue
+from tests.downstream.conftest import codes, make_dataset, probe, units
 from tests.learning.conftest import load, pairs, scratch, training
 
-__all__ = ["load", "pairs", "scratch", "training"]
+__all__ = ["codes", "load", "make_dataset", "pairs", "probe", "scratch", "training", "units"]
 
 
 @pytest.fixture

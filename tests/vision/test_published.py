@@ -2,6 +2,7 @@ import json
 import shutil
 from pathlib import Path
 
+import anndata as ad
 import numpy as np
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torchvision import transforms
 from cell_synergy import encoders, hub
 from cell_synergy.core.config import section
 from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.data.units import embeddings
 from cell_synergy.vision import networks
 from cell_synergy.vision.published import Published
 
@@ -105,6 +107,13 @@ def test_the_card_says_what_it_is_and_that_it_stays_here(units, weights, make, t
         "licence": "CC-BY-NC-ND 4.0",
         "redistribute": False,
     }
+
+
+def test_the_card_is_written_with_the_embedding(make, embed, tissue, tmp_path):
+    found = embed(make())
+    card = encoders.read_card(tmp_path / "frozen")
+    embeddings.write(tmp_path / "e.h5ad", found, tissue[0].obs_names, card)
+    assert not ad.read_h5ad(tmp_path / "e.h5ad").uns["encoder"]["redistribute"]
 
 
 def test_a_branch_of_the_hub_is_resolved_once_and_recorded(

@@ -148,7 +148,9 @@ class Expert(Encoder):
 
 def _vocabulary(files: _Files, config: NicheformerConfig) -> tuple[pd.Index, np.ndarray]:
     """Return the gene list, and the cleaned mean of each gene."""
-    genes = ad.read_h5ad(files.genes, backed="r").var_names
+    table = ad.read_h5ad(files.genes, backed="r")
+    genes = table.var_names
+    table.file.close()
     means = np.load(files.means, allow_pickle=False).astype(np.float64).ravel()
     expected = config.prediction_size - FIRST_GENE
     for path, found in ((files.genes, len(genes)), (files.means, len(means))):

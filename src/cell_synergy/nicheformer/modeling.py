@@ -116,8 +116,6 @@ class NicheformerPreTrainedModel(PreTrainedModel):  # type: ignore[no-untyped-ca
     supports_gradient_checkpointing = True
     _no_split_modules = ["Layer"]  # noqa: RUF012 - transformers' own type
     _supports_sdpa = True
-    _supports_flash_attn = True
-    _supports_flex_attn = True
     _supports_attention_backend = True
 
 

@@ -1,0 +1,98 @@
+"""Compare the expression experts that need no download, by what they predict of unseen donors.
+
+python benchmarks/experts.py DATASET PAIRS REFERENCE [SETTING=VALUE ...]
+
+PAIRS and REFERENCE are what `dvc repro pairs` wrote of the data set; settings change the block
+`encoders.nicheformer_small` of params.yaml. Both experts are frozen on the reference donors: PCA,
+and the small Nicheformer; the third row is the same network with the initial weights of the same
+seed, to show what pretraining is worth. Each embedding alone is judged by the study's own probes on
+the study's own folds; the numbers are means over test donors of macro F1 (classes) or Pearson
+correlation (genes, composition), by the linear and the nonlinear probe.
+"""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import process_time
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from jaxtyping import Float32
+
+from cell_synergy import encoders
+from cell_synergy.core.compute import use_threads
+from cell_synergy.core.config import load, merge, parse, section, value
+from cell_synergy.core.errors import reported
+from cell_synergy.data.units import pairs
+from cell_synergy.data.units.dataset import Dataset
+from cell_synergy.data.units.splits import folds
+from cell_synergy.data.units.tissue import Tissue
+from cell_synergy.downstream.judging import judge
+from cell_synergy.downstream.probes.settings import Probe
+from cell_synergy.encoders import nicheformer_small
+from cell_synergy.names import DONOR
+from cell_synergy.nicheformer.configuration import NicheformerConfig
+from cell_synergy.nicheformer.pretraining import build
+
+Embedding = Float32[np.ndarray, "units dim"]
+
+
+def embeddings(
+    units: ad.AnnData, reference: ad.AnnData, settings: dict[str, object], folder: Path
+) -> dict[str, Embedding]:
+    """Freeze both experts and embed the units with each, and with the untrained network."""
+    found = {}
+    for name, block in (("pca", section("encoders.pca")), ("nicheformer_small", settings)):
+        (folder / name).mkdir()
+        clock, expert = process_time(), encoders.load(name, block)
+        card = expert.freeze(reference, folder / name)
+        (folder / name / encoders.CARD).write_text(json.dumps(card))
+        frozen = process_time() - clock
+        found[name] = expert.embed(units, folder, folder / name)
+        size = sum(path.stat().st_size for path in (folder / name).iterdir()) / 1e6
+        print(f"{name}: {card['dimension']} features, frozen in {frozen:.0f} CPU s, {size:.2f} MB")
+        if isinstance(expert, nicheformer_small.Expert):
+            opened = expert.opened(units, folder / name)
+            config = NicheformerConfig(**opened.network.config.to_dict())
+            network = build(config, expert.pretraining.seed).nicheformer
+            network.train(mode=False)
+            untrained = replace(opened, network=network)
+            found["the same, untrained"] = untrained.embed(expert.batch_size)
+    return found
+
+
+def scores(name: str, units: ad.AnnData, embedding: Embedding, dataset: Dataset) -> pd.DataFrame:
+    """Return the mean score over test donors: a row per probe, a column per task."""
+    tissue = Tissue(
+        units,
+        embedding,
+        embedding,
+        units.obs[dataset.group].astype(str).to_numpy(),
+        units.obs["donor"].astype(str).to_numpy(),
+        folds(units.obs, dataset),
+        dataset.standardise,
+    )
+    probe = load(Probe, "probe")
+    judged = judge(name, tissue, dataset.tasks, [0], lambda *_: embedding, probe).scores
+    kept = judged[judged["metric"].isin(["macro_f1", "pearson"]) & (judged["task"] != DONOR)]
+    return kept.pivot_table("value", ["method", "probe"], "task", sort=False)
+
+
+def main(name: str, table: Path, reference: Path, words: list[str]) -> None:
+    """Print one row per expert, one column per task."""
+    use_threads(value("threads"))
+    dataset = load(Dataset, f"data.{name}")
+    units = pairs.read(table)
+    settings = merge(section("encoders.nicheformer_small"), parse(words))
+    with TemporaryDirectory() as folder:
+        found = embeddings(units, pairs.read(reference), settings, Path(folder))
+    rows = [scores(expert, units, embedding, dataset) for expert, embedding in found.items()]
+    print(pd.concat(rows).round(3).to_string())
+
+
+if __name__ == "__main__":
+    with reported():
+        main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])

@@ -1,0 +1,82 @@
+"""Tune one expert on one data set: the same function for a stage and the public command."""
+
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from cell_synergy import encoders
+from cell_synergy.core.atomic import atomic
+from cell_synergy.core.compute import device, scratch, use_threads
+from cell_synergy.core.config import Config, merge, named, section, suggest, validate, value
+from cell_synergy.core.errors import ConfigError
+from cell_synergy.data.units import pairs
+from cell_synergy.data.units.dataset import Dataset, Task
+from cell_synergy.downstream.benchmark import write
+from cell_synergy.downstream.probes.settings import Probe
+from cell_synergy.finetuning import experts
+from cell_synergy.finetuning.finetune import finetune, seen_by
+from cell_synergy.finetuning.settings import Finetune
+
+
+class Paths(Config):
+    """What is read: the pairs and the frozen expert's folder; and the folder that is written."""
+
+    pairs: Path
+    frozen: Path
+    out: Path
+
+
+def run(words: dict[str, Any]) -> Path:
+    """Tune as the nested words `expert`, `data`, `finetune`, `probe` and the paths say.
+
+    The folder `out` gets the scores, the posteriors and a folder for each task, fold and seed. It
+    appears when everything is done; what was done before a kill is kept in the scratch folder and
+    not done again.
+    """
+    name, over_expert = named(words.pop("expert", {}), "name", "expert")
+    dataset_name, over_data = named(words.pop("data", {}), "dataset", "data")
+    over_settings, over_probe = words.pop("finetune", {}), words.pop("probe", {})
+    data = merge(section(f"data.{dataset_name}"), over_data)
+    dataset = validate(Dataset, data, f"data.{dataset_name}")
+    settings = validate(Finetune, merge(section("finetune"), over_settings), "finetune")
+    probe = validate(Probe, merge(section("probe"), over_probe), "probe")
+    paths = validate(Paths, words, "argument")
+    use_threads(value("threads"))
+    tasks = _tasks(dataset, settings)
+    encoder = encoders.load(name, merge(section(f"encoders.{name}"), over_expert))
+    units = pairs.read(paths.pairs)
+    expert = experts.read(name, encoder, units, paths.frozen, settings.cells)
+    tissue = seen_by(expert, units, dataset, settings)
+    inputs = encoders.sha256(paths.pairs), expert.name, expert.sha256
+    configs = (c.model_dump(mode="json") for c in (encoder, dataset, settings, probe))
+    work = scratch() / f"finetune-{_key(*inputs, *configs)}"
+    judged = finetune(expert, tissue, tasks, settings, probe, work)
+    with atomic(paths.out) as folder:
+        shutil.copytree(work, folder)
+        write(judged, folder / "scores.csv")
+    shutil.rmtree(work)
+    return paths.out
+
+
+def _tasks(dataset: Dataset, settings: Finetune) -> dict[str, Task]:
+    """Return the tasks that are asked for."""
+    if settings.tasks == ("all",):
+        return dataset.tasks
+    for name in settings.tasks:
+        if name not in dataset.tasks:
+            raise ConfigError(f"finetune.tasks: no task {name!r}{suggest(name, dataset.tasks)}")
+    return {name: dataset.tasks[name] for name in settings.tasks}
+
+
+def _key(*what: object) -> str:
+    """Return the name of unfinished work: it changes with code, parameters, inputs and torch."""
+    digest = hashlib.sha256()
+    for name, module in sorted(sys.modules.items()):
+        if name.split(".")[0] == "cell_synergy" and module.__file__:
+            digest.update(Path(module.__file__).read_bytes())
+    words = [str(device()), sys.modules["torch"].__version__, *what]
+    digest.update(json.dumps(words, sort_keys=True).encode())
+    return digest.hexdigest()[:32]

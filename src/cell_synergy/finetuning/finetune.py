@@ -1,0 +1,148 @@
+"""Tune an expert on every task of a data set, and score it as all methods are scored."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from safetensors.numpy import save_file
+from tqdm import tqdm
+
+from cell_synergy.core.atomic import atomic
+from cell_synergy.data.units.dataset import Dataset, Task
+from cell_synergy.data.units.splits import folds
+from cell_synergy.data.units.tissue import Tissue
+from cell_synergy.downstream.judging import COLUMNS, OF_THE_FIT, Judged, _Asked
+from cell_synergy.downstream.probes.linear import LinearProbe
+from cell_synergy.downstream.probes.questions import Answer, Chosen, Goal, Question, goals
+from cell_synergy.downstream.probes.settings import Probe
+from cell_synergy.finetuning.adapters import Adapted
+from cell_synergy.finetuning.experts import Expert
+from cell_synergy.finetuning.settings import Finetune
+from cell_synergy.finetuning.tuning import Found, Frozen, Tuning
+
+FINE_TUNED = "fine-tuned"
+HEAD, ANSWER, PREDICTED = "head.safetensors", "answer.json", "predicted.npy"
+
+
+def finetune(
+    expert: Expert,
+    tissue: Tissue,
+    tasks: Mapping[str, Task],
+    settings: Finetune,
+    probe: Probe,
+    work: Path,
+) -> Judged:
+    """Tune an expert on each task, fold and seed, and score what it says of test units.
+
+    To learn from some of the training units only, give a tissue whose folds have them alone in
+    `align` and `probe`.
+
+    Parameters
+    ----------
+    expert
+        The frozen expert.
+    tissue
+        The units, with the expert's own embedding as `expression`; see `seen_by`.
+    tasks
+        What to predict.
+    settings
+        What learns, and how.
+    probe
+        The linear probe that fine-tuning starts from, and the inner folds.
+    work
+        Folder that takes one folder per task, fold and seed: what learnt, its head, its
+        predictions. What is in it is not computed again.
+
+    Returns
+    -------
+    Scores of the method `<expert> <how>` by the probe `fine-tuned`; its strength is the number of
+    rounds. Posteriors are the first seed's.
+    """
+    adapted = Adapted(expert, settings)
+    seeds = range(settings.seed, settings.seed + (settings.seeds if adapted.names else 1))
+    rows: list[dict[str, object]] = []
+    posteriors: dict[str, np.ndarray] = {}
+    every = goals(tissue, tasks)
+    total = len(tissue.folds) * len(seeds) * len(every)
+    with tqdm(total=total, desc=f"{tissue.units.uns['source']} {expert.name}", unit="fit") as done:
+        for fold in tissue.folds:
+            asked = _Asked(tissue, every, fold, probe)
+            frozen = Frozen.of(tissue.expression, fold.align, tissue.groups, tissue.mode)
+            linear = LinearProbe(frozen.z, probe)
+            for seed in seeds:
+                given = {}
+                for goal, question in asked.tasks.values():
+                    folder = work / f"{goal.name}-{fold.name}-{seed}"
+                    if not folder.is_dir():
+                        strength = linear.choose(question).strength
+                        tuning = Tuning(adapted, frozen, question, strength, probe, settings, seed)
+                        _save(folder, adapted, frozen, tuning.run(), goal, question)
+                    given[goal.name] = _answer(folder)
+                    done.update()
+                answers = {FINE_TUNED: given}
+                rows += [row | {"seed": seed} for row in asked.scores(answers)]
+                if seed == seeds[0]:
+                    posteriors |= asked.posteriors(answers)
+    return Judged(_table(rows, tissue, f"{expert.name} {settings.how}"), posteriors)
+
+
+def seen_by(expert: Expert, units: ad.AnnData, dataset: Dataset, settings: Finetune) -> Tissue:
+    """Return the units as the frozen expert sees them, with the data set's folds."""
+    every = np.arange(units.n_obs)
+    return Tissue(
+        units,
+        np.zeros((units.n_obs, 0), dtype=np.float32),
+        Adapted(expert, settings).embed({}, every).cpu().numpy(),
+        units.obs[dataset.group].astype(str).to_numpy(),
+        units.obs["donor"].astype(str).to_numpy(),
+        folds(units.obs, dataset),
+        dataset.standardise,
+    )
+
+
+def _answer(folder: Path) -> Answer:
+    """Read an answer."""
+    words = json.loads((folder / ANSWER).read_text())
+    chosen = Chosen(words["rounds"], words["inner"], words["sensitivity"])
+    predicted = np.load(folder / PREDICTED)
+    return Answer(predicted, chosen, words["gradient_norm"], words["iterations"])
+
+
+def _save(
+    folder: Path, adapted: Adapted, frozen: Frozen, found: Found, goal: Goal, question: Question
+) -> None:
+    """Write what was learnt, whole or not at all.
+
+    The head maps standardised features to logits or values. Where each donor is standardised for
+    itself, a new donor's mean and factor come from its own units and are not written.
+    """
+    answer = found.answer
+    head = {"coefficients": found.coefficients, "intercept": found.intercept}
+    if len(frozen.mean) == 1:
+        head |= {"mean": frozen.mean[0], "factor": frozen.factor[0]}
+    words = {
+        "task": goal.name,
+        "classes": [goal.classes[number] for number in question.present],
+        "rounds": answer.chosen.strength,
+        "inner": answer.chosen.inner,
+        "sensitivity": answer.chosen.sensitivity,
+        "gradient_norm": answer.gradient_norm,
+        "iterations": answer.iterations,
+    }
+    with atomic(folder) as new:
+        new.mkdir()
+        adapted.save(new, found.tuned)
+        save_file({name: np.ascontiguousarray(array) for name, array in head.items()}, new / HEAD)
+        (new / ANSWER).write_text(json.dumps(words, indent=1) + "\n")
+        np.save(new / PREDICTED, answer.predicted)
+
+
+def _table(rows: list[dict[str, object]], tissue: Tissue, method: str) -> pd.DataFrame:
+    source = tissue.units.uns["source"]
+    scores = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=source, method=method)
+    fits = scores.duplicated(["task", "metric", "probe", "fold", "seed"])
+    scores.loc[fits, OF_THE_FIT] = np.nan
+    return scores

@@ -1,0 +1,163 @@
+"""What learns of an expert: named tensors alone, beside a base that keeps its bytes."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from peft import PeftModel
+
+from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.finetuning.adapters import Adapted, load
+from tests.finetuning import small
+
+ROWS = np.arange(12)
+
+
+@pytest.fixture(params=["nicheformer", "vision"])
+def expert(request):
+    rng = np.random.default_rng(0)
+    if request.param == "vision":
+        return small.vision(rng.integers(3, size=12))
+    return small.nicheformer(rng.poisson(3.0, (12, 10)))
+
+
+def state(network):
+    return {name: array.numpy().tobytes() for name, array in network.state_dict().items()}
+
+
+def learnt(adapted, steps=3):
+    """Return what a few steps on an arbitrary target make of the tensors that learn."""
+    tuned = adapted.start(0)
+    target = torch.from_numpy(np.random.default_rng(1).standard_normal((12, 16))).float()
+    optimiser = torch.optim.SGD(tuned.values(), lr=0.5)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        loss = ((adapted.features(tuned, ROWS, np.random.default_rng(2)) - target) ** 2).mean()
+        loss.backward()
+        optimiser.step()
+    return tuned
+
+
+def test_lora_starts_as_the_expert_and_then_changes_what_it_says_in_evaluation(expert):
+    frozen = Adapted(expert, small.settings(how="linear"))
+    adapted = Adapted(expert, small.settings(how="lora"))
+    before = frozen.embed({}, ROWS)
+    torch.testing.assert_close(adapted.embed(adapted.start(0), ROWS), before)
+    after = adapted.embed(learnt(adapted), ROWS)
+    assert (after - before).abs().max() > 0.01
+    assert torch.equal(after, adapted.embed(learnt(adapted), ROWS))
+
+
+@pytest.mark.parametrize("how", ["lora", "last"])
+def test_the_base_keeps_its_bytes_and_no_gradients(how, expert):
+    before = state(expert.network)
+    adapted = Adapted(expert, small.settings(how=how))
+    tuned = learnt(adapted)
+    assert state(expert.network) == before
+    assert all(p.grad is None and not p.requires_grad for p in adapted.network.parameters())
+    assert set(tuned) == set(adapted.names)
+    assert all(tensor.grad is not None for tensor in tuned.values())
+
+
+def test_lora_stands_beside_every_linear_layer_and_learns_alone(expert):
+    names = Adapted(expert, small.settings(how="lora")).names
+    linears = [n for n, m in expert.network.named_modules() if isinstance(m, torch.nn.Linear)]
+    assert len(linears) == (12 if expert.name == "tiny" else 8)
+    wanted = {f"base_model.model.{n}.lora_{part}.default.weight" for n in linears for part in "AB"}
+    assert set(names) == wanted
+
+
+def test_the_last_layers_are_those_named_and_what_follows(expert):
+    names = Adapted(expert, small.settings(how="last")).names
+    last = {part for part in expert.layers[-1] for name in names if name.startswith(f"{part}.")}
+    assert last == set(expert.layers[-1])
+    assert not [name for name in names if name.startswith(expert.layers[0])]
+    both = Adapted(expert, small.settings(how="last", last={"layers": 2})).names
+    assert set(names) < set(both)
+
+
+def test_more_layers_than_there_are_is_a_mistake(expert):
+    with pytest.raises(ConfigError, match=r"finetune\.last\.layers: 3 is more than the 2 of tiny"):
+        Adapted(expert, small.settings(how="last", last={"layers": 3}))
+
+
+def test_dropout_is_for_training_only(expert):
+    adapted = Adapted(expert, small.settings(lora={"dropout": 0.5}))
+    tuned = learnt(adapted)
+    torch.manual_seed(0)
+    shown = [adapted.features(tuned, ROWS, np.random.default_rng(0)) for _ in range(2)]
+    assert not torch.equal(*shown)
+    assert torch.equal(adapted.features(tuned, ROWS), adapted.features(tuned, ROWS))
+
+
+def test_adapters_start_with_their_seed(expert):
+    adapted = Adapted(expert, small.settings())
+    one, again, other = (adapted.start(seed) for seed in (0, 0, 1))
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert any((one[name] != other[name]).any() for name in one)
+
+
+@pytest.mark.parametrize("how", ["linear", "lora", "last"])
+def test_what_was_saved_gives_the_same_features(how, expert, tmp_path):
+    adapted = Adapted(expert, small.settings(how=how))
+    tuned = learnt(adapted) if adapted.names else {}
+    adapted.save(tmp_path, tuned)
+    files = {
+        "linear": {"base.json"},
+        "lora": {"base.json", "adapter_config.json", "adapter_model.safetensors"},
+        "last": {"base.json", "last.safetensors"},
+    }
+    assert {path.name for path in tmp_path.iterdir()} == files[how]
+    found = load(tmp_path, expert)
+    with torch.no_grad():
+        again = expert.features(found, expert.batch(ROWS, None))
+    assert torch.equal(again, adapted.embed(tuned, ROWS))
+
+
+def test_merged_equals_unmerged(expert, tmp_path):
+    adapted = Adapted(expert, small.settings())
+    tuned = learnt(adapted)
+    adapted.save(tmp_path, tuned)
+    found = load(tmp_path, expert)
+    assert isinstance(found, PeftModel)
+    merged = found.merge_and_unload()
+    assert not [name for name in merged.state_dict() if "lora" in name]
+    with torch.no_grad():
+        features = expert.features(merged, expert.batch(ROWS, None))
+    torch.testing.assert_close(features, adapted.embed(tuned, ROWS), rtol=0, atol=1e-6)
+
+
+def test_another_expert_is_refused(expert, tmp_path):
+    adapted = Adapted(expert, small.settings())
+    adapted.save(tmp_path, adapted.start(0))
+    with pytest.raises(DataError, match=rf"tuned on {expert.name} .* which is not other"):
+        load(tmp_path, replace(expert, name="other", sha256="c" * 64))
+    base = json.loads((tmp_path / "base.json").read_text())
+    assert base == {"expert": expert.name, "sha256": expert.sha256}
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert expert.sha256 in config["base_model_name_or_path"]
+
+
+def test_saving_twice_writes_the_same_bytes(expert, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        adapted = Adapted(expert, small.settings())
+        adapted.save(tmp_path / name, learnt(adapted))
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_units_are_embedded_in_parts_that_fit(expert):
+    adapted = Adapted(replace(expert, items=np.full(12, 7)), small.settings(batch_size=16))
+    sizes = []
+
+    def batch(rows, random):
+        sizes.append(len(rows))
+        return expert.batch(rows, random)
+
+    whole = Adapted(expert, small.settings(batch_size=12)).embed({}, ROWS)
+    adapted = Adapted(replace(adapted.expert, batch=batch), small.settings(batch_size=16))
+    torch.testing.assert_close(adapted.embed({}, ROWS), whole)
+    assert max(sizes) <= 3

@@ -1,0 +1,178 @@
+"""A tuned expert is scored as every method is; donors that are scored change nothing it learns."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.numpy import load_file
+from scipy.special import softmax
+
+from cell_synergy.downstream.judging import COLUMNS, judge
+from cell_synergy.finetuning import finetune as module
+from cell_synergy.finetuning.adapters import Adapted, load
+from cell_synergy.finetuning.finetune import finetune, seen_by
+from cell_synergy.finetuning.tuning import Tuning
+from tests.finetuning import small
+
+QUICK = {"rounds": 1, "steps": 2}
+
+
+@pytest.fixture
+def expert(units):
+    return small.nicheformer(np.asarray(units.X.todense()))
+
+
+@pytest.fixture
+def tuned(expert, units, make_dataset, probe, tmp_path):
+    """Tune on the region (or other tasks) of the first fold."""
+
+    def made(*tasks, tissue=None, expert=expert, work="work", folds=1, units=units, **changes):
+        dataset, settings = make_dataset(), small.settings(**{**QUICK, **changes})
+        seen = tissue or seen_by(expert, units, dataset, settings)
+        seen = replace(seen, folds=seen.folds[:folds])
+        chosen = {name: dataset.tasks[name] for name in tasks or ["region"]}
+        return finetune(expert, seen, chosen, settings, probe, tmp_path / work)
+
+    return made
+
+
+@pytest.fixture
+def tissue(expert, units, make_dataset):
+    found = seen_by(expert, units, make_dataset(), small.settings())
+    return replace(found, folds=found.folds[:1])
+
+
+def test_the_table_is_that_of_all_methods(tuned, tissue, make_dataset, probe):
+    every = list(make_dataset().tasks)
+    found = tuned(*every, rounds=1)
+    scores = found.scores
+    assert list(scores.columns) == COLUMNS
+    assert set(scores.method) == {"tiny lora"}
+    assert set(scores.probe) == {"fine-tuned"}
+    assert set(scores.dataset) == {"tiny"}
+    assert set(found.posteriors) == {"region/A"}
+    same = judge("x", tissue, make_dataset().tasks, [0], lambda *_: tissue.expression, probe).scores
+    linear = same[(same.probe == "linear") & (same.task != "donor")]
+    key = ["task", "metric", "fold", "donor", "seed", "n", "classes"]
+    pd.testing.assert_frame_equal(
+        scores[key].sort_values(key, ignore_index=True),
+        linear[key].sort_values(key, ignore_index=True),
+    )
+
+
+def test_the_head_alone_scores_as_the_linear_probe(tuned, tissue, make_dataset, probe):
+    found = tuned("region", "composition", how="linear", seeds=3).scores
+    assert set(found.method) == {"tiny linear"}
+    assert set(found.seed) == {0}  # nothing is drawn
+    tasks = {name: make_dataset().tasks[name] for name in ("region", "composition")}
+    judged = judge("x", tissue, tasks, [0], lambda *_: tissue.expression, probe).scores
+    linear = judged[(judged.probe == "linear") & judged.metric.isin(["macro_f1", "r2"])]
+    ours = found[found.metric.isin(["macro_f1", "r2"])]
+    np.testing.assert_allclose(ours["value"], linear[linear.task != "donor"]["value"], atol=0.05)
+
+
+def test_seeds_are_told_apart_and_posteriors_are_the_first_ones(tuned):
+    both = tuned(seeds=2)
+    assert set(both.scores.seed) == {0, 1}
+    first = tuned(seeds=1)
+    assert (both.posteriors["region/A"] == first.posteriors["region/A"]).all()
+
+
+@pytest.mark.parametrize("how", ["lora", "last", "linear"])
+def test_what_is_kept_predicts_the_same(how, tuned, expert, tissue, tmp_path):
+    tuned("region", how=how, rounds=2)
+    folder = tmp_path / "work/region-A-0"
+    words = json.loads((folder / "answer.json").read_text())
+    head, test = load_file(folder / "head.safetensors"), np.flatnonzero(tissue.folds[0].test)
+    with torch.no_grad():
+        x = expert.features(load(folder, expert), expert.batch(test, None)).numpy()
+    z = (x - head["mean"]) * head["factor"]
+    shares = softmax(z @ head["coefficients"] + head["intercept"], axis=1)
+    np.testing.assert_allclose(shares, np.load(folder / "predicted.npy"), atol=1e-5)
+    assert words["classes"] == ["core", "edge", "rim"]
+    assert words["task"] == "region"
+
+
+def test_equal_inputs_give_equal_bytes(tuned, tmp_path):
+    for work in ("one", "two"):
+        tuned("gene_panel", work=work)
+    one, two = (
+        {str(p.relative_to(tmp_path / w)): p.read_bytes() for p in (tmp_path / w).rglob("*.*")}
+        for w in ("one", "two")
+    )
+    assert one == two
+    assert "gene_panel-A-0/adapter_model.safetensors" in one
+
+
+@pytest.mark.parametrize("how", ["lora", "linear"])
+def test_donors_that_are_scored_change_nothing_that_is_learnt(how, tuned, units, tmp_path):
+    test = (units.obs["donor"] == "A").to_numpy()
+    other = units.copy()
+    counts = np.asarray(other.X.todense())
+    counts[test] = counts[test][:, ::-1]
+    other.X = type(units.X)(counts)
+    codes = other.obs["region"].cat.codes.to_numpy().copy()
+    codes[test] = 0
+    other.obs["region"] = pd.Categorical.from_codes(codes, units.obs["region"].cat.categories)
+    tuned("region", how=how, work="one")
+    tuned("region", how=how, work="two", units=other, expert=small.nicheformer(counts))
+    one, two = (tmp_path / work / "region-A-0" for work in ("one", "two"))
+    for path in one.iterdir():
+        same = path.read_bytes() == (two / path.name).read_bytes()
+        assert same == (path.name != "predicted.npy")
+
+
+def test_a_part_of_the_training_units_is_scored_on_the_same_donors(tuned, tissue):
+    """As the scaling study needs it: fewer rows to learn from, the same rows to be scored on."""
+    (fold,) = tissue.folds
+    some = np.arange(len(fold.align)) % 3 == 0
+    part = replace(fold, align=fold.align & some, probe=fold.probe & some)
+    whole = tuned(tissue=tissue).scores
+    fewer = tuned(tissue=replace(tissue, folds=[part]), work="part").scores
+    key = ["task", "metric", "donor", "n"]
+    assert (whole[key] == fewer[key]).all(axis=None)
+    assert (whole["value"] != fewer["value"]).any()
+
+
+def test_what_was_done_before_a_kill_is_not_done_again(tuned, monkeypatch, tmp_path):
+    expected = tuned("region", "composition", work="whole").scores
+    runs, run = [], Tuning.run
+
+    def counted(self):
+        runs.append(self)
+        if len(runs) == 2:
+            raise KeyboardInterrupt
+        return run(self)
+
+    monkeypatch.setattr(Tuning, "run", counted)
+    with pytest.raises(KeyboardInterrupt):
+        tuned("region", "composition")
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["region-A-0"]
+    pd.testing.assert_frame_equal(tuned("region", "composition").scores, expected)
+    assert len(runs) == 3  # one that was done, one that was killed, and that one again
+
+
+def test_transductive_scaling_is_named(tuned, tissue):
+    found = tuned(tissue=replace(tissue, mode="donor")).scores
+    assert set(found.probe) == {"fine-tuned, transductive"}
+
+
+@pytest.mark.parametrize("how", ["lora", "last"])
+def test_an_image_expert_is_tuned_in_the_same_way(how, tuned, codes):
+    found = tuned(expert=small.vision(codes), how=how, rounds=4).scores
+    assert set(found.method) == {f"tiny_vit {how}"}
+    accuracy = found[found.metric == "macro_f1"]["value"]
+    assert accuracy.min() > 0.5  # of three classes, seen in noisy colours
+
+
+def test_adapters_stay_apart_from_the_expert(tuned, expert):
+    before = {name: array.clone() for name, array in expert.network.state_dict().items()}
+    tuned()
+    after = expert.network.state_dict()
+    assert list(before) == list(after)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert Adapted(expert, small.settings()).names
+    assert module.FINE_TUNED == "fine-tuned"

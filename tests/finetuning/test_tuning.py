@@ -1,0 +1,116 @@
+"""The loop: it starts at the linear probe, inner donors stop it, test donors never touch it."""
+
+import numpy as np
+import pytest
+import torch
+
+from cell_synergy.data.units.embeddings import standardise
+from cell_synergy.downstream.probes.linear import LinearProbe
+from cell_synergy.downstream.probes.questions import ask, goals
+from cell_synergy.finetuning.adapters import Adapted
+from cell_synergy.finetuning.finetune import seen_by
+from cell_synergy.finetuning.tuning import Frozen, Tuning, _Copy
+from tests.finetuning import small
+
+
+@pytest.fixture
+def expert(units):
+    return small.nicheformer(np.asarray(units.X.todense()))
+
+
+@pytest.fixture
+def tissue(expert, units, make_dataset):
+    return seen_by(expert, units, make_dataset(), small.settings())
+
+
+@pytest.fixture
+def tune(expert, tissue, make_dataset, probe):
+    """Tune on one task of the first fold; returns what was found, and the question."""
+
+    def tuned(task="region", tissue=tissue, seed=0, expert=expert, **changes):
+        settings = small.settings(**changes)
+        (goal,) = [g for g in goals(tissue, make_dataset().tasks) if g.name == task]
+        fold = tissue.folds[0]
+        question = ask(goal, fold, tissue, probe.inner_folds)
+        frozen = Frozen.of(tissue.expression, fold.align, tissue.groups, tissue.mode)
+        strength = LinearProbe(frozen.z, probe).choose(question).strength
+        adapted = Adapted(expert, settings)
+        tuning = Tuning(adapted, frozen, question, strength, probe, settings, seed)
+        return tuning.run(), question, tuning
+
+    return tuned
+
+
+TASKS = ["region", "composition", "gene_panel"]
+
+
+@pytest.mark.parametrize("mode", ["train", "donor"])
+def test_frozen_features_are_standardised_as_everywhere(mode, tissue):
+    fold = tissue.folds[0]
+    frozen = Frozen.of(tissue.expression, fold.align, tissue.groups, mode)
+    assert np.array_equal(frozen.z, standardise(tissue.expression, fold.align, tissue.groups, mode))
+    mean, factor = frozen.mean[frozen.group], frozen.factor[frozen.group]
+    np.testing.assert_allclose((tissue.expression - mean) * factor, frozen.z, atol=1e-5)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_head_alone_is_the_linear_probe(task, tune, probe):
+    found, question, tuning = tune(task, how="linear")
+    linear = LinearProbe(tuning.frozen.z, probe)
+    expected = linear.answer(question, linear.choose(question))
+    assert found.answer.chosen.strength == 0
+    assert found.answer.iterations == 0
+    assert found.tuned == {}
+    # less the factor that inner folds chose
+    ours, theirs = (
+        np.log(a.predicted) - np.log(a.predicted).mean(axis=1, keepdims=True)
+        if question.classes
+        else a.predicted
+        for a in (found.answer, expected)
+    )
+    correlation = np.corrcoef(ours.ravel(), theirs.ravel())[0, 1]
+    assert correlation > 0.98
+
+
+@pytest.mark.parametrize(
+    ("task", "how"), [("region", "lora"), ("region", "last"), ("composition", "lora")]
+)
+def test_tuning_is_better_on_inner_folds_than_the_probe_it_starts_from(task, how, tune):
+    before, *_ = tune(task, how="linear")
+    after, *_ = tune(task, how=how)
+    assert after.answer.chosen.strength > 0
+    assert after.answer.iterations == 4 * after.answer.chosen.strength
+    assert after.answer.chosen.inner > before.answer.chosen.inner + 0.01
+
+
+def test_equal_inputs_give_equal_bytes_and_another_seed_others(tune):
+    one, again, other = (tune(seed=seed, rounds=1, steps=2)[0] for seed in (0, 0, 1))
+    assert one.answer.predicted.tobytes() == again.answer.predicted.tobytes()
+    assert all(torch.equal(one.tuned[name], again.tuned[name]) for name in one.tuned)
+    assert one.answer.predicted.tobytes() != other.answer.predicted.tobytes()
+
+
+def test_the_loop_ends_when_patience_does(tune, monkeypatch):
+    looks = [(0.1, 1.0), (0.3, 0.5), (0.2, 1.0), (0.3, 1.0)]
+    monkeypatch.setattr(Tuning, "_look", lambda _, copies: looks[copies[0].rounds])
+    found, question, tuning = tune(rounds=9, patience=2)
+    assert found.answer.chosen.strength == 1  # of equal scores the earlier
+    assert found.answer.chosen.inner == 0.3
+    assert found.answer.chosen.sensitivity == pytest.approx(0.2)
+    # the head of the answer is shrunk by that round's factor
+    z = tuning.frozen.z[question.test]
+    assert np.abs(found.coefficients).max() < np.abs(z).max()
+
+
+def test_a_loss_that_is_not_finite_is_named(tune):
+    with pytest.raises(FloatingPointError, match=r"the loss is .* lower finetune\.lora\.lr"):
+        tune("composition", lora={"lr": 1e18})
+
+
+def test_the_penalty_holds_the_head_where_features_stay(tune):
+    """Without a change of features the head is at its optimum, and its gradient is zero."""
+    _, _, tuning = tune(how="linear")
+    copy = _Copy(tuning, None)
+    rows = copy.fit.rows
+    gradients = torch.autograd.grad(copy.loss(rows, np.random.default_rng(0)), copy.head)
+    assert max(float(part.abs().max()) for part in gradients) < 1e-4
