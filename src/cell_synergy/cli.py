@@ -10,7 +10,9 @@ from cell_synergy.core.errors import ConfigError, reported
 from cell_synergy.pipeline import paths
 
 RUNS = "runs"
-CHOICES = {"models.name", "data.dataset", "evaluation.modality", "evaluation.align_method"}
+CHOICES = {
+    "models.name", "data.dataset", "evaluation.modality", "evaluation.align_method", "expert.name",
+}  # fmt: skip
 
 
 def command(
@@ -19,6 +21,7 @@ def command(
     config_name: str,
     stage_of: Callable[[dict[str, Any]], tuple[str, str]],
     run: Callable[[dict[str, Any]], Path],
+    folder: str | None = None,
 ) -> None:
     """Run a public command, and print where its result is.
 
@@ -31,9 +34,11 @@ def command(
     config_name
         The only valid NAME: the reference release's name of this command's settings.
     stage_of
-        Gives stage and method from the words.
+        Gives stage and method (or expert) from the words.
     run
         Does the work; takes the words with the stage's paths filled in.
+    folder
+        Where results that no stage has go, below runs/; the stage names the others' place.
     """
     if {"-h", "--help"} & set(argv):
         sys.stdout.write(help_text or "")
@@ -43,10 +48,13 @@ def command(
         words = parse(given)
         dataset, _ = named(words.get("data", {}), "dataset", "data")
         stage, method = stage_of(words)
-        known = paths(stage, {"dataset": dataset, "method": method})
+        known = paths(stage, {"dataset": dataset, "method": method, "expert": method})
         own = {k: v for k, v in known.items() if "." not in k}
         outputs = [name for name in ("out", "curves") if name in own]
-        moved: dict[str, Any] = {n: _moved(Path(own[n]), given) for n in outputs}
+        place = {
+            n: Path(RUNS, folder, dataset, method) if folder else Path(own[n]) for n in outputs
+        }
+        moved: dict[str, Any] = {n: _moved(place[n], given) for n in outputs}
         out = run({**own, **moved, **words})
     sys.stdout.write(f"written: {out}\n")
 

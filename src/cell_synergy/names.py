@@ -6,6 +6,7 @@ CONTROLS = ("shuffled", "random", "pca")
 LINEAR = "linear"
 NONLINEAR = "mlp"
 LATE_FUSION = "late fusion"
+FINE_TUNED = "fine-tuned"
 TRANSDUCTIVE = ", transductive"  # ends a probe's name where features were scaled per donor
 
 DONOR = "donor"  # the task that asks whose tissue a unit is: a control

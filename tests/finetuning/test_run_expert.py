@@ -16,9 +16,9 @@ from tests.finetuning import small
 
 ROOT = Path(__file__).parents[2]
 STAGE = (
-    "python -m stages.finetune pairs=data/pairs/${item.dataset}.h5ad "
-    "frozen=data/experts/${item.dataset}/${item.method} "
-    "out=results/finetune/${item.dataset}/${item.method}"
+    "python -m stages.embed pairs=data/pairs/${item.dataset}.h5ad raw=data/raw/${item.dataset} "
+    "frozen=data/experts/${item.dataset}/${item.expert} "
+    "out=data/embeddings/${item.dataset}/${item.expert}.h5ad"
 )
 QUICK = ["finetune.tasks=region", "finetune.rounds=1", "finetune.steps=1"]
 
@@ -55,7 +55,7 @@ def workspace(units, make_dataset, tmp_path, monkeypatch):
     with (tmp_path / "params.yaml").open("w") as file:
         yaml.dump(params, file)
     with (tmp_path / "dvc.yaml").open("w") as file:
-        yaml.dump({"stages": {"finetune": {"cmd": STAGE}}}, file)
+        yaml.dump({"stages": {"embed": {"cmd": STAGE}}}, file)
     pairs.write(tmp_path / "data/pairs/tiny.h5ad", units)
     folder = tmp_path / "data/experts/tiny/tiny"
     folder.mkdir(parents=True)

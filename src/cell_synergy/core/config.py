@@ -16,8 +16,8 @@ from cell_synergy.core.errors import ConfigError
 PARAMS = Path("params.yaml")
 STAGES = Path("stages")
 SHARED = (
-    "method", "threads", "experts", "encoders", "simulator", "training", "models", "tuning", "data",
-    "datasets",
+    "method", "threads", "experts", "encoders", "finetune", "simulator", "training", "models",
+    "tuning", "data", "datasets",
 )  # fmt: skip
 _ARGUMENT = "argument"  # where a stage's inputs and outputs are named
 

@@ -86,7 +86,7 @@ def judge(
     posteriors: dict[str, np.ndarray] = {}
     every = goals(tissue, tasks)
     for fold in tissue.folds:
-        asked = _Asked(tissue, every, fold, probe)
+        asked = Asked(tissue, every, fold, probe)
         chosen: dict[str, Chosen] = {}
         for seed in seeds:
             shown = represent(fold, seed)
@@ -103,13 +103,18 @@ def judge(
                 answers |= asked.nonlinear(np.split(z, parts, axis=1), seed)
                 posteriors |= asked.posteriors(answers)
             rows += [row | {"seed": seed} for row in asked.scores(answers)]
+    return Judged(table(name, tissue, rows), posteriors)
+
+
+def table(name: str, tissue: Tissue, rows: list[dict[str, object]]) -> pd.DataFrame:
+    """Return rows as the table of one method; what is the fit's stands in its first row."""
     source = tissue.units.uns["source"]
     scores = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=source, method=name)
     if set(scores["task"]) <= {DONOR}:
         raise DataError(f"{name}: no test unit has a label; check `roles` against the labels")
     fits = scores.duplicated(["task", "metric", "probe", "fold", "seed"])
     scores.loc[fits, OF_THE_FIT] = np.nan
-    return Judged(scores, posteriors)
+    return scores
 
 
 def pair_and_parts(tissue: Tissue) -> dict[str, Representation]:
@@ -121,7 +126,7 @@ def pair_and_parts(tissue: Tissue) -> dict[str, Representation]:
     }
 
 
-class _Asked:
+class Asked:
     """All questions about one fold, and the probes' answers to them.
 
     Attributes

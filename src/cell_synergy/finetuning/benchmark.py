@@ -22,9 +22,10 @@ from cell_synergy.finetuning.settings import Finetune
 
 
 class Paths(Config):
-    """What is read: the pairs and the frozen expert's folder; and the folder that is written."""
+    """What is read: the pairs, the folder of their images, the frozen expert's; what is written."""
 
     pairs: Path
+    raw: Path
     frozen: Path
     out: Path
 

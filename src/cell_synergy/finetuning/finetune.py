@@ -6,7 +6,6 @@ from pathlib import Path
 
 import anndata as ad
 import numpy as np
-import pandas as pd
 from safetensors.numpy import save_file
 from tqdm import tqdm
 
@@ -14,7 +13,7 @@ from cell_synergy.core.atomic import atomic
 from cell_synergy.data.units.dataset import Dataset, Task
 from cell_synergy.data.units.splits import folds
 from cell_synergy.data.units.tissue import Tissue
-from cell_synergy.downstream.judging import COLUMNS, OF_THE_FIT, Judged, _Asked
+from cell_synergy.downstream.judging import Asked, Judged, table
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.questions import Answer, Chosen, Goal, Question, goals
 from cell_synergy.downstream.probes.settings import Probe
@@ -22,8 +21,8 @@ from cell_synergy.finetuning.adapters import Adapted
 from cell_synergy.finetuning.experts import Expert
 from cell_synergy.finetuning.settings import Finetune
 from cell_synergy.finetuning.tuning import Found, Frozen, Tuning
+from cell_synergy.names import FINE_TUNED
 
-FINE_TUNED = "fine-tuned"
 HEAD, ANSWER, PREDICTED = "head.safetensors", "answer.json", "predicted.npy"
 
 
@@ -69,7 +68,7 @@ def finetune(
     total = len(tissue.folds) * len(seeds) * len(every)
     with tqdm(total=total, desc=f"{tissue.units.uns['source']} {expert.name}", unit="fit") as done:
         for fold in tissue.folds:
-            asked = _Asked(tissue, every, fold, probe)
+            asked = Asked(tissue, every, fold, probe)
             frozen = Frozen.of(tissue.expression, fold.align, tissue.groups, tissue.mode)
             linear = LinearProbe(frozen.z, probe)
             for seed in seeds:
@@ -86,7 +85,7 @@ def finetune(
                 rows += [row | {"seed": seed} for row in asked.scores(answers)]
                 if seed == seeds[0]:
                     posteriors |= asked.posteriors(answers)
-    return Judged(_table(rows, tissue, f"{expert.name} {settings.how}"), posteriors)
+    return Judged(table(f"{expert.name} {settings.how}", tissue, rows), posteriors)
 
 
 def seen_by(expert: Expert, units: ad.AnnData, dataset: Dataset, settings: Finetune) -> Tissue:
@@ -138,11 +137,3 @@ def _save(
         save_file({name: np.ascontiguousarray(array) for name, array in head.items()}, new / HEAD)
         (new / ANSWER).write_text(json.dumps(words, indent=1) + "\n")
         np.save(new / PREDICTED, answer.predicted)
-
-
-def _table(rows: list[dict[str, object]], tissue: Tissue, method: str) -> pd.DataFrame:
-    source = tissue.units.uns["source"]
-    scores = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=source, method=method)
-    fits = scores.duplicated(["task", "metric", "probe", "fold", "seed"])
-    scores.loc[fits, OF_THE_FIT] = np.nan
-    return scores

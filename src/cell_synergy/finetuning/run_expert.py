@@ -6,7 +6,7 @@ python -m cell_synergy.finetuning.run_expert --config-name finetune \
 `finetune.how` is lora (adapters beside every linear layer), last (the last layers themselves) or
 linear (the head alone). Beside `expert.name` and `data.dataset` stand overrides of the sections
 `encoders.<name>`, `data.<dataset>`, `finetune` and `probe`. Reads the pairs and the frozen expert
-that the stages `pairs` and `pretrain` write. Writes to `out=FOLDER`, by default a folder of the
+that the stage `embed` reads. Writes to `out=FOLDER`, by default a folder of the
 expert's name under runs/: scores.csv and scores.npz in the layout of the stage `probe`, and a
 folder per task, fold and seed with what learnt, apart from the expert.
 """
@@ -21,12 +21,12 @@ from cell_synergy.finetuning.benchmark import run
 
 
 def _stage(words: dict[str, Any]) -> tuple[str, str]:
-    return "finetune", named(words.get("expert", {}), "name", "expert")[0]
+    return "embed", named(words.get("expert", {}), "name", "expert")[0]
 
 
 def main(argv: Sequence[str]) -> None:
     """Run the public command."""
-    command(argv, __doc__, "finetune", _stage, run)
+    command(argv, __doc__, "finetune", _stage, run, folder="finetune")
 
 
 if __name__ == "__main__":
