@@ -41,5 +41,8 @@ lock: install  ## write requirements.lock anew from pyproject.toml
 	  --python-version 3.11.7 --extra dev --output-file requirements.lock pyproject.toml
 
 store: install  ## empty the embedded store and fill it with what dvc.lock names
+	@if grep -ls '"redistribute": false' data/experts/*/*/card.json; then \
+	  echo "make store: what these experts are and compute may not be passed on;" \
+	    "dvc push -r NAME to a remote of your own" >&2; exit 1; fi
 	rm -rf dvcstore
 	dvc push

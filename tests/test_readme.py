@@ -12,21 +12,25 @@ from cell_synergy.data.units.dataset import Dataset
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
-def block(language):
-    """Return the one code block of a language."""
-    (found,) = re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(language):
+    found = re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+    assert found, f"no block of {language}"
     return found
 
 
 def test_the_block_of_a_users_own_tissue_is_a_data_set():
-    data = YAML(typ="safe").load(StringIO(block("yaml")))["data"]["mine"]
-    dataset = Dataset.model_validate(data)
+    own, native = (YAML(typ="safe").load(StringIO(block)) for block in blocks("yaml"))
+    mine = own["data"]["mine"]
+    dataset = Dataset.model_validate(mine)
     assert dataset.source == "folder"
     assert dataset.roles["reference"]
+    roles = {"roles": {"reference": "P1", "study": "P2"}}
+    sections = Dataset.model_validate(mine | native | roles).sections
+    assert sections.donor_of == {"S1": "P1", "S2": "P1", "S3": "P2"}
 
 
 def test_the_names_that_it_imports_are_there():
-    names = re.search(r"from cell_synergy import (.*)", block("python"))
+    names = re.search(r"from cell_synergy import (.*)", blocks("python")[0])
     assert names is not None
     assert all(hasattr(cell_synergy, name) for name in names[1].split(", "))
 

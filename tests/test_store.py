@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,32 @@ def test_every_object_has_the_content_of_its_name():
         if file.is_file():
             name = (file.parent.name + file.name).removesuffix(".dir")
             assert hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest() == name
+
+
+def test_nothing_in_the_store_may_not_be_passed_on():
+    data = YAML(typ="safe").load(ROOT / "params.yaml")
+    assert not [name for name in data["datasets"] if data["data"][name]["source"] == "hub"]
+    cards = [
+        json.loads(place(entry["md5"]).read_text())
+        for out in OUTS
+        if out["path"].startswith("data/experts")
+        for entry in json.loads(place(out["md5"]).read_text())
+        if entry["relpath"] == "card.json"
+    ]
+    assert len(cards) == 6
+    assert all(card.get("redistribute", True) for card in cards)
+
+
+def test_make_store_refuses_what_may_not_be_passed_on(tmp_path):
+    card = tmp_path / "data/experts/lung/uni2_h/card.json"
+    card.parent.mkdir(parents=True)
+    card.write_text(json.dumps({"redistribute": False}, indent=1))
+    (tmp_path / "dvcstore").mkdir()
+    make = ["make", "-f", str(ROOT / "Makefile"), "store", "-o", "install"]
+    found = subprocess.run(make, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode != 0
+    assert "may not be passed on" in found.stderr
+    assert (tmp_path / "dvcstore").is_dir()
 
 
 def test_the_store_is_at_most_51_megabytes():

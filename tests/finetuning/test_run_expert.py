@@ -110,6 +110,7 @@ def test_a_second_run_has_the_same_bytes(workspace):
         (["expert.name=tiny", "finetune.last.layers=5", "finetune.how=last"], "more than the 2"),
         (["expert.name=tiny", "frozn=x"], "did you mean 'frozen'"),
         (["expert.name=tiny", "pairs=nowhere.h5ad"], "nowhere.h5ad: no such pairs"),
+        (["expert.name=tiny", "frozen=nowhere"], "nowhere: no frozen expert there; make it"),
     ],
 )
 def test_a_mistake_ends_the_command_with_its_remedy(words, message):

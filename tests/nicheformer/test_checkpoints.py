@@ -106,7 +106,6 @@ def test_a_missing_file_is_named(small, tmp_path):
         load(tmp_path / "nowhere.pt", small)
 
 
-@pytest.mark.slow
 def test_the_published_encoder_is_filled_without_initialisation(described, tmp_path):
     config = NicheformerConfig()
     model = load(_hubs(described(config).state_dict(), tmp_path), config)

@@ -52,7 +52,6 @@ def test_cells_without_genes_teach_nothing():
         masked(np.array([[5, 9, 4, 1]]), 5, np.random.default_rng(0))
 
 
-@pytest.mark.slow
 def test_it_learns_which_genes_go_together(small, tmp_path):
     changes = {"hidden_size": 16, "num_hidden_layers": 1, "initializer_range": 0.3}
     config = NicheformerConfig(**{**small.to_dict(), **changes})

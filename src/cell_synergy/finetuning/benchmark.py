@@ -11,7 +11,7 @@ from cell_synergy import encoders
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.compute import device, scratch, use_threads
 from cell_synergy.core.config import Config, merge, named, section, suggest, validate, value
-from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.data.units import pairs
 from cell_synergy.data.units.dataset import Dataset, Task
 from cell_synergy.downstream.benchmark import write
@@ -49,6 +49,11 @@ def run(words: dict[str, Any]) -> Path:
     tasks = _tasks(dataset, settings)
     encoder = encoders.load(name, merge(section(f"encoders.{name}"), over_expert))
     units = pairs.read(paths.pairs)
+    if not (paths.frozen / encoders.CARD).is_file():
+        raise DataError(
+            f"{paths.frozen}: no frozen expert there; make it (`python -m stages.pretrain "
+            f"expert={name} reference=... out={paths.frozen}`, as dvc.yaml has it)"
+        )
     expert = experts.read(name, encoder, units, paths.frozen, settings.cells)
     tissue = seen_by(expert, units, dataset, settings)
     inputs = encoders.sha256(paths.pairs), expert.name, expert.sha256
