@@ -175,4 +175,3 @@ def test_adapters_stay_apart_from_the_expert(tuned, expert):
     assert list(before) == list(after)
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert Adapted(expert, small.settings()).names
-    assert module.FINE_TUNED == "fine-tuned"
