@@ -10,7 +10,8 @@ from PIL import Image
 from scipy import sparse
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.checks import check_section, image_size
+from cell_synergy.data.checks import check_section
+from cell_synergy.data.images import image_size
 from cell_synergy.data.readers import Section
 
 SOURCE = Path("S1.h5ad")

@@ -170,6 +170,16 @@ def test_another_gene_list_is_refused(published, table, tmp_path, file):
         _frozen(published, table, tmp_path / "expert")
 
 
+@pytest.mark.parametrize(
+    ("file", "what"),
+    [("model.h5ad", "not an .h5ad of the gene list"), ("means.npy", "not an .npy of gene means")],
+)
+def test_a_broken_file_is_named(published, table, tmp_path, file, what):
+    (tmp_path / file).write_text("broken")
+    with pytest.raises(DataError, match=rf"{file}: {what}"):
+        _frozen(published, table, tmp_path / "expert")
+
+
 def test_too_few_known_genes_are_refused(published, table, tmp_path):
     _frozen(published, table, tmp_path / "expert")
     table.var_names = [*GENES[3:6], "SIM1", "SIM2", GENES[0]]

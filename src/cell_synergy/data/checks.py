@@ -7,10 +7,7 @@ import pandas as pd
 from scipy import sparse
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.images import image_size
 from cell_synergy.data.readers import Section
-
-__all__ = ["check_section", "image_size"]
 
 _SLACK = 0.5  # pixels: micrometres and back do not return the exact border
 

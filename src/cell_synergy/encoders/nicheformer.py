@@ -148,10 +148,16 @@ class Expert(Encoder):
 
 def _vocabulary(files: _Files, config: NicheformerConfig) -> tuple[pd.Index, np.ndarray]:
     """Return the gene list, and the cleaned mean of each gene."""
-    table = ad.read_h5ad(files.genes, backed="r")
-    genes = table.var_names
-    table.file.close()
-    means = np.load(files.means, allow_pickle=False).astype(np.float64).ravel()
+    try:
+        table = ad.read_h5ad(files.genes, backed="r")
+        genes = table.var_names
+        table.file.close()
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(f"{files.genes}: not an .h5ad of the gene list ({error})") from error
+    try:
+        means = np.load(files.means, allow_pickle=False).astype(np.float64).ravel()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{files.means}: not an .npy of gene means ({error})") from error
     expected = config.prediction_size - FIRST_GENE
     for path, found in ((files.genes, len(genes)), (files.means, len(means))):
         if found != expected:

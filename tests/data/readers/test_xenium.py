@@ -74,7 +74,7 @@ XENIUM = {
         lambda folder: (folder / "experiment.xenium").unlink(),
     r"experiment\.xenium: no number 'pixel_size'":
         lambda folder: _replace(folder / "experiment.xenium", "pixel_size", "size"),
-    r"experiment\.xenium: 'pixel_size' is 0\.0; copy":
+    r"experiment\.xenium: 'pixel_size' is 0\.0, which is no scale":
         lambda folder: (folder / "experiment.xenium").write_text('{"pixel_size": 0}'),
     r"A1: no imagealignment\.csv; put it there":
         lambda folder: (folder / "section_he_imagealignment.csv").unlink(),

@@ -20,7 +20,8 @@ from scipy import sparse
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.checks import check_section, image_size
+from cell_synergy.data.checks import check_section
+from cell_synergy.data.images import image_size
 from cell_synergy.data.readers import Section
 from cell_synergy.data.units.dataset import Dataset
 

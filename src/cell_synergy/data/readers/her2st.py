@@ -21,7 +21,8 @@ from jaxtyping import Float64
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.alignment import apply_affine, fit_affine, nearest_within
-from cell_synergy.data.checks import check_section, image_size
+from cell_synergy.data.checks import check_section
+from cell_synergy.data.images import image_size
 from cell_synergy.data.readers import Section
 from cell_synergy.data.tables import (
     PITCH_UM,

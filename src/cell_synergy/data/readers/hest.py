@@ -7,7 +7,6 @@ which the units `cells` and `patches` are made. A cell's place is the mean of it
 that the outlines in `xenium_seg` are not needed.
 """
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -17,10 +16,10 @@ import numpy as np
 from scipy import sparse
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.checks import image_size
+from cell_synergy.data.images import image_size
 from cell_synergy.data.readers import Section
 from cell_synergy.data.sections.assembly import Measured, assemble, options_of, within
-from cell_synergy.data.sections.files import find
+from cell_synergy.data.sections.files import find, read_scale
 from cell_synergy.data.sections.matrix import of_symbols
 from cell_synergy.data.sections.transcripts import CONTROL, count_cells
 from cell_synergy.data.units.dataset import Dataset, Sections
@@ -36,7 +35,7 @@ def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
 
 def _measure(raw: Path, options: Sections, name: str) -> Measured:
     image = find(raw / "wsis", f"{name}.tif")
-    size, mpp = image_size(image), _um_per_pixel(find(raw / "metadata", f"{name}.json"))
+    size, mpp = image_size(image), read_scale(find(raw / "metadata", f"{name}.json"), _SCALE)
     if options.units == "spots":
         source = find(raw / "st", f"{name}.h5ad")
         table = _spots(source)
@@ -50,16 +49,6 @@ def _measure(raw: Path, options: Sections, name: str) -> Measured:
     return Measured(
         "spots" if options.units == "spots" else "cells", table, image, mpp, size, source
     )
-
-
-def _um_per_pixel(path: Path) -> float:
-    try:
-        mpp = float(json.loads(path.read_text(encoding="utf-8"))[_SCALE])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: no number {_SCALE!r} ({error}); fetch it again") from error
-    if not mpp > 0:
-        raise DataError(f"{path}: {_SCALE!r} is {mpp}, which is no scale; leave the section out")
-    return mpp
 
 
 def _spots(path: Path) -> ad.AnnData:

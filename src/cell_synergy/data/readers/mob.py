@@ -18,7 +18,8 @@ import pandas as pd
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.checks import check_section, image_size
+from cell_synergy.data.checks import check_section
+from cell_synergy.data.images import image_size
 from cell_synergy.data.readers import Section
 from cell_synergy.data.tables import array_positions, read_counts, read_table
 from cell_synergy.data.units.dataset import Dataset

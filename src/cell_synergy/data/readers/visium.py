@@ -16,7 +16,7 @@ import pandas as pd
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.alignment import fit_affine
-from cell_synergy.data.checks import image_size
+from cell_synergy.data.images import image_size
 from cell_synergy.data.readers import Section
 from cell_synergy.data.sections.assembly import Measured, assemble, options_of
 from cell_synergy.data.sections.files import find_image, outputs

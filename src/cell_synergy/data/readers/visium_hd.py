@@ -6,17 +6,16 @@
 named by `sections.image` or is the only image in the folder.
 """
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.data.checks import image_size
+from cell_synergy.data.images import image_size
 from cell_synergy.data.readers import Section
 from cell_synergy.data.sections.assembly import Measured, assemble, options_of
-from cell_synergy.data.sections.files import find, find_image, outputs
+from cell_synergy.data.sections.files import find, find_image, outputs, read_scale
 from cell_synergy.data.sections.matrix import read_matrix
 from cell_synergy.data.sections.spaceranger import places, read_positions
 from cell_synergy.data.units.dataset import Dataset, Sections
@@ -34,7 +33,7 @@ def _measure(raw: Path, options: Sections, name: str) -> Measured:
     folder = _bins(outputs(raw / name) / "binned_outputs", options)
     counts = read_matrix(folder, "filtered_feature_bc_matrix")
     positions = read_positions(folder / "spatial")
-    mpp = _um_per_pixel(find(folder / "spatial", "scalefactors_json.json"))
+    mpp = read_scale(find(folder / "spatial", "scalefactors_json.json"), _SCALE)
     image = find_image(raw / name, options.image)
     counts.obsm["spatial"] = places(counts, positions, folder / "spatial") * mpp
     return Measured("spots", counts, image, mpp, image_size(image), folder)
@@ -48,13 +47,3 @@ def _bins(binned: Path, options: Sections) -> Path:
         here = [path.name for path in binned.glob("square_*")]
         raise DataError(f"{binned}: no folder {folder.name!r}{suggest(folder.name, here)}")
     return folder
-
-
-def _um_per_pixel(path: Path) -> float:
-    try:
-        mpp = float(json.loads(path.read_text(encoding="utf-8"))[_SCALE])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: no number {_SCALE!r} ({error}); copy it again") from error
-    if not mpp > 0:
-        raise DataError(f"{path}: {_SCALE!r} is {mpp}, which is no scale; copy it again")
-    return mpp

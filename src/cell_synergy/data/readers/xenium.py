@@ -8,7 +8,6 @@ named by `sections.image` or is the only image in the folder that is not a morph
 matrix holds transcripts of quality 20 and better; its control features are no genes.
 """
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -17,10 +16,17 @@ import numpy as np
 from jaxtyping import Float64
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.checks import image_size
+from cell_synergy.data.images import image_size
 from cell_synergy.data.readers import Section
 from cell_synergy.data.sections.assembly import Measured, assemble, options_of, within
-from cell_synergy.data.sections.files import find, find_image, outputs, read_frame, words
+from cell_synergy.data.sections.files import (
+    find,
+    find_image,
+    outputs,
+    read_frame,
+    read_scale,
+    words,
+)
 from cell_synergy.data.sections.matrix import read_matrix
 from cell_synergy.data.units.dataset import Dataset, Sections
 
@@ -36,7 +42,7 @@ def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
 def _measure(raw: Path, options: Sections, name: str) -> Measured:
     found = outputs(raw / name)
     counts = read_matrix(found, "cell_feature_matrix")
-    pixel_um = _pixel_um(find(found, "*experiment.xenium"))
+    pixel_um = read_scale(find(found, "*experiment.xenium"), "pixel_size")
     to_morphology = _alignment(find(found, "*imagealignment.csv"))
     image = find_image(raw / name, options.image)
     # Columns of the inverse act on rows of (x, y, 1).
@@ -48,16 +54,6 @@ def _measure(raw: Path, options: Sections, name: str) -> Measured:
     counts = counts[inside].copy()
     counts.obsm["spatial"] = pixels[inside, :2] * mpp
     return Measured("cells", counts, image, mpp, size, found)
-
-
-def _pixel_um(path: Path) -> float:
-    try:
-        pixel_um = float(json.loads(path.read_text(encoding="utf-8"))["pixel_size"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: no number 'pixel_size' ({error}); copy it again") from error
-    if not pixel_um > 0:
-        raise DataError(f"{path}: 'pixel_size' is {pixel_um}; copy the file again")
-    return pixel_um
 
 
 def _alignment(path: Path) -> Float64[np.ndarray, "3 3"]:

@@ -1,5 +1,6 @@
 """Files of a section's folder: found by pattern, tables with the columns that are needed."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,6 +46,17 @@ def find_image(folder: Path, pattern: str | None) -> Path:
             "sections.image to its place below the section's folder, for example '*_he.tif'"
         )
     return found[0]
+
+
+def read_scale(path: Path, key: str) -> float:
+    """Return a positive number of a JSON file: micrometres per pixel."""
+    try:
+        scale = float(json.loads(path.read_text(encoding="utf-8"))[key])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: no number {key!r} ({error}); copy it again") from error
+    if not 0 < scale < float("inf"):
+        raise DataError(f"{path}: {key!r} is {scale}, which is no scale; copy the file again")
+    return scale
 
 
 def read_frame(
