@@ -39,7 +39,7 @@ def main(args: Args) -> None:
         if dataset.simulator is not None:
             folder.mkdir()
             progress = partial(tqdm, desc=args.dataset, unit="section")
-            own = dataset.simulator.model_dump()
+            own = {**dataset.simulator.model_dump(), "platform": dataset.reader}
             config = validate(Simulator, {**section("simulator"), **own}, "simulator")
             simulate(args.dataset, config, dataset.role_of, folder, progress)
         elif dataset.folder is not None:

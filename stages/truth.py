@@ -10,7 +10,7 @@ from cell_synergy.core.atomic import atomic
 from cell_synergy.core.compute import use_threads
 from cell_synergy.core.config import Config, arguments, load, value
 from cell_synergy.core.errors import reported
-from cell_synergy.data.truth import truths
+from cell_synergy.data.truth import Visible, read, truths
 from cell_synergy.data.units.dataset import Dataset
 from cell_synergy.data.units.tissue import Tissue
 from cell_synergy.downstream.decoding import confusions
@@ -26,16 +26,18 @@ class Args(Config):
     """Inputs and outputs."""
 
     dataset: str
+    raw: Path
     pairs: Path
     image: Path
     expression: Path
     out: Path
 
 
-def twin(dataset: Dataset, tissue: Tissue, probe: Probe) -> pd.DataFrame:
+def twin(
+    dataset: Dataset, tissue: Tissue, latent: pd.DataFrame, visible: Visible, probe: Probe
+) -> pd.DataFrame:
     """Count the tissue's state tables and blur them as the experts do."""
     (fold,) = tissue.folds
-    latent, visible = tissue.units.obsm["latent"], tissue.units.uns["visible"]
     sides = zip(("image", "expression"), tissue.standardised(fold), strict=True)
     decoded = {}
     for side, x in sides:
@@ -57,7 +59,8 @@ def main(args: Args) -> None:
     table = pd.DataFrame(columns=COLUMNS)
     if dataset.simulator is not None:
         tissue = Tissue.read(args.pairs, args.image, args.expression, dataset)
-        table = twin(dataset, tissue, probe).assign(dataset=args.dataset)[COLUMNS]
+        latent, visible = read(args.raw, tissue.units, dataset.unit_um)
+        table = twin(dataset, tissue, latent, visible, probe).assign(dataset=args.dataset)[COLUMNS]
     with atomic(args.out) as new:
         table.to_csv(new, index=False, float_format="%.9g")
 

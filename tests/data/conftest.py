@@ -7,6 +7,8 @@ def ask(dataset):
 
     def make(reader, units="spots", side=50.0, donors=None, **options):
         block = {"units": units, "donors": donors or {"A": "A1"}, **options}
+        if units == "patches":
+            block.setdefault("keep_cells", True)
         if reader == "visium_hd":
             block.setdefault("bin_um", 8)
         roles = {"study": "A"} if donors is None else {"study": "A, B", "reference": "R"}

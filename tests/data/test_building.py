@@ -181,20 +181,6 @@ def test_columns_that_no_task_names_are_left_behind(build, three, tmp_path):
     pairs.write(tmp_path / "p.h5ad", study)
 
 
-def test_the_truth_of_simulated_tissue_is_passed_on(build, three):
-    truth = {"region": {"image": np.array(["nuclei"], object), "expression": np.array([], object)}}
-    latent = pd.DataFrame({"nuclei": np.arange(24, dtype=np.int8) % 2})
-    for one in three:
-        one.counts.uns["visible"] = truth
-        one.counts.obsm["latent"] = latent.set_index(one.counts.obs_names)
-    study, _ = build(three)
-    shown = study.uns["visible"]["region"]
-    assert {side: states.tolist() for side, states in shown.items()} == {
-        "image": ["nuclei"], "expression": []
-    }  # fmt: skip
-    assert study.obsm["latent"]["nuclei"].tolist() == [0, 1] * 24
-
-
 def test_the_panel_has_the_size_asked_for_and_is_hidden_from_the_expert(build, three):
     study, reference = build(three, tasks=TASKS)
     panel = study.var["panel"]

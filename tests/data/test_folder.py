@@ -12,7 +12,8 @@ def own(dataset):
     """Return a function that makes a data set of one's own sections."""
 
     def make(reader, **changes):
-        block = {"units": "patches", "least": 1, "donors": {"A": "S1, S2"}, **changes}
+        block = {"units": "patches", "least": 1, "keep_cells": True, "donors": {"A": "S1, S2"}}
+        block |= changes
         roles = {"study": "A"}
         return dataset(source="folder", folder="own", reader=reader, sections=block, roles=roles)
 
@@ -49,6 +50,19 @@ def test_a_platforms_folder_is_recorded_as_far_as_its_sections_have_donors(tmp_p
     assert list(recorded["files"]) == ["S1/outs/cells.parquet", "S2/he.tif", "labels.csv"]
 
 
+def test_without_a_list_of_donors_every_folder_is_recorded(tmp_path, own):
+    folder, out = tmp_path / "own", tmp_path / "raw"
+    folder.mkdir()
+    with pytest.raises(DataError, match=r"own: no section there; set `folder`"):
+        record_folder(folder, own("xenium", donors=None), out)
+    for name in ("A/cells.parquet", "B/he.tif", "notes.txt"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(name)
+    record_folder(folder, own("xenium", donors=None), out)
+    recorded = json.loads((out / "sources.json").read_text())
+    assert list(recorded["files"]) == ["A/cells.parquet", "B/he.tif"]
+
+
 @pytest.mark.parametrize(("units", "counts"), [("spots", "st/S1.h5ad"),
     ("patches", "transcripts/S1_transcripts.parquet")])  # fmt: skip
 def test_of_hest_only_what_the_units_need_is_fetched(tmp_path, own, monkeypatch, units, counts):
@@ -56,7 +70,7 @@ def test_of_hest_only_what_the_units_need_is_fetched(tmp_path, own, monkeypatch,
     monkeypatch.setattr("cell_synergy.hub.fetch_many", lambda *args: asked.append(args))
     block = own("hest").sections.model_dump(exclude_none=True) | {"units": units}
     if units == "spots":
-        del block["least"]
+        del block["least"], block["keep_cells"]
     changes = {"source": "hub", "sections": block, "hub": {"repo": "o/hest", "revision": "abc"}}
     fetch_hub(own("hest").model_validate(own("hest").model_dump() | changes), tmp_path)
     ((repo, files, revision, kind, folder),) = asked

@@ -128,8 +128,6 @@ def _join(name: str, tables: list[ad.AnnData], dataset: Dataset) -> ad.AnnData:
         "simulated": dataset.source == "simulator",
         "tasks": {task: spec.kind for task, spec in dataset.tasks.items()},
     }
-    if "visible" in tables[0].uns:
-        joined.uns["visible"] = tables[0].uns["visible"]
     if (stacked_cells := stack(tables, cells, joined.var_names)) is not None:
         joined.uns["cells"] = stacked_cells
     for column in ("donor", "section"):

@@ -23,18 +23,18 @@ def record_folder(folder: Path, dataset: Dataset, out: Path) -> None:
         lacking = not any(file.suffix == ".h5ad" for file in files)
         what = "no .h5ad file there (one of counts and one image of the same name per section)"
     else:
+        names = options.donor_of(path.name for path in folder.glob("*") if path.is_dir())
         patterns = (
-            hest_files(options)
-            if dataset.reader == "hest"
-            else [f"{name}/**/*" for name in options.donor_of]
+            hest_files(options) if dataset.reader == "hest" else [f"{name}/**/*" for name in names]
         )
         files = [file for pattern in patterns for file in folder.glob(pattern) if file.is_file()]
         lacking = not files
-        what = f"nothing there of the sections {', '.join(options.donor_of)}"
-        if options.labels is not None:
-            files.append(folder / options.labels)
-            if not files[-1].is_file():
-                raise DataError(f"{files[-1]}: no such file; `sections.labels` names it")
+        what = f"nothing there of the sections {', '.join(names)}" if names else "no section there"
+        for key, table in (("labels", options.labels), ("composition", options.composition)):
+            if table is not None:
+                files.append(folder / table)
+                if not files[-1].is_file():
+                    raise DataError(f"{files[-1]}: no such file; `sections.{key}` names it")
     if lacking:
         raise DataError(
             f"{folder}: {what}; set `folder` of the data set in params.yaml to the folder of your "
@@ -59,4 +59,4 @@ def hest_files(options: Sections) -> list[str]:
     kinds = ["st/{}.h5ad", "wsis/{}.tif", "metadata/{}.json"]
     if options.units != "spots":
         kinds[0] = "transcripts/{}_transcripts.parquet"
-    return [kind.format(name) for name in options.donor_of for kind in kinds]
+    return [kind.format(name) for name in options.donor_of(()) for kind in kinds]

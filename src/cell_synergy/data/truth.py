@@ -1,19 +1,59 @@
 """What is known about a simulated twin: how each label depends on what each modality shows."""
 
+import json
 from collections.abc import Iterable, Mapping
 from itertools import product
+from pathlib import Path
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Float64, Int
 
 from cell_synergy import pid
+from cell_synergy.core.errors import DataError
+from cell_synergy.data.alignment import nearest_within
 
 Confusions = Mapping[str, Float[np.ndarray, "_true _decoded"]]
 """Per latent state, the probability of each decoded level given the true one."""
 
 Visible = Mapping[str, Mapping[str, Iterable[str]]]
 """Per task and modality, the latent states that this modality shows and the label depends on."""
+
+
+def read(raw: Path, units: ad.AnnData, unit_um: float) -> tuple[pd.DataFrame, Visible]:
+    """Read what the simulator wrote beside a twin's sections.
+
+    Parameters
+    ----------
+    raw
+        Folder of the twin.
+    units
+        Its pairs.
+    unit_um
+        Their size: a true state is of the pair that lies within a quarter of it.
+
+    Returns
+    -------
+    The true level of every latent state in every pair, and which of them each label depends on.
+    """
+    path = raw / "latent.csv.gz"
+    table = pd.read_csv(path, dtype={"section": str})
+    states = table.columns.drop(["section", "x", "y"])
+    latent = np.empty((units.n_obs, len(states)), dtype=np.int64)
+    sections = units.obs["section"].astype(str).to_numpy()
+    for section in np.unique(sections):
+        rows, own = table[table["section"] == section], sections == section
+        place = np.asarray(units.obsm["spatial"])[own]
+        found = nearest_within(place, rows[["x", "y"]].to_numpy(), unit_um / 4)
+        if (found < 0).any():
+            raise DataError(
+                f"{path}: section {section}: no true state at {place[found.argmin()].round()} um; "
+                "unit_um and sections.origin_um are not the simulator's pitch_um and margin_um"
+            )
+        latent[own] = rows[states].to_numpy()[found]
+    visible: Visible = json.loads((raw / "visible.json").read_text(encoding="utf-8"))
+    return pd.DataFrame(latent, index=units.obs_names, columns=states), visible
 
 
 def state_table(

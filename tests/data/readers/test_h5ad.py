@@ -32,7 +32,7 @@ def table():
         ),
         var=pd.DataFrame(index=["ACTB", "GAPDH"]),
         obsm={"spatial": np.array([[10, 5], [90, 40], [50, 20], [0, 50]])},
-        uns={"mpp": 0.5, "truth": {"synergy": 0.25}},
+        uns={"mpp": 0.5},
     )
 
 
@@ -62,7 +62,6 @@ def test_a_section_is_read_with_its_image_and_places_in_micrometres(tmp_path, ta
     assert isinstance(section.counts.X, sparse.csr_matrix)
     np.testing.assert_array_equal(section.counts.X.toarray(), table.X.toarray())
     assert section.counts.obs["region"].to_list() == ["a", "b", "a", "b"]
-    assert section.counts.uns["truth"] == {"synergy": 0.25}
 
 
 def test_raw_counts_of_the_layer_come_before_x(tmp_path, table, write):
@@ -73,13 +72,12 @@ def test_raw_counts_of_the_layer_come_before_x(tmp_path, table, write):
     np.testing.assert_array_equal(section.counts.X.toarray(), table.layers["counts"])
 
 
-def test_composition_and_latent_states_are_passed_on(tmp_path, table, write):
+def test_composition_is_passed_on(tmp_path, table, write):
     ratio = pd.DataFrame({"T": [1.0, 0.5, 0.0, 0.2]}, index=table.obs_names)
-    table.obsm["cell_type_ratio"], table.obsm["latent"] = ratio, np.arange(8.0).reshape(4, 2)
+    table.obsm["cell_type_ratio"] = ratio
     write(table)
     (section,) = _read(tmp_path)
     pd.testing.assert_frame_equal(section.counts.obsm["cell_type_ratio"], ratio)
-    np.testing.assert_array_equal(section.counts.obsm["latent"], table.obsm["latent"])
 
 
 def test_sections_of_one_image_are_told_apart(tmp_path, table, write):

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.sections.labels import join, read_labels
+from cell_synergy.data.sections.labels import join, read_labels, shares
 
 
 @pytest.fixture
@@ -15,15 +15,12 @@ def table():
 
 
 @pytest.fixture
-def labels(tmp_path, dataset):
+def labels(tmp_path):
     """Return a function that writes a table and reads it for the donor A's section A1."""
 
-    def read(text, cell_type=None, name="labels.csv"):
+    def read(text, name="labels.csv"):
         (tmp_path / name).write_text(text)
-        block = {"units": "patches", "least": 1, "donors": {"A": "A1"}, "labels": name}
-        if cell_type:
-            block["cell_type"] = cell_type
-        return read_labels(tmp_path, dataset(reader="xenium", sections=block, roles={"study": "A"}))
+        return read_labels(tmp_path / name, {"A1": "A"})
 
     return read
 
@@ -56,7 +53,7 @@ def test_a_section_without_rows_has_no_labels(labels, table, capsys):
         ("slide,cell_id,region\nA1,u1,rim\n", r"no column 'section'"),
         ("section,cell,region\nA1,u1,rim\n", r"needs a column 'barcode' or 'cell_id', or .*'x'"),
         ("section,cell_id\nA1,u1\n", r"has no label; add a column"),
-        ("section,cell_id,region\nC7,u1,rim\n", r"'section' has C7, none .*donors \(A1\); name"),
+        ("section,cell_id,region\nC7,u1,rim\n", r"'section' has C7, none .*donor \(A1\); name"),
         ("", r"cannot be read as a table"),
     ],
 )
@@ -68,7 +65,7 @@ def test_a_table_that_cannot_be_joined_is_refused(labels, text, message):
 def test_a_cell_type_is_a_column_of_the_table(labels):
     text = "section,cell_id,celltype\nA1,u1,T\n"
     with pytest.raises(DataError, match=r"no column 'cell_type' for sections\.cell_type \(did you"):
-        labels(text, cell_type="cell_type")
+        labels(text).require("cell_type")
 
 
 @pytest.mark.parametrize(
@@ -86,3 +83,17 @@ def test_rows_that_fit_no_unit_are_named(labels, table, text, message):
     found = labels(text)
     with pytest.raises(DataError, match=message):
         join(found, "A1", table, 1.0, 5.0)
+
+
+def test_shares_are_numbers_and_a_row_may_have_none(labels, table):
+    found = join(labels("section,barcode,T,B\nA1,u1,.25,.75\nA1,u3,1,0\n"), "A1", table, 1.0, 5.0)
+    ratio = shares(found, "S")
+    np.testing.assert_array_equal(ratio.loc[["u1", "u3"]], [[0.25, 0.75], [1, 0]])
+    assert ratio.loc["u2"].isna().all()
+
+
+@pytest.mark.parametrize("row", [".5,.4", "-.5,1.5", "much,0", ".5,"])
+def test_what_is_no_share_is_named(labels, table, row):
+    found = join(labels(f"section,barcode,T,B\nA1,u1,0,1\nA1,u2,{row}\n"), "A1", table, 1.0, 5.0)
+    with pytest.raises(DataError, match=r"S, 'u2': .* are no shares; give numbers from 0"):
+        shares(found, "S")

@@ -3,6 +3,7 @@ import pytest
 from cell_synergy.data.simulator.settings import Simulator
 
 TWIN = {
+    "platform": "xenium",
     "genes": 240,
     "programme_genes": 10,
     "regions": 13,

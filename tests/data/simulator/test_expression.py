@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.data.simulator import expression, states
+from cell_synergy.data.simulator import cells, expression, states
 
 
 def _latent(config, rows=2000):
@@ -48,3 +48,28 @@ def test_counts_have_the_mean_and_variance_of_the_negative_binomial(twin):
 def test_a_panel_too_small_for_its_programmes_says_what_to_change(twin):
     with pytest.raises(ConfigError, match=r"genes is 50, its programmes need 170: raise genes"):
         expression.panel(twin(genes=50), np.random.default_rng(0))
+
+
+def test_the_transcripts_of_a_unit_go_to_its_cells_and_markers_to_those_of_their_type(twin):
+    config = twin(library_size=4000.0)
+    latent = states.sample(config, "test", states.stream(config, "states"))
+    lattice = config.lattice("test")
+    genes = expression.panel(config, np.random.default_rng(0))
+    placed = cells.place(config, lattice, latent, np.random.default_rng(1))
+    count = cells.tally(placed, lattice.units, config.cell_types)
+    share = count / count.sum(axis=1, keepdims=True)
+    counts = expression.counts(config, genes, latent, share, np.random.default_rng(2))
+    dealt, order = expression.of_cells(counts, genes, placed, np.random.default_rng(3))
+    unit, kind = placed.unit[order], placed.kind[order]
+    assert placed.inside[order].all()
+    assert len(order) == placed.inside.sum()
+    assert (np.diff(unit) >= 0).all()
+    sums = np.zeros(counts.shape)
+    np.add.at(sums, unit, dealt.toarray())
+    np.testing.assert_array_equal(sums, counts.toarray())
+    for level, programme in enumerate(genes.programmes["shared_type"]):
+        (markers,) = np.nonzero(programme)
+        own, other = (
+            dealt[kind_of][:, markers].sum() for kind_of in (kind == level, kind != level)
+        )
+        assert own / (kind == level).sum() > 3 * other / (kind != level).sum()

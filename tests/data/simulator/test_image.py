@@ -11,12 +11,13 @@ SHAPE = (6, 8)
 def scene(twin):
     config = twin(units={"test": SHAPE})
     latent = states.sample(config, "test", states.stream(config, "states"))
-    placed = cells.place(config, SHAPE, latent, states.stream(config, "cells"))
+    lattice = config.lattice("test")
+    placed = cells.place(config, lattice, latent, states.stream(config, "cells"))
     tiles = image.textures(config, states.stream(config, "textures"))
 
     def draw(latent=latent, seed=0, **changes):
         rng = np.random.default_rng(seed)
-        return image.render(config.model_copy(update=changes), SHAPE, latent, placed, tiles, rng)
+        return image.render(config.model_copy(update=changes), lattice, latent, placed, tiles, rng)
 
     return config, latent, draw
 

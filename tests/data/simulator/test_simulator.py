@@ -1,14 +1,16 @@
 import subprocess
 import sys
 
-import anndata
 import numpy as np
 import pytest
 import tifffile
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import scale
 
-from cell_synergy.data.simulator import simulate
+from cell_synergy.core.errors import DataError
+from cell_synergy.data import readers, truth
+from cell_synergy.data.simulator import cells, expression, simulate, states
+from cell_synergy.data.units.dataset import Dataset
 
 ROLES = {
     "R1": "reference",
@@ -16,6 +18,14 @@ ROLES = {
     **{f"P{i}": "probe" for i in range(2)},
     **{f"T{i}": "test" for i in range(6)},
 }
+
+
+PATCHES = {
+    "units": "patches", "least": 1, "origin_um": 40.0, "keep_cells": True,
+    "labels": "labels.csv.gz", "cell_type": "cell_type",
+}  # fmt: skip
+SPOTS = {"units": "spots", "labels": "labels.csv.gz", "composition": "composition.csv.gz"}
+PLATFORMS = {"xenium": PATCHES, "visium": SPOTS}
 
 
 def _write(config, out, roles=ROLES):
@@ -28,41 +38,100 @@ def raw(twin, tmp_path_factory):
     return _write(twin(), tmp_path_factory.mktemp("raw"))
 
 
-def test_every_donor_has_a_table_and_an_image_and_nothing_else_is_there(raw):
-    expected = {f"{donor}.{kind}" for donor in ROLES for kind in ("h5ad", "tif")}
-    assert {path.name for path in raw.iterdir()} == expected
+@pytest.fixture(scope="module")
+def spots(twin, tmp_path_factory):
+    out = tmp_path_factory.mktemp("spots")
+    return _write(twin(platform="visium"), out, {"R1": "reference", "T0": "test"})
 
 
-def test_a_section_is_a_file_like_a_users_own(raw, twin):
-    section, config = anndata.read_h5ad(raw / "T0.h5ad"), twin()
-    assert section.shape == (64, config.genes)
-    assert section.X.format == "csr"
-    assert section.X.dtype == np.float32
-    assert (section.X.data % 1 == 0).all()
-    assert section.obs_names.is_unique
-    assert section.var_names[:2].tolist() == ["SIM0000", "SIM0001"]
-    assert (section.obs["donor"] == "T0").all()
-    assert all(section.obs[column].dtype == "category" for column in section.obs)
-    ratio = section.obsm["cell_type_ratio"]
-    np.testing.assert_allclose(ratio.sum(axis=1), 1)
-    assert (ratio.idxmax(axis=1) == section.obs["cell_type"].astype(str)).all()
-    assert section.uns["simulated"]
-    assert section.uns["mpp"] == config.mpp
-    assert section.uns["visible"]["niche"]["image"].tolist() == ["image_nuclei"]
-    assert set(section.obsm["latent"].columns) >= {"image_nuclei", "expression_stroma"}
+def _read(folder, platform):
+    """Return the sections that the platform's reader finds, by name."""
+    dataset = Dataset.model_validate({
+        "source": "folder", "folder": "own", "reader": platform, "sections": PLATFORMS[platform],
+        "unit_um": 100.0, "standardise": "train", "split": "holdout",
+        "tasks": {"niche": {"kind": "classification"}}, "roles": {"train": "R1", "test": "T0"},
+    })  # fmt: skip
+    return {section.name: section for section in readers.read(folder, dataset)}
 
 
-def test_every_unit_lies_inside_the_image(raw, twin):
-    config = twin()
-    height, width, _ = tifffile.imread(raw / "T0.tif").shape
-    spatial = anndata.read_h5ad(raw / "T0.h5ad").obsm["spatial"]
-    half = 56 / config.mpp
-    assert (spatial - half).min() >= 0
-    assert (spatial + half <= [width, height]).all()
-    assert np.diff(spatial[:2, 0]) * config.mpp == config.pitch_um
+def test_every_donor_is_a_section_in_its_platforms_layout(raw, spots):
+    def names(folder):
+        return {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+
+    own = {"cell_feature_matrix.h5", "cells.csv.gz", "experiment.xenium", "he_imagealignment.csv"}
+    tables = {"labels.csv.gz", "latent.csv.gz", "visible.json"}
+    of_donors = {f"{donor}/{name}" for donor in ROLES for name in {*own, f"{donor}.tif"}}
+    assert names(raw) == of_donors | tables
+    own = {
+        "filtered_feature_bc_matrix.h5", "spatial/tissue_positions.csv",
+        "spatial/scalefactors_json.json",
+    }  # fmt: skip
+    of_donors = {f"{donor}/{name}" for donor in ("R1", "T0") for name in {*own, f"{donor}.tif"}}
+    assert names(spots) == of_donors | tables | {"composition.csv.gz"}
 
 
-def test_the_same_seed_gives_the_same_bytes_in_another_process(twin, raw, tmp_path):
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_what_is_read_is_what_was_drawn(twin, raw, spots, platform):
+    config = twin(platform=platform)
+    section = _read(spots if platform == "visium" else raw, platform)["T0"]
+    genes = expression.panel(config, states.stream(config, "lung", "genes"))
+    latent = states.sample(config, "test", states.stream(config, "lung", "T0", "states"))
+    lattice = config.lattice("test")
+    placed = cells.place(config, lattice, latent, states.stream(config, "lung", "T0", "cells"))
+    count = cells.tally(placed, 64, config.cell_types)
+    share = count / count.sum(axis=1, keepdims=True)
+    stream = states.stream(config, "lung", "T0", "counts")
+    counts = expression.counts(config, genes, latent, share, stream)
+    np.testing.assert_array_equal(section.counts.X.toarray(), counts.toarray())
+    np.testing.assert_allclose(section.counts.obsm["spatial"], lattice.centres, atol=1.5)
+    assert section.mpp == pytest.approx(config.mpp, rel=1e-3)
+    assert section.counts.var_names[:2].tolist() == ["SIM0000", "SIM0001"]
+    ratio = section.counts.obsm["cell_type_ratio"][list(cells.TYPES[: config.cell_types])]
+    np.testing.assert_allclose(ratio, share, atol=1e-6)
+    assert (ratio.idxmax(axis=1) == section.counts.obs["cell_type"]).mean() > 0.95  # but for ties
+    for task, label in states.labels(latent, config, "test").items():
+        assert section.counts.obs[task].tolist() == label.tolist(), task
+    if platform == "xenium":
+        sums = section.cells.to_df().groupby(section.cells.obs["unit"], observed=True).sum()
+        np.testing.assert_array_equal(sums.loc[section.counts.obs_names], counts.toarray())
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_the_truth_finds_its_units(twin, raw, spots, platform):
+    folder = spots if platform == "visium" else raw
+    config, section = twin(platform=platform), _read(folder, platform)["T0"]
+    units = section.counts[::-1].copy()
+    units.obs["section"] = "T0"
+    latent, visible = truth.read(folder, units, 100.0)
+    drawn = states.sample(config, "test", states.stream(config, "lung", "T0", "states"))
+    expected = drawn.drop(columns="shared_type").iloc[::-1]
+    np.testing.assert_array_equal(latent.drop(columns="shared_type"), expected)
+    kinds = np.asarray(cells.TYPES)[latent["shared_type"]]
+    np.testing.assert_array_equal(kinds, units.obs["cell_type"])
+    assert visible["niche"] == {"image": ["image_nuclei"], "expression": ["expression_programme"]}
+    units.obsm["spatial"] = units.obsm["spatial"] + 40
+    with pytest.raises(DataError, match=r"section T0: no true state at .* not the simulator's"):
+        truth.read(folder, units, 100.0)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_every_unit_lies_inside_the_image(raw, spots, platform):
+    section = _read(spots if platform == "visium" else raw, platform)["T0"]
+    folder = spots if platform == "visium" else raw
+    height, width, _ = tifffile.imread(folder / section.image).shape
+    spatial = section.counts.obsm["spatial"]
+    assert (spatial - 56).min() >= 0
+    assert (spatial + 56 <= np.array([width, height]) * section.mpp).all()
+
+
+def _bytes(folder):
+    return {
+        file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()
+    }
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_the_same_seed_gives_the_same_bytes_in_another_process(twin, tmp_path, platform):
     code = (
         "import ast, sys; from pathlib import Path; from cell_synergy.data.simulator.settings "
         "import Simulator;"
@@ -70,16 +139,17 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(twin, raw, tmp_pa
         "simulate('lung', Simulator(**ast.literal_eval(sys.argv[1])), {'R1': 'reference'},"
         " Path(sys.argv[2]), list)"
     )
-    subprocess.run([sys.executable, "-c", code, repr(twin().model_dump()), tmp_path], check=True)
-    for kind in ("h5ad", "tif"):
-        assert (tmp_path / f"R1.{kind}").read_bytes() == (raw / f"R1.{kind}").read_bytes()
+    config = twin(platform=platform)
+    there = tmp_path / "there"
+    subprocess.run([sys.executable, "-c", code, repr(config.model_dump()), there], check=True)
+    assert _bytes(there) == _bytes(_write(config, tmp_path / "here", {"R1": "reference"}))
 
 
 def test_another_seed_or_donor_gives_other_tissue(twin, raw, tmp_path):
     _write(twin(seed=8), tmp_path, {"R1": "reference", "R2": "reference"})
-    for kind in ("h5ad", "tif"):
-        first, second = (tmp_path / f"{donor}.{kind}" for donor in ("R1", "R2"))
-        assert first.read_bytes() != (raw / f"R1.{kind}").read_bytes()
+    for kind in ("cell_feature_matrix.h5", "cells.csv.gz", "{}.tif"):
+        first, second = (tmp_path / donor / kind.format(donor) for donor in ("R1", "R2"))
+        assert first.read_bytes() != (raw / "R1" / kind.format("R1")).read_bytes()
         assert first.read_bytes() != second.read_bytes()
 
 
@@ -96,15 +166,17 @@ def _look(picture, x, y, half):
 def features(raw):
     """Return each donor's standardised log-normalised counts, image statistics and states."""
     found = {}
-    for donor in ROLES:
-        section = anndata.read_h5ad(raw / f"{donor}.h5ad")
-        counts = section.X.toarray().astype(float)
-        picture, half = tifffile.imread(raw / f"{donor}.tif").astype(float), round(50 / 2)
-        looks = [_look(picture, x, y, half) for x, y in section.obsm["spatial"].astype(int)]
+    for donor, section in _read(raw, "xenium").items():
+        units = section.counts
+        units.obs["section"] = donor
+        counts = units.X.toarray().astype(float)
+        picture, half = tifffile.imread(raw / section.image).astype(float), round(50 / 2)
+        places = (units.obsm["spatial"] / section.mpp).astype(int)
+        looks = [_look(picture, x, y, half) for x, y in places]
         found[donor] = {
             "expression": scale(np.log1p(1e3 * counts / counts.sum(axis=1, keepdims=True))),
             "image": scale(np.array(looks)),
-            "states": section.obsm["latent"],
+            "states": truth.read(raw, units, 100.0)[0],
         }
     return found
 

@@ -74,12 +74,15 @@ def test_lengths_must_be_positive(dataset):
     _refused(dataset, r"data\.lab\.unit_um: .*greater than 0, got 0", unit_um=0)
 
 
-SECTIONS = {"units": "patches", "least": 5, "donors": {"A": "S1, S2", "B": "S3", "R": "S4"}}
+SECTIONS = {
+    "units": "patches", "least": 5, "keep_cells": True,
+    "donors": {"A": "S1, S2", "B": "S3", "R": "S4"},
+}  # fmt: skip
 
 
 def test_sections_belong_to_donors(dataset):
     asked = dataset(sections=SECTIONS)
-    assert asked.sections.donor_of == {"S1": "A", "S2": "A", "S3": "B", "S4": "R"}
+    assert asked.sections.donor_of(["S9"]) == {"S1": "A", "S2": "A", "S3": "B", "S4": "R"}
     sections = {"split": "leave-one-section-out", "roles": {"study": "S1, S3", "reference": "S4"}}
     assert dataset(sections=SECTIONS, **sections).role_of["S3"] == "study"
     _refused(dataset, r"names \['C'\], whom 'sections\.donors' does not",
@@ -93,6 +96,12 @@ def test_sections_belong_to_donors(dataset):
         ({"units": "patch"}, r"sections\.units: .*'spots', 'cells' or 'patches'"),
         ({"units": "spots"}, r"units 'patches' and the key 'least' go together"),
         ({"least": None}, r"units 'patches' and the key 'least' go together"),
+        ({"keep_cells": None}, r"units 'patches' and the key 'keep_cells' go together"),
+        (
+            {"units": "spots", "least": None, "keep_cells": None, "origin_um": 5.0},
+            r"'origin_um' needs units 'patches'",
+        ),
+        ({"composition": "shares.csv"}, r"'composition' is of spots or cells"),
         ({"cell_type": "type"}, r"'cell_type' needs 'labels', and units 'patches'"),
         ({"donor": {}}, r"sections\.donor: unknown parameter \(did you mean 'donors'"),
     ],
@@ -105,6 +114,9 @@ def test_the_hub_needs_a_folder_and_sections(dataset):
     hub = {"repo": "owner/name", "revision": "abc"}
     _refused(dataset, "source 'hub' and the block 'hub' go together", hub=hub)
     _refused(dataset, "source 'hub' and the block 'hub' go together", source="hub")
-    _refused(dataset, "needs the key 'folder' and the block 'sections'", source="hub", hub=hub)
+    _refused(dataset, "source 'hub' needs the key 'folder'", source="hub", hub=hub)
+    without = {**SECTIONS, "donors": None}
+    for found in ({"source": "hub", "hub": hub, "folder": "hest"}, {"reader": "hest"}):
+        _refused(dataset, "HEST-1k need the key 'sections.donors'", sections=without, **found)
     asked = dataset(source="hub", hub=hub, folder="hest", sections=SECTIONS)
     assert asked.hub.revision == "abc"

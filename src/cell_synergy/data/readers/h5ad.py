@@ -5,7 +5,7 @@
   one image; without it the file is one section, named after it. Further columns are labels.
 * `obsm["spatial"]`: x and y in pixels of the image (squidpy's convention); `uns["mpp"]`:
   micrometres per pixel.
-* Optional: `obsm["cell_type_ratio"]` (a data frame), `obsm["latent"]`. `uns` is passed on.
+* Optional: `obsm["cell_type_ratio"]` (a data frame).
 
 The image is `<name>.tif`, `.tiff`, `.ome.tif`, `.ome.tiff`, `.png`, `.jpg` or `.jpeg`.
 """
@@ -26,7 +26,6 @@ from cell_synergy.data.readers import Section
 from cell_synergy.data.units.dataset import Dataset
 
 _IMAGES = (".tif", ".tiff", ".ome.tif", ".ome.tiff", ".png", ".jpg", ".jpeg")
-_OPTIONAL = ("cell_type_ratio", "latent")
 
 
 def read(raw: Path, dataset: Dataset) -> Iterator[Section]:  # noqa: ARG001 - every reader's signature
@@ -143,17 +142,12 @@ def _column(table: ad.AnnData, column: str, file: Path) -> pd.Series:
 
 
 def _units(table: ad.AnnData, rows: np.ndarray) -> ad.AnnData:
-    """Return some units with raw counts in `X`, labels, and the optional tables."""
+    """Return some units with raw counts in `X`, labels, and the composition if there is one."""
     source = table.layers.get("counts", table.X)
-    part = {}
-    for key in _OPTIONAL:
-        if key in table.obsm:
-            whole = table.obsm[key]
-            part[key] = whole.loc[rows] if isinstance(whole, pd.DataFrame) else whole[rows]
+    part = {key: table.obsm[key].loc[rows] for key in ("cell_type_ratio",) if key in table.obsm}
     return ad.AnnData(
         sparse.csr_matrix(source, dtype=np.float32)[np.flatnonzero(rows)],
         obs=table.obs.loc[rows],
         var=pd.DataFrame(index=table.var_names),
         obsm=part,
-        uns=dict(table.uns),
     )

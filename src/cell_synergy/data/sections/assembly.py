@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import anndata as ad
 import numpy as np
@@ -14,7 +14,7 @@ from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.data.checks import check_section
 from cell_synergy.data.readers import Section
-from cell_synergy.data.sections.labels import Labels, join, read_labels
+from cell_synergy.data.sections.labels import Labels, join, read_labels, shares
 from cell_synergy.data.sections.patches import gather
 from cell_synergy.data.units.dataset import Dataset, Sections
 
@@ -44,6 +44,13 @@ class Measured:
     mpp: float
     size: tuple[int, int]
     source: Path
+
+
+class Tables(NamedTuple):
+    """What a user's tables say of spots or cells."""
+
+    labels: Labels | None
+    composition: Labels | None
 
 
 def options_of(dataset: Dataset) -> Sections:
@@ -76,32 +83,43 @@ def assemble(
         Reads the section of a name.
     """
     options, here = options_of(dataset), sorted(present)
-    for name in options.donor_of:
+    donor_of = options.donor_of(here)
+    for name in donor_of:
         if name not in here:
             raise DataError(
                 f"{root}: no section {name!r}, which sections.donors names{suggest(name, here)}"
             )
-    if others := sorted(set(here) - set(options.donor_of)):
+    if others := sorted(set(here) - set(donor_of)):
         tqdm.write(f"{root.name}: {', '.join(others)} without a donor, left out")
-    labels = read_labels(root, dataset)
-    for name, donor in options.donor_of.items():
-        yield _section(root, dataset, labels, name, donor, measure(name))
+    tables = Tables(
+        None if options.labels is None else read_labels(root / options.labels, donor_of),
+        None if options.composition is None else read_labels(root / options.composition, donor_of),
+    )
+    if tables.labels is not None:
+        tables.labels.require(options.cell_type)
+    for name, donor in donor_of.items():
+        yield _section(root, dataset, tables, name, donor, measure(name))
 
 
 def _section(
-    root: Path, dataset: Dataset, labels: Labels | None, name: str, donor: str, found: Measured
+    root: Path, dataset: Dataset, tables: Tables, name: str, donor: str, found: Measured
 ) -> Section:
     options, table = options_of(dataset), found.table
     where = f"{found.source}, section {name}"
-    if labels is not None:
-        reach = dataset.unit_um / np.sqrt(2)
-        table.obs = join(labels, name, table, found.mpp, reach)
+    reach = dataset.unit_um / np.sqrt(2)
+    if tables.labels is not None:
+        table.obs = join(tables.labels, name, table, found.mpp, reach)
+    if tables.composition is not None:
+        words = join(tables.composition, name, table, found.mpp, reach)
+        table.obsm["cell_type_ratio"] = shares(words, f"{tables.composition.path}, section {name}")
     cells = None
     if options.units == "patches":
         size_um = (found.size[0] * found.mpp, found.size[1] * found.mpp)
-        least = options.least or 1
-        table, inner = gather(table, dataset.unit_um, size_um, least, options.cell_type, where)
-        cells = inner if found.what == "cells" else None
+        table, inner = gather(
+            table, dataset.unit_um, size_um, options.origin_um, options.least or 1,
+            options.cell_type, where,
+        )  # fmt: skip
+        cells = inner if found.what == "cells" and options.keep_cells else None
     elif options.units != found.what:
         raise DataError(
             f"{where}: has {found.what}, no {options.units}; set sections.units to {found.what} or "

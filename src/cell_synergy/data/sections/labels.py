@@ -6,6 +6,7 @@ exactly. With `x` and `y`, a spot or cell takes the label of the nearest row tha
 than half the diagonal of a unit. An empty label is none.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +19,10 @@ from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.alignment import nearest_within
 from cell_synergy.data.sections.files import read_frame, words
-from cell_synergy.data.units.dataset import Dataset
 
 _NAMES = ("barcode", "cell_id")
 _PLACE = ["x", "y"]
+_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,17 @@ class Labels:
     key: str | None
     columns: list[str]
 
+    def require(self, column: str | None) -> None:
+        """Refuse a table without the column that holds cell types, if one is named."""
+        if column is not None and column not in self.columns:
+            raise DataError(
+                f"{self.path}: no column {column!r} for sections.cell_type"
+                f"{suggest(column, self.columns)}"
+            )
 
-def read_labels(root: Path, dataset: Dataset) -> Labels | None:
-    """Read the table that the data set names, if it does."""
-    if dataset.sections is None or dataset.sections.labels is None:
-        return None
-    path = root / dataset.sections.labels
+
+def read_labels(path: Path, sections: Collection[str]) -> Labels:
+    """Read a table of labels, or of shares, of these sections."""
     table = read_frame(path, ["section"], text=True)
     key = next((name for name in _NAMES if name in table), None)
     if key is None and not set(_PLACE) <= set(table):
@@ -62,16 +68,11 @@ def read_labels(root: Path, dataset: Dataset) -> Labels | None:
     columns = [str(column) for column in table if column not in known]
     if not columns:
         raise DataError(f"{path}: has no label; add a column, for example 'region'")
-    wanted = dataset.sections.cell_type
-    if wanted is not None and wanted not in columns:
-        raise DataError(
-            f"{path}: no column {wanted!r} for sections.cell_type{suggest(wanted, columns)}"
-        )
     rows = dict(iter(table.groupby(words(table["section"]))))
-    if not set(rows) & set(dataset.sections.donor_of):
+    if not set(rows) & set(sections):
         raise DataError(
-            f"{path}: column 'section' has {', '.join(sorted(rows))}, none of which is in "
-            f"sections.donors ({', '.join(dataset.sections.donor_of)}); name them alike"
+            f"{path}: column 'section' has {', '.join(sorted(rows))}, none of which is a section "
+            f"with a donor ({', '.join(sections)}); name them alike"
         )
     return Labels(path, rows, key, columns)
 
@@ -101,6 +102,29 @@ def join(
     text = found.astype(str).apply(lambda column: column.str.strip()).astype(object)
     kept: pd.DataFrame = text.where(found.notna() & (text != ""), None)
     return kept
+
+
+def shares(found: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Return the numbers of a table of shares: they sum to one, or a row has none at all.
+
+    Parameters
+    ----------
+    found
+        Words of each spot or cell, None where there are none.
+    where
+        The table and section, for messages.
+    """
+    numbers: pd.DataFrame = found.apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    known = found.notna().any(axis=1)
+    rows = numbers[known]
+    wrong = ~((rows >= 0).all(axis=1) & ((rows.sum(axis=1) - 1).abs() < _ROUNDING))
+    if wrong.any():
+        name = wrong.idxmax()
+        raise DataError(
+            f"{where}, {name!r}: {', '.join(map(str, found.loc[name]))} are no shares; give "
+            "numbers from 0 that sum to 1, or leave the row out"
+        )
+    return numbers
 
 
 def _by_name(labels: Labels, section: str, rows: pd.DataFrame, table: ad.AnnData) -> pd.DataFrame:

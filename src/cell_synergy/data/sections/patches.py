@@ -1,8 +1,8 @@
 """Patches: squares of a grid that do not overlap, with what was measured in them.
 
-The grid begins at the top left corner of the image; only squares that lie in it wholly count. A
-patch has the summed counts of its spots or cells, the label that most of them have (of two that are
-as frequent, the first by name), and the shares of their cell types.
+The grid begins at the top left corner of the image, or further in; only squares that lie in the
+image wholly count. A patch has the summed counts of its spots or cells, the label that most of them
+have (of two that are as frequent, the first by name), and the shares of their cell types.
 """
 
 import anndata as ad
@@ -18,6 +18,7 @@ def gather(
     table: ad.AnnData,
     side_um: float,
     size_um: tuple[float, float],
+    origin_um: float,
     least: int,
     cell_type: str | None,
     where: str,
@@ -30,6 +31,8 @@ def gather(
         Counts, labels in `obs`, places in micrometres from the image's top left corner.
     side_um, size_um
         Side of a patch; width and height of the image.
+    origin_um
+        Where the first patch begins, in x and y.
     least
         Spots or cells under which a patch is dropped.
     cell_type
@@ -41,8 +44,8 @@ def gather(
     -------
     The patches, and what lies in them with the name of its patch in `obs["unit"]`.
     """
-    across, down = (int(length // side_um) for length in size_um)
-    grid = np.floor(np.asarray(table.obsm["spatial"]) / side_um).astype(np.int64)
+    across, down = (int((length - origin_um) // side_um) for length in size_um)
+    grid = np.floor((np.asarray(table.obsm["spatial"]) - origin_um) / side_um).astype(np.int64)
     inside = ((grid >= 0) & (grid < [across, down])).all(axis=1)
     code = np.where(inside, grid[:, 1] * across + grid[:, 0], -1)
     patches, count = np.unique(code[inside], return_counts=True)
@@ -61,7 +64,7 @@ def gather(
         _summed(sparse.csr_matrix(cells.X), unit, len(patches)),
         obs=_majority(cells.obs, unit, names),
         var=pd.DataFrame(index=table.var_names),
-        obsm={"spatial": (np.column_stack([column, row]) + 0.5) * side_um},
+        obsm={"spatial": origin_um + (np.column_stack([column, row]) + 0.5) * side_um},
     )
     if cell_type is not None:
         counts.obsm["cell_type_ratio"] = _shares(cells.obs[cell_type], unit, names)

@@ -1,22 +1,19 @@
 """Simulated twins: tissue with known latent states, as raw files like anybody's.
 
-A section is a grid of units. States on smooth random fields decide what its H&E image and its
+A section is a lattice of units. States on smooth random fields decide what its H&E image and its
 transcript counts show; `shared_` states are seen by both, `image_` and `expression_` states by one.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
-from jaxtyping import Float64
-from scipy.sparse import csr_matrix
 
 from cell_synergy.core.atomic import atomic
-from cell_synergy.data.simulator import cells, expression, image, states
+from cell_synergy.data.simulator import cells, expression, image, native, states
 from cell_synergy.data.simulator.settings import Simulator
-from cell_synergy.data.units import files
 from cell_synergy.data.units.dataset import Role
 
 Item = tuple[str, Role]
@@ -29,7 +26,12 @@ def simulate(
     out: Path,
     progress: Callable[[Iterable[Item]], Iterable[Item]],
 ) -> None:
-    """Write the raw files of a simulated twin: `<donor>.h5ad` and `<donor>.tif` for each donor.
+    """Write the raw files of a simulated twin.
+
+    One folder for each donor, with its section in the layout of `config.platform` and its image;
+    `labels.csv.gz` (Visium: `composition.csv.gz` too); and what nobody would know of real tissue:
+    `latent.csv.gz`, the true states of every unit at x and y in micrometres, and `visible.json`,
+    which of them each task's label depends on, by the modality that shows them.
 
     Parameters
     ----------
@@ -51,56 +53,47 @@ def simulate(
     """
     genes = expression.panel(config, states.stream(config, name, "genes"))
     tiles = image.textures(config, states.stream(config, name, "textures"))
+    tables: dict[str, list[pd.DataFrame]] = {"latent": []}
     for donor, role in progress(roles.items()):
-        rng = {
-            purpose: states.stream(config, name, donor, purpose)
-            for purpose in ("states", "cells", "image", "counts")
-        }
-        latent = states.sample(config, role, rng["states"])
-        shape = config.units[role]
-        placed = cells.place(config, shape, latent, rng["cells"])
-        ratio = cells.composition(placed, len(latent), config.cell_types)
-        latent["shared_type"] = ratio.argmax(axis=1)
-        counts = expression.counts(config, genes, latent, ratio, rng["counts"])
-        section = _section(donor, role, config, latent, ratio, counts)
-        picture = image.render(config, shape, latent, placed, tiles, rng["image"])
-        files.write(out / f"{donor}.h5ad", section)
-        with atomic(out / f"{donor}.tif") as new:
-            image.write(new, picture, config)
+
+        def stream(purpose: str, donor: str = donor) -> np.random.Generator:
+            return states.stream(config, name, donor, purpose)
+
+        latent = states.sample(config, role, stream("states"))
+        drawn = _draw(donor, role, config, genes, latent, stream)
+        picture = image.render(config, drawn.lattice, latent, drawn.placed, tiles, stream("image"))
+        with atomic(out / donor) as folder:
+            folder.mkdir()
+            image.write(folder / f"{donor}.tif", picture, config)
+            written = native.WRITERS[config.platform](folder, drawn, config)
+        centres = pd.DataFrame(drawn.lattice.centres.round(3), columns=["x", "y"])
+        written["latent"] = pd.concat([centres, latent], axis=1)
+        written["latent"].insert(0, "section", donor)
+        for kind, table in written.items():
+            tables.setdefault(kind, []).append(table)
+    for kind, parts in tables.items():
+        native.write_table(out / f"{kind}.csv.gz", pd.concat(parts))
+    text = json.dumps(states.visible(config), indent=1)
+    (out / "visible.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _section(
+def _draw(
     donor: str,
     role: Role,
     config: Simulator,
+    genes: expression.Panel,
     latent: pd.DataFrame,
-    ratio: Float64[np.ndarray, "units kinds"],
-    counts: csr_matrix,
-) -> AnnData:
-    """Assemble the `.h5ad` of one donor."""
-    units = pd.Index([f"{donor}_{unit:03d}" for unit in range(len(latent))])
-    kinds = pd.Index(cells.TYPES[: config.cell_types])
-    obs = states.labels(latent, config, role)
-    obs["cell_type"] = pd.Categorical.from_codes(latent["shared_type"].to_numpy(), kinds)
-    obs["donor"] = pd.Categorical([donor] * len(latent))
-    row, column = np.divmod(np.arange(len(latent)), config.units[role][1])
-    centre = config.margin_um + (np.stack([column, row], axis=1) + 0.5) * config.pitch_um
-    section = AnnData(
-        counts,
-        obs=obs.set_index(units),
-        var=pd.DataFrame(index=[f"SIM{gene:04d}" for gene in range(config.genes)]),
-        obsm={
-            "spatial": centre / config.mpp,
-            "cell_type_ratio": pd.DataFrame(ratio, index=units, columns=kinds),
-            "latent": latent.astype(np.int8).set_index(units),
-        },
-    )
-    section.uns = {
-        "simulated": True,
-        "mpp": config.mpp,
-        "visible": {
-            task: {modality: np.array(shown, dtype=object) for modality, shown in parts.items()}
-            for task, parts in states.visible(config).items()
-        },
-    }
-    return section
+    stream: Callable[[str], np.random.Generator],
+) -> native.Drawn:
+    """Draw cells, counts and labels of one donor; the dominant type joins the latent states."""
+    lattice = config.lattice(role)
+    placed = cells.place(config, lattice, latent, stream("cells"))
+    count = cells.tally(placed, lattice.units, config.cell_types)
+    share = count / count.sum(axis=1, keepdims=True)
+    by_name = np.argsort(cells.TYPES[: config.cell_types])  # of two as frequent the first by name
+    latent["shared_type"] = by_name[share[:, by_name].argmax(axis=1)]
+    counts = expression.counts(config, genes, latent, share, stream("counts"))
+    dealt, order = expression.of_cells(counts, genes, placed, stream("transcripts"))
+    labels = states.labels(latent, config, role)
+    labels["cell_type"] = np.asarray(cells.TYPES)[latent["shared_type"]]
+    return native.Drawn(donor, lattice, placed, labels, share, counts, dealt, order)

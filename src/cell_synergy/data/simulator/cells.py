@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float64, Int64
 
+from cell_synergy.data.simulator.lattice import Lattice
 from cell_synergy.data.simulator.settings import Simulator
 
 TYPES = ("lymphocyte", "fibroblast", "epithelial", "plasma", "macrophage", "muscle")
@@ -34,40 +35,28 @@ class Cells:
     inside: Bool[np.ndarray, " cells"]
 
 
-def nearest(
-    position: Float64[np.ndarray, "points 2"], config: Simulator, shape: tuple[int, int]
-) -> Int64[np.ndarray, " points"]:
-    """Return the unit that holds each point (micrometres), or the nearest one."""
-    column, row = ((position - config.margin_um) // config.pitch_um).astype(np.int64).T
-    return np.asarray(row.clip(0, shape[0] - 1) * shape[1] + column.clip(0, shape[1] - 1))
-
-
 def place(
-    config: Simulator, shape: tuple[int, int], latent: pd.DataFrame, rng: np.random.Generator
+    config: Simulator, lattice: Lattice, latent: pd.DataFrame, rng: np.random.Generator
 ) -> Cells:
     """Put cells on a jittered hexagonal grid, their types drawn from each unit's own mixture.
 
     The mixture is a Dirichlet draw around the unit's dominant type, `config.purity` its mean
     share; `shared_region` sets how many of about `config.cells` places a unit are taken.
     """
-    extent = np.array(shape[::-1]) * config.pitch_um + 2 * config.margin_um
-    position = _grid(extent, config.pitch_um / np.sqrt(config.cells), rng)
-    unit = nearest(position, config, shape)
+    position = _grid(lattice.extent, config.pitch_um / np.sqrt(config.cells), rng)
+    unit = lattice.nearest(position)
     share = np.asarray(DENSITY)[latent["shared_region"]]
     taken = rng.random(len(unit)) < share[unit]
     position, unit = position[taken], unit[taken]
     mixture = _mixture(latent["shared_type"].to_numpy(), config, rng)
     kind = (rng.random((len(unit), 1)) > mixture.cumsum(axis=1)[unit][:, :-1]).sum(axis=1)
-    low = config.margin_um
-    inside = ((position >= low) & (position < extent - low)).all(axis=1)
-    return Cells(position, unit, kind.astype(np.int64), inside)
+    return Cells(position, unit, kind.astype(np.int64), lattice.inside(position, unit))
 
 
-def composition(cells: Cells, units: int, kinds: int) -> Float64[np.ndarray, "units kinds"]:
-    """Return the share of each type among the cells inside each unit."""
+def tally(cells: Cells, units: int, kinds: int) -> Int64[np.ndarray, "units kinds"]:
+    """Count the cells of each type inside each unit."""
     code = cells.unit[cells.inside] * kinds + cells.kind[cells.inside]
-    count = np.bincount(code, minlength=units * kinds).reshape(units, kinds).astype(np.float64)
-    return np.asarray(count / count.sum(axis=1, keepdims=True))
+    return np.bincount(code, minlength=units * kinds).reshape(units, kinds)
 
 
 def _grid(

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from scipy.sparse import csr_matrix
 
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.data.simulator.cells import Cells, tally
 from cell_synergy.data.simulator.settings import Simulator
 from cell_synergy.data.simulator.states import levels
 
@@ -91,3 +92,44 @@ def counts(
     mean = config.library_size * np.exp(library) * profile
     rate = rng.gamma(1 / config.dispersion, config.dispersion * mean)
     return csr_matrix(rng.poisson(rate).astype(np.float32))
+
+
+def of_cells(
+    counts: csr_matrix, genes: Panel, cells: Cells, rng: np.random.Generator
+) -> tuple[csr_matrix, Int64[np.ndarray, " inside"]]:
+    """Deal the transcripts of units out to the cells inside them.
+
+    A transcript is of a type with a probability as the type's cells in the unit and its fold change
+    of the gene say, and of any cell of this type.
+
+    Parameters
+    ----------
+    counts, genes
+        Units x genes, and what they were drawn with.
+    cells
+        The section's cells.
+    rng
+        Random stream of the donor's transcripts.
+
+    Returns
+    -------
+    Cells x genes, which sum to the counts of the units; and which of all cells these are, in the
+    order of their units.
+    """
+    fold = np.exp(genes.programmes["shared_type"])
+    kinds, (units, width) = len(fold), counts.shape
+    table = counts.tocoo()
+    many = table.data.astype(np.int64)
+    unit, gene = np.repeat(table.row, many), np.repeat(table.col, many)
+    count = tally(cells, units, kinds)
+    share = (count[unit] * fold[:, gene].T).cumsum(axis=1)
+    kind = (rng.random(len(unit)) * share[:, -1] >= share[:, :-1].T).sum(axis=0)
+    inside = np.flatnonzero(cells.inside)
+    order = inside[np.lexsort((cells.kind[inside], cells.unit[inside]))]
+    first = (count.cumsum() - count.ravel()).reshape(count.shape)
+    own = count[unit, kind]
+    cell = first[unit, kind] + (rng.random(len(unit)) * own).astype(np.int64)
+    ones = np.ones(len(unit), dtype=np.float32)
+    dealt = csr_matrix((ones, (cell, gene)), shape=(len(order), width))
+    dealt.sum_duplicates()
+    return dealt, order

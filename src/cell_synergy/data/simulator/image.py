@@ -10,7 +10,8 @@ from scipy.fft import irfft2, rfft2
 from scipy.ndimage import fourier_gaussian
 from tifffile import imwrite
 
-from cell_synergy.data.simulator.cells import Cells, nearest
+from cell_synergy.data.simulator.cells import Cells
+from cell_synergy.data.simulator.lattice import Lattice
 from cell_synergy.data.simulator.settings import Simulator
 
 STAINS = np.array(  # haematoxylin of Ruifrok and Johnston 2001, eosin of Macenko et al. 2009
@@ -92,7 +93,7 @@ def textures(config: Simulator, rng: np.random.Generator) -> dict[str, Texture]:
 
 def render(
     config: Simulator,
-    shape: tuple[int, int],
+    lattice: Lattice,
     latent: pd.DataFrame,
     cells: Cells,
     tiles: dict[str, Texture],
@@ -105,8 +106,8 @@ def render(
 
     Parameters
     ----------
-    config, shape
-        The twin; the section's rows and columns of units.
+    config, lattice
+        The twin; the section's units.
     latent
         Units x states; only those that the image shows are read.
     cells
@@ -117,12 +118,12 @@ def render(
         Random stream of the donor's image.
     """
     border = int(np.ceil(BORDER_UM / config.mpp)) + 1
-    extent = np.array(shape) * config.pitch_um + 2 * config.margin_um
-    size = tuple((np.round(extent / config.mpp).astype(int) + 2 * border).tolist())
+    height_width = lattice.extent[::-1]
+    size = tuple((np.round(height_width / config.mpp).astype(int) + 2 * border).tolist())
     shift = rng.integers(TEXTURE, size=2)
     index = np.ix_(*[(np.arange(n) + s) % TEXTURE for n, s in zip(size, shift, strict=True)])
     local = {name: tile[index] for name, tile in tiles.items()}
-    layers = _ground(config, shape, latent, local, border)
+    layers = _ground(config, lattice, latent, local, border)
     state = latent["image_nuclei"].to_numpy()[cells.unit]
     form = np.where(rng.random(len(state)) < config.penetrance, state, 1 - state)
     angle = rng.uniform(0, np.pi, len(state)).astype(np.float32)
@@ -156,7 +157,7 @@ def write(path: Path, image: UInt8[np.ndarray, "height width 3"], config: Simula
 
 def _ground(
     config: Simulator,
-    shape: tuple[int, int],
+    lattice: Lattice,
     latent: pd.DataFrame,
     local: dict[str, Float32[np.ndarray, "height width"]],
     border: int,
@@ -168,7 +169,7 @@ def _ground(
         "border_y"
     ]
     points = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float64)
-    unit = nearest(points, config, shape).reshape(height, width)
+    unit = lattice.nearest(points).reshape(height, width)
     kinds = [local[kind] for kind in ("homogeneous", "fibrous", "vacuolated", "reticular")]
     texture = np.choose(latent["image_stroma"].to_numpy()[unit], kinds)
     tone = GROUND[latent["image_region"].to_numpy()]

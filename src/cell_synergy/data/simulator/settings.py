@@ -1,9 +1,11 @@
 """What every simulated twin is made with."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from cell_synergy.core.errors import ConfigError
+from cell_synergy.data.simulator.lattice import Lattice
 from cell_synergy.data.units.dataset import Role, Twin, listed
 
 
@@ -12,8 +14,11 @@ class Simulator(Twin):
 
     Attributes
     ----------
+    platform
+        Whose files are written: `xenium` (units are the squares of a grid, with cells in them) or
+        `visium` (units are the spots of a hexagonal array). It is the data set's reader.
     units
-        Rows and columns of the grid of units, by the donor's role.
+        Rows and columns of units, by the donor's role.
     pitch_um, margin_um, correlation_um
         Distance of units, tissue drawn around them, and the standard deviation of the Gaussian
         that smooths the fields of states.
@@ -33,6 +38,7 @@ class Simulator(Twin):
         Of the negative binomial, and of a donor's own log fold change of each gene.
     """
 
+    platform: Literal["xenium", "visium"]
     units: dict[Role, Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(listed)]]
     pitch_um: PositiveFloat
     margin_um: PositiveFloat
@@ -48,3 +54,12 @@ class Simulator(Twin):
     marker_fold_change: PositiveFloat
     dispersion: PositiveFloat
     batch_sd: NonNegativeFloat
+
+    def lattice(self, role: Role) -> Lattice:
+        """Return where the units of a section of this role lie."""
+        if role not in self.units:
+            raise ConfigError(
+                f"simulator.units has no {role!r}; add the rows and columns of its units"
+            )
+        hexagonal = self.platform == "visium"
+        return Lattice(*self.units[role], self.pitch_um, self.margin_um, hexagonal)

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64, Int64
-from scipy.ndimage import gaussian_filter
 
-from cell_synergy.core.errors import ConfigError
+from cell_synergy.data.simulator.lattice import Lattice
 from cell_synergy.data.simulator.settings import Simulator
 from cell_synergy.data.units.dataset import Role
 
@@ -61,16 +60,13 @@ def sample(config: Simulator, role: Role, rng: np.random.Generator) -> pd.DataFr
     -------
     Units (row by row) x states, integers from 0.
     """
-    if role not in config.units:
-        raise ConfigError(f"simulator.units has no {role!r}; add the rows and columns of its units")
-    count, shape = levels(config), config.units[role]
-    sigma = config.correlation_um / config.pitch_um
-    none = np.zeros(shape[0] * shape[1], dtype=np.int64)
+    count, lattice = levels(config), config.lattice(role)
+    none = np.zeros(lattice.units, dtype=np.int64)
 
     def draw(levels: int, within: Int64[np.ndarray, " units"]) -> Int64[np.ndarray, " units"]:
-        return _split(_field(rng, shape, sigma), levels, within)
+        return _split(lattice.field(rng, config.correlation_um), levels, within)
 
-    states = {"shared_type": _patches(rng, shape, sigma, config.cell_types)}
+    states = {"shared_type": _patches(rng, lattice, config)}
     shared = states["shared_region"] = draw(SHARED, none)
     region = states["image_region"] = draw(count["image_region"], shared)
     states["expression_region"] = draw(count["expression_region"], shared * STROMA + region)
@@ -145,14 +141,6 @@ def _regions(latent: pd.DataFrame, config: Simulator) -> pd.Series:
     return first + latent["expression_region"] * (last - first) // count["expression_region"]
 
 
-def _field(
-    rng: np.random.Generator, shape: tuple[int, int], sigma: float
-) -> Float64[np.ndarray, " units"]:
-    """Return a smooth random field of unit variance; `sigma` in units."""
-    field = gaussian_filter(rng.standard_normal(shape), sigma).ravel()
-    return np.asarray(field / field.std(), dtype=np.float64)
-
-
 def _split(
     field: Float64[np.ndarray, " units"], count: int, strata: Int64[np.ndarray, " units"]
 ) -> Int64[np.ndarray, " units"]:
@@ -166,10 +154,11 @@ def _split(
 
 
 def _patches(
-    rng: np.random.Generator, shape: tuple[int, int], sigma: float, count: int
+    rng: np.random.Generator, lattice: Lattice, config: Simulator
 ) -> Int64[np.ndarray, " units"]:
-    """Return a map of `count` kinds: the largest of as many fields, each offset to equal area."""
-    fields = np.stack([_field(rng, shape, sigma) for _ in range(count)], axis=1)
+    """Return a map of cell types: the largest of as many fields, each offset to equal area."""
+    count = config.cell_types
+    fields = np.stack([lattice.field(rng, config.correlation_um) for _ in range(count)], axis=1)
     offset = np.zeros(count)
     for step in np.geomspace(0.5, 0.01, 100):
         area = np.bincount((fields + offset).argmax(axis=1), minlength=count) / len(fields)

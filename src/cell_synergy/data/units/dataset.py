@@ -1,8 +1,16 @@
 """What `data.<dataset>` in params.yaml says about a data set."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from cell_synergy.core.config import Config
 
@@ -23,6 +31,9 @@ def listed(text: object) -> tuple[object, ...]:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
 """Names in one line, separated by commas."""
+
+PLATFORMS = ("xenium", "visium")
+"""Readers whose files the simulator writes."""
 
 Measure = Literal["spots", "cells", "patches"]
 
@@ -106,8 +117,14 @@ class Sections(Config):
         `unit_um` that do not overlap, with the spots or cells in them.
     least
         Cells (spots, bins) under which a patch is dropped.
+    origin_um
+        Where the first patch begins, in x and y from the image's top left corner: there without it.
+    keep_cells
+        Whether patches keep the counts of each of their cells, for experts that read cells; without
+        them such an expert reads a patch's summed counts like one cell.
     donors
-        The sections of each donor, in one line; a section that none has is left out.
+        The sections of each donor, in one line; a section that none has is left out. Without it
+        every section is a donor's of its own name.
     image
         Where the H&E image is below a section's folder, with `*` for any name; without it, the
         only image that lies in the folder.
@@ -117,30 +134,43 @@ class Sections(Config):
         Table of labels below the data set's folder (see `cell_synergy.data.sections.labels`).
     cell_type
         Its column whose shares in a patch are the patch's composition.
+    composition
+        Table of the shares of cell types in each spot, below the data set's folder: as `labels`,
+        with one column per type.
     """
 
     units: Measure
     least: PositiveInt | None = None
-    donors: dict[str, Names]
+    origin_um: NonNegativeFloat = 0.0
+    keep_cells: bool | None = None
+    donors: dict[str, Names] | None = None
     image: str | None = None
     bin_um: PositiveInt | None = None
     labels: str | None = None
     cell_type: str | None = None
+    composition: str | None = None
 
     @model_validator(mode="after")
     def _parts_agree(self) -> "Sections":
-        if (self.units == "patches") != (self.least is not None):
-            raise ValueError("units 'patches' and the key 'least' go together")
-        if self.cell_type is not None and (self.labels is None or self.units != "patches"):
+        patches = self.units == "patches"
+        for key in ("least", "keep_cells"):
+            if patches != (getattr(self, key) is not None):
+                raise ValueError(f"units 'patches' and the key {key!r} go together")
+        if self.origin_um and not patches:
+            raise ValueError("'origin_um' needs units 'patches'")
+        if self.cell_type is not None and (self.labels is None or not patches):
             raise ValueError("'cell_type' needs 'labels', and units 'patches'")
-        everything = [name for names in self.donors.values() for name in names]
+        if self.composition is not None and patches:
+            raise ValueError("'composition' is of spots or cells; patches have 'cell_type'")
+        everything = [name for names in (self.donors or {}).values() for name in names]
         if twice := sorted({name for name in everything if everything.count(name) > 1}):
             raise ValueError(f"one donor for a section, but {twice} are listed twice")
         return self
 
-    @property
-    def donor_of(self) -> dict[str, str]:
-        """The donor of each section."""
+    def donor_of(self, present: Iterable[str]) -> dict[str, str]:
+        """Return the donor of each section; without a list, of all that are `present`."""
+        if self.donors is None:
+            return {name: name for name in present}
         return {name: donor for donor, names in self.donors.items() for name in names}
 
 
@@ -174,8 +204,11 @@ class Dataset(Config):
             raise ValueError("source 'simulator' and the block 'simulator' go together")
         if (self.source == "hub") != (self.hub is not None):
             raise ValueError("source 'hub' and the block 'hub' go together")
-        if self.source == "hub" and (self.folder is None or self.sections is None):
-            raise ValueError("source 'hub' needs the key 'folder' and the block 'sections'")
+        listed = self.sections is not None and self.sections.donors is not None
+        if self.source == "hub" and self.folder is None:
+            raise ValueError("source 'hub' needs the key 'folder'")
+        if (self.source == "hub" or self.reader == "hest") and not listed:
+            raise ValueError("sections of HEST-1k need the key 'sections.donors'")
         if self.source != "hub" and (self.source == "folder") != (self.folder is not None):
             raise ValueError("source 'folder' and the key 'folder' go together")
         return self
@@ -187,6 +220,8 @@ class Dataset(Config):
             raise ValueError(f"one gene panel for a data set, not {panels}")
         if self.simulator is not None and self.split != "holdout":
             raise ValueError("a simulated twin has the split 'holdout'")
+        if self.simulator is not None and self.reader not in PLATFORMS:
+            raise ValueError(f"a simulated twin has a reader of {PLATFORMS}")
         allowed = (
             {"reference", "train", "probe", "test"}
             if self.split == "holdout"
@@ -197,8 +232,9 @@ class Dataset(Config):
         everyone = [donor for donors in self.roles.values() for donor in donors]
         if twice := sorted({donor for donor in everyone if everyone.count(donor) > 1}):
             raise ValueError(f"one role for a donor, but {twice} are listed twice")
-        if self.sections is not None:
-            known = self.sections.donor_of if self.group == "section" else self.sections.donors
+        if self.sections is not None and self.sections.donors is not None:
+            donors = self.sections.donors
+            known = self.sections.donor_of(()) if self.group == "section" else donors
             if unknown := sorted(set(everyone) - set(known)):
                 raise ValueError(f"'roles' names {unknown}, whom 'sections.donors' does not")
         return self

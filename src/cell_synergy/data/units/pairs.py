@@ -3,9 +3,8 @@
 `X` raw counts (CSR); `obs`: `donor`, `section` and one column per task label; `var["panel"]` marks
 genes held out from the expression expert; `obsm["spatial"]` micrometres in the image's frame;
 `obsm["cell_type_ratio"]` where composition is known; `uns`: `source`, `simulated`, `tasks` (name to
-kind), `mpp` and `images` (per section), and for simulated tissue `visible`;
-`obsm["latent"]` its true states. Where units are made of cells, `uns["cells"]`: `counts` (CSR,
-cells x genes) and `unit`, the row of each cell's unit; a unit's counts are the sum over its cells.
+kind), `mpp` and `images` (per section). Where units keep their cells, `uns["cells"]`: `counts`
+(CSR, cells x genes) and `unit`, the row of each cell's unit; a unit's counts are their sum.
 """
 
 from collections.abc import Mapping
