@@ -119,9 +119,10 @@ def shares(found: pd.DataFrame, where: str) -> pd.DataFrame:
     rows = numbers[known]
     wrong = ~((rows >= 0).all(axis=1) & ((rows.sum(axis=1) - 1).abs() < _ROUNDING))
     if wrong.any():
-        name = wrong.idxmax()
+        name = str(rows.index[wrong][0])
+        given = ", ".join(map(str, found[found.index == name].iloc[0]))
         raise DataError(
-            f"{where}, {name!r}: {', '.join(map(str, found.loc[name]))} are no shares; give "
+            f"{where}, {name!r}: {given} are no shares; give "
             "numbers from 0 that sum to 1, or leave the row out"
         )
     return numbers
