@@ -19,7 +19,7 @@ def use_threads(count: int) -> None:
     Torch takes the number from the environment when it is imported, so that a stage without torch
     need not import it here.
     """
-    for library in ("OMP", "MKL", "OPENBLAS"):
+    for library in ("OMP", "MKL", "OPENBLAS", "NUMBA"):
         os.environ[f"{library}_NUM_THREADS"] = str(count)
     threadpool_limits(count)
     if "torch" in sys.modules:

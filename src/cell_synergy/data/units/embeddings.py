@@ -5,7 +5,7 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float16, Float32, Shaped
+from jaxtyping import Bool, Float16, Float32, Float64, Shaped
 from pydantic import JsonValue
 
 from cell_synergy.core.errors import DataError
@@ -92,8 +92,15 @@ def standardise(
 def _scaled(
     x: Float32[np.ndarray, "units dim"], of: Float32[np.ndarray, "fit dim"]
 ) -> Float32[np.ndarray, "units dim"]:
-    mean, deviation = of.mean(axis=0, dtype=np.float64), of.std(axis=0, dtype=np.float64)
-    constant = deviation < 1e-6 * (np.abs(mean) + 1)  # half precision cannot tell these from zero
-    scale = np.where(constant, 0, 1 / np.where(constant, 1, deviation))
+    mean, scale = moments(of)
     scaled: Float32[np.ndarray, "units dim"] = ((x - mean) * scale).astype(np.float32)
     return scaled
+
+
+def moments(
+    x: Float32[np.ndarray, "units dim"],
+) -> tuple[Float64[np.ndarray, " dim"], Float64[np.ndarray, " dim"]]:
+    """Return the mean of each feature, and one over its deviation: 0 for one that is constant."""
+    mean, deviation = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
+    constant = deviation < 1e-6 * (np.abs(mean) + 1)  # half precision cannot tell these from zero
+    return mean, np.where(constant, 0, 1 / np.where(constant, 1, deviation))
