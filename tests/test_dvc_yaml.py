@@ -76,7 +76,7 @@ def test_every_notebook_is_a_figure():
 def test_the_stages_are_the_grid_of_params():
     datasets = value("datasets")
     grid = {f"{d}-{m}" for d in datasets for m in models.names()}
-    for name in ("align", "probe"):
+    for name in ("align", "probe", "spatial"):
         assert {stage.name for stage in BY_NAME[name]} == {f"{name}@{cell}" for cell in grid}
     experts = section("experts").values()
     cells = {f"embed@{d}-{e}" for d in datasets for e in experts}
@@ -134,8 +134,8 @@ def test_a_new_method_is_one_file_and_one_block(tree):
     edit(tree / "params.yaml", "  image: {}\n", "  image: {}\n  mine:\n    width: 5\n")
     instances, code = guard.stages(tree), guard.Code(tree)
     added = {stage.name for stage in instances} - {stage.name for stage in STAGES}
-    assert added == {f"{s}@{d}-mine" for s in ("align", "probe") for d in value("datasets")}
-    for stage in (find(f"{s}@lung-mine", instances) for s in ("align", "probe")):
+    assert added == {f"{s}@{d}-mine" for s in ("align", "probe", "spatial") for d in value("datasets")}
+    for stage in (find(f"{s}@lung-mine", instances) for s in ("align", "probe", "spatial")):
         assert not code.uncovered(stage)
         assert not code.undeclared(stage)
     program = (

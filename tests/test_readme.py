@@ -27,7 +27,7 @@ def test_the_block_of_a_users_own_tissue_is_a_data_set():
     roles = {"roles": {"reference": "P1", "study": "P2"}}
     sections = Dataset.model_validate(mine | native | roles).sections
     assert sections is not None
-    assert sections.donor_of == {"S1": "P1", "S2": "P1", "S3": "P2"}
+    assert sections.donor_of(()) == {"S1": "P1", "S2": "P1", "S3": "P2"}
 
 
 def test_the_names_that_it_imports_are_there():

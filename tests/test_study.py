@@ -32,6 +32,7 @@ def shrink(params):
     params["trifeature"] |= {"image_width": 24, "expression_width": 16, "methods": {}}
     params["trifeature"] |= {"pairs": 300, "probe_pairs": 600, "max_epochs": 1}
     params["calibrate"] |= {"designs": "5x40", "train": 3, "repeats": 1}
+    params["spectrum"] |= {"axes": 8, "permutations": 20}
     params["probe"]["mlp"] |= {"hidden": 8, "epochs": 3}
 
 

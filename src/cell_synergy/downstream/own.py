@@ -64,13 +64,13 @@ def run(words: dict[str, Any]) -> Path:
     """Judge both embeddings, their concatenation and every fused one; write the SIS."""
     own = validate(Own, words, "argument")
     use_threads(value("threads"))
-    table = _read(own.units)
-    tissue = _tissue(own, table)
+    table = read_table(own.units)
+    tissue = tissue_of(own, table)
     tasks = dict.fromkeys(own.label, CLASSES)
     probe = load(Probe, "probe")
     judged = {
         name: judge(name, tissue, tasks, [0], represent, probe)
-        for name, represent in _representations(own, table, tissue).items()
+        for name, represent in representations(own, table, tissue).items()
     }
     scores = pd.concat(found.scores for found in judged.values())
     posteriors = {name: found.posteriors for name, found in judged.items()}
@@ -84,7 +84,7 @@ def run(words: dict[str, Any]) -> Path:
     return own.out
 
 
-def _representations(own: Own, table: ad.AnnData, tissue: Tissue) -> dict[str, Representation]:
+def representations(own: Own, table: ad.AnnData, tissue: Tissue) -> dict[str, Representation]:
     """Return what is judged, by name."""
     found = pair_and_parts(tissue)
     for key in own.joint:
@@ -95,9 +95,9 @@ def _representations(own: Own, table: ad.AnnData, tissue: Tissue) -> dict[str, R
     return found
 
 
-def _tissue(own: Own, table: ad.AnnData) -> Tissue:
+def tissue_of(own: Own, table: ad.AnnData) -> Tissue:
     """Return the table as probes see it, each donor left out in turn."""
-    donor = _column(table, own.donor, own.units).astype(str).to_numpy()
+    donor = column_of(table, own.donor, own.units).astype(str).to_numpy()
     names = sorted(set(donor))
     if len(names) < 2:  # noqa: PLR2004 - one to learn from and one to judge by
         raise DataError(
@@ -125,7 +125,7 @@ def _places(table: ad.AnnData) -> np.ndarray:
 
 def _classes(table: ad.AnnData, label: str, donor: np.ndarray, where: Path) -> "pd.Series[Any]":
     """Return the labels as classes; too rare ones are no labels, as in the study."""
-    column = _column(table, label, where, empty=True)
+    column = column_of(table, label, where, empty=True)
     if pd.api.types.is_float_dtype(column):
         raise DataError(f"{where}: obs[{label!r}] holds fractions, not classes; bin them first")
     words = column.astype(str).where(column.notna())
@@ -134,7 +134,8 @@ def _classes(table: ad.AnnData, label: str, donor: np.ndarray, where: Path) -> "
     return classes(words, groups, CLASSES, load(Rules, "pairs"), what)
 
 
-def _read(path: Path) -> ad.AnnData:
+def read_table(path: Path) -> ad.AnnData:
+    """Read the table."""
     if not path.is_file():
         raise DataError(f"units={path}: no such file")
     try:
@@ -143,7 +144,10 @@ def _read(path: Path) -> ad.AnnData:
         raise DataError(f"units={path}: not an .h5ad file ({error})") from error
 
 
-def _column(table: ad.AnnData, name: str, where: Path, *, empty: bool = False) -> "pd.Series[Any]":
+def column_of(
+    table: ad.AnnData, name: str, where: Path, *, empty: bool = False
+) -> "pd.Series[Any]":
+    """Return a column of `obs`, which has a value for every unit unless it may be empty."""
     if name not in table.obs:
         raise DataError(f"{where}: no obs[{name!r}]{suggest(name, table.obs.columns)}")
     column: pd.Series[Any] = table.obs[name]

@@ -1,0 +1,155 @@
+"""Do linear alignments stay at or below the spectral ceiling? CCA, Barlow Twins and VICReg.
+
+python benchmarks/linear_heads.py [DATASET ...]
+
+Barlow Twins and VICReg get one linear map per modality and no projector; all three are as wide as
+there are shared directions, so that no output is left for anything else. Their linear scores on
+test donors are compared with those of the canonical variates, as in the stage `spectrum`, beside
+concatenation and CoMM from the study. Needs pairs, embeddings and scores of the default study (`dvc
+pull`). A minute for each data set.
+"""
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor, nn
+
+from cell_synergy import models
+from cell_synergy.core.compute import use_threads
+from cell_synergy.core.config import load, section, value
+from cell_synergy.core.errors import reported
+from cell_synergy.data.units.dataset import Dataset
+from cell_synergy.data.units.splits import Fold, held
+from cell_synergy.data.units.tissue import Tissue
+from cell_synergy.downstream.probes.settings import Probe
+from cell_synergy.learning.networks import Comparison, Inputs, Network
+from cell_synergy.models import Job, Method, Pairs, Run, Weights
+from cell_synergy.models.barlowtwins import Model as BarlowTwins
+from cell_synergy.models.barlowtwins import barlow_twins
+from cell_synergy.models.vicreg import Model as VICReg
+from cell_synergy.models.vicreg import vicreg
+from cell_synergy.pipeline import paths
+from cell_synergy.scores import read_methods
+from cell_synergy.spectrum.correlations import Within
+from cell_synergy.spectrum.settings import Settings
+from cell_synergy.spectrum.table import shared
+from cell_synergy.spectrum.tasks import ceiling_scores, compare
+
+BESIDE = ["concat", "comm"]
+
+
+class LinearHeads(Network):
+    """One linear map per modality under a comparison of both outputs."""
+
+    def __init__(self, d1: int, d2: int, width: int, compare: Comparison) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleList([nn.Linear(d, width // 2) for d in (d1, d2)])
+        self.compare = compare
+
+    def encode(self, inputs: Inputs) -> list[Float[Tensor, "units half"]]:
+        """Return each modality's part of `z3`."""
+        return [f(x) for f, x in zip(self.encoders, inputs, strict=True)]
+
+    def loss(self, views: Sequence[Inputs]) -> Float[Tensor, ""]:
+        """Return the comparison."""
+        return self.compare(*self.encode(views[0]))
+
+    def joint(self, inputs: Inputs) -> Float[Tensor, "units width"]:
+        """Return both outputs side by side."""
+        return torch.cat(self.encode(inputs), dim=1)
+
+
+class LinearBarlowTwins(BarlowTwins):
+    """Barlow Twins without hidden layers."""
+
+    def network(self, d1: int, d2: int) -> Network:
+        """Return linear heads."""
+        return LinearHeads(d1, d2, self.width, partial(barlow_twins, redundancy=self.redundancy))
+
+
+class LinearVICReg(VICReg):
+    """VICReg without hidden layers."""
+
+    def network(self, d1: int, d2: int) -> Network:
+        """Return linear heads."""
+        weights = self.model_dump(include={"invariance", "variance", "covariance"})
+        return LinearHeads(d1, d2, self.width, partial(vicreg, **weights))
+
+
+def linear(directions: int) -> dict[str, Method]:
+    """Return the methods, as wide as there are shared directions."""
+    width = {"width": 2 * directions}
+    return {
+        "cca": models.load("cca", section("models.cca") | {"components": directions}),
+        "barlowtwins, linear": LinearBarlowTwins(**section("models.barlowtwins") | width),
+        "vicreg, linear": LinearVICReg(**section("models.vicreg") | width),
+    }
+
+
+def learnt(method: Method, name: str, pairs: Pairs, rest: Pairs) -> list[Weights]:
+    """Fit one method with every seed of the study."""
+    align = section("align")
+    seeds = range(align["seed"], align["seed"] + (align["seeds"] if method.seeded else 1))
+    jobs = [Job(f"{name}-{seed}", pairs, rest, seed) for seed in seeds]
+    with TemporaryDirectory() as scratch:
+        checkpoint = Path(scratch, "checkpoint.pt")
+        return method.fit(jobs, Run(section("training"), lambda *_: None, checkpoint, name))
+
+
+def judged(name: str) -> pd.DataFrame:
+    """Return how far linear alignments of one data set stand from its ceiling."""
+    where = {"dataset": name, "method": "any"}
+    files = {k: Path(v) for k, v in paths("probe", where).items() if not k.startswith("data")}
+    dataset, probe = load(Dataset, f"data.{name}"), load(Probe, "probe")
+    tissue = Tissue.read(files["pairs"], files["image"], files["expression"], dataset)
+    (fold,) = tissue.folds
+    image, expression = tissue.standardised(fold)
+    kept_back = held(tissue.units, fold.align, section("align")["held"])
+    rows = np.flatnonzero(fold.align & ~kept_back)
+    pairs, rest = (
+        Pairs(image[some], expression[some], tissue.donor[some])
+        for some in (rows, np.flatnonzero(kept_back))
+    )
+    every = Within.of(image, expression, tissue.donor)
+    found = shared(every.some(rows), load(Settings, "spectrum"), fold)
+    variates = found.variates(image, expression)
+    ceiling = ceiling_scores(tissue, dataset.tasks, partial(_always, variates), probe)
+    table = read_methods(files["out"].parent.parent, name, section("models"))
+    scores = [table[table["method"].isin(BESIDE)]]
+    for title, method in linear(len(found.correlations)).items():
+        for seed, weights in enumerate(learnt(method, title, pairs, rest)):
+            z = method.transform(weights, image, expression)
+            table = ceiling_scores(tissue, dataset.tasks, partial(_always, z), probe)
+            scores.append(table.assign(method=title, seed=seed))
+    return compare(ceiling, pd.concat(scores))
+
+
+def _always(z: Float32[np.ndarray, "units d"], _: Fold, __: int) -> Float32[np.ndarray, "units d"]:
+    return z
+
+
+def main(names: list[str]) -> None:
+    """Print gains over the ceiling; + and - mark those above and below it."""
+    use_threads(value("threads"))
+    marks = {"above": "+", "below": "-", "at": " ", "": "?"}
+    for name in names or value("datasets"):
+        table = judged(name)
+        table = table[table["metric"].isin(["macro_f1", "r2"])]
+        top = table[(table["quantity"] == "score") & (table["method"] == "ceiling")]
+        over = table[table["quantity"] == "over_ceiling"]
+        cells = over["value"].map("{:+.3f}".format) + over["verdict"].map(marks)
+        shown = over.assign(cell=cells).pivot_table("cell", "task", "method", aggfunc="first")
+        shown.insert(0, "ceiling", top.set_index("task")["value"].round(3))
+        print(f"\n{name}\n{shown.to_string()}", flush=True)
+
+
+if __name__ == "__main__":
+    with reported():
+        main(sys.argv[1:])

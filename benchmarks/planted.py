@@ -1,0 +1,174 @@
+"""Synergy planted at a known distance, and the SIS-over-distance curve that finds it.
+
+python benchmarks/planted.py
+
+Drawn tissue of nodules, like granulomas, far apart: a dense core and rings around it, each with a
+label of its own, which both embeddings of its units show. The image embedding of a core's units
+shows one more state, the expression embedding another; both are coins, one pair per nodule. In
+planted tissue the label of one ring is the exclusive or of the two, in the other tissue it is one
+more coin; all else is the same. Only both states together tell the label, and only at the ring's
+distance from the core, so the excess of the planted tissue's curve over the other's has to peak in
+that band, and to be null farther than one correlation length (the width of a ring, within which
+labels are the same) away from it. Nonlinear probes; donors held out; embeddings are drawn.
+"""
+
+from collections.abc import Iterator
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64, Int
+from scipy import sparse
+
+from cell_synergy.core.compute import use_threads
+from cell_synergy.core.streams import stream
+from cell_synergy.data.units.dataset import Classification
+from cell_synergy.data.units.splits import Fold
+from cell_synergy.data.units.tissue import Tissue
+from cell_synergy.downstream.judging import pair_and_parts
+from cell_synergy.downstream.probes.mlp import MLP
+from cell_synergy.downstream.probes.settings import Probe
+from cell_synergy.downstream.spatial.judging import Surroundings, judge
+from cell_synergy.downstream.spatial.settings import Spatial
+from cell_synergy.inference import paired_t
+from cell_synergy.scores import sis_by_donor
+
+TRAIN, TEST, NODULES = 24, 16, 6  # donors to learn from, donors to judge by, nodules of each
+# Micrometres: width of a ring and radius of a core, between units of a core and of rings, between
+# nodules.
+WIDTH, CORE_PITCH, RING_PITCH, APART = 100.0, 25.0, 80.0, 2000.0
+RINGS, PLANTED = 4, 2  # rings around the core, from 1; ring r reaches from r to r + 1 widths
+FREQUENT = 0.7  # share of rings with the label, other than the planted one
+FEATURES, NOISE = 6, 0.6  # of each embedding; deviation of its noise, where states are -1 and 1
+# Mean neighbours within 1, 2, ... 5 widths of a unit.
+NEIGHBOURS = "15, 37, 70, 106, 148"
+MLP_SETTINGS = MLP(
+    hidden=16, axes=2 * FEATURES, powers=8, epochs=6, batches=20, lr=0.01, weakest=0.3,
+    strongest=3.0, strengths=2,
+)  # fmt: skip
+PROBE = Probe(
+    weakest=0.01, strongest=1.0, strengths=2, inner_folds=3, tolerance=1e-3, iterations=100,
+    mlp=MLP_SETTINGS,
+)  # fmt: skip
+SPATIAL = Spatial.model_validate(
+    {
+        "neighbours": NEIGHBOURS, "least": 20, "targets": "label", "probes": "mlp", "seed": 0,
+        "consistency": {"nearest": 5, "farthest": 0.8, "pairs": 20},
+    }
+)  # fmt: skip
+
+
+def hexagons(pitch: float, inner: float, outer: float) -> Float64[np.ndarray, "units 2"]:
+    """Return places of a hexagonal array that are farther than `inner`, up to `outer`, from 0."""
+    reach = int(2 * outer / pitch) + 1
+    row, column = (part.ravel() for part in np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    places = pitch * np.column_stack([column + row % 2 / 2, row * np.sqrt(3) / 2])
+    distance = np.linalg.norm(places, axis=1)
+    found: Float64[np.ndarray, "units 2"] = places[(distance > inner) & (distance <= outer)]
+    return found
+
+
+def nodule() -> tuple[Float64[np.ndarray, "units 2"], Int[np.ndarray, " units"]]:
+    """Return places of a nodule's units and the ring of each, 0 for the core."""
+    core = hexagons(CORE_PITCH, -1.0, WIDTH)
+    around = hexagons(RING_PITCH, WIDTH, (RINGS + 1) * WIDTH)
+    places = np.concatenate([core, around])
+    ring = np.ceil(np.linalg.norm(places, axis=1) / WIDTH).astype(np.int64) - 1
+    return places, np.maximum(ring, 0)
+
+
+def tissue(seed: int, *, planted: bool) -> Tissue:
+    """Return donors whose nodules have the rule, or have not; all else is the same."""
+    places, ring = nodule()
+    count, donors = len(places), TRAIN + TEST
+    nodules, random = donors * NODULES, stream(seed, "planted")
+    states = random.integers(2, size=(nodules, 2))
+    labels = (random.random((nodules, RINGS + 1)) < FREQUENT).astype(np.int64)
+    labels[:, PLANTED] = random.integers(2, size=nodules)
+    if planted:
+        labels[:, PLANTED] = states[:, 0] ^ states[:, 1]
+    label = labels[:, ring].ravel()
+    shown = np.zeros((2, nodules * count, FEATURES))
+    shown[:, :, 0] = 2 * label - 1
+    shown[:, :, 1] = ((2 * states.T - 1)[:, :, None] * (ring == 0)).reshape(2, -1)
+    shown += NOISE * random.standard_normal(shown.shape)
+    donor = np.repeat([f"D{number:02d}" for number in range(donors)], NODULES * count)
+    obs = pd.DataFrame({"donor": donor, "section": donor})
+    obs.index = pd.Index([f"u{number}" for number in range(len(obs))])
+    obs["label"] = pd.Categorical.from_codes(label, pd.Index(["no", "yes"]))
+    units = ad.AnnData(sparse.csr_matrix(np.zeros((len(obs), 0), dtype=np.float32)), obs=obs)
+    centre = np.repeat(np.arange(nodules) % NODULES, count) * APART
+    units.obsm["spatial"] = np.tile(places, (nodules, 1)) + centre[:, None] * np.array([1.0, 0.0])
+    units.uns["source"] = "planted" if planted else "unplanted"
+    train = donor < f"D{TRAIN:02d}"
+    image, expression = shown.astype(np.float32)
+    folds = [Fold("holdout", train, train, ~train)]
+    return Tissue(units, image, expression, donor, donor, folds, "train")
+
+
+def scores(drawn: Tissue, seed: int) -> pd.DataFrame:
+    """Return the scores of both embeddings and of both side by side, band by band."""
+    surroundings = Surroundings.of(drawn, {"label": Classification(kind="classification")}, SPATIAL)
+    found = [
+        judge(name, drawn, surroundings, [seed], represent, PROBE, SPATIAL.probes)
+        for name, represent in pair_and_parts(drawn).items()
+    ]
+    return pd.concat(found, ignore_index=True)
+
+
+def excess(seed: int) -> pd.DataFrame:
+    """Return the curves of planted and unplanted tissue, and the excess with its 95 % interval.
+
+    `measure` is `sis`, by macro F1, or `gain`, over the better embedding, in bits.
+    """
+    of = {
+        kind: scores(tissue(seed, planted=kind == "planted"), seed)
+        for kind in ("planted", "unplanted")
+    }
+    places = of["planted"].groupby("band")[["inner_um", "outer_um"]].mean()
+    tables = []
+    for metric, column in (("macro_f1", "sis"), ("bits", "gain")):
+        shares = {kind: _by_donor(found, metric, column) for kind, found in of.items()}
+        difference = shares["planted"] - shares["unplanted"]
+        interval = paired_t(difference.to_numpy())
+        found = places.assign(measure=column, excess=difference.mean())
+        found = found.assign(low=interval.low, high=interval.high)
+        means = pd.DataFrame({kind: share.mean() for kind, share in shares.items()})
+        tables.append(found.join(means).reset_index())
+    return pd.concat(tables, ignore_index=True)
+
+
+def _by_donor(found: pd.DataFrame, metric: str, column: str) -> pd.DataFrame:
+    """Return each donor's share in the SIS, or its gain, with one column per band."""
+    own = found[(found["target"] == "label") & (found["metric"] == metric)]
+    band = own.groupby("task")["band"].first()
+    shares = sis_by_donor(own).pivot_table(column, "donor", "task")
+    shares.columns = pd.Index(band.loc[shares.columns])
+    return shares
+
+
+def report(found: pd.DataFrame) -> Iterator[str]:
+    """Yield the lines that are printed."""
+    ring = f"{PLANTED * WIDTH:g} to {(PLANTED + 1) * WIDTH:g}"
+    yield f"synergy planted {ring} um from a nodule's centre"
+    names = {"sis": "SIS (macro F1)", "gain": "gain in bits"}
+    for measure, rows in found.groupby("measure", sort=False):
+        yield f"{names[str(measure)]:16} micrometres  planted  unplanted  excess   95 % interval"
+        for _, row in rows.iterrows():
+            sure = f"{row['low']:.3f} to {row['high']:.3f}"
+            yield (
+                f"  band {row['band']}       {row['inner_um']:5.0f} - {row['outer_um']:3.0f}  "
+                f"{row['planted']:7.3f}  {row['unplanted']:9.3f}  {row['excess']:6.3f}   "
+                f"{'the same for every donor' if np.isnan(row['low']) else sure}"
+            )
+
+
+def main() -> None:
+    """Print the curves and their difference."""
+    use_threads(1)
+    for line in report(excess(seed=0)):
+        print(line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Where fusion starts to pay: SIS over distance, of your own tissue.
+
+python -m cell_synergy.downstream.spatial units=my.h5ad image=X_uni expression=X_nicheformer \
+    label=region donor=patient section=slide unit_um=55 joint=X_fused out=spatial.csv
+
+reads two embeddings from `obsm`, places from `obsm["spatial"]` (micrometres; with `mpp=0.5` pixels
+of so many micrometres), labels, donors and sections from `obs`. Each donor is left out in turn, and
+linear probes of a unit predict the label that most of its neighbours have, in bands of distance.
+`spatial.csv` has the SIS of the concatenation and of every embedding named by `joint` (optional,
+several separated by commas) in each band, with intervals from five donors on; the scores stand
+beside, as spatial-scores.csv, and say how well close pairs of units are told from far ones. With
+`composition=KEY` the neighbours' cell-type shares in `obsm[KEY]` are predicted too.
+`standardise=donor` scales features with each donor's own units. Bands and pairs are those of the
+section `spatial` in params.yaml.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from cell_synergy.core.config import parse
+from cell_synergy.core.errors import reported
+from cell_synergy.downstream.spatial import own
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run the public command."""
+    if not argv or {"-h", "--help"} & set(argv):
+        sys.stdout.write(__doc__ or "")
+        return
+    with reported():
+        out = own.run(parse(argv))
+    sys.stdout.write(f"written: {out}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,50 @@
+"""Judge one method on one data set by space: what the stage `spatial` runs."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from cell_synergy.core.atomic import atomic
+from cell_synergy.core.compute import use_threads
+from cell_synergy.core.config import Config, load, validate, value
+from cell_synergy.data.units.splits import Fold
+from cell_synergy.data.units.tissue import Tissue
+from cell_synergy.downstream.probes.settings import Probe
+from cell_synergy.downstream.spatial.checks import check
+from cell_synergy.downstream.spatial.judging import Surroundings, judge
+from cell_synergy.downstream.spatial.settings import Spatial
+from cell_synergy.learning import weights
+from cell_synergy.request import take
+
+
+class Paths(Config):
+    """What the stage reads and writes."""
+
+    pairs: Path
+    image: Path
+    expression: Path
+    weights: Path
+    out: Path
+
+
+def run(words: dict[str, Any]) -> Path:
+    """Judge the first seed as the nested words `models`, `data` and the paths say."""
+    asked = take(words)
+    paths = validate(Paths, words, "argument")
+    use_threads(value("threads"))
+    probe, spatial = load(Probe, "probe"), load(Spatial, "spatial")
+    tissue = Tissue.read(paths.pairs, paths.image, paths.expression, asked.dataset)
+    check(tissue.units, asked.dataset.unit_um)
+    surroundings = Surroundings.of(tissue, asked.dataset.tasks, spatial)
+
+    def represent(fold: Fold, seed: int) -> Float32[np.ndarray, "units d"]:
+        learnt = weights.load(paths.weights, fold.name, seed)
+        return asked.method.transform(learnt, *tissue.standardised(fold))
+
+    seeds = weights.seeds(paths.weights, tissue.folds[0].name)[:1]
+    scores = judge(asked.method_name, tissue, surroundings, seeds, represent, probe, spatial.probes)
+    with atomic(paths.out) as new:
+        scores.to_csv(new, index=False, float_format="%.5g")
+    return paths.out

@@ -1,0 +1,30 @@
+"""SIS over distance of every method on one data set, from all scores of the stage `spatial`."""
+
+import sys
+from pathlib import Path
+
+from cell_synergy.core.atomic import atomic
+from cell_synergy.core.config import Config, arguments, value
+from cell_synergy.core.errors import reported
+from cell_synergy.downstream.spatial.curves import curves
+from cell_synergy.scores import read_methods
+
+
+class Args(Config):
+    """Inputs and outputs."""
+
+    dataset: str
+    scores: Path
+    out: Path
+
+
+def main(args: Args) -> None:
+    """Read, compute, write."""
+    scores = read_methods(args.scores, args.dataset, list(value("models")))
+    with atomic(args.out) as new:
+        curves(scores).to_csv(new, index=False, float_format="%.6g")
+
+
+if __name__ == "__main__":
+    with reported():
+        main(arguments(Args, sys.argv[1:]))

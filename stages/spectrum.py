@@ -1,0 +1,58 @@
+"""The spectral ceiling of one data set, and how every method stands to it."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from cell_synergy import models
+from cell_synergy.core.atomic import atomic
+from cell_synergy.core.compute import use_threads
+from cell_synergy.core.config import Config, arguments, load, section, value
+from cell_synergy.core.errors import reported
+from cell_synergy.data.units.dataset import Dataset
+from cell_synergy.data.units.splits import Fold
+from cell_synergy.data.units.tissue import Tissue
+from cell_synergy.downstream.probes.settings import Probe
+from cell_synergy.learning import weights
+from cell_synergy.scores import read_methods
+from cell_synergy.spectrum.settings import Settings
+from cell_synergy.spectrum.table import tabulate
+
+
+class Args(Config):
+    """Inputs and outputs."""
+
+    dataset: str
+    pairs: Path
+    image: Path
+    expression: Path
+    weights: Path
+    scores: Path
+    out: Path
+
+
+def main(args: Args) -> None:
+    """Read, compute, write."""
+    use_threads(value("threads"))
+    dataset = load(Dataset, f"data.{args.dataset}")
+    tissue = Tissue.read(args.pairs, args.image, args.expression, dataset)
+    methods = {name: models.load(name, block) for name, block in section("models").items()}
+    seeds = {name: weights.seeds(args.weights / name, tissue.folds[0].name) for name in methods}
+
+    def embed(name: str, fold: Fold, seed: int) -> Float32[np.ndarray, "units d"]:
+        learnt = weights.load(args.weights / name, fold.name, seed)
+        return methods[name].transform(learnt, *tissue.standardised(fold))
+
+    table = tabulate(
+        tissue, dataset.tasks, seeds, embed, read_methods(args.scores, args.dataset, methods),
+        load(Settings, "spectrum"), load(Probe, "probe"), value("align")["held"],
+    )  # fmt: skip
+    with atomic(args.out) as new:
+        table.to_csv(new, index=False, float_format="%.5g")
+
+
+if __name__ == "__main__":
+    with reported():
+        main(arguments(Args, sys.argv[1:]))
