@@ -1,0 +1,1 @@
+"""The paper's claims against our evidence, data set by data set."""

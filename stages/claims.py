@@ -1,0 +1,69 @@
+"""The verdicts on the paper's claims, from the tables of all data sets."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from cell_synergy.claims.rules import Claims, Tables
+from cell_synergy.claims.table import markdown, verdicts
+from cell_synergy.core.atomic import atomic
+from cell_synergy.core.config import Config, arguments, load, section, suggest, value
+from cell_synergy.core.errors import ConfigError, DataError, reported
+from cell_synergy.scaling import curves
+from cell_synergy.scores import read_methods, read_sis
+
+
+class Args(Config):
+    """Folders of tables, and outputs: a table, and the verdicts alone in Markdown."""
+
+    sis: Path
+    scores: Path
+    information: Path
+    spectrum: Path
+    distance: Path
+    scaling: Path
+    finetune: Path
+    trifeature: Path
+    out: Path
+    summary: Path
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read one table."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such table; compute it with `dvc repro`")
+    return pd.read_csv(path, dtype={"seed": str, "fold": str})
+
+
+def tables(args: Args, dataset: str) -> Tables:
+    """Read what was found on one data set."""
+    return Tables(
+        sis=read_sis(args.sis, dataset),
+        information=read(args.information / f"{dataset}.csv"),
+        spectrum=read(args.spectrum / f"{dataset}.csv"),
+        distance=read(args.distance / f"{dataset}.csv"),
+        scores=read_methods(args.scores, dataset, value("models")),
+        scaling=curves.read(args.scaling, args.finetune, dataset, [value("method"), "concat"]),
+    )
+
+
+def main(args: Args) -> None:
+    """Read, judge, write."""
+    claims, known = load(Claims, "claims"), value("models")
+    for name in (*claims.aligned, claims.synergy_aware, claims.redundant):
+        if name not in known:
+            raise ConfigError(f"claims: no method {name!r}{suggest(name, known)}")
+    found = {dataset: tables(args, dataset) for dataset in value("datasets")}
+    simulated = {name: section(f"data.{name}")["source"] == "simulator" for name in found}
+    trifeature = pd.concat(read(path) for path in sorted(args.trifeature.glob("*.csv")))
+    table = verdicts(found, simulated, trifeature, claims)
+    with atomic(args.out) as new:
+        table.to_csv(new, index=False)
+    with atomic(args.summary) as new:
+        new.write_text(markdown(table))
+
+
+if __name__ == "__main__":
+    with reported():
+        main(arguments(Args, sys.argv[1:]))
