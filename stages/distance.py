@@ -1,4 +1,4 @@
-"""SIS over distance of every method on one data set, from all scores of the stage `spatial`."""
+"""SIS over distance of every method on every data set, from all scores of the stage `spatial`."""
 
 import sys
 from pathlib import Path
@@ -13,16 +13,17 @@ from cell_synergy.scores import read_methods
 class Args(Config):
     """Inputs and outputs."""
 
-    dataset: str
     scores: Path
     out: Path
 
 
 def main(args: Args) -> None:
     """Read, compute, write."""
-    scores = read_methods(args.scores, args.dataset, list(value("models")))
-    with atomic(args.out) as new:
-        curves(scores).to_csv(new, index=False, float_format="%.6g")
+    with atomic(args.out) as folder:
+        folder.mkdir()
+        for dataset in value("datasets"):
+            scores = read_methods(args.scores, dataset, list(value("models")))
+            curves(scores).to_csv(folder / f"{dataset}.csv", index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":

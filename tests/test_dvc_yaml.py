@@ -78,9 +78,11 @@ def test_the_stages_are_the_grid_of_params():
     grid = {f"{d}-{m}" for d in datasets for m in models.names()}
     for name in ("align", "probe", "spatial"):
         assert {stage.name for stage in BY_NAME[name]} == {f"{name}@{cell}" for cell in grid}
-    experts = section("experts").values()
-    cells = {f"embed@{d}-{e}" for d in datasets for e in experts}
-    assert {stage.name for stage in BY_NAME["embed"]} == cells
+    experts = section("experts")
+    frozen = {"embed": [experts["image"], experts["expression"]], "pretrain": experts.values()}
+    for name, those in frozen.items():
+        cells = {f"{name}@{d}-{e}" for d in datasets for e in those}
+        assert {stage.name for stage in BY_NAME[name]} == cells
 
 
 def test_there_are_fewer_than_200_stages_and_no_scheduler_in_their_commands():
@@ -134,8 +136,9 @@ def test_a_new_method_is_one_file_and_one_block(tree):
     edit(tree / "params.yaml", "  image: {}\n", "  image: {}\n  mine:\n    width: 5\n")
     instances, code = guard.stages(tree), guard.Code(tree)
     added = {stage.name for stage in instances} - {stage.name for stage in STAGES}
-    assert added == {f"{s}@{d}-mine" for s in ("align", "probe", "spatial") for d in value("datasets")}
-    for stage in (find(f"{s}@lung-mine", instances) for s in ("align", "probe", "spatial")):
+    kinds = ("align", "probe", "spatial")
+    assert added == {f"{kind}@{d}-mine" for kind in kinds for d in value("datasets")}
+    for stage in (find(f"{kind}@lung-mine", instances) for kind in kinds):
         assert not code.uncovered(stage)
         assert not code.undeclared(stage)
     program = (

@@ -9,6 +9,7 @@ import torch
 from peft import PeftModel
 
 from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.finetuning import adapters
 from cell_synergy.finetuning.adapters import Adapted, load
 from tests.finetuning import small
 
@@ -83,6 +84,15 @@ def test_more_layers_than_there_are_is_a_mistake(expert):
         Adapted(expert, small.settings(how="last", last={"layers": 3}))
 
 
+def test_units_are_embedded_without_adapters_but_with_what_they_add(expert):
+    adapted = Adapted(expert, small.settings(lora={"dropout": 0.5}))
+    tuned = learnt(adapted)
+    beside = adapted.features(tuned, ROWS)
+    torch.testing.assert_close(adapted.embed(tuned, ROWS), beside, rtol=0, atol=1e-6)
+    torch.testing.assert_close(adapted.embed({}, ROWS), adapted.features(adapted.start(0), ROWS))
+    assert (beside - adapted.embed({}, ROWS)).abs().max() > 0.01
+
+
 def test_dropout_is_for_training_only(expert):
     adapted = Adapted(expert, small.settings(lora={"dropout": 0.5}))
     tuned = learnt(adapted)
@@ -113,7 +123,7 @@ def test_what_was_saved_gives_the_same_features(how, expert, tmp_path):
     found = load(tmp_path, expert)
     with torch.no_grad():
         again = expert.features(found, expert.batch(ROWS, None))
-    assert torch.equal(again, adapted.embed(tuned, ROWS))
+    torch.testing.assert_close(again, adapted.embed(tuned, ROWS), rtol=0, atol=1e-6)
 
 
 def test_merged_equals_unmerged(expert, tmp_path):
@@ -149,15 +159,15 @@ def test_saving_twice_writes_the_same_bytes(expert, tmp_path):
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
 
-def test_units_are_embedded_in_parts_that_fit(expert):
-    adapted = Adapted(replace(expert, items=np.full(12, 7)), small.settings(batch_size=16))
+def test_units_are_embedded_in_parts_that_fit(expert, monkeypatch):
     sizes = []
 
     def batch(rows, random):
         sizes.append(len(rows))
         return expert.batch(rows, random)
 
-    whole = Adapted(expert, small.settings(batch_size=12)).embed({}, ROWS)
-    adapted = Adapted(replace(adapted.expert, batch=batch), small.settings(batch_size=16))
-    torch.testing.assert_close(adapted.embed({}, ROWS), whole)
+    whole = Adapted(expert, small.settings()).embed({}, ROWS)
+    monkeypatch.setattr(adapters, "_AT_ONCE", 16)
+    many = replace(expert, items=np.full(12, 7), batch=batch)
+    torch.testing.assert_close(Adapted(many, small.settings()).embed({}, ROWS), whole)
     assert max(sizes) <= 3

@@ -84,22 +84,57 @@ def test_tuning_is_better_on_inner_folds_than_the_probe_it_starts_from(task, how
 
 
 def test_equal_inputs_give_equal_bytes_and_another_seed_others(tune):
-    one, again, other = (tune(seed=seed, rounds=1, steps=2)[0] for seed in (0, 0, 1))
+    one, again, other = (tune(seed=seed)[0] for seed in (0, 0, 1))
     assert one.answer.predicted.tobytes() == again.answer.predicted.tobytes()
     assert all(torch.equal(one.tuned[name], again.tuned[name]) for name in one.tuned)
     assert one.answer.predicted.tobytes() != other.answer.predicted.tobytes()
 
 
-def test_the_loop_ends_when_patience_does(tune, monkeypatch):
+def test_the_round_with_the_best_score_is_taken(tune, monkeypatch):
     looks = [(0.1, 1.0), (0.3, 0.5), (0.2, 1.0), (0.3, 1.0)]
     monkeypatch.setattr(Tuning, "_look", lambda _, copies: looks[copies[0].rounds])
-    found, question, tuning = tune(rounds=9, patience=2)
+    found, question, tuning = tune(rounds=3)
     assert found.answer.chosen.strength == 1  # of equal scores the earlier
     assert found.answer.chosen.inner == 0.3
     assert found.answer.chosen.sensitivity == pytest.approx(0.2)
     # the head of the answer is shrunk by that round's factor
     z = tuning.frozen.z[question.test]
     assert np.abs(found.coefficients).max() < np.abs(z).max()
+
+
+@pytest.mark.parametrize(("held", "expected"), [(1, [1]), (40, [1]), (41, [1, 0]), (999, [1, 0])])
+def test_inner_folds_are_left_out_until_enough_rows_choose_the_round(
+    held, expected, tune, monkeypatch
+):
+    made = []
+    start = _Copy.__init__
+
+    def noted(self, tuning, number):
+        made.append(number)
+        start(self, tuning, number)
+
+    monkeypatch.setattr(_Copy, "__init__", noted)
+    tune(how="linear", held=held)
+    assert made == [*expected, None]  # fold 1 is one donor, fold 0 two
+
+
+@pytest.mark.parametrize(("steps", "batch", "expected"), [(4, 10, 4), (50, 20, 4), (50, 7, 12)])
+def test_a_round_is_no_more_than_a_pass_over_the_rows(steps, batch, expected, tune, monkeypatch):
+    seen = []
+    loss = _Copy.loss
+
+    def noted(self, rows, random):
+        seen.append(rows)
+        return loss(self, rows, random)
+
+    monkeypatch.setattr(_Copy, "loss", noted)
+    _, question, tuning = tune(how="linear", steps=steps, batch_size=batch)
+    copy = _Copy(tuning, 1)
+    copy.train()
+    assert len(seen) == copy.steps == expected
+    shown = np.concatenate(seen)
+    assert len(np.unique(shown)) == len(shown) <= (question.inner != 1).sum()
+    assert max(map(len, seen)) <= batch
 
 
 def test_a_loss_that_is_not_finite_is_named(tune):

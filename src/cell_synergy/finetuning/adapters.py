@@ -32,6 +32,7 @@ Tuned = dict[str, Tensor]
 
 BASE = "base.json"
 _LAST = "last.safetensors"
+_AT_ONCE = 32  # sequences or images that are embedded at a time: time and memory, not results
 
 
 class Adapted:
@@ -86,20 +87,43 @@ class Adapted:
         for module in self.network.modules():
             if isinstance(module, LoraLayer):
                 module.lora_dropout.train(random is not None)
+        return self._features(self.network, tuned, units, random)
 
+    @torch.no_grad()
+    def embed(self, tuned: Tuned, units: Int[np.ndarray, " rows"]) -> Float32[Tensor, "rows d"]:
+        """Embed any number of units, from all their cells; without tensors as the expert."""
+        full = np.cumsum(self.expert.items[units]) // _AT_ONCE
+        parts = np.split(units, np.flatnonzero(np.diff(full)) + 1)
+        merged = self._merged(tuned)
+        return torch.cat(
+            [self._features(self.expert.network, merged, part, None) for part in parts]
+        )
+
+    def _features(
+        self,
+        network: nn.Module,
+        tensors: Tuned,
+        units: Int[np.ndarray, " rows"],
+        random: np.random.Generator | None,
+    ) -> Float32[Tensor, "rows d"]:
         def call(*inputs: Tensor) -> Any:  # noqa: ANN401 - whatever the network returns
-            return functional_call(self.network, dict(tuned), inputs)
+            return functional_call(network, dict(tensors), inputs)
 
         half = self.settings.precision == "bfloat16"
         with torch.autocast(device().type, dtype=torch.bfloat16, enabled=half):
             return self.expert.features(call, self.expert.batch(units, random)).float()
 
-    @torch.no_grad()
-    def embed(self, tuned: Tuned, units: Int[np.ndarray, " rows"]) -> Float32[Tensor, "rows d"]:
-        """Embed any number of units, from all their cells."""
-        full = np.cumsum(self.expert.items[units]) // self.settings.batch_size
-        parts = np.split(units, np.flatnonzero(np.diff(full)) + 1)
-        return torch.cat([self.features(tuned, part) for part in parts])
+    def _merged(self, tuned: Tuned) -> Tuned:
+        """Return the expert's own tensors with the adapters' changes added, which costs less."""
+        if not (tuned and isinstance(self.settings.part, Lora)):
+            return tuned
+        found = {}
+        for name, module in self.network.named_modules():
+            if isinstance(module, LoraLayer):
+                down, up = (tuned[f"{name}.lora_{part}.default.weight"] for part in "AB")
+                place = f"{name.removeprefix('base_model.model.')}.weight"
+                found[place] = module.base_layer.weight + module.scaling["default"] * up @ down
+        return found
 
     def save(self, folder: Path, tuned: Mapping[str, Tensor]) -> None:
         """Write what has learnt to an existing folder, and which expert it belongs to."""

@@ -45,9 +45,10 @@ class Finetune(Config):
     lora, last
         What only one of them needs.
     rounds, steps
-        How often the rows left out are looked at, at most, and steps of AdamW before each look.
-    patience
-        Looks without a better score after which the loop ends.
+        How often the rows left out are looked at, and most steps of AdamW before each look; where
+        the training rows are fewer, a look follows each pass over them.
+    held
+        Rows that choose the round, at least: so many inner folds are left out, each by one fit.
     batch_size
         Units per step.
     weight_decay
@@ -67,7 +68,7 @@ class Finetune(Config):
     last: Last
     rounds: PositiveInt
     steps: PositiveInt
-    patience: PositiveInt
+    held: PositiveInt
     batch_size: PositiveInt
     weight_decay: NonNegativeFloat
     cells: PositiveInt

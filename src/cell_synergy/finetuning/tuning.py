@@ -6,9 +6,10 @@ costs most on donors that were not seen (Kumar et al. 2022, arXiv:2202.10054). W
 head to learn there is nothing left to do, and the answer is the linear probe's.
 
 Each task is learnt for itself: a probe of one task sees no other task's labels either. Copies of
-the tensors that learn are trained in step, and each leaves one inner fold of training donors out.
-The round with the best score on what they left out is chosen, with the factor that shrinks what the
-head adds to the prior; a last copy learns from all training rows for as many rounds, and answers.
+the tensors that learn are trained in step, and each leaves one inner fold of training donors out:
+the smallest fold, and further ones while few rows are left out. The round with the best score on
+these is chosen, with the factor that shrinks what the head adds to the prior; a last copy learns
+from all training rows for as many rounds, and answers.
 """
 
 from collections.abc import Sequence
@@ -142,15 +143,12 @@ class Tuning:
         FloatingPointError
             If the loss is not finite.
         """
-        copies = [_Copy(self, int(number)) for number in np.unique(self.question.inner)]
+        copies = [_Copy(self, number) for number in self._left_out()]
         looks = [self._look(copies)]
         for _ in range(self.settings.rounds if self.adapted.names else 0):
             for copy in copies:
                 copy.train()
             looks.append(self._look(copies))
-            best = int(np.argmax([score for score, _ in looks]))
-            if len(looks) - 1 - best >= self.settings.patience:
-                break
         grid = [float(number) for number in range(len(looks))]
         chosen = Chosen.best(grid, np.array([score for score, _ in looks]))
         final = _Copy(self, None)
@@ -158,11 +156,17 @@ class Tuning:
             final.train()
         return self._found(final, chosen, looks[final.rounds][1])
 
+    def _left_out(self) -> list[int]:
+        """Return the inner folds that are left out: smallest first, until their rows suffice."""
+        numbers, sizes = np.unique(self.question.inner, return_counts=True)
+        order = np.argsort(sizes, kind="stable")
+        enough = int(np.searchsorted(np.cumsum(sizes[order]), self.settings.held)) + 1
+        return [int(number) for number in numbers[order[:enough]]]
+
     @torch.no_grad()
     def _look(self, copies: Sequence["_Copy"]) -> tuple[float, float]:
         """Return the score on the rows left out, and the factor that reaches it."""
-        fits = [copy.fit for copy in copies]
-        train = self.question.train
+        fits, train = [copy.fit for copy in copies], self.question.train
         added = torch.cat([copy.added(train[copy.fit.held]) for copy in copies])[None]
         shrunk = shrunk_logits if self.question.classes else shrunk_values
         score, factor = shrunk(fits, added.double())[:, 0].tolist()
@@ -172,7 +176,7 @@ class Tuning:
     def _found(self, copy: "_Copy", chosen: Chosen, shrink: float) -> Found:
         added = copy.added(self.question.test).double().cpu().numpy()
         predicted = copy.fit.predicted(added, shrink)
-        answer = Answer(predicted, chosen, copy.norm, copy.rounds * self.settings.steps)
+        answer = Answer(predicted, chosen, copy.norm, copy.rounds * copy.steps)
         weight, bias = (part.detach().double().cpu().numpy() for part in copy.head)
         scale = shrink * copy.fit.scale
         return Found(answer, copy.tuned, weight * scale, copy.fit.origin + bias * scale)
@@ -191,6 +195,8 @@ class _Copy:
         Coefficients and intercept of what is added to the origin, in units of the fit's scale.
     rounds
         Done.
+    steps
+        Of each: a pass over the rows, or `settings.steps` where that is fewer.
     norm
         Largest entry of the gradient: of the linear probe, then of the last batch.
     """
@@ -203,6 +209,7 @@ class _Copy:
         scale = np.where(fit.scale == 0, 1, fit.scale)
         start = linear.coefficients / scale, (linear.intercept - fit.origin) / scale
         self.head = [tensor(part).requires_grad_() for part in start]
+        self.steps = min(tuning.settings.steps, -(-len(fit.rows) // tuning.settings.batch_size))
         self.target = tensor(fit.target)
         self.origin = tensor(fit.origin)
         self.tuned = tuning.adapted.start(tuning.seed)
@@ -211,7 +218,7 @@ class _Copy:
             {"params": list(self.tuned.values()), "weight_decay": decay},
             {"params": self.head, "weight_decay": 0.0},
         ]
-        self.optimiser = torch.optim.AdamW(groups, lr=tuning.settings.lr)
+        self.optimiser = torch.optim.AdamW(groups, lr=tuning.settings.lr, fused=True)
 
     def _linear_probe(self, number: int | None) -> Linear:
         """Return the exact head for frozen features."""
@@ -231,13 +238,13 @@ class _Copy:
         of, settings = self.tuning, self.tuning.settings
         random = stream(of.seed, "finetune", self.fit.name, str(self.rounds))
         torch.manual_seed(integer(of.seed, "dropout", self.fit.name, str(self.rounds)))
-        wanted, rows = settings.steps * settings.batch_size, self.fit.rows
-        passes = [random.permutation(rows) for _ in range(-(-wanted // len(rows)))]
-        batches = np.concatenate(passes)[:wanted].reshape(settings.steps, -1)
-        lr, last = settings.lr, settings.rounds * settings.steps
-        for step, rows in enumerate(batches, start=self.rounds * settings.steps):
+        drawn = random.permutation(self.fit.rows)[: self.steps * settings.batch_size]
+        lr, last = settings.lr, settings.rounds * self.steps
+        for step, rows in enumerate(
+            np.array_split(drawn, self.steps), start=self.rounds * self.steps
+        ):
             for group in self.optimiser.param_groups:
-                warm = min((step + 1) / settings.steps, 1)
+                warm = min((step + 1) / self.steps, 1)
                 group["lr"] = warm * lr * (1 + np.cos(np.pi * step / last)) / 2
             self.optimiser.zero_grad()
             loss = self.loss(rows, random)

@@ -1,0 +1,111 @@
+"""The tunable expert on nested parts of the training pairs: fine-tuned, and frozen as it was.
+
+Fine-tuning learns from the drawn pairs and their labels. With all labels its curve is that of
+linear probes that read the features which were tuned on the drawn ones; at 100 % both are one.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from cell_synergy import encoders
+from cell_synergy.core.atomic import atomic
+from cell_synergy.core.compute import use_threads
+from cell_synergy.core.config import Config, load, section, value
+from cell_synergy.data.units import pairs
+from cell_synergy.data.units.dataset import Dataset
+from cell_synergy.data.units.tissue import Tissue
+from cell_synergy.downstream.probes.questions import Answer, goals
+from cell_synergy.downstream.probes.settings import Probe
+from cell_synergy.finetuning import experts
+from cell_synergy.finetuning.adapters import Adapted
+from cell_synergy.finetuning.experts import Expert
+from cell_synergy.finetuning.finetune import seen_by
+from cell_synergy.finetuning.settings import Finetune
+from cell_synergy.finetuning.tuning import Frozen, Tuning
+from cell_synergy.names import FINE_TUNED
+from cell_synergy.scaling import DRAWN, EVERY, FROZEN, PRIOR, TUNED, WHOLE
+from cell_synergy.scaling.parts import Part, Scaling, parts
+from cell_synergy.scaling.scoring import Row, Scored, linear_rows, table
+
+
+class Args(Config):
+    """Inputs and outputs; `frozen` is the folder of the frozen expert."""
+
+    dataset: str
+    expert: str
+    pairs: Path
+    frozen: Path
+    out: Path
+
+
+def scale(
+    expert: Expert,
+    tissue: Tissue,
+    dataset: Dataset,
+    settings: Finetune,
+    probe: Probe,
+    scaling: Scaling,
+) -> Iterator[Row]:
+    """Yield the scores of an expert at every fraction, and what was left out and why.
+
+    Parameters
+    ----------
+    expert
+        What is tuned.
+    tissue
+        The units, with the expert's own embedding as `expression`.
+    dataset, settings, probe, scaling
+        Sections of params.yaml.
+    """
+    adapted = Adapted(expert, settings)
+    every = goals(tissue, scaling.chosen(dataset.tasks, str(tissue.units.uns["source"])))
+    for fold in tissue.folds:
+        for part in parts(tissue, fold, scaling):
+            scored = Scored(tissue, every, part, probe, scaling)
+            seed = {"seed": settings.seed + part.draw}
+            for arm in (PRIOR, FROZEN, TUNED):
+                yield from ({"method": arm, **row} for row in scored.refused)
+            nothing = np.zeros((tissue.units.n_obs, 1), dtype=np.float32)
+            for arm, x in ((PRIOR, nothing), (FROZEN, tissue.expression)):
+                for row in linear_rows(scored, x):
+                    yield {"method": arm, **seed, **row}
+            for row in _tuned(adapted, scored, part, settings.seed + part.draw):
+                yield {"method": TUNED, **seed, **row}
+
+
+def _tuned(adapted: Adapted, scored: Scored, part: Part, seed: int) -> Iterator[Row]:
+    """Tune on each task of one part, and yield what that scores."""
+    tissue, known = scored.tissue, scored.linear(DRAWN, scored.tissue.expression)
+    frozen = Frozen.of(tissue.expression, part.few.align, tissue.groups, tissue.mode)
+    drawn: dict[str, Answer] = {}
+    read: dict[str, Answer] = {}
+    for name, linear in known.items():
+        question, settings = scored.asked[DRAWN].tasks[name][1], adapted.settings
+        strength = linear.chosen.strength
+        tuning = Tuning(adapted, frozen, question, strength, scored.probe, settings, seed)
+        found = tuning.run()
+        drawn[name] = found.answer
+        if part.fraction != WHOLE and part.draw == 0:
+            x = adapted.embed(found.tuned, np.arange(tissue.units.n_obs)).cpu().numpy()
+            read |= scored.linear(EVERY, x, [name])
+    yield from scored.rows(DRAWN, drawn, FINE_TUNED)
+    if part.fraction == WHOLE:
+        yield from scored.rows(EVERY, drawn, FINE_TUNED)
+    else:
+        yield from scored.rows(EVERY, read, FINE_TUNED)
+
+
+def run(args: Args) -> None:
+    """Read, draw, tune, score, write."""
+    use_threads(value("threads"))
+    dataset, probe = load(Dataset, f"data.{args.dataset}"), load(Probe, "probe")
+    settings, scaling = load(Finetune, "finetune"), load(Scaling, "scaling")
+    encoder = encoders.load(args.expert, section(f"encoders.{args.expert}"))
+    units = pairs.read(args.pairs)
+    expert = experts.read(args.expert, encoder, units, args.frozen, settings.cells)
+    tissue = seen_by(expert, units, dataset, settings)
+    rows = list(scale(expert, tissue, dataset, settings, probe, scaling))
+    with atomic(args.out) as new:
+        table(rows, tissue).to_csv(new, index=False, float_format="%.5g")

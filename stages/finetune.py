@@ -1,0 +1,11 @@
+"""Scores of one expert, fine-tuned and frozen, on nested fractions of the training pairs."""
+
+import sys
+
+from cell_synergy.core.config import arguments
+from cell_synergy.core.errors import reported
+from cell_synergy.scaling.tuned import Args, run
+
+if __name__ == "__main__":
+    with reported():
+        run(arguments(Args, sys.argv[1:]))

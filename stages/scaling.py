@@ -1,0 +1,11 @@
+"""Scores of one method, learnt from nested fractions of one data set's training pairs."""
+
+import sys
+
+from cell_synergy.core.config import parse
+from cell_synergy.core.errors import reported
+from cell_synergy.scaling.methods import run
+
+if __name__ == "__main__":
+    with reported():
+        run(parse(sys.argv[1:]))

@@ -1,0 +1,144 @@
+"""A method learns from what was drawn: test donors change nothing, fewer pairs take equal steps."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cell_synergy.finetuning.alignment import Align, align
+from cell_synergy.scaling import DRAWN, EVERY
+from cell_synergy.scaling.methods import Arm, scale
+from cell_synergy.scaling.parts import parts
+from cell_synergy.scaling.scoring import COLUMNS, table
+
+ALIGN = Align(seed=3, seeds=2, held=0.1)
+
+
+@pytest.fixture
+def arm(load, tissue, training, tmp_path):
+    """Align a method on all pairs; return it as an arm of the study."""
+
+    def made(name="simclr", tissue=tissue):
+        folder, method = tmp_path / name, load(name)
+        if not folder.is_dir():
+            align("tiny", method, tissue, training, ALIGN, folder, tmp_path / f"{name}-curves")
+        return Arm(method, tissue, training, ALIGN, folder)
+
+    return made
+
+
+@pytest.fixture
+def scores(arm, dataset, probe, settings):
+    def made(name="simclr", arm=arm, **changes):
+        own = arm(name)
+        return table(list(scale(name, own, dataset, probe, settings(**changes))), own.tissue)
+
+    return made
+
+
+@pytest.mark.parametrize("name", ["simclr", "cca"])
+def test_test_donors_change_nothing_that_is_learnt(name, arm, tissue, fold, settings):
+    poisoned = {}
+    for side in ("image", "expression"):
+        x = getattr(tissue, side).copy()
+        x[fold.test] = 1e3 * np.random.default_rng(5).standard_normal(x[fold.test].shape)
+        poisoned[side] = x
+    other = replace(tissue, **poisoned)
+    some = list(parts(tissue, fold, settings()))[2:]
+    one, two = (list(arm(name, tissue=own).learnt(fold, some)) for own in (tissue, other))
+    assert len(one) == 4 + (2 if name == "simclr" else 1)
+    for (_, _, clean), (_, _, dirty) in zip(one, two, strict=True):
+        assert all(clean[key].tobytes() == dirty[key].tobytes() for key in clean)
+
+
+def test_only_drawn_pairs_are_learnt_from(arm, tissue, fold, settings):
+    some = [part for part in parts(tissue, fold, settings()) if part.fraction == 25]
+    other = replace(tissue, image=tissue.image.copy())
+    other.image[~some[0].few.align] += 7
+    one, two = (list(arm(tissue=own).learnt(fold, some)) for own in (tissue, other))
+    same = [
+        all(clean[key].tobytes() == changed[key].tobytes() for key in clean)
+        for (_, _, clean), (_, _, changed) in zip(one, two, strict=True)
+    ]
+    assert same == [True, False]  # the other draw has pairs that were changed
+
+
+def test_the_whole_is_what_the_study_learnt(arm, tissue, fold, settings):
+    *_, whole = parts(tissue, fold, settings())
+    own = arm()
+    found = list(own.learnt(fold, [whole]))
+    assert [seed for _, seed, _ in found] == [3, 4]
+    z = own.method.transform(found[0][2], *tissue.standardised(fold))
+    assert np.array_equal(own.embedding(whole, found[0][2]), z)
+
+
+def test_every_fraction_takes_the_same_steps(arm, tissue, fold, settings, training):
+    taken = {}
+    own = arm()
+
+    class Noted:
+        def fit(self, jobs, run):
+            taken[len(jobs[0].pairs.donor)] = run.training
+            return [{}] * len(jobs)
+
+    own.method = Noted()
+    some = [part for part in parts(tissue, fold, settings()) if part.fraction < 100]
+    list(own.learnt(fold, some))
+    whole = training["max_epochs"] * (72 // training["batch_size"])
+    for rows, given in taken.items():
+        assert given["batch_size"] <= rows
+        steps = given["max_epochs"] * (rows // given["batch_size"])
+        assert whole <= steps < whole + rows // given["batch_size"]
+
+
+def test_the_table_has_every_fraction_and_says_what_was_left_out(scores):
+    found = scores()
+    assert list(found.columns) == COLUMNS
+    left = found[found["note"] != ""]
+    assert set(left["note"]) == {"4 pairs, 10 needed"}
+    assert set(left["fraction"]) == {5}
+    assert left["value"].isna().all()
+    known = found[found["note"] == ""]
+    assert set(known["donor"]) == {"D"}
+    assert set(known["metric"]) == {"macro_f1", "bits"}
+    draws = known.groupby(["fraction", "labels"])[["draw", "seed"]].nunique().max(axis=1)
+    assert draws.to_dict() == {
+        (25, DRAWN): 2, (50, DRAWN): 2, (100, DRAWN): 2,
+        (25, EVERY): 1, (50, EVERY): 1, (100, EVERY): 2,
+    }  # fmt: skip
+    labelled = known.groupby(["fraction", "labels"])["labelled"].unique().map(tuple).to_dict()
+    assert labelled[25, DRAWN] == (30,)
+    assert labelled[25, EVERY] == labelled[100, DRAWN] == (120,)
+
+
+def test_labels_of_other_units_are_no_secret_help(scores, arm, tissue, relabel, fold, settings):
+    """With the labels drawn, all other labels may be wrong and nothing changes."""
+    some = [p for p in parts(tissue, fold, settings()) if (p.fraction, p.draw) == (25, 0)]
+    codes = tissue.units.obs["region"].cat.codes.to_numpy().copy()
+    hidden = ~some[0].few.probe & ~fold.test
+    codes[hidden] = (codes[hidden] + 1) % 3
+    lied = replace(tissue, units=relabel(codes))
+    one = scores("concat")
+    two = scores("concat", arm=lambda name: replace_tissue(arm(name), lied))
+    place = (one["fraction"] == 25) & (one["draw"] == 0)
+    for labels, same in ((DRAWN, True), (EVERY, False)):
+        mine, other = (t.loc[place & (t["labels"] == labels), "value"] for t in (one, two))
+        assert np.array_equal(mine, other) is same
+
+
+def replace_tissue(arm, tissue):
+    arm.tissue = tissue
+    return arm
+
+
+def test_the_first_draw_is_read_with_all_labels(scores):
+    found = scores("concat")
+    every = found[(found["labels"] == EVERY) & (found["note"] == "")]
+    assert set(every["draw"]) == {0}
+    assert set(every["fraction"]) == {25, 50, 100}
+
+
+def test_too_few_labels_leave_a_task_out(scores):
+    found = scores("concat", labels=31)
+    assert "30 labelled units, 31 needed" in set(found["note"])
+    assert set(found.loc[found["note"] == "", "fraction"]) == {25, 50, 100}  # with all labels
