@@ -1,0 +1,91 @@
+"""Evaluate representations: macro F1 of labels, R2 of compositions, on donors nobody learnt from.
+
+python examples/example_evaluate_f1_r2.py [DATASET] [METHOD ...]
+
+Reads the study's embeddings and weights (`dvc pull`). A linear probe per task, its penalty chosen
+on inner donors of the training side, is scored on every test donor; means and ranges are printed.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from cell_synergy import models
+from cell_synergy.core.config import load, section
+from cell_synergy.core.errors import reported
+from cell_synergy.data.units.dataset import Dataset
+from cell_synergy.data.units.embeddings import standardise
+from cell_synergy.data.units.tissue import Tissue
+from cell_synergy.downstream.judging import Asked
+from cell_synergy.downstream.probes.questions import goals
+from cell_synergy.downstream.probes.settings import Probe
+from cell_synergy.learning import weights
+from cell_synergy.names import LINEAR
+from cell_synergy.pipeline import paths
+
+
+def read(dataset: str) -> tuple[Tissue, Dataset]:
+    """Return a data set with both experts' embeddings, and its description."""
+    spec = load(Dataset, f"data.{dataset}")
+    place = paths("align", {"dataset": dataset, "method": "any"})
+    pairs, image, expression = (Path(place[name]) for name in ("pairs", "image", "expression"))
+    return Tissue.read(pairs, image, expression, spec), spec
+
+
+def linear_scores(
+    tissue: Tissue, spec: Dataset, dataset: str, folders: Mapping[str, Path | None]
+) -> pd.DataFrame:
+    """Return a row per method, task, metric and test donor, of each method's first seed.
+
+    Parameters
+    ----------
+    tissue, spec, dataset
+        The data set.
+    folders
+        Where each method's weights are; None stands for the study's own.
+    """
+    return pd.DataFrame(_rows(tissue, spec, dataset, folders))
+
+
+def _rows(
+    tissue: Tissue, spec: Dataset, dataset: str, folders: Mapping[str, Path | None]
+) -> Iterator[dict[str, object]]:
+    probe, every = load(Probe, "probe"), goals(tissue, spec.tasks)
+    for name, given in folders.items():
+        method = models.load(name, section(f"models.{name}"))
+        folder = given or Path(paths("align", {"dataset": dataset, "method": name})["out"])
+        for fold in tissue.folds:
+            seed = weights.seeds(folder, fold.name)[0]
+            learnt = weights.load(folder, fold.name, seed)
+            joint = method.transform(learnt, *tissue.standardised(fold))
+            z = standardise(joint, fold.align, tissue.groups, tissue.mode)
+            asked = Asked(tissue, every, fold, probe)
+            for row in asked.scores({LINEAR: asked.linear(z, {}, donor=False)}):
+                yield {"method": name, **row}
+
+
+def summary(scores: pd.DataFrame, over_donors: Literal["mean", "min", "max"]) -> pd.DataFrame:
+    """Return macro F1 (or R2) over test donors: a row per task, a column per method."""
+    main = scores[scores["metric"].isin(["macro_f1", "r2"])]
+    return main.pivot_table("value", ["task", "metric"], "method", over_donors, sort=False)
+
+
+def main(dataset: str = "lung", *methods: str) -> None:
+    """Print means, and the range over donors."""
+    tissue, spec = read(dataset)
+    chosen = methods or ("image", "expression", "concat", "comm")
+    scores = linear_scores(tissue, spec, dataset, dict.fromkeys(chosen))
+    donors = scores["donor"].nunique()
+    print(f"{dataset}: linear probe, mean over {donors} test donors")
+    print(summary(scores, "mean").round(3).to_string())
+    print("\nlowest and highest donor")
+    for end in ("min", "max"):
+        print(summary(scores, end).round(3).to_string())
+
+
+if __name__ == "__main__":
+    with reported():
+        main(*sys.argv[1:])
