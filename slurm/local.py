@@ -12,7 +12,6 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from datetime import timedelta
 from multiprocessing import forkserver, get_context
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
@@ -21,12 +20,12 @@ from pathlib import Path
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
+from slurm.console import clock, say, tail
 from slurm.lockfile import sort
 from slurm.plan import Plan, Step, make_plan
 from slurm.stage import reproduce
 
 LOGS = Path(".dvc", "tmp", "logs")  # DVC keeps .dvc/tmp out of git
-TAIL = 15  # lines of a failed stage's log that are shown
 POLL = 0.2  # seconds between two looks for a signal
 # Seconds after a stop: first what lets a command clean up, then what does not ask.
 ESCALATION = [(0.0, signal.SIGINT), (4.0, signal.SIGTERM), (8.0, signal.SIGKILL)]
@@ -113,8 +112,7 @@ class Executor:
                 self._progress("FAILED", name)
                 log = log_of(name)
                 say(f"{name}: exit code {process.exitcode}; the end of {log}:")
-                lines = (self.plan.root / log).read_text("utf-8", "replace").splitlines()
-                say("\n".join(f"    {line}" for line in lines[-TAIL:]))
+                say(tail(self.plan.root / log))
 
     def _progress(self, what: str, name: str) -> None:
         """Print a line with counts and times."""
@@ -185,16 +183,6 @@ def in_order_of_start(steps: tuple[Step, ...]) -> list[Step]:
 def log_of(name: str) -> Path:
     """Return a stage's log, relative to the repository."""
     return LOGS / f"{name.replace('/', '_')}.log"
-
-
-def clock(seconds: float) -> str:
-    """Write a time as h:mm:ss."""
-    return str(timedelta(seconds=round(seconds)))
-
-
-def say(text: str) -> None:
-    """Print to standard error."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def arguments(words: list[str] | None) -> argparse.Namespace:

@@ -33,20 +33,29 @@ def record(stage: Any, order: Sequence[str]) -> None:  # noqa: ANN401 - DVC ship
     """
     if isinstance(stage, PipelineStage):
         file = Path(stage.path).with_suffix(".lock")
-        entry = dumps_yaml({"schema": "2.0", "stages": to_lockfile(stage)})
-        if _merge(stage.repo, file, entry, order):
+        if merge(stage.repo, file, text_of(stage), order):
             return
     stage.dump(update_pipeline=False)  # a .dvc file, or not in DVC's own words: left to DVC
+
+
+def text_of(stage: Any) -> str:  # noqa: ANN401
+    """Return a lock file that holds a stage's entry alone."""
+    return str(dumps_yaml({"schema": "2.0", "stages": to_lockfile(stage)}))
 
 
 def sort(root: Path, order: Sequence[str]) -> None:
     """Put the entries in the given order; those of stages that are no more come last."""
     with Repo(str(root), _wait_for_lock=True) as repo, lock_repo(repo):
-        _merge(repo, root / "dvc.lock", EMPTY, order)
+        merge(repo, root / "dvc.lock", EMPTY, order)
 
 
-def _merge(repo: Any, file: Path, new: str, order: Sequence[str]) -> bool:  # noqa: ANN401
-    """Put entries into a lock file; return whether its text is as DVC writes it."""
+def merge(repo: Any, file: Path, new: str, order: Sequence[str]) -> bool:  # noqa: ANN401
+    """Put the entries of the text `new` into a lock file, unless it is not as DVC writes it.
+
+    Returns
+    -------
+    Whether it is.
+    """
     old = file.read_text("utf-8") if file.exists() else EMPTY
     head, _, body = old.partition(STAGES)
     entries = _entries(body) | _entries(new.partition(STAGES)[2])

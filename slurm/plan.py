@@ -20,10 +20,13 @@ class Step:
         The stage as DVC addresses it.
     after
         Stages of the same plan that must be done before it starts.
+    producers
+        All stages whose outputs it reads, those that are up to date too.
     """
 
     name: str
     after: tuple[str, ...]
+    producers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,13 @@ def make_plan(targets: list[str]) -> Plan:
             after = [made.addressing for made in graph.successors(stage) if made in waits]
             if stage in wanted and (after or stage.addressing in status):
                 waits[stage] = after
-        steps = tuple(Step(stage.addressing, tuple(after)) for stage, after in waits.items())
-        return Plan(Path(repo.root_dir), steps, tuple(stage.addressing for stage in serial))
+        steps = tuple(
+            Step(
+                stage.addressing, tuple(after), tuple(s.addressing for s in graph.successors(stage))
+            )
+            for stage, after in waits.items()
+        )
+        return Plan(Path(repo.root_dir), tuple(steps), tuple(stage.addressing for stage in serial))
 
 
 def _collect(repo: Any, targets: list[str]) -> set[Any]:  # noqa: ANN401 - DVC ships no types

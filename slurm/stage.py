@@ -4,7 +4,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,6 @@ from slurm.lockfile import record
 def reproduce(root: Path, name: str, order: Sequence[str], log: Path) -> None:
     """Reproduce a stage as leader of a new process group; the exit code is its command's.
 
-    An interrupt is for the command, never for DVC's own work on cache and lock file: DVC sees the
-    command fail, releases its locks and ends. Before that work, the process ends at once.
-
     Parameters
     ----------
     root
@@ -31,6 +28,25 @@ def reproduce(root: Path, name: str, order: Sequence[str], log: Path) -> None:
     log
         File for all that the stage prints.
     """
+    os.setsid()
+    os.chdir(root)
+    _print_to(log)
+    run(name, lambda stage: record(stage, order))
+
+
+def run(name: str, keep: Callable[[Any], None]) -> None:
+    """Reproduce a stage of the repository here; exit with its command's code if that fails.
+
+    An interrupt is for the command, never for DVC's own work on cache and lock file: DVC sees the
+    command fail, releases its locks and ends. Before that work, the process ends at once.
+
+    Parameters
+    ----------
+    name
+        The stage.
+    keep
+        Called with DVC's stage when it is done and not recorded yet.
+    """
     begun = False
 
     def interrupted(*_: object) -> None:
@@ -38,23 +54,20 @@ def reproduce(root: Path, name: str, order: Sequence[str], log: Path) -> None:
             sys.exit(1)
         os.environ["SHELL"] = "false"  # DVC runs commands in it: one that is to start now fails
 
-    def reproduce_and_record(stage: Any, **settings: Any) -> Any:  # noqa: ANN401
+    def reproduce_and_keep(stage: Any, **settings: Any) -> Any:  # noqa: ANN401
         nonlocal begun
         begun = True
         done = stage.reproduce(**settings)
         if done:
-            record(done, order)
+            keep(done)
         return done
 
-    os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupted)
-    os.chdir(root)
     os.environ["PYTHONUNBUFFERED"] = "1"  # so that the log can be followed
-    _print_to(log)
     try:
         with Repo(_wait_for_lock=True) as repo:
-            repo.reproduce([name], single_item=True, repro_fn=reproduce_and_record)
+            repo.reproduce([name], single_item=True, repro_fn=reproduce_and_keep)
     except DvcException as error:
         cause = error.__cause__ or error
         print(f"error: {error}: {cause}", file=sys.stderr)

@@ -1,0 +1,58 @@
+"""A job's work in its clone: `python -m slurm.job FOLDER STAGE`.
+
+The outputs that the stage reads come from the cache; nothing but the stage itself is run.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo, lock_repo
+
+from slurm.lockfile import merge, text_of
+from slurm.stage import run
+
+
+def main(folder: Path, name: str) -> None:
+    """Reproduce a stage and leave its entry of `dvc.lock` in its folder of the batch."""
+    task = json.loads((folder / "task.json").read_text())
+    folders = [folder.parent / producer.replace("/", "_") for producer in task["after"]]
+    with Repo(_wait_for_lock=True) as repo, lock_repo(repo):
+        for entry in filter(Path.is_file, [made / "dvc.lock" for made in folders]):
+            if not merge(repo, Path("dvc.lock"), entry.read_text(), ()):
+                raise DvcException("dvc.lock is not as DVC writes it: delete it and commit that")
+        stages = {stage.addressing: stage for stage in repo.index.stages}
+        for producer in task["producers"]:
+            fetch(stages[producer])
+    run(name, lambda stage: keep(stage, folder / "dvc.lock"))
+
+
+def fetch(stage: Any) -> None:  # noqa: ANN401 - DVC ships no types
+    """Check out a stage's outputs as its entry of `dvc.lock` names them."""
+    for out in stage.outs:
+        in_git = not out.use_cache
+        out.use_cache = True
+        if out.changed_cache():
+            if in_git:
+                continue
+            raise DvcException(
+                f"{out}, output of {stage.addressing}, is not in the cache: "
+                f"`dvc commit {stage.addressing}` where it is, or `dvc pull` it"
+            )
+        out.checkout(force=True)
+
+
+def keep(stage: Any, file: Path) -> None:  # noqa: ANN401
+    """Write a stage's entry for the jobs that wait for it."""
+    new = file.with_suffix(".new")
+    new.write_text(text_of(stage))
+    new.replace(file)
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]), sys.argv[2])
+    except DvcException as error:
+        sys.exit(f"error: {error}")

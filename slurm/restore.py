@@ -1,0 +1,102 @@
+"""Bring results from DVC's run-cache; no command is ever executed."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dvc.dependency.base import DependencyDoesNotExistError
+from dvc.exceptions import DvcException
+from dvc.repo import Repo, lock_repo
+from dvc.stage.cache import RunCacheNotFoundError
+from dvc_data.hashfile.hash_info import HashInfo
+
+from slurm.lockfile import record
+from slurm.plan import Plan, Step
+
+
+def restore(plan: Plan) -> list[Step]:
+    """Restore the steps whose results the cache has; return those that are left.
+
+    The outputs of what is left stay as they are. A step that waits for one of these is left too,
+    and waits for nothing else any more.
+
+    Raises
+    ------
+    dvc.exceptions.DvcException
+        Where DVC would not keep the results of one that is left.
+    """
+    left: dict[str, Step] = {}
+    if not plan.steps:
+        return []
+    with Repo(str(plan.root), _wait_for_lock=True) as repo, lock_repo(repo), no_commands():
+        stages = {stage.addressing: stage for stage in repo.index.stages}
+        for step in plan.steps:
+            stage = stages[step.name]
+            if left.keys() & set(step.after) or not _restored(stage, plan.order):
+                _refuse_what_is_not_kept(stage)
+                left[step.name] = step
+    return [replace(step, after=tuple(filter(left.get, step.after))) for step in left.values()]
+
+
+def _restored(stage: Any, order: Sequence[str]) -> bool:  # noqa: ANN401 - DVC ships no types
+    """Restore a stage; return whether the cache has it."""
+    if not stage.changed():
+        return True
+    try:
+        if stage.changed_stage() or not stage.deps_cached():
+            stage.save_deps()
+            for out in stage.outs:  # or the former results would pass for those of these inputs
+                out.hash_info = HashInfo()
+        _look(stage)
+    except (RunCacheNotFoundError, DependencyDoesNotExistError):
+        return False
+    stage.run()
+    record(stage, order)
+    return True
+
+
+def _look(stage: Any) -> None:  # noqa: ANN401
+    """Raise RunCacheNotFoundError if the cache has no results of a stage."""
+    cache = stage.repo.stage_cache
+    try:
+        cache.restore(stage, dry=True)
+    except TypeError:  # DVC 3.67 takes an empty folder, left when the disk was full, for an entry
+        for folder in Path(cache.cache_dir).glob("*/*"):
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+        cache.restore(stage, dry=True)
+
+
+def _refuse_what_is_not_kept(stage: Any) -> None:  # noqa: ANN401
+    """Refuse a stage that DVC keeps out of its run-cache: its results could not come back."""
+    loose = [str(out) for out in stage.outs if not (out.use_cache or out.is_metric or out.is_plot)]
+    if loose:
+        why = f"{loose[0]} has `cache: false`; list it under `plots:` or `metrics:`"
+    elif any(out.persist for out in stage.outs):
+        why = "it has an output with `persist: true`; remove that"
+    elif stage.always_changed or not (stage.cmd and stage.deps and stage.outs):
+        why = "it is always run anew or lacks `deps` or `outs`; name what it reads and writes"
+    elif stage.path_in_repo != "dvc.yaml":
+        why = f"it stands in {stage.path_in_repo}; move it to dvc.yaml"
+    else:
+        return
+    raise DvcException(
+        f"{stage.addressing} cannot be a job, as its result could not come back: {why}"
+    )
+
+
+@contextmanager
+def no_commands() -> Iterator[None]:
+    """Let every command of DVC fail: it runs them in $SHELL."""
+    before = os.environ.get("SHELL")
+    os.environ["SHELL"] = "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SHELL"]
+        else:
+            os.environ["SHELL"] = before

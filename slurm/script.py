@@ -1,0 +1,107 @@
+"""The bash script of a job, and the throw-away clone in which it works."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from slurm.batch import Batch
+from slurm.profiles import Profile
+
+# Makes a clone of commit $rev of $root in the folder $clone; $site is DVC's folder for it alone.
+CLONE = """
+git clone -q --shared --no-checkout {root} "$clone"
+cd "$clone"
+git checkout -q --detach {rev}
+[ ! -e {patch} ] || git apply {patch}
+[ ! -e {lock} ] || cp {lock} dvc.lock
+cat > .dvc/config.local <<END
+[cache]
+    dir = {cache}
+    type = "reflink,hardlink,symlink,copy"
+[core]
+    site_cache_dir = $site
+END
+"""
+
+JOB = """#!/bin/bash
+set -eo pipefail
+stages=({stages})
+stage=${{stages[${{SLURM_ARRAY_TASK_ID:-0}}]}}
+folder={folders}/${{stage//\\//_}}
+rm -f "$folder/exit"
+again=${{SLURM_RESTART_COUNT:-0}}
+late= child= requeued= work=
+finish() {{
+  code=$?
+  if [ -z "$requeued" ]; then
+    echo $code > "$folder/exit.new"
+    mv "$folder/exit.new" "$folder/exit"
+  fi
+  rm -rf "$work"
+}}
+trap finish EXIT
+trap 'late=yes; [ -z "$child" ] || kill -INT -- "-$child"' USR1  # soon the time is over
+echo "$stage: job $SLURM_JOB_ID on $(hostname), started again $again times"
+if [ "$again" -gt {restarts} ]; then
+  echo "error: started again too often, \\`restarts\\` of its profile is {restarts}" >&2
+  exit 1
+fi
+{setup}
+export PATH={binaries}:$PATH CELL_SYNERGY_SCRATCH={scratch}
+work=$(mktemp -d "${{TMPDIR:-/tmp}}/cell-synergy-job.XXXXXX")
+clone=$work/clone site=$work/site
+{clone}
+export PYTHONPATH=$clone/src  # an editable install would import the workspace's
+set -m  # a process group of its own, which interrupts reach
+python -m slurm.job "$folder" "$stage" &
+child=$!
+set +m
+[ -z "$late" ] || kill -INT -- "-$child"
+while code=0; wait "$child" || code=$?; kill -0 "$child" 2> /dev/null; do :; done
+if [ -n "$late" ] && [ "$code" -ne 0 ]; then
+  if [ "$again" -ge {restarts} ]; then
+    echo "error: out of time; raise \\`time\\` or \\`restarts\\` ({restarts}) of its profile" >&2
+  else
+    echo "out of time: queued again"
+    requeued=yes
+    scontrol requeue "$SLURM_JOB_ID"
+  fi
+fi
+exit "$code"
+"""
+
+
+def clone_commands(batch: Batch, cache: Path) -> str:
+    """Return the commands that make a clone of a batch's code, with its variant's parameters."""
+    return CLONE.format(
+        root=quoted(batch.root),
+        rev=batch.rev,
+        patch=quoted(batch.patch),
+        lock=quoted(batch.lock),
+        cache=cache,
+    )
+
+
+def job_script(batch: Batch, cache: Path, stages: Sequence[str], profile: Profile) -> str:
+    """Return the script of a job, or of an array of them if there are several stages."""
+    modules = [shlex.join(["module", "load", name]) for name in profile.modules]
+    return JOB.format(
+        stages=shlex.join(stages),
+        folders=quoted(batch.folder / "stages"),
+        restarts=profile.restarts,
+        setup="\n".join([*modules, *profile.setup]),
+        binaries=quoted(Path(sys.executable).parent),
+        scratch=f"${{CELL_SYNERGY_SCRATCH:-{quoted(scratch_of(cache))}}}",
+        clone=clone_commands(batch, cache),
+    )
+
+
+def scratch_of(cache: Path) -> Path:
+    """Return the folder for checkpoints, beside the cache, which all nodes see."""
+    return cache.with_name(f"{cache.name}-scratch")
+
+
+def quoted(path: Path) -> str:
+    """Return a path for the shell."""
+    return shlex.quote(str(path))

@@ -1,0 +1,89 @@
+"""What jobs are made of: the commit and the cache of the workspace, which must be clean."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from slurm.command import call
+
+OWN = {"dvc.lock", ".gitignore"}  # DVC writes them
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where the work is and what it starts from.
+
+    Attributes
+    ----------
+    root
+        Folder of the repository.
+    rev
+        HEAD's commit.
+    cache
+        DVC's cache, which the jobs share.
+    """
+
+    root: Path
+    rev: str
+    cache: Path
+
+
+def inspect() -> Workspace:
+    """Return the workspace around the working directory.
+
+    Raises
+    ------
+    dvc.exceptions.DvcException
+        Where jobs, which see HEAD alone, would not compute what the workspace shows.
+    """
+    with Repo() as repo:
+        root = Path(repo.root_dir)
+        changes = _changes(root)
+        if changes:
+            _refuse(repo, changes)
+        return Workspace(root, call("git", "rev-parse", "HEAD"), _cache(repo))
+
+
+def _changes(root: Path) -> list[tuple[str, str]]:
+    """Return state and path of every file that HEAD has not, or has otherwise."""
+    options = ("--porcelain", "-z", "--no-renames", "--untracked-files=all")
+    found = call("git", "status", *options, folder=root)
+    entries = [(entry[:2], entry[3:]) for entry in found.split("\0") if entry]
+    return [(state, path) for state, path in entries if Path(path).name not in OWN]
+
+
+def _refuse(repo: Any, changes: list[tuple[str, str]]) -> None:  # noqa: ANN401 - DVC ships no types
+    """Refuse changes of tracked files, and new files among what stages read."""
+    outs = [Path(out.fs_path) for out in repo.index.outs]
+    deps = [Path(dep.fs_path) for dep in repo.index.deps]
+    wrong = []
+    for state, name in changes:
+        path = Path(repo.root_dir, name)
+        above = {path, *path.parents}
+        if not above.intersection(outs) and (state != "??" or above.intersection(deps)):
+            wrong.append(name)
+    if wrong:
+        listed = "\n".join(f"    {name}" for name in wrong)
+        raise DvcException(
+            f"jobs run the code of HEAD, and these files are not as there:\n{listed}\n"
+            "commit them, or put them aside with `git stash --include-untracked`"
+        )
+
+
+def _cache(repo: Any) -> Path:  # noqa: ANN401
+    """Return the cache's folder, made if need be."""
+    cache = Path(repo.cache.local_cache_dir)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DvcException(f"the cache {cache} cannot be made: {error}") from error
+    if not os.access(cache, os.W_OK):
+        raise DvcException(
+            f"the cache {cache} cannot be written: jobs would lose their results; "
+            "`dvc cache dir --local FOLDER` names another"
+        )
+    return cache

@@ -1,0 +1,33 @@
+import pytest
+from dvc.exceptions import DvcException
+
+from slurm.variant import override
+
+PARAMS = "# the focal method\nmethod: comm\ntraining:\n  rate: 1.0e-3\nlist:\n- 1\n"
+
+
+@pytest.fixture
+def params(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    return tmp_path / "params.yaml"
+
+
+def test_one_value_changes_one_line(params):
+    override(["method=byol", "training.rate=0.5"])
+    changed = PARAMS.replace("comm", "byol").replace("1.0e-3", "0.5")
+    assert params.read_text() == changed
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("method=a,b", "-S method=a,b: one value; submit a variant for each"),
+        ("methd=a", "-S methd=a: Could not override 'methd'"),
+        ("other.yaml:method=a", "-S other.yaml:method=a: there is no file other.yaml"),
+    ],
+)
+def test_what_cannot_be_set_is_refused(params, word, message):
+    with pytest.raises(DvcException, match=message):
+        override([word])
+    assert params.read_text() == PARAMS

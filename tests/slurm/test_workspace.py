@@ -1,0 +1,80 @@
+"""What is refused, and what would be submitted, before SLURM is asked anything."""
+
+import pytest
+from dvc.exceptions import DvcException
+
+from slurm import scheduler
+from slurm.command import call
+
+STAGES = """
+  a: {cmd: cat in > out/a, deps: [in, code], outs: [out/a]}
+  b:
+    matrix: {i: [1, 2]}
+    cmd: cat out/a > out/b${item.i}
+    deps: [out/a]
+    outs: ["out/b${item.i}"]
+  last: {cmd: cat out/b1 out/b2 > out/last, deps: [out/a, out/b1, out/b2], outs: [out/last]}
+  drawn: {cmd: cat in > drawn, deps: [in], plots: [drawn: {cache: false}]}
+"""
+
+
+@pytest.fixture
+def where(project):
+    where = project(STAGES, profiles="b: {gpus: 1, warning: 60}\n")
+    (where / "code").mkdir()
+    return where
+
+
+def test_the_dry_run_prints_the_plan_and_submits_nothing(where, run):
+    code, out, err = run(where, "slurm.submit", "--dry", "last")
+    assert code == 0, err
+    assert out.splitlines() == [
+        "a  --mem=100M --time=00:05:00",
+        "b@1  --gpus=1 --mem=100M --time=00:05:00 --signal=B:USR1@60  array of 2  after a",
+        "b@2  --gpus=1 --mem=100M --time=00:05:00 --signal=B:USR1@60  array of 2  after a",
+        "last  --mem=100M --time=00:05:00  after a, b@... (2)",
+    ]
+    assert not (where / "dvc.lock").exists()
+
+
+def test_what_head_has_not_is_refused_with_what_to_do(where, run, commit):
+    (where / "drawn").write_text("former\n")
+    commit(where)
+    (where / "in").write_text("changed\n")
+    (where / "code/new.py").write_text("")
+    (where / "unrelated").write_text("")
+    (where / "drawn").write_text("new\n")
+    (where / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
+    code, _, err = run(where, "slurm.submit")
+    assert code == 1
+    assert err == (
+        "error: jobs run the code of HEAD, and these files are not as there:\n"
+        "    in\n    code/new.py\n"
+        "commit them, or put them aside with `git stash --include-untracked`\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["othr"], 1, "error: no stage 'othr'"),
+        (["--jobs", "0"], 2, "--jobs 0: at least 1"),
+        (["-S", "rate=3"], 1, "error: -S rate=3 changes nothing: HEAD has that"),
+    ],
+)
+def test_what_cannot_be_is_refused(project, run, words, code, message):
+    found, _, err = run(project(STAGES, params="rate: 3\n"), "slurm.submit", "--dry", *words)
+    assert found == code
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_without_slurm_it_says_so(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(DvcException, match="there is no `squeue` here: install it"):
+        scheduler.states()
+
+
+def test_a_command_that_fails_is_reported_in_its_own_words(tmp_path):
+    with pytest.raises(DvcException, match="git rev-parse: fatal: not a git repository"):
+        call("git", "rev-parse", "HEAD", folder=tmp_path)
