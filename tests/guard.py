@@ -10,11 +10,7 @@ from pathlib import Path
 from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 
-BY_NAME = {
-    "models.name": "cell_synergy.models",
-    "expert": "cell_synergy.encoders",
-    "expert.name": "cell_synergy.encoders",
-}
+BY_NAME = {"models.name": "cell_synergy.models", "expert": "cell_synergy.encoders"}
 ALL_OF = {"cell_synergy.data.readers": Path("src/cell_synergy/data/readers")}
 READERS_OF_PARAMS = ("load", "section", "value")
 CONFIG = Path("src/cell_synergy/core/config.py")
