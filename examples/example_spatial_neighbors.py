@@ -29,8 +29,11 @@ from cell_synergy.names import LINEAR
 from cell_synergy.pipeline import paths
 
 
-def spatial_scores(dataset: str, methods: Sequence[str]) -> pd.DataFrame:
-    """Return the spatial scores of some methods with the study's weights, first seed."""
+def spatial_scores(dataset: str, methods: Sequence[str], probes: Sequence[str]) -> pd.DataFrame:
+    """Return the spatial scores of some methods with the study's weights, first seed.
+
+    Neighbours are asked of by `probes`, close pairs in any case.
+    """
     tissue, spec = read(dataset)
     probe, spatial = load(Probe, "probe"), load(Spatial, "spatial")
     surroundings = Surroundings.of(tissue, spec.tasks, spatial)
@@ -39,7 +42,7 @@ def spatial_scores(dataset: str, methods: Sequence[str]) -> pd.DataFrame:
         folder = Path(paths("align", {"dataset": dataset, "method": name})["out"])
         seeds = weights.seeds(folder, tissue.folds[0].name)[:1]
         shown = partial(_joint, name, folder, tissue)
-        found.append(judge(name, tissue, surroundings, seeds, shown, probe, [LINEAR]))
+        found.append(judge(name, tissue, surroundings, seeds, shown, probe, probes))
     return pd.concat(found, ignore_index=True)
 
 
@@ -53,7 +56,7 @@ def _joint(
 
 def main(dataset: str = "lung", *methods: str) -> None:
     """Print the scores, from the nearest band to the farthest."""
-    scores = spatial_scores(dataset, methods or ("image", "expression", "concat"))
+    scores = spatial_scores(dataset, methods or ("image", "expression", "concat"), [LINEAR])
     own = scores[scores["metric"].isin(["macro_f1", "r2"]) & scores["task"].str.startswith("nei")]
     rings = own.groupby("task")[["inner_um", "outer_um"]].mean()
     reach = {t: f"{r.inner_um:.0f} to {r.outer_um:.0f} um" for t, r in rings.iterrows()}

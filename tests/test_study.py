@@ -33,6 +33,12 @@ def shrink(params):
     params["trifeature"] |= {"pairs": 300, "probe_pairs": 600, "max_epochs": 1}
     params["calibrate"] |= {"designs": "5x40", "train": 3, "repeats": 1}
     params["spectrum"] |= {"axes": 8, "permutations": 20}
+    params["spatial"] |= {"least": 4}
+    params["scaling"] |= {"draws": 1, "pairs": 10, "labels": 10}
+    params["finetune"] |= {"rounds": 2, "steps": 4}
+    small = params["encoders"]["nicheformer_small"]
+    small |= {"width": 12, "heads": 2, "ranks": 12}
+    small["pretraining"]["epochs"] = 1
     params["probe"]["mlp"] |= {"hidden": 8, "epochs": 3}
 
 
