@@ -8,10 +8,13 @@ export DVC_NO_ANALYTICS := 1
 export OMP_NUM_THREADS ?= 1
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)-$(shell pwd | cksum | cut -d' ' -f1)
 
-.PHONY: repro test test-all lint format lock store install
+.PHONY: repro cluster test test-all lint format lock store install
 
 repro: install  ## compute every stage that is out of date, as many at a time as there are cores
 	python -m slurm.local
+
+cluster: install  ## compute every stage that is out of date as SLURM jobs
+	python -m slurm.submit
 
 test: install lint  ## checks and fast tests
 	python -m pytest -m "not slow"
@@ -38,11 +41,11 @@ $(STAMP):
 
 lock: install  ## write requirements.lock anew from pyproject.toml
 	uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-	  --python-version 3.11.7 --extra dev --output-file requirements.lock pyproject.toml
+	  --python-version 3.11.7 --extra dev --extra remotes --output-file requirements.lock pyproject.toml
 
 store: install  ## empty the embedded store and fill it with what dvc.lock names
 	@if grep -ls '"redistribute": false' data/experts/*/*/card.json; then \
 	  echo "make store: what these experts are and compute may not be passed on;" \
 	    "dvc push -r NAME to a remote of your own" >&2; exit 1; fi
 	rm -rf dvcstore
-	dvc push
+	dvc push -r store
