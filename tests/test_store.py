@@ -14,15 +14,17 @@ LOCK = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]
 OUTS = [out for stage in LOCK.values() for out in stage["outs"]]
 IN_GIT = {".png"}  # figures for README are not cached
 
-# Megabytes of the default study, by what they are; all of them together are at most 51.
+# Megabytes of the default study, by what they are; all of them together are at most 59.
 BUDGETS = {
-    "data/raw": 12,
+    "data/raw": 15,
     "data/pairs": 3,
-    ("data/embeddings", "data/experts"): 18,
+    ("data/embeddings", "data/experts"): 20.5,
     ("results/align", "results/curves"): 13.5,
     ("data/reference", "results/probe", "results/truth", "results/sis", "results/headline.json",
      "figures", "results/notebooks", "results/trifeature", "results/information",
-     "results/calibrate.csv"): 5.2,
+     "results/calibrate.csv"): 5.5,
+    ("results/spatial", "results/distance", "results/spectrum", "results/scaling",
+     "results/finetune", "results/claims"): 3,
 }  # fmt: skip
 
 
@@ -78,7 +80,7 @@ def test_nothing_in_the_store_may_not_be_passed_on():
         for entry in json.loads(place(out["md5"]).read_text())
         if entry["relpath"] == "card.json"
     ]
-    assert len(cards) == 6
+    assert len(cards) == len(data["datasets"]) * len(set(data["experts"].values()))
     assert all(card.get("redistribute", True) for card in cards)
 
 
@@ -94,5 +96,5 @@ def test_make_store_refuses_what_may_not_be_passed_on(tmp_path):
     assert (tmp_path / "dvcstore").is_dir()
 
 
-def test_the_store_is_at_most_51_megabytes():
-    assert sum(f.stat().st_size for f in STORE.rglob("*") if f.is_file()) < 51e6
+def test_the_store_is_at_most_59_megabytes():
+    assert sum(f.stat().st_size for f in STORE.rglob("*") if f.is_file()) < 59e6
