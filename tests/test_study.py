@@ -83,7 +83,7 @@ def commit(where):
 
 
 def test_every_figure_and_table_comes_out(study):
-    for name in ("sis", "tissue", "trifeature", "truth"):
+    for name in ("scaling", "sis", "spatial", "spectrum", "tissue", "trifeature", "truth"):
         for ending in ("pdf", "png"):
             assert (study / f"figures/{name}.{ending}").stat().st_size > 5000
     assert (study / "results/headline.json").is_file()
@@ -100,7 +100,8 @@ def test_a_second_run_does_nothing(study):
 def test_a_forced_run_gives_the_same_bytes(study):
     lock = (study / "dvc.lock").read_bytes()
     for stage in ("download@lung", "pairs@lung", "embed@lung-pca", "align@lung-comm",
-                  "probe@lung-comm", "truth@lung", "figures@sis"):  # fmt: skip
+                  "probe@lung-comm", "truth@lung", "spatial@lung-comm", "spectrum@lung",
+                  "scaling@lung-comm", "finetune@lung", "claims", "figures@sis"):  # fmt: skip
         run(study, "dvc", "repro", "-s", "-f", "--no-run-cache", stage)
     assert (study / "dvc.lock").read_bytes() == lock
 
