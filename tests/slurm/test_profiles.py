@@ -79,6 +79,6 @@ def test_a_named_file_that_is_not_there_is_refused(site, monkeypatch):
 
 
 def test_the_profiles_of_the_study_can_be_read(tmp_path):
-    stages = [f"{name}@x" for name in ("embed", "align", "trifeature")]
+    stages = [f"{name}@x" for name in ("embed", "align", "trifeature", "scaling", "finetune")]
     shutil.copytree(ROOT / "slurm", tmp_path / "slurm", ignore=shutil.ignore_patterns("*.local.*"))
     assert "--gpus=1" in Profiles(tmp_path, stages)["align@x"].options()
