@@ -62,7 +62,7 @@ def test_training_out_of_time_continues_from_its_checkpoint(
     words = ("-S", "training.max_epochs=100000", "--no-wait", "align@lung-comm")
     code, _, err = run(study, "slurm.submit", *words)
     assert code == 0, err
-    log = next(study.glob(".dvc/tmp/slurm/*/stages/align@lung-comm")) / "log"
+    log = next(study.glob(".dvc/tmp/slurm/*-*/stages/align@lung-comm")) / "log"  # the variant's
 
     def resumed():
         again = log.read_text().partition("out of time: queued again")[2] if log.exists() else ""
