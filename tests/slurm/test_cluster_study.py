@@ -58,7 +58,7 @@ def test_training_out_of_time_continues_from_its_checkpoint(
 ):
     commit(study)
     local = study / "slurm/profiles.local.yaml"
-    local.write_text(f"{SITE}align@lung-comm: {{time: 1, warning: 10}}\n")
+    local.write_text(f"{SITE}align@lung-comm: {{time: 2, warning: 10}}\n")
     words = ("-S", "training.max_epochs=100000", "--no-wait", "align@lung-comm")
     code, _, err = run(study, "slurm.submit", *words)
     assert code == 0, err
