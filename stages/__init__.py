@@ -1,1 +1,5 @@
-"""One thin script per stage of dvc.yaml."""
+"""One thin script per stage of dvc.yaml; `python -m stages.NAME` comes here first."""
+
+from cell_synergy.core.instructions import use_avx2
+
+use_avx2()
