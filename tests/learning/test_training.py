@@ -1,5 +1,7 @@
 """The one training loop: it resumes bit for bit, refuses what cannot work, and augments as said."""
 
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -91,6 +93,25 @@ def test_a_resumed_run_does_not_repeat_finished_epochs(load, pairs, run, monkeyp
     monkeypatch.setattr(loop, "augment", counted)
     fit(load("simclr"), pairs, run(Curve()))
     assert len(steps) == 2 * (4 + 4)  # two epochs left, of four batches and four of held rows
+
+
+def test_an_interrupt_ends_the_epoch_and_leaves_a_checkpoint(load, pairs, run):
+    expected = content(fit(load("simclr"), pairs, run(Curve())))
+    taken = []
+
+    def interrupts(*entry):
+        taken.append(entry)
+        if entry[0] == "validation/A-0" and entry[2] == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    log = run(interrupts)
+    log.checkpoint.unlink(missing_ok=True)
+    with pytest.raises(KeyboardInterrupt):
+        fit(load("simclr"), pairs, log)
+    assert taken[-1][2] == 1
+    resumed = Curve()
+    assert content(fit(load("simclr"), pairs, run(resumed))) == expected
+    assert resumed.entries[: len(taken)] == taken
 
 
 def test_without_time_for_a_checkpoint_none_is_written(load, pairs, run):

@@ -1,3 +1,6 @@
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -61,6 +64,28 @@ def test_it_learns_which_genes_go_together(small, tmp_path):
     ids = torch.tensor([[5, 9, 4, 41, 42, 0, 43, 44, 45]])
     shares = found.model(ids).logits[0, 5].softmax(dim=0)
     assert shares[40:50].sum() > 0.8
+
+
+def test_an_interrupted_run_ends_its_epoch_and_continues_bit_for_bit(small, tmp_path, monkeypatch):
+    whole = _pretrained(small, tmp_path / "whole")
+    epoch = pretraining._Run.epoch
+    done: list[int] = []
+
+    def counted(self, number):
+        if number == 1 and not done.count(1):
+            os.kill(os.getpid(), signal.SIGINT)
+        epoch(self, number)
+        done.append(number)
+
+    monkeypatch.setattr(pretraining._Run, "epoch", counted)
+    with pytest.raises(KeyboardInterrupt):
+        _pretrained(small, tmp_path / "work")
+    again = _pretrained(small, tmp_path / "work")
+    assert done == [0, 1, 2]
+    assert (again.train, again.validation) == (whole.train, whole.validation)
+    for one, two in zip(again.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.equal(one, two)
+    assert not list((tmp_path / "work").glob("*.pt"))
 
 
 def test_a_checkpoint_is_of_one_network_and_its_cells(small):

@@ -1,6 +1,8 @@
 """A method learns from what was drawn: test donors change nothing, fewer pairs take equal steps."""
 
 from dataclasses import replace
+from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from cell_synergy.scaling import DRAWN, EVERY
 from cell_synergy.scaling.methods import Arm, scale
 from cell_synergy.scaling.parts import parts
 from cell_synergy.scaling.scoring import COLUMNS, table
+from cell_synergy.scaling.unfinished import Unfinished
 
 ALIGN = Align(seed=3, seeds=2, held=0.1)
 
@@ -22,16 +25,17 @@ def arm(load, tissue, training, tmp_path):
         folder, method = tmp_path / name, load(name)
         if not folder.is_dir():
             align("tiny", method, tissue, training, ALIGN, folder, tmp_path / f"{name}-curves")
-        return Arm(method, tissue, training, ALIGN, folder)
+        return Arm(method, tissue, training, ALIGN, folder, tmp_path)
 
     return made
 
 
 @pytest.fixture
-def scores(arm, dataset, probe, settings):
-    def made(name="simclr", arm=arm, **changes):
-        own = arm(name)
-        return table(list(scale(name, own, dataset, probe, settings(**changes))), own.tissue)
+def scores(arm, dataset, probe, settings, tmp_path):
+    def made(name="simclr", arm=arm, known=None, **changes):
+        own, known = arm(name), known or Unfinished(Path(mkdtemp(dir=tmp_path)))
+        rows = scale(name, own, dataset, probe, settings(**changes), known)
+        return table(list(rows), own.tissue)
 
     return made
 
@@ -136,6 +140,26 @@ def test_the_first_draw_is_read_with_all_labels(scores):
     every = found[(found["labels"] == EVERY) & (found["note"] == "")]
     assert set(every["draw"]) == {0}
     assert set(every["fraction"]) == {25, 50, 100}
+
+
+def test_what_was_scored_before_a_kill_is_not_learnt_again(scores, tmp_path, monkeypatch):
+    expected = scores().to_csv()
+    fit = Arm._fit
+    fitted: list[str] = []
+
+    def counted(self, job, whole):
+        if len(fitted) == 3:
+            raise KeyboardInterrupt
+        fitted.append(job.name)
+        return fit(self, job, whole)
+
+    monkeypatch.setattr(Arm, "_fit", counted)
+    with pytest.raises(KeyboardInterrupt):
+        scores(known=Unfinished(tmp_path / "kept"))
+    assert fitted == ["holdout-0", "holdout-1", "holdout-0"]
+    fitted.clear()
+    assert scores(known=Unfinished(tmp_path / "kept")).to_csv() == expected
+    assert fitted == ["holdout-1"]
 
 
 def test_too_few_labels_leave_a_task_out(scores):

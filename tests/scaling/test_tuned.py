@@ -1,5 +1,8 @@
 """The tuned expert on parts: its frozen twin and the null beside it, test donors untouched."""
 
+from pathlib import Path
+from tempfile import mkdtemp
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,17 +11,19 @@ from cell_synergy.finetuning.finetune import seen_by
 from cell_synergy.scaling import DRAWN, EVERY, FROZEN, PRIOR, TUNED
 from cell_synergy.scaling.scoring import table
 from cell_synergy.scaling.tuned import scale
+from cell_synergy.scaling.unfinished import Unfinished
 from tests.finetuning import small
 
 
 @pytest.fixture
-def scores(units, dataset, probe, settings):
+def scores(units, dataset, probe, settings, tmp_path):
     def made(units=units, **changes):
         tuning = small.settings(**({"rounds": 2, "how": "last"} | changes))
         expert = small.nicheformer(np.asarray(units.X.todense()))
         tissue = seen_by(expert, units, dataset, tuning)
         study = settings(fractions="5, 50, 100", draws=1)
-        return table(list(scale(expert, tissue, dataset, tuning, probe, study)), tissue)
+        known = Unfinished(Path(mkdtemp(dir=tmp_path)))
+        return table(list(scale(expert, tissue, dataset, tuning, probe, study, known)), tissue)
 
     return made
 

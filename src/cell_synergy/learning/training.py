@@ -21,6 +21,7 @@ from tqdm import tqdm
 from cell_synergy.core.compute import device
 from cell_synergy.core.config import Config, validate
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.interrupts import held_back
 from cell_synergy.core.streams import integer
 from cell_synergy.learning.checkpoint import Checkpoint
 from cell_synergy.learning.networks import Inputs, Network
@@ -124,7 +125,10 @@ class _Loop:
         self.augmentation = _generator(integer(jobs[0].seed, "augmentation"))
 
     def run(self) -> None:
-        """Train to the last epoch, from the checkpoint if there is one."""
+        """Train to the last epoch, from the checkpoint if there is one.
+
+        An interrupt ends the epoch, writes a checkpoint and is raised then.
+        """
         generators = [*self.batches, self.augmentation]
         checkpoint = Checkpoint(self.run_.checkpoint, self.stack, self.optimiser, self.schedule)
         curves = checkpoint.resume(generators)
@@ -135,12 +139,15 @@ class _Loop:
         progress = tqdm(
             epochs, self.run_.label, self.training.max_epochs, initial=len(curves), unit="epoch"
         )
-        for epoch in progress:
-            curves.append({"train": self._epoch(epoch)} | self._validate())
-            self._log(curves[-1], epoch)
-            if monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
-                checkpoint.save(generators, curves)
-                saved = monotonic()
+        with held_back() as interrupted:
+            for epoch in progress:
+                curves.append({"train": self._epoch(epoch)} | self._validate())
+                self._log(curves[-1], epoch)
+                if interrupted() or monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                    checkpoint.save(generators, curves)
+                    saved = monotonic()
+                if interrupted():
+                    break
 
     def _epoch(self, epoch: int) -> list[float]:
         """Take the steps of one epoch; return each job's mean loss."""

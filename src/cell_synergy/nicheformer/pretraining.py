@@ -24,6 +24,7 @@ from cell_synergy.core.atomic import atomic
 from cell_synergy.core.compute import device
 from cell_synergy.core.config import Config
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.interrupts import held_back
 from cell_synergy.core.streams import integer, stream
 from cell_synergy.nicheformer.configuration import NicheformerConfig
 from cell_synergy.nicheformer.modeling import IGNORED, NicheformerForMaskedLM
@@ -89,13 +90,16 @@ def pretrain(
     run.resume(checkpoint)
     saved = monotonic()
     epochs = range(len(run.train), settings.epochs)
-    with tqdm(epochs, label, settings.epochs, initial=len(run.train), unit="epoch") as progress:
+    progress = tqdm(epochs, label, settings.epochs, initial=len(run.train), unit="epoch")
+    with held_back() as interrupted, progress:
         for epoch in progress:
             run.epoch(epoch)
             progress.set_postfix(train=run.train[-1], held=run.validation[-1])
-            if monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+            if interrupted() or monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                 run.save(checkpoint)
                 saved = monotonic()
+            if interrupted():
+                break
     run.model.load_state_dict(run.best)
     checkpoint.unlink(missing_ok=True)
     return Pretrained(run.model.train(mode=False), run.train, run.validation)

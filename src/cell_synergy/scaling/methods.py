@@ -6,8 +6,8 @@ is shorter and there are more of them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from cell_synergy.request import take
 from cell_synergy.scaling import WHOLE
 from cell_synergy.scaling.parts import Part, Scaling, parts
 from cell_synergy.scaling.scoring import Row, Scored, linear_rows, table
+from cell_synergy.scaling.unfinished import Unfinished, resumed
 
 
 class Paths(Config):
@@ -53,6 +54,8 @@ class Arm:
         Sections of params.yaml.
     folder
         The weights that `align` wrote.
+    work
+        Where an interrupted run leaves the checkpoint that it continues from.
     """
 
     def __init__(
@@ -62,9 +65,10 @@ class Arm:
         training: Mapping[str, Any],
         align: Align,
         folder: Path,
+        work: Path,
     ) -> None:
         self.method, self.tissue, self.training = method, tissue, training
-        self.align, self.folder = align, folder
+        self.align, self.folder, self.work = align, folder, work
 
     def learnt(self, fold: Fold, some: Sequence[Part]) -> Iterator[tuple[Part, int, Weights]]:
         """Yield each part with the seed and what was learnt from it; the whole once per seed."""
@@ -94,10 +98,10 @@ class Arm:
         rows, batch = len(job.pairs.donor), int(self.training["batch_size"])
         smaller, steps = min(batch, rows), int(self.training["max_epochs"]) * (whole // batch)
         own = {"batch_size": smaller, "max_epochs": max(-(-steps // (rows // smaller)), 1)}
-        with TemporaryDirectory() as folder:
-            checkpoint, label = Path(folder, "checkpoint"), f"{rows} pairs"
-            run = Run({**self.training, **own}, _no_curve, checkpoint, label)
-            (learnt,) = self.method.fit([job], run)
+        checkpoint = self.work / f"{job.name}-{rows}.pt"
+        run = Run({**self.training, **own}, _no_curve, checkpoint, f"{rows} pairs")
+        (learnt,) = self.method.fit([job], run)
+        checkpoint.unlink(missing_ok=True)
         return learnt
 
 
@@ -105,8 +109,13 @@ def _no_curve(name: str, number: float, epoch: int) -> None:
     """Log nothing."""
 
 
-def scale(name: str, arm: Arm, dataset: Dataset, probe: Probe, settings: Scaling) -> Iterator[Row]:
-    """Yield the scores of a method at every fraction, and what was left out and why."""
+def scale(
+    name: str, arm: Arm, dataset: Dataset, probe: Probe, settings: Scaling, known: Unfinished
+) -> Iterator[Row]:
+    """Yield the scores of a method at every fraction, and what was left out and why.
+
+    What is `known` of a former run is not learnt again.
+    """
     every = goals(arm.tissue, settings.chosen(dataset.tasks, str(arm.tissue.units.uns["source"])))
     for fold in arm.tissue.folds:
         asked = {}
@@ -115,10 +124,16 @@ def scale(name: str, arm: Arm, dataset: Dataset, probe: Probe, settings: Scaling
             yield from ({"method": name, **row} for row in scored.refused)
             if scored.asked:
                 asked[part] = scored
-        for part, seed, learnt in arm.learnt(fold, list(asked)):
-            z = arm.embedding(part, learnt)
-            for row in linear_rows(asked[part], z):
-                yield {"method": name, "seed": seed, **row}
+        for part, scored in asked.items():
+            rows = partial(_scored, name, arm, fold, part, scored)
+            yield from known.rows(f"{fold.name} {part.fraction} {part.draw}", rows)
+
+
+def _scored(name: str, arm: Arm, fold: Fold, part: Part, scored: Scored) -> Iterator[Row]:
+    """Learn a part and yield its scores."""
+    for _, seed, learnt in arm.learnt(fold, [part]):
+        for row in linear_rows(scored, arm.embedding(part, learnt)):
+            yield {"method": name, "seed": seed, **row}
 
 
 def run(words: dict[str, Any]) -> Path:
@@ -128,9 +143,13 @@ def run(words: dict[str, Any]) -> Path:
     use_threads(value("threads"))
     tissue = Tissue.read(paths.pairs, paths.image, paths.expression, asked.dataset)
     align = load(Align, "align")
-    arm = Arm(asked.method, tissue, section("training"), align, paths.weights)
     probe, settings = load(Probe, "probe"), load(Scaling, "scaling")
-    rows = list(scale(asked.method_name, arm, asked.dataset, probe, settings))
-    with atomic(paths.out) as new:
-        table(rows, tissue).to_csv(new, index=False, float_format="%.5g")
+    training = section("training")
+    blocks = [asked.method, asked.dataset, align, probe, settings]
+    said = [asked.method_name, training, *(each.model_dump(mode="json") for each in blocks)]
+    with resumed(said, [paths.pairs, paths.image, paths.expression, paths.weights]) as known:
+        arm = Arm(asked.method, tissue, training, align, paths.weights, known.folder)
+        rows = list(scale(asked.method_name, arm, asked.dataset, probe, settings, known))
+        with atomic(paths.out) as new:
+            table(rows, tissue).to_csv(new, index=False, float_format="%.5g")
     return paths.out

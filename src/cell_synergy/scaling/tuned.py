@@ -5,6 +5,7 @@ linear probes that read the features which were tuned on the drawn ones; at 100 
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from cell_synergy.names import FINE_TUNED
 from cell_synergy.scaling import DRAWN, EVERY, FROZEN, PRIOR, TUNED, WHOLE
 from cell_synergy.scaling.parts import Part, Scaling, parts
 from cell_synergy.scaling.scoring import Row, Scored, linear_rows, table
+from cell_synergy.scaling.unfinished import Unfinished, resumed
 
 
 class Args(Config):
@@ -47,6 +49,7 @@ def scale(
     settings: Finetune,
     probe: Probe,
     scaling: Scaling,
+    known: Unfinished,
 ) -> Iterator[Row]:
     """Yield the scores of an expert at every fraction, and what was left out and why.
 
@@ -58,21 +61,29 @@ def scale(
         The units, with the expert's own embedding as `expression`.
     dataset, settings, probe, scaling
         Sections of params.yaml.
+    known
+        What a former run has scored; it is not learnt again.
     """
     adapted = Adapted(expert, settings)
     every = goals(tissue, scaling.chosen(dataset.tasks, str(tissue.units.uns["source"])))
     for fold in tissue.folds:
         for part in parts(tissue, fold, scaling):
             scored = Scored(tissue, every, part, probe, scaling)
-            seed = {"seed": settings.seed + part.draw}
-            for arm in (PRIOR, FROZEN, TUNED):
-                yield from ({"method": arm, **row} for row in scored.refused)
-            nothing = np.zeros((tissue.units.n_obs, 1), dtype=np.float32)
-            for arm, x in ((PRIOR, nothing), (FROZEN, tissue.expression)):
-                for row in linear_rows(scored, x):
-                    yield {"method": arm, **seed, **row}
-            for row in _tuned(adapted, scored, part, settings.seed + part.draw):
-                yield {"method": TUNED, **seed, **row}
+            rows = partial(_arms, adapted, scored, part, settings.seed + part.draw)
+            yield from known.rows(f"{fold.name} {part.fraction} {part.draw}", rows)
+
+
+def _arms(adapted: Adapted, scored: Scored, part: Part, seed: int) -> Iterator[Row]:
+    """Yield what every arm makes of one part."""
+    tissue = scored.tissue
+    for arm in (PRIOR, FROZEN, TUNED):
+        yield from ({"method": arm, **row} for row in scored.refused)
+    nothing = np.zeros((tissue.units.n_obs, 1), dtype=np.float32)
+    for arm, x in ((PRIOR, nothing), (FROZEN, tissue.expression)):
+        for row in linear_rows(scored, x):
+            yield {"method": arm, "seed": seed, **row}
+    for row in _tuned(adapted, scored, part, seed):
+        yield {"method": TUNED, "seed": seed, **row}
 
 
 def _tuned(adapted: Adapted, scored: Scored, part: Part, seed: int) -> Iterator[Row]:
@@ -102,10 +113,14 @@ def run(args: Args) -> None:
     use_threads(value("threads"))
     dataset, probe = load(Dataset, f"data.{args.dataset}"), load(Probe, "probe")
     settings, scaling = load(Finetune, "finetune"), load(Scaling, "scaling")
-    encoder = encoders.load(args.expert, section(f"encoders.{args.expert}"))
+    block = section(f"encoders.{args.expert}")
+    encoder = encoders.load(args.expert, block)
     units = pairs.read(args.pairs)
     expert = experts.read(args.expert, encoder, units, args.frozen, settings.cells)
     tissue = seen_by(expert, units, dataset, settings)
-    rows = list(scale(expert, tissue, dataset, settings, probe, scaling))
-    with atomic(args.out) as new:
-        table(rows, tissue).to_csv(new, index=False, float_format="%.5g")
+    blocks = [dataset, settings, probe, scaling]
+    said = [args.expert, block, *(each.model_dump(mode="json") for each in blocks)]
+    with resumed(said, [args.pairs, args.frozen]) as known:
+        rows = list(scale(expert, tissue, dataset, settings, probe, scaling, known))
+        with atomic(args.out) as new:
+            table(rows, tissue).to_csv(new, index=False, float_format="%.5g")
