@@ -8,13 +8,16 @@ import fcntl
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 
 from slurm.plan import Step
 
 STATE = Path(".dvc", "tmp", "slurm")  # DVC keeps .dvc/tmp out of git
+KEPT = 14 * 24 * 3600  # seconds that an old batch is kept after the last submitter looked at it
 
 
 class Batch:
@@ -100,3 +103,12 @@ class Batch:
             return int((self.of(stage) / "exit").read_text())
         except (FileNotFoundError, ValueError):
             return None
+
+
+def sweep(batch: Batch, flying: AbstractSet[str]) -> None:
+    """Remove what other batches left, once they are old and none of their jobs is in flight."""
+    for lock in batch.folder.parent.glob("*/lock"):
+        jobs = {file.read_text() for file in lock.parent.glob("stages/*/job")}
+        old = time.time() - lock.stat().st_mtime > KEPT
+        if lock.parent != batch.folder and old and not jobs & flying:
+            shutil.rmtree(lock.parent)

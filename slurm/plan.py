@@ -22,11 +22,15 @@ class Step:
         Stages of the same plan that must be done before it starts.
     producers
         All stages whose outputs it reads, those that are up to date too.
+    lost
+        Why DVC keeps it out of its run-cache, so that its results could not come back from a job;
+        empty for most.
     """
 
     name: str
     after: tuple[str, ...]
     producers: tuple[str, ...] = ()
+    lost: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,11 +82,28 @@ def make_plan(targets: list[str]) -> Plan:
                 waits[stage] = after
         steps = tuple(
             Step(
-                stage.addressing, tuple(after), tuple(s.addressing for s in graph.successors(stage))
+                stage.addressing,
+                tuple(after),
+                tuple(made.addressing for made in graph.successors(stage)),
+                _lost(stage),
             )
             for stage, after in waits.items()
         )
         return Plan(Path(repo.root_dir), tuple(steps), tuple(stage.addressing for stage in serial))
+
+
+def _lost(stage: Any) -> str:  # noqa: ANN401 - DVC ships no types
+    """Return why the run-cache has no place for a stage; nothing if it has."""
+    loose = [str(out) for out in stage.outs if not (out.use_cache or out.is_metric or out.is_plot)]
+    if loose:
+        return f"{loose[0]} has `cache: false`; list it under `plots:` or `metrics:`"
+    if any(out.persist for out in stage.outs):
+        return "it has an output with `persist: true`; remove that"
+    if stage.always_changed or not (stage.cmd and stage.deps and stage.outs):
+        return "it is always run anew or lacks `deps` or `outs`; name what it reads and writes"
+    if stage.path_in_repo != "dvc.yaml":
+        return f"it stands in {stage.path_in_repo}; move it to dvc.yaml"
+    return ""
 
 
 def _collect(repo: Any, targets: list[str]) -> set[Any]:  # noqa: ANN401 - DVC ships no types

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from dvc.dependency.base import DependencyDoesNotExistError
-from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
 from dvc.stage.cache import RunCacheNotFoundError
 from dvc_data.hashfile.hash_info import HashInfo
@@ -22,11 +21,6 @@ def restore(plan: Plan) -> list[Step]:
 
     The outputs of what is left stay as they are. A step that waits for one of these is left too,
     and waits for nothing else any more.
-
-    Raises
-    ------
-    dvc.exceptions.DvcException
-        Where DVC would not keep the results of one that is left.
     """
     left: dict[str, Step] = {}
     if not plan.steps:
@@ -36,7 +30,6 @@ def restore(plan: Plan) -> list[Step]:
         for step in plan.steps:
             stage = stages[step.name]
             if left.keys() & set(step.after) or not _restored(stage, plan.order):
-                _refuse_what_is_not_kept(stage)
                 left[step.name] = step
     return [replace(step, after=tuple(filter(left.get, step.after))) for step in left.values()]
 
@@ -68,24 +61,6 @@ def _look(stage: Any) -> None:  # noqa: ANN401
             with suppress(OSError):  # it is not empty
                 folder.rmdir()
         cache.restore(stage, dry=True)
-
-
-def _refuse_what_is_not_kept(stage: Any) -> None:  # noqa: ANN401
-    """Refuse a stage that DVC keeps out of its run-cache: its results could not come back."""
-    loose = [str(out) for out in stage.outs if not (out.use_cache or out.is_metric or out.is_plot)]
-    if loose:
-        why = f"{loose[0]} has `cache: false`; list it under `plots:` or `metrics:`"
-    elif any(out.persist for out in stage.outs):
-        why = "it has an output with `persist: true`; remove that"
-    elif stage.always_changed or not (stage.cmd and stage.deps and stage.outs):
-        why = "it is always run anew or lacks `deps` or `outs`; name what it reads and writes"
-    elif stage.path_in_repo != "dvc.yaml":
-        why = f"it stands in {stage.path_in_repo}; move it to dvc.yaml"
-    else:
-        return
-    raise DvcException(
-        f"{stage.addressing} cannot be a job, as its result could not come back: {why}"
-    )
 
 
 @contextmanager

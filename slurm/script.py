@@ -34,6 +34,7 @@ again=${{SLURM_RESTART_COUNT:-0}}
 late= child= requeued= work=
 finish() {{
   code=$?
+  echo "$stage: exit code $code, $SECONDS s with clone and inputs"
   if [ -z "$requeued" ]; then
     echo $code > "$folder/exit.new"
     mv "$folder/exit.new" "$folder/exit"

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,10 +57,11 @@ def run(name: str, keep: Callable[[Any], None]) -> None:
 
     def reproduce_and_keep(stage: Any, **settings: Any) -> Any:  # noqa: ANN401
         nonlocal begun
-        begun = True
+        begun, began = True, time.monotonic()
         done = stage.reproduce(**settings)
         if done:
             keep(done)
+            print(f"{name}: {time.monotonic() - began:.1f} s with hashing")
         return done
 
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -18,7 +18,7 @@ from dvc.repo import Repo
 
 from cell_synergy.core.errors import ConfigError
 from slurm import scheduler
-from slurm.batch import Batch
+from slurm.batch import Batch, sweep
 from slurm.console import say
 from slurm.lockfile import sort
 from slurm.plan import Plan, make_plan
@@ -62,6 +62,7 @@ def run(given: argparse.Namespace) -> int:
             make_clone(batch, workspace)
         os.chdir(batch.site)
         plan = make_plan(given.targets)
+        refuse_what_is_lost(plan)
         profiles = Profiles(workspace.root, plan.order)
         if given.dry:
             show(plan, profiles)
@@ -69,6 +70,7 @@ def run(given: argparse.Namespace) -> int:
         scratch_of(workspace.cache).mkdir(exist_ok=True)
         (scratch_of(workspace.cache) / ".gitignore").write_text("*\n")
         states = scheduler.states()
+        sweep(batch, {job for job, (state, _) in states.items() if state not in scheduler.FINAL})
         left = restore(plan)
         batch.keep_lock(batch.site)
         submission = Submission(batch, workspace, profiles, given.jobs)
@@ -109,6 +111,15 @@ def finish(plan: Plan, batch: Batch, submission: Submission, targets: list[str])
             name = save_experiment(batch, targets)
             say(f"experiment {name}: `dvc exp show` lists it, `dvc exp apply {name}` brings it")
     return 0
+
+
+def refuse_what_is_lost(plan: Plan) -> None:
+    """Refuse a plan with stages whose results could not come back from a job."""
+    for step in plan.steps:
+        if step.lost:
+            raise DvcException(
+                f"{step.name} cannot be a job, as its result could not come back: {step.lost}"
+            )
 
 
 def show(plan: Plan, profiles: Profiles) -> None:

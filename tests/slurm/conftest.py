@@ -1,15 +1,17 @@
-import getpass
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from dvc.exceptions import DvcException
+
+from slurm import throwaway as throwaway_slurm
+from slurm.throwaway import Node
+from slurm.throwaway import eventually as waited
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {
@@ -18,42 +20,7 @@ ENVIRONMENT = os.environ | {
 }  # fmt: skip
 WHO = ("-c", "user.name=t", "-c", "user.email=t@t")
 PACKAGES = ("slurmctld", "slurmd", "slurm-client")
-CONFIGURATION = """
-ClusterName=throwaway
-SlurmctldHost={host}(127.0.0.1)
-SlurmctldPort={ports[0]}
-SlurmUser={user}
-SlurmdUser={user}
-AuthType=auth/none
-CredType=cred/none
-AuthInfo=cred_expire=5
-StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool-%n
-SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd-%n.pid
-SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd-%n.log
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
-MpiDefault=none
-CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
-SwitchType=switch/none
-ReturnToService=2
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core_Memory
-SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
-GresTypes=gpu
-SlurmdParameters=config_overrides
-KillWait=5
-SlurmdTimeout=60
-MailProg=/bin/true
-DefMemPerCPU=100
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=4 RealMemory=4000
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=4 RealMemory=4000 Gres=gpu:2
-PartitionName=all Nodes=n1,n2 Default=YES State=UP
-"""
+NODES = (Node(4, 4000, 0), Node(4, 4000, 2))
 
 
 def start(where, *words):
@@ -151,55 +118,11 @@ def begin():
 @pytest.fixture(scope="session")
 def eventually():
     """Return a function that waits until something is true and returns whether it came."""
-
-    def wait(met, seconds=60):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if met():
-                return True
-            time.sleep(0.1)
-        return False
-
-    return wait
+    return lambda met, seconds=60: waited(met, seconds)
 
 
-class Cluster:
-    """A SLURM of two nodes on this machine, the second with two GPUs that are /dev/null."""
-
-    def __init__(self, folder, wait):
-        self.folder, self.wait = folder, wait
-        self.daemons = {}
-        for name in ("state", "dev"):
-            (folder / name).mkdir()
-        with suppress(PermissionError):
-            for number in (0, 1):
-                os.mknod(folder / f"dev/gpu{number}", 0o20666, os.makedev(1, 3))
-        files = f"File={folder}/dev/gpu[0-1]" if (folder / "dev/gpu1").exists() else "Count=2"
-        (folder / "gres.conf").write_text(f"NodeName=n2 Name=gpu {files}\n")
-        text = CONFIGURATION.format(
-            host=socket.gethostname().partition(".")[0], user=getpass.getuser(),
-            folder=folder, ports=free_ports(3),
-        )  # fmt: skip
-        (folder / "slurm.conf").write_text(text)
-        ENVIRONMENT["SLURM_CONF"] = str(folder / "slurm.conf")
-        self.daemon("slurmctld", "-D", "-c")
-        for node in ("n1", "n2"):
-            self.daemon("slurmd", "-D", "-N", node)
-        if not wait(lambda: self.ask("sinfo", "-hN", "-o", "%t").split() == ["idle", "idle"], 30):
-            said = (folder / "slurmctld.log").read_text()[-1000:]
-            self.stop()
-            pytest.skip(f"SLURM does not start here: {said}")
-
-    def daemon(self, *words):
-        self.daemons[words[-1]] = subprocess.Popen(
-            words, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )  # fmt: skip
-
-    def ask(self, *words):
-        return subprocess.run(
-            words, env=ENVIRONMENT, text=True, check=False, capture_output=True
-        ).stdout.strip()
+class Cluster(throwaway_slurm.Cluster):
+    """A cluster of two nodes, the second with two GPUs, and what may happen to it."""
 
     def jobs(self):
         """Return the jobs that have not ended."""
@@ -228,25 +151,16 @@ class Cluster:
 
     def mend(self, node):
         """Bring a node back."""
-        self.daemon("slurmd", "-D", "-N", node)
-        assert self.wait(lambda: self.ask("sinfo", "-hn", node, "-o", "%t") == "idle")
+        self.start("slurmd", "-D", "-N", node)
+        assert waited(lambda: self.ask("sinfo", "-hn", node, "-o", "%t") == "idle", 60)
 
     def clear(self):
         """End all jobs."""
         self.ask("scancel", "--me")
-        if not self.wait(lambda: not self.jobs(), 20):
+        if not waited(lambda: not self.jobs(), 20):
             for pid in self.processes():
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-
-    def stop(self):
-        """Stop what was started here."""
-        for process in self.daemons.values():
-            process.terminate()
-        for process in self.daemons.values():
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(10)
-            process.kill()
 
 
 def name_of(pid):
@@ -254,16 +168,6 @@ def name_of(pid):
         return Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
         return ""
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def install():
@@ -282,13 +186,18 @@ def install():
 
 
 @pytest.fixture(scope="session")
-def throwaway(tmp_path_factory, eventually):
+def throwaway(tmp_path_factory):
     install()
-    slurm = Cluster(tmp_path_factory.mktemp("slurm"), eventually)
-    yield slurm
-    slurm.clear()
-    slurm.stop()
-    del ENVIRONMENT["SLURM_CONF"]
+    slurm = Cluster(tmp_path_factory.mktemp("slurm"), NODES)
+    try:
+        with slurm:
+            ENVIRONMENT["SLURM_CONF"] = slurm.environment["SLURM_CONF"]
+            yield slurm
+            slurm.clear()
+    except DvcException as error:
+        pytest.skip(str(error))
+    finally:
+        ENVIRONMENT.pop("SLURM_CONF", None)
 
 
 @pytest.fixture

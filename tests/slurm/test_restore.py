@@ -1,7 +1,6 @@
 import os
 
 import pytest
-from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from slurm.plan import make_plan
@@ -68,19 +67,3 @@ def test_an_entry_that_a_full_disk_cut_short_is_no_hindrance(computed):
         entry.unlink()
     assert len(restore(make_plan([]))) == 3
     assert not list((computed / ".dvc/cache/runs").glob("*/*"))
-
-
-@pytest.mark.parametrize(
-    ("stage", "why"),
-    [
-        ("cmd: date > a, deps: [in], outs: [a: {cache: false}]", "a has `cache: false`; list it"),
-        ("cmd: date > a, deps: [in], outs: [a: {persist: true}]", "`persist: true`; remove that"),
-        ("cmd: date > a, outs: [a]", "lacks `deps` or `outs`"),
-        ("cmd: date > a, deps: [in], outs: [a], always_changed: true", "always run anew"),
-    ],
-)
-def test_what_could_not_come_back_is_refused(repository, monkeypatch, stage, why):
-    first = "  first: {cmd: cat in > first, deps: [in], outs: [first]}\n"
-    monkeypatch.chdir(repository(first + f"  a: {{{stage.replace('[in]', '[first]')}}}\n"))
-    with pytest.raises(DvcException, match=f"a cannot be a job, .*: .*{why}"):
-        restore(make_plan([]))

@@ -1,5 +1,7 @@
 """What is refused, and what would be submitted, before SLURM is asked anything."""
 
+import re
+
 import pytest
 from dvc.exceptions import DvcException
 
@@ -78,3 +80,21 @@ def test_without_slurm_it_says_so(monkeypatch, tmp_path):
 def test_a_command_that_fails_is_reported_in_its_own_words(tmp_path):
     with pytest.raises(DvcException, match="git rev-parse: fatal: not a git repository"):
         call("git", "rev-parse", "HEAD", folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("stage", "why"),
+    [
+        ("cmd: date > a, deps: [in], outs: [a: {cache: false}]", "a has `cache: false`; list it"),
+        ("cmd: date > a, deps: [in], outs: [a: {persist: true}]", "`persist: true`; remove that"),
+        ("cmd: date > a, outs: [a]", "lacks `deps` or `outs`"),
+        ("cmd: date > a, deps: [in], outs: [a], always_changed: true", "always run anew"),
+    ],
+)
+def test_what_could_not_come_back_is_refused(project, run, stage, why):
+    first = "  first: {cmd: cat in > first, deps: [in], outs: [first]}\n"
+    where = project(first + f"  a: {{{stage.replace('[in]', '[first]')}}}\n")
+    code, out, err = run(where, "slurm.submit", "--dry")
+    assert code == 1
+    assert out == ""
+    assert re.search(f"error: a cannot be a job, as its result could not come back: .*{why}", err)

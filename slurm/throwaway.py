@@ -1,0 +1,224 @@
+"""Run a command on a SLURM cluster that lives as long as the command does, on this machine.
+
+    python -m slurm.throwaway [--nodes N] [--cpus N] [--memory MB] [--gpus N] COMMAND ...
+
+Its nodes are processes, its GPUs are /dev/null: jobs find $CUDA_VISIBLE_DEVICES set and no GPU. It
+listens on loopback alone, without users, limits or accounting: to try jobs out, not to share a
+machine. Debian has what it needs: `apt-get install slurmctld slurmd slurm-client`.
+"""
+
+import argparse
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Self
+
+from dvc.exceptions import DvcException
+
+from slurm.console import say
+
+PROGRAMS = ("slurmctld", "slurmd", "sbatch")
+CONTROLLER = """
+ClusterName=throwaway
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={port}
+SlurmUser={user}
+SlurmdUser={user}
+AuthType=auth/none
+CredType=cred/none
+AuthInfo=cred_expire=5
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool-%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd-%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+MpiDefault=none
+CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
+SwitchType=switch/none
+ReturnToService=2
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0
+GresTypes=gpu
+SlurmdParameters=config_overrides
+KillWait=5
+SlurmdTimeout=60
+MailProg=/bin/true
+DefMemPerCPU=100
+PartitionName=all Nodes=ALL Default=YES State=UP
+"""
+NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory={memory}"  # noqa: E501
+PATIENCE = 30  # seconds for the cluster to come up
+
+
+@dataclass(frozen=True)
+class Node:
+    """What a node claims to have: cores, memory in MB, GPUs."""
+
+    cpus: int
+    memory: int
+    gpus: int
+
+
+class Cluster:
+    """A SLURM on this machine, for the time of a `with` block.
+
+    Parameters
+    ----------
+    folder
+        Its files.
+    nodes
+        They are named n1, n2 and so on.
+
+    Raises
+    ------
+    dvc.exceptions.DvcException
+        Where SLURM is not installed or does not start.
+    """
+
+    def __init__(self, folder: Path, nodes: Sequence[Node]) -> None:
+        self.folder = folder
+        self.nodes = {f"n{number}": node for number, node in enumerate(nodes, start=1)}
+        self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf")}
+        self.daemons: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Self:
+        for program in PROGRAMS:
+            if not shutil.which(program):
+                raise DvcException(
+                    f"there is no `{program}` here: apt-get install slurmctld slurmd slurm-client"
+                )
+        self._configure()
+        self.start("slurmctld", "-D", "-c")
+        for name in self.nodes:
+            self.start("slurmd", "-D", "-N", name)
+        idle = ["idle"] * len(self.nodes)
+        if not eventually(lambda: self.ask("sinfo", "-hN", "-o", "%t").split() == idle, PATIENCE):
+            said = (self.folder / "slurmctld.log").read_text()[-1000:]
+            self.stop()
+            raise DvcException(f"SLURM does not start here: {said}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.ask("scancel", "--me")
+        eventually(lambda: not self.ask("squeue", "-h"), PATIENCE)
+        self.stop()
+
+    def _configure(self) -> None:
+        """Write the configuration, and device files where that is allowed."""
+        for name in ("state", "dev"):
+            (self.folder / name).mkdir(parents=True)
+        host = socket.gethostname().partition(".")[0]
+        first, *ports = free_ports(len(self.nodes) + 1)
+        text = CONTROLLER.format(
+            host=host, user=getpass.getuser(), folder=self.folder, port=first
+        )  # fmt: skip
+        resources = ""
+        for (name, node), port in zip(self.nodes.items(), ports, strict=True):
+            line = NODE.format(name=name, host=host, port=port, cpus=node.cpus, memory=node.memory)
+            text += line + (f" Gres=gpu:{node.gpus}" if node.gpus else "") + "\n"
+            for number in range(node.gpus):
+                file = self.folder / f"dev/{name}-gpu{number}"
+                with suppress(PermissionError):
+                    os.mknod(file, 0o20666, os.makedev(1, 3))  # a /dev/null
+                which = f"File={file}" if file.exists() else "Count=1"
+                resources += f"NodeName={name} Name=gpu {which}\n"
+        (self.folder / "slurm.conf").write_text(text)
+        (self.folder / "gres.conf").write_text(resources)
+
+    def start(self, *words: str) -> None:
+        """Start a daemon; it is known by its last word."""
+        self.daemons[words[-1]] = subprocess.Popen(  # noqa: S603 - words, no shell
+            words, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def ask(self, *words: str) -> str:
+        """Run one of SLURM's commands; return what it prints."""
+        return subprocess.run(  # noqa: S603 - words, no shell
+            words, env=self.environment, text=True, check=False, capture_output=True
+        ).stdout.strip()
+
+    def stop(self) -> None:
+        """Stop the daemons."""
+        for process in self.daemons.values():
+            process.terminate()
+        for process in self.daemons.values():
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            process.kill()
+
+
+def eventually(met: Callable[[], object], seconds: float) -> bool:
+    """Wait until something is true; return whether it came."""
+    end = time.monotonic() + seconds
+    while not met():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports on which nobody listens."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(closing(socket.socket())) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m slurm.throwaway",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for name, number, what in (
+        ("nodes", 2, "how many"), ("cpus", 1, "cores of each"), ("memory", 16384, "MB of each"),
+        ("gpus", 1, "of each"),
+    ):  # fmt: skip
+        parser.add_argument(f"--{name}", type=int, default=number, help=f"{what} ({number})")
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
+    given = parser.parse_args(words)
+    if not given.command:
+        parser.error("COMMAND: what is to run on the cluster?")
+    nodes = [Node(given.cpus, given.memory, given.gpus)] * given.nodes
+    try:
+        with TemporaryDirectory(prefix="throwaway-slurm-") as folder:
+            with Cluster(Path(folder), nodes) as cluster:
+                before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for the command
+                try:
+                    done = subprocess.run(  # noqa: S603 - what the user typed
+                        given.command, env=cluster.environment, check=False,
+                        preexec_fn=lambda: signal.signal(signal.SIGINT, before),
+                    )  # fmt: skip
+                finally:
+                    signal.signal(signal.SIGINT, before)
+            return done.returncode
+    except (DvcException, FileNotFoundError) as error:
+        say(f"error: {error}")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+import os
+import time
+
+from slurm.batch import KEPT, Batch, sweep
+
+
+def made(root, rev, job, age):
+    """Return the folder of a batch that was looked at so many seconds ago."""
+    batch = Batch(root, rev * 12, [])
+    with batch.locked():
+        batch.of("a").mkdir(parents=True)
+        (batch.of("a") / "job").write_text(job)
+    then = time.time() - age
+    os.utime(batch.folder / "lock", (then, then))
+    return batch
+
+
+def test_old_batches_go_but_for_those_with_jobs_in_flight(tmp_path):
+    own = made(tmp_path, "a", "1", 2 * KEPT)
+    old = made(tmp_path, "b", "2_0", KEPT + 60)
+    flying = made(tmp_path, "c", "3", KEPT + 60)
+    young = made(tmp_path, "d", "4", KEPT - 60)
+    sweep(own, {"3"})
+    left = {each.rev[0] for each in (own, old, flying, young) if each.folder.exists()}
+    assert left == {"a", "c", "d"}
