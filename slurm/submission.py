@@ -179,13 +179,12 @@ class Submission:
         self.table.clear()
         say(f"{name}: job {job} {state}, {how}; the end of {log.relative_to(self.batch.root)}:")
         say(tail(log))
-        lost = {name}
+        lost = [name]
         for step in [*self.flying.values(), *self.held.values()]:
-            lost |= {step.name} if lost & set(step.after) else set()
-        lost.remove(name)
-        jobs = [self.batch.job(waiting) for waiting in lost]
+            lost += [step.name] if set(lost) & set(step.after) else []
+        jobs = [self.batch.job(waiting) for waiting in lost[1:]]
         scheduler.cancel([number for number in jobs if number])
-        for waiting in lost:
+        for waiting in lost[1:]:
             self._end(waiting, SKIPPED, self.skipped)
 
 
