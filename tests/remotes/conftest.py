@@ -72,8 +72,7 @@ def home(tmp_path_factory):
     """Return the home of a user who has the lab's keys."""
     where = tmp_path_factory.mktemp("home")
     (where / ".aws").mkdir()
-    settings = "[profile lab]\nretry_mode = standard\nmax_attempts = 1\n"
-    (where / ".aws/config").write_text(settings)
+    (where / ".aws/config").write_text("[profile lab]\nretry_mode = standard\n")
     keys = "[lab]\naws_access_key_id = me\naws_secret_access_key = a-secret\n"
     (where / ".aws/credentials").write_text(keys)
     (where / ".ssh").mkdir(mode=0o700)

@@ -167,7 +167,7 @@ class Bucket(Remote):
 
 def at(address):
     """Return the settings of a remote on an S3 server, as in docs/cluster.md."""
-    return {"endpointurl": address, "profile": "lab", "connect_timeout": 2, "read_timeout": 2}
+    return {"endpointurl": address, "profile": "lab", "connect_timeout": 2}
 
 
 def ask(method, url, content=None):
