@@ -186,8 +186,8 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def main(words: list[str] | None = None) -> int:
-    """Run the command; return its exit code."""
+def arguments(words: list[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m slurm.throwaway",
         description=__doc__,
@@ -202,6 +202,12 @@ def main(words: list[str] | None = None) -> int:
     given = parser.parse_args(words)
     if not given.command:
         parser.error("COMMAND: what is to run on the cluster?")
+    return given
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    given = arguments(words)
     nodes = [Node(given.cpus, given.memory, given.gpus)] * given.nodes
     try:
         with TemporaryDirectory(prefix="throwaway-slurm-") as folder:

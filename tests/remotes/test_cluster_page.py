@@ -10,12 +10,15 @@ import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
-from slurm import cache, local, submit
+from slurm import cache, local, remote, submit, throwaway
 from slurm.profiles import LOCAL, TRACKED, Profiles
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/cluster.md").read_text()
-MODULES = {"slurm.submit": submit, "slurm.local": local, "slurm.cache": cache}
+MODULES = {
+    "slurm.submit": submit, "slurm.local": local, "slurm.cache": cache, "slurm.remote": remote,
+    "slurm.throwaway": throwaway,
+}  # fmt: skip
 
 
 def blocks(language):

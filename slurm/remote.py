@@ -1,0 +1,137 @@
+"""Ask a remote once whether it answers, and look whether its settings are safe.
+
+    python -m slurm.remote [-r NAME] [--seconds N]
+
+DVC asks a server that is down or silent again for every folder of results, for minutes; this says
+soon what is wrong, with whatever settings the remote has. It changes nothing, there or here.
+"""
+
+import argparse
+import sys
+import time
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any
+
+from dvc.config import Config
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from slurm.console import say
+
+SECRETS = {
+    "access_key_id",
+    "secret_access_key",
+    "session_token",
+    "password",
+    "keyfile",
+    "passphrase",
+}
+SECONDS = 10.0
+
+
+def find(repo: Any, name: str | None) -> tuple[str, dict[str, Any]]:  # noqa: ANN401 - no types
+    """Return a remote's name, by default that of DVC's default, and its settings.
+
+    Raises
+    ------
+    dvc.exceptions.DvcException
+        Where there is none of that name, or no default.
+    """
+    known = repo.config["remote"]
+    name = name or repo.config["core"].get("remote")
+    listed = f"`dvc remote list` shows {', '.join(known) or 'none'}"
+    if not name:
+        raise DvcException(f"no remote is the default: `dvc remote default --local NAME`; {listed}")
+    if name not in known:
+        raise DvcException(f"there is no remote {name!r}; {listed}")
+    return name, known[name]
+
+
+def unsafe(repo: Any, name: str, settings: dict[str, Any]) -> list[str]:  # noqa: ANN401
+    """Return what is wrong with a remote's settings, each with its remedy."""
+    found = []
+    if not settings.get("verify"):
+        found.append(
+            "damaged objects would be pulled without a word: "
+            f"`dvc remote modify --local {name} verify true`"
+        )
+    tracked = Config(repo.dvc_dir, validate=False).load_one("repo").get("remote", {}).get(name, {})
+    found += [
+        f"{key} stands in .dvc/config, which git tracks: change it at the server, and "
+        f"`dvc remote modify --unset {name} {key}`"
+        for key in sorted(SECRETS & set(tracked))
+    ]
+    return found
+
+
+def ask(name: str, answers: Connection) -> None:
+    """Look into a remote; send whether anything is there, or what went wrong."""
+    try:
+        with Repo() as repo:
+            store = repo.cloud.get_remote_odb(name)
+            answers.send(bool(store.fs.exists(store.path)))
+    except Exception as error:  # noqa: BLE001 - of any client of any server
+        answers.send(f"{type(error).__name__}: {error}".rstrip(": "))
+
+
+def answer(name: str, seconds: float) -> bool | str:
+    """Return whether anything is in a remote, or why that cannot be said."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    asking = context.Process(target=ask, args=(name, theirs), daemon=True)
+    asking.start()
+    theirs.close()
+    try:
+        if not ours.poll(seconds):
+            return (
+                f"no answer within {seconds:g} s: is the server up, and does this machine reach it?"
+            )
+        said: bool | str = ours.recv()
+    except EOFError:
+        return "its client died"
+    finally:
+        asking.kill()
+        asking.join()
+    return said
+
+
+def arguments(words: list[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m slurm.remote",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("-r", "--remote", metavar="NAME", help="which (default: DVC's default)")
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, help=f"to wait for an answer ({SECONDS:g})"
+    )
+    return parser.parse_args(words)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    given = arguments(words)
+    try:
+        with Repo() as repo:
+            name, settings = find(repo, given.remote)
+            wrong = unsafe(repo, name, settings)
+    except DvcException as error:
+        say(f"error: {error}")
+        return 1
+    began = time.monotonic()
+    found = answer(name, given.seconds)
+    if isinstance(found, str):
+        wrong.append(found)
+    for sentence in wrong:
+        say(f"error: {name} ({settings['url']}): {sentence}")
+    if not wrong:
+        empty = "" if found else "; nothing is there yet: `dvc push` makes it"
+        took = time.monotonic() - began
+        say(f"{name} ({settings['url']}) answers, in {took:.1f} s{empty}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
