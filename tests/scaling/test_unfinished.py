@@ -71,3 +71,13 @@ def test_nothing_is_kept_of_what_ended_well(scratch, tmp_path):
         known.rows("A", lambda: [ROW])
         assert list(scratch.iterdir())
     assert not list(scratch.iterdir())
+
+
+def test_a_twin_that_ends_first_takes_nothing_from_the_other(scratch, tmp_path):
+    (tmp_path / "in").touch()
+    with resumed((), [tmp_path / "in"]) as slow:
+        slow.rows("A", lambda: [ROW])
+        with resumed((), [tmp_path / "in"]) as fast:
+            fast.rows("A", never)
+        assert len(slow.rows("B", lambda: [ROW])) == len(slow.rows("A", never)) == 1
+    assert not list(scratch.iterdir())

@@ -36,6 +36,7 @@ class Unfinished:
         """Return the rows of a part: those of former times, or those that are made now."""
         if part not in self._done:
             line = json.dumps([part, list(make())], default=lambda number: number.item())
+            self.folder.mkdir(parents=True, exist_ok=True)  # a twin that ended took it away
             with self._file.open("a") as file:
                 file.write(f"{line}\n")
             self._done[part] = json.loads(line)[1]
