@@ -1,5 +1,7 @@
 """A method learns from what was drawn: test donors change nothing, fewer pairs take equal steps."""
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 from cell_synergy.finetuning.alignment import Align, align
+from cell_synergy.learning.training import _Loop
 from cell_synergy.scaling import DRAWN, EVERY
 from cell_synergy.scaling.methods import Arm, scale
 from cell_synergy.scaling.parts import parts
@@ -40,6 +43,11 @@ def scores(arm, dataset, probe, settings, tmp_path):
     return made
 
 
+def learnt(arm, fold, some):
+    """Return seeds and weights of all parts."""
+    return [found for part in some for found in arm.learnt(fold, part)]
+
+
 @pytest.mark.parametrize("name", ["simclr", "cca"])
 def test_test_donors_change_nothing_that_is_learnt(name, arm, tissue, fold, settings):
     poisoned = {}
@@ -49,9 +57,9 @@ def test_test_donors_change_nothing_that_is_learnt(name, arm, tissue, fold, sett
         poisoned[side] = x
     other = replace(tissue, **poisoned)
     some = list(parts(tissue, fold, settings()))[2:]
-    one, two = (list(arm(name, tissue=own).learnt(fold, some)) for own in (tissue, other))
+    one, two = (learnt(arm(name, tissue=own), fold, some) for own in (tissue, other))
     assert len(one) == 4 + (2 if name == "simclr" else 1)
-    for (_, _, clean), (_, _, dirty) in zip(one, two, strict=True):
+    for (_, clean), (_, dirty) in zip(one, two, strict=True):
         assert all(clean[key].tobytes() == dirty[key].tobytes() for key in clean)
 
 
@@ -59,10 +67,10 @@ def test_only_drawn_pairs_are_learnt_from(arm, tissue, fold, settings):
     some = [part for part in parts(tissue, fold, settings()) if part.fraction == 25]
     other = replace(tissue, image=tissue.image.copy())
     other.image[~some[0].few.align] += 7
-    one, two = (list(arm(tissue=own).learnt(fold, some)) for own in (tissue, other))
+    one, two = (learnt(arm(tissue=own), fold, some) for own in (tissue, other))
     same = [
         all(clean[key].tobytes() == changed[key].tobytes() for key in clean)
-        for (_, _, clean), (_, _, changed) in zip(one, two, strict=True)
+        for (_, clean), (_, changed) in zip(one, two, strict=True)
     ]
     assert same == [True, False]  # the other draw has pairs that were changed
 
@@ -70,10 +78,10 @@ def test_only_drawn_pairs_are_learnt_from(arm, tissue, fold, settings):
 def test_the_whole_is_what_the_study_learnt(arm, tissue, fold, settings):
     *_, whole = parts(tissue, fold, settings())
     own = arm()
-    found = list(own.learnt(fold, [whole]))
-    assert [seed for _, seed, _ in found] == [3, 4]
-    z = own.method.transform(found[0][2], *tissue.standardised(fold))
-    assert np.array_equal(own.embedding(whole, found[0][2]), z)
+    found = learnt(own, fold, [whole])
+    assert [seed for seed, _ in found] == [3, 4]
+    z = own.method.transform(found[0][1], *tissue.standardised(fold))
+    assert np.array_equal(own.embedding(whole, found[0][1]), z)
 
 
 def test_every_fraction_takes_the_same_steps(arm, tissue, fold, settings, training):
@@ -87,7 +95,7 @@ def test_every_fraction_takes_the_same_steps(arm, tissue, fold, settings, traini
 
     own.method = Noted()
     some = [part for part in parts(tissue, fold, settings()) if part.fraction < 100]
-    list(own.learnt(fold, some))
+    learnt(own, fold, some)
     whole = training["max_epochs"] * (72 // training["batch_size"])
     for rows, given in taken.items():
         assert given["batch_size"] <= rows
@@ -154,12 +162,35 @@ def test_what_was_scored_before_a_kill_is_not_learnt_again(scores, tmp_path, mon
         return fit(self, job, whole)
 
     monkeypatch.setattr(Arm, "_fit", counted)
+    (tmp_path / "kept").mkdir()
     with pytest.raises(KeyboardInterrupt):
         scores(known=Unfinished(tmp_path / "kept"))
     assert fitted == ["holdout-0", "holdout-1", "holdout-0"]
     fitted.clear()
     assert scores(known=Unfinished(tmp_path / "kept")).to_csv() == expected
     assert fitted == ["holdout-1"]
+
+
+def test_a_part_that_is_interrupted_continues_from_its_checkpoint(
+    arm, tissue, fold, settings, monkeypatch
+):
+    part = next(part for part in parts(tissue, fold, settings()) if part.fraction == 50)
+    ((_, expected),) = arm().learnt(fold, part)
+    epoch = _Loop._epoch
+    done: list[int] = []
+
+    def counted(self, number):
+        if number == 3 and not done.count(3):
+            os.kill(os.getpid(), signal.SIGINT)
+        done.append(number)
+        return epoch(self, number)
+
+    monkeypatch.setattr(_Loop, "_epoch", counted)
+    with pytest.raises(KeyboardInterrupt):
+        list(arm().learnt(fold, part))
+    ((_, again),) = arm().learnt(fold, part)
+    assert done == list(range(len(done)))
+    assert all(again[key].tobytes() == expected[key].tobytes() for key in expected)
 
 
 def test_too_few_labels_leave_a_task_out(scores):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from cell_synergy.finetuning.finetune import seen_by
+from cell_synergy.finetuning.tuning import Tuning
 from cell_synergy.scaling import DRAWN, EVERY, FROZEN, PRIOR, TUNED
 from cell_synergy.scaling.scoring import table
 from cell_synergy.scaling.tuned import scale
@@ -17,12 +18,12 @@ from tests.finetuning import small
 
 @pytest.fixture
 def scores(units, dataset, probe, settings, tmp_path):
-    def made(units=units, **changes):
+    def made(units=units, known=None, **changes):
         tuning = small.settings(**({"rounds": 2, "how": "last"} | changes))
         expert = small.nicheformer(np.asarray(units.X.todense()))
         tissue = seen_by(expert, units, dataset, tuning)
         study = settings(fractions="5, 50, 100", draws=1)
-        known = Unfinished(Path(mkdtemp(dir=tmp_path)))
+        known = known or Unfinished(Path(mkdtemp(dir=tmp_path)))
         return table(list(scale(expert, tissue, dataset, tuning, probe, study, known)), tissue)
 
     return made
@@ -76,3 +77,23 @@ def test_the_head_alone_scores_as_the_frozen_twin(scores):
 
 def test_equal_inputs_give_equal_bytes(scores):
     assert scores().to_csv() == scores().to_csv()
+
+
+def test_what_was_scored_before_a_kill_is_not_tuned_again(scores, tmp_path, monkeypatch):
+    expected = scores().to_csv()
+    run = Tuning.run
+    tuned: list[int] = []
+    stop = 1
+
+    def counted(self):
+        if len(tuned) == stop:
+            raise KeyboardInterrupt
+        tuned.append(1)
+        return run(self)
+
+    monkeypatch.setattr(Tuning, "run", counted)
+    with pytest.raises(KeyboardInterrupt):
+        scores(known=Unfinished(tmp_path))
+    stop = 9
+    assert scores(known=Unfinished(tmp_path)).to_csv() == expected
+    assert len(tuned) == 2  # half of the pairs before, the whole after

@@ -63,6 +63,8 @@ def test_what_is_kept_is_of_one_code_one_setting_and_its_inputs(kept, tmp_path, 
     (tmp_path / "code.py").write_text("other")
     monkeypatch.setattr(unfinished, "__file__", str(tmp_path / "code.py"))
     assert len(kept()) == 4
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert len(kept()) == 5
 
 
 def test_nothing_is_kept_of_what_ended_well(scratch, tmp_path):
@@ -73,11 +75,13 @@ def test_nothing_is_kept_of_what_ended_well(scratch, tmp_path):
     assert not list(scratch.iterdir())
 
 
-def test_a_twin_that_ends_first_takes_nothing_from_the_other(scratch, tmp_path):
+def test_two_at_a_time_leave_each_other_alone(scratch, tmp_path):
     (tmp_path / "in").touch()
-    with resumed((), [tmp_path / "in"]) as slow:
-        slow.rows("A", lambda: [ROW])
-        with resumed((), [tmp_path / "in"]) as fast:
-            fast.rows("A", never)
-        assert len(slow.rows("B", lambda: [ROW])) == len(slow.rows("A", never)) == 1
+    with resumed((), [tmp_path / "in"]) as first:
+        first.rows("A", lambda: [ROW])
+        with resumed((), [tmp_path / "in"]) as second:
+            assert second.folder != first.folder
+            assert len(second.rows("A", lambda: [ROW])) == 1
+        assert not second.folder.exists()
+        assert len(Unfinished(first.folder).rows("A", never)) == 1
     assert not list(scratch.iterdir())

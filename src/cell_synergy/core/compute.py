@@ -1,9 +1,12 @@
 """Where computation runs: threads are fixed, the device is found, unfinished work is kept aside."""
 
 import functools
+import hashlib
+import json
 import os
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +35,26 @@ def device() -> "torch.device":
     import torch  # noqa: PLC0415 - two seconds, and most stages need none
 
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def fingerprint(*what: object, data: Iterable[bytes] = ()) -> str:
+    """Return a name for unfinished work, which is never continued under another.
+
+    It changes with the code that is loaded, torch, the device, threads and instruction set, with
+    `what` can be written as JSON, and with `data`.
+    """
+    digest = hashlib.sha256()
+    for name, module in sorted(sys.modules.items()):
+        if name.split(".")[0] == "cell_synergy" and module.__file__:
+            digest.update(Path(module.__file__).read_bytes())
+    place: list[object] = [os.environ.get("OMP_NUM_THREADS")]
+    if torch := sys.modules.get("torch"):
+        place += [torch.__version__, str(device()), torch.get_num_threads()]
+        place += [torch.backends.cpu.get_cpu_capability()]
+    digest.update(json.dumps([*place, *what], sort_keys=True).encode())
+    for part in data:
+        digest.update(part)
+    return digest.hexdigest()[:32]
 
 
 def scratch() -> Path:

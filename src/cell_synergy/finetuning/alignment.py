@@ -1,9 +1,6 @@
 """Fit one method on every fold and seed of one data set."""
 
 import functools
-import hashlib
-import json
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,7 +10,7 @@ import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from cell_synergy.core.atomic import atomic
-from cell_synergy.core.compute import device, scratch, use_threads
+from cell_synergy.core.compute import fingerprint, scratch, use_threads
 from cell_synergy.core.config import Config, merge, section, validate, value
 from cell_synergy.data.units.splits import held
 from cell_synergy.data.units.tissue import Tissue
@@ -131,21 +128,12 @@ def _curves(folder: Path) -> Iterator[Callable[[str, float, int], None]]:
 
 
 def _key(method: Method, training: Mapping[str, object], jobs: Sequence[Job]) -> str:
-    """Return the name of a checkpoint: it changes with code, parameters, inputs and torch."""
-    digest = hashlib.sha256()
-    for name, module in sorted(sys.modules.items()):
-        if name.split(".")[0] == "cell_synergy" and module.__file__:
-            digest.update(Path(module.__file__).read_bytes())
-    torch = sys.modules.get("torch")
-    place = str(device()) if torch else "cpu"
-    names = [job.name for job in jobs]
-    settings = [
-        place, type(method).__module__, method.model_dump(), dict(training), names,
-        getattr(torch, "__version__", ""),
-    ]  # fmt: skip
-    digest.update(json.dumps(settings, sort_keys=True).encode())
-    for job in jobs:
-        for pairs in (job.pairs, job.held):
-            for array in (pairs.image, pairs.expression, pairs.donor.astype("U")):
-                digest.update(np.ascontiguousarray(array).tobytes())
-    return f"{digest.hexdigest()}.pt"
+    """Return the name of a checkpoint: it changes with code, parameters and inputs."""
+    arrays = (
+        np.ascontiguousarray(array).tobytes()
+        for job in jobs
+        for pairs in (job.pairs, job.held)
+        for array in (pairs.image, pairs.expression, pairs.donor.astype("U"))
+    )
+    settings = (type(method).__module__, method.model_dump(), dict(training))
+    return f"{fingerprint(*settings, [job.name for job in jobs], data=arrays)}.pt"

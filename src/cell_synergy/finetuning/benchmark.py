@@ -1,15 +1,12 @@
 """Tune one expert on one data set: the same function for a stage and the public command."""
 
-import hashlib
-import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 from cell_synergy import encoders
 from cell_synergy.core.atomic import atomic
-from cell_synergy.core.compute import device, scratch, use_threads
+from cell_synergy.core.compute import fingerprint, scratch, use_threads
 from cell_synergy.core.config import Config, merge, named, section, suggest, validate, value
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.data.units import pairs
@@ -58,7 +55,7 @@ def run(words: dict[str, Any]) -> Path:
     tissue = seen_by(expert, units, dataset, settings)
     inputs = encoders.sha256(paths.pairs), expert.name, expert.sha256
     configs = (c.model_dump(mode="json") for c in (encoder, dataset, settings, probe))
-    work = scratch() / f"finetune-{_key(*inputs, *configs)}"
+    work = scratch() / f"finetune-{fingerprint(*inputs, *configs)}"
     judged = finetune(expert, tissue, tasks, settings, probe, work)
     with atomic(paths.out) as folder:
         shutil.copytree(work, folder)
@@ -75,14 +72,3 @@ def _tasks(dataset: Dataset, settings: Finetune) -> dict[str, Task]:
         if name not in dataset.tasks:
             raise ConfigError(f"finetune.tasks: no task {name!r}{suggest(name, dataset.tasks)}")
     return {name: dataset.tasks[name] for name in settings.tasks}
-
-
-def _key(*what: object) -> str:
-    """Return the name of unfinished work: it changes with code, parameters, inputs and torch."""
-    digest = hashlib.sha256()
-    for name, module in sorted(sys.modules.items()):
-        if name.split(".")[0] == "cell_synergy" and module.__file__:
-            digest.update(Path(module.__file__).read_bytes())
-    words = [str(device()), sys.modules["torch"].__version__, *what]
-    digest.update(json.dumps(words, sort_keys=True).encode())
-    return digest.hexdigest()[:32]

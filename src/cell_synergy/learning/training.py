@@ -143,10 +143,11 @@ class _Loop:
             for epoch in progress:
                 curves.append({"train": self._epoch(epoch)} | self._validate())
                 self._log(curves[-1], epoch)
-                if interrupted() or monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                stops = interrupted()
+                if stops or monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                     checkpoint.save(generators, curves)
                     saved = monotonic()
-                if interrupted():
+                if stops:
                     break
 
     def _epoch(self, epoch: int) -> list[float]:

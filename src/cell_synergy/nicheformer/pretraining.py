@@ -95,10 +95,11 @@ def pretrain(
         for epoch in progress:
             run.epoch(epoch)
             progress.set_postfix(train=run.train[-1], held=run.validation[-1])
-            if interrupted() or monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+            stops = interrupted()
+            if stops or monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                 run.save(checkpoint)
                 saved = monotonic()
-            if interrupted():
+            if stops:
                 break
     run.model.load_state_dict(run.best)
     checkpoint.unlink(missing_ok=True)

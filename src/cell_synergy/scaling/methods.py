@@ -5,7 +5,7 @@ learnt anew, from those of its pairs that `align` learns from, in as many gradie
 is shorter and there are more of them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -70,16 +70,15 @@ class Arm:
         self.method, self.tissue, self.training = method, tissue, training
         self.align, self.folder, self.work = align, folder, work
 
-    def learnt(self, fold: Fold, some: Sequence[Part]) -> Iterator[tuple[Part, int, Weights]]:
-        """Yield each part with the seed and what was learnt from it; the whole once per seed."""
+    def learnt(self, fold: Fold, part: Part) -> Iterator[tuple[int, Weights]]:
+        """Yield the seed and what was learnt from a part; from the whole once per seed."""
         learnt_from = fold.align & ~held(self.tissue.units, fold.align, self.align.held)
-        for part in some:
-            if part.fraction == WHOLE:
-                for seed in weights.seeds(self.folder, fold.name):
-                    yield part, seed, weights.load(self.folder, fold.name, seed)
-            else:
-                job = self._job(part, learnt_from)
-                yield part, job.seed, self._fit(job, int(learnt_from.sum()))
+        if part.fraction == WHOLE:
+            for seed in weights.seeds(self.folder, fold.name):
+                yield seed, weights.load(self.folder, fold.name, seed)
+        else:
+            job = self._job(part, learnt_from)
+            yield job.seed, self._fit(job, int(learnt_from.sum()))
 
     def embedding(self, part: Part, learnt: Weights) -> Float32[np.ndarray, "units d"]:
         """Embed all units, test donors too, with what was learnt."""
@@ -131,7 +130,7 @@ def scale(
 
 def _scored(name: str, arm: Arm, fold: Fold, part: Part, scored: Scored) -> Iterator[Row]:
     """Learn a part and yield its scores."""
-    for _, seed, learnt in arm.learnt(fold, [part]):
+    for seed, learnt in arm.learnt(fold, part):
         for row in linear_rows(scored, arm.embedding(part, learnt)):
             yield {"method": name, "seed": seed, **row}
 

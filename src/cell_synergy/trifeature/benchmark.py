@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import pandas as pd
 from jaxtyping import Float32, Int
 
 from cell_synergy.core.atomic import atomic
-from cell_synergy.core.compute import use_threads
+from cell_synergy.core.compute import fingerprint, scratch, use_threads
 from cell_synergy.core.config import load, merge, named, section, value
 from cell_synergy.downstream.probes import mlp
 from cell_synergy.downstream.probes.linear import LinearProbe
@@ -66,9 +65,12 @@ def represent(
         for kind in TASKS
         for pairs in [world.training_pairs(kind, settings.pairs)]
     ]
-    with TemporaryDirectory() as folder:
-        run = Run(training, lambda *_: None, Path(folder, "checkpoint.pt"), f"trifeature {name}")
-        learnt = method.fit(jobs, run)
+    said = fingerprint(
+        name, method.model_dump(), settings.model_dump(mode="json"), dict(training), world.seed
+    )
+    checkpoint = scratch() / f"trifeature-{said}.pt"
+    learnt = method.fit(jobs, Run(training, lambda *_: None, checkpoint, f"trifeature {name}"))
+    checkpoint.unlink(missing_ok=True)
     for kind, weights in zip(TASKS, learnt, strict=True):
         items = world.probe_pairs(kind, settings.probe_pairs)
         pairs = world.pairs(items)
