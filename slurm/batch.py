@@ -7,11 +7,12 @@ from the job `exit` (its exit code) and, if that is 0, `dvc.lock` (the stage's e
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from slurm.plan import Step
@@ -46,6 +47,7 @@ class Batch:
         """Hold the batch alone: other submitters wait."""
         with (self.folder / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            os.utime(file.fileno())
             yield
 
     @property
@@ -108,7 +110,9 @@ class Batch:
 def sweep(batch: Batch, flying: AbstractSet[str]) -> None:
     """Remove what other batches left, once they are old and none of their jobs is in flight."""
     for lock in batch.folder.parent.glob("*/lock"):
-        jobs = {file.read_text() for file in lock.parent.glob("stages/*/job")}
-        old = time.time() - lock.stat().st_mtime > KEPT
-        if lock.parent != batch.folder and old and not jobs & flying:
-            shutil.rmtree(lock.parent)
+        with suppress(OSError), lock.open() as file:  # another submitter is at it
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            jobs = {noted.read_text() for noted in lock.parent.glob("stages/*/job")}
+            old = time.time() - lock.stat().st_mtime > KEPT
+            if lock.parent != batch.folder and old and not jobs & flying:
+                shutil.rmtree(lock.parent, ignore_errors=True)

@@ -27,9 +27,11 @@ from slurm.stage import reproduce
 
 LOGS = Path(".dvc", "tmp", "logs")  # DVC keeps .dvc/tmp out of git
 POLL = 0.2  # seconds between two looks for a signal
-# Seconds after a stop: first what lets a command clean up, then what does not ask.
-ESCALATION = [(0.0, signal.SIGINT), (4.0, signal.SIGTERM), (8.0, signal.SIGKILL)]
-GIVE_UP = 10.0
+# Seconds after a stop: what lets an epoch end, what lets a command clean up, what does not ask.
+ESCALATION = [
+    (0.0, signal.SIGINT), (4.0, signal.SIGINT), (6.0, signal.SIGTERM), (9.0, signal.SIGKILL),
+]  # fmt: skip
+GIVE_UP = 11.0
 STOPPED = 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -7,6 +7,7 @@ soon what is wrong, with whatever settings the remote has. It changes nothing, t
 """
 
 import argparse
+import signal
 import sys
 import time
 from multiprocessing import get_context
@@ -19,15 +20,11 @@ from dvc.repo import Repo
 
 from slurm.console import say
 
-SECRETS = {
-    "access_key_id",
-    "secret_access_key",
-    "session_token",
-    "password",
-    "keyfile",
-    "passphrase",
-}
+SECRETS = {"access_key_id", "secret_access_key", "session_token", "password", "passphrase"}
 SECONDS = 10.0
+START = 60.0  # seconds in which Python has to start, on a slow file system
+READY = "ready"
+STOPPED = 130
 
 
 def find(repo: Any, name: str | None) -> tuple[str, dict[str, Any]]:  # noqa: ANN401 - no types
@@ -58,7 +55,7 @@ def unsafe(repo: Any, name: str, settings: dict[str, Any]) -> list[str]:  # noqa
         )
     tracked = Config(repo.dvc_dir, validate=False).load_one("repo").get("remote", {}).get(name, {})
     found += [
-        f"{key} stands in .dvc/config, which git tracks: change it at the server, and "
+        f"{key} stands in .dvc/config, which git tracks: have it replaced, and "
         f"`dvc remote modify --unset {name} {key}`"
         for key in sorted(SECRETS & set(tracked))
     ]
@@ -66,34 +63,46 @@ def unsafe(repo: Any, name: str, settings: dict[str, Any]) -> list[str]:  # noqa
 
 
 def ask(name: str, answers: Connection) -> None:
-    """Look into a remote; send whether anything is there, or what went wrong."""
+    """Look into a remote; send whether anything is there, or what is wrong."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one who waits is told
     try:
         with Repo() as repo:
             store = repo.cloud.get_remote_odb(name)
-            answers.send(bool(store.fs.exists(store.path)))
+            answers.send(READY)
+            top = store.path.removesuffix("files/md5").rstrip(store.fs.sep)
+            above = store.fs.parent(top) or top  # a bucket; or a folder, which has to be mounted
+            found = bool(store.fs.exists(store.path))
+            if found or store.fs.exists(above):
+                answers.send(found)
+            else:
+                answers.send(f"there is no {above}; is it misspelt, or not mounted?")
     except Exception as error:  # noqa: BLE001 - of any client of any server
         answers.send(f"{type(error).__name__}: {error}".rstrip(": "))
 
 
-def answer(name: str, seconds: float) -> bool | str:
-    """Return whether anything is in a remote, or why that cannot be said."""
+def answer(name: str, seconds: float) -> tuple[bool | str, float]:
+    """Return whether anything is in a remote, or why that cannot be said; and seconds taken."""
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     asking = context.Process(target=ask, args=(name, theirs), daemon=True)
     asking.start()
     theirs.close()
     try:
-        if not ours.poll(seconds):
-            return (
-                f"no answer within {seconds:g} s: is the server up, and does this machine reach it?"
+        said: bool | str = ours.recv() if ours.poll(START) else "Python does not start"
+        began = time.monotonic()
+        if said == READY:
+            said = (
+                ours.recv()
+                if ours.poll(seconds)
+                else f"no answer within {seconds:g} s (`--seconds`): is the server up, and does "
+                "this machine reach it?"
             )
-        said: bool | str = ours.recv()
+        return said, time.monotonic() - began
     except EOFError:
-        return "its client died"
+        return "its client died; `dvc push -v` may say of what", 0.0
     finally:
         asking.kill()
         asking.join()
-    return said
 
 
 def arguments(words: list[str] | None) -> argparse.Namespace:
@@ -117,18 +126,17 @@ def main(words: list[str] | None = None) -> int:
         with Repo() as repo:
             name, settings = find(repo, given.remote)
             wrong = unsafe(repo, name, settings)
+        found, took = answer(name, given.seconds)
+        wrong += [found] if isinstance(found, str) else []
     except DvcException as error:
         say(f"error: {error}")
         return 1
-    began = time.monotonic()
-    found = answer(name, given.seconds)
-    if isinstance(found, str):
-        wrong.append(found)
+    except KeyboardInterrupt:
+        return STOPPED
     for sentence in wrong:
         say(f"error: {name} ({settings['url']}): {sentence}")
     if not wrong:
         empty = "" if found else "; nothing is there yet: `dvc push` makes it"
-        took = time.monotonic() - began
         say(f"{name} ({settings['url']}) answers, in {took:.1f} s{empty}")
     return 1 if wrong else 0
 

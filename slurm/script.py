@@ -31,18 +31,25 @@ stage=${{stages[${{SLURM_ARRAY_TASK_ID:-0}}]}}
 folder={folders}/${{stage//\\//_}}
 rm -f "$folder/exit"
 again=${{SLURM_RESTART_COUNT:-0}}
-late= child= requeued= work=
+late= child= requeued= work= hurry=
 finish() {{
   code=$?
-  echo "$stage: exit code $code, $SECONDS s with clone and inputs"
   if [ -z "$requeued" ]; then
     echo $code > "$folder/exit.new"
     mv "$folder/exit.new" "$folder/exit"
+    echo "$stage: exit code $code, $SECONDS s with clone and inputs"
   fi
+  [ -z "$hurry" ] || kill "$hurry" 2> /dev/null
   rm -rf "$work"
 }}
+# The first interrupt lets an epoch end, the second does not: half of the warning is left then.
+interrupt() {{
+  kill -INT -- "-$child"
+  (sleep {half}; kill -INT -- "-$child") 2> /dev/null &
+  hurry=$!
+}}
 trap finish EXIT
-trap 'late=yes; [ -z "$child" ] || kill -INT -- "-$child"' USR1  # soon the time is over
+trap 'late=yes; [ -z "$child" ] || interrupt' USR1  # soon the time is over
 echo "$stage: job $SLURM_JOB_ID on $(hostname), started again $again times"
 if [ "$again" -gt {restarts} ]; then
   echo "error: started again too often, \\`restarts\\` of its profile is {restarts}" >&2
@@ -58,7 +65,7 @@ set -m  # a process group of its own, which interrupts reach
 python -m slurm.job "$folder" "$stage" &
 child=$!
 set +m
-[ -z "$late" ] || kill -INT -- "-$child"
+[ -z "$late" ] || interrupt
 while code=0; wait "$child" || code=$?; kill -0 "$child" 2> /dev/null; do :; done
 if [ -n "$late" ] && [ "$code" -ne 0 ]; then
   if [ "$again" -ge {restarts} ]; then
@@ -91,6 +98,7 @@ def job_script(batch: Batch, cache: Path, stages: Sequence[str], profile: Profil
         stages=shlex.join(stages),
         folders=quoted(batch.folder / "stages"),
         restarts=profile.restarts,
+        half=(profile.warning or 0) // 2,
         setup="\n".join([*modules, *profile.setup]),
         binaries=quoted(Path(sys.executable).parent),
         scratch=f"${{CELL_SYNERGY_SCRATCH:-{quoted(scratch_of(cache))}}}",

@@ -2,9 +2,10 @@
 
     python -m slurm.throwaway [--nodes N] [--cpus N] [--memory MB] [--gpus N] COMMAND ...
 
-Its nodes are processes, its GPUs are /dev/null: jobs find $CUDA_VISIBLE_DEVICES set and no GPU. It
-listens on loopback alone, without users, limits or accounting: to try jobs out, not to share a
-machine. Debian has what it needs: `apt-get install slurmctld slurmd slurm-client`.
+Its nodes are processes, its GPUs are /dev/null: jobs find $CUDA_VISIBLE_DEVICES set, and nothing
+holds them to it. It listens on loopback alone, without users, limits or accounting: to try jobs
+out, not to share a machine. Jobs end with the command. Debian has what it needs: `apt-get install
+slurmctld slurmd slurm-client`.
 """
 
 import argparse
@@ -33,6 +34,7 @@ CONTROLLER = """
 ClusterName=throwaway
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={port}
+FirstJobId={first}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/none
@@ -64,7 +66,9 @@ DefMemPerCPU=100
 PartitionName=all Nodes=ALL Default=YES State=UP
 """
 NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory={memory}"  # noqa: E501
-PATIENCE = 30  # seconds for the cluster to come up
+PATIENCE = 30  # seconds for the cluster to come up, and for jobs to end
+STOPPED = 130
+MOST = 60_000_000  # SLURM counts jobs to 67 million
 
 
 @dataclass(frozen=True)
@@ -105,32 +109,43 @@ class Cluster:
                     f"there is no `{program}` here: apt-get install slurmctld slurmd slurm-client"
                 )
         self._configure()
+        try:
+            self._begin()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _begin(self) -> None:
+        """Start the daemons and wait until all nodes are there."""
         self.start("slurmctld", "-D", "-c")
         for name in self.nodes:
             self.start("slurmd", "-D", "-N", name)
         idle = ["idle"] * len(self.nodes)
         if not eventually(lambda: self.ask("sinfo", "-hN", "-o", "%t").split() == idle, PATIENCE):
-            said = (self.folder / "slurmctld.log").read_text()[-1000:]
-            self.stop()
+            log = self.folder / "slurmctld.log"
+            said = log.read_text()[-1000:] if log.exists() else "slurmctld writes no log"
             raise DvcException(f"SLURM does not start here: {said}")
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        self.ask("scancel", "--me")
-        eventually(lambda: not self.ask("squeue", "-h"), PATIENCE)
-        self.stop()
+        try:
+            self.ask("scancel", "--me")
+            eventually(lambda: not self.ask("squeue", "-h"), PATIENCE)
+        finally:
+            self.stop()
 
     def _configure(self) -> None:
         """Write the configuration, and device files where that is allowed."""
         for name in ("state", "dev"):
             (self.folder / name).mkdir(parents=True)
         host = socket.gethostname().partition(".")[0]
-        first, *ports = free_ports(len(self.nodes) + 1)
+        own, *ports = free_ports(len(self.nodes) + 1)
+        first = int(time.time()) % MOST  # or its jobs would be taken for those of the last one
         text = CONTROLLER.format(
-            host=host, user=getpass.getuser(), folder=self.folder, port=first
-        )  # fmt: skip
+            host=host, user=getpass.getuser(), folder=self.folder, port=own, first=first
+        )
         resources = ""
         for (name, node), port in zip(self.nodes.items(), ports, strict=True):
             line = NODE.format(name=name, host=host, port=port, cpus=node.cpus, memory=node.memory)
@@ -209,21 +224,24 @@ def main(words: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
     given = arguments(words)
     nodes = [Node(given.cpus, given.memory, given.gpus)] * given.nodes
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda told, _: sys.exit(128 + told))
     try:
-        with TemporaryDirectory(prefix="throwaway-slurm-") as folder:
-            with Cluster(Path(folder), nodes) as cluster:
-                before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for the command
-                try:
-                    done = subprocess.run(  # noqa: S603 - what the user typed
-                        given.command, env=cluster.environment, check=False,
-                        preexec_fn=lambda: signal.signal(signal.SIGINT, before),
-                    )  # fmt: skip
-                finally:
-                    signal.signal(signal.SIGINT, before)
-            return done.returncode
-    except (DvcException, FileNotFoundError) as error:
+        with (
+            TemporaryDirectory(prefix="throwaway-slurm-") as folder,
+            Cluster(Path(folder), nodes) as cluster,
+        ):
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for the command
+            code = subprocess.run(  # noqa: S603 - what the user typed
+                given.command, env=cluster.environment, check=False,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, before),
+            ).returncode  # fmt: skip
+            return code if code >= 0 else 128 - code
+    except (DvcException, OSError) as error:
         say(f"error: {error}")
         return 1
+    except KeyboardInterrupt:
+        return STOPPED
 
 
 if __name__ == "__main__":

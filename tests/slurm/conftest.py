@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from dvc.exceptions import DvcException
 
 from slurm import throwaway as throwaway_slurm
 from slurm.throwaway import Node
@@ -23,9 +22,9 @@ PACKAGES = ("slurmctld", "slurmd", "slurm-client")
 NODES = (Node(4, 4000, 0), Node(4, 4000, 2))
 
 
-def start(where, *words):
+def start(where, *words, **more):
     return subprocess.Popen(
-        [sys.executable, "-m", *words], cwd=where, env=ENVIRONMENT, text=True,
+        [sys.executable, "-m", *words], cwd=where, env=ENVIRONMENT | more, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
 
@@ -105,8 +104,8 @@ def begin():
     """Return a function that starts a module; what still runs at the end is killed."""
     running = []
 
-    def launch(where, *words):
-        running.append(start(where, *words))
+    def launch(where, *words, **more):
+        running.append(start(where, *words, **more))
         return running[-1]
 
     yield launch
@@ -189,15 +188,11 @@ def install():
 def throwaway(tmp_path_factory):
     install()
     slurm = Cluster(tmp_path_factory.mktemp("slurm"), NODES)
-    try:
-        with slurm:
-            ENVIRONMENT["SLURM_CONF"] = slurm.environment["SLURM_CONF"]
-            yield slurm
-            slurm.clear()
-    except DvcException as error:
-        pytest.skip(str(error))
-    finally:
-        ENVIRONMENT.pop("SLURM_CONF", None)
+    with slurm:
+        ENVIRONMENT["SLURM_CONF"] = slurm.environment["SLURM_CONF"]
+        yield slurm
+        slurm.clear()
+        del ENVIRONMENT["SLURM_CONF"]
 
 
 @pytest.fixture

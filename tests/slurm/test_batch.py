@@ -1,3 +1,4 @@
+import fcntl
 import os
 import time
 
@@ -20,6 +21,12 @@ def test_old_batches_go_but_for_those_with_jobs_in_flight(tmp_path):
     old = made(tmp_path, "b", "2_0", KEPT + 60)
     flying = made(tmp_path, "c", "3", KEPT + 60)
     young = made(tmp_path, "d", "4", KEPT - 60)
-    sweep(own, {"3"})
-    left = {each.rev[0] for each in (own, old, flying, young) if each.folder.exists()}
-    assert left == {"a", "c", "d"}
+    held = made(tmp_path, "e", "5", KEPT + 60)
+    again = made(tmp_path, "f", "6", KEPT + 60)
+    with again.locked():
+        pass
+    with (held.folder / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        sweep(own, {"3"})
+    every = (own, old, flying, young, held, again)
+    assert {each.rev[0] for each in every if each.folder.exists()} == set("acdef")

@@ -42,6 +42,29 @@ def processes(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("while_it", ["starts", "runs"])
+def test_a_closed_terminal_leaves_nothing(throwaway, begin, tmp_path, eventually, while_it):  # noqa: ARG001
+    slow = tmp_path / "slurmctld"  # one that never answers, where the start is what is interrupted
+    slow.write_text("#!/bin/sh\nexec sleep 100\n")
+    slow.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}" if while_it == "starts" else os.environ["PATH"]
+    told = "echo $SLURM_CONF > conf.new; mv conf.new conf; sleep 100"
+    process = begin(
+        tmp_path, "slurm.throwaway", "bash", "-c", told, PATH=path, TMPDIR=str(tmp_path)
+    )
+    made = lambda: list(tmp_path.glob("throwaway-slurm-*/slurm.conf"))  # noqa: E731
+    assert eventually(made)
+    (folder,) = (file.parent for file in made())
+    if while_it == "runs":
+        assert eventually((tmp_path / "conf").exists)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=60)
+    assert process.returncode == 129
+    assert not folder.exists()
+    assert not processes(folder)
+
+
+@pytest.mark.slow
 def test_an_interrupt_is_for_the_command(throwaway, begin, tmp_path, eventually):  # noqa: ARG001
     trap = "trap 'echo told; exit 3' INT; touch ready; while :; do sleep 0.1; done"
     process = begin(tmp_path, "slurm.throwaway", "bash", "-c", trap)
