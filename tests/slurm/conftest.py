@@ -120,6 +120,30 @@ def eventually():
     return lambda met, seconds=60: waited(met, seconds)
 
 
+@pytest.fixture
+def shared(tmp_path):
+    """Return a folder that commands and test share, also from a clone."""
+    (tmp_path / "shared").mkdir()
+    return tmp_path / "shared"
+
+
+def ran(shared):
+    """Return the stages that were run; a command notes itself as `echo NAME >> .../ran`."""
+    return sorted((shared / "ran").read_text().split()) if (shared / "ran").exists() else []
+
+
+def stage(name, shared, deps="in", before="", **more):
+    """Return a stage that notes that it ran and copies what it reads."""
+    inputs = deps.split()
+    return (
+        f"  {name}:\n"
+        f"    cmd: echo {name} >> {shared}/ran; {before} cat {deps} > out/{name}\n"
+        f"    deps: [{', '.join(inputs)}]\n"
+        f"    outs: [out/{name}]\n"
+        + "".join(f"    {key}: {value}\n" for key, value in more.items())
+    )  # fmt: skip
+
+
 class Cluster(throwaway_slurm.Cluster):
     """A cluster of two nodes, the second with two GPUs, and what may happen to it."""
 

@@ -7,38 +7,16 @@ import subprocess
 
 import pytest
 
+from tests.slurm.conftest import ran, stage
+
 pytestmark = pytest.mark.slow
 CLUSTER = pytest.mark.usefixtures("cluster")
-
-
-@pytest.fixture
-def shared(tmp_path):
-    """Return a folder that commands and test share, also from a clone."""
-    (tmp_path / "shared").mkdir()
-    return tmp_path / "shared"
-
-
-def ran(shared):
-    """Return the stages that were run; a command notes itself as `echo NAME >> .../ran`."""
-    return sorted((shared / "ran").read_text().split()) if (shared / "ran").exists() else []
 
 
 def numbers(where):
     """Return stage and job of everything that was submitted."""
     found = where.glob(".dvc/tmp/slurm/*/stages/*/job")
     return {file.parent.name: file.read_text() for file in found}
-
-
-def stage(name, shared, deps="in", before="", **more):
-    """Return a stage that notes that it ran and copies what it reads."""
-    inputs = deps.split()
-    return (
-        f"  {name}:\n"
-        f"    cmd: echo {name} >> {shared}/ran; {before} cat {deps} > out/{name}\n"
-        f"    deps: [{', '.join(inputs)}]\n"
-        f"    outs: [out/{name}]\n"
-        + "".join(f"    {key}: {value}\n" for key, value in more.items())
-    )  # fmt: skip
 
 
 def until(file):
@@ -227,21 +205,6 @@ def test_a_variant_becomes_an_experiment_and_leaves_the_workspace_alone(
     assert run(where, "dvc", "exp", "apply", name)[0] == 0
     assert "method: byol" in (where / "params.yaml").read_text()
     assert ran(shared) == ["a", "b", "b"]
-
-
-@CLUSTER
-def test_out_of_time_a_job_ends_its_command_and_continues(project, run, shared):
-    aside = "test -e $CELL_SYNERGY_SCRATCH/NAME || { touch $CELL_SYNERGY_SCRATCH/NAME; sleep 90; };"
-    where = project(
-        "".join(stage(n, shared, before=aside.replace("NAME", n)) for n in ("resumes", "stops")),
-        profiles="resumes: {time: 1, warning: 55, restarts: 1}\nstops: {time: 1, warning: 55}\n",
-    )
-    code, _, err = run(where, "slurm.submit")
-    assert code == 1
-    assert ran(shared) == ["resumes", "resumes", "stops"]
-    assert (where / "out/resumes").read_text() == "1\n"
-    assert "error: out of time; raise `time` or `restarts` (0) of its profile" in err
-    assert "failed: stops\n" in err
 
 
 @pytest.fixture
