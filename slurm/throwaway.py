@@ -215,6 +215,9 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
         parser.add_argument(f"--{name}", type=int, default=number, help=f"{what} ({number})")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
     given = parser.parse_args(words)
+    for name, least in (("nodes", 1), ("cpus", 1), ("memory", 1), ("gpus", 0)):
+        if (number := getattr(given, name)) < least:
+            parser.error(f"--{name} {number}: at least {least}")
     if not given.command:
         parser.error("COMMAND: what is to run on the cluster?")
     return given

@@ -83,6 +83,13 @@ def test_without_slurm_it_says_what_to_install(monkeypatch, capsys):
     )
 
 
+@pytest.mark.parametrize("words", [["--nodes", "0"], ["--gpus", "-1"]])
+def test_a_cluster_of_nothing_is_refused(words, capsys):
+    with pytest.raises(SystemExit):
+        throwaway_slurm.main([*words, "true"])
+    assert f"{' '.join(words)}: at least" in capsys.readouterr().err
+
+
 def test_without_a_command_there_is_nothing_to_do(capsys):
     with pytest.raises(SystemExit):
         throwaway_slurm.main(["--cpus", "2"])
