@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[1]
@@ -56,6 +57,11 @@ def test_every_output_has_a_budget():
         p for places in BUDGETS for p in ([places] if isinstance(places, str) else places)
     )
     assert not [out["path"] for out in OUTS if not out["path"].startswith(known)]
+
+
+def test_the_lock_file_has_no_stage_that_is_no_more():
+    with Repo(str(ROOT)) as repo:
+        assert set(LOCK) == {str(stage.addressing) for stage in repo.index.stages}
 
 
 def test_the_store_holds_what_dvc_lock_names_and_nothing_else():
