@@ -197,5 +197,7 @@ def test_the_modules_run_as_programs(monkeypatch, capsys):
     module = "cell_synergy.finetuning.run_alignment"
     monkeypatch.setattr(sys, "argv", [module, "--help"])
     monkeypatch.delitem(sys.modules, module)
+    # or what the test's type checks made of it would be the cached code of everybody
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     runpy.run_module(module, run_name="__main__")
     assert "Align two embeddings" in capsys.readouterr().out
