@@ -88,7 +88,8 @@ def answer(name: str, seconds: float) -> tuple[bool | str, float]:
     asking.start()
     theirs.close()
     try:
-        said: bool | str = ours.recv() if ours.poll(START) else "Python does not start"
+        said: bool | str = "DVC does not start here within a minute; `dvc doctor` may say why"
+        said = ours.recv() if ours.poll(START) else said
         began = time.monotonic()
         if said == READY:
             said = (
@@ -116,7 +117,10 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=SECONDS, help=f"to wait for an answer ({SECONDS:g})"
     )
-    return parser.parse_args(words)
+    found = parser.parse_args(words)
+    if found.seconds <= 0:
+        parser.error(f"--seconds {found.seconds:g}: more than 0")
+    return found
 
 
 def main(words: list[str] | None = None) -> int:
