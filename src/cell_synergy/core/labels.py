@@ -1,0 +1,92 @@
+"""Labels, donors and sections as text: one spelling, and one meaning of "missing"."""
+
+import re
+import unicodedata
+from collections import defaultdict
+
+import pandas as pd
+
+from cell_synergy.core.errors import DataError
+
+# What pandas takes for a missing value when it reads a CSV, so that a table gives the same labels
+# as CSV and as .h5ad (pandas documentation, `read_csv`, `na_values`).
+MISSING = frozenset(
+    {
+        "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+        "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+    }
+)  # fmt: skip
+_WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
+
+
+def as_labels(column: pd.Series) -> pd.Series:
+    """Return a column as text, None where it is missing.
+
+    Blanks around a word go and those inside it become one; accents are composed. Where every value
+    is a whole number, `1`, `1.0` and `"1.0"` are the same label, `1`. Not for the names of genes
+    and barcodes, which are taken as they are written: a gene may be called `nan`.
+
+    Parameters
+    ----------
+    column
+        Text, bytes, numbers or categories; of any dtype, also mixed.
+
+    Returns
+    -------
+    :
+        Of dtype object, with the same index.
+    """
+    values = column.astype(object)
+    text = values.map(_text).astype(object).where(values.notna(), None)
+    text = text.where(~text.isin(MISSING), None)
+    present = text.dropna()
+    if len(present) and present.map(lambda word: _WHOLE.fullmatch(word) is not None).all():
+        text = text.map(lambda word: word if word is None else word.partition(".")[0])
+    return text
+
+
+def as_names(column: pd.Series, what: str, where: str) -> pd.Series:
+    """Return a column of donors or sections as text; none is missing and each has one spelling.
+
+    Parameters
+    ----------
+    column
+        As in `as_labels`.
+    what
+        What it names, for messages: for example "donor".
+    where
+        File and column, for messages.
+
+    Raises
+    ------
+    DataError
+        If a value is missing, or two names differ in blanks or in upper and lower case alone: one
+        donor under two names would be trained on and judged.
+    """
+    names = as_labels(column)
+    if (missing := names.isna()).any():
+        raise DataError(
+            f"{where}: the {what} is missing for {int(missing.sum())} of {len(names)} rows, first "
+            f"{names.index[missing][0]!r}; name it for every row"
+        )
+    check_spellings(names.unique().tolist(), what, where)
+    return names
+
+
+def check_spellings(names: list[str], what: str, where: str) -> None:
+    """Refuse names that differ in blanks or in upper and lower case alone."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        alike["".join(str(name).split()).casefold()].append(str(name))
+    for spellings in alike.values():
+        if len(spellings) > 1:
+            given = " and ".join(map(repr, sorted(spellings)))
+            raise DataError(
+                f"{where}: {given} differ in blanks or capitals alone; write a {what}'s name in "
+                "one way"
+            )
+
+
+def _text(value: object) -> str:
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return unicodedata.normalize("NFC", " ".join(text.split()))
