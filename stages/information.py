@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from cell_synergy.core import arrays
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.compute import use_threads
 from cell_synergy.core.config import Config, arguments, load, value
-from cell_synergy.core.errors import DataError, reported
+from cell_synergy.core.errors import reported
 from cell_synergy.data.units import pairs
 from cell_synergy.data.units.dataset import Dataset
 from cell_synergy.data.units.splits import folds
@@ -27,11 +28,8 @@ class Args(Config):
 
 def read(folder: Path, method: str) -> dict[str, np.ndarray]:
     """Read what a method's probes said of test units."""
-    path = folder / f"{method}.npz"
-    if not path.is_file():
-        raise DataError(f"{path}: no such posteriors; compute them with `dvc repro`")
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
+    remedy = "compute them with `dvc repro`"
+    return arrays.npz(folder / f"{method}.npz", "a file of posteriors (.npz)", remedy)
 
 
 def main(args: Args) -> None:

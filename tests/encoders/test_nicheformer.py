@@ -1,5 +1,6 @@
 import functools
 import json
+import re
 
 import anndata as ad
 import numpy as np
@@ -14,6 +15,7 @@ from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.encoders import nicheformer
 from cell_synergy.nicheformer import checkpoints
 from cell_synergy.nicheformer.configuration import NicheformerConfig
+from tests import broken
 
 GENES = [f"ENSG{i:011d}" for i in range(1, 21)]
 SMALL = functools.partial(
@@ -172,11 +174,44 @@ def test_another_gene_list_is_refused(published, table, tmp_path, file):
 
 @pytest.mark.parametrize(
     ("file", "what"),
-    [("model.h5ad", "not an .h5ad of the gene list"), ("means.npy", "not an .npy of gene means")],
+    [("model.h5ad", "an .h5ad of the gene list"), ("means.npy", "an .npy of gene means")],
 )
-def test_a_broken_file_is_named(published, table, tmp_path, file, what):
-    (tmp_path / file).write_text("broken")
-    with pytest.raises(DataError, match=rf"{file}: {what}"):
+@broken.each(broken.COMMON, broken.OTHERS)
+def test_a_broken_file_is_named(published, table, tmp_path, file, what, given, said):
+    (tmp_path / file).write_bytes(given)
+    with pytest.raises(DataError, match=rf"{file}: (is|cannot be read as) ") as raised:
+        _frozen(published, table, tmp_path / "expert")
+    assert what in str(raised.value) or re.search(said, str(raised.value))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_gene_list_that_is_cut_short_is_named(published, table, tmp_path):
+    path = tmp_path / "model.h5ad"
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(DataError, match=r"model\.h5ad: cannot be read as an \.h5ad of the gene"):
+        _frozen(published, table, tmp_path / "expert")
+
+
+def test_gene_means_that_are_objects_are_not_unpickled(published, table, tmp_path):
+    bomb, marker = broken.bomb(tmp_path)
+    np.save(tmp_path / "means.npy", np.array([bomb] * 20, dtype=object))
+    with pytest.raises(DataError, match=r"means\.npy: holds objects of Python, which are code"):
+        _frozen(published, table, tmp_path / "expert")
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("means", "said"),
+    [
+        (np.array(["a"] * 20), r"holds <U1, not numbers"),
+        (np.ones(20, complex), "holds complex128, not numbers"),
+        (np.r_[np.ones(19), np.inf], "the mean of gene 19 is inf"),
+        (np.r_[-1.0, np.ones(19)], r"the mean of gene 0 is -1\.0"),
+    ],
+)
+def test_gene_means_that_no_counts_have_are_refused(published, table, tmp_path, means, said):
+    np.save(tmp_path / "means.npy", means)
+    with pytest.raises(DataError, match=rf"means\.npy: {said}"):
         _frozen(published, table, tmp_path / "expert")
 
 

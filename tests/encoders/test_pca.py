@@ -7,6 +7,7 @@ from sklearn.decomposition import PCA
 
 from cell_synergy import encoders
 from cell_synergy.core.errors import DataError
+from tests import broken
 
 COMPONENTS = 3
 
@@ -140,3 +141,34 @@ def test_a_unit_without_counts_is_embedded_like_the_origin(units, tmp_path):
     weights = load_file(tmp_path / "pca.safetensors")
     np.testing.assert_allclose(found[0], -weights["mean"] @ weights["axes"].T, rtol=1e-5)
     assert np.isfinite(found).all()
+
+
+@broken.each(broken.COMMON, broken.OTHERS)
+def test_broken_weights_are_named(units, tmp_path, given, said):
+    table = units(10, 20, seed=1)
+    _embedded(units(60, 20), table, tmp_path)
+    (tmp_path / "pca.safetensors").write_bytes(given)
+    with pytest.raises(DataError, match=r"pca\.safetensors: (is|cannot be read as) ") as raised:
+        _expert().embed(table, tmp_path, tmp_path)
+    assert said
+    assert "\n" not in str(raised.value)
+
+
+def test_weights_of_other_genes_are_refused(units, tmp_path):
+    table = units(10, 20, seed=1)
+    _embedded(units(60, 20), table, tmp_path)
+    (tmp_path / "genes.txt").write_text("g1\ng2\n")
+    with pytest.raises(DataError, match=r"pca\.safetensors is not of the 2 genes of genes\.txt"):
+        _expert().embed(table, tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "given", ["", "<html></html>", "[1]", '{"encoder": "pca"}', '{"sha256": 3}']
+)
+def test_a_broken_card_is_named(tmp_path, given):
+    (tmp_path / "card.json").write_text(given)
+    with pytest.raises(DataError, match=r"card\.json: .*"):
+        encoders.read_card(tmp_path)
+    (tmp_path / "card.json").unlink()
+    with pytest.raises(DataError, match=r"card\.json: no such file; freeze the expert again"):
+        encoders.read_card(tmp_path)

@@ -5,6 +5,7 @@ import pytest
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.learning import weights
+from tests import broken
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_what_half_precision_cannot_hold_is_refused_by_name(tmp_path, arrays, ba
 
 def test_missing_weights_say_how_to_get_them(tmp_path, arrays):
     weights.save(tmp_path, "holdout-0", arrays)
-    with pytest.raises(DataError, match=r"holdout-1\.safetensors: no such weights; run `dvc repro"):
+    with pytest.raises(DataError, match=r"holdout-1\.safetensors: no such file; run `dvc repro"):
         weights.load(tmp_path, "holdout", 1)
     with pytest.raises(DataError, match="no weights for fold 'B'; run `dvc repro align`"):
         weights.seeds(tmp_path, "B")
@@ -57,3 +58,11 @@ def test_seeds_are_those_of_the_fold_alone(tmp_path, arrays):
     assert weights.seeds(tmp_path, "A") == [2, 10]
     assert weights.seeds(tmp_path, "A-1") == [5]
     assert weights.seeds(tmp_path, "B[1]") == [0]
+
+
+@broken.each(broken.COMMON, broken.OTHERS)
+def test_weights_that_are_something_else_are_named(tmp_path, given, said):
+    (tmp_path / "holdout-0.safetensors").write_bytes(given)
+    with pytest.raises(DataError, match=r"holdout-0\.safetensors: (is|cannot be read as) .*; .+"):
+        weights.load(tmp_path, "holdout", 0)
+    assert said

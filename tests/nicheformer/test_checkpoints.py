@@ -5,13 +5,10 @@ from safetensors.torch import save_file
 from cell_synergy.core.errors import DataError
 from cell_synergy.nicheformer.checkpoints import load, published
 from cell_synergy.nicheformer.configuration import NicheformerConfig
+from tests import broken
 
 PARAMETERS, TENSORS = 49_302_040, 164  # of the published file
 ENCODER_PARAMETERS = 36_418_048
-
-
-class Code:
-    """What a pickle of somebody else's could hold."""
 
 
 @pytest.fixture
@@ -90,19 +87,41 @@ def test_another_size_is_named(small, state, tmp_path):
 
 
 def test_code_in_a_checkpoint_is_not_run(small, state, tmp_path):
-    path = _authors(state, tmp_path, hyper_parameters=Code())
-    with pytest.raises(DataError, match=r"no checkpoint of tensors alone .* take the hub's"):
+    bomb, marker = broken.bomb(tmp_path)
+    path = _authors(state, tmp_path, hyper_parameters=bomb)
+    with pytest.raises(DataError, match=r"holds more than tensors .* take its safetensors"):
+        load(path, small)
+    assert not marker.exists()
+
+
+@broken.each(broken.COMMON, broken.OTHERS)
+@pytest.mark.parametrize("name", ["model.safetensors", "weights.pt"])
+def test_a_file_that_is_something_else_is_named(small, tmp_path, given, said, name):
+    (path := tmp_path / name).write_bytes(given)
+    with pytest.raises(DataError, match=rf"{name}: {said}"):
         load(path, small)
 
 
-def test_a_text_file_is_no_checkpoint(small, tmp_path):
-    (path := tmp_path / "weights.pt").write_text("version https://git-lfs.github.com/spec/v1\n")
-    with pytest.raises(DataError, match="no checkpoint of tensors alone"):
+def test_a_list_is_no_checkpoint(small, tmp_path):
+    torch.save(["no dictionary"], path := tmp_path / "list.ckpt")
+    with pytest.raises(DataError, match="holds a list, not tensors by name"):
         load(path, small)
+
+
+def test_older_files_load(small, state, tmp_path):
+    torch.save({"state_dict": state}, path := tmp_path / "w", _use_new_zipfile_serialization=False)
+    found = load(path, small).state_dict()["embeddings.weight"]
+    assert torch.equal(found, state["embeddings.weight"])
+
+
+def test_quantised_weights_are_refused(small, state, tmp_path):
+    state["embeddings.weight"] = state["embeddings.weight"].to(torch.int8)
+    with pytest.raises(DataError, match=r"embeddings\.weight is int8, not floating-point"):
+        load(_hubs(state, tmp_path), small)
 
 
 def test_a_missing_file_is_named(small, tmp_path):
-    with pytest.raises(DataError, match=r"nowhere\.pt: no such weights; check the key `weights`"):
+    with pytest.raises(DataError, match=r"nowhere\.pt: no such file; check the key `weights`"):
         load(tmp_path / "nowhere.pt", small)
 
 

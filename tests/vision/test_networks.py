@@ -7,6 +7,7 @@ from torchvision import transforms
 
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.vision import networks
+from tests import broken
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 RNG = np.random.default_rng(0)
@@ -52,21 +53,55 @@ def test_tensors_that_are_missing_unknown_or_of_another_shape_are_named(network,
         _loaded(empty, tmp_path / "w.bin")
 
 
-@pytest.mark.parametrize("content", ["<html>please log in</html>", "", None])
+@broken.each(broken.COMMON, broken.OTHERS)
 @pytest.mark.parametrize("name", ["w.bin", "w.safetensors"])
-def test_a_file_that_is_no_state_dict_is_refused(content, name, tmp_path, empty):
-    if content is None:
-        torch.save([1, 2], tmp_path / name)
-    else:
-        (tmp_path / name).write_text(content)
-    with pytest.raises(DataError, match=rf"{name}: no state dict of PyTorch \(.+\); get it again"):
+def test_a_file_that_is_no_state_dict_is_refused(given, said, name, tmp_path, empty):
+    (tmp_path / name).write_bytes(given)
+    with pytest.raises(DataError, match=rf"{name}: {said}"):
         _loaded(empty, tmp_path / name)
 
 
+def test_older_files_and_those_of_several_gpus_give_the_same_output(network, tmp_path, empty):
+    x = torch.randn(2, 3, 28, 28)
+    state = {f"module.{name}": tensor for name, tensor in network.state_dict().items()}
+    torch.save({"model": state}, tmp_path / "w", _use_new_zipfile_serialization=False)
+    with torch.inference_mode():
+        torch.testing.assert_close(_loaded(empty, tmp_path / "w")(x), network(x), rtol=0, atol=0)
+
+
 def test_a_pickle_that_would_run_code_is_refused(tmp_path, empty):
-    torch.save({"x": pytest.raises}, tmp_path / "w.bin")
-    with pytest.raises(DataError, match="no state dict of PyTorch"):
+    bomb, marker = broken.bomb(tmp_path)
+    torch.save({"x": bomb}, tmp_path / "w.bin")
+    with pytest.raises(DataError, match="holds more than tensors"):
         _loaded(empty, tmp_path / "w.bin")
+    assert not marker.exists()
+
+
+def test_weights_of_another_kind_of_number_are_refused(network, tmp_path, empty):
+    state = {**network.state_dict(), "norm.weight": torch.ones(48, dtype=torch.int8)}
+    save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(DataError, match=r"norm\.weight is int8, not floating-point numbers"):
+        _loaded(empty, tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    "model", ["hf-hub:lab/net", "hf_hub:lab/net", "local-dir:/models/net", "timm/vit_tiny", ""]
+)
+def test_a_model_that_timm_would_fetch_itself_is_refused(model):
+    with pytest.raises(ConfigError, match=r"fetched or read by timm itself, unchecked; give the"):
+        networks.build(model, {})
+
+
+@pytest.mark.parametrize(
+    ("key", "given"),
+    [
+        ("checkpoint_path", "w.bin"), ("pretrained", True), ("pretrained_cfg", {"file": "w.bin"}),
+        ("pretrained_cfg_overlay", {"url": "https://example.org/w"}), ("cache_dir", "."),
+    ],
+)  # fmt: skip
+def test_arguments_by_which_timm_would_read_weights_are_refused(key, given):
+    with pytest.raises(ConfigError, match=rf"arguments\.{key}: timm would fetch or read weights"):
+        networks.build("vit_tiny_patch16_224", {key: given})
 
 
 @pytest.mark.parametrize(
@@ -75,6 +110,8 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path, empty):
         ("vit_enormous", {}, "timm makes no 'vit_enormous' of these arguments"),
         ("vit_tiny_patch16_224", {"reg_token": 4}, "unexpected keyword argument 'reg_token'"),
         ("vit_tiny_patch16_224", {"mlp_layer": "SwigluPakt"}, "no attribute 'SwigluPakt'"),
+        ("vit_tiny_patch16_224", {"patch_size": 0}, "timm makes no 'vit_tiny_patch16_224'"),
+        ("vit_tiny_patch16_224", {"num_heads": 5}, "timm makes no 'vit_tiny_patch16_224'"),
         ("resnet18", {}, "'resnet18' is no vision transformer of timm"),
     ],
 )

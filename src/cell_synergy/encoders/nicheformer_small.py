@@ -18,9 +18,10 @@ import pandas as pd
 import torch
 from jaxtyping import Float32, Int64
 from pydantic import Field, JsonValue, PositiveFloat, PositiveInt
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from scipy import sparse
 
+from cell_synergy.core import content, tensors
 from cell_synergy.core.compute import scratch
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.units.pairs import log_normalise
@@ -40,6 +41,7 @@ from cell_synergy.nicheformer.tokenizer import (
 from cell_synergy.nicheformer.units import Opened, cells_of
 
 _WEIGHTS, _GENES, _MEANS = "nicheformer.safetensors", "genes.txt", "means"
+_REMEDY = "pretrain the expert again (`dvc repro pretrain`)"
 _CONTEXT = SPECIES["human"], ASSAY["Xenium"], MODALITY["spatial"]
 
 
@@ -124,9 +126,14 @@ class Expert(Encoder):
         DataError
             If the pairs lack a gene that the expert was pretrained on.
         """
-        state = load_file(expert / _WEIGHTS)
-        means = state.pop(_MEANS).numpy()
-        tokenizer = self._tokenizer(pd.Index((expert / _GENES).read_text().split()), means)
+        state = tensors.read(expert / _WEIGHTS, _REMEDY)
+        content.required(expert / _GENES, "a list of genes", _REMEDY)
+        genes = pd.Index((expert / _GENES).read_text().split("\n")[:-1])
+        if (found := state.pop(_MEANS, None)) is None or tuple(found.shape) != (len(genes),):
+            raise DataError(
+                f"{expert / _WEIGHTS}: has no mean for each gene of {_GENES}; {_REMEDY}"
+            )
+        tokenizer = self._tokenizer(genes, found.numpy())
         shown = pairs.var_names[~pairs.var["panel"].to_numpy(bool)]
         counts, unit = cells_of(pairs)
         if lacking := sorted(set(tokenizer.genes) - set(shown)):
@@ -137,6 +144,7 @@ class Expert(Encoder):
             )
         with torch.device("meta"):
             network = NicheformerModel(self._config(tokenizer))
+        tensors.require_match(expert / _WEIGHTS, state, network.state_dict(), _REMEDY)
         network.load_state_dict({name: t.float() for name, t in state.items()}, assign=True)
         network.train(mode=False)
         cells = tokenizer.encode(counts, shown, len(tokenizer.genes))

@@ -11,9 +11,10 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float32
 from pydantic import JsonValue, PositiveFloat, PositiveInt
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 from scipy import sparse
 
+from cell_synergy.core import arrays, content
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.units.pairs import log_normalise, visible_counts
 from cell_synergy.encoders import Encoder, sha256
@@ -58,8 +59,7 @@ class Expert(Encoder):
         raw: Path,
         expert: Path,
     ) -> Float32[np.ndarray, "units dim"]:
-        weights = load_file(expert / _WEIGHTS)
-        genes = (expert / _GENES).read_text().split("\n")[:-1]
+        weights, genes = _fitted(expert)
         shown = pairs.var_names[~pairs.var["panel"].to_numpy(bool)]
         if lacking := sorted(set(genes) - set(shown)):
             raise DataError(
@@ -72,6 +72,20 @@ class Expert(Encoder):
         columns = shown.get_indexer(genes)
         centred = x[:, columns] @ weights["axes"].T - weights["mean"] @ weights["axes"].T
         return np.asarray(centred, dtype=np.float32)
+
+
+def _fitted(expert: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Return the weights and the gene list of a fitted expert."""
+    remedy = "fit the expert again (`dvc repro pretrain`)"
+    weights = arrays.safetensors(expert / _WEIGHTS, remedy)
+    content.required(expert / _GENES, "a list of genes", remedy)
+    genes = (expert / _GENES).read_text().split("\n")[:-1]
+    shapes = {name: array.shape[-1:] for name, array in weights.items()}
+    if shapes != {"mean": (len(genes),), "axes": (len(genes),)}:
+        raise DataError(
+            f"{expert}: {_WEIGHTS} is not of the {len(genes)} genes of {_GENES}; {remedy}"
+        )
+    return weights, genes
 
 
 def _principal_axes(

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
+from cell_synergy.core import arrays
 from cell_synergy.core.errors import DataError
 from cell_synergy.models import Weights
+
+_REMEDY = "run `dvc repro align` or `dvc pull` first"
 
 
 def save(folder: Path, name: str, weights: Weights) -> None:
@@ -24,11 +27,9 @@ def save(folder: Path, name: str, weights: Weights) -> None:
 def load(folder: Path, fold: str, seed: int) -> Weights:
     """Read the weights of one fold and seed."""
     path = folder / f"{fold}-{seed}.safetensors"
-    if not path.is_file():
-        raise DataError(f"{path}: no such weights; run `dvc repro align` or `dvc pull` first")
     return {
         name: array.astype(np.float32) if array.dtype.kind == "f" else array
-        for name, array in load_file(path).items()
+        for name, array in arrays.safetensors(path, _REMEDY).items()
     }
 
 

@@ -6,12 +6,11 @@ puts `nicheformer.` in front of every name. Both hold one matrix for queries, ke
 
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
+from cell_synergy.core import tensors
 from cell_synergy.core.errors import DataError
 from cell_synergy.nicheformer.configuration import NicheformerConfig
 from cell_synergy.nicheformer.modeling import NicheformerModel
@@ -39,20 +38,7 @@ def load(path: Path, config: NicheformerConfig) -> NicheformerModel:
 
 def read(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a file: safetensors, or a checkpoint that holds nothing but data."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such weights; check the key `weights`")
-    if path.suffix == ".safetensors":
-        return dict(load_file(path))
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).split("\n", maxsplit=1)[0]
-        raise DataError(
-            f"{path}: is no checkpoint of tensors alone ({reason}); take the hub's "
-            "model.safetensors, or save the state dict by itself"
-        ) from error
-    state: dict[str, Tensor] = content.get("state_dict", content)
-    return state
+    return tensors.read(path)
 
 
 def published(config: NicheformerConfig) -> dict[str, tuple[int, ...]]:
@@ -89,7 +75,7 @@ def converted(
     Raises
     ------
     DataError
-        If a tensor is missing, not known, or not of the configured shape.
+        If a tensor is missing, not known, not of the configured shape, or of no plain numbers.
     """
     plain = {name.removeprefix(_PREFIX): tensor for name, tensor in state.items()}
     shapes = published(config)
@@ -106,6 +92,7 @@ def converted(
             raise DataError(
                 f"{where}: {name} is of shape {tuple(plain[name].shape)}, not {shapes[name]}"
             )
+    tensors.require_numbers(Path(where), {name: plain[name] for name in needed})
     found: dict[str, Tensor] = {}
     for name in needed:
         found |= _parts(name, plain[name].float())

@@ -1,24 +1,27 @@
 """Vision transformers of timm: built without memory, loaded strictly, run on patches."""
 
+import inspect
+import re
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Literal
 
 import timm
 import torch
 from jaxtyping import Float, Float32, UInt8
 from pydantic import JsonValue
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from cell_synergy.core import tensors
 from cell_synergy.core.errors import ConfigError, DataError
 
 Pooling = Literal["token", "token+mean"]
+_NAME = re.compile(r"\w[\w.-]*")  # no place: timm takes `hf-hub:...`, `local-dir:...` and others
+# What timm takes itself, not the network: each can name files, or where to fetch some.
+_TIMMS = {*inspect.signature(timm.create_model).parameters} - {"model_name", "kwargs"}
 _FLOATS = 2**29  # bytes that patches may take as floats before they are resized
 
 
@@ -37,13 +40,26 @@ def build(model: str, arguments: Mapping[str, JsonValue]) -> VisionTransformer:
     ConfigError
         If timm does not know the model or an argument, or makes no vision transformer of them.
     """
+    if not _NAME.fullmatch(model):
+        raise ConfigError(
+            f"{model!r} would be fetched or read by timm itself, unchecked; give the name of a "
+            "model of timm, and the weights by `repo` and `file`, or by `weights`"
+        )
+    if own := sorted(_TIMMS & arguments.keys()):
+        raise ConfigError(
+            f"arguments.{own[0]}: timm would fetch or read weights by it, unchecked; leave it out, "
+            "and name weights by `repo` and `file`, or by `weights`"
+        )
     given: dict[str, Any] = dict(arguments)
     try:
         if (layer := given.get("mlp_layer")) is not None:
             given["mlp_layer"] = getattr(timm.layers, str(layer))
         with torch.device("meta"):
             network = timm.create_model(model, pretrained=False, **given)
-    except (AttributeError, RuntimeError, TypeError) as error:
+    except (
+        ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
+        ValueError,
+    ) as error:  # fmt: skip
         raise ConfigError(f"timm makes no {model!r} of these arguments: {error}") from error
     if not isinstance(network, VisionTransformer):
         raise ConfigError(f"{model!r} is no vision transformer of timm; write an expert for it")
@@ -56,31 +72,11 @@ def load(network: nn.Module, path: Path) -> None:
     Raises
     ------
     DataError
-        If the file is no state dict, lacks tensors, or has unknown ones or other shapes.
+        If the file is no state dict, lacks tensors, or has unknown ones or other shapes or types.
     """
-    try:
-        if path.suffix == ".safetensors":
-            state: dict[str, Tensor] = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-        found = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    except (AttributeError, OSError, RuntimeError, SafetensorError, UnpicklingError) as error:
-        raise DataError(
-            f"{path}: no state dict of PyTorch ({_start(error)}); get it again"
-        ) from error
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    wrong = [n for n in expected.keys() & found.keys() if expected[n] != found[n]]
-    odd = {
-        "lacks": sorted(expected.keys() - found.keys()),
-        "has the unknown": sorted(found.keys() - expected.keys()),
-        "has in another shape": [f"{n} {found[n]}, not {expected[n]}" for n in sorted(wrong)],
-    }
-    if any(odd.values()):
-        parts = [f"{what} {names[0]} (of {len(names)})" for what, names in odd.items() if names]
-        raise DataError(
-            f"{path}: not the weights of this network: it {', '.join(parts)}; take the file of the "
-            "model that `model` and `arguments` describe"
-        )
+    state = tensors.read(path)
+    remedy = "take the file of the model that `model` and `arguments` describe"
+    tensors.require_match(path, state, network.state_dict(), remedy)
     network.load_state_dict(state, strict=True, assign=True)
     if left := [
         n for n, t in chain(network.named_parameters(), network.named_buffers()) if t.is_meta
@@ -140,7 +136,3 @@ def features(
         patches = tokens[:, network.num_prefix_tokens :].float().mean(dim=1)
         return torch.cat([first.float(), patches], dim=1)
     return first.float()
-
-
-def _start(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

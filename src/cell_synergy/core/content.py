@@ -1,0 +1,159 @@
+"""What a file is by its first bytes, whatever its name says: most broken files are another thing.
+
+A file fetched without Git LFS is a pointer of three lines, one fetched past a sign-in page is that
+page, one whose copy was stopped is empty. Each has its own remedy.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cell_synergy.core.errors import DataError
+
+EMPTY, FOLDER, POINTER, PAGE, SERVER = "empty", "folder", "LFS pointer", "web page", "server error"
+GZIP, ZIP, HDF5, NPY, PICKLE, SAFETENSORS = "gzip", "zip", "HDF5", "npy", "pickle", "safetensors"
+TAR, TEXT, UNKNOWN = "tar", "text", "unknown"
+
+_HEAD = 1024
+_LONGEST = 100_000_000  # header of safetensors, bytes
+_MAGIC = {
+    b"version https://git-lfs": POINTER, b"\x1f\x8b": GZIP, b"PK\x03\x04": ZIP, b"PK\x05\x06": ZIP,
+    b"\x89HDF\r\n\x1a\n": HDF5, b"\x93NUMPY": NPY,
+    b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"(\xb5/\xfd": "zstandard", b"7z\xbc\xaf": "7z",
+    b"%PDF": "PDF", b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*": "TIFF",
+    b"II+\0": "TIFF", b"PAR1": "Parquet", b"GGUF": "GGUF", b"RDX": "R workspace",
+}  # fmt: skip
+_AGAIN = "get the file itself"
+_NEVER = {
+    EMPTY: ("is empty", "get it again"),
+    POINTER: (
+        "is a pointer of Git LFS, not the file that it points to",
+        "run `git lfs pull` where it came from, or download the file itself",
+    ),
+    PAGE: ("is a web page, not {wanted}", f"{_AGAIN}: sign in, or take the link that downloads it"),
+    SERVER: ("is a server's error message, not {wanted}", f"{_AGAIN}: its address is wrong or old"),
+}
+
+
+def kind(path: Path) -> str:
+    """Return what a file is: a constant of this module, or the name of another known format.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    if path.is_dir():
+        return FOLDER
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if not head:
+        return EMPTY
+    return _binary(head) or _text(head)
+
+
+def _binary(head: bytes) -> str:
+    """Return which known binary format begins so, empty if none does."""
+    for magic, name in _MAGIC.items():
+        if head.startswith(magic):
+            return name
+    if head[257:262] == b"ustar":
+        return TAR
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _LONGEST:
+        return SAFETENSORS
+    if head[:1] == b"\x80" and head[1:2] in {b"\2", b"\3", b"\4", b"\5"}:
+        return PICKLE
+    return ""
+
+
+def _text(head: bytes) -> str:
+    """Return which kind of text it is, if it is text."""
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<script", b"<body", b"<!--")):
+        return PAGE
+    if start.startswith((b"<error", b"<?xml")) and (b"<error" in start or b"<html" in start):
+        return PAGE if b"<html" in start else SERVER
+    if start.startswith((b'{"error"', b'{"message"', b"404: not found", b"entry not found")):
+        return SERVER
+    if any(byte < 32 and byte not in b"\t\n\r\f" for byte in head):  # noqa: PLR2004 - controls
+        return UNKNOWN
+    return TEXT
+
+
+def required(path: Path, wanted: str, remedy: str) -> str:
+    """Return the kind of a file that somebody named, once it is sure to be a whole kind of thing.
+
+    Parameters
+    ----------
+    path
+        The file.
+    wanted
+        What it should be, with its article: `an image`.
+    remedy
+        What to do where it does not exist or cannot be read: `set the key weights to the file`.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, it is a folder, cannot be read, is empty, a pointer of Git LFS, a
+        web page or the error message of a server.
+    """
+    try:
+        found = kind(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; {remedy}") from error
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise DataError(f"{path}: cannot be read ({reason}); {remedy}") from error
+    if found == FOLDER:
+        raise DataError(f"{path}: is a folder, not {wanted}; {remedy}")
+    if found in _NEVER:
+        what, cure = _NEVER[found]
+        raise DataError(f"{path}: {what.format(wanted=wanted)}; {cure}")
+    return found
+
+
+def unlike(
+    path: Path, wanted: str, remedy: str, reason: object = "", expected: str = ""
+) -> DataError:
+    """Return the error of a file that cannot be read as what it should be; see `required`.
+
+    Says what it is instead if that can be seen, and otherwise the reason that its reader gave.
+
+    Parameters
+    ----------
+    path, wanted, remedy
+        As for `required`.
+    reason
+        The reader's error.
+    expected
+        The kind that it should be of.
+    """
+    try:
+        found = required(path, wanted, remedy)
+    except DataError as error:
+        return error
+    lines = str(reason).strip().splitlines() or [type(reason).__name__ if reason else ""]
+    detail = f" ({lines[0]})" if lines[0] else ""
+    seen = {TEXT: "text", UNKNOWN: "", PICKLE: "a Python pickle"}.get(found, f"a {found} file")
+    if seen and found != expected:
+        return DataError(f"{path}: is {seen}, not {wanted}{detail}; {remedy}")
+    return DataError(f"{path}: cannot be read as {wanted}{detail}; {remedy}")
+
+
+def read_json(path: Path, wanted: str, remedy: str) -> dict[str, Any]:
+    """Read a file that holds one JSON object.
+
+    Raises
+    ------
+    DataError
+        If it is anything else.
+    """
+    required(path, wanted, remedy)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise unlike(path, wanted, remedy, error, TEXT) from error
+    if not isinstance(found, dict):
+        raise DataError(f"{path}: holds no JSON object, so it is not {wanted}; {remedy}")
+    return found
