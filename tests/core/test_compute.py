@@ -3,9 +3,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from cell_synergy.core import compute
+from cell_synergy.core.errors import DataError
 
 THREADS = """
 import sys
@@ -44,3 +46,21 @@ def test_scratch_is_the_users_own_or_as_the_environment_says(monkeypatch, tmp_pa
     monkeypatch.delenv("CELL_SYNERGY_SCRATCH")
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
     assert compute.scratch() == Path(tmp_path) / f"cell-synergy-{os.getuid()}"
+    assert compute.scratch().stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("kind", ["link", "file", "another user's"])
+def test_a_scratch_folder_that_is_not_ones_own_is_refused(monkeypatch, tmp_path, kind):
+    monkeypatch.delenv("CELL_SYNERGY_SCRATCH", raising=False)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    uid = os.getuid() + (kind == "another user's")
+    monkeypatch.setattr("os.getuid", lambda: uid)
+    place = tmp_path / f"cell-synergy-{uid}"
+    if kind == "link":
+        place.symlink_to(tmp_path)
+    elif kind == "file":
+        place.touch()
+    else:
+        place.mkdir()
+    with pytest.raises(DataError, match=r"is not a folder of your own; set CELL_SYNERGY_SCRATCH"):
+        compute.scratch()

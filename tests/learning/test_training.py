@@ -15,6 +15,7 @@ from cell_synergy.learning import training as loop
 from cell_synergy.learning.networks import Network
 from cell_synergy.learning.training import Trained, Training, augment
 from cell_synergy.models import Job, Run
+from tests import broken
 
 
 class Curve:
@@ -93,6 +94,62 @@ def test_a_resumed_run_does_not_repeat_finished_epochs(load, pairs, run, monkeyp
     monkeypatch.setattr(loop, "augment", counted)
     fit(load("simclr"), pairs, run(Curve()))
     assert len(steps) == 2 * (4 + 4)  # two epochs left, of four batches and four of held rows
+
+
+def _broken(path, how, tmp_path):
+    """Make another thing of a checkpoint."""
+    whole = path.read_bytes()
+    if how == "cut":
+        path.write_bytes(whole[: len(whole) // 2])
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "a flipped bit":
+        path.write_bytes(whole[:-9000] + bytes([whole[-9000] ^ 1]) + whole[-8999:])
+    elif how == "code":
+        torch.save({"stack": broken.bomb(tmp_path)[0]}, path)
+    else:
+        content = torch.load(path, weights_only=True)
+        torch.save(how(content), path)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "cut", "empty", "a flipped bit", "code", lambda _: [1], lambda c: {**c, "curves": 3},
+        lambda c: {**c, "curves": [{"train": [1.0, 2.0, 3.0]}]}, lambda c: {**c, "generators": []},
+        lambda c: {**c, "stack": dict(list(c["stack"].items())[1:])},
+        lambda c: {**c, "stack": {n: t[..., :1] for n, t in c["stack"].items()}},
+        lambda c: {**c, "optimiser": {**c["optimiser"], "param_groups": []}},
+        lambda c: {**c, "global": torch.zeros(3)},
+    ],
+)  # fmt: skip
+def test_a_checkpoint_that_cannot_be_taken_up_is_set_aside(
+    how, load, pairs, run, monkeypatch, tmp_path, capsys
+):
+    expected = content(fit(load("simclr"), pairs, run(Curve())))
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1)
+    log = run(Curve(stop=2))
+    log.checkpoint.unlink(missing_ok=True)
+    with pytest.raises(KeyboardInterrupt):
+        fit(load("simclr"), pairs, log)
+    _broken(log.checkpoint, how, tmp_path)
+    torch.manual_seed(99)
+    capsys.readouterr()
+    assert content(fit(load("simclr"), pairs, run(Curve()))) == expected
+    said = capsys.readouterr()
+    assert "checkpoint.pt: this checkpoint " in said.out + said.err
+    assert "set aside as checkpoint.pt.broken" in said.out + said.err
+    assert log.checkpoint.with_name("checkpoint.pt.broken").exists()
+    assert not (tmp_path / "boom").exists()
+
+
+def test_another_users_checkpoint_is_not_read(load, pairs, run, monkeypatch, tmp_path):
+    expected = content(fit(load("simclr"), pairs, run(Curve())))
+    log = run(Curve())
+    torch.save({"stack": broken.bomb(tmp_path)[0]}, log.checkpoint)
+    monkeypatch.setattr("os.getuid", lambda: log.checkpoint.stat().st_uid + 1)
+    monkeypatch.setattr(torch, "load", None)
+    assert content(fit(load("simclr"), pairs, log)) == expected
 
 
 def test_an_interrupt_ends_the_epoch_and_leaves_a_checkpoint(load, pairs, run):

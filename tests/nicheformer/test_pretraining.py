@@ -10,6 +10,7 @@ from cell_synergy.nicheformer import pretraining
 from cell_synergy.nicheformer.configuration import NicheformerConfig
 from cell_synergy.nicheformer.pretraining import Pretraining, build, masked, pretrain
 from cell_synergy.nicheformer.tokenizer import Sentences
+from tests import broken
 
 GENES = 20
 SETTINGS = Pretraining(epochs=3, batch_size=8, lr=0.01, weight_decay=0.0, seed=0)
@@ -86,6 +87,34 @@ def test_an_interrupted_run_ends_its_epoch_and_continues_bit_for_bit(small, tmp_
     for one, two in zip(again.model.parameters(), whole.model.parameters(), strict=True):
         assert torch.equal(one, two)
     assert not list((tmp_path / "work").glob("*.pt"))
+
+
+@pytest.mark.parametrize("how", ["cut", "code", "other"])
+def test_a_checkpoint_that_cannot_be_taken_up_is_set_aside(small, tmp_path, monkeypatch, how):
+    whole = _pretrained(small, tmp_path / "whole")
+    epoch = pretraining._Run.epoch
+
+    def interrupted(self, number):
+        if number == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        epoch(self, number)
+
+    monkeypatch.setattr(pretraining._Run, "epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _pretrained(small, tmp_path / "work")
+    monkeypatch.setattr(pretraining._Run, "epoch", epoch)
+    (path,) = (tmp_path / "work").glob("*.pt")
+    if how == "cut":
+        path.write_bytes(path.read_bytes()[:5000])
+    elif how == "code":
+        torch.save({"model": broken.bomb(tmp_path)[0]}, path)
+    else:
+        content = torch.load(path, weights_only=True)
+        torch.save({**content, "best": {"a": torch.zeros(1)}}, path)
+    again = _pretrained(small, tmp_path / "work")
+    assert (again.train, again.validation) == (whole.train, whole.validation)
+    assert len(list((tmp_path / "work").glob("*.pt.broken"))) == 1
+    assert not (tmp_path / "boom").exists()
 
 
 def test_a_checkpoint_is_of_one_network_and_its_cells(small):

@@ -183,3 +183,15 @@ def test_a_killed_process_is_taken_up(make, embed, tissue, monkeypatch, tmp_path
     found = encoders.load("uni2_h", settings).embed(table, raw, tmp_path / "frozen")
     assert counter.seen == 4
     assert found.tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"\xff" * 40, b"\xff" * 8 + bytes(8), bytes(15), b"GIF89a" * 9]
+)
+def test_a_damaged_record_is_taken_up_to_the_damage(garbage):
+    _write(2)
+    with _file().open("ab") as file:
+        file.write(garbage)
+    np.testing.assert_equal(_done(), BATCHES[:2])
+    _write(3)
+    np.testing.assert_equal(_done(), BATCHES)

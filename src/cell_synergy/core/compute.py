@@ -4,13 +4,17 @@ import functools
 import hashlib
 import json
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
+
+from cell_synergy.core.errors import DataError
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +62,21 @@ def fingerprint(*what: object, data: Iterable[bytes] = ()) -> str:
 
 
 def scratch() -> Path:
-    """Return the folder for checkpoints: $CELL_SYNERGY_SCRATCH, or one of the user's own."""
+    """Return the folder for checkpoints: $CELL_SYNERGY_SCRATCH, or one of the user's own.
+
+    Raises
+    ------
+    DataError
+        If the folder of one's own is somebody else's: everybody may make folders beside it.
+    """
     if chosen := os.environ.get("CELL_SYNERGY_SCRATCH"):
         return Path(chosen)
-    return Path(tempfile.gettempdir()) / f"cell-synergy-{os.getuid()}"
+    place = Path(tempfile.gettempdir()) / f"cell-synergy-{os.getuid()}"
+    with suppress(FileExistsError):
+        place.mkdir(mode=0o700)
+    found = place.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise DataError(
+            f"{place}: is not a folder of your own; set CELL_SYNERGY_SCRATCH to one that is"
+        )
+    return place

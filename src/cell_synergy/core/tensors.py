@@ -146,7 +146,7 @@ def _state(path: Path, found: Any) -> dict[str, Tensor]:  # noqa: ANN401
         if not (isinstance(name, str) and isinstance(tensor, Tensor)):
             raise DataError(
                 f"{path}: holds {name!r} of type {type(tensor).__name__} among what should be "
-                "tensors by name; save the state dict by itself (`torch.save(model.state_dict(), PATH)`)"
+                "tensors by name; save the state dict (`torch.save(model.state_dict(), PATH)`)"
             )
     return dict(found)
 

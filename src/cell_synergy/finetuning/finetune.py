@@ -1,6 +1,7 @@
 """Tune an expert on every task of a data set, and score it as all methods are scored."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import numpy as np
 from safetensors.numpy import save_file
 from tqdm import tqdm
 
+from cell_synergy.core import arrays
 from cell_synergy.core.atomic import atomic
+from cell_synergy.core.errors import DataError
 from cell_synergy.data.units.dataset import Dataset, Task
 from cell_synergy.data.units.splits import folds
 from cell_synergy.data.units.tissue import Tissue
@@ -75,7 +78,7 @@ def finetune(
                 given = {}
                 for goal, question in asked.tasks.values():
                     folder = work / f"{goal.name}-{fold.name}-{seed}"
-                    if not folder.is_dir():
+                    if not _whole(folder):
                         strength = linear.choose(question).strength
                         tuning = Tuning(adapted, frozen, question, strength, probe, settings, seed)
                         _save(folder, adapted, frozen, tuning.run(), goal, question)
@@ -102,11 +105,25 @@ def seen_by(expert: Expert, units: ad.AnnData, dataset: Dataset, settings: Finet
     )
 
 
+def _whole(folder: Path) -> bool:
+    """Say whether an answer is there already; one that is damaged is removed."""
+    try:
+        _answer(folder)
+    except FileNotFoundError:
+        pass
+    except (DataError, KeyError, OSError, TypeError, ValueError):
+        tqdm.write(f"{folder}: what was learnt before is damaged; it is learnt again")
+    else:
+        return True
+    shutil.rmtree(folder, ignore_errors=True)
+    return False
+
+
 def _answer(folder: Path) -> Answer:
     """Read an answer."""
     words = json.loads((folder / ANSWER).read_text())
     chosen = Chosen(words["rounds"], words["inner"], words["sensitivity"])
-    predicted = np.load(folder / PREDICTED)
+    predicted = arrays.npy(folder / PREDICTED, "an .npy of predictions", "learn it again")
     return Answer(predicted, chosen, words["gradient_norm"], words["iterations"])
 
 

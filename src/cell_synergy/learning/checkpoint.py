@@ -1,11 +1,13 @@
 """Everything that a run has to remember to continue as if it had not stopped."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from cell_synergy.core.atomic import atomic
+from cell_synergy.core.resuming import resume
 from cell_synergy.learning.stack import Stack
 
 Curves = list[dict[str, list[float]]]
@@ -26,7 +28,24 @@ class Checkpoint:
 
     def save(self, generators: Sequence[torch.Generator], curves: Curves) -> None:
         """Write the state of everything that changes."""
-        content = {
+        with atomic(self.path) as new:
+            torch.save(self._content(generators, curves), new)
+
+    def resume(self, generators: Sequence[torch.Generator]) -> Curves:
+        """Restore that state; return the curves so far, empty without a checkpoint.
+
+        One that cannot be taken up is set aside, and the run begins anew.
+        """
+        found = resume(
+            self.path,
+            lambda: self._content(generators, []),
+            lambda content: self._restore(content, generators),
+        )
+        curves: Curves = found["curves"] if found else []
+        return curves
+
+    def _content(self, generators: Sequence[torch.Generator], curves: Curves) -> dict[str, Any]:
+        return {
             "stack": self.stack.saved(),
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -34,19 +53,14 @@ class Checkpoint:
             "global": torch.get_rng_state(),
             "curves": curves,
         }
-        with atomic(self.path) as new:
-            torch.save(content, new)
 
-    def resume(self, generators: Sequence[torch.Generator]) -> Curves:
-        """Restore that state; return the curves so far, empty without a checkpoint."""
-        if not self.path.is_file():
-            return []
-        content = torch.load(self.path, map_location="cpu", weights_only=True)
+    def _restore(self, content: Mapping[str, Any], generators: Sequence[torch.Generator]) -> None:
         self.stack.restore(content["stack"])
         self.optimiser.load_state_dict(content["optimiser"])
         self.schedule.load_state_dict(content["schedule"])
         for generator, state in zip(generators, content["generators"], strict=True):
             generator.set_state(state)
         torch.set_rng_state(content["global"])
-        curves: Curves = content["curves"]
-        return curves
+        for losses in content["curves"]:
+            if not {len(jobs) for jobs in losses.values()} <= {len(self.stack)}:
+                raise ValueError("has curves of other jobs")

@@ -8,10 +8,11 @@ an interrupted run continues bit for bit.
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from cell_synergy.core.compute import device
 from cell_synergy.core.config import Config
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.interrupts import held_back
+from cell_synergy.core.resuming import resume
 from cell_synergy.core.streams import integer, stream
 from cell_synergy.nicheformer.configuration import NicheformerConfig
 from cell_synergy.nicheformer.modeling import IGNORED, NicheformerForMaskedLM
@@ -177,7 +179,15 @@ class _Run:
 
     def save(self, path: Path) -> None:
         """Write all that a continued run needs."""
-        content = {
+        with atomic(path) as new:
+            torch.save(self._content(), new)
+
+    def resume(self, path: Path) -> None:
+        """Continue from a checkpoint, if there is one that can be taken up."""
+        resume(path, self._content, self._restore)
+
+    def _content(self) -> dict[str, Any]:
+        return {
             "model": self._weights(),
             "best": self.best,
             "optimiser": self.optimiser.state_dict(),
@@ -185,19 +195,13 @@ class _Run:
             "train": self.train,
             "validation": self.validation,
         }
-        with atomic(path) as new:
-            torch.save(content, new)
 
-    def resume(self, path: Path) -> None:
-        """Continue from a checkpoint, if there is one."""
-        if not path.is_file():
-            return
-        content = torch.load(path, map_location="cpu", weights_only=True)
+    def _restore(self, content: Mapping[str, Any]) -> None:
         self.model.load_state_dict(content["model"])
-        self.best = content["best"]
+        self.best = dict(content["best"])
         self.optimiser.load_state_dict(content["optimiser"])
         self.schedule.load_state_dict(content["schedule"])
-        self.train, self.validation = content["train"], content["validation"]
+        self.train, self.validation = list(content["train"]), list(content["validation"])
 
 
 def masked(

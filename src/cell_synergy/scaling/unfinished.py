@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,8 +27,14 @@ class Unfinished:
         self.folder = folder
         self._file = folder / "rows"
         self._file.touch()
-        os.truncate(self._file, self._file.read_bytes().rfind(b"\n") + 1)  # what a kill left torn
-        self._done: dict[str, list[Row]] = dict(map(json.loads, self._file.open()))
+        self._done: dict[str, list[Row]] = {}
+        whole = 0  # bytes before what a kill left torn, or what is damaged
+        with suppress(ValueError, TypeError), self._file.open("rb") as lines:
+            for line in lines:
+                part, rows = json.loads(line if line.endswith(b"\n") else b"")
+                self._done[part] = rows
+                whole += len(line)
+        os.truncate(self._file, whole)
 
     def rows(self, part: str, make: Callable[[], Iterable[Row]]) -> list[Row]:
         """Return the rows of a part: those of former times, or those that are made now."""

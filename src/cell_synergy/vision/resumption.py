@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import struct
 from collections.abc import Iterator, Mapping
@@ -40,10 +41,11 @@ class Record:
 
 def _batches(file: BinaryIO) -> Iterator[Float32[np.ndarray, "_ _"]]:
     """Read whole batches up to the first that is not."""
+    left = os.fstat(file.fileno()).st_size
     while len(header := file.read(_HEADER.size)) == _HEADER.size:
         units, features, checksum = _HEADER.unpack(header)
-        content = file.read(4 * units * features)
-        if len(content) != 4 * units * features or crc32(content) != checksum:
+        left -= _HEADER.size + 4 * units * features
+        if left < 0 or crc32(content := file.read(4 * units * features)) != checksum:
             return
         yield np.frombuffer(content, dtype="<f4").reshape(units, features)
 
