@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import save_file
 
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.finetuning import adapters
 from cell_synergy.finetuning.adapters import Adapted, load
+from tests import broken
 from tests.finetuning import small
 
 ROWS = np.arange(12)
@@ -171,3 +173,73 @@ def test_units_are_embedded_in_parts_that_fit(expert, monkeypatch):
     many = replace(expert, items=np.full(12, 7), batch=batch)
     torch.testing.assert_close(Adapted(many, small.settings()).embed({}, ROWS), whole)
     assert max(sizes) <= 3
+
+
+@pytest.mark.parametrize("how", ["lora", "last"])
+@broken.each(broken.COMMON, broken.OTHERS)
+def test_weights_that_are_something_else_are_named(how, tmp_path, given, said):
+    expert = small.vision(np.random.default_rng(0).integers(3, size=12))
+    adapted = Adapted(expert, small.settings(how=how))
+    adapted.save(tmp_path, adapted.start(0))
+    (path,) = tmp_path.glob("*.safetensors")
+    path.write_bytes(given)
+    with pytest.raises(DataError, match=rf"{path.name}: {said}"):
+        load(tmp_path, expert)
+
+
+@pytest.mark.parametrize(
+    ("file", "given", "said"),
+    [
+        ("base.json", "<html></html>", r"base\.json: is a web page"),
+        ("base.json", "[]", r"base\.json: holds no JSON object"),
+        ("base.json", "{}", "was tuned on None .*give that expert, or tune again"),
+        ("base.json", None, r"base\.json: no such file; give the folder that fine-tuning wrote"),
+        ("adapter_config.json", "", r"adapter_config\.json: is empty"),
+        ("adapter_config.json", '{"peft_type": "IA3"}', "holds no rank, alpha and dropout of LoRA"),
+        (
+            "adapter_config.json",
+            '{"peft_type": "LORA", "r": -1, "lora_alpha": 1, "lora_dropout": 0}',
+            r"adapter_config\.json: Input should be greater than 0; give",
+        ),
+        (
+            "adapter_config.json",
+            '{"peft_type": "LORA", "r": 3, "lora_alpha": 1, "lora_dropout": 0}',
+            r"adapter_model\.safetensors: not the weights of this network: it has in another shape",
+        ),
+        ("adapter_model.safetensors", None, r"adapter_model\.safetensors: no such file; give the"),
+    ],
+)
+def test_a_damaged_folder_of_adapters_is_named(tmp_path, file, given, said):
+    expert = small.vision(np.random.default_rng(0).integers(3, size=12))
+    adapted = Adapted(expert, small.settings())
+    adapted.save(tmp_path, adapted.start(0))
+    (tmp_path / file).unlink()
+    if given is not None:
+        (tmp_path / file).write_text(given)
+    with pytest.raises(DataError, match=said):
+        load(tmp_path, expert)
+
+
+def test_settings_of_adapters_lead_to_no_other_file(tmp_path, monkeypatch):
+    expert = small.vision(np.random.default_rng(0).integers(3, size=12))
+    adapted = Adapted(expert, small.settings())
+    tuned = learnt(adapted)
+    adapted.save(tmp_path, tuned)
+    path = tmp_path / "adapter_config.json"
+    words = json.loads(path.read_text())
+    extra = {"corda_config": {"covariance_file": "x.pt"}, "init_lora_weights": "corda",
+             "base_model_name_or_path": "lab/net"}  # fmt: skip
+    path.write_text(json.dumps(words | extra))
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", None)
+    with torch.no_grad():
+        again = expert.features(load(tmp_path, expert), expert.batch(ROWS, None))
+    torch.testing.assert_close(again, adapted.embed(tuned, ROWS), rtol=0, atol=1e-6)
+
+
+def test_last_layers_of_another_network_are_refused(tmp_path):
+    expert = small.vision(np.random.default_rng(0).integers(3, size=12))
+    adapted = Adapted(expert, small.settings(how="last"))
+    adapted.save(tmp_path, adapted.start(0))
+    save_file({"blocks.7.norm1.weight": torch.zeros(3)}, tmp_path / "last.safetensors")
+    with pytest.raises(DataError, match=r"last\.safetensors: .*has the unknown blocks\.7\.norm1"):
+        load(tmp_path, expert)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.learning import weights
@@ -66,3 +67,15 @@ def test_weights_that_are_something_else_are_named(tmp_path, given, said):
     with pytest.raises(DataError, match=r"holdout-0\.safetensors: (is|cannot be read as) .*; .+"):
         weights.load(tmp_path, "holdout", 0)
     assert said
+
+
+def test_weights_of_another_method_are_named(tmp_path, arrays):
+    weights.save(tmp_path, "holdout-0", arrays)
+    with pytest.raises(DataError, match=r"holdout-0\.safetensors: has no 'axes', so these are"):
+        weights.load(tmp_path, "holdout", 0)["axes"]
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    save_file({"a": np.array([1, np.nan], np.float16)}, tmp_path / "holdout-0.safetensors")
+    with pytest.raises(DataError, match=r"holdout-0\.safetensors: a is not finite; run `dvc"):
+        weights.load(tmp_path, "holdout", 0)

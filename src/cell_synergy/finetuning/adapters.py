@@ -6,6 +6,7 @@ the same expert can load them with it.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -16,11 +17,12 @@ import torch
 from jaxtyping import Float32, Int
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
-from pydantic import JsonValue
-from safetensors.torch import load_file, save_file
+from pydantic import JsonValue, ValidationError
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from cell_synergy.core import content, tensors
 from cell_synergy.core.compute import device
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.core.streams import integer
@@ -32,6 +34,9 @@ Tuned = dict[str, Tensor]
 
 BASE = "base.json"
 _LAST = "last.safetensors"
+_CONFIG, _ADAPTERS = "adapter_config.json", "adapter_model.safetensors"
+_LR = {"lr": 1.0}  # of training, which is over
+_REMEDY = "give the folder that fine-tuning wrote, or tune again"
 _AT_ONCE = 32  # sequences or images that are embedded at a time: time and memory, not results
 
 
@@ -147,20 +152,51 @@ def load(folder: Path, expert: Expert) -> nn.Module:
     Raises
     ------
     DataError
-        If the folder belongs to another expert.
+        If the folder belongs to another expert, or a file of it is not what was written.
     """
-    base = json.loads((folder / BASE).read_text())
-    if base["sha256"] != expert.sha256:
+    base = content.read_json(folder / BASE, "what says which expert was tuned", _REMEDY)
+    if (sha256 := str(base.get("sha256"))) != expert.sha256:
         raise DataError(
-            f"{folder} was tuned on {base['expert']} (sha256 {base['sha256'][:12]}...), which is "
+            f"{folder} was tuned on {base.get('expert')} (sha256 {sha256[:12]}...), which is "
             f"not {expert.name} (sha256 {expert.sha256[:12]}...); give that expert, or tune again"
         )
     network: nn.Module = deepcopy(expert.network)
-    if (folder / _LAST).is_file():
-        network.load_state_dict(load_file(folder / _LAST), strict=False)
-    elif (folder / "adapter_config.json").is_file():
-        network = PeftModel.from_pretrained(network, str(folder))
+    if (folder / _LAST).exists():
+        _fill(network, tensors.read(folder / _LAST, _REMEDY), folder / _LAST)
+    elif (folder / _CONFIG).exists():
+        network = _adapted(network, folder, expert.linears)
     return network.eval()
+
+
+def _adapted(network: nn.Module, folder: Path, linears: str) -> PeftModel:
+    """Return a network with the adapters of a folder.
+
+    Rank, alpha and dropout are all that is taken from the settings there: peft would follow others
+    to further files, or to the hub.
+    """
+    path = folder / _CONFIG
+    words = content.read_json(path, "the settings of LoRA adapters", _REMEDY)
+    found = [words.get(name) for name in ("r", "lora_alpha", "lora_dropout")]
+    if words.get("peft_type") != "LORA" or not all(isinstance(n, int | float) for n in found):
+        raise DataError(f"{path}: holds no rank, alpha and dropout of LoRA; {_REMEDY}")
+    try:
+        how = Lora.model_validate(dict(zip(("rank", "alpha", "dropout"), found, strict=True)) | _LR)
+    except ValidationError as error:
+        raise DataError(f"{path}: {error.errors()[0]['msg']}; {_REMEDY}") from error
+    made = _with_lora(network, how, linears)
+    state = tensors.read(folder / _ADAPTERS, _REMEDY)
+    named = {re.sub(r"\.(lora_[AB])\.", r".\1.default.", name): t for name, t in state.items()}
+    wanted = {name: t for name, t in made.state_dict().items() if ".lora_" in name}
+    tensors.require_match(folder / _ADAPTERS, named, wanted, _REMEDY)
+    _fill(made, named, folder / _ADAPTERS)
+    return made
+
+
+def _fill(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Put some of a network's tensors in place."""
+    own = network.state_dict()
+    tensors.require_match(path, state, {n: own[n] for n in state.keys() & own.keys()}, _REMEDY)
+    network.load_state_dict(state, strict=False)
 
 
 def _last(expert: Expert, count: int) -> tuple[str, ...]:

@@ -27,10 +27,27 @@ def save(folder: Path, name: str, weights: Weights) -> None:
 def load(folder: Path, fold: str, seed: int) -> Weights:
     """Read the weights of one fold and seed."""
     path = folder / f"{fold}-{seed}.safetensors"
-    return {
+    found = {
         name: array.astype(np.float32) if array.dtype.kind == "f" else array
         for name, array in arrays.safetensors(path, _REMEDY).items()
     }
+    if wrong := [name for name, array in found.items() if not np.isfinite(array).all()]:
+        raise DataError(f"{path}: {wrong[0]} is not finite; {_REMEDY}")
+    return _Named(path, found)
+
+
+class _Named(Weights):
+    """Weights of a file; one that is not there is named with the file."""
+
+    def __init__(self, path: Path, found: Weights) -> None:
+        super().__init__(found)
+        self._path = path
+
+    def __missing__(self, name: str) -> np.ndarray:
+        raise DataError(
+            f"{self._path}: has no {name!r}, so these are weights of another method; give the "
+            "folder of this one, or align again"
+        )
 
 
 def seeds(folder: Path, fold: str) -> list[int]:
