@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 export OMP_NUM_THREADS ?= 1
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)-$(shell pwd | cksum | cut -d' ' -f1)
 
-.PHONY: repro cluster test test-all lint format lock store install
+.PHONY: repro cluster test test-all lint format lock store install check
 
 repro: install  ## compute every stage that is out of date, as many at a time as there are cores
 	python -m slurm.local
@@ -31,15 +31,23 @@ format: install
 	ruff check --fix .
 	ruff format .
 
-install: $(STAMP)
+install: $(STAMP)  ## make the environment
 
-$(STAMP):
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+$(STAMP): | check
+	@test -x $(VENV)/bin/python || { echo "making an environment in $(VENV)" >&2; \
+	  $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; }
+	@echo "installing into $(VENV): some 3 GB are fetched and 7 GB written; pip is silent for" \
+	  "two to five minutes" >&2
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
+check:  ## say what this machine or folder lacks, before anything is made
+	@VENV="$(VENV)" PYTHON="$(PYTHON)" sh .ci/check
+
 lock: install  ## write requirements.lock anew from pyproject.toml
+	@command -v uv > /dev/null || { echo "error: make lock needs uv:" \
+	  "$(VENV)/bin/python -m pip install uv" >&2; exit 1; }
 	uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --python-version 3.11.7 --extra dev --extra remotes --output-file requirements.lock pyproject.toml
 
