@@ -99,6 +99,10 @@ class Batch:
         except FileNotFoundError:
             return None
 
+    def noted(self) -> bool:
+        """Say whether any job was submitted."""
+        return any(self.folder.glob("stages/*/job"))
+
     def code(self, stage: str) -> int | None:
         """Return the exit code of a stage's job, None before it ends or if it could write none."""
         try:

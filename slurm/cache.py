@@ -9,7 +9,6 @@ and remotes. An interrupted check goes on where it stopped.
 import argparse
 import hashlib
 import json
-import os
 import re
 import sys
 import time
@@ -26,7 +25,7 @@ from dvc.utils import dict_sha256
 from dvc.utils.serialize import ParseError, load_yaml
 from tqdm import tqdm
 
-from slurm.console import clock, say
+from slurm.console import clock, cores_here, explained, say
 
 FILES = Path("files", "md5")
 # Folders of a cache, and the objects in them: files and the lists of files of folders; the lists
@@ -241,7 +240,7 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    cores = len(os.sched_getaffinity(0))
+    cores = cores_here()
     parser.add_argument("--jobs", type=int, default=cores, help=f"threads (default: {cores})")
     parser.add_argument("--again", action="store_true", help="do not go on with a stopped check")
     found = parser.parse_args(words)
@@ -265,7 +264,7 @@ def main(words: list[str] | None = None) -> int:
             )
             return report(found, places(repo, cache, lacking(cache)), cache / ASIDE)
     except DvcException as error:
-        say(f"error: {error}")
+        say(f"error: {explained(error)}")
         return 1
     except KeyboardInterrupt:
         say("stopped: the same command goes on")

@@ -20,7 +20,7 @@ from pathlib import Path
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from slurm.console import clock, say, tail
+from slurm.console import clock, cores_here, explained, say, tail
 from slurm.lockfile import sort
 from slurm.plan import Plan, Step, make_plan
 from slurm.stage import reproduce
@@ -32,6 +32,7 @@ ESCALATION = [
     (0.0, signal.SIGINT), (4.0, signal.SIGINT), (6.0, signal.SIGTERM), (9.0, signal.SIGKILL),
 ]  # fmt: skip
 GIVE_UP = 11.0
+NOTHING = "nothing to do: all stages are up to date"
 STOPPED = 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -194,7 +195,7 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    cores = len(os.sched_getaffinity(0))
+    cores = cores_here()
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="stages; none means all")
     parser.add_argument("--jobs", type=int, default=cores, help=f"at a time (default: {cores})")
     parser.add_argument("--dry", action="store_true", help="only say what would run")
@@ -211,19 +212,21 @@ def main(words: list[str] | None = None) -> int:
         os.chdir(Repo.find_root())
         plan = make_plan(given.targets)
     except DvcException as error:
-        say(f"error: {error}")
+        say(f"error: {explained(error)}")
         return 1
     except KeyboardInterrupt:
         return STOPPED
     if given.dry:
         for step in plan.steps:
             print(step.name, *(["after", ", ".join(step.after)] if step.after else []))
+        if not plan.steps:
+            say(NOTHING)
         return 0
     code = 0
     if plan.steps:
         code = Executor(plan, given.jobs).run()
     else:
-        say("nothing to do: all stages are up to date")
+        say(NOTHING)
     sort(plan.root, plan.order)
     return code
 

@@ -7,6 +7,7 @@ soon what is wrong, with whatever settings the remote has. It changes nothing, t
 """
 
 import argparse
+import re
 import signal
 import sys
 import time
@@ -18,9 +19,16 @@ from dvc.config import Config
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from slurm.console import say
+from slurm.console import explained, say
 
-SECRETS = {"access_key_id", "secret_access_key", "session_token", "password", "passphrase"}
+SECRETS = {
+    "access_key_id", "account_key", "client_secret", "connection_string", "gdrive_client_secret",
+    "passphrase", "password", "sas_token", "secret_access_key", "session_token",
+    "sse_customer_key", "token",
+}  # fmt: skip
+URL_PASSWORD = re.compile(r"(://[^/@\s:]*:)[^/\s]+(?=@)")
+URL_TOKEN = re.compile(r"(?i)([?&][^=&\s]*(?:sig|token|key|secret|password)[^=&\s]*=)[^&\s)]+")
+HIDDEN = r"\1***"
 SECONDS = 10.0
 START = 60.0  # seconds in which Python has to start, on a slow file system
 READY = "ready"
@@ -53,13 +61,30 @@ def unsafe(repo: Any, name: str, settings: dict[str, Any]) -> list[str]:  # noqa
             "damaged objects would be pulled without a word: "
             f"`dvc remote modify --local {name} verify true`"
         )
+
+    def has_secret(text: object) -> bool:
+        return hidden(str(text), {}) != str(text)
+
     tracked = Config(repo.dvc_dir, validate=False).load_one("repo").get("remote", {}).get(name, {})
     found += [
         f"{key} stands in .dvc/config, which git tracks: have it replaced, and "
         f"`dvc remote modify --unset {name} {key}`"
         for key in sorted(SECRETS & set(tracked))
     ]
+    if loose := [key for key in sorted(tracked) if "url" in key and has_secret(tracked[key])]:
+        found.append(
+            f"a password or token stands in its {loose[0]} in .dvc/config, which git tracks: have "
+            f"it replaced, and `dvc remote modify {name} {loose[0]} ADDRESS` without it"
+        )
     return found
+
+
+def hidden(text: str, settings: dict[str, Any]) -> str:
+    """Return a text without the secrets of a remote: those of its settings, and of any address."""
+    for key, secret in settings.items():
+        if key in SECRETS and isinstance(secret, str) and len(secret) > 3:  # noqa: PLR2004
+            text = text.replace(secret, "***")
+    return URL_TOKEN.sub(HIDDEN, URL_PASSWORD.sub(HIDDEN, text))
 
 
 def ask(name: str, answers: Connection) -> None:
@@ -133,15 +158,15 @@ def main(words: list[str] | None = None) -> int:
         found, took = answer(name, given.seconds)
         wrong += [found] if isinstance(found, str) else []
     except DvcException as error:
-        say(f"error: {error}")
+        say(hidden(f"error: {explained(error)}", {}))
         return 1
     except KeyboardInterrupt:
         return STOPPED
     for sentence in wrong:
-        say(f"error: {name} ({settings['url']}): {sentence}")
+        say(hidden(f"error: {name} ({settings['url']}): {sentence}", settings))
     if not wrong:
         empty = "" if found else "; nothing is there yet: `dvc push` makes it"
-        say(f"{name} ({settings['url']}) answers, in {took:.1f} s{empty}")
+        say(hidden(f"{name} ({settings['url']}) answers, in {took:.1f} s{empty}", settings))
     return 1 if wrong else 0
 
 

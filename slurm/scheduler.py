@@ -16,19 +16,55 @@ FINAL = {
 COMPLETED = "COMPLETED"
 
 
+# Sites and modules greet on standard output too: only lines of these forms are SLURM's own.
+_NUMBER = re.compile(r"(?:Submitted batch job )?(\d+)(?:;\S+)?(?: on cluster \S+)?")
+_STATE = re.compile(r"(\d+(?:[_+]\S+)?)\|([A-Z_]+)\|(.*)")
+
+
 def submit(script: str, options: Sequence[str]) -> str:
-    """Give a script to `sbatch`; return the job's number."""
-    return call("sbatch", "--parsable", *options, text=script).split(";")[0]
+    """Give a script to `sbatch`; return the job's number.
+
+    Raises
+    ------
+    dvc.exceptions.DvcException
+        Where `sbatch` fails, or its answer does not tell which job it made.
+    """
+    said = call("sbatch", "--parsable", *options, text=script)
+    found = [match[1] for line in said.splitlines() if (match := _NUMBER.fullmatch(line.strip()))]
+    if len(set(found)) > 1:  # a greeting with a number of its own
+        known = {job.partition("_")[0] for job in states()}
+        found = [number for number in found if number in known]
+    if len(set(found)) == 1:
+        return found[0]
+    name = next((word for word in options if word.startswith("--job-name=")), "--job-name=")
+    raise DvcException(
+        f"sbatch answered {said[-200:]!r}, which does not tell the job's number; "
+        f"`squeue --me --name={name.partition('=')[2]}` lists a job that it may have made: end "
+        "that with `scancel NUMBER` before the same command, or it runs twice"
+    )
 
 
-def states() -> dict[str, tuple[str, str]]:
+def states(*, some: bool = False) -> dict[str, tuple[str, str]]:
     """Return state and reason of all the user's jobs that SLURM remembers, by number.
 
     A task of an array is `12_3`. What has ended is remembered for some minutes.
+
+    Parameters
+    ----------
+    some
+        Whether there are jobs that were submitted: then an answer with text and no job is none.
+
+    Raises
+    ------
+    dvc.exceptions.DvcException
+        Where `squeue` fails or does not answer.
     """
-    found = call("squeue", "--noheader", "--me", "--array", "--states=all", "--format=%i|%T|%r")
-    lines = (line.split("|", 2) for line in found.splitlines())
-    return {job: (state, reason) for job, state, reason in lines}
+    said = call("squeue", "--noheader", "--me", "--array", "--states=all", "--format=%i|%T|%r")
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    found = [match for line in lines if (match := _STATE.fullmatch(line))]
+    if some and lines and not found:
+        raise DvcException(f"squeue answered {said[-200:]!r}, which lists no jobs")
+    return {match[1]: (match[2], match[3]) for match in found}
 
 
 def exit_code(job: str) -> str | None:

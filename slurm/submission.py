@@ -144,7 +144,7 @@ class Submission:
         states: dict[str, tuple[str, str]] | None = None
         if time.monotonic() - self.asked > self.pause:
             try:
-                states = scheduler.states()
+                states = scheduler.states(some=True)
             except DvcException as error:  # it comes back
                 self.table.clear()
                 say(f"waiting for SLURM: {error}")

@@ -19,7 +19,7 @@ from dvc.repo import Repo
 from cell_synergy.core.errors import ConfigError
 from slurm import scheduler
 from slurm.batch import Batch, sweep
-from slurm.console import say
+from slurm.console import explained, say
 from slurm.lockfile import sort
 from slurm.plan import Plan, make_plan
 from slurm.profiles import Profiles, base
@@ -66,10 +66,12 @@ def run(given: argparse.Namespace) -> int:
         profiles = Profiles(workspace.root, plan.order)
         if given.dry:
             show(plan, profiles)
+            if not plan.steps:
+                say("nothing to submit: all stages are up to date")
             return 0
         scratch_of(workspace.cache).mkdir(exist_ok=True)
         (scratch_of(workspace.cache) / ".gitignore").write_text("*\n")
-        states = scheduler.states()
+        states = scheduler.states(some=batch.noted())
         sweep(batch, {job for job, (state, _) in states.items() if state not in scheduler.FINAL})
         left = restore(plan)
         batch.keep_lock(batch.site)
@@ -146,7 +148,7 @@ def main(words: list[str] | None = None) -> int:
     try:
         return run(given)
     except (DvcException, ConfigError) as error:
-        say(f"error: {error}")
+        say(f"error: {explained(error)}")
         return 1
     except KeyboardInterrupt:
         return STOPPED

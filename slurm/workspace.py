@@ -42,10 +42,22 @@ def inspect() -> Workspace:
     """
     with Repo() as repo:
         root = Path(repo.root_dir)
+        _require_commit(root)
         changes = _changes(root)
         if changes:
             _refuse(repo, changes)
         return Workspace(root, call("git", "rev-parse", "HEAD"), _cache(repo))
+
+
+def _require_commit(root: Path) -> None:
+    """Refuse a repository without a commit, as `git init` in an archive makes one."""
+    try:
+        call("git", "rev-parse", "--verify", "--quiet", "HEAD", folder=root)
+    except DvcException as error:
+        raise DvcException(
+            "jobs run the code of HEAD, and there is no commit here: `git clone` the repository, "
+            "or `git add --all && git commit -m archive`"
+        ) from error
 
 
 def _changes(root: Path) -> list[tuple[str, str]]:
