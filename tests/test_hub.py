@@ -1,6 +1,12 @@
 """The hub's client is real; only what it hears from the network is made up."""
 
+import errno
+import hashlib
+import os
 import re
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import ClassVar
 
 import httpx2
 import huggingface_hub
@@ -57,6 +63,8 @@ def _message(error=DataError):
         ((404, "RepoNotFound"), "check its name"),
         ((404, "RevisionNotFound"), "has no revision '0123.*/commits/main lists"),
         ((404, "EntryNotFound"), r"has no file 'weights\.bin' at revision 0123.*"),
+        ((403,), "is not for everybody: accept its licence there, make a token"),
+        ((429,), "takes no more questions from here now .*; wait some minutes, or log in"),
         ((503,), r"the hub failed for .* \(.*503.*\); try again later"),
     ],
 )
@@ -179,3 +187,110 @@ def test_many_files_without_network(monkeypatch, tmp_path):
     message = r"datasets/lab/data cannot be reached \(timed out\).*name their folder"
     with pytest.raises(DataError, match=message):
         _many(tmp_path, "st/*")
+
+
+SIGN_IN = b"<!doctype html><html><body>Sign in</body></html>"
+SIGNED = {"X-Request-Id": "Root=1", "X-Repo-Commit": COMMIT}
+
+
+@pytest.fixture
+def site(monkeypatch):
+    """Return a function that lets a server on this machine answer for the hub."""
+
+    class Handler(BaseHTTPRequestHandler):
+        answer: ClassVar[tuple[int, bytes, dict[str, str]]]
+
+        def do_GET(self):
+            status, body, headers = self.answer
+            self.send_response(status)
+            for name, text in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, text)
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_):
+            pass
+
+    def answer(status, body, **headers):
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        Handler.answer = status, body, named
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+        monkeypatch.setattr(
+            "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE",
+            address + "/{repo_id}/resolve/{revision}/{filename}",
+        )
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr("huggingface_hub.file_download.constants.ENDPOINT", address)
+        yield answer
+        server.shutdown()
+        thread.join()
+
+
+def _everything(tmp_path):
+    """Yield what both calls say."""
+    yield _message()
+    api = huggingface_hub.HfApi(endpoint=huggingface_hub.constants.ENDPOINT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(huggingface_hub, "HfApi", lambda: api)
+        with pytest.raises(DataError) as raised:
+            _many(tmp_path / "x", "*.bin")
+    yield str(raised.value)
+
+
+@pytest.mark.parametrize("logged_in", [False, True])
+@pytest.mark.parametrize("status", [200, 401, 403, 404, 407, 451])
+def test_what_a_proxy_or_a_sign_in_page_answers_blames_neither_token_nor_name(
+    site, status, logged_in, monkeypatch, tmp_path
+):
+    if logged_in:
+        monkeypatch.setattr(huggingface_hub, "get_token", lambda: "hf_token")
+    site(status, SIGN_IN, Content_Type="text/html")
+    for said in _everything(tmp_path):
+        assert "was answered by something else than the hub (" in said
+        assert "a proxy, a firewall or a sign-in page; sign in to the network" in said
+        assert "your token" not in said
+        assert "\n" not in said
+
+
+def test_a_file_whose_checksum_is_not_the_hubs_is_refused(site):
+    site(200, b"abc", ETag=f'"{"a" * 64}"', **SIGNED)
+    for _ in range(2):  # and so is the copy that is in the cache then
+        said = _message()
+        assert (
+            "the hub says sha256 aaaaaaaaaaaa..., this has ba7816bf8f01...: it is damaged" in said
+        )
+        assert re.search(r"remove \S+/blobs/a{64} and run the same again", said)
+
+
+def test_a_whole_file_is_returned_with_its_commit(site):
+    digest = hashlib.sha256(b"abc").hexdigest()
+    site(200, b"abc", ETag=f'"{digest}"', **SIGNED)
+    found = hub.fetch("lab/net", "weights.bin", "main")
+    assert found.read_bytes() == b"abc"
+    assert hub.commit(found) == COMMIT
+
+
+def test_a_full_disk_while_downloading_is_named(site, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    site(200, b"abc", ETag='"abc"', **SIGNED)
+    monkeypatch.setattr("huggingface_hub.file_download.http_get", full)
+    assert re.search(r"cannot be stored here \(.*No space left.*\); free some space", _message())
+
+
+def test_a_download_of_another_size_is_not_called_a_full_disk(site, monkeypatch):
+    def short(*_, **__):
+        raise OSError("Consistency check failed: file should be of size 9 but has size 3")
+
+    site(200, b"abc", ETag='"abc"', **SIGNED)
+    monkeypatch.setattr("huggingface_hub.file_download.http_get", short)
+    assert re.search(r"was not fetched whole \(Consistency .*\); run the same again", _message())

@@ -1,5 +1,7 @@
 """Files of the Hugging Face hub at a pinned revision; a failure is one sentence with its remedy."""
 
+import hashlib
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +22,9 @@ _OTHERWISE = {
     "model": "or fetch the file elsewhere and set `weights` to its path",
     "dataset": "or fetch the files elsewhere and name their folder as the data set's",
 }
-_REFUSED, _FORBIDDEN, _MISSING = 401, 403, 404
+_REFUSED, _FORBIDDEN, _MISSING, _TOO_MANY = 401, 403, 404, 429
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SIGNED = ("x-error-code", "x-repo-commit", "x-request-id", "x-amz-cf-id")  # the hub's own answers
 
 
 def fetch(repo: str, file: str, revision: str, kind: Kind = "model") -> Path:
@@ -41,7 +45,22 @@ def fetch(repo: str, file: str, revision: str, kind: Kind = "model") -> Path:
         If the file cannot be had; the message says why and what to do.
     """
     with _explained(repo, revision, kind):
-        return Path(hub.hf_hub_download(repo, file, revision=revision, repo_type=kind))
+        found = Path(hub.hf_hub_download(repo, file, revision=revision, repo_type=kind))
+    _require_whole(found)
+    return found
+
+
+def _require_whole(path: Path) -> None:
+    """Refuse a file of the cache that is not what its name there, a SHA-256, says."""
+    expected = path.resolve().name
+    if _SHA256.fullmatch(expected):
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != expected:
+            raise DataError(
+                f"{path}: the hub says sha256 {expected[:12]}..., this has {found[:12]}...: it is "
+                f"damaged; remove {path.resolve()} and run the same again"
+            )
 
 
 def commit(fetched: Path) -> str:
@@ -110,7 +129,15 @@ def _explained(repo: str, revision: str, kind: Kind) -> Iterator[None]:
         raise DataError(_unreachable(cause or error, repo, kind)) from error
     except (errors.OfflineModeIsEnabled, errors.HTTPError) as error:  # type: ignore[attr-defined]
         raise DataError(_unreachable(error, repo, kind)) from error
+    except errors.XetDownloadError as error:
+        raise DataError(_cut(error, repo, kind)) from error
+    except ValueError as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(_intercepted(_first_line(error), repo, kind)) from error
     except OSError as error:
+        if error.errno is None:
+            raise DataError(_cut(error, repo, kind)) from error
         raise DataError(
             f"{_page(repo, kind)} cannot be stored here ({error}); free some space, or set HF_HOME "
             "to a folder for the hub's cache"
@@ -123,15 +150,36 @@ def _unreachable(cause: BaseException, repo: str, kind: Kind) -> str:
             f"{_page(repo, kind)} is not in the hub's cache here and HF_HUB_OFFLINE forbids to "
             f"fetch it; unset that, {_OTHERWISE[kind]}"
         )
+    if isinstance(cause, errors.FileMetadataError):
+        return _intercepted("an answer that the hub does not give", repo, kind)
     return (
         f"{_page(repo, kind)} cannot be reached ({_first_line(cause)}) and is not in the hub's "
         f"cache here; connect to the network, {_OTHERWISE[kind]}"
     )
 
 
+def _cut(error: BaseException, repo: str, kind: Kind) -> str:
+    return (
+        f"{_page(repo, kind)} was not fetched whole ({_first_line(error)}); run the same again, "
+        "which goes on"
+    )
+
+
+def _intercepted(how: str, repo: str, kind: Kind) -> str:
+    """Say that something between here and the hub answered."""
+    return (
+        f"{_page(repo, kind)} was answered by something else than the hub ({how}): a proxy, a "
+        "firewall or a sign-in page; sign in to the network, set HTTPS_PROXY as its owner says, "
+        f"check HF_ENDPOINT, {_OTHERWISE[kind]}"
+    )
+
+
 def _refusal(error: errors.HfHubHTTPError, repo: str, revision: str, kind: Kind) -> str:
     """Say what the hub's answer means and what to do."""
     page = _page(repo, kind)
+    status = error.response.status_code
+    if not any(name in error.response.headers for name in _SIGNED):
+        return _intercepted(f"HTTP {status}", repo, kind)
     if isinstance(error, errors.RevisionNotFoundError):
         return f"{page} has no revision {revision!r}; set one that {page}/commits/main lists"
     if isinstance(error, errors.EntryNotFoundError):
@@ -149,12 +197,16 @@ def _refusal(error: errors.HfHubHTTPError, repo: str, revision: str, kind: Kind)
         _REFUSED: f"{page} does not exist or is not public; check its name, or {_LOGIN}"
         if anonymous
         else f"the hub does not accept your token (HF_TOKEN or `hf auth login`); {_LOGIN}",
-        _FORBIDDEN: f"your token may not read {page}; let it read gated repositories at {_TOKENS}, "
+        _FORBIDDEN: f"{page} is not for everybody: accept its licence there, {_LOGIN}"
+        if anonymous
+        else f"your token may not read {page}; let it read gated repositories at {_TOKENS}, "
         "and accept the licence on that page",
+        _TOO_MANY: f"the hub takes no more questions from here now ({page}); wait some minutes, "
+        + ("or log in: " + _LOGIN if anonymous else "and run the same again"),
         _MISSING: f"there is no {kind} at {page}; check its name",
     }
     failed = f"the hub failed for {page} ({_first_line(error)}); try again later"
-    return answers.get(error.response.status_code, failed)
+    return answers.get(status, failed)
 
 
 def _first_line(error: BaseException) -> str:

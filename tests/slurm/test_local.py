@@ -110,7 +110,7 @@ def test_what_cannot_be_is_refused_in_one_line(repository, run, words, code, mes
 def test_outside_a_repository_it_says_so(tmp_path, run):
     code, _, err = run(tmp_path, "slurm.local")
     assert code == 1
-    assert "not inside of a DVC repository" in err
+    assert "run this from the root of the repository" in err
 
 
 @pytest.mark.slow
