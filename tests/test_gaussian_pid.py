@@ -119,12 +119,17 @@ def test_a_source_of_noise_alone_knows_nothing():
 @pytest.mark.parametrize(
     ("change", "sizes", "reason"),
     [
-        ({}, (1, 1, 2), r"covariance of 3 variables, sizes \(1, 1, 2\)"),
+        ({}, (1, 1, 2), r"covariance of shape \(3, 3\), sizes \(1, 1, 2\)"),
         ({}, (0, 2, 1), "each at least one"),
         ({(0, 1): np.nan}, (1, 1, 1), "not finite; drop units"),
         ({(0, 1): 0.3}, (1, 1, 1), r"not symmetric at \[0, 1\]; average it"),
-        ({(0, 1): 1.0, (1, 0): 1.0}, (1, 1, 1), "not positive definite.*drop variables"),
-        ({(2, 2): -1.0}, (1, 1, 1), "smallest eigenvalue is -1"),
+        ({(0, 1): 1.0, (1, 0): 1.0}, (1, 1, 1), r"variables \[0, 1\] determine one another"),
+        ({(2, 2): -1.0}, (1, 1, 1), "the variance of variable 2 is -1, so it is constant or"),
+        ({(1, 1): 0.0}, (1, 1, 1), "the variance of variable 1 is 0, so it is constant or"),
+        ({(0, 1): 2.0, (1, 0): 2.0}, (1, 1, 1), r"eigenvalue of their correlations is -1\)"),
+        ({}, (1, 1), "of more than two sources put all but one together"),
+        ({}, (1, 1, 1, 0), "of more than two sources put all but one together"),
+        ({}, (1, 1.5, 0.5), "give the numbers of variables"),
     ],
 )
 def test_what_is_no_covariance_of_so_many_variables_is_refused(change, sizes, reason):
@@ -134,6 +139,48 @@ def test_what_is_no_covariance_of_so_many_variables_is_refused(change, sizes, re
     for function in (mutual_informations, broja, mmi):
         with pytest.raises(DataError, match=reason):
             function(covariance, sizes)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+@pytest.mark.parametrize("copied", [(0, 1), (1, 2), (0, 2)])
+def test_a_variable_and_its_copy_are_refused_in_every_unit_of_measure(copied, scale):
+    other = ({0, 1, 2} - set(copied)).pop()
+    covariance = np.full((3, 3), 0.6)
+    covariance[np.ix_(copied, copied)] = covariance[other, other] = 1
+    units = np.diag([1.0, np.sqrt(scale), 1.0])
+    for function in (mutual_informations, broja, mmi):
+        with pytest.raises(DataError, match=rf"variables \[{copied[0]}, {copied[1]}\] determine"):
+            function(units @ covariance @ units, (1, 1, 1))
+
+
+def test_a_sum_of_variables_is_refused_wherever_it_stands():
+    covariance, _ = random_case(3, (2, 2, 1))
+    mix = np.vstack([np.eye(5), [0, 1, 0, 1, 1]])
+    for order in (np.arange(6), np.array([5, 0, 1, 2, 3, 4])):
+        whole = (mix @ covariance @ mix.T)[np.ix_(order, order)]
+        with pytest.raises(DataError, match="determine one another"):
+            broja(whole, (2, 2, 2))
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e12, 1e-100])
+def test_one_variable_in_another_unit_changes_nothing(scale):
+    covariance = np.array([[1, 0.5, 0.3], [0.5, 1, 0.2], [0.3, 0.2, 1]])
+    expected = astuple(mmi(covariance, (1, 1, 1)))
+    units = np.diag([1.0, scale, 1.0])
+    for function in (broja, mmi):
+        found = astuple(function(units @ covariance @ units, (1, 1, 1)))
+        assert found == pytest.approx(expected, abs=1.5e-7)
+
+
+@pytest.mark.parametrize("noise", [1e-10, 1e-8, 1e-5])
+def test_nearly_a_copy_tells_what_its_noise_lets_it(noise):
+    covariance = np.array([[1, 1, 0.6], [1, 1 + noise, 0.6], [0.6, 0.6, 1.0]])
+    whole = mutual_informations(covariance, (1, 1, 1))[0]
+    assert whole == pytest.approx(np.log2((1 + noise) / noise) / 2, abs=1e-5)
+    redundant, unique1, unique2, synergy = astuple(broja(covariance, (1, 1, 1)))
+    assert redundant == pytest.approx(-np.log2(1 - 0.36) / 2, abs=1e-6)
+    assert unique1 == pytest.approx(whole - redundant, abs=1e-5)
+    assert (unique2, synergy) == pytest.approx((0, 0), abs=2e-5)
 
 
 def test_a_method_that_does_not_converge_is_an_error(monkeypatch):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cell_synergy import least_information as module
+from cell_synergy.core.errors import DataError
 from cell_synergy.least_information import checked, least_information
 from cell_synergy.pid import mutual_information
 
@@ -84,9 +85,18 @@ def test_where_the_solver_fails_it_tries_shorter_steps(monkeypatch):
         (np.full((2, 2), 0.25), "3 axes"),
         (np.full((2, 2, 2), 0.25), "sum to 2"),
         (np.array([[[1.5, -0.5]]]), "non-negative"),
-        (np.array([[[1.0, np.nan]]]), "finite"),
+        (np.array([[[1.0, np.nan]]]), r"finite .*; at \[0, 0, 1\] it is nan"),
+        (np.array([[[1.0, np.inf]]]), r"finite .*; at \[0, 0, 1\] it is inf"),
+        (np.array([[[1.5], [-0.5]]]), r"non-negative .*; at \[0, 1, 0\] it is -0\.5"),
+        (np.zeros((2, 2, 2)), "sum to 0, not to one"),
+        (np.zeros((0, 2, 2)), "sum to 0, not to one"),
+        (np.array([[[3, 5], [2, 0]]]), "sum to 10, not to one; divide counts by their sum"),
+        (np.full((2, 2, 2, 2), 1 / 16), "of more than two sources put all but one together"),
+        (np.array([[["a"]]]), "is of numbers, not of <U1"),
+        (np.array([[[1j]]]), "is of numbers, not of complex128"),
+        (np.array(1.0), r"this one has shape \(\)"),
     ],
 )
 def test_a_table_without_probabilities_is_refused(bad, reason):
-    with pytest.raises(ValueError, match=reason):
+    with pytest.raises(DataError, match=reason):
         checked(bad, 3)

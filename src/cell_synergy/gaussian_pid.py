@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Real
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.pid import Decomposition
@@ -39,10 +39,12 @@ _GAP = 1e-7  # nats from the minimum at most; rounding hides less where the nois
 _SHRINK = 0.1  # of the barrier, from one centre to the next
 _STEPS = 50  # Newton takes under ten for a centre
 _ROUNDING = 1e-12
+_INVOLVED = 0.1  # of an eigenvector of length one: a variable that matters in it
+_PARTS = 3  # M, X and Y
 
 
 def mutual_informations(
-    covariance: Float64[np.ndarray, "n n"], sizes: tuple[int, int, int]
+    covariance: Real[np.ndarray, "n n"], sizes: tuple[int | float, ...]
 ) -> tuple[float, float, float]:
     """Return I(M; X), I(M; Y) and I(M; X, Y) in bits, in closed form.
 
@@ -56,10 +58,11 @@ def mutual_informations(
     Raises
     ------
     DataError
-        If the sizes do not add up, or the matrix is not finite, symmetric and positive definite.
+        If the sizes do not add up, or the matrix is not finite, symmetric and positive definite: a
+        variable that others determine tells infinitely much of them, or makes the noises of X and Y
+        one, and rounding would make up a number.
     """
-    _check(covariance, sizes)
-    m, x, _ = sizes
+    covariance, (m, x, _) = _checked(covariance, sizes)
     parts = np.s_[:m], np.s_[m : m + x], np.s_[m + x :], np.s_[m:]
     of_m, of_x, of_y, of_both = (_log_det(covariance[part, part]) for part in parts)
     left, right = (_log_det(_without(covariance, part)) for part in (parts[2], parts[1]))
@@ -68,7 +71,7 @@ def mutual_informations(
     return first, second, both
 
 
-def broja(covariance: Float64[np.ndarray, "n n"], sizes: tuple[int, int, int]) -> Decomposition:
+def broja(covariance: Real[np.ndarray, "n n"], sizes: tuple[int | float, ...]) -> Decomposition:
     """Decompose I(M; X, Y) into redundant, unique (X, Y) and synergistic bits after BROJA.
 
     The least information is found to 1.5e-7 bits; the consistency equations hold to rounding.
@@ -79,12 +82,13 @@ def broja(covariance: Float64[np.ndarray, "n n"], sizes: tuple[int, int, int]) -
     RuntimeError
         If Newton's method does not converge.
     """
-    informations = mutual_informations(covariance, sizes)
-    left, right = _channels(covariance, sizes)
+    covariance, whole = _checked(covariance, sizes)
+    informations = mutual_informations(covariance, whole)
+    left, right = _channels(covariance, whole)
     return Decomposition.of(informations, _least_information(left, right))
 
 
-def mmi(covariance: Float64[np.ndarray, "n n"], sizes: tuple[int, int, int]) -> Decomposition:
+def mmi(covariance: Real[np.ndarray, "n n"], sizes: tuple[int | float, ...]) -> Decomposition:
     """Decompose by the minimum of both informations as the redundant part.
 
     For an M of one variable this is the BROJA decomposition, in closed form [4]_. Arguments and
@@ -94,24 +98,44 @@ def mmi(covariance: Float64[np.ndarray, "n n"], sizes: tuple[int, int, int]) -> 
     return Decomposition.of(informations, max(informations[:2]))
 
 
-def _check(covariance: Float64[np.ndarray, "n n"], sizes: tuple[int, int, int]) -> None:
-    """Refuse what is no covariance of so many variables."""
-    if min(sizes) < 1 or covariance.shape != (sum(sizes),) * 2:
+def _checked(
+    covariance: Real[np.ndarray, "n n"], sizes: tuple[int | float, ...]
+) -> tuple[Float64[np.ndarray, "n n"], tuple[int, int, int]]:
+    """Return a covariance and the numbers of its variables; refuse what is none."""
+    try:
+        covariance = np.asarray(covariance, dtype=np.float64)
+        whole = all(size == int(size) and size > 0 for size in sizes) and len(sizes) == _PARTS
+    except (TypeError, ValueError) as error:
+        raise DataError(f"covariance: not a matrix of numbers ({error})") from error
+    if not whole or covariance.shape != (int(sum(sizes)),) * 2:
         raise DataError(
-            f"covariance of {len(covariance)} variables, sizes {sizes}: give the numbers of "
-            "variables of M, X and Y, each at least one, which add up"
+            f"covariance of shape {covariance.shape}, sizes {sizes}: give the numbers of variables "
+            "of M, X and Y, each at least one, which add up to its rows and columns; of more than "
+            "two sources put all but one together"
         )
     if not np.isfinite(covariance).all():
         raise DataError("covariance: an entry is not finite; drop units with missing values")
-    scale = np.sqrt(np.abs(np.outer(np.diag(covariance), np.diag(covariance))))
-    if (off := np.abs(covariance - covariance.T) > _ROUNDING * scale).any():
+    variances = np.diag(covariance)
+    if (least := int(variances.argmin())) >= 0 and variances[least] <= 0:
+        raise DataError(
+            f"covariance: the variance of variable {least} is {variances[least]:.3g}, so it is "
+            "constant or this is no covariance; drop it"
+        )
+    scale = np.sqrt(variances)
+    correlation = covariance / scale[:, None] / scale
+    if (off := np.abs(correlation - correlation.T) > _ROUNDING).any():
         i, j = np.argwhere(off)[0]
         raise DataError(f"covariance: not symmetric at [{i}, {j}]; average it with its transpose")
-    if (least := float(np.linalg.eigvalsh(covariance)[0])) <= 0:
+    values, vectors = np.linalg.eigh(correlation)
+    if values[0] <= _ROUNDING:
+        named = np.flatnonzero(np.abs(vectors[:, 0]) > _INVOLVED).tolist()
         raise DataError(
-            f"covariance: not positive definite, its smallest eigenvalue is {least:.3g}; drop "
-            "variables that others determine, or estimate it from more units"
+            f"covariance: variables {named} determine one another, or it is no covariance (the "
+            f"smallest eigenvalue of their correlations is {values[0]:.3g}); drop one of them, or "
+            "estimate it from more units"
         )
+    m, x, y = map(int, sizes)
+    return covariance, (m, x, y)
 
 
 def _without(

@@ -136,12 +136,7 @@ def _explained(repo: str, revision: str, kind: Kind) -> Iterator[None]:
             raise
         raise DataError(_intercepted(_first_line(error), repo, kind)) from error
     except OSError as error:
-        if error.errno is None:
-            raise DataError(_cut(error, repo, kind)) from error
-        raise DataError(
-            f"{_page(repo, kind)} cannot be stored here ({error}); free some space, or set HF_HOME "
-            "to a folder for the hub's cache"
-        ) from error
+        raise DataError(_unstored(error, repo, kind)) from error
 
 
 def _unreachable(cause: BaseException, repo: str, kind: Kind) -> str:
@@ -155,6 +150,15 @@ def _unreachable(cause: BaseException, repo: str, kind: Kind) -> str:
     return (
         f"{_page(repo, kind)} cannot be reached ({_first_line(cause)}) and is not in the hub's "
         f"cache here; connect to the network, {_OTHERWISE[kind]}"
+    )
+
+
+def _unstored(error: OSError, repo: str, kind: Kind) -> str:
+    if error.errno is None:  # the client's own, of a file that is too short or too long
+        return _cut(error, repo, kind)
+    return (
+        f"{_page(repo, kind)} cannot be stored here ({error}); free some space, or set HF_HOME "
+        "to a folder for the hub's cache"
     )
 
 

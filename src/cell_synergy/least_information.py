@@ -17,9 +17,11 @@ from typing import Any
 
 import clarabel
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Int64, Real, Shaped
 from scipy import sparse
 from scipy.special import entr
+
+from cell_synergy.core.errors import DataError
 
 # The program is solved to _TOLERANCE; where rounding stops the solver earlier, _ACCEPTED is the
 # largest residual and gap that still counts as a solution. Probabilities below _ROUNDING are zero.
@@ -73,17 +75,18 @@ class _Cells:
     free: Int64[np.ndarray, " free"]
 
 
-def least_information(joint: Float64[np.ndarray, "x1 x2 y"]) -> Least:
+def least_information(joint: Real[np.ndarray, "x1 x2 y"]) -> Least:
     """Return I*, the least bits about Y that the pair marginals of `joint` leave possible.
 
     Raises
     ------
-    ValueError
+    DataError
         If `joint` is no table of probabilities on three axes.
     RuntimeError
         If the solver does not reach its tolerance.
     """
-    cells = _cells(checked(joint, 3))
+    joint = checked(joint, 3)
+    cells = _cells(joint)
     value, dual = _solved(cells)
     entropy = float(np.sum(entr(joint.sum((0, 1)))))
     prices = [np.zeros(joint.sum(axis).shape) for axis in (1, 0)]
@@ -93,14 +96,31 @@ def least_information(joint: Float64[np.ndarray, "x1 x2 y"]) -> Least:
     return Least((entropy + value) / np.log(2), *prices)
 
 
-def checked(table: Float64[np.ndarray, "..."], axes: int) -> Float64[np.ndarray, "..."]:
-    """Return `table` if it holds probabilities on that many axes."""
+def checked(table: Shaped[np.ndarray, "..."], axes: int) -> Float64[np.ndarray, "..."]:
+    """Return `table` if it holds probabilities on that many axes.
+
+    Raises
+    ------
+    DataError
+        If it does not.
+    """
+    table = np.asarray(table)
     if table.ndim != axes:
-        raise ValueError(f"a table of {axes} axes is needed, this one has shape {table.shape}")
+        raise DataError(
+            f"a table of {axes} axes is needed, this one has shape {table.shape}; give one axis "
+            "for each variable, and of more than two sources put all but one together"
+        )
+    if table.dtype.kind not in "fiub":
+        raise DataError(f"a probability table is of numbers, not of {table.dtype}")
+    table = table.astype(np.float64, copy=False)
     if not np.all(np.isfinite(table)) or np.any(table < 0):
-        raise ValueError("a probability table must be finite and non-negative everywhere")
+        place = np.argwhere(~(np.isfinite(table) & (table >= 0)))[0].tolist()
+        raise DataError(
+            "a probability table must be finite and non-negative everywhere; "
+            f"at {place} it is {table[tuple(place)]:g}"
+        )
     if abs(total := float(table.sum()) - 1) > 1e-9:  # noqa: PLR2004 - rounding of a sum
-        raise ValueError(
+        raise DataError(
             f"the probabilities sum to {1 + total:.9g}, not to one; divide counts by their sum"
         )
     return table

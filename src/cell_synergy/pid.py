@@ -19,9 +19,10 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Real
 from scipy.special import entr
 
+from cell_synergy.core.errors import DataError
 from cell_synergy.least_information import checked, least_information
 
 # Bits: how far the minimum may lie outside the range that theory allows; what rounding leaves of 0.
@@ -65,12 +66,12 @@ class Decomposition:
         )
 
 
-def mutual_information(joint: Float64[np.ndarray, "x y"]) -> float:
+def mutual_information(joint: Real[np.ndarray, "x y"]) -> float:
     """Return I(X; Y) in bits of the probability table p(x, y).
 
     Raises
     ------
-    ValueError
+    DataError
         If `joint` is no table of probabilities on two axes.
     """
     p = checked(joint, 2)
@@ -78,7 +79,7 @@ def mutual_information(joint: Float64[np.ndarray, "x y"]) -> float:
     return max(0.0, float((entropies[0] + entropies[1] - entropies[2]) / np.log(2)))
 
 
-def broja(joint: Float64[np.ndarray, "x1 x2 y"]) -> Decomposition:
+def broja(joint: Real[np.ndarray, "x1 x2 y"]) -> Decomposition:
     """Decompose I(Y; X1, X2) into redundant, unique and synergistic bits after BROJA.
 
     The solver's I* is moved into the range that theory guarantees, by less than 1e-6 bits, and the
@@ -91,7 +92,7 @@ def broja(joint: Float64[np.ndarray, "x1 x2 y"]) -> Decomposition:
 
     Raises
     ------
-    ValueError
+    DataError
         If `joint` is no table of probabilities on three axes.
     RuntimeError
         If the solver does not reach its tolerance.
@@ -105,7 +106,7 @@ def broja(joint: Float64[np.ndarray, "x1 x2 y"]) -> Decomposition:
     return Decomposition.of(informations, least)
 
 
-def bayes_sis(joint: Float64[np.ndarray, "x1 x2 y"]) -> float:
+def bayes_sis(joint: Real[np.ndarray, "x1 x2 y"]) -> float:
     """Return the SIS in macro F1 of the Bayes classifiers that see x1, x2 and both.
 
     A Bayes classifier answers with the most probable label (the first of tied ones); macro F1 is
@@ -113,7 +114,7 @@ def bayes_sis(joint: Float64[np.ndarray, "x1 x2 y"]) -> float:
 
     Raises
     ------
-    ValueError
+    DataError
         If `joint` is no table of probabilities on three axes.
     """
     p = checked(joint, 3)
@@ -122,7 +123,7 @@ def bayes_sis(joint: Float64[np.ndarray, "x1 x2 y"]) -> float:
     return (_bayes_macro_f1(p.reshape(-1, p.shape[2])) - best) / best
 
 
-def information_sis(joint: Float64[np.ndarray, "x1 x2 y"]) -> float:
+def information_sis(joint: Real[np.ndarray, "x1 x2 y"]) -> float:
     """Return the SIS in exact mutual information: (I12 - max(I1, I2)) / max(I1, I2).
 
     Equal to (S + min(U1, U2)) / (R + max(U1, U2)) for every decomposition that satisfies the
@@ -130,7 +131,7 @@ def information_sis(joint: Float64[np.ndarray, "x1 x2 y"]) -> float:
 
     Raises
     ------
-    ValueError
+    DataError
         If `joint` is no table of probabilities on three axes.
     """
     first, second, both = _informations(joint)
@@ -143,7 +144,7 @@ def information_sis(joint: Float64[np.ndarray, "x1 x2 y"]) -> float:
 
 
 def decoded_joint(
-    joint: Float64[np.ndarray, "x1 x2 y"],
+    joint: Real[np.ndarray, "x1 x2 y"],
     confusion1: Float64[np.ndarray, "x1 d1"],
     confusion2: Float64[np.ndarray, "x2 d2"],
 ) -> Float64[np.ndarray, "d1 d2 y"]:
@@ -158,25 +159,25 @@ def decoded_joint(
 
     Raises
     ------
-    ValueError
+    DataError
         If `joint` or a confusion is no table of probabilities, or their states differ in number.
     """
     p = checked(joint, 3)
     for axis, confusion in enumerate((confusion1, confusion2)):
         if confusion.ndim != 2 or confusion.shape[0] != p.shape[axis]:  # noqa: PLR2004
-            raise ValueError(
+            raise DataError(
                 f"confusion{axis + 1} has shape {confusion.shape}; it needs one row for each of "
                 f"the {p.shape[axis]} states of source {axis + 1}"
             )
         if not (np.all(confusion >= 0) and np.allclose(confusion.sum(1), 1, rtol=0, atol=1e-9)):
-            raise ValueError(
+            raise DataError(
                 f"confusion{axis + 1}: every row must be non-negative and sum to one; divide "
                 "counts by their row sums"
             )
     return np.asarray(np.einsum("aby,ai,bj->ijy", p, confusion1, confusion2))
 
 
-def _informations(joint: Float64[np.ndarray, "x1 x2 y"]) -> tuple[float, float, float]:
+def _informations(joint: Real[np.ndarray, "x1 x2 y"]) -> tuple[float, float, float]:
     """Return I(Y; X1), I(Y; X2) and I(Y; X1, X2) in bits."""
     p = checked(joint, 3)
     return (

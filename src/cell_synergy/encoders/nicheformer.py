@@ -170,9 +170,9 @@ def _vocabulary(files: _Files, config: NicheformerConfig) -> tuple[pd.Index, np.
             f"not negative; {remedy}"
         )
     expected = config.prediction_size - FIRST_GENE
-    for path, found in ((files.genes, len(genes)), (files.means, len(means))):
-        if found != expected:
-            raise DataError(f"{path}: has {found} genes, Nicheformer has {expected}")
+    for path, count in ((files.genes, len(genes)), (files.means, len(means))):
+        if count != expected:
+            raise DataError(f"{path}: has {count} genes, Nicheformer has {expected}")
     return genes, cleaned(means)
 
 
