@@ -42,11 +42,11 @@ def _tar() -> bytes:
 # What everybody refuses, with the part of the sentence that names it.
 COMMON = {
     "pointer": (POINTER.encode(), "is a pointer of Git LFS, .*; run `git lfs pull`"),
-    "page": (b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "is a web page, not an? "),
-    "page with a mark": (b"\xef\xbb\xbf<html></html>", "is a web page, not an? "),
-    "xhtml": (b'<?xml version="1.0"?><html xmlns="x"></html>', "is a web page, not an? "),
-    "denied": (DENIED.encode(), "is a server's error message, not an? "),
-    "not found": (b"404: Not Found", "is a server's error message, not an? "),
+    "page": (b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "is a web page, not "),
+    "page with a mark": (b"\xef\xbb\xbf<html></html>", "is a web page, not "),
+    "xhtml": (b'<?xml version="1.0"?><html xmlns="x"></html>', "is a web page, not "),
+    "denied": (DENIED.encode(), "is a server's error message, not "),
+    "not found": (b"404: Not Found", "is a server's error message, not "),
     "empty": (b"", "is empty; get it again"),
 }
 # And other formats, which no loader of weights takes.

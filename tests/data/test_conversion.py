@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import re
 import zipfile
 
 import numpy as np
@@ -10,7 +11,9 @@ from rdata.conversion.to_r import build_r_object
 from rdata.parser import RObjectType
 
 from cell_synergy.core.errors import DataError
+from cell_synergy.data import conversion
 from cell_synergy.data.conversion import checksum, unpack
+from tests import broken
 
 # Genes x spots, as in R; the text is that of the original release.
 TABLE = pd.DataFrame(
@@ -116,7 +119,7 @@ def test_a_member_of_a_zip_is_copied_byte_by_byte(tmp_path):
 @pytest.mark.parametrize("how", ["zip:a", "rdata:MOB1", "table:"])
 def test_a_damaged_container_is_refused(tmp_path, how):
     (tmp_path / "damaged").write_bytes(b"<html>rate limit</html>")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match=r"the container of out is a web page, .*; run again, or"):
         unpack(tmp_path / "damaged", how, tmp_path / "out")
 
 
@@ -128,3 +131,32 @@ def test_the_checksum_of_a_rewritten_file_is_of_its_text(tmp_path):
     assert checksum(tmp_path / "a.gz", text=False) == packed
     (tmp_path / "a.gz").write_bytes((tmp_path / "a.gz").read_bytes()[:-9])
     assert not checksum(tmp_path / "a.gz", text=True)
+
+
+@broken.each(broken.COMMON, broken.OTHERS)
+@pytest.mark.parametrize("how", ["zip:a.tsv", "rdata:a", "table:"])
+def test_a_container_that_is_something_else_is_one_sentence(tmp_path, how, given, said):
+    (container := tmp_path / "c").write_bytes(given)
+    with pytest.raises(DataError, match=r".") as raised:
+        unpack(container, how, tmp_path / "a.tsv")
+    assert "\n" not in str(raised.value).strip()
+    if given in {content for content, _ in broken.COMMON.values()}:
+        assert re.search(said, str(raised.value))
+
+
+def test_a_member_that_would_fill_the_disk_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(conversion, "_LARGEST", 10**6)
+    with zipfile.ZipFile(tmp_path / "c", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.tsv", bytes(2 * 10**6))
+    with pytest.raises(DataError, match=r"a\.tsv: would be 0 GB out of its zip, over the"):
+        unpack(tmp_path / "c", "zip:a.tsv", tmp_path / "a.tsv")
+    assert not (tmp_path / "a.tsv").exists()
+
+
+def test_a_member_is_written_where_it_was_asked_for_and_nowhere_else(tmp_path):
+    with zipfile.ZipFile(tmp_path / "c", "w") as archive:
+        archive.writestr("../../evil.tsv", b"1")
+    (tmp_path / "x/y").mkdir(parents=True)
+    unpack(tmp_path / "c", "zip:../../evil.tsv", tmp_path / "x/y/a.tsv")
+    assert (tmp_path / "x/y/a.tsv").read_bytes() == b"1"
+    assert not list(tmp_path.rglob("evil.tsv"))

@@ -1,4 +1,5 @@
 import csv
+import errno
 import gzip
 import hashlib
 import http.server
@@ -15,6 +16,7 @@ import rdata
 import cell_synergy.data
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.download import download, read_manifest
+from tests import broken
 
 COUNTS = pd.DataFrame([[1, 2], [0, 5]], index=["9.1x8", "9x10"], columns=["Nop58", "Gm1"])
 COUNTS_TEXT = b"\tNop58\tGm1\n9.1x8\t1\t2\n9x10\t0\t5\n"
@@ -257,3 +259,55 @@ def test_the_mirror_of_real_tissue_is_what_the_manifest_says(tmp_path, dataset):
     download(folder / f"{dataset}.csv", tmp_path, Path(mirror))
     entries = read_manifest(folder / f"{dataset}.csv")
     assert _files(tmp_path) == sorted(entry.path for entry in entries)
+
+
+@broken.each(broken.COMMON)
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_a_pointer_or_a_web_page_is_told_for_what_it_is(
+    tmp_path, site, publish, given, said, mirrored
+):
+    manifest = publish(("1.tsv", b"one", "/1", ""))
+    if mirrored:
+        (tmp_path / "mirror/toy").mkdir(parents=True)
+        (tmp_path / "mirror/toy/1.tsv").write_bytes(given)
+    site.files["/1"] = given
+    with pytest.raises(DataError, match=rf"1\.tsv: what .*/(toy/1\.tsv|1) gives {said}") as raised:
+        download(manifest, tmp_path / "raw", tmp_path / "mirror" if mirrored else None)
+    assert "\n" not in str(raised.value)
+    assert not list((tmp_path / "raw").rglob("*.tsv"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("path,sha256,url,unpack\na,b\n", r"line 2: has 2 cells, not 4; write path,sha256,url"),
+        ("path,sha256,url,unpack\na,b,c,d,e\n", r"line 2: has 5 cells, not 4"),
+        ("path,sha256,url,unpack\n\n", r"line 2: has 0 cells, not 4"),
+        ("\n", r"the columns are \[\]; name them"),
+        (broken.POINTER, "is a pointer of Git LFS"),
+        ("<html></html>", "is a web page, not a manifest"),
+        (f"path,sha256,url,unpack\na,{'0' * 64},file:///etc/passwd,\n", "is no address of the web"),
+    ],
+)
+def test_a_manifest_of_another_form_is_named(tmp_path, text, said):
+    (manifest := tmp_path / "toy.csv").write_text(text)
+    with pytest.raises(DataError, match=rf"toy\.csv.*: .*{said}|toy\.csv, {said}"):
+        read_manifest(manifest)
+
+
+def test_a_manifest_in_another_encoding_is_named(tmp_path):
+    (manifest := tmp_path / "toy.csv").write_bytes(
+        "path,sha256,url,unpack\n\u00fc".encode("latin1")
+    )
+    with pytest.raises(DataError, match=r"toy\.csv: cannot be read as a manifest \(CSV of UTF-8\)"):
+        read_manifest(manifest)
+
+
+def test_a_full_disk_is_not_called_a_network(tmp_path, publish, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "")
+
+    monkeypatch.setattr("pooch.HTTPDownloader.__call__", full)
+    manifest = publish(("1.tsv", b"one", "/1", ""))
+    with pytest.raises(DataError, match=r"1\.tsv: cannot be stored here \(No space left on"):
+        download(manifest, tmp_path / "raw", None)

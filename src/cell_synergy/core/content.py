@@ -107,10 +107,15 @@ def required(path: Path, wanted: str, remedy: str) -> str:
         raise DataError(f"{path}: cannot be read ({reason}); {remedy}") from error
     if found == FOLDER:
         raise DataError(f"{path}: is a folder, not {wanted}; {remedy}")
-    if found in _NEVER:
-        what, cure = _NEVER[found]
-        raise DataError(f"{path}: {what.format(wanted=wanted)}; {cure}")
+    if what := never(path, wanted):
+        raise DataError(f"{path}: {what}")
     return found
+
+
+def never(path: Path, wanted: str) -> str:
+    """Return what nobody wants that a file is, and what to do; empty of any other file."""
+    what, cure = _NEVER.get(kind(path), ("", ""))
+    return f"{what.format(wanted=wanted)}; {cure}" if what else ""
 
 
 def unlike(

@@ -7,8 +7,10 @@ corner, in the order of the upstream object.
 
 import gzip
 import hashlib
+import lzma
 import re
 import shutil
+import struct
 import zlib
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
@@ -16,9 +18,16 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 import pandas as pd
 
+from cell_synergy.core import content
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 
+_LARGEST = 2**33  # bytes of one member: more is a mistake, or meant to fill the disk
+_DAMAGED = (
+    AssertionError, AttributeError, BadZipFile, EOFError, LookupError, lzma.LZMAError, MemoryError,
+    NotImplementedError, OSError, RecursionError, RuntimeError, struct.error, TypeError, ValueError,
+    zlib.error,
+)  # fmt: skip
 KINDS = ("zip", "rdata", "table")
 
 _SPOT = re.compile(r"X?(\d+(?:\.\d+)?x\d+(?:\.\d+)?)")
@@ -54,9 +63,10 @@ def unpack(container: Path, how: str, target: Path) -> None:
             write_counts(pd.read_csv(container, sep="\t", index_col=0, compression="gzip"), target)
     except DataError:
         raise
-    except (OSError, EOFError, ValueError, NotImplementedError, zlib.error, BadZipFile) as error:
+    except _DAMAGED as error:
+        what = content.never(container, "what holds it")
         raise DataError(
-            f"the container of {target.name} cannot be read ({error}); "
+            f"the container of {target.name} {what or f'cannot be read ({error})'}; "
             "run again, or use a mirror that has the file"
         ) from error
 
@@ -115,6 +125,11 @@ def _extract(container: Path, member: str, target: Path) -> None:
         if member not in archive.namelist():
             raise DataError(
                 f"{target.name}: the zip has no {member!r}{suggest(member, archive.namelist())}"
+            )
+        if (size := archive.getinfo(member).file_size) > _LARGEST:
+            raise DataError(
+                f"{target.name}: would be {size / 1e9:.0f} GB out of its zip, over the "
+                f"{_LARGEST / 1e9:.0f} GB that are believed; check the manifest's address"
             )
         with archive.open(member) as source, target.open("wb") as copy:
             shutil.copyfileobj(source, copy)

@@ -9,6 +9,8 @@ point, tabs, newlines, an empty corner.
 """
 
 import csv
+import errno
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -19,11 +21,14 @@ from tempfile import TemporaryDirectory
 import pooch
 from tqdm import tqdm
 
+from cell_synergy.core import content
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.conversion import KINDS, checksum, has_text_checksum, unpack
 
+_HERE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG}
 _COLUMNS = ["path", "sha256", "url", "unpack"]
+_ADDRESS = re.compile(r"https?://\S+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -71,13 +76,22 @@ def read_manifest(manifest: Path) -> list[Entry]:
     """Read and check a manifest."""
     if not manifest.is_file():
         raise DataError(f"{manifest}: no such manifest; it lists {', '.join(_COLUMNS)} per file")
-    with manifest.open(newline="", encoding="utf-8") as file:
-        table = csv.DictReader(file)
-        if table.fieldnames != _COLUMNS:
+    wanted = "a manifest (CSV of UTF-8)"
+    content.required(manifest, wanted, "make it anew")
+    try:
+        text = manifest.read_text(encoding="utf-8-sig")
+        first, *rows = csv.reader(text.splitlines()) if text.strip() else [[]]
+    except (OSError, ValueError, csv.Error) as error:
+        raise content.unlike(manifest, wanted, "make it anew", error, content.TEXT) from error
+    if first != _COLUMNS:
+        raise DataError(f"{manifest}: the columns are {first}; name them {','.join(_COLUMNS)}")
+    for line, row in enumerate(rows, start=2):
+        if len(row) != len(_COLUMNS):
             raise DataError(
-                f"{manifest}: the columns are {table.fieldnames}; name them {','.join(_COLUMNS)}"
+                f"{manifest}, line {line}: has {len(row)} cells, not {len(_COLUMNS)}; write "
+                f"{','.join(_COLUMNS)}, the last empty for a file taken as it is"
             )
-        entries = [Entry(**row) for row in table]
+    entries = [Entry(*row) for row in rows]
     paths = [entry.path for entry in entries]
     for line, entry in enumerate(entries, start=2):
         if problem := _problem(entry, paths):
@@ -93,6 +107,8 @@ def _problem(entry: Entry, paths: list[str]) -> str:
         return f"path {entry.path!r} is listed twice; keep one row"
     if not _SHA256.fullmatch(entry.sha256):
         return f"sha256 {entry.sha256!r} is not 64 lower-case hexadecimal digits"
+    if not _ADDRESS.fullmatch(entry.url):
+        return f"url {entry.url!r} is no address of the web; it begins with https:// or http://"
     if entry.unpack and entry.unpack.partition(":")[0] not in KINDS:
         return f"unpack {entry.unpack!r} does not begin with one of {', '.join(KINDS)} and ':'"
     return ""
@@ -125,7 +141,7 @@ def _provide(
     with atomic(target) as new:
         if held is not None and held.is_file():
             origin, remedy = str(held), "replace it there, or remove it so that it is fetched"
-            shutil.copyfile(held, new)
+            _copy(held, new)
         else:
             origin, remedy = entry.url, "run again; if it stays so, use a mirror that has the file"
             if entry.unpack:
@@ -133,16 +149,33 @@ def _provide(
             else:
                 _fetch(entry.url, new, entry.path)
         if (got := checksum(new, text=text)) != entry.sha256:
+            if what := content.never(new, "that file"):
+                raise DataError(f"{entry.path}: what {origin} gives {what}; {remedy}")
             raise DataError(
                 f"{entry.path}: wrong checksum from {origin}: sha256 {got or 'of no gzip file'}, "
                 f"the manifest says {entry.sha256}; nothing was kept; {remedy}"
             )
 
 
+def _copy(held: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(held, target)
+    except OSError as error:
+        raise DataError(
+            f"{held}: cannot be copied to the raw files ({error.strerror}); see to its rights, or "
+            "to the free space"
+        ) from error
+
+
 def _fetch(url: str, target: Path, wanted: str) -> None:
     try:
         pooch.HTTPDownloader()(url, str(target), None)
     except OSError as error:  # what requests raises is an OSError
+        if error.errno in _HERE:
+            raise DataError(
+                f"{wanted}: cannot be stored here ({os.strerror(error.errno)}); free some space, "
+                "or see to the folder's rights"
+            ) from error
         response = getattr(error, "response", None)
         reason = f"HTTP {response.status_code}" if response is not None else type(error).__name__
         raise DataError(
