@@ -2,6 +2,7 @@
 
 import gzip
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ def test_an_image_of_a_few_pixels_is_refused(tmp_path, kind, width, height):
             ask(path)
 
 
-WAYS = {
+WAYS: dict[str, dict[str, Any]] = {
     "baseline": {},
     "progressive": {"progressive": True},
     "restarts": {"restart_marker_rows": 1},
@@ -143,7 +144,7 @@ def test_a_tiff_that_lacks_bytes_is_refused(tmp_path, compression, layout, damag
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, IMAGE, photometric="rgb", compression=compression, **layout)
     with tifffile.TiffFile(path, mode="r+") as file:
-        page = file.pages[0]
+        page: Any = file.pages[0]
         start, size = page.dataoffsets[-1], page.databytecounts[-1]
         if damage == "piece cut off":
             name = "TileByteCounts" if layout.get("tile") else "StripByteCounts"

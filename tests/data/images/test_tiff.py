@@ -117,15 +117,18 @@ def test_crops_in_the_slides_order_decode_each_tile_about_once(tmp_path, monkeyp
 
 
 @pytest.mark.usefixtures("lazily")
-def test_tiles_that_were_never_written_are_empty(tmp_path):
+@pytest.mark.parametrize("space", ["rgb", "ycbcr"])
+def test_tiles_that_were_never_written_are_empty(tmp_path, space):
     # as scanners leave out glass: no bytes for a tile
-    tifffile.imwrite(tmp_path / "a.tif", LARGE, tile=(64, 48), photometric="rgb")
+    pixels = LARGE if space == "rgb" else np.asarray(Image.fromarray(LARGE).convert("YCbCr"))
+    tifffile.imwrite(tmp_path / "a.tif", pixels, tile=(64, 48), photometric=space)
     with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tiff:
         page: Any = tiff.pages[0]
         page.tags["TileByteCounts"].overwrite([0, *page.databytecounts[1:]])
     with open_slide(tmp_path / "a.tif") as opened:
         assert (opened.crop(np.array([24.0, 24.0]), 48) == 0).all()
-        np.testing.assert_array_equal(opened.crop(np.array([72.0, 24.0]), 48), LARGE[:48, 48:96])
+        found = opened.crop(np.array([72.0, 24.0]), 48).astype(int)
+        assert np.abs(found - LARGE[:48, 48:96]).max() <= (0 if space == "rgb" else 3)
 
 
 @pytest.mark.usefixtures("lazily")

@@ -14,7 +14,7 @@ def hexagonal(pitch, side=30):
 
 
 def square(pitch, side=30):
-    return np.stack(np.mgrid[:side, :side], axis=-1).reshape(-1, 2) * float(pitch)
+    return np.argwhere(np.ones((side, side))) * float(pitch)
 
 
 def thinned(places, share):

@@ -13,13 +13,11 @@ from jaxtyping import UInt8
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.images import colour
 from cell_synergy.data.images.files import no_rgb, readable, too_large
+from cell_synergy.data.images.photometric import JPEG, ORDERS, conversion, wrong_colours
 
 WHOLE = 100_000_000  # pixels up to which an image is read whole
 CACHE = 2**28  # bytes of decoded tiles that a slide keeps
 _ORIENTATION = 274  # TIFF's tag
-_ORDERS = {"YXS": 2, "SYX": 0, "CYX": 0}
-_JPEG = {6, 7, 33007, 34892}  # TIFF's compressions
-_JPEG_2000_YCBCR = 33003  # Aperio's, whose tag says RGB
 
 
 class Level(NamedTuple):
@@ -49,7 +47,7 @@ def slide_in(path: Path, tiff: tifffile.TiffFile) -> Level:
         raise DataError(f"{path}: cannot be read as an image (no image in it); get it again")
     most = max(_area(level) for _, level in levels)
     largest = [(number, level) for number, level in levels if _area(level) == most]
-    coloured = [(number, level) for number, level in largest if not _wrong(level)]
+    coloured = [(number, level) for number, level in largest if not wrong_colours(level)]
     page = largest[0][1].keyframe
     if len(coloured) == 1:
         number, level = coloured[0]
@@ -58,7 +56,7 @@ def slide_in(path: Path, tiff: tifffile.TiffFile) -> Level:
         return Level(number, level, int(page.imagewidth), int(page.imagelength), tag)
     stacks = [level.shape for _, level in largest if len(level.shape) > len("YXS")]
     if not coloured and not stacks:
-        raise DataError(no_rgb(path, _wrong(largest[0][1])))
+        raise DataError(no_rgb(path, wrong_colours(largest[0][1])))
     count = f"a stack of shape {stacks[0]}" if stacks else f"{len(coloured)} images"
     raise DataError(
         f"{path}: {count}, each of {page.imagewidth} x {page.imagelength} pixels, and none says "
@@ -68,7 +66,7 @@ def slide_in(path: Path, tiff: tifffile.TiffFile) -> Level:
 
 def open_level(path: Path, level: Level) -> "UInt8[np.ndarray, 'height width 3'] | Mapped | Tiles":
     """Return the pixels of a slide: whole, if it is small or lies in the file as it is."""
-    convert = _conversion(path, level.pages.keyframe)
+    convert = conversion(path, level.pages.keyframe)
     large = level.width * level.height > WHOLE
     if large and level.pages.dataoffset is not None:
         return Mapped(tifffile.memmap(path, series=level.series, mode="r"), level, convert)
@@ -81,7 +79,7 @@ class Mapped:
 
     def __init__(self, pixels: np.ndarray, level: Level, convert: colour.Conversion) -> None:
         self.shape = level.height, level.width, colour.SAMPLES
-        axis = _ORDERS.get(level.pages.axes)
+        axis = ORDERS.get(level.pages.axes)
         self._pixels = pixels[:, :, None] if axis is None else np.moveaxis(pixels, axis, 2)
         self._convert = convert
 
@@ -111,7 +109,6 @@ class Tiles:
             self._planes = [(self._page, count * i) for i in planes]
         else:
             self._planes = [(self._page, 0)]
-        self._samples = 1 if len(self._planes) > 1 else int(self._page.samplesperpixel)
         self._lock, self._kept = Lock(), OrderedDict[int, UInt8[np.ndarray, "rows columns 3"]]()
         self._check_whole()
 
@@ -147,8 +144,15 @@ class Tiles:
                 self._kept.move_to_end(number)
                 return self._kept[number]
         with readable(self._path):
-            parts = [self._decoded(page, first + number) for page, first in self._planes]
-            tile = self._convert(np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0])
+            found = [self._decoded(page, first + number) for page, first in self._planes]
+            parts = [part for part in found if part is not None]
+            if len(parts) == len(found):
+                tile = self._convert(np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0])
+            elif not parts:  # never written, as scanners do with glass
+                shape = (self._rows, self._columns, colour.SAMPLES)
+                tile = np.full(shape, self._page.nodata, dtype=np.uint8)
+            else:
+                raise OSError("a piece lacks some of its colours")
         with self._lock:
             self._kept[number] = tile
             while len(self._kept) * self._rows * self._columns * colour.SAMPLES > CACHE:
@@ -157,14 +161,16 @@ class Tiles:
 
     def _decoded(
         self, page: tifffile.TiffPage | tifffile.TiffFrame, number: int
-    ) -> UInt8[np.ndarray, "rows columns colours"]:
-        """Read one piece; reading at a place needs no lock, and decoding lets other threads run."""
-        if not (size := page.databytecounts[number]):  # never written
-            shape = (self._rows, self._columns, self._samples)
-            return np.full(shape, self._page.nodata, dtype=np.uint8)
+    ) -> UInt8[np.ndarray, "rows columns colours"] | None:
+        """Read one piece; reading at a place needs no lock, and decoding lets other threads run.
+
+        None for a piece that was never written.
+        """
+        if not (size := page.databytecounts[number]):
+            return None
         data = os.pread(page.parent.filehandle.fileno(), size, page.dataoffsets[number])
         # A decoder of JPEG fills what is missing with grey, without a word.
-        jpeg = self._page.compression in _JPEG and self._page.jpegheader is None
+        jpeg = self._page.compression in JPEG and self._page.jpegheader is None
         if len(data) != size or (jpeg and b"\xff\xd9" not in data[-16:]):
             raise OSError("it ends too early")
         piece, _, _ = page.decode(
@@ -176,56 +182,3 @@ class Tiles:
 
 def _area(level: tifffile.TiffPageSeries) -> int:
     return int(level.keyframe.imagewidth) * int(level.keyframe.imagelength)
-
-
-def _wrong(level: tifffile.TiffPageSeries) -> str:
-    """Say what the pixels of an image are if they are not 8-bit colours, else nothing."""
-    page = level.keyframe
-    space = page.photometric.name
-    if level.dtype != np.uint8 or (page.bitspersample != 8 and space != "PALETTE"):  # noqa: PLR2004
-        return f"{level.dtype} ({page.bitspersample} bits per sample)"
-    channels = level.shape[_ORDERS[level.axes]] if level.axes in _ORDERS else 1
-    # three channels are taken for red, green and blue; of four, none says which is which
-    coloured = space in {"RGB", "YCBCR", "SEPARATED"} and level.axes in {"YXS", "SYX"}
-    if coloured or (space, channels) in {("PALETTE", 1), ("MINISBLACK", colour.SAMPLES)}:
-        return ""
-    grey = space in {"MINISBLACK", "MINISWHITE"} and channels < colour.SAMPLES
-    return "grayscale" if grey else f"{channels} channels of {space}"
-
-
-def _conversion(path: Path, page: tifffile.TiffPage) -> colour.Conversion:
-    """Return what makes RGB of the samples that the decoder returns."""
-    space, compression = page.photometric.name, int(page.compression)
-    extra = [int(kind) for kind in page.extrasamples]
-    jpeg, inks = compression in _JPEG, 4
-    if space == "PALETTE":
-        return colour.from_palette(_palette(page))
-    if compression == _JPEG_2000_YCBCR and page.samplesperpixel == colour.SAMPLES:
-        return colour.from_ycbcr
-    if space == "SEPARATED":
-        profile = "InterColorProfile" in page.tags
-        if jpeg or profile or page.samplesperpixel != inks or page.tags.valueof(332, 1) != 1:
-            raise DataError(no_rgb(path, "CMYK or other inks, of a printer's profile"))
-        return colour.from_cmyk
-    if space == "YCBCR" and not jpeg:
-        levels = np.ravel(page.tags.valueof(532, (0, 255, 128, 255, 128, 255)))
-        if compression == 34712 or not _is_full_range(levels):  # noqa: PLR2004 - JPEG 2000
-            raise DataError(no_rgb(path, "YCbCr of an unusual kind"))
-        return colour.from_ycbcr
-    if jpeg and extra:
-        raise DataError(no_rgb(path, f"{page.samplesperpixel} samples of JPEG"))
-    if space == "RGB" and extra[:1] == [1]:
-        return colour.premultiplied_on_white
-    return colour.on_white if space == "RGB" and extra[:1] == [2] else colour.first_three
-
-
-def _is_full_range(levels: np.ndarray) -> bool:
-    numbers = levels[::2] / levels[1::2] if len(levels) == 12 else levels  # noqa: PLR2004 - fractions
-    return bool(np.array_equal(numbers, [0, 255, 128, 255, 128, 255]))
-
-
-def _palette(page: tifffile.TiffPage) -> UInt8[np.ndarray, "colours 3"]:
-    """Return the colours of a palette, which some programs write in 8 of the 16 bits."""
-    colours = np.asarray(page.colormap).T
-    wide = colours.max() > 255  # noqa: PLR2004 - the largest byte
-    return np.asarray(colours >> 8 if wide else colours, dtype=np.uint8)

@@ -72,6 +72,6 @@ def spacing(places_um: Float[np.ndarray, "units 2"]) -> float | None:
     if len(places) < FEWEST:
         return None
     asked = places[np.unique(np.linspace(0, len(places) - 1, _ASKED).astype(int))]
-    nearest = cKDTree(places).query(asked, k=2)[0][:, 1]
+    nearest = np.asarray(cKDTree(places).query(asked, k=2)[0])[:, 1]
     low, middle, high = np.quantile(nearest, [0.25, 0.5, 0.75])
     return float(middle) if high - low <= _REGULAR * middle and middle > 0 else None
