@@ -76,6 +76,12 @@ def test_an_image_that_is_not_there_is_named(tmp_path):
             read(tmp_path / name)
 
 
+def test_a_link_that_leads_nowhere_is_named(tmp_path):
+    (tmp_path / "a.tif").symlink_to("elsewhere.tif")
+    with pytest.raises(DataError, match=r"a\.tif: leads to elsewhere\.tif, which is not there"):
+        image_size(tmp_path / "a.tif")
+
+
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (15, 400), (400, 15)])
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
 def test_an_image_of_a_few_pixels_is_refused(tmp_path, kind, width, height):

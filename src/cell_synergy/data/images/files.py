@@ -35,6 +35,11 @@ _HEAD = 64  # bytes that tell
 
 def present(path: Path) -> Path:
     """Return the path of an image that is there."""
+    if path.is_symlink() and not path.exists():
+        raise DataError(
+            f"{path}: leads to {path.readlink()}, which is not there; mend the link or put the "
+            "image in its place"
+        )
     if not path.is_file():
         raise DataError(f"{path}: no such image; run `dvc repro download` or `dvc pull` first")
     return path

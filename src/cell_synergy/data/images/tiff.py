@@ -67,11 +67,26 @@ def slide_in(path: Path, tiff: tifffile.TiffFile) -> Level:
 def open_level(path: Path, level: Level) -> "UInt8[np.ndarray, 'height width 3'] | Mapped | Tiles":
     """Return the pixels of a slide: whole, if it is small or lies in the file as it is."""
     convert = conversion(path, level.pages.keyframe)
+    for page in level.pages.pages:
+        if page is not None:
+            _check_whole(path, page)
     large = level.width * level.height > WHOLE
     if large and level.pages.dataoffset is not None:
         return Mapped(tifffile.memmap(path, series=level.series, mode="r"), level, convert)
     tiles = Tiles(path, level, convert)
     return tiles if large else tiles[: level.height, : level.width]
+
+
+def _check_whole(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
+    """Refuse a file that ends before its last piece."""
+    sizes = np.asarray(page.databytecounts, dtype=np.int64)
+    ends = np.asarray(page.dataoffsets, dtype=np.int64) + sizes
+    size = page.parent.filehandle.size
+    if (ends[sizes > 0] > size).any():
+        raise DataError(
+            f"{path}: cannot be read as an image (it ends too early, after {size} of {ends.max()} "
+            "bytes); get it again"
+        )
 
 
 class Mapped:
@@ -110,7 +125,6 @@ class Tiles:
         else:
             self._planes = [(self._page, 0)]
         self._lock, self._kept = Lock(), OrderedDict[int, UInt8[np.ndarray, "rows columns 3"]]()
-        self._check_whole()
 
     def __getitem__(self, place: tuple[slice, slice]) -> UInt8[np.ndarray, "rows columns 3"]:
         (top, bottom), (left, right) = (
@@ -125,18 +139,6 @@ class Tiles:
                 y, x = max(y - top, 0), max(x - left, 0)
                 found[y : y + part.shape[0], x : x + part.shape[1]] = part
         return found
-
-    def _check_whole(self) -> None:
-        """Refuse a file that ends before its last piece."""
-        for page in {id(page): page for page, _ in self._planes}.values():
-            sizes = np.asarray(page.databytecounts, dtype=np.int64)
-            ends = np.asarray(page.dataoffsets, dtype=np.int64) + sizes
-            size = page.parent.filehandle.size
-            if (ends[sizes > 0] > size).any():
-                raise DataError(
-                    f"{self._path}: cannot be read as an image (it ends too early, after {size} of "
-                    f"{ends.max()} bytes); get it again"
-                )
 
     def _tile(self, number: int) -> UInt8[np.ndarray, "rows columns 3"]:
         with self._lock:
