@@ -18,6 +18,7 @@ def cielab(pixels):
     profiles = (ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"))
     lab = ImageCms.profileToProfile(Image.fromarray(pixels), *profiles, outputMode="LAB")
     file = io.BytesIO()
+    assert lab is not None
     lab.save(file, "TIFF")
     return tifffile.imread(io.BytesIO(file.getvalue()))
 

@@ -145,6 +145,17 @@ def test_an_image_that_is_named_has_its_own_scale(tmp_path, ask, image, scale):
     assert np.abs(shown(tmp_path, section) - (120, 60, 140)).max() < (60 if scale < HIRES else 20)
 
 
+def test_places_of_labels_are_of_the_slide_whichever_image_is_read(tmp_path, ask):
+    _, pixels, _ = native.visium(tmp_path / "A1")
+    downscaled(tmp_path / "A1")
+    words = np.where(pixels[:, 0] < native.SIZE[0] / 2, "left", "right")
+    table = pd.DataFrame({"section": "A1", "x": pixels[:, 0], "y": pixels[:, 1], "half": words})
+    table.to_csv(tmp_path / "labels.csv", index=False)
+    for image in (None, "spatial/tissue_hires_image.png", "spatial/tissue_lowres_image.png"):
+        section = native.one(tmp_path, ask("visium", image=image, labels="labels.csv"))
+        assert section.counts.obs["half"].tolist() == words.tolist()
+
+
 @pytest.mark.parametrize(
     ("size", "message"),
     [

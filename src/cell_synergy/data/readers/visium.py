@@ -47,7 +47,7 @@ def _measure(raw: Path, options: Sections, name: str) -> Measured:
     image, image_mpp, size = find_slide(raw / name, found / "spatial", options.image, mpp)
     counts.obsm["spatial"] = places(counts, positions, found / "spatial") * mpp
     check_pitch(counts.obsm["spatial"], _PITCH_UM, str(found / "spatial"), pitch_um=_PITCH_UM)
-    return Measured("spots", counts, image, image_mpp, size, found)
+    return Measured("spots", counts, image, image_mpp, size, found, mpp)
 
 
 def _um_per_pixel(positions: pd.DataFrame, source: Path) -> float:

@@ -42,7 +42,7 @@ def _measure(raw: Path, options: Sections, name: str) -> Measured:
     counts.obsm["spatial"] = places(counts, positions, folder / "spatial") * mpp
     bin_um = float(options.bin_um)
     check_pitch(counts.obsm["spatial"], bin_um, str(factors), pitch_um=bin_um)
-    return Measured("spots", counts, image, image_mpp, size, folder)
+    return Measured("spots", counts, image, image_mpp, size, folder, mpp)
 
 
 def _bins(binned: Path, bin_um: int) -> Path:
