@@ -76,7 +76,10 @@ def readable(path: Path) -> Iterator[None]:
         ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError,
         SyntaxError, TypeError, ValueError, struct.error,
     ) as error:  # fmt: skip
-        raise DataError(f"{path}: cannot be read as an image ({error}); get it again") from error
+        raise DataError(
+            f"{path}: cannot be read as an image ({error}); get it again, or save it anew as tiled "
+            "TIFF if other programs read it"
+        ) from error
 
 
 def too_large(path: Path, width: int, height: int) -> str:

@@ -13,11 +13,12 @@ from jaxtyping import UInt8
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.images import colour
 from cell_synergy.data.images.files import no_rgb, readable, too_large
-from cell_synergy.data.images.photometric import JPEG, ORDERS, conversion, wrong_colours
+from cell_synergy.data.images.photometric import ORDERS, conversion, wrong_colours
 
 WHOLE = 100_000_000  # pixels up to which an image is read whole
 CACHE = 2**28  # bytes of decoded tiles that a slide keeps
 _ORIENTATION = 274  # TIFF's tag
+_WHOLE_JPEG = 7  # TIFF's compression whose pieces are JPEGs of their own, but for their tables
 
 
 class Level(NamedTuple):
@@ -172,8 +173,8 @@ class Tiles:
             return None
         data = os.pread(page.parent.filehandle.fileno(), size, page.dataoffsets[number])
         # A decoder of JPEG fills what is missing with grey, without a word.
-        jpeg = self._page.compression in JPEG and self._page.jpegheader is None
-        if len(data) != size or (jpeg and b"\xff\xd9" not in data[-16:]):
+        jpeg = self._page.compression == _WHOLE_JPEG and self._page.jpegheader is None
+        if len(data) != size or (jpeg and not data.rstrip(b"\0").endswith(b"\xff\xd9")):
             raise OSError("it ends too early")
         piece, _, _ = page.decode(
             data, number, jpegtables=page.jpegtables, jpegheader=self._page.jpegheader

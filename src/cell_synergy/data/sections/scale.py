@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 
 from cell_synergy.core.errors import DataError
 
-FEWEST = 20  # spots from which a spacing is read
+_FEWEST = 20  # spots from which a spacing is read
 _ASKED = 2000  # spots whose neighbour is looked for
 # Interquartile range over median of an array's spacing; of cells it is 0.4 to 0.8.
 _REGULAR = 0.25
@@ -69,7 +69,7 @@ def check_pitch(
 def spacing(places_um: Float[np.ndarray, "units 2"]) -> float | None:
     """Return the distance of neighbours in an array of spots; None for what is no array."""
     places = places_um[np.isfinite(places_um).all(axis=1)]
-    if len(places) < FEWEST:
+    if len(places) < _FEWEST:
         return None
     asked = places[np.unique(np.linspace(0, len(places) - 1, _ASKED).astype(int))]
     nearest = np.asarray(cKDTree(places).query(asked, k=2)[0])[:, 1]
