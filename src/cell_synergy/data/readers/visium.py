@@ -3,8 +3,10 @@
 `<section>/filtered_feature_bc_matrix.h5` (or the folder of this name) and
 `<section>/spatial/tissue_positions.csv` (before Space Ranger 2 `tissue_positions_list.csv`), both
 also below `<section>/outs`; the full-resolution H&E image is named by `sections.image` or is the
-only image in the folder. Micrometres per pixel follow from the array, whose spots are 100 um
-apart: `spot_diameter_fullres` is not what its name says, it is 65 um in some versions.
+only image in the folder. Without one, `spatial/tissue_hires_image.png` is taken, by its scale in
+`scalefactors_json.json`; beside one, they tell whether it is the image that the spots count in.
+Micrometres per pixel follow from the array, whose spots are 100 um apart: `spot_diameter_fullres`
+is not what its name says, it is 65 um in some versions.
 """
 
 from collections.abc import Iterator
@@ -16,16 +18,18 @@ import pandas as pd
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.alignment import fit_affine
-from cell_synergy.data.images import image_size
 from cell_synergy.data.readers import Section
 from cell_synergy.data.sections.assembly import Measured, assemble, options_of
-from cell_synergy.data.sections.files import find_image, outputs
+from cell_synergy.data.sections.downscaled import check_diameter, find_slide
+from cell_synergy.data.sections.files import outputs
 from cell_synergy.data.sections.matrix import read_matrix
+from cell_synergy.data.sections.scale import check_pitch
 from cell_synergy.data.sections.spaceranger import places, read_positions
 from cell_synergy.data.units.dataset import Dataset, Sections
 
 # Between neighbouring rows, and between neighbouring columns, of which a row has every second.
-_ROW_UM, _COLUMN_UM = 100 * np.sqrt(3) / 2, 50.0
+_PITCH_UM = 100.0
+_ROW_UM, _COLUMN_UM = _PITCH_UM * np.sqrt(3) / 2, _PITCH_UM / 2
 
 
 def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
@@ -39,9 +43,11 @@ def _measure(raw: Path, options: Sections, name: str) -> Measured:
     counts = read_matrix(found, "filtered_feature_bc_matrix")
     positions = read_positions(found / "spatial")
     mpp = _um_per_pixel(positions, found / "spatial")
-    image = find_image(raw / name, options.image)
+    check_diameter(found / "spatial", mpp)
+    image, image_mpp, size = find_slide(raw / name, found / "spatial", options.image, mpp)
     counts.obsm["spatial"] = places(counts, positions, found / "spatial") * mpp
-    return Measured("spots", counts, image, mpp, image_size(image), found)
+    check_pitch(counts.obsm["spatial"], _PITCH_UM, str(found / "spatial"), pitch_um=_PITCH_UM)
+    return Measured("spots", counts, image, image_mpp, size, found, mpp)
 
 
 def _um_per_pixel(positions: pd.DataFrame, source: Path) -> float:

@@ -3,7 +3,8 @@
 `<section>/binned_outputs/square_<bin>um/` (also below `<section>/outs`) with
 `filtered_feature_bc_matrix.h5`, `spatial/tissue_positions.parquet` and
 `spatial/scalefactors_json.json`; `sections.bin_um` names the bin. The full-resolution H&E image is
-named by `sections.image` or is the only image in the folder.
+named by `sections.image` or is the only image in the folder; without one it is
+`tissue_hires_image` with its scale, as for Visium.
 """
 
 from collections.abc import Iterator
@@ -12,11 +13,12 @@ from pathlib import Path
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.data.images import image_size
 from cell_synergy.data.readers import Section
 from cell_synergy.data.sections.assembly import Measured, assemble, options_of
-from cell_synergy.data.sections.files import find, find_image, outputs, read_scale
+from cell_synergy.data.sections.downscaled import find_slide
+from cell_synergy.data.sections.files import find, outputs, read_scale
 from cell_synergy.data.sections.matrix import read_matrix
+from cell_synergy.data.sections.scale import check_pitch
 from cell_synergy.data.sections.spaceranger import places, read_positions
 from cell_synergy.data.units.dataset import Dataset, Sections
 
@@ -30,19 +32,21 @@ def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
 
 
 def _measure(raw: Path, options: Sections, name: str) -> Measured:
-    folder = _bins(outputs(raw / name) / "binned_outputs", options)
-    counts = read_matrix(folder, "filtered_feature_bc_matrix")
-    positions = read_positions(folder / "spatial")
-    mpp = read_scale(find(folder / "spatial", "scalefactors_json.json"), _SCALE)
-    image = find_image(raw / name, options.image)
-    counts.obsm["spatial"] = places(counts, positions, folder / "spatial") * mpp
-    return Measured("spots", counts, image, mpp, image_size(image), folder)
-
-
-def _bins(binned: Path, options: Sections) -> Path:
     if options.bin_um is None:
         raise ConfigError("reader 'visium_hd' needs sections.bin_um, for example 8")
-    folder = binned / f"square_{options.bin_um:03d}um"
+    folder = _bins(outputs(raw / name) / "binned_outputs", options.bin_um)
+    counts = read_matrix(folder, "filtered_feature_bc_matrix")
+    positions = read_positions(folder / "spatial")
+    mpp = read_scale(factors := find(folder / "spatial", "scalefactors_json.json"), _SCALE)
+    image, image_mpp, size = find_slide(raw / name, folder / "spatial", options.image, mpp)
+    counts.obsm["spatial"] = places(counts, positions, folder / "spatial") * mpp
+    bin_um = float(options.bin_um)
+    check_pitch(counts.obsm["spatial"], bin_um, str(factors), pitch_um=bin_um)
+    return Measured("spots", counts, image, image_mpp, size, folder, mpp)
+
+
+def _bins(binned: Path, bin_um: int) -> Path:
+    folder = binned / f"square_{bin_um:03d}um"
     if not folder.is_dir():
         here = [path.name for path in binned.glob("square_*")]
         raise DataError(f"{binned}: no folder {folder.name!r}{suggest(folder.name, here)}")

@@ -36,6 +36,9 @@ class Measured:
         Its micrometres per pixel; its width and height in pixels.
     source
         The file to name in messages.
+    slide_mpp
+        Micrometres per pixel of the full-resolution image, in which a user's tables count places,
+        if `image` is a smaller one.
     """
 
     what: Literal["spots", "cells"]
@@ -44,6 +47,7 @@ class Measured:
     mpp: float
     size: tuple[int, int]
     source: Path
+    slide_mpp: float | None = None
 
 
 class Tables(NamedTuple):
@@ -108,9 +112,9 @@ def _section(
     where = f"{found.source}, section {name}"
     reach = dataset.unit_um / np.sqrt(2)
     if tables.labels is not None:
-        table.obs = join(tables.labels, name, table, found.mpp, reach)
+        table.obs = join(tables.labels, name, table, found.slide_mpp or found.mpp, reach)
     if tables.composition is not None:
-        words = join(tables.composition, name, table, found.mpp, reach)
+        words = join(tables.composition, name, table, found.slide_mpp or found.mpp, reach)
         table.obsm["cell_type_ratio"] = shares(words, f"{tables.composition.path}, section {name}")
     cells = None
     if options.units == "patches":

@@ -1,16 +1,23 @@
 """Files of a section's folder: found by pattern, tables with the columns that are needed."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from cell_synergy.core.config import suggest
-from cell_synergy.core.errors import DataError
+from cell_synergy.core.errors import ConfigError, DataError
 
 _IMAGES = (".tif", ".tiff", ".btf", ".svs", ".png", ".jpg", ".jpeg")
-_OTHER_IMAGE = "morphology"  # Xenium's own, of nuclei and membranes
+# What pipelines write beside the slide: Xenium's nuclei and membranes, Space Ranger's pictures. GEO
+# puts the name of a sample before that of a file.
+_OTHER_IMAGES = re.compile(
+    r"^morphology|_morphology(_\w+)?\.ome$|(^|[_.-])(tissue_(hi|low)res_image|detected_tissue_image"
+    r"|aligned_fiducials|aligned_tissue_image|cytassist_image)$",
+    re.IGNORECASE,
+)
 
 
 def find(folder: Path, pattern: str, what: str = "") -> Path:
@@ -30,15 +37,27 @@ def outputs(folder: Path) -> Path:
 
 
 def find_image(folder: Path, pattern: str | None) -> Path:
-    """Return the H&E image of a section: the one that is named, or the only one in its folder."""
+    """Return the H&E image of a section: the one that is named, or the only one in its folder.
+
+    A link may lead anywhere, as those to a slide archive do; a pattern stays below the folder.
+
+    Raises
+    ------
+    ConfigError
+        If the pattern leads out of the folder.
+    DataError
+        If there is no such image, or more than one.
+    """
     if pattern is not None:
-        return find(folder, pattern, f"image {pattern!r} (sections.image)")
-    found = sorted(
-        path
-        for place in {folder, outputs(folder)}
-        for path in place.iterdir()
-        if path.suffix.lower() in _IMAGES and not path.name.startswith((".", _OTHER_IMAGE))
-    )
+        if not pattern.strip() or Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+            raise ConfigError(
+                f"sections.image is {pattern!r}; give a place below a section's folder, for "
+                "example '*_he.tif', and put the image or a link to it there"
+            )
+        inner = outputs(folder)
+        here = any(not path.name.startswith(".") for path in folder.glob(pattern))
+        return find(folder if here else inner, pattern, f"image {pattern!r} (sections.image)")
+    found = images_in(folder)
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
         raise DataError(
@@ -46,6 +65,18 @@ def find_image(folder: Path, pattern: str | None) -> Path:
             "sections.image to its place below the section's folder, for example '*_he.tif'"
         )
     return found[0]
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Return the images in a section's folder that may be its slide."""
+    return sorted(
+        path
+        for place in {folder, outputs(folder)}
+        for path in place.iterdir()
+        if path.name.lower().removesuffix(".gz").endswith(_IMAGES)
+        and not path.name.startswith(".")
+        and not _OTHER_IMAGES.search(Path(path.name.lower().removesuffix(".gz")).stem)
+    )
 
 
 def read_scale(path: Path, key: str) -> float:
