@@ -62,7 +62,8 @@ def workspace(tmp_path, monkeypatch):
 
 
 def align(*words):
-    run_alignment.main(["--config-name", "align", "data.dataset=tiny", *words])
+    named = [] if any(word.startswith("data.dataset=") for word in words) else ["data.dataset=tiny"]
+    run_alignment.main(["--config-name", "align", *named, *words])
 
 
 def benchmark(*words):

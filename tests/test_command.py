@@ -97,7 +97,7 @@ def test_without_words_the_help_is_printed_and_the_code_is_2(capsys):
     with pytest.raises(SystemExit) as caught:
         _command([])
     assert caught.value.code == 2
-    assert capsys.readouterr().err == "How to use it."
+    assert capsys.readouterr().err == "How to use it.\n"
 
 
 def test_what_is_overridden_is_in_the_name_so_that_runs_do_not_overwrite_each_other(capsys):
@@ -136,7 +136,7 @@ def test_a_missing_data_set_is_named():
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_help_is_printed_and_nothing_run(flag, capsys):
     assert _command([*WORDS, flag]) == {}
-    assert capsys.readouterr().out == "How to use it."
+    assert capsys.readouterr().out == "How to use it.\n"
 
 
 def test_unusable_data_end_the_command_with_one_line():

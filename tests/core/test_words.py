@@ -14,9 +14,9 @@ from cell_synergy.downstream.spatial.own import OwnTissue
 
 WRITTEN = [
     "my data #1/a.h5ad", "run: 1/a.h5ad", "1", "0.5", "1e5", "010", "2024_01", "2024-01-02",
-    "yes", "no", "true", "null", "~x#y", "[a", "a]", "{", "}", "{a: b}", "*x", "&x", "!x", "%x", "@x",
-    "`x", "'x", '"1"', "-", "- a", "? a", "a: b", "a # b", "#", "x=y", "=", " a", "é", "\\n", "1:30",
-    "nan", ".inf", "0x1F",
+    "yes", "no", "true", "null", "~x#y", "[a", "a]", "{", "}", "{a: b}", "*x", "&x", "!x", "%x",
+    "@x", "`x", "'x", '"1"', "-", "- a", "? a", "a: b", "a # b", "#", "x=y", "=", " a", "é",
+    "\\n", "1:30", "nan", ".inf", "0x1F",
 ]  # fmt: skip
 OWN = {"units": "a.h5ad", "image": "i", "expression": "e", "label": "l", "donor": "d"}
 

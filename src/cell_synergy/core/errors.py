@@ -91,6 +91,7 @@ def answered_help(words: Sequence[str], text: str, *, bare: bool) -> bool:
 
     Where a command cannot do without words and has none, the program ends with its help.
     """
+    text = f"{text.rstrip()}\n"
     if {"-h", "--help"} & set(words):
         sys.stdout.write(text)
         return True
