@@ -6,7 +6,13 @@ import signal
 import subprocess
 import sys
 
+import anndata as ad
+import numpy as np
+import pandas as pd
 import pytest
+import tifffile
+import torch
+from safetensors.numpy import save_file
 
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.errors import ConfigError, DataError, explained, reported
@@ -56,6 +62,46 @@ def test_a_disk_that_is_full_is_told_with_the_output_not_with_scratch(tmp_path, 
         write()
     assert str(caught.value).startswith(f"error: {tmp_path}/sis.csv: the disk is full")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(params=["size=256k", "ro"])
+def bad_disk(tmp_path, request):
+    """A disk that is nearly full, or read-only."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", request.param, "tmpfs", str(place)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted: {done.stderr.strip()}")
+    yield place, "the place is read-only" if request.param == "ro" else "the disk is full"
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+NOISE = np.random.default_rng(0).random((400, 400))
+WRITERS = {
+    "text": lambda path: path.write_text("x" * 10**6),
+    "csv": lambda path: pd.DataFrame(NOISE).to_csv(path),
+    "npz": lambda path: np.savez_compressed(path.open("wb"), a=NOISE),
+    "torch": lambda path: torch.save({"a": torch.tensor(NOISE)}, path),
+    "safetensors": lambda path: save_file({"a": NOISE}, path),
+    "hdf5": lambda path: ad.AnnData(NOISE).write_h5ad(path),
+    "tiff": lambda path: tifffile.imwrite(path, NOISE),
+    "parquet": lambda path: pd.DataFrame(NOISE).rename(columns=str).to_parquet(path),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS.values(), ids=list(WRITERS))
+def test_whatever_a_library_says_of_a_full_disk_it_is_a_sentence(bad_disk, writer):
+    place, told = bad_disk
+
+    def write():
+        with atomic(place / "out") as new:
+            writer(new)
+
+    with pytest.raises(SystemExit) as caught, reported():
+        write()
+    assert str(caught.value).startswith(f"error: {place}/out: {told}")
+    assert list(place.iterdir()) == []
 
 
 @pytest.mark.parametrize("error", [ConfigError("a is wrong"), DataError("a is wrong")])

@@ -9,6 +9,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
+from cell_synergy.core.errors import InputError, number_in
+
+_PROBE = bytes(2**16)  # what a disk that is full cannot take
+
 
 @contextmanager
 def atomic(target: Path) -> Iterator[Path]:
@@ -20,7 +24,8 @@ def atomic(target: Path) -> Iterator[Path]:
     with named_after(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with scratch_of(target) as scratch:
-            yield (new := scratch / target.name)
+            with _disk_blamed(scratch):
+                yield (new := scratch / target.name)
             if target.is_dir() and new.exists():
                 target.rename(scratch / f"{target.name}.old")
             new.replace(target)
@@ -56,6 +61,25 @@ def named_after(target: Path, *, unnamed: bool = True) -> Iterator[None]:
         name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
         if f"{os.sep}.{target.name}." in f"{os.sep}{name}" or (unnamed and not name):
             error.filename = str(target)
+        raise
+
+
+@contextmanager
+def _disk_blamed(scratch: Path) -> Iterator[None]:
+    """Raise the disk's own error where a library that writes there has other words for it.
+
+    Torch's is a RuntimeError of a wrong position; HDF5 and safetensors have the number in a text.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not (isinstance(error, InputError) or (isinstance(error, OSError) and error.errno)):
+            if number := number_in(error):
+                raise OSError(number, os.strerror(number)) from error
+            try:
+                (scratch / "probe").write_bytes(_PROBE)
+            except OSError as cause:
+                raise cause from error
         raise
 
 

@@ -31,7 +31,7 @@ _REMEDIES = {
     errno.EBUSY: "in use by another program: close that, or choose another place",
     errno.ENOMEM: "not enough memory: close other programs, or take a larger machine",
 }
-_INNER = re.compile(r"errno = (\d+)")  # HDF5 has the system's number in its text alone
+_INNER = re.compile(r"(?:errno = |os error )(\d+)")  # as HDF5 and safetensors have it in their text
 
 
 class InputError(ValueError):
@@ -101,11 +101,15 @@ def answered_help(words: Sequence[str], text: str, *, bare: bool) -> bool:
     return False
 
 
+def number_in(error: Exception) -> int | None:
+    """Return the system's number that a library has in its words alone."""
+    inner = _INNER.search(str(error))
+    return int(inner[1]) if inner else None
+
+
 def explained(error: OSError) -> str:
     """Return what is wrong with the user's disk: the path, and the remedy."""
-    number = error.errno
-    if number is None and (inner := _INNER.search(str(error))):
-        number = int(inner[1])
+    number = error.errno or number_in(error)
     told = " ".join(str(error.strerror or error).split())
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
     remedy = _REMEDIES.get(number or 0)
