@@ -68,7 +68,7 @@ def test_words_win_over_the_stages_paths_and_reach_the_command():
 
 @pytest.mark.parametrize("name", ["comm.csv", "comm.npz"])
 def test_what_a_person_has_there_is_told_before_anything_runs(name):
-    ran = []
+    ran: list[object] = []
     Path("mine").mkdir()
     Path("mine", name).write_text("mine")
     with pytest.raises(SystemExit, match=rf"error: out=.*{name} is there already.*choose another"):

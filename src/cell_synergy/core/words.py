@@ -24,6 +24,7 @@ class Word(str):
     """
 
     __slots__ = ("key",)
+    key: str
 
     def __new__(cls, key: str, text: str) -> "Word":  # noqa: PYI034 - beartype knows no Self
         """Make the word `key=text`."""
