@@ -94,5 +94,5 @@ def main(name: str, table: Path, reference: Path, words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    with reported():
+    with reported(__doc__, bare=False):
         main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])

@@ -151,5 +151,5 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    with reported():
+    with reported(__doc__):
         main(sys.argv[1:])

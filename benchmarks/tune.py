@@ -133,5 +133,5 @@ def _write(name: str, rows: pd.DataFrame) -> None:
 
 
 if __name__ == "__main__":
-    with reported():
+    with reported(__doc__):
         main(sys.argv[1:])

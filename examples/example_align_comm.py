@@ -36,5 +36,5 @@ def main(dataset: str = "lung", epochs: str = "5") -> None:
 
 
 if __name__ == "__main__":
-    with reported():
+    with reported(__doc__):
         main(*sys.argv[1:])

@@ -38,5 +38,5 @@ def main(dataset: str = "lung", task: str = "region") -> None:
 
 
 if __name__ == "__main__":
-    with reported():
+    with reported(__doc__):
         main(*sys.argv[1:])

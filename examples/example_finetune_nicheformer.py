@@ -39,5 +39,5 @@ def main(dataset: str = "lung", task: str = "cell_type") -> None:
 
 
 if __name__ == "__main__":
-    with reported():
+    with reported(__doc__):
         main(*sys.argv[1:])

@@ -67,5 +67,5 @@ def main(dataset: str = "lung", *methods: str) -> None:
 
 
 if __name__ == "__main__":
-    with reported():
+    with reported(__doc__):
         main(*sys.argv[1:])

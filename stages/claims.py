@@ -65,5 +65,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    with reported():
+    with reported(__doc__):
         main(arguments(Args, sys.argv[1:]))

@@ -30,5 +30,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    with reported():
+    with reported(__doc__, resumes=True):
         main(arguments(Args, sys.argv[1:]))

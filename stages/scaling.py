@@ -7,5 +7,5 @@ from cell_synergy.core.errors import reported
 from cell_synergy.scaling.methods import run
 
 if __name__ == "__main__":
-    with reported():
+    with reported(__doc__, resumes=True):
         run(parse(sys.argv[1:]))

@@ -12,8 +12,8 @@ from dvc.repo import Repo
 
 BY_NAME = {"models.name": "cell_synergy.models", "expert": "cell_synergy.encoders"}
 ALL_OF = {"cell_synergy.data.readers": Path("src/cell_synergy/data/readers")}
-READERS_OF_PARAMS = ("load", "section", "value")
-CONFIG = Path("src/cell_synergy/core/config.py")
+READERS_OF_PARAMS = ("load", "section", "value", "mapping_of")
+CONFIG = {Path("src/cell_synergy/core", f"{name}.py") for name in ("config", "documents", "words")}
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Code:
     def undeclared(self, stage: Stage) -> list[str]:
         """Return the parameters that a stage's code reads and dvc.yaml does not declare."""
         wrong = set()
-        for file in self.run_by(stage) - {CONFIG}:
+        for file in self.run_by(stage) - CONFIG:
             for read in self.source(file).reads:
                 if read is None:
                     wrong.add(f"{file.name}: a section whose name cannot be read from the code")

@@ -33,10 +33,19 @@ def _command(argv):
 
     def run(words):
         given.update(words)
-        return Path(words["out"])
+        for ending in (".csv", ".npz"):
+            Path(words["out"]).with_suffix(ending).write_text("result")
 
     cli.command(argv, "How to use it.", "downstream", stage_of, run)
     return given
+
+
+def _written(argv, capsys):
+    """Return where a command says that its result is, which is there."""
+    _command(argv)
+    path = Path(capsys.readouterr().out.removeprefix("written: ").rstrip())
+    assert path.read_text() == path.with_suffix(".npz").read_text() == "result"
+    return str(path)
 
 
 def test_paths_are_the_stages_also_for_a_data_set_outside_the_list():
@@ -44,31 +53,67 @@ def test_paths_are_the_stages_also_for_a_data_set_outside_the_list():
 
 
 def test_results_go_to_runs_by_default_and_never_to_results(capsys):
-    found = _command(WORDS)
-    assert found["out"] == "runs/probe/mylab/comm.csv"
-    assert capsys.readouterr().out == "written: runs/probe/mylab/comm.csv\n"
+    assert _written(WORDS, capsys) == "runs/probe/mylab/comm.csv"
+    assert _written(WORDS, capsys) == "runs/probe/mylab/comm.csv"
+    assert not Path("results").exists()
 
 
 def test_words_win_over_the_stages_paths_and_reach_the_command():
-    found = _command([*WORDS, "out=mine.csv", "probe.strengths=2"])
-    assert found["out"] == "mine.csv"
-    assert found["probe"] == {"strengths": 2}
+    found = _command([*WORDS, "out=mine.csv", "pairs=~/p.h5ad", "probe.strengths=2"])
+    assert Path("mine.csv").read_text() == "result"
+    assert found["pairs"] == "~/p.h5ad"
+    assert found["probe"] == {"strengths": "2"}
     assert found["data"] == {"dataset": "mylab"}
 
 
-def test_what_is_overridden_is_in_the_name_so_that_runs_do_not_overwrite_each_other():
+@pytest.mark.parametrize("name", ["comm.csv", "comm.npz"])
+def test_what_a_person_has_there_is_told_before_anything_runs(name):
+    ran: list[object] = []
+    Path("mine").mkdir()
+    Path("mine", name).write_text("mine")
+    with pytest.raises(SystemExit, match=rf"error: out=.*{name} is there already.*choose another"):
+        cli.command(
+            [*WORDS, "out=mine/comm.csv"], "", "downstream", lambda _: ("probe", "comm"), ran.append
+        )
+    assert not ran
+    assert [path.name for path in Path("mine").iterdir()] == [name]
+    assert Path("mine", name).read_text() == "mine"
+
+
+def test_an_input_is_no_output():
+    Path("mine.csv").write_text("pairs")
+    with pytest.raises(SystemExit, match=r"out=mine.csv would replace pairs=mine.csv, which is"):
+        _command([*WORDS, "out=mine.csv", "pairs=mine.csv"])
+    assert Path("mine.csv").read_text() == "pairs"
+
+
+def test_a_name_is_no_path():
+    for word in ("data.dataset=../x", "data.dataset=.."):
+        with pytest.raises(SystemExit, match=r"error: data\.dataset=.* is a path, not a name"):
+            _command([word, "models.name=comm"])
+
+
+def test_without_words_the_help_is_printed_and_the_code_is_2(capsys):
+    with pytest.raises(SystemExit) as caught:
+        _command([])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == "How to use it.\n"
+
+
+def test_what_is_overridden_is_in_the_name_so_that_runs_do_not_overwrite_each_other(capsys):
     words = [*WORDS, "probe.strengths=2", "evaluation.weights=runs/align/mylab/comm,models.lr=0.1"]
-    assert _command(words)["out"] == (
+    assert _written(words, capsys) == (
         "runs/probe/mylab/comm,probe.strengths=2,evaluation.weights=comm,models.lr=0.1.csv"
     )
-    assert _command([*WORDS, "pairs=other.h5ad"])["out"] == "runs/probe/mylab/comm.csv"
+    assert _written([*WORDS, "pairs=other.h5ad"], capsys) == "runs/probe/mylab/comm.csv"
 
 
 @pytest.mark.parametrize(
     "flag", [["--config-name", "downstream"], ["--config-name=downstream"], ["-cn", "downstream"]]
 )
 def test_the_reference_releases_configuration_name_is_accepted(flag):
-    assert _command([*flag, *WORDS]) == _command(WORDS) == _command([*WORDS, *flag])
+    for words in ([*flag, *WORDS], WORDS, [*WORDS, *flag]):
+        assert _command(words)["pairs"] == "data/pairs/mylab.h5ad"
 
 
 def test_another_configuration_name_is_refused_with_the_right_one():
@@ -91,7 +136,7 @@ def test_a_missing_data_set_is_named():
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_help_is_printed_and_nothing_run(flag, capsys):
     assert _command([*WORDS, flag]) == {}
-    assert capsys.readouterr().out == "How to use it."
+    assert capsys.readouterr().out == "How to use it.\n"
 
 
 def test_unusable_data_end_the_command_with_one_line():
@@ -99,5 +144,5 @@ def test_unusable_data_end_the_command_with_one_line():
         raise DataError(f"{words['pairs']}: no such pairs")
 
     with pytest.raises(SystemExit) as caught:
-        cli.command(WORDS, None, "downstream", lambda _: ("probe", "comm"), fail)
+        cli.command(WORDS, "", "downstream", lambda _: ("probe", "comm"), fail)
     assert caught.value.code == "error: data/pairs/mylab.h5ad: no such pairs"

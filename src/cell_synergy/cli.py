@@ -1,29 +1,36 @@
-"""What the public commands share: their words, and the paths of the stage they name."""
+"""What the public commands share: their words, and the places that they write to."""
 
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cell_synergy.core.config import named, parse, suggest
-from cell_synergy.core.errors import ConfigError, reported
+from cell_synergy.core.config import Config, named, parse, suggest, validate
+from cell_synergy.core.errors import ConfigError, answered_help, reported
+from cell_synergy.core.outputs import Place, folder_place, guarded, table_place
 from cell_synergy.pipeline import paths
 
 RUNS = "runs"
+INPUTS = ("pairs", "raw", "image", "expression", "weights", "frozen")
 CHOICES = {
     "models.name", "data.dataset", "evaluation.modality", "evaluation.align_method", "expert.name",
 }  # fmt: skip
 
+Run = Callable[[dict[str, Any]], object]
+"""What does a command's work: takes nested words, with paths, and writes."""
+
 
 def command(
     argv: Sequence[str],
-    help_text: str | None,
+    help_text: str,
     config_name: str,
     stage_of: Callable[[dict[str, Any]], tuple[str, str]],
-    run: Callable[[dict[str, Any]], Path],
+    run: Run,
     folder: str | None = None,
+    *,
+    resumes: bool = False,
 ) -> None:
-    """Run a public command, and print where its result is.
+    """Run a public command on a data set of the study, and print where its result is.
 
     Parameters
     ----------
@@ -39,11 +46,12 @@ def command(
         Does the work; takes the words with the stage's paths filled in.
     folder
         Where results that no stage has go, below runs/; the stage names the others' place.
+    resumes
+        Whether an interrupted run goes on where it stopped.
     """
-    if {"-h", "--help"} & set(argv):
-        sys.stdout.write(help_text or "")
+    if answered_help(argv, help_text, bare=False):
         return
-    with reported():
+    with reported(resumes=resumes):
         given = _without_config_name(list(argv), config_name)
         words = parse(given)
         dataset, _ = named(words.get("data", {}), "dataset", "data")
@@ -51,20 +59,57 @@ def command(
         known = paths(stage, {"dataset": dataset, "method": method, "expert": method})
         own = {k: v for k, v in known.items() if "." not in k}
         outputs = [name for name in ("out", "curves") if name in own]
-        place = {
+        usual = {
             n: Path(RUNS, folder, dataset, method) if folder else Path(own[n]) for n in outputs
         }
-        moved: dict[str, Any] = {n: _moved(place[n], given) for n in outputs}
-        out = run({**own, **moved, **words})
-    sys.stdout.write(f"written: {out}\n")
+        places = [_place(n, words.get(n), _moved(usual[n], given)) for n in outputs]
+        read = {n: Path(str({**own, **words}[n])) for n in INPUTS if n in {**own, **words}}
+        with guarded(config_name, places, read) as new:
+            run({**own, **words, **{name: str(path) for name, path in new.items()}})
+        sys.stdout.write(f"written: {places[0].path}\n")
 
 
-def _moved(out: Path, given: Sequence[str]) -> str:
+def command_on_table(
+    argv: Sequence[str], config: type[Config], run: Run, name: str, beside: tuple[str, ...]
+) -> None:
+    """Run a public command on a table of the user's own, and print where its result is.
+
+    Parameters
+    ----------
+    argv
+        `name=value` words.
+    config
+        Which words there are; `units` is read, and `out`, a table, is written.
+    run
+        Does the work; takes the words.
+    name
+        The command.
+    beside
+        Endings of the tables beside `out`.
+    """
+    with reported():
+        words = parse(argv, "units")
+        given = validate(config, words, "argument").model_dump()
+        usual = config.model_fields["out"].default
+        place = table_place("out", words.get("out"), usual, beside)
+        with guarded(name, [place], {"units": given["units"]}) as new:
+            run({**words, "out": str(new["out"])})
+        sys.stdout.write(f"written: {place.path}\n")
+
+
+def _place(name: str, given: str | None, usual: Path) -> Place:
+    if usual.suffix == ".csv":
+        return table_place(name, given, usual, (".npz",))
+    return folder_place(name, given, usual)
+
+
+def _moved(out: Path, given: Sequence[str]) -> Path:
     """Return the stage's output under runs/; its name ends with what `given` changes."""
     changes = [word.partition("=") for word in given if word.partition("=")[0] not in CHOICES]
     named_by = [f"{key}={Path(value).name}" for key, _, value in changes if "." in key]
-    name = ",".join([out.stem, *named_by]) + out.suffix
-    return str(Path(RUNS, *out.parts[1:-1], name))
+    ending = ".csv" if out.suffix == ".csv" else ""
+    name = ",".join([out.name.removesuffix(ending), *named_by]) + ending
+    return Path(RUNS, *out.parts[1:-1], name)
 
 
 def _without_config_name(argv: list[str], expected: str) -> list[str]:

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from cell_synergy.core.config import section, suggest
+from cell_synergy.core.documents import mapping_of
 from cell_synergy.core.errors import ConfigError
 
 PIPELINE = Path("dvc.yaml")
@@ -18,11 +17,21 @@ def paths(stage: str, item: Mapping[str, str]) -> dict[str, str]:
 
     Works for any data set of params.yaml, also for one that `datasets` does not list.
     """
-    stages: dict[str, Any] = YAML(typ="safe").load(PIPELINE)["stages"]
+    stages: dict[str, Any] = mapping_of(PIPELINE).get("stages") or {}
     if stage not in stages:
         raise ConfigError(f"{PIPELINE.name} has no stage {stage!r}{suggest(stage, stages)}")
     values = {f"item.{axis}": value for axis, value in item.items()}
     values |= {f"experts.{kind}": str(name) for kind, name in section("experts").items()}
-    command = re.sub(r"\$\{([\w.]+)\}", lambda found: values[found[1]], stages[stage]["cmd"])
-    words = (word.partition("=") for word in command.split())
+
+    def filled(found: re.Match[str]) -> str:
+        if found[1] not in values:
+            remedy = f"add it to params.yaml{suggest(found[1], values)}"
+            raise ConfigError(f"{PIPELINE.name}: stage {stage!r} needs {found[1]}; {remedy}")
+        return values[found[1]]
+
+    try:
+        command = str(stages[stage]["cmd"])
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"{PIPELINE.name}: stage {stage!r} has no cmd; add it") from error
+    words = [(re.sub(r"\$\{([\w.]+)\}", filled, word)).partition("=") for word in command.split()]
     return {name: value for name, equals, value in words if equals}

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -55,14 +57,19 @@ def test_yaml_is_read_as_version_1_2():
     assert found["resume"] == "yes"
 
 
-def test_overrides_are_read_as_yaml_1_2_too():
-    found = parse(["a.lr=1e-05", "a.steps=010", "a.resume=no", "b=[1, x]", "c=", "d=x=y"])
-    assert found == {
-        "a": {"lr": 1e-05, "steps": 10, "resume": "no"},
-        "b": [1, "x"],
-        "c": None,
-        "d": "x=y",
-    }
+class Kinds(Config):
+    lr: float = 0.0
+    steps: int = 0
+    resume: bool = False
+    sizes: tuple[int, ...] = ()
+    anything: object = None
+
+
+def test_overrides_are_read_as_yaml_1_2_where_no_text_is_wanted():
+    given = ["lr=1e-05", "steps=010", "resume=no", "sizes=[1, 2]", "anything={a: [1, x]}"]
+    found = validate(Kinds, parse(given), "argument")
+    assert found == Kinds(lr=1e-05, steps=10, resume=False, sizes=(1, 2), anything={"a": [1, "x"]})
+    assert parse(["a.b=x=y", "c="]) == {"a": {"b": "x=y"}, "c": ""}
 
 
 def test_an_override_wins_and_leaves_its_neighbours():
@@ -70,8 +77,17 @@ def test_an_override_wins_and_leaves_its_neighbours():
     assert found == Training(lr=0.1, steps=10, resume="yes", nested=Nested(depth=5))
 
 
-def test_the_last_of_two_equal_overrides_wins():
-    assert parse(["a.b=1", "a.b=2"]) == {"a": {"b": 2}}
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a.b=1", "a.b=2"], r"a\.b is given twice \(a\.b=1 and a\.b=2\); keep one of them"),
+        (["a=x", "b=y", "a=x"], r"a is given twice \(a=x and a=x\)"),
+        (["a.b=1", "a=2"], r"a is given twice \(a\.b and a=2\)"),
+    ],
+)
+def test_a_word_that_is_given_twice_is_refused(words, message):
+    with pytest.raises(ConfigError, match=message):
+        parse(words)
 
 
 def test_merging_changes_neither_side():
@@ -104,7 +120,8 @@ def test_an_unknown_section_or_value_is_refused_with_the_nearest():
 
 
 def test_a_single_value_is_no_section():
-    with pytest.raises(ConfigError, match="'method' is a single value, not a section"):
+    message = r"params\.yaml, line 2: 'method' is 'comm', a single value, not a section"
+    with pytest.raises(ConfigError, match=message):
         section("method")
     with pytest.raises(ConfigError, match=r"training\.lr has no 'x'"):
         section("training.lr.x")
@@ -159,9 +176,73 @@ def test_a_word_without_key_and_value_is_refused(word):
         parse([word])
 
 
-def test_a_word_that_is_no_yaml_is_refused():
-    with pytest.raises(ConfigError, match=r"'a=\[1' *: the value is not valid YAML"):
-        parse(["a=[1"])
+def test_a_word_that_is_no_yaml_is_refused_where_no_text_is_wanted():
+    with pytest.raises(ConfigError, match=r"^steps=\[1: the value is not valid YAML"):
+        validate(Kinds, parse(["steps=[1"]), "argument")
+
+
+def test_a_file_alone_is_answered_with_the_word_that_takes_it():
+    with pytest.raises(ConfigError, match=r"'my\.h5ad' is not .*; did you mean units=my\.h5ad\?"):
+        parse(["my.h5ad"], "units")
+
+
+def test_a_misspelt_name_is_told_once_and_not_as_missing_too():
+    with pytest.raises(ConfigError) as caught:
+        arguments(Nested, ["dpeth=3"])
+    assert str(caught.value) == (
+        "argument.dpeth: unknown parameter (did you mean 'depth'?; valid: depth)"
+    )
+
+
+def test_a_single_value_for_a_block_is_refused_with_the_way_to_write_it():
+    with pytest.raises(ConfigError, match=r"^a=5 is a single value; write a\.NAME=5$"):
+        merge({"b": 1}, parse(["a=5"])["a"])
+    with pytest.raises(ConfigError, match=r"^a=5 is a single value"):
+        validate(Nested, parse(["a=5"])["a"], "a")
+
+
+def test_the_spelling_of_params_is_answered_with_that_of_the_command_line():
+    words = parse(["models.name=dcca", "models.dcca.batch_size=64"])
+    message = r"models\.dcca\.batch_size: .*; did you mean models\.batch_size=VALUE\?"
+    with pytest.raises(ConfigError, match=message):
+        named(words["models"], "name", "models")
+
+
+def test_a_wrong_value_of_params_is_told_with_its_line():
+    text = Path("params.yaml").read_text().replace("depth: 2", "depth: deep")
+    Path("params.yaml").write_text(text)
+    with pytest.raises(
+        ConfigError, match=r"^training\.nested\.depth: .*, got 'deep' \(params.yaml, line 7\)$"
+    ):
+        load(Training, "training")
+    with pytest.raises(ConfigError, match=r"^training\.steps: .*, got 'x'$"):
+        load(Training, "training", ["steps=x", "nested.depth=1"])
+
+
+TOP = {
+    "threads: many": ("threads", "threads is 'many', and has to be a whole number"),
+    "threads: 0": ("threads", "threads is 0, and has to be a whole number, 1 or more"),
+    "threads: '2'": ("threads", "threads is '2', and has to be a whole number"),
+    "threads: true": ("threads", "threads is True, and has to be a whole number"),
+    "threads:": ("threads", "threads is empty, and has to be a whole number"),
+    "datasets: lung": ("datasets", "datasets is 'lung', and has to be a list of data sets"),
+    "datasets: lung, breast": ("datasets", "datasets is 'lung, breast', and has to be a list"),
+    "datasets: []": ("datasets", r"datasets is \[\], and has to be a list of data sets, one at l"),
+    "datasets: [1]": ("datasets", r"datasets is \[1\], and has to be a list"),
+    "models: []": ("models", r"models is \[\], and has to be a block of methods"),
+    "models: {}": ("models", r"models is \{\}, and has to be a block of methods"),
+    "models: [comm]": ("models", r"models is \['comm'\], and has to be a block of methods"),
+    "method: 3": ("method", "method is 3, and has to be the name of a method"),
+    "method: [comm]": ("method", r"method is \['comm'\], and has to be the name of a method"),
+}
+
+
+@pytest.mark.parametrize(("line", "expected"), TOP.items())
+def test_a_top_level_value_of_a_wrong_kind_is_told_with_its_line(line, expected):
+    name, message = expected
+    Path("params.yaml").write_text(f"# a comment\nalign: {{}}\n{line}\n")
+    with pytest.raises(ConfigError, match=rf"^params\.yaml, line 3: {message}"):
+        value(name)
 
 
 def test_a_key_cannot_be_both_value_and_section():

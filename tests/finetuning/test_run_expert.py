@@ -71,7 +71,9 @@ def command(*words):
 
 
 def files(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    """Return the bytes of all files, records of what was written aside."""
+    found = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    return {name: bytes_ for name, bytes_ in found.items() if not name.endswith(".written.json")}
 
 
 def test_tuning_writes_under_runs_only(workspace, capsys):

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from io import StringIO
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from cell_synergy.core.documents import line_of, mapping_of
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.words import Word, typed
 
 PARAMS = Path("params.yaml")
 STAGES = Path("stages")
@@ -19,7 +18,21 @@ SHARED = (
     "method", "threads", "experts", "encoders", "finetune", "simulator", "training", "models",
     "tuning", "data", "datasets",
 )  # fmt: skip
+_LONG = 80  # letters of a value that a message shows
 _ARGUMENT = "argument"  # where a stage's inputs and outputs are named
+_TOP: dict[str, tuple[Any, str]] = {
+    "method": (str, "the name of a method: `method: comm`"),
+    "threads": (PositiveInt, "a whole number, 1 or more: `threads: 1`"),
+    "datasets": (
+        Annotated[list[str], Field(min_length=1)],
+        "a list of data sets, one at least: `datasets: [lung, breast]`",
+    ),
+    "models": (
+        Annotated[dict[str, dict[str, Any]], Field(min_length=1)],
+        "a block of methods by name, one at least: `models: {concat: {}}`",
+    ),
+    "experts": (dict[str, str], "experts by what they read: `experts: {image: NAME}`"),
+}
 
 
 class Config(BaseModel):
@@ -32,10 +45,7 @@ C = TypeVar("C", bound=Config)
 
 
 def section(name: str) -> dict[str, Any]:
-    """Return one section of params.yaml; `name` may be dotted.
-
-    Read as YAML 1.2, like DVC does: `1e-05` is a number, `010` is ten and `yes` is a word.
-    """
+    """Return one section of params.yaml; `name` may be dotted."""
     values: Any = _read()
     for depth, key in enumerate(parts := name.split(".")):
         if not isinstance(values, dict) or key not in values:
@@ -44,7 +54,9 @@ def section(name: str) -> dict[str, Any]:
             raise ConfigError(f"{above} has no {key!r}{suggest(key, known)}")
         values = values[key]
     if not isinstance(values, dict):
-        raise ConfigError(f"{PARAMS.name}: {name!r} is a single value, not a section")
+        found = "empty" if values is None else f"{_shown(values)}, a single value"
+        remedy = "write `name: value` lines below it, or {}"
+        raise ConfigError(f"{_where(parts)}{name!r} is {found}, not a section; {remedy}")
     return values
 
 
@@ -53,17 +65,37 @@ def value(name: str) -> Any:  # noqa: ANN401 - whatever params.yaml holds there
     values = _read()
     if name not in values:
         raise ConfigError(f"{PARAMS.name} has no {name!r}{suggest(name, values)}")
+    if name in _TOP:
+        kind, wanted = _TOP[name]
+        try:
+            TypeAdapter(kind).validate_python(values[name], strict=True)
+        except ValidationError as error:
+            told = f"{name} is {_shown(values[name])}, and has to be {wanted}"
+            raise ConfigError(f"{_where([name])}{told}") from error
     return values[name]
 
 
 def _read() -> dict[str, Any]:
     """Read params.yaml, whose sections are those that stages share and one per stage."""
-    values: dict[str, Any] = YAML(typ="safe").load(PARAMS)
+    values = mapping_of(PARAMS)
     if STAGES.is_dir():
         known = [*SHARED, *(script.stem for script in STAGES.glob("[!_]*.py"))]
         if unknown := [str(key) for key in values if key not in known]:
-            raise ConfigError(f"{PARAMS.name}: unknown {unknown[0]!r}{suggest(unknown[0], known)}")
+            place = _where([unknown[0]])
+            raise ConfigError(f"{place}unknown {unknown[0]!r}{suggest(unknown[0], known)}")
     return values
+
+
+def _where(keys: Sequence[str]) -> str:
+    """Return the place of a key of params.yaml, to begin a message with."""
+    line = line_of(PARAMS, keys)
+    return f"{PARAMS.name}: " if line is None else f"{PARAMS.name}, line {line}: "
+
+
+def _shown(value: object) -> str:
+    """Return a value as a message has it: short."""
+    text = "empty" if value is None else repr(str(value) if isinstance(value, Word) else value)
+    return text if len(text) <= _LONG else f"{text[:_LONG]}..."
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
@@ -74,43 +106,76 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]!r}?{listed})" if near else listed
 
 
-def parse(overrides: Sequence[str]) -> dict[str, Any]:
-    """Turn `a.b=value` words into a nested dictionary; values are YAML 1.2."""
+def parse(overrides: Sequence[str], file: str = "") -> dict[str, Any]:
+    """Turn `a.b=value` words into a nested dictionary of texts.
+
+    What a text means is decided where the type of its parameter is known, in `validate`.
+
+    Parameters
+    ----------
+    overrides
+        The words.
+    file
+        Name of the word that takes a file, for whoever gives a file alone.
+    """
     tree: dict[str, Any] = {}
     for word in overrides:
         key, equals, text = word.partition("=")
         if not equals or not all(key.split(".")):
-            raise ConfigError(f"{word!r} is not of the form name.key=value")
-        try:
-            parsed = YAML(typ="safe").load(StringIO(text))
-        except YAMLError as error:
-            raise ConfigError(f"{word!r}: the value is not valid YAML") from error
+            meant = file and not equals and f"; did you mean {file}={word}?"
+            raise ConfigError(f"{word!r} is not of the form name.key=value{meant or ''}")
         *above, last = key.split(".")
         node = tree
         for part in above:
             node = node.setdefault(part, {})
             if not isinstance(node, dict):
                 raise ConfigError(f"{word!r}: {part!r} already has a single value")
-        node[last] = parsed
+        if last in node:
+            first = node[last]
+            had = f"{key}={first}" if isinstance(first, Word) else f"{key}.{next(iter(first))}"
+            raise ConfigError(f"{key} is given twice ({had} and {word}); keep one of them")
+        node[last] = Word(key, text)
     return tree
 
 
-def merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+def merge(base: Mapping[str, Any], top: Mapping[str, Any] | Word) -> dict[str, Any]:
     """Return `base` with the values of `top` over it, dictionaries merged key by key."""
     merged = dict(base)
-    for key, new in top.items():
+    for key, new in _block(top).items():
         old = merged.get(key)
         merged[key] = merge(old, new) if isinstance(old, dict) and isinstance(new, dict) else new
     return merged
 
 
-def validate(config: type[C], values: Mapping[str, Any], where: str) -> C:
+def validate(config: type[C], values: Mapping[str, Any] | Word, where: str) -> C:
     """Build `config` from `values`; every mistake is named with its place `where` and a remedy."""
+    values = _block(values)
+    given = typed(values, [config])
     try:
-        return config.model_validate(dict(values))
+        return config.model_validate(given)
     except ValidationError as error:
-        lines = [_explain(detail, config, values, where) for detail in error.errors()]
+        details = error.errors()
+        meant = {_meant(detail, config) for detail in details}
+        kept = [d for d in details if d["type"] != "missing" or d["loc"] not in meant]
+        lines = [_explain(detail, config, values, where) for detail in kept]
         raise ConfigError("\n".join(lines)) from error
+
+
+def _block(values: Mapping[str, Any] | Word) -> Mapping[str, Any]:
+    """Refuse a word that stands for a whole block."""
+    if isinstance(values, Word):
+        key = values.key
+        raise ConfigError(f"{key}={values} is a single value; write {key}.NAME={values}")
+    return values
+
+
+def _meant(detail: ErrorDetails, config: type[BaseModel]) -> tuple[int | str, ...]:
+    """Return the place that an unknown name was meant for, as far as can be guessed."""
+    *above, last = detail["loc"]
+    if detail["type"] != "extra_forbidden":
+        return ()
+    near = get_close_matches(str(last), _fields(config, list(map(str, above))), n=1)
+    return (*above, *near)
 
 
 def load(config: type[C], name: str, overrides: Sequence[str] = ()) -> C:
@@ -129,7 +194,16 @@ def _explain(
     if detail["type"] == "missing":
         remedy = f"add {key}" if where == _ARGUMENT else f"set it in params.yaml or as {place}"
         return f"{place}: missing; {remedy}=VALUE"
-    return f"{place}: {detail['msg']}, got {detail['input']!r}"
+    return f"{place}: {detail['msg']}, got {_shown(detail['input'])}{_source(place, detail)}"
+
+
+def _source(place: str, detail: ErrorDetails) -> str:
+    """Return the line of params.yaml that a wrong value stands in, if it stands there."""
+    node: Any = mapping_of(PARAMS) if PARAMS.is_file() else None
+    for key in (keys := place.split(".")):
+        node = node.get(key) if isinstance(node, dict) else None
+    line = line_of(PARAMS, keys) if node is not None and node == detail["input"] else None
+    return "" if line is None else f" ({PARAMS.name}, line {line})"
 
 
 def _place(loc: tuple[int | str, ...], values: Any) -> str:  # noqa: ANN401 - as YAML has it
@@ -174,6 +248,14 @@ def named(block: object, key: str, where: str) -> tuple[str, dict[str, Any]]:
         raise ConfigError(f"{where}={block} is a single value; write {where}.{key}={block}")
     rest = dict(block)
     name = rest.pop(key, None)
-    if not isinstance(name, str):
+    if not isinstance(name, str) or not name:
         raise ConfigError(f"{where}.{key}=NAME is missing")
-    return name, rest
+    if "/" in name or name in {".", ".."}:
+        raise ConfigError(f"{where}.{key}={name} is a path, not a name; params.yaml has the names")
+    if isinstance(rest.get(name), Mapping):
+        inner = next(iter(rest[name]), "NAME")
+        raise ConfigError(
+            f"{where}.{name}.{inner}: {where}.{key}={name} names the block already; did you mean "
+            f"{where}.{inner}=VALUE?"
+        )
+    return str(name), rest

@@ -25,12 +25,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from cell_synergy.cli import command
-from cell_synergy.core.config import Config, parse, validate, value
-from cell_synergy.core.errors import reported
-from cell_synergy.downstream import own
-from cell_synergy.downstream.benchmark import run
+from cell_synergy.cli import command, command_on_table
+from cell_synergy.core.config import Config, validate, value
+from cell_synergy.core.errors import answered_help, reported
 
+BESIDE = ("-scores", "-information")  # what stands beside the SIS of a table of one's own
 UNIMODAL = {"unimodal_img": "image", "unimodal_gex": "expression"}
 
 
@@ -52,14 +51,22 @@ def _choose(words: dict[str, Any]) -> tuple[str, str]:
     return "probe", name
 
 
+def _run(words: dict[str, Any]) -> None:
+    from cell_synergy.downstream.benchmark import run  # noqa: PLC0415 - torch, not for --help
+
+    run(words)
+
+
 def main(argv: Sequence[str]) -> None:
     """Run the public command."""
-    if not any(word.startswith("units=") for word in argv):
-        command(argv, __doc__, "downstream", _choose, run)
-        return
-    with reported():
-        out = own.run(parse(argv))
-    sys.stdout.write(f"written: {out}\n")
+    keys = [word.partition("=")[0] for word in argv]
+    dotted = any("." in key and key != word for key, word in zip(keys, argv, strict=True))
+    if (dotted or {"--config-name", "-cn"} & set(keys)) and "units" not in keys:
+        command(argv, __doc__ or "", "downstream", _choose, _run)
+    elif not answered_help(argv, __doc__ or "", bare=False):
+        with reported():
+            from cell_synergy.downstream import own  # noqa: PLC0415 - torch, not for --help
+        command_on_table(argv, own.Own, own.run, "downstream units=", BESIDE)
 
 
 if __name__ == "__main__":

@@ -14,16 +14,21 @@ from typing import Any
 
 from cell_synergy.cli import command
 from cell_synergy.core.config import named
-from cell_synergy.finetuning.alignment import run
 
 
 def _stage(words: dict[str, Any]) -> tuple[str, str]:
     return "align", named(words.get("models", {}), "name", "models")[0]
 
 
+def _run(words: dict[str, Any]) -> None:
+    from cell_synergy.finetuning.alignment import run  # noqa: PLC0415 - torch, not for --help
+
+    run(words)
+
+
 def main(argv: Sequence[str]) -> None:
     """Run the public command."""
-    command(argv, __doc__, "align", _stage, run)
+    command(argv, __doc__ or "", "align", _stage, _run, resumes=True)
 
 
 if __name__ == "__main__":

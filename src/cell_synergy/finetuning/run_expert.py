@@ -17,16 +17,21 @@ from typing import Any
 
 from cell_synergy.cli import command
 from cell_synergy.core.config import named
-from cell_synergy.finetuning.benchmark import run
 
 
 def _stage(words: dict[str, Any]) -> tuple[str, str]:
     return "embed", named(words.get("expert", {}), "name", "expert")[0]
 
 
+def _run(words: dict[str, Any]) -> None:
+    from cell_synergy.finetuning.benchmark import run  # noqa: PLC0415 - torch, not for --help
+
+    run(words)
+
+
 def main(argv: Sequence[str]) -> None:
     """Run the public command."""
-    command(argv, __doc__, "finetune", _stage, run, folder="finetune")
+    command(argv, __doc__ or "", "finetune", _stage, _run, folder="finetune", resumes=True)
 
 
 if __name__ == "__main__":

@@ -79,5 +79,7 @@ def test_what_is_missing_is_named(words, change, more, error, message):
 
 
 def test_without_words_it_says_how(capsys):
-    command.main([])
-    assert "unit_um=55" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as caught:
+        command.main([])
+    assert caught.value.code == 2
+    assert "unit_um=55" in capsys.readouterr().err

@@ -17,19 +17,18 @@ section `spatial` in params.yaml.
 import sys
 from collections.abc import Sequence
 
-from cell_synergy.core.config import parse
-from cell_synergy.core.errors import reported
-from cell_synergy.downstream.spatial import own
+from cell_synergy.cli import command_on_table
+from cell_synergy.core.errors import answered_help, reported
+
+BESIDE = ("-scores",)  # what stands beside the curves
 
 
 def main(argv: Sequence[str]) -> None:
     """Run the public command."""
-    if not argv or {"-h", "--help"} & set(argv):
-        sys.stdout.write(__doc__ or "")
-        return
-    with reported():
-        out = own.run(parse(argv))
-    sys.stdout.write(f"written: {out}\n")
+    if not answered_help(argv, __doc__ or "", bare=False):
+        with reported():
+            from cell_synergy.downstream.spatial import own  # noqa: PLC0415 - torch, not for --help
+        command_on_table(argv, own.OwnTissue, own.run, "spatial units=", BESIDE)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,197 @@
+"""How a command ends: in one sentence for what a user can mend, in a traceback for our mistakes."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+import torch
+from safetensors.numpy import save_file
+
+from cell_synergy.core.atomic import atomic
+from cell_synergy.core.errors import ConfigError, DataError, explained, reported
+
+NUMBERS = {
+    errno.EACCES: "no right to read or write there",
+    errno.EROFS: "the place is read-only: choose another one",
+    errno.ENOSPC: "the disk is full: free some space there",
+    errno.EDQUOT: "the quota of this disk is used up",
+    errno.EMFILE: "too many files are open: raise the limit, `ulimit -n 4096`",
+    errno.EISDIR: "this is a folder, a file is wanted",
+    errno.ENOTDIR: "something on the way is a file",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.EIO: "the disk cannot be read or written",
+    errno.ESTALE: "the network folder is gone",
+    errno.ENOENT: "no such file or folder: check the path",
+    errno.EXDEV: "check this file and its disk",
+}
+
+
+@pytest.mark.parametrize(("number", "remedy"), NUMBERS.items())
+def test_an_error_of_the_disk_is_a_sentence_with_path_and_remedy(number, remedy):
+    with pytest.raises(SystemExit) as caught, reported():
+        raise OSError(number, os.strerror(number), "data/x.csv")
+    told = str(caught.value.code)
+    assert told.startswith("error: data/x.csv: ")
+    assert remedy in told
+    assert os.strerror(number) in told
+    assert "\n" not in told
+
+
+def test_the_number_is_found_in_what_hdf5_says():
+    told = "Can't write (file write failed: errno = 28, error message = 'No space left on device')"
+    assert explained(OSError(told)).startswith("the disk is full: free some space there (Can't")
+    assert explained(OSError("truncated file")) == "truncated file; check this file and its disk"
+
+
+@pytest.mark.parametrize("place", ["file", "folder"])
+def test_a_disk_that_is_full_is_told_with_the_output_not_with_scratch(tmp_path, place):
+    def write():
+        with atomic(tmp_path / "sis.csv") as new:
+            if place == "file":
+                raise OSError(errno.ENOSPC, "No space left on device")
+            raise OSError(errno.ENOSPC, "No space left on device", str(new / "x"))
+
+    with pytest.raises(SystemExit) as caught, reported():
+        write()
+    assert str(caught.value).startswith(f"error: {tmp_path}/sis.csv: the disk is full")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(params=["size=256k", "ro"])
+def bad_disk(tmp_path, request):
+    """A disk that is nearly full, or read-only."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", request.param, "tmpfs", str(place)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted: {done.stderr.strip()}")
+    yield place, "the place is read-only" if request.param == "ro" else "the disk is full"
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+NOISE = np.random.default_rng(0).random((400, 400))
+WRITERS = {
+    "text": lambda path: path.write_text("x" * 10**6),
+    "csv": lambda path: pd.DataFrame(NOISE).to_csv(path),
+    "npz": lambda path: np.savez_compressed(path.open("wb"), a=NOISE),
+    "torch": lambda path: torch.save({"a": torch.tensor(NOISE)}, path),
+    "safetensors": lambda path: save_file({"a": NOISE}, path),
+    "hdf5": lambda path: ad.AnnData(NOISE).write_h5ad(path),
+    "tiff": lambda path: tifffile.imwrite(path, NOISE),
+    "parquet": lambda path: pd.DataFrame(NOISE).rename(columns=str).to_parquet(path),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS.values(), ids=list(WRITERS))
+def test_whatever_a_library_says_of_a_full_disk_it_is_a_sentence(bad_disk, writer):
+    place, told = bad_disk
+
+    def write():
+        with atomic(place / "out") as new:
+            writer(new)
+
+    with pytest.raises(SystemExit) as caught, reported():
+        write()
+    assert str(caught.value).startswith(f"error: {place}/out: {told}")
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [ConfigError("a is wrong"), DataError("a is wrong")])
+def test_what_was_given_wrong_is_one_sentence(error):
+    with pytest.raises(SystemExit) as caught, reported():
+        raise error
+    assert caught.value.code == "error: a is wrong"
+
+
+@pytest.mark.parametrize("error", [TypeError, KeyError, AttributeError, ValueError, RuntimeError])
+def test_a_mistake_of_ours_keeps_its_traceback(error):
+    with pytest.raises(error), reported():
+        raise error("a mistake")
+
+
+def test_too_little_memory_is_a_sentence():
+    with pytest.raises(SystemExit, match=r"error: not enough memory: .* \(9 GiB\)$"), reported():
+        raise MemoryError("9 GiB")
+
+
+PROGRAM = """
+"How to use it."
+import sys, time
+from cell_synergy.core.errors import reported
+with reported(__doc__, resumes="resumes" in sys.argv, bare=False):
+    if "pipe" in sys.argv:
+        for _ in range(100000):
+            print("line")
+    elif "open" in sys.argv:
+        import resource
+        resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
+        kept = [open(__import__("os").devnull) for _ in range(100)]
+    elif "mistake" in sys.argv:
+        None.x
+    else:
+        print("begun", flush=True)
+        time.sleep(60)
+"""
+
+
+def start(tmp_path, *words):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    return subprocess.Popen(
+        [sys.executable, str(tmp_path / "program.py"), *words], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("resumes", "what is done is kept, and the same command goes on from there"),
+        ("other", "nothing is left half-written, and the same command starts again"),
+    ],
+)
+def test_an_interrupt_is_one_line_and_the_code_is_130(tmp_path, word, told):
+    with start(tmp_path, word) as program:
+        assert program.stdout.readline() == "begun\n"
+        program.send_signal(signal.SIGINT)
+        assert program.wait(30) == 130
+        assert program.stderr.read() == f"interrupted: {told}\n"
+
+
+def test_a_reader_that_went_away_is_no_error(tmp_path):
+    with start(tmp_path, "pipe") as program:
+        program.stdout.readline()
+        program.stdout.close()
+        assert program.wait(30) == 141
+        assert not program.stderr.read()
+
+
+def test_too_many_open_files_are_a_sentence(tmp_path):
+    out, err = start(tmp_path, "open").communicate(timeout=30)
+    assert not out
+    assert err == (
+        "error: /dev/null: too many files are open: raise the limit, `ulimit -n 4096` "
+        "(Too many open files)\n"
+    )
+
+
+def test_help_and_no_words(tmp_path):
+    program = start(tmp_path, "other", "--help")
+    assert program.communicate(timeout=30) == ("How to use it.\n", "")
+    assert program.returncode == 0
+    program = start(tmp_path)
+    assert program.communicate(timeout=30) == ("", "How to use it.\n")
+    assert program.returncode == 2
+
+
+def test_a_mistake_is_no_sentence(tmp_path):
+    program = start(tmp_path, "mistake")
+    assert "Traceback" in program.communicate(timeout=30)[1]
+    assert program.returncode == 1

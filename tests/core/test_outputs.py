@@ -1,0 +1,296 @@
+"""What a person has at the place of an output stays, whatever it is."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.outputs import Place, folder_place, guarded, table_place
+
+BESIDE = ("-scores", ".npz")
+NAMES = ["sis-scores.csv", "sis.csv", "sis.npz"]
+
+
+def write_table(out, text="1\n", command="judge", inputs=()):
+    place = table_place("out", str(out), out, BESIDE)
+    with guarded(command, [place], dict(inputs)) as new:
+        for path in Place("out", new["out"], BESIDE).files:
+            path.write_text(text)
+    return place.path
+
+
+def write_folder(out, text="1\n", command="align"):
+    with guarded(command, [folder_place("out", str(out), out)], {}) as new:
+        (new["out"] / "train").mkdir(parents=True)
+        (new["out"] / "train" / "a.tsv").write_text(text)
+        (new["out"] / "b.safetensors").write_text(text)
+        (new["out"] / "empty").mkdir()
+
+
+def content(folder):
+    return {
+        str(path.relative_to(folder)): path.read_text() if path.is_file() else None
+        for path in folder.rglob("*")
+        if not path.name.endswith(".written.json")
+    }
+
+
+def test_a_table_and_what_stands_beside_it_are_written_and_written_again(tmp_path):
+    for text in ("1\n", "2\n", "2\n"):
+        write_table(tmp_path / "new" / "sis.csv", text)
+        assert content(tmp_path / "new") == dict.fromkeys(NAMES, text)
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
+        ".sis.csv.written.json",
+        *NAMES,
+    ]
+
+
+def test_a_folder_is_written_and_written_again(tmp_path):
+    for text in ("1\n", "2\n"):
+        write_folder(tmp_path / "w", text)
+        assert content(tmp_path) == {
+            "w": None, "w/train": None, "w/train/a.tsv": text, "w/b.safetensors": text,
+            "w/empty": None,
+        }  # fmt: skip
+
+
+KINDS = ("file", "folder", "link", "dangling", "pipe")
+AT = [(name, kind) for name in NAMES for kind in KINDS if (name, kind) != ("sis.csv", "folder")]
+
+
+@pytest.mark.parametrize(("name", "kind"), AT)
+def test_what_stands_at_any_place_of_a_table_stays(tmp_path, name, kind):
+    path, elsewhere = tmp_path / name, tmp_path / "precious"
+    elsewhere.write_text("mine")
+    if kind == "file":
+        path.write_text("mine")
+    elif kind == "folder":
+        path.mkdir()
+        (path / "x").write_text("mine")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(elsewhere if kind == "link" else tmp_path / "gone")
+    before = os.lstat(path)
+    with pytest.raises(ConfigError, match=f"{name} is .*choose another out="):
+        write_table(tmp_path / "sis.csv")
+    assert os.lstat(path) == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["precious", name])
+    assert elsewhere.read_text() == "mine"
+
+
+def edit(folder):
+    (folder / "b.safetensors").write_text("edited")
+
+
+def add(folder):
+    (folder / "train" / "notes.txt").write_text("mine")
+
+
+def add_folder(folder):
+    (folder / "mine").mkdir()
+
+
+def link(folder):
+    (folder / "empty" / "l").symlink_to("/")
+
+
+@pytest.mark.parametrize("change", [edit, add, add_folder, link])
+def test_a_folder_that_somebody_changed_stays(tmp_path, change):
+    write_folder(tmp_path / "w")
+    change(tmp_path / "w")
+    before = content(tmp_path)
+    with pytest.raises(ConfigError, match=r"which was added or changed since"):
+        write_folder(tmp_path / "w", "2\n")
+    assert content(tmp_path) == before
+
+
+def test_a_folder_with_things_in_it_stays_and_an_empty_one_is_taken(tmp_path):
+    (tmp_path / "home" / "photos").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"home is there already, and this command did not"):
+        write_folder(tmp_path / "home")
+    assert (tmp_path / "home" / "photos").is_dir()
+    write_folder(tmp_path / "home" / "photos")
+    assert (tmp_path / "home" / "photos" / "b.safetensors").is_file()
+
+
+def test_an_edited_table_and_another_commands_table_stay(tmp_path):
+    out = write_table(tmp_path / "sis.csv")
+    with pytest.raises(ConfigError, match="was written by judge"):
+        write_table(out, command="spatial")
+    (tmp_path / "sis-scores.csv").write_text("edited")
+    with pytest.raises(ConfigError, match=r"sis-scores\.csv, which was added or changed"):
+        write_table(out)
+    assert out.read_text() == "1\n"
+    assert (tmp_path / "sis-scores.csv").read_text() == "edited"
+
+
+@pytest.mark.parametrize(
+    "record",
+    ["", "{", "[]", '{"command": "judge"}', '{"command": "judge", "files": {"sis.csv": 3}}'],
+)
+def test_a_record_that_says_nothing_proves_nothing(tmp_path, record):
+    (tmp_path / "sis.csv").write_text("mine")
+    (tmp_path / ".sis.csv.written.json").write_text(record)
+    with pytest.raises(ConfigError, match="is there already"):
+        write_table(tmp_path / "sis.csv")
+    assert (tmp_path / "sis.csv").read_text() == "mine"
+
+
+def test_what_was_deleted_is_written_again(tmp_path):
+    write_table(tmp_path / "sis.csv")
+    (tmp_path / "sis.npz").unlink()
+    write_table(tmp_path / "sis.csv", "2\n")
+    assert content(tmp_path) == dict.fromkeys(NAMES, "2\n")
+
+
+def test_a_folder_takes_the_table_under_its_usual_name(tmp_path):
+    usual = tmp_path / "runs" / "sis.csv"
+    assert table_place("out", str(tmp_path), usual, ()).path == tmp_path / "sis.csv"
+    assert table_place("out", f"{tmp_path}/new/", usual, ()).path == tmp_path / "new" / "sis.csv"
+    assert table_place("out", None, usual, ()).path == usual
+    assert table_place("out", "", usual, ()).path == usual
+
+
+@pytest.mark.parametrize("name", ["my.h5ad", "sis", "sis.tsv", "a.csv.gz", ".csv"])
+def test_a_table_of_another_name_is_refused(tmp_path, name):
+    with pytest.raises(ConfigError, match=r"a table's name ends in \.csv"):
+        table_place("out", str(tmp_path / name), tmp_path / "x.csv", ())
+
+
+def test_the_home_folder_is_known(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert table_place("out", "~/x.csv", tmp_path, ()).path == tmp_path / "x.csv"
+    assert folder_place("out", "~/w", tmp_path).path == tmp_path / "w"
+
+
+@pytest.mark.parametrize(
+    ("out", "curves"), [("w", "w"), ("w", "w/c"), ("w/o", "w"), ("w", "x/../w"), ("l/w", "w")]
+)
+def test_outputs_in_each_other_are_refused(tmp_path, out, curves):
+    (tmp_path / "l").symlink_to(tmp_path)
+    places = [Place("out", tmp_path / out), Place("curves", tmp_path / curves)]
+    with (
+        pytest.raises(ConfigError, match="give each output a place of its own"),
+        guarded("align", places, {}),
+    ):
+        raise AssertionError
+    assert [path.name for path in tmp_path.iterdir()] == ["l"]
+
+
+@pytest.mark.parametrize("kind", ["itself", "beside", "symbolic", "hard", "inside", "around"])
+def test_an_input_is_no_place_for_an_output(tmp_path, kind):
+    read = tmp_path / "in" / "units.csv"
+    read.parent.mkdir()
+    read.write_text("mine")
+    out = {
+        "itself": read, "beside": tmp_path / "in" / "units", "inside": tmp_path / "in" / "x.csv",
+    }.get(kind, tmp_path / "out.csv")  # fmt: skip
+    inputs = {"units": read.parent if kind == "inside" else read}
+    place = Place("out", out, (".csv",) if kind == "beside" else ())
+    if kind == "symbolic":
+        out.symlink_to(read)
+    elif kind == "hard":
+        out.hardlink_to(read)
+    elif kind == "around":
+        place = Place("out", read.parent)
+    with (
+        pytest.raises(ConfigError, match=r"units=.*which is read"),
+        guarded("judge", [place], inputs),
+    ):
+        raise AssertionError
+    assert read.read_text() == "mine"
+
+
+def test_what_appears_meanwhile_stays(tmp_path):
+    place = table_place("out", str(tmp_path / "sis.csv"), tmp_path, BESIDE)
+
+    def run():
+        with guarded("judge", [place], {}) as new:
+            new["out"].write_text("result")
+            (tmp_path / "sis.csv").write_text("mine")
+
+    with pytest.raises(ConfigError, match="is there already"):
+        run()
+    assert content(tmp_path) == {"sis.csv": "mine"}
+
+
+def test_an_error_leaves_what_was_there_and_no_new_folders(tmp_path):
+    out = write_table(tmp_path / "old" / "sis.csv")
+
+    def run(path):
+        with guarded("judge", [table_place("out", str(path), path, BESIDE)], {}) as new:
+            new["out"].write_text("half")
+            raise LookupError
+
+    for path in (out, tmp_path / "new" / "er" / "sis.csv"):
+        with pytest.raises(LookupError):
+            run(path)
+    assert content(tmp_path / "old") == dict.fromkeys(NAMES, "1\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from cell_synergy.core import outputs
+count = int(sys.argv[2])
+def counted(self, target, real=Path.replace):
+    global count
+    count -= 1
+    if not count:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(self, target)
+Path.replace = counted
+place = outputs.table_place("out", sys.argv[1], Path("x.csv"), ("-scores", ".npz"))
+with outputs.guarded("judge", [place], {}) as new:
+    for path in outputs.Place("out", new["out"], place.beside).files:
+        path.write_text("2\\n")
+"""
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("first", [True, False])
+def test_killed_at_any_move_the_same_command_runs_again(tmp_path, at, first):
+    out = tmp_path / "sis.csv"
+    if not first:
+        write_table(out)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(out), str(at)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    old = {} if first else dict.fromkeys(NAMES, "1\n")
+    whole = {name: old.get(name) for name in NAMES}
+    for path in (path for path in tmp_path.iterdir() if path.name in NAMES):
+        assert path.read_text() in {"2\n", whole[path.name]}
+    write_table(out, "3\n")
+    assert content(tmp_path) == dict.fromkeys(NAMES, "3\n")
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_place_below_a_file_is_refused_before_anything_runs(tmp_path):
+    (tmp_path / "f").write_text("mine")
+    for path in (tmp_path / "f" / "x.csv", tmp_path / "f" / "a" / "x.csv"):
+        with pytest.raises(OSError, match=r"Not a directory|File exists"):
+            write_table(path)
+    with pytest.raises(OSError, match="File name too long"):
+        write_table(tmp_path / ("x" * 300 + ".csv"))
+    assert content(tmp_path) == {"f": "mine"}
+
+
+def test_the_record_names_the_command_and_every_file(tmp_path):
+    write_folder(tmp_path / "w")
+    record = json.loads((tmp_path / ".w.written.json").read_text())
+    assert record["command"] == "align"
+    assert sorted(record["files"]) == [
+        "w",
+        "w/b.safetensors",
+        "w/empty",
+        "w/train",
+        "w/train/a.tsv",
+    ]
+    # printf '1\\n' | sha256sum
+    one = "4355a46b19d348dc2f57c046f8ef63d4538ebb936000f3c9ee954a27460dd865"
+    assert record["files"]["w/b.safetensors"] == [one]
