@@ -9,7 +9,7 @@ from jaxtyping import Float32, Shaped
 
 from cell_synergy.data.units import embeddings, pairs
 from cell_synergy.data.units.dataset import Dataset
-from cell_synergy.data.units.splits import Fold, folds
+from cell_synergy.data.units.splits import Fold, folds, groups_of
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Tissue:
     image, expression
         The two experts' embeddings, not yet standardised.
     groups
-        What a split never divides: donor, or section where there is one donor.
+        What a split never divides: donor, section where there is one donor, or block.
     donor
         Whose tissue each unit is.
     folds
@@ -48,7 +48,7 @@ class Tissue:
             units,
             embeddings.read(image, units.obs_names),
             embeddings.read(expression, units.obs_names),
-            units.obs[dataset.group].astype(str).to_numpy(),
+            groups_of(units.obs, dataset),
             units.obs["donor"].astype(str).to_numpy(),
             folds(units.obs, dataset),
             dataset.standardise,
