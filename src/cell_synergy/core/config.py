@@ -49,11 +49,12 @@ def section(name: str) -> dict[str, Any]:
 
 
 def value(name: str) -> Any:  # noqa: ANN401 - whatever params.yaml holds there
-    """Return one top-level value of params.yaml."""
-    values = _read()
-    if name not in values:
-        raise ConfigError(f"{PARAMS.name} has no {name!r}{suggest(name, values)}")
-    return values[name]
+    """Return one value of params.yaml; `name` may be dotted."""
+    above, _, last = name.rpartition(".")
+    values = section(above) if above else _read()
+    if last not in values:
+        raise ConfigError(f"{above or PARAMS.name} has no {last!r}{suggest(last, values)}")
+    return values[last]
 
 
 def _read() -> dict[str, Any]:

@@ -7,8 +7,12 @@ judged on tissue of the same section, stained and sequenced with it, so scores s
 other donors.
 """
 
+import anndata as ad
 import numpy as np
 from jaxtyping import Float, Int
+from tqdm import tqdm
+
+from cell_synergy.data.units.dataset import Dataset
 
 _ROUNDING = 1e-6  # um
 
@@ -39,3 +43,24 @@ def cut(
 def name(section: str, block: int) -> str:
     """Return the name of a block, which is that of the fold that leaves it out."""
     return f"{section}-block{block}"
+
+
+def parts(table: ad.AnnData, section: str, dataset: Dataset) -> tuple[ad.AnnData, ad.AnnData]:
+    """Return the units of a study section that are scored, and those that are the reference.
+
+    Both have the block of each unit in `obs["block"]`. There is no unit of the second kind where
+    reference donors are named; else the first block is the reference.
+    """
+    if dataset.blocks is None or dataset.gap_um is None:
+        return table, table[:0]
+    places = np.asarray(table.obsm["spatial"], dtype=np.float64)
+    block = cut(places, dataset.blocks, dataset.gap_um)
+    kept = table[block > 0].copy()
+    kept.obs["block"] = [name(section, number) for number in block[block > 0]]
+    if lost := table.n_obs - kept.n_obs:
+        tqdm.write(
+            f"section {section}: {lost} of {table.n_obs} units dropped in the gaps of "
+            f"{dataset.gap_um:g} um between {dataset.blocks} blocks"
+        )
+    first = (kept.obs["block"] == name(section, 1)).to_numpy() & ("reference" not in dataset.roles)
+    return kept[~first].copy(), kept[first].copy()
