@@ -54,6 +54,22 @@ class Tissue:
             dataset.standardise,
         )
 
+    @property
+    def pieces(self) -> Shaped[np.ndarray, " units"]:
+        """The section of each unit, or its block where sections are cut: whole on either side."""
+        column = "block" if self.cut else "section"
+        return self.units.obs[column].astype(str).to_numpy()
+
+    @property
+    def owners(self) -> Shaped[np.ndarray, " units"]:
+        """Whose tissue each unit is, as the control `donor` asks: of one donor, which section."""
+        return self.donor if self.cut else self.groups
+
+    @property
+    def cut(self) -> bool:
+        """Whether sections are cut into blocks."""
+        return "block" in self.units.obs
+
     def standardised(
         self, fold: Fold
     ) -> tuple[Float32[np.ndarray, "units d1"], Float32[np.ndarray, "units d2"]]:
