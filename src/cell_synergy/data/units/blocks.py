@@ -56,7 +56,7 @@ def parts(table: ad.AnnData, section: str, dataset: Dataset) -> tuple[ad.AnnData
     places = np.asarray(table.obsm["spatial"], dtype=np.float64)
     block = cut(places, dataset.blocks, dataset.gap_um)
     kept = table[block > 0].copy()
-    kept.obs["block"] = [name(section, number) for number in block[block > 0]]
+    kept.obs["block"] = [name(section, number) for number in block[block > 0].tolist()]
     if lost := table.n_obs - kept.n_obs:
         tqdm.write(
             f"section {section}: {lost} of {table.n_obs} units dropped in the gaps of "
