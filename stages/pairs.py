@@ -6,7 +6,7 @@ from pathlib import Path
 from cell_synergy.core.config import Config, arguments, load, section, value
 from cell_synergy.core.errors import reported
 from cell_synergy.data import building
-from cell_synergy.data.agreement import Needs
+from cell_synergy.data.agreement.joined import Needs
 from cell_synergy.data.readers import read
 from cell_synergy.data.units import pairs
 from cell_synergy.data.units.dataset import Dataset
@@ -26,7 +26,7 @@ def needs() -> Needs:
     expert = section(f"encoders.{value('experts.expression')}")
     components = expert.get("components", 0)
     batch, held = value("training.batch_size"), value("align.held")
-    return Needs(components=components, batch=batch, held=held)
+    return Needs(components=components, batch=batch, held=held, images=True)
 
 
 def main(args: Args) -> None:

@@ -12,8 +12,9 @@ from scipy import sparse
 from tqdm import tqdm
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data import agreement
-from cell_synergy.data.agreement import NOTHING, Needs, Told
+from cell_synergy.data.agreement.donors import of_donors, of_names
+from cell_synergy.data.agreement.joined import NOTHING, Needs, finish
+from cell_synergy.data.agreement.told import Told
 from cell_synergy.data.images import TissueRule, on_tissue, open_slide
 from cell_synergy.data.readers import Section
 from cell_synergy.data.sections.cells import of_units, onto_genes, stack
@@ -70,7 +71,7 @@ def build(
     for table in (pairs, donors):
         table.var["panel"] = panel
     _label(pairs, name, dataset, rules, told)
-    agreement.finish(told, pairs, donors, dataset, needs)
+    finish(told, pairs, donors, dataset, needs)
     for task in set(dataset.tasks) & set(donors.obs):
         donors.obs[task] = donors.obs[task].astype("category")
     for table in (pairs, donors):
@@ -102,8 +103,8 @@ def _read(
         for part, found in zip(both, (study, reference), strict=True):
             if part.n_obs:
                 found.append(_named(section, part))
-    told.add(agreement.of_names(name, dataset, seen))
-    told.add(agreement.of_donors(name, dataset, study, reference))
+    told.add(of_names(name, dataset, seen))
+    told.add(of_donors(name, dataset, study, reference))
     return study, reference
 
 

@@ -1,0 +1,91 @@
+"""What is told of roles, names and splits, before sections are joined."""
+
+from collections.abc import Iterator, Sequence
+
+import anndata as ad
+import pandas as pd
+
+from cell_synergy.core.config import suggest
+from cell_synergy.core.errors import DataError
+from cell_synergy.core.labels import check_spellings
+from cell_synergy.data.units import blocks
+from cell_synergy.data.units.dataset import BLOCKS, Dataset
+from cell_synergy.data.units.naming import is_file_name
+from cell_synergy.data.units.splits import INSTEAD, contradictions
+
+
+def of_names(name: str, dataset: Dataset, seen: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Tell of roles that nobody has, of spellings, and of names that no file can have.
+
+    Parameters
+    ----------
+    name, dataset
+        The data set.
+    seen
+        Section and donor of every section in the data, with a role or without.
+    """
+    sections, donors = ({pair[place] for pair in seen} for place in (0, 1))
+    found = sections if dataset.named == "section" else donors
+    for group in sorted(set(dataset.role_of) - found):
+        yield f"data.{name}.roles: no {dataset.named} {group!r} in the data{_near(group, found)}"
+    for names, what in ((sections, "section"), (donors, "donor")):
+        try:
+            check_spellings(sorted(names), what, name)
+        except DataError as error:
+            yield str(error)
+    named = found & set(dataset.role_of)
+    cut = sections if dataset.split == BLOCKS else set()
+    for group in sorted(named | cut):
+        if group == "all" or not is_file_name(group):
+            what = dataset.named if group in named else "section"
+            yield f"{name}: {what} {group!r} cannot name a file; rename it"
+
+
+def _near(name: str, known: set[str]) -> str:
+    """Suggest another name; one that is the same number was read as a number from params.yaml."""
+    for other in sorted(known):
+        if name.isdigit() and other.isdigit() and int(name) == int(other):
+            return f" (did you mean {other!r}? write it in quotes: else YAML reads a number)"
+    return suggest(name, known)
+
+
+def of_donors(
+    name: str, dataset: Dataset, study: Sequence[ad.AnnData], reference: Sequence[ad.AnnData]
+) -> Iterator[str]:
+    """Tell of donors (sections, blocks) that the split lacks.
+
+    Parameters
+    ----------
+    name, dataset
+        The data set.
+    study, reference
+        Units of each section, or part of one.
+    """
+    missing = "{}: no section of a {} donor; check data.{}.roles"
+    told = []
+    if study:
+        columns = ["donor", "section", *(["block"] if dataset.split == BLOCKS else [])]
+        obs = pd.concat(table.obs[columns].drop_duplicates() for table in study)
+        told = [f"{name}: {sentence}" for sentence in contradictions(obs, dataset)]
+    else:
+        told = [missing.format(name, "study", name)]
+    if not reference:
+        instead = "" if INSTEAD in " ".join(told) else f"; without one take {INSTEAD}"
+        told.append(missing.format(name, "reference", name) + instead)
+    yield from told
+    if dataset.blocks is not None:
+        yield from _lost_blocks(name, dataset.blocks, [*study, *reference])
+
+
+def _lost_blocks(name: str, count: int, tables: Sequence[ad.AnnData]) -> Iterator[str]:
+    """Tell of blocks without a unit."""
+    kept = pd.concat(table.obs for table in tables)
+    if "block" not in kept:
+        return
+    for section, own in kept.dropna(subset=["block"]).groupby("section", observed=True)["block"]:
+        wanted = {blocks.name(str(section), number) for number in range(1, count + 1)}
+        if lost := sorted(wanted - set(own)):
+            yield (
+                f"{name}: the gaps leave no unit of {', '.join(lost)}; lower data.{name}.gap_um or "
+                f"data.{name}.blocks"
+            )
