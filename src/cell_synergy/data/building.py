@@ -92,19 +92,21 @@ def _read(
     study: list[ad.AnnData] = []
     reference: list[ad.AnnData] = []
     seen: list[tuple[str, str]] = []
+    scored: list[str] = []
     for section in tqdm(sections, desc=f"{name}: sections", unit="section"):
         seen.append((section.name, section.donor))
         role = dataset.role_of.get(section.name if dataset.named == "section" else section.donor)
         if role is None:
             tqdm.write(f"{name}: section {section.name} has no role, left out")
             continue
+        scored += [section.name] * (role != "reference")
         table = _table(section, rules, raw)
         both = (table[:0], table) if role == "reference" else parts(table, section.name, dataset)
         for part, found in zip(both, (study, reference), strict=True):
             if part.n_obs:
                 found.append(_named(section, part))
     told.add(of_names(name, dataset, seen))
-    told.add(of_donors(name, dataset, study, reference))
+    told.add(of_donors(name, dataset, study, reference, scored))
     return study, reference
 
 

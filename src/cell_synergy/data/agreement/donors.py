@@ -1,6 +1,6 @@
 """What is told of roles, names and splits, before sections are joined."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import anndata as ad
 import pandas as pd
@@ -8,6 +8,7 @@ import pandas as pd
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import check_spellings
+from cell_synergy.data.agreement.told import some
 from cell_synergy.data.units import blocks
 from cell_synergy.data.units.dataset import BLOCKS, Dataset
 from cell_synergy.data.units.naming import is_file_name
@@ -50,7 +51,11 @@ def _near(name: str, known: set[str]) -> str:
 
 
 def of_donors(
-    name: str, dataset: Dataset, study: Sequence[ad.AnnData], reference: Sequence[ad.AnnData]
+    name: str,
+    dataset: Dataset,
+    study: Sequence[ad.AnnData],
+    reference: Sequence[ad.AnnData],
+    sections: Iterable[str],
 ) -> Iterator[str]:
     """Tell of donors (sections, blocks) that the split lacks.
 
@@ -60,7 +65,15 @@ def of_donors(
         The data set.
     study, reference
         Units of each section, or part of one.
+    sections
+        Those that are scored, and cut into blocks where the split asks for it.
     """
+    if lost := _lost_blocks(dataset, [*study, *reference], sections):
+        yield (
+            f"{name}: the gaps leave no unit of {some(lost)}; lower data.{name}.gap_um or "
+            f"data.{name}.blocks"
+        )
+        return
     missing = "{}: no section of a {} donor; check data.{}.roles"
     told = []
     if study:
@@ -73,19 +86,12 @@ def of_donors(
         instead = "" if INSTEAD in " ".join(told) else f"; without one take {INSTEAD}"
         told.append(missing.format(name, "reference", name) + instead)
     yield from told
-    if dataset.blocks is not None:
-        yield from _lost_blocks(name, dataset.blocks, [*study, *reference])
 
 
-def _lost_blocks(name: str, count: int, tables: Sequence[ad.AnnData]) -> Iterator[str]:
-    """Tell of blocks without a unit."""
-    kept = pd.concat(table.obs for table in tables)
-    if "block" not in kept:
-        return
-    for section, own in kept.dropna(subset=["block"]).groupby("section", observed=True)["block"]:
-        wanted = {blocks.name(str(section), number) for number in range(1, count + 1)}
-        if lost := sorted(wanted - set(own)):
-            yield (
-                f"{name}: the gaps leave no unit of {', '.join(lost)}; lower data.{name}.gap_um or "
-                f"data.{name}.blocks"
-            )
+def _lost_blocks(
+    dataset: Dataset, tables: Sequence[ad.AnnData], sections: Iterable[str]
+) -> list[str]:
+    """Return the blocks without a unit."""
+    numbers = range(1, (dataset.blocks or 0) + 1)
+    wanted = {blocks.name(section, number) for section in sections for number in numbers}
+    return sorted(wanted - {block for table in tables for block in table.obs.get("block", [])})

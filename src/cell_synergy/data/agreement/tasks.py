@@ -32,8 +32,9 @@ def of_tasks(pairs: ad.AnnData, dataset: Dataset, split: Sequence[Fold]) -> Iter
             continue
         if bare := sorted(set(donor) - set(donor[known])):
             tqdm.write(f"{what}: no unit of {some(bare)} has a label")
-        yield from _of_one_task(what, codes, donor, split)
-        if spec.kind == "classification":
+        told = list(_of_one_task(what, codes, donor, split))
+        yield from told
+        if spec.kind == "classification" and not told:
             classes = pairs.obs[task].cat.categories.astype(str).tolist()
             yield from _unlearnt(what, codes, classes, donor, split)
 
