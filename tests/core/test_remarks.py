@@ -25,5 +25,5 @@ def test_a_remark_follows_its_own_data_set():
 
 
 def test_a_remark_of_other_data_sets_adds_no_column():
-    source = TABLE.assign(remark=["one donor", None])
+    source = TABLE.assign(remark=["one donor", ""])
     assert "remark" not in carried(TABLE[TABLE["dataset"] == "b"], source)

@@ -58,7 +58,8 @@ class Tissue:
     def pieces(self) -> Shaped[np.ndarray, " units"]:
         """The section of each unit, or its block where sections are cut: whole on either side."""
         column = "block" if self.cut else "section"
-        return self.units.obs[column].astype(str).to_numpy()
+        pieces: Shaped[np.ndarray, " units"] = self.units.obs[column].astype(str).to_numpy()
+        return pieces
 
     @property
     def owners(self) -> Shaped[np.ndarray, " units"]:
