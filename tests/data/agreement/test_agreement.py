@@ -99,7 +99,7 @@ def test_one_thing_is_told_as_one_sentence():
     ("roles", "found", "hint"),
     [
         ({"study": "1, B", "reference": "R"}, "01", "did you mean '01'? write it in quotes"),
-        ({"study": "a, B", "reference": "R"}, "A", "valid: A, B, R"),
+        ({"study": "a, B", "reference": "R"}, "A", "did you mean 'A'? blanks and capitals count"),
         ({"study": "A B, B", "reference": "R"}, "AB", "did you mean 'AB'?"),
     ],
 )

@@ -34,19 +34,22 @@ def of_names(name: str, dataset: Dataset, seen: Sequence[tuple[str, str]]) -> It
             check_spellings(sorted(names), what, name)
         except DataError as error:
             yield str(error)
-    named = found & set(dataset.role_of)
-    cut = sections if dataset.split == BLOCKS else set()
-    for group in sorted(named | cut):
+    of_role = [pair for pair in seen if pair[dataset.named == "donor"] in dataset.role_of]
+    used = {(section, "section") for section, _ in of_role}
+    if dataset.named == "donor":
+        used |= {(donor, "donor") for _, donor in of_role}
+    for group, what in sorted(used):
         if group == "all" or not is_file_name(group):
-            what = dataset.named if group in named else "section"
             yield f"{name}: {what} {group!r} cannot name a file; rename it"
 
 
 def _near(name: str, known: set[str]) -> str:
-    """Suggest another name; one that is the same number was read as a number from params.yaml."""
+    """Suggest the name that was meant: the same number, or the same letters, if there is one."""
     for other in sorted(known):
         if name.isdigit() and other.isdigit() and int(name) == int(other):
             return f" (did you mean {other!r}? write it in quotes: else YAML reads a number)"
+        if "".join(name.split()).casefold() == "".join(other.split()).casefold():
+            return f" (did you mean {other!r}? blanks and capitals count)"
     return suggest(name, known)
 
 

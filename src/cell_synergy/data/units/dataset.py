@@ -181,7 +181,8 @@ class Dataset(Config):
 
     `leave-one-block-out` cuts every study section into `blocks` stripes, `gap_um` apart (see
     `cell_synergy.data.units.blocks`), and leaves out each in turn; it says nothing about other
-    donors. Without reference donors the first block of each section is the reference.
+    donors. Without reference donors the first block of each section is the reference; `standardise:
+    donor` then scales each block by its own units.
     """
 
     source: Literal["simulator", "manifest", "folder", "hub"]
