@@ -28,7 +28,7 @@ from cell_synergy.core.config import load, merge, parse, section, value
 from cell_synergy.core.errors import reported
 from cell_synergy.data.units import pairs
 from cell_synergy.data.units.dataset import Dataset
-from cell_synergy.data.units.splits import folds
+from cell_synergy.data.units.splits import folds, groups_of
 from cell_synergy.data.units.tissue import Tissue
 from cell_synergy.downstream.judging import judge
 from cell_synergy.downstream.probes.settings import Probe
@@ -70,7 +70,7 @@ def scores(name: str, units: ad.AnnData, embedding: Embedding, dataset: Dataset)
         units,
         embedding,
         embedding,
-        units.obs[dataset.group].astype(str).to_numpy(),
+        groups_of(units.obs, dataset),
         units.obs["donor"].astype(str).to_numpy(),
         folds(units.obs, dataset),
         dataset.standardise,

@@ -10,6 +10,7 @@ from cell_synergy.claims.table import markdown, verdicts
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.config import Config, arguments, load, section, suggest, value
 from cell_synergy.core.errors import ConfigError, DataError, reported
+from cell_synergy.core.remarks import carried
 from cell_synergy.scaling import curves
 from cell_synergy.scores import read_methods, read_sis
 
@@ -58,6 +59,7 @@ def main(args: Args) -> None:
     simulated = {name: section(f"data.{name}")["source"] == "simulator" for name in found}
     trifeature = pd.concat(read(path) for path in sorted(args.trifeature.glob("*.csv")))
     table = verdicts(found, simulated, trifeature, claims)
+    table = carried(table, pd.concat(own.scores for own in found.values()))
     with atomic(args.out) as new:
         table.to_csv(new, index=False)
     with atomic(args.summary) as new:

@@ -9,6 +9,7 @@ import pandas as pd
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.config import Config, arguments, suggest, value
 from cell_synergy.core.errors import ConfigError, reported
+from cell_synergy.core.remarks import of_datasets
 from cell_synergy.names import DONOR, UNIMODAL
 from cell_synergy.scores import ALL_FOLDS, read_sis
 
@@ -27,8 +28,10 @@ def main(args: Args) -> None:
     if method not in known:
         raise ConfigError(f"method: {method!r} is no fusion method{suggest(method, known)}")
     headline: dict[str, dict[str, dict[str, float | None]]] = {}
+    remarks: dict[str, str] = {}
     for dataset in value("datasets"):
         table = read_sis(args.sis, dataset)
+        remarks |= of_datasets(table)
         chosen = table[
             (table["method"] == method)
             & (table["fold"] == ALL_FOLDS)
@@ -44,7 +47,8 @@ def main(args: Args) -> None:
             for _, row in chosen.iterrows()
         }
     with atomic(args.out) as new:
-        new.write_text(json.dumps({"method": method, **headline}, indent=1) + "\n")
+        told = {"remarks": remarks} if remarks else {}
+        new.write_text(json.dumps({"method": method, **told, **headline}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from cell_synergy.core.config import Config, arguments, load, value
 from cell_synergy.core.errors import reported
 from cell_synergy.data.units import pairs
 from cell_synergy.data.units.dataset import Dataset
-from cell_synergy.data.units.splits import folds
+from cell_synergy.data.units.splits import folds, groups_of
 from cell_synergy.downstream.information.decompose import Information
 from cell_synergy.downstream.information.tasks import information
 
@@ -39,7 +39,7 @@ def main(args: Args) -> None:
     cells = load(Information, "information").cells
     units = pairs.read(args.pairs)
     posteriors = {method: read(args.posteriors, method) for method in value("models")}
-    groups = units.obs[dataset.group].astype(str).to_numpy()
+    groups = groups_of(units.obs, dataset)
     table = information(units, groups, folds(units.obs, dataset), dataset.tasks, posteriors, cells)
     table.insert(0, "dataset", args.dataset)
     with atomic(args.out) as new:

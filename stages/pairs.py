@@ -3,9 +3,10 @@
 import sys
 from pathlib import Path
 
-from cell_synergy.core.config import Config, arguments, load
+from cell_synergy.core.config import Config, arguments, load, section, value
 from cell_synergy.core.errors import reported
 from cell_synergy.data import building
+from cell_synergy.data.agreement.joined import Needs
 from cell_synergy.data.readers import read
 from cell_synergy.data.units import pairs
 from cell_synergy.data.units.dataset import Dataset
@@ -20,12 +21,20 @@ class Args(Config):
     reference: Path
 
 
+def needs() -> Needs:
+    """Return what the expert and the methods need; an expert that is not fitted has no axes."""
+    expert = section(f"encoders.{value('experts.expression')}")
+    components = expert.get("components", 0)
+    batch, held = value("training.batch_size"), value("align.held")
+    return Needs(components=components, batch=batch, held=held, images=True)
+
+
 def main(args: Args) -> None:
     """Read, join, check, write."""
     dataset = load(Dataset, f"data.{args.dataset}")
     rules = load(building.Rules, "pairs")
     sections = read(args.raw, dataset)
-    study, reference = building.build(args.dataset, sections, dataset, rules, args.raw)
+    study, reference = building.build(args.dataset, sections, dataset, rules, args.raw, needs())
     pairs.write(args.out, study)
     pairs.write(args.reference, reference)
 

@@ -55,6 +55,19 @@ def test_each_donor_s_share_is_its_gain_over_the_mean_of_the_best(scores):
     assert donors.loc[("comm", "b"), "sis"] == pytest.approx(0.25 / 0.5)
 
 
+def test_a_remark_on_the_data_set_follows_and_there_is_no_column_without_one(scores):
+    plain, shares = sis_table(scores), sis_by_donor(scores)
+    assert "remark" not in plain
+    assert "remark" not in shares
+    told = scores.assign(remark="blocks of a section")
+    for table, expected in ((sis_table(told), plain), (sis_by_donor(told), shares)):
+        assert set(table.pop("remark")) == {"blocks of a section"}
+        pd.testing.assert_frame_equal(table, expected)
+    both = pd.concat([told, scores.assign(dataset="other", remark="")])
+    said = sis_table(both).groupby("dataset")["remark"].unique().map(list).to_dict()
+    assert said == {"toy": ["blocks of a section"], "other": [""]}
+
+
 def random_scores(seed):
     rng = np.random.default_rng(seed)
     donors = ["a", "b", "c", "d"]

@@ -27,6 +27,7 @@ from cell_synergy.comparison import (
 )
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.remarks import carried
 from cell_synergy.names import CONTROLS, DONOR, UNIMODAL
 
 COLUMNS = (
@@ -177,7 +178,7 @@ def sis_table(
         that of `sis`; `p` is one-sided, `p_corrected` over the methods compared in the case. These
         are NaN for single folds, and for the control `donor`. Whatever else is NaN has its reason
         in `note`: `sis`, where the best unimodal mean is not positive; tests and intervals, where
-        donors are too few.
+        donors are too few. What the scores say of their data set follows in a last column `remark`.
 
     Raises
     ------
@@ -195,7 +196,7 @@ def sis_table(
     told = table["task"] == DONOR
     table.loc[told, ["sis", *INFERRED]] = np.nan
     table.loc[told, "note"] = "whose tissue a unit is: a control, no task"
-    return table
+    return carried(table, scores)
 
 
 def sis_by_donor(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) -> pd.DataFrame:
@@ -213,7 +214,7 @@ def sis_by_donor(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) -> 
     donors = by_donor(_pairs(scores, unimodal))
     scale = donors.groupby([*_ORDER, "best"])["best_score"].transform("mean")
     columns = [*_ORDER, "donor", "best", "score", "best_score", "gain", "sis", "note"]
-    return _relative(donors, scale)[columns]
+    return carried(_relative(donors, scale)[columns], scores)
 
 
 def _read(path: Path, dataset: str) -> pd.DataFrame:

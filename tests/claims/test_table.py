@@ -122,3 +122,11 @@ def test_a_method_that_the_study_has_not_is_named(args):
         YAML().dump(params, file)
     with pytest.raises(ConfigError, match=r"no method 'simclear' .did you mean 'simclr'"):
         main(args)
+
+
+def test_what_is_remarked_of_a_data_set_stands_below_the_markdown(claims):
+    table = verdicts({"mine": made()}, {"mine": False}, drawn(), claims)
+    remarks = table["dataset"].map({"mine": "blocks of a section"}).fillna("")
+    lines = markdown(table.assign(remark=remarks)).splitlines()
+    assert lines[-2:] == ["", "mine: blocks of a section"]
+    assert len(lines) == 2 + len(RULES) + 2

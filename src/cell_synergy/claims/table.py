@@ -18,6 +18,7 @@ from cell_synergy.claims.rules import (
     Finding,
     Tables,
 )
+from cell_synergy.core.remarks import of_datasets
 from cell_synergy.inference import CONFIDENCE
 from cell_synergy.names import LINEAR
 
@@ -91,7 +92,10 @@ def on_trifeature(scores: pd.DataFrame, claims: Claims) -> dict[str, Finding]:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Return the verdicts as a Markdown table, one column per data set, simulated ones named so."""
+    """Return the verdicts as a Markdown table, one column per data set, simulated ones named so.
+
+    What has to be said of a data set stands below.
+    """
     names = table.drop_duplicates("dataset")
     titles = [
         f"{row.dataset} (simulated)" if row.simulated else str(row.dataset)
@@ -102,6 +106,7 @@ def markdown(table: pd.DataFrame) -> str:
     for claim in table["claim"].drop_duplicates():
         cells = [str(wide.loc[claim, name]) for name in names["dataset"]]
         lines.append(f"| {' | '.join([claim, *cells])} |")
+    lines += [f"\n{name}: {remark}" for name, remark in of_datasets(table).items()]
     return "\n".join(lines) + "\n"
 
 

@@ -11,11 +11,14 @@ from pydantic import Field, PositiveInt
 from scipy import sparse
 from tqdm import tqdm
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.data.agreement.donors import of_donors, of_names
+from cell_synergy.data.agreement.joined import NOTHING, Needs, finish
+from cell_synergy.data.agreement.told import Told
 from cell_synergy.data.images import TissueRule, on_tissue, open_slide
 from cell_synergy.data.readers import Section
 from cell_synergy.data.sections.cells import of_units, onto_genes, stack
+from cell_synergy.data.units.blocks import parts
 from cell_synergy.data.units.dataset import Classification, Dataset
 from cell_synergy.data.units.pairs import log_normalise
 
@@ -37,60 +40,78 @@ class Rules(TissueRule):
 
 
 def build(
-    name: str, sections: Iterable[Section], dataset: Dataset, rules: Rules, raw: Path
+    name: str,
+    sections: Iterable[Section],
+    dataset: Dataset,
+    rules: Rules,
+    raw: Path,
+    needs: Needs = NOTHING,
 ) -> tuple[ad.AnnData, ad.AnnData]:
     """Join the sections of a data set into study pairs and reference units.
 
     Units without the image around them, or off tissue, are dropped and counted in the log, as are
-    donors that `roles` does not name.
+    donors that `roles` does not name. `needs` is what later stages need of the pairs.
 
     Returns
     -------
     The pairs that the study scores, and the units of reference donors (with or without image).
     """
-    study: list[ad.AnnData] = []
-    reference: list[ad.AnnData] = []
-    seen: set[str] = set()
-    for section in tqdm(sections, desc=f"{name}: sections", unit="section"):
-        group = section.name if dataset.group == "section" else section.donor
-        seen.add(group)
-        role = dataset.role_of.get(group)
-        if role is None:
-            tqdm.write(f"{name}: section {section.name} has no role, left out")
-            continue
-        (reference if role == "reference" else study).append(_table(section, rules, raw))
-    for found, what in ((study, "study"), (reference, "reference")):
-        if not found:
-            raise DataError(f"{name}: no section of a {what} donor; check data.{name}.roles")
-    _require_known(name, dataset, seen)
+    told = Told(name)
+    study, reference = _read(name, sections, dataset, rules, raw, told)
+    if not (study and reference):
+        if study:
+            _label(_join(name, study, dataset), name, dataset, rules, told)
+        told.refuse()
     joined = [_join(name, tables, dataset) for tables in (study, reference)]
     genes = joined[0].var_names.union(joined[1].var_names, sort=True)
     pairs, donors = (_with_genes(table, genes) for table in joined)
-    panel = _panel(donors, dataset, rules.panel_share)
+    panel = np.zeros(len(genes), dtype=bool)
+    with told.caught():
+        panel = _panel(donors, dataset, rules.panel_share)
     for table in (pairs, donors):
         table.var["panel"] = panel
-    _label(pairs, name, dataset, rules)
+    _label(pairs, name, dataset, rules, told)
+    finish(told, pairs, donors, dataset, needs)
     for task in set(dataset.tasks) & set(donors.obs):
         donors.obs[task] = donors.obs[task].astype("category")
     for table in (pairs, donors):
-        kept = [c for c in table.obs if c in {"donor", "section", *dataset.tasks}]
+        kept = [c for c in table.obs if c in {"donor", "section", "block", *dataset.tasks}]
         table.obs = table.obs[kept]
     return pairs, donors
 
 
-def _require_known(name: str, dataset: Dataset, seen: set[str]) -> None:
-    """Refuse roles of donors that the data do not have, and names that no file could have."""
-    for group in sorted(set(dataset.role_of) - seen):
-        raise DataError(
-            f"data.{name}.roles: no {dataset.group} {group!r} in the data{suggest(group, seen)}"
-        )
-    for group in sorted(seen):
-        if "/" in group or group in {"", "all"}:
-            raise DataError(f"{name}: {dataset.group} {group!r} cannot name a file; rename it")
+def _read(
+    name: str,
+    sections: Iterable[Section],
+    dataset: Dataset,
+    rules: Rules,
+    raw: Path,
+    told: Told,
+) -> tuple[list[ad.AnnData], list[ad.AnnData]]:
+    """Return the units that are scored, and the reference, section by section."""
+    study: list[ad.AnnData] = []
+    reference: list[ad.AnnData] = []
+    seen: list[tuple[str, str]] = []
+    scored: list[str] = []
+    for section in tqdm(sections, desc=f"{name}: sections", unit="section"):
+        seen.append((section.name, section.donor))
+        role = dataset.role_of.get(section.name if dataset.named == "section" else section.donor)
+        if role is None:
+            tqdm.write(f"{name}: section {section.name} has no role, left out")
+            continue
+        scored += [section.name] * (role != "reference")
+        table = _table(section, rules, raw)
+        both = (table[:0], table) if role == "reference" else parts(table, section.name, dataset)
+        for part, found in zip(both, (study, reference), strict=True):
+            if part.n_obs:
+                found.append(_named(section, part))
+    told.add(of_names(name, dataset, seen))
+    told.add(of_donors(name, dataset, study, reference, scored))
+    return study, reference
 
 
 def _table(section: Section, rule: TissueRule, raw: Path) -> ad.AnnData:
-    """Return one section's units that have tissue around them, names made unique over sections."""
+    """Return one section's units that have tissue around them."""
     table = section.counts.copy()
     if section.image is not None and section.mpp is not None:
         with open_slide(raw / section.image) as slide:
@@ -101,6 +122,11 @@ def _table(section: Section, rule: TissueRule, raw: Path) -> ad.AnnData:
                 f"({int((~inside).sum())} too near the border, the rest off tissue)"
             )
         table = table[shown].copy()
+    return table
+
+
+def _named(section: Section, table: ad.AnnData) -> ad.AnnData:
+    """Give some units of a section names that are unique over sections, their cells and origin."""
     table.uns["cells"] = of_units(section, table.obs_names)
     table.obs["section"], table.obs["donor"] = section.name, section.donor
     table.obs_names = f"{section.name}_" + table.obs_names.astype(str)
@@ -130,7 +156,7 @@ def _join(name: str, tables: list[ad.AnnData], dataset: Dataset) -> ad.AnnData:
     }
     if (stacked_cells := stack(tables, cells, joined.var_names)) is not None:
         joined.uns["cells"] = stacked_cells
-    for column in ("donor", "section"):
+    for column in {"donor", "section", "block"} & set(joined.obs):
         joined.obs[column] = joined.obs[column].astype("category")
     return joined
 
@@ -165,19 +191,24 @@ def _panel(reference: ad.AnnData, dataset: Dataset, share: float) -> np.ndarray:
     return panel
 
 
-def _label(pairs: ad.AnnData, name: str, dataset: Dataset, rules: Rules) -> None:
+def _label(pairs: ad.AnnData, name: str, dataset: Dataset, rules: Rules, told: Told) -> None:
     """Make the task labels categorical, without excluded, empty and rare classes."""
-    groups = pairs.obs[dataset.group]
-    for task, spec in dataset.tasks.items():
-        if spec.kind == "composition" and "cell_type_ratio" not in pairs.obsm:
-            raise DataError(f"{name}: task {task!r} needs obsm['cell_type_ratio'] in every section")
-        if spec.kind != "classification":
-            continue
-        if task not in pairs.obs:
-            known = ", ".join(map(str, pairs.obs.columns))
-            raise DataError(f"{name}: no obs column {task!r} for the task; columns: {known}")
-        what = f"{name}: task {task!r}"
-        pairs.obs[task] = classes(pairs.obs[task], groups, spec, rules, what)
+    for task in dataset.tasks:
+        with told.caught():
+            _label_one(pairs, name, task, dataset, rules)
+
+
+def _label_one(pairs: ad.AnnData, name: str, task: str, dataset: Dataset, rules: Rules) -> None:
+    groups, spec = pairs.obs[dataset.group], dataset.tasks[task]
+    if spec.kind == "composition" and "cell_type_ratio" not in pairs.obsm:
+        raise DataError(f"{name}: task {task!r} needs obsm['cell_type_ratio'] in every section")
+    if spec.kind != "classification":
+        return
+    if task not in pairs.obs:
+        known = ", ".join(map(str, pairs.obs.columns))
+        raise DataError(f"{name}: no obs column {task!r} for the task; columns: {known}")
+    what = f"{name}: task {task!r}"
+    pairs.obs[task] = classes(pairs.obs[task], groups, spec, rules, what)
 
 
 def classes(

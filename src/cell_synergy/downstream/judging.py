@@ -12,6 +12,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Float32
 
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.remarks import remarked
 from cell_synergy.data.units.dataset import Task
 from cell_synergy.data.units.embeddings import standardise
 from cell_synergy.data.units.splits import Fold
@@ -107,14 +108,17 @@ def judge(
 
 
 def table(name: str, tissue: Tissue, rows: list[dict[str, object]]) -> pd.DataFrame:
-    """Return rows as the table of one method; what is the fit's stands in its first row."""
+    """Return rows as the table of one method; what is the fit's stands in its first row.
+
+    What has to be said of the data set stands in every row, in a last column `remark`.
+    """
     source = tissue.units.uns["source"]
     scores = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=source, method=name)
     if set(scores["task"]) <= {DONOR}:
         raise DataError(f"{name}: no test unit has a label; check `roles` against the labels")
     fits = scores.duplicated(["task", "metric", "probe", "fold", "seed"])
     scores.loc[fits, OF_THE_FIT] = np.nan
-    return scores
+    return remarked(scores, tissue.units.uns)
 
 
 def pair_and_parts(tissue: Tissue) -> dict[str, Representation]:

@@ -14,7 +14,7 @@ from cell_synergy.core import arrays
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.units.dataset import Dataset, Task
-from cell_synergy.data.units.splits import folds
+from cell_synergy.data.units.splits import folds, groups_of
 from cell_synergy.data.units.tissue import Tissue
 from cell_synergy.downstream.judging import Asked, Judged, table
 from cell_synergy.downstream.probes.linear import LinearProbe
@@ -98,7 +98,7 @@ def seen_by(expert: Expert, units: ad.AnnData, dataset: Dataset, settings: Finet
         units,
         np.zeros((units.n_obs, 0), dtype=np.float32),
         Adapted(expert, settings).embed({}, every).cpu().numpy(),
-        units.obs[dataset.group].astype(str).to_numpy(),
+        groups_of(units.obs, dataset),
         units.obs["donor"].astype(str).to_numpy(),
         folds(units.obs, dataset),
         dataset.standardise,

@@ -13,6 +13,9 @@ from torch.func import functional_call
 
 from cell_synergy.learning.networks import Inputs, Network
 
+Unequal = tuple[Float[Tensor, "_ d1"], Float[Tensor, "_ d2"]]
+"""Embeddings of one job, which may have more rows than another."""
+
 
 class Stack:
     """Copies of one network with their parameters stacked along a first axis.
@@ -83,7 +86,7 @@ class Rows:
     starts a fresh permutation when it runs out of whole batches.
     """
 
-    def __init__(self, inputs: Sequence[Inputs], place: torch.device) -> None:
+    def __init__(self, inputs: Sequence[Unequal], place: torch.device) -> None:
         unique = {pair[0].data_ptr(): pair for pair in inputs}
         starts, total = {}, 0
         for key, pair in unique.items():

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32
 
+from cell_synergy.core.remarks import remarked
 from cell_synergy.data.units.embeddings import standardise
 from cell_synergy.data.units.splits import Fold
 from cell_synergy.data.units.tissue import Tissue
@@ -111,4 +112,4 @@ def table(rows: list[Row], tissue: Tissue) -> pd.DataFrame:
     """Return rows as a table; what is a fit's stands in its first row."""
     found = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=tissue.units.uns["source"])
     found.loc[found.duplicated(_FIT), OF_THE_FIT] = np.nan
-    return found
+    return remarked(found, tissue.units.uns)

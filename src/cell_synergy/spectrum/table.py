@@ -7,6 +7,7 @@ import pandas as pd
 from jaxtyping import Float32, Float64, Int
 
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.remarks import remarked
 from cell_synergy.core.streams import stream
 from cell_synergy.data.units.dataset import Task
 from cell_synergy.data.units.splits import Fold, held
@@ -100,7 +101,8 @@ def tabulate(
 
     ceiling = ceiling_scores(tissue, tasks, variates, probe)
     table = pd.concat([_means(rows, in_turn=len(tissue.folds) > 1), compare(ceiling, scores)])
-    return table.assign(dataset=tissue.units.uns["source"]).reindex(columns=COLUMNS)
+    table = table.assign(dataset=tissue.units.uns["source"]).reindex(columns=COLUMNS)
+    return remarked(table, tissue.units.uns)
 
 
 def shared(pairs: Within, settings: Settings, fold: Fold) -> Shared:

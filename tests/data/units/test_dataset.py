@@ -1,4 +1,7 @@
+import datetime as dt
+
 import pytest
+from ruamel.yaml import YAML
 
 from cell_synergy.core.config import validate
 from cell_synergy.core.errors import ConfigError
@@ -37,13 +40,85 @@ def test_a_donor_has_one_role(dataset):
     _refused(dataset, r"\['A'\] are listed twice", roles={"study": "A, B", "reference": "A"})
 
 
-@pytest.mark.parametrize("names", ["A,,B", "A,", ["A", "B"]])
-def test_donors_stand_in_one_line(dataset, names):
+@pytest.mark.parametrize("names", ["A,,B", "A,", ["A", True], dt.date(2020, 1, 2), None])
+def test_donors_stand_in_one_line_or_in_a_list(dataset, names):
     _refused(dataset, r"data\.lab\.roles\.study: .*comma", roles={"study": names})
     assert dataset(roles={"study": " A 1 ,B", "reference": 3}).roles == {
         "study": ("A 1", "B"),
         "reference": ("3",),
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "donors"),
+    [
+        ("1, 2", ("1", "2")),
+        ("[1, 2]", ("1", "2")),
+        ("1.0, 2.0", ("1", "2")),
+        ("[1.0, 2]", ("1", "2")),
+        ("1.5", ("1.5",)),
+        ("[P4, 'P 5 ', ' P  6']", ("P4", "P 5", "P 6")),
+        ("'01'", ("01",)),
+        ('["Smith, J.", B]', ("Smith, J.", "B")),
+        ("Cafe\u0301", ("Caf\u00e9",)),
+    ],
+)
+def test_donors_are_called_as_the_data_call_them(dataset, text, donors):
+    read = YAML(typ="safe").load(f"study: {text}")
+    asked = dataset(roles=read)
+    assert asked.roles == {"study": donors}
+    assert set(asked.role_of) == set(donors)
+
+
+@pytest.mark.parametrize("name", ["nan", "NA", "None", "<NA>"])
+def test_a_missing_value_is_no_donor(dataset, name):
+    _refused(
+        dataset, rf"roles\.study: .*'{name}' stands for a missing value", roles={"study": [name]}
+    )
+
+
+@pytest.mark.parametrize(("one", "other"), [("P4", "p4"), ("P 4", "P4"), ("P4", " P4 ")])
+def test_a_donor_under_two_spellings_is_refused(dataset, one, other):
+    message = "differ in blanks or capitals alone|one role for a donor, but .'P4'. are listed twice"
+    _refused(dataset, message, roles={"study": ["A", one], "reference": other})
+
+
+def test_the_sections_of_donors_may_be_numbers(dataset):
+    block = {"units": "spots", "donors": {1: "S1, S2", 2.0: [3, 4]}}
+    asked = dataset(sections=block, roles={"study": 1, "reference": "2"})
+    assert asked.sections.donor_of(()) == {"S1": "1", "S2": "1", "3": "2", "4": "2"}
+    twice = {"units": "spots", "donors": {"P4": "S1", "P4 ": "S2"}}
+    _refused(dataset, r"sections.donors: .*\['P4'\] are listed twice", sections=twice, roles={})
+    alike = {"units": "spots", "donors": {"P4": "S1", "p4": "S2"}}
+    _refused(dataset, "sections.donors: .*'P4' and 'p4' differ", sections=alike, roles={})
+
+
+def test_labels_that_are_excluded_are_spelt_as_the_data_have_them():
+    read = YAML(typ="safe").load("[{kind: classification, exclude: [1.0, 2]}]")[0]
+    assert Classification.model_validate(read).exclude == ("1", "2")
+    for given in ("fold,  no  tissue", ["fold", "no tissue", "nan"]):
+        spec = {"kind": "classification", "exclude": given}
+        assert Classification.model_validate(spec).exclude == ("fold", "no tissue")
+
+
+@pytest.mark.parametrize("name", ["donor", "all", "section", "block", "a/b", ".hidden", "a\nb"])
+def test_a_task_needs_a_name_of_its_own(dataset, name):
+    _refused(dataset, "no task can be called", tasks={name: {"kind": "classification"}})
+
+
+BLOCKS = {"split": "leave-one-block-out", "blocks": 4, "gap_um": 112.0, "roles": {"study": "A"}}
+
+
+def test_blocks_and_their_split_go_together(dataset):
+    asked = dataset(**BLOCKS)
+    assert (asked.group, asked.named) == ("block", "donor")
+    for key in ("blocks", "gap_um"):
+        _refused(dataset, f"'leave-one-block-out' and the key '{key}' go together",
+                 **{k: v for k, v in BLOCKS.items() if k != key})  # fmt: skip
+        _refused(dataset, f"the key '{key}' go together", **{key: BLOCKS[key]})
+    _refused(dataset, "'gap_um' is at least 'unit_um', 50", **BLOCKS | {"gap_um": 20.0})
+    _refused(dataset, r"blocks: .*greater than or equal to 2", **BLOCKS | {"blocks": 1})
+    _refused(dataset, r"knows the roles .*, not \['test'\]", **BLOCKS | {"roles": {"test": "A"}})
 
 
 def test_a_misspelt_role_is_refused(dataset):

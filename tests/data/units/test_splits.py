@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.units.splits import folds, inner_folds
+from cell_synergy.data.units.splits import folds, groups_of, inner_folds
 
 ROLES = {"train": "A, B", "probe": "P", "test": "T"}
 
@@ -21,6 +21,36 @@ def test_holdout_gives_each_role_its_part(dataset):
     assert fold.align.tolist() == [True, True, True, False, False, False, False]
     assert fold.probe.tolist() == [True, True, True, True, True, False, False]
     assert fold.test.tolist() == [False] * 5 + [True] * 2
+
+
+def test_holdout_tells_of_both_roles_that_lack_donors(dataset):
+    with pytest.raises(DataError, match=r"'train' and found none.*; .*'test' and found none"):
+        folds(_obs(list("PP")), dataset(split="holdout", roles=ROLES))
+
+
+BLOCKS = {"split": "leave-one-block-out", "blocks": 3, "gap_um": 60.0}
+
+
+def test_leave_one_block_out_tests_each_block_once_and_learns_from_all_others(dataset):
+    obs = _obs(list("AAAAB"), ["S1", "S1", "S2", "S2", "S3"])
+    obs["block"] = ["S1-block2", "S1-block3", "S2-block2", "S2-block2", "S3-block3"]
+    settings = dataset(**BLOCKS)
+    found = folds(obs, settings)
+    assert [fold.name for fold in found] == ["S1-block2", "S1-block3", "S2-block2", "S3-block3"]
+    assert found[2].test.tolist() == [False, False, True, True, False]
+    assert found[2].align.tolist() == found[2].probe.tolist() == [True, True, False, False, True]
+    assert groups_of(obs, settings).tolist() == obs["block"].tolist()
+
+
+def test_one_block_is_too_few(dataset):
+    obs = _obs(list("AA")).assign(block="A-block2")
+    with pytest.raises(DataError, match=r"two blocks .*found \['A-block2'\]: raise `blocks`"):
+        folds(obs, dataset(**BLOCKS))
+
+
+def test_pairs_of_another_split_have_no_blocks(dataset):
+    with pytest.raises(DataError, match=r"no obs\['block'\]: .*another split .*make them again"):
+        folds(_obs(list("AAB")), dataset(**BLOCKS))
 
 
 @pytest.mark.parametrize(("donors", "role"), [("AAB", "test"), ("PTT", "train")])
@@ -78,7 +108,8 @@ def test_no_donor_or_section_is_on_both_sides(dataset, split):
     ("split", "what"), [("leave-one-donor-out", "donor"), ("leave-one-section-out", "section")]
 )
 def test_fewer_donors_than_the_split_needs_are_refused(dataset, split, what):
-    message = rf"split '{split}' needs at least two {what}s, found \['A'\]: add tissue"
+    message = rf"split '{split}' needs at least two {what}s to score \(an interval five donors\)"
+    message += r", and a reference, found \['A'\]: add tissue, or take `split: leave-one-block-out`"
     with pytest.raises(DataError, match=message):
         folds(_obs(["A"] * 3), dataset(split=split))
 

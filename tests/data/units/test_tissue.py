@@ -53,3 +53,18 @@ def test_an_embedding_of_other_units_is_refused(stored, dataset, place, modality
     embeddings.write(stored[place], np.zeros((30, 2), np.float32), names, {})
     with pytest.raises(DataError, match=rf"{modality}\.h5ad: row 29 is 'v', the pairs have 'u29'"):
         _read(stored, dataset())
+
+
+def test_pieces_are_sections_or_their_blocks(units):
+    table = units(6, 5)
+    groups = table.obs["donor"].to_numpy()
+    nothing = np.zeros((6, 1), dtype=np.float32)
+    whole = Tissue(table, nothing, nothing, groups, groups, [], "train")
+    assert whole.pieces.tolist() == ["A1"] * 6
+    assert whole.owners is whole.groups
+    cut = table.copy()
+    cut.obs["block"] = [f"A1-block{i % 2}" for i in range(6)]
+    blocks = cut.obs["block"].to_numpy()
+    tissue = Tissue(cut, nothing, nothing, blocks, groups, [], "train")
+    assert tissue.pieces.tolist() == blocks.tolist()
+    assert tissue.owners is tissue.donor

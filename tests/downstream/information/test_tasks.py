@@ -1,6 +1,7 @@
 """Posteriors of probes become one task each: which rows, in which order, of which folds."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cell_synergy.core.errors import DataError
@@ -78,3 +79,36 @@ def test_without_a_classification_the_table_is_empty(case):
     units, groups, split, tasks, said = case
     regressions = {name: t for name, t in tasks.items() if t.kind != "classification"}
     assert information(units, groups, split, regressions, said, 8).empty
+
+
+def test_blocks_of_several_donors_are_counted_as_donors(case):
+    """Posteriors are the same; whichever group they stand in, donors are what counts."""
+    units, groups, split, tasks, said = case
+    blocks = np.array([f"{donor}-block{i % 3}" for i, donor in enumerate(groups)])
+    found = information(units, blocks, split, tasks, said, 8)
+    pd.testing.assert_frame_equal(found, decomposed(case))
+
+
+def test_blocks_of_one_donor_stand_for_donors_and_are_one(case):
+    units, groups, split, tasks, said = case
+    one = units.copy()
+    one.obs["donor"] = pd.Categorical(["A"] * units.n_obs)
+    found = information(one, groups, split, tasks, said, 8)
+    assert (found["n_donors"] == 1).all()
+    assert set(found.loc[found["low"].isna(), "note"]) >= {"not testable: 1 donor, 5 needed"}
+    np.testing.assert_allclose(found["bits"], decomposed(case)["bits"])
+
+
+def test_one_test_donor_leaves_the_task_out_and_says_so(case, capsys):
+    units, groups, split, tasks, said = case
+    assert information(units, groups, split[:1], tasks, said, 8).empty
+    message = "task 'region' left out: labelled test units of 1 donors (sections, blocks)"
+    assert message in capsys.readouterr().out
+
+
+def test_a_remark_on_the_units_stands_in_the_table(case):
+    units, groups, split, tasks, said = case
+    assert "remark" not in decomposed(case)
+    told = units.copy()
+    told.uns["remark"] = "one section"
+    assert set(information(told, groups, split, tasks, said, 8)["remark"]) == {"one section"}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.downstream.probes.questions import Chosen, goals
+from cell_synergy.downstream.probes.questions import Chosen, ask_donor, goals
 
 REGION = {"region": {"kind": "classification"}}
 COMPOSITION = {"composition": {"kind": "composition", "circular": True}}
@@ -125,3 +125,15 @@ def test_with_one_training_donor_there_is_no_donor_to_tell(run_all):
     roles = {"train": "A", "test": "B, C, D"}
     scores = run_all(split="holdout", roles=roles, tasks=REGION).scores
     assert "donor" not in set(scores["task"])
+
+
+def test_blocks_are_not_asked_whose_tissue_they_are(units, make_tissue, make_dataset):
+    tissue = make_tissue(units, make_dataset())
+    blocks = np.array([f"{donor}-block{i % 2}" for i, donor in enumerate(tissue.donor)])
+    cut = units.copy()
+    cut.obs["block"] = blocks
+    goal, question = ask_donor(tissue.folds[0], replace(tissue, units=cut, groups=blocks), 2)
+    assert goal.classes == tuple("ABCD")
+    assert question.classes == 3
+    one = replace(tissue, units=cut, groups=blocks, donor=np.full(len(blocks), "A"))
+    assert ask_donor(tissue.folds[0], one, 2) is None

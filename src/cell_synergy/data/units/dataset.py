@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import (
-    BeforeValidator,
     Field,
     NonNegativeFloat,
     PositiveFloat,
@@ -13,24 +12,19 @@ from pydantic import (
 )
 
 from cell_synergy.core.config import Config
+from cell_synergy.core.labels import check_spellings
+from cell_synergy.data.units.naming import Labels, Names, Owned, People, is_file_name, listed
+
+__all__ = [
+    "BLOCKS", "PLATFORMS", "Classification", "Composition", "Dataset", "GenePanel", "Hub",
+    "Measure", "Names", "People", "Role", "Sections", "Task", "Twin", "listed",
+]  # fmt: skip
 
 Role = Literal["reference", "train", "probe", "test", "study"]
 
+BLOCKS = "leave-one-block-out"
 
-def listed(text: object) -> tuple[object, ...]:
-    """Split a line at its commas; YAML reads a lone number as one."""
-    if isinstance(text, tuple):
-        return text
-    if not isinstance(text, str | int):
-        raise ValueError("write them in one line, separated by commas")  # noqa: TRY004 - pydantic's
-    words = tuple(word.strip() for word in str(text).split(","))
-    if not all(words):
-        raise ValueError("nothing stands between two commas")
-    return words
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
-"""Names in one line, separated by commas."""
+_TAKEN = {"all", "block", "donor", "section"}  # names that mean something else where tasks stand
 
 PLATFORMS = ("xenium", "visium")
 """Readers whose files the simulator writes."""
@@ -42,7 +36,7 @@ class Classification(Config):
     """A label per unit: the `obs` column of the task's name."""
 
     kind: Literal["classification"]
-    exclude: tuple[str, ...] = ()
+    exclude: Labels = ()
     circular: bool = False
 
 
@@ -143,7 +137,7 @@ class Sections(Config):
     least: PositiveInt | None = None
     origin_um: NonNegativeFloat = 0.0
     keep_cells: bool | None = None
-    donors: dict[str, Names] | None = None
+    donors: Owned | None = None
     image: str | None = None
     bin_um: PositiveInt | None = None
     labels: str | None = None
@@ -184,6 +178,11 @@ class Dataset(Config):
     and separated by commas: `reference`
     (fits experts and hyperparameters, never scored), `train` (alignment and probes), `probe`
     (probes only), `test` (scored), or `study` (each in turn, in leave-one-out splits).
+
+    `leave-one-block-out` cuts every study section into `blocks` stripes, `gap_um` apart (see
+    `cell_synergy.data.units.blocks`), and leaves out each in turn; it says nothing about other
+    donors. Without reference donors the first block of each section is the reference; `standardise:
+    donor` then scales each block by its own units.
     """
 
     source: Literal["simulator", "manifest", "folder", "hub"]
@@ -193,9 +192,11 @@ class Dataset(Config):
     sections: Sections | None = None
     unit_um: PositiveFloat
     standardise: Literal["train", "donor"]
-    split: Literal["holdout", "leave-one-donor-out", "leave-one-section-out"]
+    split: Literal["holdout", "leave-one-donor-out", "leave-one-section-out", "leave-one-block-out"]
+    blocks: Annotated[int, Field(ge=2)] | None = None
+    gap_um: PositiveFloat | None = None
     tasks: dict[str, Task]
-    roles: dict[Role, Names]
+    roles: dict[Role, People]
     simulator: Twin | None = None
 
     @model_validator(mode="after")
@@ -218,10 +219,21 @@ class Dataset(Config):
         panels = [name for name, task in self.tasks.items() if task.kind == "gene_panel"]
         if len(panels) > 1:
             raise ValueError(f"one gene panel for a data set, not {panels}")
+        if wrong := sorted(name for name in self.tasks if name in _TAKEN or not is_file_name(name)):
+            raise ValueError(f"no task can be called {wrong}: rename the task and its label column")
         if self.simulator is not None and self.split != "holdout":
             raise ValueError("a simulated twin has the split 'holdout'")
         if self.simulator is not None and self.reader not in PLATFORMS:
             raise ValueError(f"a simulated twin has a reader of {PLATFORMS}")
+        for key in ("blocks", "gap_um"):
+            if (self.split == BLOCKS) != (getattr(self, key) is not None):
+                raise ValueError(f"split {BLOCKS!r} and the key {key!r} go together")
+        if self.gap_um is not None and self.gap_um < self.unit_um:
+            raise ValueError(f"'gap_um' is at least 'unit_um', {self.unit_um:g}: units would touch")
+        return self
+
+    @model_validator(mode="after")
+    def _roles_agree(self) -> "Dataset":
         allowed = (
             {"reference", "train", "probe", "test"}
             if self.split == "holdout"
@@ -231,10 +243,11 @@ class Dataset(Config):
             raise ValueError(f"split {self.split!r} knows the roles {sorted(allowed)}, not {wrong}")
         everyone = [donor for donors in self.roles.values() for donor in donors]
         if twice := sorted({donor for donor in everyone if everyone.count(donor) > 1}):
-            raise ValueError(f"one role for a donor, but {twice} are listed twice")
+            raise ValueError(f"one role for a {self.named}, but {twice} are listed twice")
+        check_spellings(everyone, self.named, "roles")
         if self.sections is not None and self.sections.donors is not None:
             donors = self.sections.donors
-            known = self.sections.donor_of(()) if self.group == "section" else donors
+            known = self.sections.donor_of(()) if self.named == "section" else donors
             if unknown := sorted(set(everyone) - set(known)):
                 raise ValueError(f"'roles' names {unknown}, whom 'sections.donors' does not")
         return self
@@ -247,4 +260,9 @@ class Dataset(Config):
     @property
     def group(self) -> str:
         """The `obs` column that a split never divides."""
+        return "block" if self.split == BLOCKS else self.named
+
+    @property
+    def named(self) -> Literal["donor", "section"]:
+        """What `roles` names."""
         return "section" if self.split == "leave-one-section-out" else "donor"

@@ -1,4 +1,4 @@
-"""Who is trained on, who is judged: no donor is ever on both sides."""
+"""Who is trained on, who is judged: no donor (section, block) is ever on both sides."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,13 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.units.dataset import Dataset
+from cell_synergy.data.units.dataset import BLOCKS, Dataset
+
+INSTEAD = (
+    f"`split: {BLOCKS}`, which can be had of one section and says nothing about other donors "
+    "(its keys: `blocks`, how many to cut a section into, and `gap_um` between them, the widest "
+    "field of view of the image expert)"
+)
 
 
 @dataclass(frozen=True)
@@ -18,7 +24,7 @@ class Fold:
     Attributes
     ----------
     name
-        `holdout`, or the donor (section) that is left out.
+        `holdout`, or the donor (section, block) that is left out.
     align
         Units that alignment and standardisation are fitted on.
     probe
@@ -33,46 +39,80 @@ class Fold:
     test: Bool[np.ndarray, " units"]
 
 
+def groups_of(obs: pd.DataFrame, dataset: Dataset) -> Shaped[np.ndarray, " units"]:
+    """Return what a split never divides, of each unit: its donor, section or block.
+
+    Raises
+    ------
+    DataError
+        If the pairs were made for another split, and were not cut into blocks.
+    """
+    if dataset.group not in obs:
+        raise DataError(
+            f"the pairs have no obs[{dataset.group!r}]: they were made for another split than "
+            f"{dataset.split!r}; make them again (`dvc repro pairs`)"
+        )
+    return obs[dataset.group].astype(str).to_numpy()
+
+
 def folds(obs: pd.DataFrame, dataset: Dataset) -> list[Fold]:
     """Return the folds of a data set's paired units.
 
     Raises
     ------
     DataError
-        If the split needs more donors (sections) than `obs` has.
+        If the split needs more donors (sections, blocks) than `obs` has.
     """
-    groups = obs[dataset.group].astype(str).to_numpy()
+    groups = groups_of(obs, dataset)
+    if problems := contradictions(obs, dataset):
+        raise DataError("; ".join(problems))
     if dataset.split == "holdout":
         role_of = dataset.role_of
-        roles = np.array([role_of[group] for group in groups])
+        roles = np.array([role_of.get(group, "") for group in groups])
         train, probe, test = (roles == role for role in ("train", "probe", "test"))
-        for role, mask in (("train", train), ("test", test)):
-            if not mask.any():
-                raise DataError(
-                    f"split 'holdout' needs units of role {role!r} and found none: "
-                    f"check `roles` against the donors {sorted(set(groups))}"
-                )
         return [Fold("holdout", train, train | probe, test)]
-    if dataset.split == "leave-one-section-out":
-        _require_one_section_each(obs)
     names = sorted(set(groups))
-    if len(names) < 2:  # noqa: PLR2004 - one to learn from and one to judge by
-        raise DataError(
-            f"split {dataset.split!r} needs at least two {dataset.group}s, found {names}: "
-            "add tissue or choose another split"
-        )
     return [Fold(name, groups != name, groups != name, groups == name) for name in names]
 
 
-def _require_one_section_each(obs: pd.DataFrame) -> None:
-    """Refuse to leave out sections where donors could be left out."""
+def contradictions(obs: pd.DataFrame, dataset: Dataset) -> list[str]:
+    """Return why the split cannot be made of these donors and sections; what can be had instead.
+
+    Parameters
+    ----------
+    obs
+        With the columns `donor` and `section`, of units or of sections, without reference donors;
+        and `block` where sections are cut.
+    dataset
+        Split and roles.
+    """
+    split, names = dataset.split, sorted(set(obs[dataset.group].astype(str)))
+    if split == "holdout":
+        roles = {dataset.role_of.get(name) for name in names}
+        message = "split 'holdout' needs units of role {!r} and found none: check `roles` against "
+        message += f"the donors {names}"
+        return [message.format(role) for role in ("train", "test") if role not in roles]
+    if split == "leave-one-section-out" and (divided := _divided(obs)):
+        return [divided]
+    if len(names) > 1:  # one to learn from and one to judge by
+        return []
+    if split == BLOCKS:
+        remedy = "raise `blocks`, lower `gap_um`, or add tissue"
+        return [f"split {split!r} needs two blocks beside the reference, found {names}: {remedy}"]
+    needs = f"at least two {dataset.group}s to score (an interval five donors), and a reference"
+    return [f"split {split!r} needs {needs}, found {names}: add tissue, or take {INSTEAD}"]
+
+
+def _divided(obs: pd.DataFrame) -> str:
+    """Say which donor would be on both sides if sections were left out."""
     sections = obs[["donor", "section"]].drop_duplicates().groupby("donor", observed=True).size()
-    if len(sections) > 1 and (sections > 1).any():
-        donor = sections.idxmax()
-        raise DataError(
-            f"split 'leave-one-section-out' would put donor {donor!r}, who has {sections.max()} "
-            "sections, on both sides; use 'leave-one-donor-out'"
-        )
+    if len(sections) < 2 or (sections == 1).all():  # noqa: PLR2004 - of one donor nothing else can be
+        return ""
+    donor, count = sections.idxmax(), sections.max()
+    return (
+        f"split 'leave-one-section-out' would put donor {donor!r}, who has {count} sections, on "
+        f"both sides; use 'leave-one-donor-out', with a further donor as reference, or {INSTEAD}"
+    )
 
 
 def held(

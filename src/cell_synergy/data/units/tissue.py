@@ -9,7 +9,7 @@ from jaxtyping import Float32, Shaped
 
 from cell_synergy.data.units import embeddings, pairs
 from cell_synergy.data.units.dataset import Dataset
-from cell_synergy.data.units.splits import Fold, folds
+from cell_synergy.data.units.splits import Fold, folds, groups_of
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Tissue:
     image, expression
         The two experts' embeddings, not yet standardised.
     groups
-        What a split never divides: donor, or section where there is one donor.
+        What a split never divides: donor, section where there is one donor, or block.
     donor
         Whose tissue each unit is.
     folds
@@ -48,11 +48,28 @@ class Tissue:
             units,
             embeddings.read(image, units.obs_names),
             embeddings.read(expression, units.obs_names),
-            units.obs[dataset.group].astype(str).to_numpy(),
+            groups_of(units.obs, dataset),
             units.obs["donor"].astype(str).to_numpy(),
             folds(units.obs, dataset),
             dataset.standardise,
         )
+
+    @property
+    def pieces(self) -> Shaped[np.ndarray, " units"]:
+        """The section of each unit, or its block where sections are cut: whole on either side."""
+        column = "block" if self.cut else "section"
+        pieces: Shaped[np.ndarray, " units"] = self.units.obs[column].astype(str).to_numpy()
+        return pieces
+
+    @property
+    def owners(self) -> Shaped[np.ndarray, " units"]:
+        """Whose tissue each unit is, as the control `donor` asks: of one donor, which section."""
+        return self.donor if self.cut else self.groups
+
+    @property
+    def cut(self) -> bool:
+        """Whether sections are cut into blocks."""
+        return "block" in self.units.obs
 
     def standardised(
         self, fold: Fold

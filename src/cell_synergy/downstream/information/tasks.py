@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 import anndata as ad
 import numpy as np
 import pandas as pd
-from jaxtyping import Shaped
+from jaxtyping import Int, Shaped
+from tqdm import tqdm
 
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.remarks import remarked
 from cell_synergy.data.units.dataset import Task
 from cell_synergy.data.units.splits import Fold
 from cell_synergy.downstream.information.decompose import HeldOut, decompose
@@ -25,14 +27,16 @@ def information(
     posteriors: Posteriors,
     cells: int,
 ) -> pd.DataFrame:
-    """Decompose the information about every task that has labelled test units.
+    """Decompose the information about every task that has labelled test units of two donors.
+
+    Of one donor, of two sections or blocks. Tasks that have not are named in the log.
 
     Parameters
     ----------
     units
         Labels, and the `donor` of each unit.
     groups
-        What a split never divides.
+        What a split never divides; of several donors the donors count.
     folds
         The splits; each has its test units scored.
     tasks
@@ -52,19 +56,22 @@ def information(
             raise DataError(f"no posteriors of {name!r}: probe it too (`dvc repro`)")
     tests = np.concatenate([np.flatnonzero(fold.test) for fold in folds])
     donor = units.obs["donor"].astype(str).to_numpy()
+    if len(np.unique(donor[tests])) > 1:
+        groups = donor  # where blocks are left out too: posteriors are recalibrated on other donors
     tables = []
     for task, spec in tasks.items():
         if spec.kind != "classification":
             continue
         codes = units.obs[task].cat.codes.to_numpy().astype(np.int64)
         labelled = codes[tests] >= 0
-        if not labelled.any():
+        rows = tests[labelled]
+        if few := _too_few(codes[rows], groups[rows]):
+            tqdm.write(f"{units.uns['source']}: task {task!r} left out: {few}")
             continue
         said = {
             method: np.concatenate([own[f"{task}/{fold.name}"] for fold in folds])[labelled] / 255
             for method, own in posteriors.items()
         }
-        rows = tests[labelled]
         pair = {"image": said.pop("image"), "expression": said.pop("expression")}
         held = HeldOut(
             codes[rows], donor[rows], groups[rows], **pair, joint=said[JOINT], methods=said,
@@ -74,4 +81,12 @@ def information(
     if not tables:
         return pd.DataFrame(columns=["task"])
     table = pd.concat(tables, ignore_index=True)
-    return table[["task", *table.columns.drop("task")]]
+    return remarked(table[["task", *table.columns.drop("task")]], units.uns)
+
+
+def _too_few(codes: Int[np.ndarray, " units"], groups: Shaped[np.ndarray, " units"]) -> str:
+    """Say why a task has no information that can be estimated; "" if it has."""
+    for what, names in (("classes", codes), ("donors (sections, blocks)", groups)):
+        if (count := len(np.unique(names))) < 2:  # noqa: PLR2004 - nothing to tell, or to fit on
+            return f"labelled test units of {count} {what}, two needed"
+    return ""

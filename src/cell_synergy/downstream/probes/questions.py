@@ -180,7 +180,7 @@ def ask_donor(fold: Fold, tissue: Tissue, inner: int) -> tuple[Goal, Question] |
     the probe never saw cannot be named. A representation that is free of the donor is at chance.
     """
     own = fold.probe
-    names, codes = np.unique(tissue.groups, return_inverse=True)
+    names, codes = np.unique(tissue.owners, return_inverse=True)
     nothing = np.zeros((len(codes), 0))
     goal = Goal(DONOR, own, np.where(own, codes, -1), tuple(map(str, names)), nothing)
     if len(np.unique(codes[own])) < 2:  # noqa: PLR2004 - nobody to tell apart

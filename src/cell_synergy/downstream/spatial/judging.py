@@ -55,7 +55,7 @@ class Surroundings:
                 f"{', '.join(tasks)}; add one"
             )
         places = np.asarray(tissue.units.obsm["spatial"], dtype=np.float64)
-        sections = tissue.units.obs["section"].astype(str).to_numpy()
+        sections = tissue.pieces  # neighbours and pairs on one side of every split
         around = bands(places, sections, edges(places, sections, spatial.neighbours))
         asked = targets(tissue, chosen, around, spatial.least)
         return cls(asked, draw(places, sections, spatial.consistency, spatial.seed))

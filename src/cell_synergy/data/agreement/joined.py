@@ -1,0 +1,105 @@
+"""What is told of joined pairs: tasks, numbers of units; and what is remarked of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import anndata as ad
+import numpy as np
+from jaxtyping import Bool
+
+from cell_synergy.core.remarks import REMARK
+from cell_synergy.data.agreement.tasks import of_tasks
+from cell_synergy.data.agreement.told import Told, some
+from cell_synergy.data.units.dataset import Dataset
+from cell_synergy.data.units.splits import Fold, contradictions, folds, held
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What later stages need, as params.yaml says it.
+
+    Attributes
+    ----------
+    components
+        Axes that the expression expert fits: it needs more reference units, and genes.
+    batch
+        Training pairs in a step of a method that is trained.
+    held
+        Share of each training section that no method learns from.
+    images
+        Whether an expert sees an image of every unit that is scored.
+    """
+
+    components: int
+    batch: int
+    held: float
+    images: bool
+
+
+NOTHING = Needs(components=0, batch=0, held=0.0, images=False)
+
+
+def finish(
+    told: Told, pairs: ad.AnnData, reference: ad.AnnData, dataset: Dataset, needs: Needs
+) -> None:
+    """Check the joined pairs, refuse them if anything was told, and give them their remark."""
+    split = [] if contradictions(pairs.obs, dataset) else folds(pairs.obs, dataset)
+    told.add(of_tasks(pairs, dataset, split))
+    told.add(of_sizes(pairs, reference, split, needs))
+    told.refuse()
+    if said := remark(dataset, pairs, reference):
+        pairs.uns[REMARK] = said
+
+
+def of_sizes(
+    pairs: ad.AnnData, reference: ad.AnnData, split: Sequence[Fold], needs: Needs
+) -> Iterator[str]:
+    """Tell of units that are too few for the expression expert, or for methods to be trained."""
+    name = str(pairs.uns["source"])
+    units, genes = reference.n_obs, int((~reference.var["panel"].to_numpy(bool)).sum())
+    if needs.components and min(units, genes) <= needs.components:
+        yield (
+            f"{name}: the expression expert fits {needs.components} components, which needs more "
+            f"reference units ({units}) and genes ({genes}) than that; name further reference "
+            "donors, or lower `components` of the expert in `encoders`"
+        )
+    images = pairs.uns["images"]
+    if needs.images and (bare := sorted(section for section, image in images.items() if not image)):
+        yield (
+            f"{name}: no image of section {some(bare)}, which the image expert needs; add it, or "
+            "make it a reference section, of which counts do"
+        )
+    few = [_learnt_from(pairs, fold, needs.held) for fold in split]
+    if min(few, default=needs.batch) < needs.batch:
+        yield (
+            f"{name}: {min(few)} training pairs in the smallest fold, fewer than a step of "
+            f"training.batch_size: {needs.batch}; add tissue, or set it lower"
+        )
+
+
+def _learnt_from(pairs: ad.AnnData, fold: Fold, share: float) -> int:
+    kept_back: Bool[np.ndarray, " units"] = held(pairs, fold.align, share)
+    return int((fold.align & ~kept_back).sum())
+
+
+def remark(dataset: Dataset, pairs: ad.AnnData, reference: ad.AnnData) -> str:
+    """Return what every table of the data set has to say; "" if nothing."""
+    said = []
+    if dataset.gap_um is not None:
+        said.append(
+            f"split into blocks of a section, {dataset.gap_um:g} um apart: nothing about other "
+            "donors"
+        )
+    scored = set(pairs.obs["donor"].astype(str))
+    owners = reference.obs[["section", "donor"]].astype(str).drop_duplicates()
+    shared = owners[owners["donor"].isin(scored)]
+    if shared.empty:
+        return "; ".join(said)
+    if "block" in reference.obs:
+        said.append(
+            "the reference, on which experts are fitted, is the first block of each section"
+        )
+    else:
+        which = ", ".join(f"{row.section} of donor {row.donor}" for row in shared.itertuples())
+        said.append(f"reference section {which}, who is also scored")
+    return "; ".join(said)
