@@ -2,12 +2,14 @@
 
     python -m slurm.local [TARGET ...] [--jobs N] [--dry]
 
-A stage starts when all that it waits for are done. `dvc.lock` ends with the bytes that a serial
+A stage starts when all that it waits for are done; what has nothing to do with the data sets comes
+last. `dvc.lock` ends with the bytes that a serial
 `dvc repro` gives it.
 """
 
 import argparse
 import os
+import re
 import signal
 import sys
 import time
@@ -20,9 +22,11 @@ from pathlib import Path
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
+from cell_synergy.core.errors import InputError
 from slurm.console import clock, say, tail
 from slurm.lockfile import sort
-from slurm.plan import Plan, Step, make_plan
+from slurm.plan import Plan, check_study, make_plan
+from slurm.profiles import base
 from slurm.stage import reproduce
 
 LOGS = Path(".dvc", "tmp", "logs")  # DVC keeps .dvc/tmp out of git
@@ -33,6 +37,7 @@ ESCALATION = [
 ]  # fmt: skip
 GIVE_UP = 11.0
 STOPPED = 130
+TOOK = re.compile(r"^(\S+): ([0-9.]+) s with hashing$")  # the last line of a log, see slurm.stage
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -50,7 +55,8 @@ class Executor:
     def __init__(self, plan: Plan, jobs: int) -> None:
         self.plan = plan
         self.jobs = jobs
-        self.waiting = in_order_of_start(plan.steps)
+        self.waiting = list(plan.steps)
+        self.expected = former_times(plan.root)  # seconds of each kind of stage
         self.running: dict[str, tuple[ForkServerProcess, float]] = {}
         self.done: dict[str, float] = {}  # seconds
         self.failed: list[str] = []
@@ -108,6 +114,7 @@ class Executor:
             del self.running[name]
             if process.exitcode == 0:
                 self.done[name] = time.monotonic() - started
+                self.expected.setdefault(base(name), []).append(self.done[name])
                 self._progress("done", name)
             elif not self.stopping:
                 self.failed.append(name)
@@ -118,16 +125,23 @@ class Executor:
 
     def _progress(self, what: str, name: str) -> None:
         """Print a line with counts and times."""
-        total = len(self.plan.steps)
-        left = ""
-        if self.done:
-            mean = sum(self.done.values()) / len(self.done)
-            ahead = total - len(self.done) - len(self.failed)
-            left = f", about {clock(mean * ahead / self.jobs)} left"
+        left = self._left()
         say(
-            f"{what:6} {name}  [{len(self.done)}/{total} done, {len(self.running)} running, "
-            f"{clock(time.monotonic() - self.began)}{left}]"
+            f"{what:6} {name}  [{len(self.done)}/{len(self.plan.steps)} done, {len(self.running)} "
+            f"running, {clock(time.monotonic() - self.began)}"
+            f"{'' if left is None else f', about {clock(left)} left'}]"
         )
+
+    def _left(self) -> float | None:
+        """Estimate the seconds that are left; None while some kind of stage was never timed."""
+        ahead = [base(step.name) for step in self.waiting]
+        now = {base(name): time.monotonic() - started
+               for name, (_, started) in self.running.items()}  # fmt: skip
+        if not self.expected.keys() >= {*ahead, *now}:
+            return None
+        mean = {kind: sum(times) / len(times) for kind, times in self.expected.items()}
+        rest = sum(max(mean[kind] - spent, 0.0) for kind, spent in now.items())
+        return (rest + sum(mean[kind] for kind in ahead)) / self.jobs
 
     def _end_all(self) -> None:
         """End what still runs, with all processes of its group."""
@@ -170,16 +184,14 @@ def reached(process: ForkServerProcess, number: int) -> bool:
     return False
 
 
-def in_order_of_start(steps: tuple[Step, ...]) -> list[Step]:
-    """Return the steps, those first on which the longest chain of others waits.
-
-    What waits for nothing comes before all else: a long one must not be left for the end.
-    """
-    length = dict.fromkeys((step.name for step in steps), 0)
-    for step in reversed(steps):
-        for producer in step.after:
-            length[producer] = max(length[producer], length[step.name] + 1)
-    return sorted(steps, key=lambda step: (len(step.after) > 0, -length[step.name]))
+def former_times(root: Path) -> dict[str, list[float]]:
+    """Return how long stages of each kind took here before, as the logs of former runs say."""
+    found: dict[str, list[float]] = {}
+    for log in sorted((root / LOGS).glob("*.log")):
+        lines = log.read_bytes().decode("utf-8", "replace").rstrip().splitlines()
+        if took := TOOK.search(lines[-1] if lines else ""):
+            found.setdefault(base(took[1]), []).append(float(took[2]))
+    return found
 
 
 def log_of(name: str) -> Path:
@@ -209,8 +221,9 @@ def main(words: list[str] | None = None) -> int:
     given = arguments(words)
     try:
         os.chdir(Repo.find_root())
+        check_study()
         plan = make_plan(given.targets)
-    except DvcException as error:
+    except (DvcException, InputError) as error:
         say(f"error: {error}")
         return 1
     except KeyboardInterrupt:

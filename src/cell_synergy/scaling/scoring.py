@@ -107,8 +107,8 @@ def linear_rows(scored: Scored, x: Embedding) -> Iterator[Row]:
         yield from scored.rows(EVERY, scored.linear(EVERY, x))
 
 
-def table(rows: list[Row], tissue: Tissue) -> pd.DataFrame:
-    """Return rows as a table; what is a fit's stands in its first row."""
-    found = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=tissue.units.uns["source"])
+def table(rows: list[Row], source: str) -> pd.DataFrame:
+    """Return the rows of a data set as a table; what is a fit's stands in its first row."""
+    found = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=source)
     found.loc[found.duplicated(_FIT), OF_THE_FIT] = np.nan
     return found

@@ -6,11 +6,12 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 from jaxtyping import Shaped
+from tqdm import tqdm
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.units.dataset import Task
 from cell_synergy.data.units.splits import Fold
-from cell_synergy.downstream.information.decompose import HeldOut, decompose
+from cell_synergy.downstream.information.decompose import COLUMNS, HeldOut, decompose
 from cell_synergy.names import UNIMODAL
 
 JOINT = "concat"  # whose best probe on inner folds stands for the raw pair
@@ -26,6 +27,9 @@ def information(
     cells: int,
 ) -> pd.DataFrame:
     """Decompose the information about every task that has labelled test units.
+
+    A task whose test units have one class alone, or are of one donor (section), says nothing that
+    could be estimated: it is left out, and a line says so.
 
     Parameters
     ----------
@@ -45,7 +49,7 @@ def information(
 
     Returns
     -------
-    One row per task, method and quantity; see `information.decompose`.
+    One row per task, method and quantity; see `information.decompose`. Regressions have none.
     """
     for name in (*UNIMODAL, JOINT):
         if name not in posteriors:
@@ -65,6 +69,9 @@ def information(
             for method, own in posteriors.items()
         }
         rows = tests[labelled]
+        if lack := _lack(units.obs[task].iloc[rows].astype(str).to_numpy(), groups[rows]):
+            tqdm.write(f"task {task}: its bits are left out, as {lack}")
+            continue
         pair = {"image": said.pop("image"), "expression": said.pop("expression")}
         held = HeldOut(
             codes[rows], donor[rows], groups[rows], **pair, joint=said[JOINT], methods=said,
@@ -72,6 +79,15 @@ def information(
         )  # fmt: skip
         tables.append(decompose(held, cells).assign(task=task))
     if not tables:
-        return pd.DataFrame(columns=["task"])
+        return pd.DataFrame(columns=["task", *COLUMNS])
     table = pd.concat(tables, ignore_index=True)
     return table[["task", *table.columns.drop("task")]]
+
+
+def _lack(labels: Shaped[np.ndarray, " _"], groups: Shaped[np.ndarray, " _"]) -> str:
+    """Return why labels of test units cannot be decomposed; nothing if they can."""
+    if len(classes := np.unique(labels)) == 1:
+        return f"all labelled test units are {classes[0]!r}"
+    if len(names := np.unique(groups)) == 1:
+        return f"labelled test units are of {names[0]!r} alone; two donors (sections) are needed"
+    return ""
