@@ -64,7 +64,7 @@ def draw(axes, rows, tone, labels):
         axes.fill_between(rows["pairs"], rows["low"], rows["high"], color=tone, alpha=0.15, lw=0)
 
 
-columns = max(1, *lines.groupby("dataset")["task"].nunique())
+columns = max([1, *lines.groupby("dataset")["task"].nunique()])
 fig, grid = plt.subplots(
     len(datasets), columns, figsize=(3.9 * columns, 2.6 * len(datasets) + 0.6), squeeze=False,
     layout="constrained",

@@ -38,7 +38,7 @@ overall = {d: drawn(t[t["fold"] == ALL_FOLDS]) for d, t in overall.items()}
 donors["lung" if "lung" in donors else datasets[0]].head()
 
 # %%
-columns = max(1, *(len(section(f"data.{dataset}")["tasks"]) for dataset in datasets))
+columns = max([1, *(len(section(f"data.{dataset}")["tasks"]) for dataset in datasets)])
 height = 0.19 * len(shown) + 0.75
 fig, grid = plt.subplots(
     len(datasets), columns, figsize=(1.55 * columns + 1.0, height * len(datasets)), squeeze=False

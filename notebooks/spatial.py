@@ -126,7 +126,7 @@ def draw_pairs(axes, dataset):
 
 # %%
 asked = {d: sorted(set(t["target"]) - {PAIRS}) for d, t in tables.items()}
-columns = max(1, *map(len, asked.values()))
+columns = max([1, *map(len, asked.values())])
 fig = plt.figure(figsize=(1.62 * columns + 2.9, 2.75 * len(datasets) + 0.45), layout="constrained")
 parts = fig.subfigures(len(datasets), 1, squeeze=False)[:, 0]
 for part, dataset in zip(parts, datasets, strict=True):

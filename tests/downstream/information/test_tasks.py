@@ -77,4 +77,19 @@ def test_without_the_pair_it_says_what_to_probe(case):
 def test_without_a_classification_the_table_is_empty(case):
     units, groups, split, tasks, said = case
     regressions = {name: t for name, t in tasks.items() if t.kind != "classification"}
-    assert information(units, groups, split, regressions, said, 8).empty
+    table = information(units, groups, split, regressions, said, 8)
+    assert table.empty
+    assert list(table.columns) == list(decomposed(case).columns)
+
+
+def test_labels_of_one_class_or_of_one_donor_are_left_out_and_said(case, capsys):
+    units, groups, split, tasks, said = case
+    one = units.copy()
+    one.obs.loc[one.obs["region"] != one.obs["region"].iloc[0], "region"] = np.nan
+    alone = units.copy()
+    alone.obs.loc[groups != groups[0], "region"] = np.nan
+    for changed, why in ((one, "all labelled test units are"), (alone, f"of '{groups[0]}' alone")):
+        assert information(changed, groups, split, tasks, said, 8).empty
+        printed = capsys.readouterr().out
+        assert "task region: its bits are left out, as" in printed
+        assert why in printed
