@@ -133,5 +133,6 @@ handles = [
     for arm, tone in tones.items()
 ]
 handles.append(Line2D([], [], color="black", lw=0.8, ls=(0, (4, 2)), label="all labels known"))
-fig.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=6.5)
+if len(lines):
+    fig.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=6.5)
 plotting.save(fig, Path(figure))

@@ -176,5 +176,6 @@ handles += [
 ]
 if len(views) > 1:
     handles.append(plt.Rectangle((0, 0), 1, 1, color="#f3eef8", label="its wider field of view"))
-fig.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=6.5)
+if any(asked.values()):
+    fig.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=6.5)
 plotting.save(fig, Path(figure))

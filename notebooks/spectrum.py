@@ -184,8 +184,12 @@ for row, dataset in zip(grid, datasets, strict=True):
     standing(row[3], table, methods, list(spec["tasks"]))
     row[0].set_title(plotting.title(dataset, spec["source"] == "simulator"), fontsize=10, pad=12)
     row[3].set_title("linear score less the ceiling's (in brackets)", fontsize=7, pad=12)
+compared = len(plotting.order(list(section("models")))) - len(
+    set(section("models")) & set(plotting.CONTROLS)
+)
+count = {1: "one method", 10: "ten methods"}.get(compared, f"{compared} methods")
 fig.supxlabel(
-    "▲ above the ceiling (p < 0.05, corrected for the ten methods; experts and controls: interval "
+    f"▲ above the ceiling (p < 0.05, corrected for the {count}; experts and controls: interval "
     "above 0)   ▼ below it (95 % interval)   no mark: not told apart", fontsize=7,
 )  # fmt: skip
 plotting.save(fig, Path(figure))

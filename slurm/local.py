@@ -9,7 +9,6 @@ last. `dvc.lock` ends with the bytes that a serial
 
 import argparse
 import os
-import re
 import signal
 import sys
 import time
@@ -30,6 +29,7 @@ from slurm.profiles import base
 from slurm.stage import reproduce
 
 LOGS = Path(".dvc", "tmp", "logs")  # DVC keeps .dvc/tmp out of git
+TIMES = LOGS / "seconds.tsv"
 POLL = 0.2  # seconds between two looks for a signal
 # Seconds after a stop: what lets an epoch end, what lets a command clean up, what does not ask.
 ESCALATION = [
@@ -37,7 +37,6 @@ ESCALATION = [
 ]  # fmt: skip
 GIVE_UP = 11.0
 STOPPED = 130
-TOOK = re.compile(r"^(\S+): ([0-9.]+) s with hashing$")  # the last line of a log, see slurm.stage
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -115,6 +114,8 @@ class Executor:
             if process.exitcode == 0:
                 self.done[name] = time.monotonic() - started
                 self.expected.setdefault(base(name), []).append(self.done[name])
+                with (self.plan.root / TIMES).open("a", encoding="utf-8") as file:
+                    file.write(f"{name}\t{self.done[name]:.1f}\n")
                 self._progress("done", name)
             elif not self.stopping:
                 self.failed.append(name)
@@ -135,12 +136,12 @@ class Executor:
     def _left(self) -> float | None:
         """Estimate the seconds that are left; None while some kind of stage was never timed."""
         ahead = [base(step.name) for step in self.waiting]
-        now = {base(name): time.monotonic() - started
-               for name, (_, started) in self.running.items()}  # fmt: skip
-        if not self.expected.keys() >= {*ahead, *now}:
+        moment = time.monotonic()
+        now = [(base(name), moment - started) for name, (_, started) in self.running.items()]
+        if not self.expected.keys() >= {*ahead, *(kind for kind, _ in now)}:
             return None
         mean = {kind: sum(times) / len(times) for kind, times in self.expected.items()}
-        rest = sum(max(mean[kind] - spent, 0.0) for kind, spent in now.items())
+        rest = sum(max(mean[kind] - spent, 0.0) for kind, spent in now)
         return (rest + sum(mean[kind] for kind in ahead)) / self.jobs
 
     def _end_all(self) -> None:
@@ -185,12 +186,16 @@ def reached(process: ForkServerProcess, number: int) -> bool:
 
 
 def former_times(root: Path) -> dict[str, list[float]]:
-    """Return how long stages of each kind took here before, as the logs of former runs say."""
+    """Return how many seconds stages of each kind took here the last time."""
+    last: dict[str, float] = {}
+    if (file := root / TIMES).is_file():
+        for line in file.read_text("utf-8", "replace").splitlines():
+            name, _, took = line.partition("\t")
+            with suppress(ValueError):  # a line that a kill left torn
+                last[name] = float(took)
     found: dict[str, list[float]] = {}
-    for log in sorted((root / LOGS).glob("*.log")):
-        lines = log.read_bytes().decode("utf-8", "replace").rstrip().splitlines()
-        if took := TOOK.search(lines[-1] if lines else ""):
-            found.setdefault(base(took[1]), []).append(float(took[2]))
+    for name, seconds in last.items():
+        found.setdefault(base(name), []).append(seconds)
     return found
 
 

@@ -199,17 +199,18 @@ def test_stages_apart_from_the_data_start_last(repository, run):
         "  a: {cmd: echo a >> ran; touch a, deps: [tissue], outs: [a]}\n"
         "  b: {cmd: echo b >> ran; touch b, deps: [tissue], outs: [b]}\n"
         "  long: {cmd: echo long >> ran; touch long, deps: [b], outs: [long]}\n"
+        "  last: {cmd: echo last >> ran; touch last, deps: [long], outs: [last]}\n"
         "  both: {cmd: echo both >> ran; touch both, deps: [a, bench], outs: [both]}\n"
     )
     assert run(where, "slurm.local", "--jobs", "1")[0] == 0
     ran = (where / "ran").read_text().split()
-    assert ran == ["tissue", "b", "a", "long", "bench", "both", "chart"]
+    assert ran == ["tissue", "b", "a", "long", "last", "bench", "both", "chart"]
 
 
 def test_time_left_is_told_once_every_kind_of_stage_was_timed(repository, run):
     stages = (
-        "  quick: {matrix: {n: [1, 2]}, cmd: 'echo > ${item.n}', outs: ['${item.n}']}\n"
-        "  slow: {cmd: sleep 1; cat in 1 2 > slow, deps: [in, '1', '2'], outs: [slow]}\n"
+        "  quick: {matrix: {n: [x, y]}, cmd: 'echo > ${item.n}', outs: ['${item.n}']}\n"
+        "  slow: {cmd: sleep 1; cat in x y > slow, deps: [in, x, y], outs: [slow]}\n"
     )
     where = repository(stages)
     _, _, first = run(where, "slurm.local", "--jobs", "1")
@@ -217,7 +218,7 @@ def test_time_left_is_told_once_every_kind_of_stage_was_timed(repository, run):
     assert not [line for line in lines[:-1] if "left" in line]  # nobody knows how long `slow` takes
     assert lines[-1].startswith("done   slow  [3/3 done, 0 running")
     (where / "in").write_text("2\n")
-    (where / "1").unlink()
+    (where / "x").unlink()
     (where / "dvc.lock").unlink()
     _, _, again = run(where, "slurm.local", "--jobs", "1")
     assert all("left" in line for line in again.splitlines() if "running" in line)
