@@ -64,13 +64,18 @@ def draw(axes, rows, tone, labels):
         axes.fill_between(rows["pairs"], rows["low"], rows["high"], color=tone, alpha=0.15, lw=0)
 
 
-columns = max(lines.groupby("dataset")["task"].nunique())
+columns = max([1, *lines.groupby("dataset")["task"].nunique()])
 fig, grid = plt.subplots(
     len(datasets), columns, figsize=(3.9 * columns, 2.6 * len(datasets) + 0.6), squeeze=False,
     layout="constrained",
 )  # fmt: skip
 for row, dataset in zip(grid, datasets, strict=True):
     spec, own = section(f"data.{dataset}"), lines[lines["dataset"] == dataset]
+    if own.empty:
+        tried = (absent["dataset"] == dataset).any()
+        words = "too few training pairs" if tried else "no task of scaling.tasks"
+        plotting.tell(row[0], f"{words} in this data set")
+        row[0].set_title(plotting.title(dataset, spec["source"] == "simulator"), pad=13)
     for axes, task in zip(row, own["task"].unique(), strict=False):
         here = own[own["task"] == task]
         for arm, tone in tones.items():
@@ -119,14 +124,15 @@ for row, dataset in zip(grid, datasets, strict=True):
             axes.text(
                 at, 1.02, text, transform=axes.transAxes, fontsize=6, color="#555555", ha=side,
             )  # fmt: skip
-    for axes in row[own["task"].nunique() :]:
+    for axes in row[max(own["task"].nunique(), 1) :]:
         axes.set_visible(False)
-for axes in grid[-1]:
+for axes in grid[-1] if len(lines) else []:
     axes.set_xlabel("training pairs", fontsize=7)
 handles = [
     Line2D([], [], color=tone, lw=1.3, ls=":" if arm == PRIOR else "-", label=names[arm])
     for arm, tone in tones.items()
 ]
 handles.append(Line2D([], [], color="black", lw=0.8, ls=(0, (4, 2)), label="all labels known"))
-fig.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=6.5)
+if len(lines):
+    fig.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=6.5)
 plotting.save(fig, Path(figure))

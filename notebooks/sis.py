@@ -38,7 +38,7 @@ overall = {d: drawn(t[t["fold"] == ALL_FOLDS]) for d, t in overall.items()}
 donors["lung" if "lung" in donors else datasets[0]].head()
 
 # %%
-columns = max(len(table["task"].unique()) for table in donors.values())
+columns = max([1, *(len(section(f"data.{dataset}")["tasks"]) for dataset in datasets)])
 height = 0.19 * len(shown) + 0.75
 fig, grid = plt.subplots(
     len(datasets), columns, figsize=(1.55 * columns + 1.0, height * len(datasets)), squeeze=False
@@ -46,6 +46,8 @@ fig, grid = plt.subplots(
 for row, dataset in zip(grid, datasets, strict=True):
     table, spec = donors[dataset], section(f"data.{dataset}")
     tasks = list(spec["tasks"])
+    if not tasks:
+        plotting.tell(row[0], "no task in this data set")
     for axes, task in zip(row, tasks, strict=False):
         own = table[table["task"] == task]
         if own.empty:
@@ -76,7 +78,7 @@ for row, dataset in zip(grid, datasets, strict=True):
         mark += ", transductive" if spec["standardise"] == "donor" else ""
         axes.set_xlabel(f"SIS over {best} ({metric}{mark})", fontsize=6)
         axes.tick_params(labelsize=6, length=2)
-    for axes in row[len(tasks) :]:
+    for axes in row[max(len(tasks), 1) :]:
         axes.set_visible(False)
     row[0].annotate(
         plotting.title(dataset, spec["source"] == "simulator"), (0, 1), (-78, 20),

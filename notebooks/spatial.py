@@ -105,6 +105,10 @@ def draw_pairs(axes, dataset):
     own = scores[dataset]
     own = own[(own["task"] == PAIRS) & (own["metric"] == "roc_auc")]
     donors = own.groupby(["method", "donor"])["value"].mean()
+    axes.set_title("close or far apart")
+    if donors.empty:
+        plotting.tell(axes, "sections too small for pairs")
+        return
     names = [*plotting.UNIMODAL, *shown]
     for place, method in enumerate(names):
         points, tone = donors[method].to_numpy(), plotting.colour(method, focal)
@@ -118,17 +122,19 @@ def draw_pairs(axes, dataset):
     axes.set(ylim=(len(names) - 0.4, -0.6), xlim=(0.45, 1.01))
     axes.set_xlabel("ROC-AUC, chance 0.5", fontsize=6)
     axes.tick_params(labelsize=6, length=2)
-    axes.set_title("close or far apart")
 
 
 # %%
 asked = {d: sorted(set(t["target"]) - {PAIRS}) for d, t in tables.items()}
-columns = max(map(len, asked.values()))
+columns = max([1, *map(len, asked.values())])
 fig = plt.figure(figsize=(1.62 * columns + 2.9, 2.75 * len(datasets) + 0.45), layout="constrained")
 parts = fig.subfigures(len(datasets), 1, squeeze=False)[:, 0]
 for part, dataset in zip(parts, datasets, strict=True):
     table, spec = tables[dataset], section(f"data.{dataset}")
     grid = part.add_gridspec(2, columns + 1, width_ratios=[*[1] * columns, 1.05])
+    if not asked[dataset]:
+        words = "no task of spatial.targets in this data set: neighbours are not asked about"
+        plotting.tell(part.add_subplot(grid[:, 0]), words)
     for column, target in enumerate(asked[dataset]):
         own = table[table["target"] == target]
         above = part.add_subplot(grid[0, column])
@@ -170,5 +176,6 @@ handles += [
 ]
 if len(views) > 1:
     handles.append(plt.Rectangle((0, 0), 1, 1, color="#f3eef8", label="its wider field of view"))
-fig.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=6.5)
+if any(asked.values()):
+    fig.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=6.5)
 plotting.save(fig, Path(figure))

@@ -49,7 +49,7 @@ def limits(axes, x, rows, tone, **look):
 
 def ranks(axes, table):
     """Draw the spectrum of all pairs."""
-    own = {"space": "axes", "fraction": 100, "pairs": "own"}
+    own = {"space": "axes", "fraction": table["fraction"].max(), "pairs": "own"}
     top = max(picked(table, name, **own)["value"].iloc[0] for name in ("edge", "largest_shuffled"))
     sample = picked(table, "correlation", **own)
     noise = picked(table, "shuffled", **own)
@@ -108,6 +108,9 @@ def ceilings(axes, table):
 
 def kept(axes, table, methods):
     """Draw what every method keeps."""
+    if picked(table, "unique_image").empty:
+        plotting.tell(axes, "too few training pairs to say what both modalities show")
+        return
     looks = {
         "shared": ("both show", "o", SAMPLE),
         "unique_image": ("the image alone shows", "<", plotting.IMAGE),
@@ -130,6 +133,12 @@ def kept(axes, table, methods):
 
 def standing(axes, table, methods, tasks):
     """Draw each method's scores less the ceiling's."""
+    if picked(table, "over_ceiling").empty:
+        why = "no task in this data set"
+        if picked(table, "unique_image").empty:
+            why = "too few training pairs for a ceiling"
+        plotting.tell(axes, why)
+        return
     over = picked(table, "over_ceiling")
     over = over[over["metric"].isin(["macro_f1", "r2"])]
     top = picked(table, "score", method="ceiling")
@@ -143,6 +152,8 @@ def standing(axes, table, methods, tasks):
     )
     axes.imshow(gain, cmap="RdBu_r", norm=TwoSlopeNorm(0, -0.4, 0.4), aspect="auto")
     for (row, column), number in np.ndenumerate(gain.to_numpy()):
+        if np.isnan(number):
+            continue
         sign = {"above": "▲", "below": "▼"}.get(verdict.iloc[row, column], "")
         dark = abs(number) > 0.25
         text = f"{number:+.2f}".replace("0.", ".") if round(abs(number), 2) else "0"
@@ -173,8 +184,12 @@ for row, dataset in zip(grid, datasets, strict=True):
     standing(row[3], table, methods, list(spec["tasks"]))
     row[0].set_title(plotting.title(dataset, spec["source"] == "simulator"), fontsize=10, pad=12)
     row[3].set_title("linear score less the ceiling's (in brackets)", fontsize=7, pad=12)
+compared = len(plotting.order(list(section("models")))) - len(
+    set(section("models")) & set(plotting.CONTROLS)
+)
+count = {1: "one method", 10: "ten methods"}.get(compared, f"{compared} methods")
 fig.supxlabel(
-    "▲ above the ceiling (p < 0.05, corrected for the ten methods; experts and controls: interval "
+    f"▲ above the ceiling (p < 0.05, corrected for the {count}; experts and controls: interval "
     "above 0)   ▼ below it (95 % interval)   no mark: not told apart", fontsize=7,
 )  # fmt: skip
 plotting.save(fig, Path(figure))

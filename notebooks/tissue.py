@@ -2,6 +2,7 @@
 # # What each representation sees on the tissue
 # One test section per data set: the H&E image, the true regions (or the first label), and what
 # linear probes of the two experts and of the focal method predict, with macro F1 on that section.
+# Of a data set without labels the image alone, and where its units lie.
 
 # %% tags=["parameters"]
 figure = "figures/tissue"
@@ -10,6 +11,7 @@ pairs = "data/pairs"
 raw = "data/raw"
 
 # %%
+from itertools import product
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -37,15 +39,22 @@ def predicted(dataset, method, task, fold):
 
 
 def chosen(dataset):
-    """Return pairs, the task to show, and the last fold's section with most labels."""
+    """Return pairs, the task to show, and the last labelled fold's section with most labels.
+
+    Without a classification that test units have labels of, the task is None.
+    """
     config = load(Dataset, f"data.{dataset}")
     units = read(Path(pairs, f"{dataset}.h5ad"))
     names = [t for t, spec in config.tasks.items() if spec.kind == "classification"]
-    task = "region" if "region" in names else names[0]
-    fold = folds(units.obs, config)[-1]
-    labelled = fold.test & (units.obs[task].cat.codes >= 0).to_numpy()
-    section = units.obs["section"][labelled].value_counts(sort=True).index[0]
-    return config, units, task, fold, section
+    order = sorted(names, key=lambda name: name != "region")  # stable: the others as they stand
+    last = folds(units.obs, config)[::-1]
+    for task, fold in product(order, last):
+        labelled = fold.test & (units.obs[task].cat.codes >= 0).to_numpy()
+        if labelled.any():
+            section = units.obs["section"][labelled].value_counts(sort=True).index[0]
+            return config, units, task, fold, section
+    section = units.obs["section"][last[0].test].value_counts(sort=True).index[0]
+    return config, units, None, last[0], section
 
 
 def pitch(xy):
@@ -57,6 +66,17 @@ def frame(units, section, margin):
     """Return the corners around a section's units, in micrometres."""
     xy = units.obsm["spatial"][(units.obs["section"] == section).to_numpy()]
     return xy, xy.min(axis=0) - margin, xy.max(axis=0) + margin
+
+
+def frame_up(panels, config, section, low, high, dataset):
+    """Give all panels the section's frame, and the first its name and a scale bar."""
+    for axes in panels:
+        axes.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal")
+        plotting.bare(axes)
+    bar = min(500.0, 10 ** np.floor(np.log10((high - low)[0] / 2)))
+    panels[0].plot([low[0] + 80, low[0] + 80 + bar], [high[1] - 80] * 2, color="black", lw=2)
+    panels[0].text(low[0] + 80, high[1] - 110, f"{bar:g} µm", fontsize=6)
+    panels[0].set_title(f"{plotting.title(dataset, config.source == 'simulator')}: {section}")
 
 
 # %%
@@ -79,6 +99,15 @@ for row, dataset in zip(grid, datasets, strict=True):
         extent = (0, slide.size[0] * mpp, slide.size[1] * mpp, 0)
         image = slide.overview(max(1, round(max(slide.size) / 900)))
     row[0].imshow(image, extent=extent, interpolation="antialiased")
+    if task is None:
+        size = (72 * WIDTH * pitch(xy) * 0.85 / (high - low)[0]) ** 2
+        row[1].scatter(*xy.T, s=size / 4, c="#8a8a8a", lw=0)
+        row[1].set_title("units")
+        plotting.tell(row[2], "no classification task in this data set")
+        for axes in row[3:]:
+            axes.set_visible(False)
+        frame_up(row[:2], config, section, low, high, dataset)
+        continue
     classes = list(units.obs[task].cat.categories)
     truth = units.obs[task].cat.codes.to_numpy()[own]
     tones = np.array([plotting.PALETTE[i % len(plotting.PALETTE)] for i in range(len(classes))])
@@ -97,13 +126,7 @@ for row, dataset in zip(grid, datasets, strict=True):
         )  # fmt: skip
         heading = plotting.NAMES.get(name, name)
         axes.set_title(f"true {task}" if name == "label" else f"{heading}: F1 {f1:.2f}")
-    for axes in row:
-        axes.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal")
-        plotting.bare(axes)
-    bar = min(500.0, 10 ** np.floor(np.log10((high - low)[0] / 2)))
-    row[0].plot([low[0] + 80, low[0] + 80 + bar], [high[1] - 80] * 2, color="black", lw=2)
-    row[0].text(low[0] + 80, high[1] - 110, f"{bar:g} µm", fontsize=6)
-    row[0].set_title(f"{plotting.title(dataset, config.source == 'simulator')}: {section}")
+    frame_up(row, config, section, low, high, dataset)
     present = [i for i in range(len(classes)) if i in set(truth)]
     handles = [plt.Line2D([], [], marker="o", ls="", ms=3, color=tones[i]) for i in present]
     names = [str(classes[i])[:24] for i in present]

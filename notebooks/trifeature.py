@@ -28,16 +28,21 @@ tasks = {
     "unique_expression": ("unique to expression", "texture of expression", 1),
     "synergy": ("synergy", "do texture and colour match?", 2),
 }
-table = pd.concat(pd.read_csv(path) for path in sorted(Path(scores).glob("*.csv")))
+names = ["method", "task", "probe", "value", "classes"]
+parts = [pd.read_csv(path) for path in sorted(Path(scores).glob("*.csv"))]
+table = pd.concat(parts) if parts else pd.DataFrame(columns=names)
 methods = plotting.order(list(table["method"].unique()))
 table
 
 # %%
 fig, panels = plt.subplots(
-    1, len(tasks), figsize=(9, 0.42 * len(methods) + 1.1), sharey=True, layout="constrained"
+    1, len(tasks), figsize=(9, 0.42 * max(len(methods), 1) + 1.1), sharey=True, layout="constrained"
 )
 for axes, (task, (title, question, place)) in zip(panels, tasks.items(), strict=True):
     own = table[table["task"] == task]
+    if own.empty:
+        plotting.tell(axes, "no method in this study's Trifeature")
+        continue
     chance = 100 / own["classes"].iloc[0]
     axes.axvline(chance, color="black", lw=0.8, ls=(0, (4, 2)), zorder=1)
     axes.text(chance, -0.62, f"chance {chance:.0f}", fontsize=6, ha="center", va="bottom")

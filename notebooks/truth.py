@@ -48,8 +48,7 @@ def decompositions(twin):
 # %%
 if not twins:
     fig, axes = plt.subplots(figsize=(5, 0.6))
-    plotting.bare(axes)
-    axes.text(0.5, 0.5, "no simulated data set in this study: no truth is known", ha="center")
+    plotting.tell(axes, "no simulated data set in this study: no truth is known")
 else:
     fig, grid = plt.subplots(
         len(twins), 2, figsize=(9.5, 2.5 * len(twins)), squeeze=False, layout="constrained",
@@ -57,9 +56,14 @@ else:
     )  # fmt: skip
     for (left, right), twin in zip(grid, twins, strict=True):
         known = decompositions(twin)
+        if "tissue" not in known:
+            for axes in (left, right):
+                plotting.tell(axes, "no classification task in this data set")
+            left.set_title(plotting.title(twin, True), fontsize=8)
+            continue
         tasks = list(known["tissue"].index)
         for seen, alpha, offset in bars:
-            rows = known[seen].loc[tasks]
+            rows = known[seen].reindex(index=tasks, columns=list(parts))
             bottom = np.zeros(len(tasks))
             for part, tone in parts.items():
                 left.bar(

@@ -2,8 +2,8 @@
 
     python -m slurm.local [TARGET ...] [--jobs N] [--dry]
 
-A stage starts when all that it waits for are done. `dvc.lock` ends with the bytes that a serial
-`dvc repro` gives it.
+A stage starts when all that it waits for are done; what has nothing to do with the data sets comes
+last. `dvc.lock` ends with the bytes that a serial `dvc repro` gives it.
 """
 
 import argparse
@@ -20,12 +20,15 @@ from pathlib import Path
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
+from cell_synergy.core.errors import InputError
 from slurm.console import clock, cores_here, explained, say, tail
 from slurm.lockfile import sort
-from slurm.plan import Plan, Step, make_plan
+from slurm.plan import Plan, check_study, make_plan
+from slurm.profiles import base
 from slurm.stage import reproduce
 
 LOGS = Path(".dvc", "tmp", "logs")  # DVC keeps .dvc/tmp out of git
+TIMES = LOGS / "seconds.tsv"
 POLL = 0.2  # seconds between two looks for a signal
 # Seconds after a stop: what lets an epoch end, what lets a command clean up, what does not ask.
 ESCALATION = [
@@ -51,7 +54,8 @@ class Executor:
     def __init__(self, plan: Plan, jobs: int) -> None:
         self.plan = plan
         self.jobs = jobs
-        self.waiting = in_order_of_start(plan.steps)
+        self.waiting = list(plan.steps)
+        self.expected = former_times(plan.root)  # seconds of each kind of stage
         self.running: dict[str, tuple[ForkServerProcess, float]] = {}
         self.done: dict[str, float] = {}  # seconds
         self.failed: list[str] = []
@@ -109,6 +113,9 @@ class Executor:
             del self.running[name]
             if process.exitcode == 0:
                 self.done[name] = time.monotonic() - started
+                self.expected.setdefault(base(name), []).append(self.done[name])
+                with (self.plan.root / TIMES).open("a", encoding="utf-8") as file:
+                    file.write(f"{name}\t{self.done[name]:.1f}\n")
                 self._progress("done", name)
             elif not self.stopping:
                 self.failed.append(name)
@@ -119,16 +126,23 @@ class Executor:
 
     def _progress(self, what: str, name: str) -> None:
         """Print a line with counts and times."""
-        total = len(self.plan.steps)
-        left = ""
-        if self.done:
-            mean = sum(self.done.values()) / len(self.done)
-            ahead = total - len(self.done) - len(self.failed)
-            left = f", about {clock(mean * ahead / self.jobs)} left"
+        left = self._left()
         say(
-            f"{what:6} {name}  [{len(self.done)}/{total} done, {len(self.running)} running, "
-            f"{clock(time.monotonic() - self.began)}{left}]"
+            f"{what:6} {name}  [{len(self.done)}/{len(self.plan.steps)} done, {len(self.running)} "
+            f"running, {clock(time.monotonic() - self.began)}"
+            f"{'' if left is None else f', about {clock(left)} left'}]"
         )
+
+    def _left(self) -> float | None:
+        """Estimate the seconds that are left; None while some kind of stage was never timed."""
+        ahead = [base(step.name) for step in self.waiting]
+        moment = time.monotonic()
+        now = [(base(name), moment - started) for name, (_, started) in self.running.items()]
+        if not self.expected.keys() >= {*ahead, *(kind for kind, _ in now)}:
+            return None
+        mean = {kind: sum(times) / len(times) for kind, times in self.expected.items()}
+        rest = sum(max(mean[kind] - spent, 0.0) for kind, spent in now)
+        return (rest + sum(mean[kind] for kind in ahead)) / self.jobs
 
     def _end_all(self) -> None:
         """End what still runs, with all processes of its group."""
@@ -171,16 +185,18 @@ def reached(process: ForkServerProcess, number: int) -> bool:
     return False
 
 
-def in_order_of_start(steps: tuple[Step, ...]) -> list[Step]:
-    """Return the steps, those first on which the longest chain of others waits.
-
-    What waits for nothing comes before all else: a long one must not be left for the end.
-    """
-    length = dict.fromkeys((step.name for step in steps), 0)
-    for step in reversed(steps):
-        for producer in step.after:
-            length[producer] = max(length[producer], length[step.name] + 1)
-    return sorted(steps, key=lambda step: (len(step.after) > 0, -length[step.name]))
+def former_times(root: Path) -> dict[str, list[float]]:
+    """Return how many seconds stages of each kind took here the last time."""
+    last: dict[str, float] = {}
+    if (file := root / TIMES).is_file():
+        for line in file.read_text("utf-8", "replace").splitlines():
+            name, _, took = line.partition("\t")
+            with suppress(ValueError):  # a line that a kill left torn
+                last[name] = float(took)
+    found: dict[str, list[float]] = {}
+    for name, seconds in last.items():
+        found.setdefault(base(name), []).append(seconds)
+    return found
 
 
 def log_of(name: str) -> Path:
@@ -210,8 +226,9 @@ def main(words: list[str] | None = None) -> int:
     given = arguments(words)
     try:
         os.chdir(Repo.find_root())
+        check_study()
         plan = make_plan(given.targets)
-    except DvcException as error:
+    except (DvcException, InputError) as error:
         say(f"error: {explained(error)}")
         return 1
     except KeyboardInterrupt:

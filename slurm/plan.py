@@ -1,5 +1,6 @@
 """Which stages are out of date, in which order they run and what each waits for."""
 
+from collections import Counter
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any
 from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import get_active_graph, plan_repro
+
+from cell_synergy import study
+from cell_synergy.core.config import PARAMS, STAGES
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class Plan:
     root
         Folder of the DVC repository.
     steps
-        What to run; no stage stands before one that it waits for.
+        What to run, in the order in which it is started; no stage stands before one that it waits
+        for.
     order
         Every stage of the pipeline in the order of a serial `dvc repro`, which is the order of
         `dvc.lock`.
@@ -89,7 +94,47 @@ def make_plan(targets: list[str]) -> Plan:
             )
             for stage, after in waits.items()
         )
-        return Plan(Path(repo.root_dir), tuple(steps), tuple(stage.addressing for stage in serial))
+        order = tuple(stage.addressing for stage in serial)
+        return Plan(Path(repo.root_dir), tuple(in_order_of_start(steps)), order)
+
+
+def in_order_of_start(steps: tuple[Step, ...]) -> list[Step]:
+    """Return the steps in the order in which they are started, none before one it waits for.
+
+    First come those made from what most others are made from: a benchmark that reads nothing of the
+    data sets must not keep them waiting. Of these the ones on which the longest chain of others
+    waits: a long one must not be left for the end.
+    """
+    above: dict[str, set[str]] = {}  # first stages that each step is made from
+    for step in steps:
+        above[step.name] = set().union(*(above[name] for name in step.after)) or {step.name}
+    made = Counter(first for firsts in above.values() for first in firsts)
+    length = dict.fromkeys((step.name for step in steps), 0)
+    for step in reversed(steps):
+        for producer in step.after:
+            length[producer] = max(length[producer], length[step.name] + 1)
+    waiting = sorted(
+        steps,
+        key=lambda step: (-max(made[first] for first in above[step.name]), -length[step.name]),
+    )
+    order: dict[str, Step] = {}
+    while waiting:
+        step = next(step for step in waiting if order.keys() >= set(step.after))
+        order[step.name] = step
+        waiting.remove(step)
+    return list(order.values())
+
+
+def check_study() -> None:
+    """Refuse a study whose params.yaml contradicts itself, before anything is computed.
+
+    Raises
+    ------
+    cell_synergy.core.errors.ConfigError
+        Names what is wrong. Nothing is asked of a repository that is another one's.
+    """
+    if PARAMS.is_file() and STAGES.is_dir():
+        study.check()
 
 
 def _lost(stage: Any) -> str:  # noqa: ANN401 - DVC ships no types

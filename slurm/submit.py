@@ -21,7 +21,7 @@ from slurm import scheduler
 from slurm.batch import Batch, sweep
 from slurm.console import explained, say
 from slurm.lockfile import sort
-from slurm.plan import Plan, make_plan
+from slurm.plan import Plan, check_study, make_plan
 from slurm.profiles import Profiles, base
 from slurm.restore import restore
 from slurm.script import scratch_of
@@ -61,6 +61,7 @@ def run(given: argparse.Namespace) -> int:
         if given.changes:
             make_clone(batch, workspace)
         os.chdir(batch.site)
+        check_study()
         plan = make_plan(given.targets)
         refuse_what_is_lost(plan)
         profiles = Profiles(workspace.root, plan.order)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from cell_synergy.claims.rules import Claims, Tables
+from cell_synergy import models
+from cell_synergy.claims.evidence import Claims, Tables
 from cell_synergy.claims.table import markdown, verdicts
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.config import Config, arguments, load, section, suggest, value
@@ -46,19 +47,26 @@ def tables(args: Args, dataset: str) -> Tables:
         distance=read(args.distance / f"{dataset}.csv"),
         scores=read_methods(args.scores, dataset, value("models")),
         scaling=curves.read(args.scaling, args.finetune, dataset, [value("method"), "concat"]),
+        methods=frozenset(value("models")),
     )
+
+
+def drawn(folder: Path) -> pd.DataFrame:
+    """Read Trifeature's scores, of which there may be none."""
+    parts = [read(path) for path in sorted(folder.glob("*.csv"))]
+    columns = ["method", "task", "probe", "value", "n", "classes"]
+    return pd.concat(parts) if parts else pd.DataFrame(columns=columns)
 
 
 def main(args: Args) -> None:
     """Read, judge, write."""
-    claims, known = load(Claims, "claims"), value("models")
+    claims, known = load(Claims, "claims"), {*models.names(), *value("models")}
     for name in (*claims.aligned, claims.synergy_aware, claims.redundant):
-        if name not in known:
+        if name not in known:  # one that the study leaves out is no mistake
             raise ConfigError(f"claims: no method {name!r}{suggest(name, known)}")
     found = {dataset: tables(args, dataset) for dataset in value("datasets")}
     simulated = {name: section(f"data.{name}")["source"] == "simulator" for name in found}
-    trifeature = pd.concat(read(path) for path in sorted(args.trifeature.glob("*.csv")))
-    table = verdicts(found, simulated, trifeature, claims)
+    table = verdicts(found, simulated, drawn(args.trifeature), claims)
     table = carried(table, pd.concat(own.scores for own in found.values()))
     with atomic(args.out) as new:
         table.to_csv(new, index=False)

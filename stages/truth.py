@@ -48,6 +48,7 @@ def twin(
         for task, spec in dataset.tasks.items()
         if spec.kind == "classification"
     }
+    labels = {task: codes for task, codes in labels.items() if (codes[fold.test] >= 0).any()}
     return truths(latent, labels, visible, decoded, fold.test)
 
 
@@ -60,7 +61,8 @@ def main(args: Args) -> None:
     if dataset.simulator is not None:
         tissue = Tissue.read(args.pairs, args.image, args.expression, dataset)
         latent, visible = read(args.raw, tissue.units, dataset.unit_um)
-        table = twin(dataset, tissue, latent, visible, probe).assign(dataset=args.dataset)[COLUMNS]
+        table = twin(dataset, tissue, latent, visible, probe).assign(dataset=args.dataset)
+        table = table.reindex(columns=COLUMNS)
     with atomic(args.out) as new:
         table.to_csv(new, index=False, float_format="%.9g")
 

@@ -1,5 +1,6 @@
 """dvc.yaml must say what its stages are, import and read; mutations show that the guard sees it."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import jupytext
 import pytest
 from dvc.repo import Repo
 from dvc.utils.hydra import apply_overrides
@@ -71,6 +73,26 @@ def test_every_stage_has_one_script_of_its_name():
 def test_every_notebook_is_a_figure():
     drawn = {stage.arguments["notebook"] for stage in BY_NAME["figures"]}
     assert drawn == {f"notebooks/{file.name}" for file in (ROOT / "notebooks").glob("*.py")}
+
+
+def test_every_figure_depends_on_what_it_draws_and_on_nothing_else():
+    """So that a side stage which fails keeps no other figure from being drawn."""
+    for stage in BY_NAME["figures"]:
+        source = jupytext.read(ROOT / stage.arguments["notebook"])
+        (cell,) = [c.source for c in source.cells if "parameters" in c.metadata.get("tags", [])]
+        drawn = {
+            assigned.value.value
+            for assigned in ast.parse(cell).body
+            if isinstance(assigned, ast.Assign) and assigned.targets[0].id != "figure"
+        }
+        made = {str(f) for f in stage.files if f.parts[0] in ("results", "data")}
+        assert made == drawn, stage.name
+
+
+def test_what_has_nothing_to_do_with_the_tissue_comes_after_it():
+    names = [stage.name.split("@")[0] for stage in STAGES]
+    last = max(place for place, name in enumerate(names) if name in ("sis", "headline", "finetune"))
+    assert min(names.index("calibrate"), names.index("trifeature")) > last
 
 
 def test_the_stages_are_the_grid_of_params():

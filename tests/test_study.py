@@ -29,7 +29,7 @@ def shrink(params):
     params["training"] |= {"max_epochs": 3, "batch_size": 32}
     params["models"]["cca"]["components"] = 8
     params["align"]["seeds"] = 2
-    params["trifeature"] |= {"image_width": 24, "expression_width": 16, "methods": {}}
+    params["trifeature"] |= {"image_width": 24, "expression_width": 16}
     params["trifeature"] |= {"pairs": 300, "probe_pairs": 600, "max_epochs": 1}
     params["calibrate"] |= {"designs": "5x40", "train": 3, "repeats": 1}
     params["spectrum"] |= {"axes": 8, "permutations": 20}

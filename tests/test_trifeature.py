@@ -175,9 +175,10 @@ def test_concat_keeps_redundancy_and_uniqueness_and_no_linear_synergy():
 @pytest.fixture
 def stage(tmp_path, monkeypatch):
     """Run the stage on a tiny setting, in a folder of its own; return the table's text."""
-    small = {"training": PARAMS["training"] | {"max_epochs": 1}}
+    small = {"training": PARAMS["training"] | {"max_epochs": 1}, "models": {}}
+    own = {"seeds": 2, "methods": PARAMS["trifeature"]["methods"]}
     with (tmp_path / "params.yaml").open("w") as file:
-        YAML().dump(PARAMS | small | {"trifeature": TINY | {"seeds": 2}}, file)
+        YAML().dump(PARAMS | small | {"trifeature": TINY | own}, file)
     monkeypatch.chdir(tmp_path)
 
     def wrote(name, out="results/table.csv"):
@@ -199,6 +200,13 @@ def test_the_stage_writes_one_tidy_row_per_seed_and_task(stage):
 @pytest.mark.parametrize("name", ["concat", "comm"])
 def test_a_second_run_has_the_same_bytes(stage, name):
     assert stage(name) == stage(name, "again.csv")
+
+
+def test_its_methods_are_the_studys_but_for_width_and_temperature_of_comm():
+    """Written out, so that a study of other methods leaves it alone."""
+    for name, own in PARAMS["trifeature"]["methods"].items():
+        wider = {"width": 256, "temperature": 0.2} if name == "comm" else {}
+        assert own == PARAMS["models"][name] | wider
 
 
 def test_an_unknown_method_is_named_with_a_remedy(stage):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -86,6 +87,15 @@ def bare(axes: Axes) -> None:
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def tell(axes: Axes, words: str) -> None:
+    """Write words where there is nothing to draw."""
+    bare(axes)
+    axes.text(
+        0.5, 0.5, fill(words, 34), transform=axes.transAxes, ha="center", va="center", fontsize=7,
+        color="#5a5a5a",
+    )  # fmt: skip
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -179,6 +179,7 @@ def sis_table(
         are NaN for single folds, and for the control `donor`. Whatever else is NaN has its reason
         in `note`: `sis`, where the best unimodal mean is not positive; tests and intervals, where
         donors are too few. What the scores say of their data set follows in a last column `remark`.
+        Of no scores, as where a data set has no task, there are no rows.
 
     Raises
     ------
@@ -186,6 +187,8 @@ def sis_table(
         If the table is incomplete: a unimodal method is missing, or a method was not scored on
         the same donors as the others.
     """
+    if scores.empty:
+        return pd.DataFrame(columns=_TABLE, dtype=object)
     rows = _pairs(scores, unimodal)
     several = rows.groupby(CASE)["fold"].transform("nunique") > 1
     per_fold = _means(rows[several], [*_ORDER, "fold", "best"])
@@ -211,9 +214,11 @@ def sis_by_donor(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) -> 
         Columns `dataset, method, task, metric, probe, donor, best, score, best_score, gain, sis,
         note`.
     """
+    columns = [*_ORDER, "donor", "best", "score", "best_score", "gain", "sis", "note"]
+    if scores.empty:
+        return pd.DataFrame(columns=columns, dtype=object)
     donors = by_donor(_pairs(scores, unimodal))
     scale = donors.groupby([*_ORDER, "best"])["best_score"].transform("mean")
-    columns = [*_ORDER, "donor", "best", "score", "best_score", "gain", "sis", "note"]
     return carried(_relative(donors, scale)[columns], scores)
 
 

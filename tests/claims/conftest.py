@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cell_synergy.claims.rules import Claims, Tables
+from cell_synergy.claims.evidence import Claims, Tables
 
 ALIGNED = ["cca", "simclr"]
 METHODS = ["concat", *ALIGNED, "comm"]
@@ -98,5 +98,6 @@ def made(**changed):
     whole = {
         "sis": sis({("niche", "comm"): 0.01}), "information": information(), "spectrum": spectrum,
         "distance": distance(), "scores": scores(plain), "scaling": scaling(arms),
+        "methods": frozenset([*METHODS, *CONTROLS, "image", "expression"]),
     }  # fmt: skip
     return Tables(**whole | changed)

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from cell_synergy.claims import rules
-from cell_synergy.claims.rules import NOT_SUPPORTED, NOT_TESTABLE, RULES, SUPPORTED
+from cell_synergy.claims.evidence import NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED
+from cell_synergy.claims.rules import RULES
 
 from .conftest import DONORS, information, kept, made, over_ceiling, scaling, scores, sis
 

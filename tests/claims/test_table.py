@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from cell_synergy.claims.rules import CAPTURED, COLLAPSE, HIGHEST, NOT_SUPPORTED, RULES, SUPPORTED
+from cell_synergy.claims.evidence import NOT_SUPPORTED, SUPPORTED
+from cell_synergy.claims.rules import CAPTURED, COLLAPSE, HIGHEST, RULES
 from cell_synergy.claims.table import COLUMNS, markdown, on_trifeature, verdicts
 from cell_synergy.core.errors import ConfigError, DataError
 from stages.claims import Args, main

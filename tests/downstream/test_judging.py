@@ -206,3 +206,10 @@ def test_posteriors_are_of_the_probe_with_the_best_inner_score(run_all, codes):
         )
         value = own[(own["fold"] == fold) & (own["probe"] == row.idxmax())]["value"].item()
         assert right.mean() == pytest.approx(value)
+
+
+def test_without_a_task_there_is_the_control_alone(units, make_tissue, make_dataset, probe):
+    tissue = make_tissue(units, make_dataset())
+    found = judge("image", tissue, {}, [0], lambda fold, seed: tissue.image, probe)  # noqa: ARG005
+    assert set(found.scores["task"]) == {"donor"}
+    assert not found.posteriors

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from cell_synergy.core.errors import DataError
 from cell_synergy.scaling.parts import parts
 
 
@@ -53,7 +52,10 @@ def test_fractions_rise_to_the_whole(fractions, settings):
         settings(fractions=fractions)
 
 
-def test_tasks_are_those_that_the_data_set_has(dataset, settings):
+def test_tasks_are_those_that_the_data_set_has(dataset, settings, capsys):
     assert list(settings().chosen(dataset.tasks, "tiny")) == ["region"]
-    with pytest.raises(DataError, match=r"tiny has none of the tasks layer; name one of region"):
-        settings(tasks="layer").chosen(dataset.tasks, "tiny")
+    assert not settings(tasks="layer").chosen(dataset.tasks, "tiny")
+    assert not settings().chosen({}, "bare")
+    said = capsys.readouterr().out
+    assert "tiny: scaling.tasks names none of its tasks (region, composition, gene_panel)" in said
+    assert "bare: it has no task; its scaling is left out" in said

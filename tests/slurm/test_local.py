@@ -4,9 +4,6 @@ import time
 
 import pytest
 
-from slurm.local import in_order_of_start
-from slurm.plan import Step
-
 # `ran` is no output: it lists the commands that were run.
 CHAIN = """
   a: {cmd: echo a >> ran; cat in > a, deps: [in], outs: [a]}
@@ -193,12 +190,46 @@ def test_no_entry_is_lost_among_many_processes(repository, run):
     assert (parallel / "dvc.lock").read_bytes() == (serial / "dvc.lock").read_bytes()
 
 
-def test_roots_go_first_then_the_longest_chain():
-    steps = (
-        Step("short", ()),
-        Step("a", ()),
-        Step("b", ("a",)),
-        Step("c", ("b", "short")),
-        Step("alone", ()),
+def test_stages_apart_from_the_data_start_last(repository, run):
+    """One at a time: what little is made from waits, though it waits for nothing itself."""
+    where = repository(
+        "  bench: {cmd: echo bench >> ran; touch bench, outs: [bench]}\n"
+        "  chart: {cmd: echo chart >> ran; touch chart, deps: [bench], outs: [chart]}\n"
+        "  tissue: {cmd: echo tissue >> ran; touch tissue, outs: [tissue]}\n"
+        "  a: {cmd: echo a >> ran; touch a, deps: [tissue], outs: [a]}\n"
+        "  b: {cmd: echo b >> ran; touch b, deps: [tissue], outs: [b]}\n"
+        "  long: {cmd: echo long >> ran; touch long, deps: [b], outs: [long]}\n"
+        "  last: {cmd: echo last >> ran; touch last, deps: [long], outs: [last]}\n"
+        "  both: {cmd: echo both >> ran; touch both, deps: [a, bench], outs: [both]}\n"
     )
-    assert [s.name for s in in_order_of_start(steps)] == ["a", "short", "alone", "b", "c"]
+    assert run(where, "slurm.local", "--jobs", "1")[0] == 0
+    ran = (where / "ran").read_text().split()
+    assert ran == ["tissue", "b", "a", "long", "last", "bench", "both", "chart"]
+
+
+def test_time_left_is_told_once_every_kind_of_stage_was_timed(repository, run):
+    stages = (
+        "  quick: {matrix: {n: [x, y]}, cmd: 'echo > ${item.n}', outs: ['${item.n}']}\n"
+        "  slow: {cmd: sleep 1; cat in x y > slow, deps: [in, x, y], outs: [slow]}\n"
+    )
+    where = repository(stages)
+    _, _, first = run(where, "slurm.local", "--jobs", "1")
+    lines = [line for line in first.splitlines() if "running" in line]
+    assert not [line for line in lines[:-1] if "left" in line]  # nobody knows how long `slow` takes
+    assert lines[-1].startswith("done   slow  [3/3 done, 0 running")
+    (where / "in").write_text("2\n")
+    (where / "x").unlink()
+    (where / "dvc.lock").unlink()
+    _, _, again = run(where, "slurm.local", "--jobs", "1")
+    assert all("left" in line for line in again.splitlines() if "running" in line)
+
+
+def test_params_that_contradict_themselves_are_told_before_anything_runs(repository, run):
+    where = repository(CHAIN, params="method: comm\nmodels: {concat: {}}\n")
+    (where / "stages").mkdir()
+    (where / "stages/models.py").touch()
+    code, _, err = run(where, "slurm.local")
+    assert code == 1
+    assert err.startswith("error: ")
+    assert "Traceback" not in err
+    assert not (where / "ran").exists()

@@ -6,18 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from cell_synergy.claims.rules import (
-    CAPTURED,
-    COLLAPSE,
-    HIGHEST,
-    NOT_SUPPORTED,
-    NOT_TESTABLE,
-    RULES,
-    SUPPORTED,
-    Claims,
-    Finding,
-    Tables,
-)
+from cell_synergy.claims.evidence import NOT_TESTABLE, Claims, Finding, Tables, if_holds
+from cell_synergy.claims.rules import CAPTURED, COLLAPSE, HIGHEST, RULES
 from cell_synergy.core.remarks import of_datasets
 from cell_synergy.inference import CONFIDENCE
 from cell_synergy.names import LINEAR
@@ -74,17 +64,19 @@ def on_trifeature(scores: pd.DataFrame, claims: Claims) -> dict[str, Finding]:
     known = [name for name in claims.aligned if name in value.index]
     if known:
         holds = low.loc[known, "redundancy"] > high.loc[known, _UNIQUE].max(axis=1)
-        found[COLLAPSE] = _if(bool(holds.all()), "; ".join(_kept(value, name) for name in known))
+        found[COLLAPSE] = if_holds(
+            bool(holds.all()), "; ".join(_kept(value, name) for name in known)
+        )
     if claims.redundant in value.index:
         own = claims.redundant
         holds_own = low.loc[own, "redundancy"] > high.loc[own, _UNIQUE].max()
-        found[CAPTURED] = _if(bool(holds_own), _kept(value, own))
+        found[CAPTURED] = if_holds(bool(holds_own), _kept(value, own))
     if claims.synergy_aware in value.index and len(value) > 1:
         others = high["synergy"].drop(claims.synergy_aware)
         chance = 1 / linear.loc[linear["task"] == "synergy", "classes"].iloc[0]
         least = low.loc[claims.synergy_aware, "synergy"]
         said = ", ".join(f"{name} {value.loc[name, 'synergy']:.2f}" for name in value.index)
-        found[HIGHEST] = _if(
+        found[HIGHEST] = if_holds(
             bool(least > max(chance, others.max())),
             f"synergy, balanced accuracy of a linear probe: {said} (chance {chance:.2f})",
         )
@@ -116,7 +108,3 @@ def _kept(value: pd.DataFrame, name: str) -> str:
         f"{name}: balanced accuracy {own['redundancy']:.2f} of what is redundant, "
         f"{own['unique_image']:.2f} and {own['unique_expression']:.2f} of what is unique"
     )
-
-
-def _if(holds: bool, evidence: str) -> Finding:
-    return SUPPORTED if holds else NOT_SUPPORTED, evidence

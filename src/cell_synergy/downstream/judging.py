@@ -81,7 +81,8 @@ def judge(
     Raises
     ------
     DataError
-        If a representation is not finite, or no test unit has a label in any task.
+        If a representation is not finite, or no test unit has a label in any task. Without a task
+        there are the rows `donor` alone.
     """
     rows: list[dict[str, object]] = []
     posteriors: dict[str, np.ndarray] = {}
@@ -104,17 +105,24 @@ def judge(
                 answers |= asked.nonlinear(np.split(z, parts, axis=1), seed)
                 posteriors |= asked.posteriors(answers)
             rows += [row | {"seed": seed} for row in asked.scores(answers)]
-    return Judged(table(name, tissue, rows), posteriors)
+    return Judged(table(name, tissue, rows, asked=bool(every)), posteriors)
 
 
-def table(name: str, tissue: Tissue, rows: list[dict[str, object]]) -> pd.DataFrame:
+def table(
+    name: str, tissue: Tissue, rows: list[dict[str, object]], *, asked: bool = True
+) -> pd.DataFrame:
     """Return rows as the table of one method; what is the fit's stands in its first row.
 
     What has to be said of the data set stands in every row, in a last column `remark`.
+
+    Raises
+    ------
+    DataError
+        If a task was `asked` and no test unit has a label.
     """
     source = tissue.units.uns["source"]
     scores = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=source, method=name)
-    if set(scores["task"]) <= {DONOR}:
+    if asked and set(scores["task"]) <= {DONOR}:
         raise DataError(f"{name}: no test unit has a label; check `roles` against the labels")
     fits = scores.duplicated(["task", "metric", "probe", "fold", "seed"])
     scores.loc[fits, OF_THE_FIT] = np.nan

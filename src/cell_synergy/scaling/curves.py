@@ -159,6 +159,8 @@ def better_single(scores: pd.DataFrame) -> pd.DataFrame:
     """
     whole = scores[(scores["labels"] == DRAWN) & (scores["fraction"] == WHOLE)]
     inner = whole[whole["method"].isin(UNIMODAL)].dropna(subset=["inner"])
+    if inner.empty:
+        return pd.DataFrame(columns=["dataset", "task", "method"])
     means = inner.pivot_table("inner", ["dataset", "task"], "method")
     return means.idxmax(axis=1).rename("method").reset_index()
 

@@ -150,5 +150,5 @@ def run(words: dict[str, Any]) -> Path:
         arm = Arm(asked.method, tissue, training, align, paths.weights, known.folder)
         rows = list(scale(asked.method_name, arm, asked.dataset, probe, settings, known))
         with atomic(paths.out) as new:
-            table(rows, tissue).to_csv(new, index=False, float_format="%.5g")
+            table(rows, tissue.units).to_csv(new, index=False, float_format="%.5g")
     return paths.out

@@ -13,11 +13,11 @@ from typing import Annotated
 import numpy as np
 from jaxtyping import Bool, Shaped
 from pydantic import AfterValidator, BeforeValidator, NonNegativeInt, PositiveInt
+from tqdm import tqdm
 
 from cell_synergy.core.config import Config
-from cell_synergy.core.errors import DataError
 from cell_synergy.core.streams import stream
-from cell_synergy.data.units.dataset import Names, Task, listed
+from cell_synergy.data.units.dataset import Names, Task, listed, none_of
 from cell_synergy.data.units.splits import Fold
 from cell_synergy.data.units.tissue import Tissue
 from cell_synergy.scaling import WHOLE
@@ -57,18 +57,9 @@ class Scaling(Config):
     seed: NonNegativeInt
 
     def chosen(self, tasks: dict[str, Task], source: str) -> dict[str, Task]:
-        """Return the tasks that a data set has.
-
-        Raises
-        ------
-        DataError
-            If it has none of them.
-        """
+        """Return the tasks that a data set has; a line says so if it has none of them."""
         if not (found := {name: tasks[name] for name in self.tasks if name in tasks}):
-            raise DataError(
-                f"{source} has none of the tasks {', '.join(self.tasks)}; name one of "
-                f"{', '.join(tasks)} in scaling.tasks"
-            )
+            tqdm.write(f"{source}: {none_of('scaling.tasks', tasks)}; its scaling is left out")
         return found
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 from jaxtyping import Float32
@@ -108,8 +109,8 @@ def linear_rows(scored: Scored, x: Embedding) -> Iterator[Row]:
         yield from scored.rows(EVERY, scored.linear(EVERY, x))
 
 
-def table(rows: list[Row], tissue: Tissue) -> pd.DataFrame:
-    """Return rows as a table; what is a fit's stands in its first row."""
-    found = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=tissue.units.uns["source"])
+def table(rows: list[Row], units: ad.AnnData) -> pd.DataFrame:
+    """Return the rows of a data set as a table; what is a fit's stands in its first row."""
+    found = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=units.uns["source"])
     found.loc[found.duplicated(_FIT), OF_THE_FIT] = np.nan
-    return remarked(found, tissue.units.uns)
+    return remarked(found, units.uns)

@@ -4,7 +4,7 @@ Fine-tuning learns from the drawn pairs and their labels. With all labels its cu
 linear probes that read the features which were tuned on the drawn ones; at 100 % both are one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from cell_synergy.core.atomic import atomic
 from cell_synergy.core.compute import use_threads
 from cell_synergy.core.config import Config, load, section, value
 from cell_synergy.data.units import pairs
-from cell_synergy.data.units.dataset import Dataset
+from cell_synergy.data.units.dataset import Dataset, Task
 from cell_synergy.data.units.tissue import Tissue
 from cell_synergy.downstream.probes.questions import Answer, goals
 from cell_synergy.downstream.probes.settings import Probe
@@ -45,7 +45,7 @@ class Args(Config):
 def scale(
     expert: Expert,
     tissue: Tissue,
-    dataset: Dataset,
+    tasks: Mapping[str, Task],
     settings: Finetune,
     probe: Probe,
     scaling: Scaling,
@@ -59,13 +59,15 @@ def scale(
         What is tuned.
     tissue
         The units, with the expert's own embedding as `expression`.
-    dataset, settings, probe, scaling
+    tasks
+        What is predicted.
+    settings, probe, scaling
         Sections of params.yaml.
     known
         What a former run has scored; it is not learnt again.
     """
     adapted = Adapted(expert, settings)
-    every = goals(tissue, scaling.chosen(dataset.tasks, str(tissue.units.uns["source"])))
+    every = goals(tissue, tasks)
     for fold in tissue.folds:
         for part in parts(tissue, fold, scaling):
             scored = Scored(tissue, every, part, probe, scaling)
@@ -115,12 +117,15 @@ def run(args: Args) -> None:
     settings, scaling = load(Finetune, "finetune"), load(Scaling, "scaling")
     block = section(f"encoders.{args.expert}")
     encoder = encoders.load(args.expert, block)
-    units = pairs.read(args.pairs)
-    expert = experts.read(args.expert, encoder, units, args.frozen, settings.cells)
-    tissue = seen_by(expert, units, dataset, settings)
+    tasks = scaling.chosen(dataset.tasks, args.dataset)
     blocks = [dataset, settings, probe, scaling]
     said = [args.expert, block, *(each.model_dump(mode="json") for each in blocks)]
     with resumed(said, [args.pairs, args.frozen]) as known:
-        rows = list(scale(expert, tissue, dataset, settings, probe, scaling, known))
+        rows: list[Row] = []
+        units = pairs.read(args.pairs)
+        if tasks:
+            expert = experts.read(args.expert, encoder, units, args.frozen, settings.cells)
+            tissue = seen_by(expert, units, dataset, settings)
+            rows = list(scale(expert, tissue, tasks, settings, probe, scaling, known))
         with atomic(args.out) as new:
-            table(rows, tissue).to_csv(new, index=False, float_format="%.5g")
+            table(rows, units).to_csv(new, index=False, float_format="%.5g")

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 from jaxtyping import Float32, Float64, Int
+from tqdm import tqdm
 
-from cell_synergy.core.errors import DataError
 from cell_synergy.core.remarks import remarked
 from cell_synergy.core.streams import stream
 from cell_synergy.data.units.dataset import Task
@@ -83,7 +83,8 @@ def tabulate(
         `corrected`, `held_out`, and
         `shuffled`, the mean over shuffles. Of methods: `shared`, `unique_image`,
         `unique_expression`, the shares kept, per seed and over all. Of tasks: `score`,
-        `over_ceiling` (see `compare`). What is not estimable is empty, and the note says so.
+        `over_ceiling` (see `compare`). What is not estimable is empty, and the note says so; where
+        all pairs of a fold are too few to say what is shared, methods and tasks are left out.
         Intervals are over donors; `held_out` and shares have them from five donors on.
     """
     rows: Rows = []
@@ -92,7 +93,12 @@ def tabulate(
         every = Within.of(*tissue.standardised(fold), tissue.donor)
         train = np.flatnonzero(fold.align & ~held(tissue.units, fold.align, kept_back))
         rows += list(_spectra(every, fold, train, settings))
-        found[fold.name] = shared(every.some(train), settings, fold)
+        if (directions := shared(every.some(train), settings, fold)) is not None:
+            found[fold.name] = directions
+    if len(found) < len(tissue.folds):
+        return _table(tissue, [_means(rows, in_turn=len(tissue.folds) > 1)])
+    for fold in tissue.folds:
+        every = Within.of(*tissue.standardised(fold), tissue.donor)
         wanted = targets(found[fold.name], every, settings.axes)
         rows += list(_kept(Reader(tissue, fold, wanted, probe), seeds, embed))
 
@@ -100,25 +106,29 @@ def tabulate(
         return found[fold.name].variates(*tissue.standardised(fold))
 
     ceiling = ceiling_scores(tissue, tasks, variates, probe)
-    table = pd.concat([_means(rows, in_turn=len(tissue.folds) > 1), compare(ceiling, scores)])
+    means = _means(rows, in_turn=len(tissue.folds) > 1)
+    return _table(tissue, [means, compare(ceiling, scores)])
+
+
+def _table(tissue: Tissue, parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return the parts under each other, in the columns of all spectra."""
+    table = pd.concat([part for part in parts if len(part)])
     table = table.assign(dataset=tissue.units.uns["source"]).reindex(columns=COLUMNS)
     return remarked(table, tissue.units.uns)
 
 
-def shared(pairs: Within, settings: Settings, fold: Fold) -> Shared:
+def shared(pairs: Within, settings: Settings, fold: Fold) -> Shared | None:
     """Return the directions of all training pairs, in their leading axes, that are not noise.
 
-    Raises
-    ------
-    DataError
-        If there are too many axes for the pairs.
+    None where the pairs are too few for so many axes; a line says so.
     """
     sample = spectrum(pairs, settings.axes)
     if not sample.estimable:
-        raise DataError(
+        tqdm.write(
             f"fold {fold.name!r}: {len(pairs.donor)} training pairs tell nothing of "
-            f"{sample.p} + {sample.q} axes; set spectrum.axes lower"
+            f"{sample.p} + {sample.q} axes: what is shared is left out; a lower spectrum.axes helps"
         )
+        return None
     noise = _noise(pairs, settings.axes, settings, fold, _WHOLE)
     return sample.shared(max(sample.edge, float(noise[:, 0].max())))
 

@@ -26,7 +26,10 @@ _LEVEL = 0.05
 def ceiling_scores(
     tissue: Tissue, tasks: Mapping[str, Task], variates: Representation, probe: Probe
 ) -> pd.DataFrame:
-    """Score linear probes of the canonical variates as a method's are scored."""
+    """Score linear probes of the canonical variates as a method's are scored.
+
+    A data set without a task has no rows.
+    """
     rows: list[dict[str, object]] = []
     every = goals(tissue, tasks)
     for fold in tissue.folds:
@@ -36,7 +39,7 @@ def ceiling_scores(
         asked = Asked(tissue, every, fold, probe)
         answers = {LINEAR: asked.linear(z, {}, donor=False)}
         rows += [row | {"seed": 0} for row in asked.scores(answers)]
-    return table(CEILING, tissue, rows)
+    return table(CEILING, tissue, rows, asked=bool(every))
 
 
 def compare(ceiling: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
@@ -57,8 +60,10 @@ def compare(ceiling: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
         paired t interval, p for a gain above 0, corrected over the fusion methods, and a verdict:
         `above` if that p is under 0.05 (of single experts and controls, which are not corrected
         for, if the interval is above 0), `below` if the interval is under 0, else `at`, which is
-        "not told apart"; empty under five donors.
+        "not told apart"; empty under five donors. Without a ceiling there are no rows.
     """
+    if ceiling.empty:
+        return pd.DataFrame(columns=["task", "metric", "method", "quantity", "value", "note"])
     linear = scores["probe"].str.startswith(LINEAR) & (scores["task"] != DONOR)
     both = pd.concat([ceiling, scores[linear]])
     both = both[both["metric"].isin(METRICS)]

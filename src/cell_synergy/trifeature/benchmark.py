@@ -10,7 +10,8 @@ from jaxtyping import Float32, Int
 
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.compute import fingerprint, scratch, use_threads
-from cell_synergy.core.config import load, merge, named, section, value
+from cell_synergy.core.config import load, merge, named, section, suggest, value
+from cell_synergy.core.errors import ConfigError
 from cell_synergy.downstream.probes import mlp
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.metrics import classification
@@ -117,7 +118,9 @@ def run(words: dict[str, Any]) -> Path:
     """Score the method `models.name` as params.yaml says; write the table to `out`."""
     name, _ = named(words.get("models", {}), "name", "models")
     settings = load(Trifeature, "trifeature")
-    block = merge(section(f"models.{name}"), settings.methods.get(name, {}))
+    if name not in settings.methods:
+        raise ConfigError(f"trifeature.methods: no {name!r}{suggest(name, settings.methods)}")
+    block = settings.methods[name]
     training = merge(section("training"), {"max_epochs": settings.max_epochs})
     use_threads(value("threads"))
     table = score(name, load_method(name, block), settings, training, load(Probe, "probe"))

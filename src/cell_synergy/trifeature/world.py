@@ -38,7 +38,8 @@ class Trifeature(Config):
     max_epochs
         Passes over the training pairs.
     methods
-        Hyperparameters of some methods, over those of the twins' small tissue.
+        Those compared, with their hyperparameters: it is no part of the tissue's study, whose
+        `models` may be others.
     """
 
     seed: NonNegativeInt

@@ -78,7 +78,9 @@ def test_without_the_pair_it_says_what_to_probe(case):
 def test_without_a_classification_the_table_is_empty(case):
     units, groups, split, tasks, said = case
     regressions = {name: t for name, t in tasks.items() if t.kind != "classification"}
-    assert information(units, groups, split, regressions, said, 8).empty
+    table = information(units, groups, split, regressions, said, 8)
+    assert table.empty
+    assert list(table.columns) == list(decomposed(case).columns)
 
 
 def test_blocks_of_several_donors_are_counted_as_donors(case):
@@ -112,3 +114,16 @@ def test_a_remark_on_the_units_stands_in_the_table(case):
     told = units.copy()
     told.uns["remark"] = "one section"
     assert set(information(told, groups, split, tasks, said, 8)["remark"]) == {"one section"}
+
+
+def test_labels_of_one_class_or_of_one_donor_are_left_out_and_said(case, capsys):
+    units, groups, split, tasks, said = case
+    one = units.copy()
+    one.obs.loc[one.obs["region"] != one.obs["region"].iloc[0], "region"] = np.nan
+    alone = units.copy()
+    alone.obs.loc[groups != groups[0], "region"] = np.nan
+    for changed, why in ((one, "of 1 classes"), (alone, "of 1 donors (sections, blocks)")):
+        assert information(changed, groups, split, tasks, said, 8).empty
+        printed = capsys.readouterr().out
+        assert "task 'region' left out: labelled test units" in printed
+        assert why in printed

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.core.errors import DataError
 from cell_synergy.downstream.judging import COLUMNS
+from cell_synergy.downstream.spatial.curves import curves
 from cell_synergy.downstream.spatial.judging import Surroundings, judge
 from cell_synergy.downstream.spatial.layout import OF_THE_BAND
 from cell_synergy.downstream.spatial.settings import Spatial
@@ -130,11 +131,23 @@ def test_nonlinear_probes_judge_neighbours_where_they_are_asked_for(judged):
     assert set(nonlinear["seed"]) == {0}
 
 
+def test_tasks_of_other_data_sets_alone_leave_the_pairs(judged, capsys):
+    scores = judged(lambda tissue, _: tissue.image, targets="layer")
+    assert set(scores["task"]) == {"consistency"}
+    assert "tiny: spatial.targets names none of its tasks (region, " in capsys.readouterr().out
+
+
+def test_where_nothing_can_be_asked_there_are_columns_and_no_rows(judged):
+    few = {"nearest": 20, "farthest": 0.8, "pairs": 5}
+    scores = judged(of_neighbours(1), least=1000, consistency=few)
+    some = [judged(of_neighbours(1), name=name) for name in ("image", "expression", "concat")]
+    assert scores.empty
+    assert list(scores.columns) == list(some[0].columns)
+    found = curves(scores)
+    assert found.empty
+    assert list(found.columns) == list(curves(pd.concat(some)).columns)
+
+
 def test_what_cannot_be_judged_is_refused(judged):
-    with pytest.raises(ConfigError, match="targets names none of the tasks of tiny: region, "):
-        judged(of_neighbours(1), targets="layer")
     with pytest.raises(DataError, match="image: the embedding of fold 'A', seed 0 is not finite"):
         judged(lambda tissue, _: np.full((tissue.units.n_obs, 2), np.nan))
-    few = {"nearest": 20, "farthest": 0.8, "pairs": 5}
-    with pytest.raises(DataError, match="image: no donor has enough units"):
-        judged(of_neighbours(1), least=1000, consistency=few)

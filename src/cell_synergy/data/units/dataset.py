@@ -59,6 +59,12 @@ class GenePanel(Config):
 Task = Annotated[Classification | Composition | GenePanel, Field(discriminator="kind")]
 
 
+def none_of(key: str, tasks: Iterable[str]) -> str:
+    """Say that a list of params.yaml names no task of a data set, and which ones it could name."""
+    known = ", ".join(tasks)
+    return f"{key} names none of its tasks ({known})" if known else "it has no task"
+
+
 class Twin(Config):
     """What sets one simulated twin apart; what all share is the section `simulator`.
 

@@ -12,7 +12,7 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.core.remarks import remarked
 from cell_synergy.data.units.dataset import Task
 from cell_synergy.data.units.splits import Fold
-from cell_synergy.downstream.information.decompose import HeldOut, decompose
+from cell_synergy.downstream.information.decompose import COLUMNS, HeldOut, decompose
 from cell_synergy.names import UNIMODAL
 
 JOINT = "concat"  # whose best probe on inner folds stands for the raw pair
@@ -27,9 +27,10 @@ def information(
     posteriors: Posteriors,
     cells: int,
 ) -> pd.DataFrame:
-    """Decompose the information about every task that has labelled test units of two donors.
+    """Decompose the information about every task of two classes in two donors.
 
-    Of one donor, of two sections or blocks. Tasks that have not are named in the log.
+    Of one donor, in two sections or blocks. A task whose labelled test units have fewer says nothing
+    that could be estimated: it is left out, and a line says so.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ def information(
 
     Returns
     -------
-    One row per task, method and quantity; see `information.decompose`.
+    One row per task, method and quantity; see `information.decompose`. Regressions have none.
     """
     for name in (*UNIMODAL, JOINT):
         if name not in posteriors:
@@ -79,7 +80,7 @@ def information(
         )  # fmt: skip
         tables.append(decompose(held, cells).assign(task=task))
     if not tables:
-        return pd.DataFrame(columns=["task"])
+        return pd.DataFrame(columns=["task", *COLUMNS])
     table = pd.concat(tables, ignore_index=True)
     return remarked(table[["task", *table.columns.drop("task")]], units.uns)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
+from tqdm import tqdm
 
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.compute import use_threads
@@ -13,7 +14,7 @@ from cell_synergy.data.units.splits import Fold
 from cell_synergy.data.units.tissue import Tissue
 from cell_synergy.downstream.probes.settings import Probe
 from cell_synergy.downstream.spatial.checks import check
-from cell_synergy.downstream.spatial.judging import Surroundings, judge
+from cell_synergy.downstream.spatial.judging import TOO_FEW, Surroundings, judge
 from cell_synergy.downstream.spatial.settings import Spatial
 from cell_synergy.learning import weights
 from cell_synergy.request import take
@@ -45,6 +46,8 @@ def run(words: dict[str, Any]) -> Path:
 
     seeds = weights.seeds(paths.weights, tissue.folds[0].name)[:1]
     scores = judge(asked.method_name, tissue, surroundings, seeds, represent, probe, spatial.probes)
+    if scores.empty:
+        tqdm.write(f"{asked.dataset_name}: {TOO_FEW}; the table has no rows")
     with atomic(paths.out) as new:
         scores.to_csv(new, index=False, float_format="%.5g")
     return paths.out

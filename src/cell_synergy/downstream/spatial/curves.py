@@ -39,7 +39,10 @@ def curves(scores: pd.DataFrame) -> pd.DataFrame:
         is not shown to know anything, `sis` is NaN; where the method is not either, or the metric
         is macro F1, so is all that is inferred from gains; `note` says which, `NOBODY` or
         `METHOD_ALONE`. Under five donors there are no intervals, and means have to be above zero.
+        Of no scores there are no rows.
     """
+    if scores.empty:
+        return sis_table(scores).reindex(columns=[*sis_table(scores).columns, *OF_THE_BAND])
     donors = scores.drop_duplicates(["task", "donor"]).set_index("task")
     numbers = donors[OF_THE_BAND[1:]].apply(pd.to_numeric)  # empty words where there is no band
     of_task = donors.groupby("task")[["target"]].first().join(numbers.groupby("task").mean())

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
-from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.data.units.dataset import Task
+from cell_synergy.core.errors import DataError
+from cell_synergy.data.units.dataset import Task, none_of
 from cell_synergy.data.units.embeddings import standardise
 from cell_synergy.data.units.splits import Fold
 from cell_synergy.data.units.tissue import Tissue
@@ -20,6 +21,8 @@ from cell_synergy.downstream.spatial.neighbours import bands, edges
 from cell_synergy.downstream.spatial.settings import Spatial
 from cell_synergy.downstream.spatial.targets import Target, targets
 from cell_synergy.names import LINEAR, NONLINEAR, TRANSDUCTIVE
+
+TOO_FEW = "no donor has enough units to be asked about neighbours (`spatial.least`) or pairs"
 
 OF_LABELS, OF_COMPOSITIONS = ("macro_f1", "bits"), ("r2",)  # metrics that are kept
 
@@ -43,17 +46,13 @@ class Surroundings:
     def of(cls, tissue: Tissue, tasks: Mapping[str, Task], spatial: Spatial) -> "Surroundings":
         """Find the neighbours of all units, and draw the pairs.
 
-        Raises
-        ------
-        ConfigError
-            If the data set has none of the targets.
+        Of a data set that has none of the targets nothing is asked of neighbours, and a line says
+        so; the pairs need no labels.
         """
         chosen = {name: tasks[name] for name in spatial.targets if name in tasks}
         if not chosen:
-            raise ConfigError(
-                f"spatial.targets names none of the tasks of {tissue.units.uns['source']}: "
-                f"{', '.join(tasks)}; add one"
-            )
+            source = tissue.units.uns["source"]
+            tqdm.write(f"{source}: {none_of('spatial.targets', tasks)}; neighbours are left out")
         places = np.asarray(tissue.units.obsm["spatial"], dtype=np.float64)
         sections = tissue.pieces  # neighbours and pairs on one side of every split
         around = bands(places, sections, edges(places, sections, spatial.neighbours))
@@ -93,12 +92,13 @@ def judge(
         One row per task, metric, probe, fold, donor and seed, in the columns of the stage `probe`
         and `OF_THE_BAND`: `target`; `band`, from 1; its radii in micrometres and its `neighbours`
         per unit, means over the donor's units. The task is `neighbours TARGET BAND`, or
-        `consistency`, which has no band.
+        `consistency`, which has no band. Where no donor has enough units to be asked about there
+        are no rows.
 
     Raises
     ------
     DataError
-        If the representation is not finite, or there is nothing to ask.
+        If the representation is not finite.
     """
     rows: list[dict[str, object]] = []
     for fold in tissue.folds:
@@ -111,12 +111,8 @@ def judge(
                     "train it again, with a smaller lr"
                 )
             rows += [row | {"seed": seed} for row in asked.scores(z, seed, first=seed == seeds[0])]
-    if not rows:
-        raise DataError(
-            f"{name}: no donor has enough units to be asked about neighbours or pairs; lower "
-            "`spatial.least`, or add units"
-        )
-    return table(name, tissue, rows).join(_of_bands(tissue, surroundings, rows))
+    scores = table(name, tissue, rows, asked=False)
+    return scores.join(_of_bands(tissue, surroundings, rows))
 
 
 class _Fold:

@@ -26,7 +26,7 @@ from cell_synergy.downstream.own import (
 from cell_synergy.downstream.probes.settings import Probe
 from cell_synergy.downstream.spatial.checks import check
 from cell_synergy.downstream.spatial.curves import curves
-from cell_synergy.downstream.spatial.judging import Surroundings, judge
+from cell_synergy.downstream.spatial.judging import TOO_FEW, Surroundings, judge
 from cell_synergy.downstream.spatial.settings import Spatial
 
 COMPOSITION = "composition"  # the task's name
@@ -75,6 +75,8 @@ def run(words: dict[str, Any]) -> Path:
         judge(name, tissue, surroundings, [0], represent, probe, spatial.probes)
         for name, represent in representations(own, table, tissue).items()
     )
+    if scores.empty:
+        raise DataError(f"{own.units}: {TOO_FEW}; lower that, or add units")
     for ending, content in {"-scores": scores, "": curves(scores)}.items():
         with atomic(own.out.with_name(f"{own.out.stem}{ending}{own.out.suffix}")) as new:
             content.to_csv(new, index=False, float_format="%.6g")
