@@ -25,7 +25,7 @@ def scores(units, dataset, probe, settings, tmp_path):
         study = settings(fractions="5, 50, 100", draws=1)
         tasks = study.chosen(dataset.tasks, "tiny")
         known = known or Unfinished(Path(mkdtemp(dir=tmp_path)))
-        return table(list(scale(expert, tissue, tasks, tuning, probe, study, known)), "tiny")
+        return table(list(scale(expert, tissue, tasks, tuning, probe, study, known)), tissue.units)
 
     return made
 

@@ -29,8 +29,8 @@ def information(
 ) -> pd.DataFrame:
     """Decompose the information about every task of two classes in two donors.
 
-    Of one donor, in two sections or blocks. A task whose labelled test units have fewer says nothing
-    that could be estimated: it is left out, and a line says so.
+    Of one donor, in two sections or blocks. A task whose labelled test units have fewer says
+    nothing that could be estimated: it is left out, and a line says so.
 
     Parameters
     ----------
