@@ -98,9 +98,7 @@ def representations(own: Own, table: ad.AnnData, tissue: Tissue) -> dict[str, Re
     found = pair_and_parts(tissue)
     for key in own.joint:
         if key in (own.image, own.expression):
-            raise DataError(
-                f"joint={key}: one of the two experts, judged in any case; leave it out"
-            )
+            raise DataError(f"joint={key}: this expert is judged in any case; leave it out")
         if key in found or key in (PAIR, *CONTROLS):
             raise DataError(f"joint={key}: this name is taken; rename obsm[{key!r}]")
         z = _embedding(table, key, own.units)
@@ -154,6 +152,11 @@ def _donors(own: Own, table: ad.AnnData) -> Shaped[np.ndarray, " units"]:
     where = f"{own.units}: obs[{own.donor!r}]"
     donor = as_names(column_of(table, own.donor, own.units), "donor", where).to_numpy()
     names = sorted(set(donor))
+    if len(names) > max(2, len(donor) / 2):
+        raise DataError(
+            f"{where} has {len(names)} donors for {len(donor)} units, so that most have one unit; "
+            "name the column of the person or animal"
+        )
     if len(names) < 2:  # noqa: PLR2004 - one to learn from and one to judge by
         raise DataError(
             f"{where} has one donor, {names[0]!r}; a score needs donors that the probe has not "
@@ -184,15 +187,7 @@ def _classes(
 
 def read_table(path: Path, keys: Collection[str] | None = None) -> ad.AnnData:
     """Read `obs`, and of `obsm` these keys and places; nothing else, for counts may be large."""
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "no such file"
-        raise DataError(f"units={path}: {what}; name an .h5ad")
-    try:
-        return read_part(path, keys, ["spatial"])
-    except DataError:
-        raise
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"units={path}: not an .h5ad file ({error})") from error
+    return read_part(path, keys, ["spatial"])
 
 
 def column_of(table: ad.AnnData, name: str, where: Path) -> "pd.Series[Any]":

@@ -41,7 +41,7 @@ def embedding(value: Any, names: pd.Index, where: str) -> Float32[np.ndarray, "u
     x = numbers(value, names, where)
     if broken := int((lost := ~np.isfinite(x).all(axis=1)).sum()):
         raise DataError(
-            f"{where} is not finite for {broken} units; drop them, first {names[lost][0]!r}"
+            f"{where} is not finite for {broken} units, first {names[lost][0]!r}; drop them"
         )
     largest = float(np.abs(x).max(initial=0))
     if largest > np.finfo(np.float32).max:
@@ -96,7 +96,8 @@ def numbers(value: Any, names: pd.Index, where: str) -> Float[np.ndarray, "units
     if len(dense) != len(names):
         raise DataError(f"{where} has {len(dense)} rows for {len(names)} units; write it again")
     if dense.dtype.kind not in "fiub":
-        raise DataError(f"{where} holds {dense.dtype}, which are no real numbers; store floats")
+        what = "text" if dense.dtype.kind in "OSUT" else str(dense.dtype)
+        raise DataError(f"{where} holds {what} and no real numbers; store floats")
     return dense if dense.dtype.kind == "f" else dense.astype(np.float64)
 
 

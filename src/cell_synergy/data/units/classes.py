@@ -97,9 +97,10 @@ def _too_few(words: pd.Series, kept: int, needed: str) -> str:
             f"{different} different labels in {labelled} labelled units are no classes (e.g. "
             f"{words.dropna().iloc[0]!r}); name a column of classes, or bin the numbers first"
         )
+    none = len(words) - labelled
     return (
-        f"{kept} class(es) with {needed}, a classification needs two; check the label column, "
-        "`exclude`, or drop the task"
+        f"{kept} class(es) with {needed}{f' ({none} units have no label)' * bool(none)}, a "
+        "classification needs two; check the label column, `exclude`, or drop the task"
     )
 
 

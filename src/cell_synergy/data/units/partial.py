@@ -10,6 +10,7 @@ import pandas as pd
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.data.units import files
 from cell_synergy.data.units.arrays import aligned
 
 
@@ -28,9 +29,9 @@ def read_part(path: Path, keys: Collection[str] | None, optional: Collection[str
     Raises
     ------
     DataError
-        If a key is not there, or has not one row per unit.
+        If a key is not there, or has not one row per unit; or as `files.read`.
     """
-    with h5py.File(path, "r") as file:
+    with files.explained(path, name=f"units={path}"), h5py.File(path, "r") as file:
         if not isinstance(file.get("obs"), h5py.Group):  # of anndata before 0.7: read whole
             return ad.read_h5ad(path)
         obs: pd.DataFrame = ad.io.read_elem(file["obs"])
