@@ -65,6 +65,13 @@ def test_marks_that_are_not_seen_do_not_make_labels():
         check_spellings(["P0", "\uff30\uff10"], "donor", "a.h5ad")  # full width
 
 
+def test_a_category_that_no_value_has_says_nothing():
+    column = pd.Series(pd.Categorical([1.0, None], categories=[0.5, 1.0]), index=["a", "b"])
+    found = as_labels(column)
+    assert found.to_dict() == {"a": "1", "b": None}
+    assert as_labels(pd.Series(pd.Categorical([None, None]))).to_list() == [None, None]
+
+
 def test_the_index_stays_and_an_empty_column_is_empty():
     assert as_labels(pd.Series(["a"], index=["u7"])).index.to_list() == ["u7"]
     assert as_labels(pd.Series([], dtype=float)).to_list() == []

@@ -5,6 +5,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from cell_synergy.core.errors import DataError
@@ -40,6 +41,11 @@ def as_labels(column: pd.Series) -> pd.Series:
     :
         Of dtype object, with the same index.
     """
+    if isinstance(column.dtype, pd.CategoricalDtype):  # each word once
+        used = column.cat.remove_unused_categories().cat
+        of_category = as_labels(pd.Series(used.categories.astype(object))).to_numpy(object)
+        words = np.append(of_category, [None])[used.codes]
+        return pd.Series(words, column.index, dtype=object, name=column.name)
     values = column.astype(object)
     text = values.map(_text).astype(object).where(values.notna(), None)
     text = text.where(~text.isin(MISSING), None)
