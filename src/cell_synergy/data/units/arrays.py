@@ -44,7 +44,7 @@ def embedding(value: Any, names: pd.Index, where: str) -> Float32[np.ndarray, "u
             f"{where} is not finite for {broken} units, first {names[lost][0]!r}; drop them"
         )
     largest = float(np.abs(x).max(initial=0))
-    if largest > np.finfo(np.float32).max:
+    if largest > float(np.finfo(np.float32).max):
         raise DataError(f"{where} holds {largest:.3g}, beyond single precision; rescale it")
     single: Float32[np.ndarray, "units d"] = x.astype(np.float32, copy=False)
     if len(single) > 1 and not moments(single)[1].any():

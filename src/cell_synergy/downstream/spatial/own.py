@@ -96,7 +96,7 @@ def _placed(own: OwnTissue, table: ad.AnnData) -> Tissue:
     section = as_names(column_of(table, own.section, own.units), "section", where)
     tissue.units.obs["section"] = _apart(tissue.donor, section.to_numpy())
     tissue.units.obsm["spatial"] = own.mpp * tissue.units.obsm["spatial"]
-    check(tissue.units, own.unit_um)
+    check(tissue.units, own.unit_um, views=False)
     return tissue
 
 
