@@ -10,7 +10,7 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import some
 
 _ROUNDING = 1e-3  # how far from one a sum may be; more where shares are written with few decimals
-_WIDEST = 0.05
+_WIDEST = 0.15
 _PERCENT = 100
 _SHOWN = 6  # shares that a message lists
 
