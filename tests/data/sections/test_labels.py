@@ -57,6 +57,8 @@ def test_a_section_without_rows_has_no_labels(labels, table, capsys):
             "section,cell_id,region\nC7,u1,rim\n",
             r"'section' has \['C7'\], none .*donor \(\['A1'\]\); name",
         ),
+        ("section,cell_id,region\n", r"has no row; give one for every spot or cell"),
+        ("section,cell_id,region\n,,\n", r"has no row"),
         ("", r"cannot be read as a table"),
     ],
 )
@@ -180,6 +182,11 @@ def test_missing_labels_and_cluster_numbers_read_as_in_an_h5ad(labels, table):
     found = join(labels(text), "A1", table, 1.0, 5.0)
     assert found["region"].tolist() == [None, None, "rim a"]
     assert found["cluster"].tolist() == ["1", "2", None]
+
+
+def test_rows_of_other_sections_are_told(labels, capsys):
+    labels("section,barcode,region\nA1,u1,rim\n9,u1,rim\n")
+    assert "labels.csv: rows of ['9'], no sections with a donor" in capsys.readouterr().out
 
 
 def test_an_index_that_pandas_wrote_is_no_label(labels):

@@ -79,19 +79,23 @@ def read_labels(path: Path, sections: Collection[str]) -> Labels:
     table[columns] = table[columns].apply(as_labels)
     if key is not None:
         table[key] = _identifiers(table[key], path)
+    if table.empty:
+        raise DataError(f"{path}: has no row; give one for every spot or cell with a label")
     rows = dict(iter(table.groupby(_sections(table["section"], sections, path))))
     if not set(rows) & set(sections):
         raise DataError(
             f"{path}: column 'section' has {some(sorted(rows))}, none of which is a section with a "
             f"donor ({some(sorted(sections))}); name them alike"
         )
+    if others := sorted(set(rows) - set(sections)):
+        tqdm.write(f"{path.name}: rows of {some(others)}, no sections with a donor, are left out")
     return Labels(path, rows, key, columns)
 
 
 def _rows(table: pd.DataFrame) -> pd.DataFrame:
     """Return rows and columns that say something; rows are named as in a spreadsheet."""
     table = table.rename(columns=str).set_axis([f"row {line + 2}" for line in range(len(table))])
-    named = [name for name in table if name and not name.startswith(_UNNAMED)]
+    named = [name for name in map(str, table) if name and not name.startswith(_UNNAMED)]
     said = table[named].apply(lambda column: column.notna() & (words(column).str.strip() != ""))
     return table.loc[said.any(axis=1), named]
 

@@ -68,9 +68,9 @@ def places(value: Any, names: pd.Index, where: str) -> Float64[np.ndarray, "unit
     xy = numbers(value, names, where).astype(np.float64, copy=False)
     if xy.shape[1] != 2:  # noqa: PLR2004 - x and y
         raise DataError(f"{where} has shape {xy.shape}; it needs two columns, x and y")
-    if (lost := ~np.isfinite(xy).all(axis=1)).any():
+    if len(lost := np.flatnonzero(~np.isfinite(xy).all(axis=1))):
         raise DataError(
-            f"{where} is not finite for {int(lost.sum())} units, first {names[lost][0]!r}; drop "
+            f"{where} is not finite for {len(lost)} units, first {names[lost[0]]!r}; drop "
             "these units or give their place"
         )
     return xy
