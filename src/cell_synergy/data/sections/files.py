@@ -71,8 +71,8 @@ def read_frame(
         if path.suffix == ".parquet":
             table = pd.read_parquet(path)
         elif header:
-            kept = {"dtype": str, "keep_default_na": False} if text else {}
-            table = pd.read_csv(path, low_memory=False, **kept)
+            kind = str if text else None
+            table = pd.read_csv(path, low_memory=False, dtype=kind, keep_default_na=not text)
         else:
             table = pd.read_csv(path, header=None, names=list(columns))
     except (OSError, ValueError, EOFError) as error:

@@ -97,7 +97,8 @@ def _rows(table: pd.DataFrame) -> pd.DataFrame:
     table = table.rename(columns=str).set_axis([f"row {line + 2}" for line in range(len(table))])
     named = [name for name in map(str, table) if name and not name.startswith(_UNNAMED)]
     said = table[named].apply(lambda column: column.notna() & (words(column).str.strip() != ""))
-    return table.loc[said.any(axis=1), named]
+    kept: pd.DataFrame = table.loc[said.any(axis=1), named]
+    return kept
 
 
 def _sections(column: pd.Series, sections: Collection[str], path: Path) -> pd.Series:
