@@ -71,6 +71,15 @@ def empty_and_rare(units):
     units.obs["what"] = what
 
 
+def named(key):
+    """Store the fused embedding under a name that the tables of scores use."""
+
+    def change(units):
+        units.obsm[key] = units.obsm["fused"]
+
+    return change
+
+
 def rename(units):
     units.obs["who"] = "only"
 
@@ -98,10 +107,17 @@ def one_class(units):
         (None, {"image": "imgg"}, r"no obsm\['imgg'\] \(did you mean 'img'\?"),
         (None, {"label": "whatt"}, r"no obs\['whatt'\] \(did you mean 'what'\?"),
         (None, {"donor": "patient"}, r"no obs\['patient'\]"),
-        (None, {"joint": "concat"}, "joint=concat: this name is taken"),
+        (named("concat"), {"joint": "concat"}, "joint=concat: this name is taken"),
+        (named("pca"), {"joint": "pca"}, "joint=pca: this name is taken"),
+        (named("pair"), {"joint": "pair"}, "joint=pair: this name is taken"),
+        (None, {"joint": "img"}, "joint=img: this expert is judged in any case"),
+        (None, {"expression": "img"}, "image=img and expression=img are the same"),
+        (None, {"label": "who"}, "label=who is also the donor"),
+        (None, {"label": "donor"}, "label=donor: this name is taken; rename the column"),
+        (None, {"label": "section"}, "label=section: this name is taken"),
         (rename, {}, "has one donor, 'only'; .*two at least, and five for an interval"),
-        (unnamed, {}, r"obs\['who'\] is empty for 1 of 280 units, first 'u3'"),
-        (broken, {}, r"obsm\['img'\] is not finite for 1 units; drop them"),
+        (unnamed, {}, r"obs\['who'\]: the donor is missing for 1 of 280 rows, first 'u3'"),
+        (broken, {}, r"obsm\['img'\] is not finite for 1 units, first 'u5'; drop them"),
         (fractions, {}, r"obs\['what'\] holds fractions, not classes"),
         (one_class, {}, r"obs\['what'\]: 1 class\(es\) with 10 units in 2 donors"),
     ],

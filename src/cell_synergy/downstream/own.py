@@ -1,29 +1,38 @@
 """Judge representations in a table of your own: two embeddings, labels, donors, one `.h5ad`."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
 import anndata as ad
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64, Shaped
 from scipy import sparse
+from tqdm import tqdm
 
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.compute import use_threads
 from cell_synergy.core.config import Config, load, suggest, validate, value
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.building import Rules, classes
+from cell_synergy.core.labels import as_names
+from cell_synergy.data.building import Rules
+from cell_synergy.data.units.arrays import embedding, places
+from cell_synergy.data.units.classes import classes
 from cell_synergy.data.units.dataset import Classification, Names
+from cell_synergy.data.units.embeddings import standardise
+from cell_synergy.data.units.partial import read_part
 from cell_synergy.data.units.splits import Fold
 from cell_synergy.data.units.tissue import Tissue
-from cell_synergy.downstream.information.decompose import Information
+from cell_synergy.downstream.information.decompose import PAIR, Information
 from cell_synergy.downstream.information.tasks import information
 from cell_synergy.downstream.judging import Representation, judge, pair_and_parts
 from cell_synergy.downstream.probes.settings import Probe
-from cell_synergy.scores import sis_table
+from cell_synergy.names import CONTROLS, DONOR
+from cell_synergy.scores import ALL_FOLDS, sis_table
 
 CLASSES = Classification(kind="classification")
+_TAKEN = (DONOR, "section")  # columns and tasks that every table has
 
 
 class Own(Config):
@@ -64,7 +73,7 @@ def run(words: dict[str, Any]) -> Path:
     """Judge both embeddings, their concatenation and every fused one; write the SIS."""
     own = validate(Own, words, "argument")
     use_threads(value("threads"))
-    table = read_table(own.units)
+    table = read_table(own.units, {own.image, own.expression, *own.joint})
     tissue = tissue_of(own, table)
     tasks = dict.fromkeys(own.label, CLASSES)
     probe = load(Probe, "probe")
@@ -88,7 +97,9 @@ def representations(own: Own, table: ad.AnnData, tissue: Tissue) -> dict[str, Re
     """Return what is judged, by name."""
     found = pair_and_parts(tissue)
     for key in own.joint:
-        if key in found:
+        if key in (own.image, own.expression):
+            raise DataError(f"joint={key}: this expert is judged in any case; leave it out")
+        if key in found or key in (PAIR, *CONTROLS):
             raise DataError(f"joint={key}: this name is taken; rename obsm[{key!r}]")
         z = _embedding(table, key, own.units)
         found[key] = lambda _fold, _seed, z=z: z  # type: ignore[misc]
@@ -97,73 +108,110 @@ def representations(own: Own, table: ad.AnnData, tissue: Tissue) -> dict[str, Re
 
 def tissue_of(own: Own, table: ad.AnnData) -> Tissue:
     """Return the table as probes see it, each donor left out in turn."""
-    donor = column_of(table, own.donor, own.units).astype(str).to_numpy()
-    names = sorted(set(donor))
-    if len(names) < 2:  # noqa: PLR2004 - one to learn from and one to judge by
-        raise DataError(
-            f"{own.units}: obs[{own.donor!r}] has one donor, {names[0]!r}; a score needs donors "
-            "that the probe has not seen: two at least, and five for an interval"
-        )
+    _refuse_words(own)
+    if table.n_obs == 0:
+        raise DataError(f"{own.units}: no units; write the table again")
+    donor = _donors(own, table)
     obs = pd.DataFrame({"donor": donor, "section": donor}, index=table.obs_names)
     for label in own.label:
         obs[label] = _classes(table, label, donor, own.units)
     units = ad.AnnData(sparse.csr_matrix(np.zeros((len(obs), 0), dtype=np.float32)), obs=obs)
-    units.obsm["spatial"] = _places(table)
+    units.obsm["spatial"] = _places(table, own.units)
     units.uns["source"] = own.units.stem
-    folds = [Fold(name, donor != name, donor != name, donor == name) for name in names]
+    folds = [Fold(name, donor != name, donor != name, donor == name) for name in sorted(set(donor))]
     image, expression = (_embedding(table, k, own.units) for k in (own.image, own.expression))
+    if own.standardise == "donor":
+        for key, x in ((own.image, image), (own.expression, expression)):
+            _refuse_donors_alone(x, donor, f"{own.units}: obsm[{key!r}]")
+    if np.array_equal(image, expression):
+        tqdm.write(
+            f"{own.units}: obsm[{own.image!r}] and obsm[{own.expression!r}] hold the same numbers"
+        )
     return Tissue(units, image, expression, donor, donor, folds, own.standardise)
 
 
-def _places(table: ad.AnnData) -> np.ndarray:
+def _refuse_words(own: Own) -> None:
+    """Refuse words that contradict each other."""
+    if own.image == own.expression:
+        raise DataError(
+            f"image={own.image} and expression={own.expression} are the same; name the embeddings "
+            "of both experts"
+        )
+    for label in own.label:
+        if label == own.donor:
+            raise DataError(
+                f"label={label} is also the donor, which nobody can tell of a donor who is left "
+                "out; name another label"
+            )
+        if label in _TAKEN:
+            raise DataError(f"label={label}: this name is taken; rename the column of obs")
+
+
+def _donors(own: Own, table: ad.AnnData) -> Shaped[np.ndarray, " units"]:
+    """Return the donor of every unit, each spelt in one way."""
+    where = f"{own.units}: obs[{own.donor!r}]"
+    donor = as_names(column_of(table, own.donor, own.units), "donor", where).to_numpy()
+    names = sorted(set(donor))
+    if len(names) > max(2, len(donor) / 2):
+        raise DataError(
+            f"{where} has {len(names)} donors for {len(donor)} units, so that most have one unit; "
+            "name the column of the person or animal"
+        )
+    if len(names) < 2:  # noqa: PLR2004 - one to learn from and one to judge by
+        raise DataError(
+            f"{where} has one donor, {names[0]!r}; a score needs donors that the probe has not "
+            "seen: two at least, and five for an interval (sections of one donor are no unseen "
+            "donors; a data set in params.yaml may have the split leave-one-section-out)"
+        )
+    if ALL_FOLDS in names:
+        raise DataError(f"{where}: a donor called {ALL_FOLDS!r} means all donors; rename it")
+    return donor
+
+
+def _places(table: ad.AnnData, where: Path) -> Float64[np.ndarray, "units 2"]:
     """Return coordinates, or the order of rows: they only say which units lie side by side."""
     if "spatial" in table.obsm:
-        return np.asarray(table.obsm["spatial"], dtype=np.float64)[:, :2]
+        return places(table.obsm["spatial"], table.obs_names, f"{where}: obsm['spatial']")
     order = np.arange(table.n_obs, dtype=np.float64)
     return np.column_stack([order, np.zeros_like(order)])
 
 
-def _classes(table: ad.AnnData, label: str, donor: np.ndarray, where: Path) -> "pd.Series[Any]":
-    """Return the labels as classes; too rare ones are no labels, as in the study."""
-    column = column_of(table, label, where, empty=True)
-    if pd.api.types.is_float_dtype(column):
-        raise DataError(f"{where}: obs[{label!r}] holds fractions, not classes; bin them first")
-    words = column.astype(str).where(column.notna())
-    groups = pd.Series(donor, index=words.index)
-    what = f"{where}: obs[{label!r}]"
-    return classes(words, groups, CLASSES, load(Rules, "pairs"), what)
-
-
-def read_table(path: Path) -> ad.AnnData:
-    """Read the table."""
-    if not path.is_file():
-        raise DataError(f"units={path}: no such file")
-    try:
-        return ad.read_h5ad(path)
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"units={path}: not an .h5ad file ({error})") from error
-
-
-def column_of(
-    table: ad.AnnData, name: str, where: Path, *, empty: bool = False
+def _classes(
+    table: ad.AnnData, label: str, donor: Shaped[np.ndarray, " units"], where: Path
 ) -> "pd.Series[Any]":
-    """Return a column of `obs`, which has a value for every unit unless it may be empty."""
+    """Return the labels as classes; too rare ones are no labels, as in the study."""
+    column = column_of(table, label, where)
+    what = f"{where}: obs[{label!r}]"
+    return classes(column, pd.Series(donor), CLASSES, load(Rules, "pairs"), what)
+
+
+def read_table(path: Path, keys: Collection[str] | None = None) -> ad.AnnData:
+    """Read `obs`, and of `obsm` these keys and places; nothing else, for counts may be large."""
+    return read_part(path, keys, ["spatial"])
+
+
+def column_of(table: ad.AnnData, name: str, where: Path) -> "pd.Series[Any]":
+    """Return a column of `obs`."""
     if name not in table.obs:
         raise DataError(f"{where}: no obs[{name!r}]{suggest(name, table.obs.columns)}")
-    column: pd.Series[Any] = table.obs[name]
-    if not empty and column.isna().any():
-        raise DataError(
-            f"{where}: obs[{name!r}] is empty for {int(column.isna().sum())} of {table.n_obs} "
-            f"units, first {table.obs_names[column.isna()][0]!r}; name it for every unit"
-        )
+    column: pd.Series[Any] | pd.DataFrame = table.obs[name]
+    if isinstance(column, pd.DataFrame):
+        raise DataError(f"{where}: obs has {name!r} {column.shape[1]} times; keep one")
     return column
 
 
 def _embedding(table: ad.AnnData, key: str, where: Path) -> Float32[np.ndarray, "units d"]:
     if key not in table.obsm:
         raise DataError(f"{where}: no obsm[{key!r}]{suggest(key, table.obsm)}")
-    x: Any = table.obsm[key]
-    dense = np.asarray(x.todense() if hasattr(x, "todense") else x)
-    if broken := int((~np.isfinite(dense)).any(axis=1).sum()):
-        raise DataError(f"{where}: obsm[{key!r}] is not finite for {broken} units; drop them")
-    return dense.astype(np.float32)
+    return embedding(table.obsm[key], table.obs_names, f"{where}: obsm[{key!r}]")
+
+
+def _refuse_donors_alone(
+    x: Float32[np.ndarray, "units d"], donor: Shaped[np.ndarray, " units"], where: str
+) -> None:
+    """Refuse what is the same for all units of a donor, if it is scaled with each donor's own."""
+    if not standardise(x, np.ones(len(x), dtype=bool), donor, "donor").any():
+        raise DataError(
+            f"{where} is the same for all units of a donor, and standardise=donor takes that away; "
+            "use standardise=train"
+        )

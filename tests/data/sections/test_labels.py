@@ -53,7 +53,12 @@ def test_a_section_without_rows_has_no_labels(labels, table, capsys):
         ("slide,cell_id,region\nA1,u1,rim\n", r"no column 'section'"),
         ("section,cell,region\nA1,u1,rim\n", r"needs a column 'barcode' or 'cell_id', or .*'x'"),
         ("section,cell_id\nA1,u1\n", r"has no label; add a column"),
-        ("section,cell_id,region\nC7,u1,rim\n", r"'section' has C7, none .*donor \(A1\); name"),
+        (
+            "section,cell_id,region\nC7,u1,rim\n",
+            r"'section' has \['C7'\], none .*donor \(\['A1'\]\); name",
+        ),
+        ("section,cell_id,region\n", r"has no row; give one for every spot or cell"),
+        ("section,cell_id,region\n,,\n", r"has no row"),
         ("", r"cannot be read as a table"),
     ],
 )
@@ -92,8 +97,97 @@ def test_shares_are_numbers_and_a_row_may_have_none(labels, table):
     assert ratio.loc["u2"].isna().all()
 
 
-@pytest.mark.parametrize("row", [".5,.4", "-.5,1.5", "much,0", ".5,"])
-def test_what_is_no_share_is_named(labels, table, row):
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (".5,.4", "S: the shares of 1 of 3 units sum to 0.9, not to 1, first of 'u2' .0.5, 0.4."),
+        ("-.5,1.5", "are negative or infinite, first of 'u2'"),
+        ("much,0", "S: 'much' of 'u2' in column 'T' is no number; give shares from 0"),
+        ("25%,75%", "S: '25%' of 'u2' in column 'T' is no number"),
+        (".5,", "are missing in part, first of 'u2' .0.5, nan.; write 0 for a type"),
+        ("25.5,74.5", "are percentages, which sum to 100, first of 'u2' .*; divide by 100"),
+        ("3,4", "are counts, which sum to 7, first of 'u2' .3, 4.; divide each row by its sum"),
+        ("0,0", "sum to 0, first of 'u2' .0, 0.; leave a row empty .not 0. where nothing"),
+        ("inf,0", "are negative or infinite"),
+        ("1e300,0", "sum to 1e.300, not to 1|are counts, which sum to 1e.300"),
+    ],
+)
+def test_what_is_no_share_is_named(labels, table, row, message):
     found = join(labels(f"section,barcode,T,B\nA1,u1,0,1\nA1,u2,{row}\n"), "A1", table, 1.0, 5.0)
-    with pytest.raises(DataError, match=r"S, 'u2': .* are no shares; give numbers from 0"):
+    with pytest.raises(DataError, match=message):
         shares(found, "S")
+
+
+@pytest.mark.parametrize("name", ["1", " 1 ", "1.0", "\ufeff1"])
+def test_a_section_that_a_spreadsheet_changed_is_the_folders(tmp_path, table, name):
+    for section in ("1", "1.0"):
+        (tmp_path / "labels.csv").write_text(f"section,barcode,region\n{name},u1,rim\n2,u1,core\n")
+        found = join(read_labels(tmp_path / "labels.csv", [section]), section, table, 1.0, 5.0)
+        assert found["region"].tolist() == ["rim", None, None]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("section,barcode,region\nA1,u1,a\n,u2,b\n", "section is missing for 1 of 2 .*'row 3'"),
+        ("section,barcode,region\nA1,u1,a\nnan,u2,b\n", "section is missing for 1 of 2 rows"),
+        ("section,barcode,region\nA1,u1,a\na1,u2,b\n", "'A1' and 'a1' differ in blanks or cap"),
+        ("section,barcode,region\nA 1,u1,a\n", "'A 1' and 'A1' differ in blanks or capitals"),
+        ("section,barcode,region\nA1,u1,a\nA1,,b\n", "'barcode' is empty for 1 of 2 rows, first"),
+    ],
+)
+def test_rows_of_no_section_or_no_spot_are_refused(labels, text, message):
+    with pytest.raises(DataError, match=rf"labels\.csv: .*{message}"):
+        labels(text)
+
+
+def test_blanks_around_a_barcode_are_none_of_it(labels, table):
+    text = "section,barcode,region\nA1,u1 ,rim\nA1,\tu3,core\n,,\n"
+    assert join(labels(text), "A1", table, 1.0, 5.0)["region"].tolist() == ["rim", None, "core"]
+    table.obs_names = ["u1", " u2", "u3\t"]
+    assert join(labels(text), "A1", table, 1.0, 5.0)["region"].tolist() == ["rim", None, "core"]
+    table.obs_names = ["u1", "u1 ", "u3"]  # two spots, that only a blank tells apart
+    assert join(labels(text), "A1", table, 1.0, 5.0)["region"].tolist() == ["rim", None, "core"]
+    twice = "section,barcode,region\nA1,u1,rim\nA1,u1 ,core\n"
+    with pytest.raises(DataError, match="barcode 'u1' of section 'A1' occurs twice"):
+        join(labels(twice), "A1", table, 1.0, 5.0)
+
+
+def test_a_barcode_is_a_name_whatever_it_looks_like(labels, table):
+    table.obs_names = ["007", "1.0", "None"]
+    text = "section,barcode,region\nA1,007,rim\nA1,1.0,core\nA1,None,edge\n"
+    found = join(labels(text), "A1", table, 1.0, 5.0)["region"]
+    assert found.to_dict() == {"007": "rim", "1.0": "core", "None": "edge"}
+
+
+@pytest.mark.parametrize("name", ["nan", "NA", "1", "2.0"])
+def test_a_barcode_of_a_parquet_table_is_taken_as_it_is(tmp_path, table, name):
+    table.obs_names = [name, "b", "c"]
+    rows = pd.DataFrame({"section": 1.0, "barcode": [name, "b"], "region": ["rim", np.nan]})
+    rows.to_parquet(tmp_path / "labels.parquet")
+    found = join(read_labels(tmp_path / "labels.parquet", ["1"]), "1", table, 1.0, 5.0)
+    assert found["region"].tolist() == ["rim", None, None]
+
+
+def test_numbers_of_cells_in_a_parquet_table_are_whole(tmp_path, table):
+    table.obs_names = ["1", "2", "3"]
+    rows = pd.DataFrame({"section": ["S", "S"], "cell_id": [1.0, 3.0], "cluster": [4.0, np.nan]})
+    rows.to_parquet(tmp_path / "labels.parquet")
+    found = join(read_labels(tmp_path / "labels.parquet", ["S"]), "S", table, 1.0, 5.0)
+    assert found["cluster"].tolist() == ["4", None, None]
+
+
+def test_missing_labels_and_cluster_numbers_read_as_in_an_h5ad(labels, table):
+    text = "section,barcode,region,cluster\nA1,u1,nan,1.0\nA1,u2,NA,2.0\nA1,u3, rim  a,\n"
+    found = join(labels(text), "A1", table, 1.0, 5.0)
+    assert found["region"].tolist() == [None, None, "rim a"]
+    assert found["cluster"].tolist() == ["1", "2", None]
+
+
+def test_rows_of_other_sections_are_told(labels, capsys):
+    labels("section,barcode,region\nA1,u1,rim\n9,u1,rim\n")
+    assert "labels.csv: rows of ['9'], no sections with a donor" in capsys.readouterr().out
+
+
+def test_an_index_that_pandas_wrote_is_no_label(labels):
+    assert labels(",section,barcode,T,B\n0,A1,u1,0,1\n").columns == ["T", "B"]

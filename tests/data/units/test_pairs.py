@@ -90,11 +90,17 @@ BROKEN = {
         lambda table: table.X.__setitem__((slice(2, 4), 1), np.nan),
     "1 counts are NaN, infinite or negative, first -1.0 of gene 'g0' in unit 'u3'; store raw":
         lambda table: table.X.__setitem__((3, 0), -1),
-    "obs['donor'] is missing for 4 of 4 units, first 'u0'; name the donor of every unit":
+    "no obs['donor']; name the donor of every unit":
         lambda table: table.obs.pop("donor"),
-    "obs['donor'] is missing for 1 of 4 units, first 'u2'; name the donor of every unit":
+    "obs['donor']: the donor is missing for 1 of 4 rows, first 'u2'; name it for every row":
         _column("donor", pd.Categorical(["A", "A", None, "A"])),
-    "obs['section'] is missing for 2 of 4 units, first 'u1'; name the section of every unit":
+    "obs['donor']: the donor is missing for 2 of 4 rows, first 'u1'":
+        _column("donor", ["A", "nan", "<NA>", "A"]),
+    "obs['donor']: 'A' and 'A ' differ in blanks or capitals alone":
+        _column("donor", ["A", "A ", "B", "B"]),
+    "obs['donor']: 'A' and 'a' differ in blanks or capitals alone":
+        _column("donor", ["A", "a", "B", "B"]),
+    "obs['section']: the section is missing for 2 of 4 rows, first 'u1'; name it for every row":
         _column("section", ["A", "", " ", "A"]),
     "no obsm['spatial']; store each unit's place": lambda table: table.obsm.clear(),
     "obsm['spatial'] is not finite for 1 units, first 'u3'; drop these units":

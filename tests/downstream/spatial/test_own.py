@@ -3,9 +3,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cell_synergy.core.config import validate
 from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.downstream.own import read_table
 from cell_synergy.downstream.spatial import __main__ as command
-from cell_synergy.downstream.spatial.own import run
+from cell_synergy.downstream.spatial.own import OwnTissue, _placed, _shares, run
 
 
 @pytest.fixture
@@ -62,9 +64,54 @@ def beyond(table):
     table.obsm["spatial"][3, 0] = np.nan
 
 
+def column(name, values):
+    def change(table):
+        table.obs[name] = values
+
+    return change
+
+
+def types(values):
+    def change(table):
+        table.obsm["types"] = values(table.obsm["types"])
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "more", "error", "message"),
     [
+        (
+            column("slide", ["nan", *"1" * 159]),
+            {},
+            DataError,
+            r"obs\['slide'\]: the section is missing for 1 of 160 rows, first 'u0'; name it",
+        ),
+        (column("slide", [*"1" * 158, "s", "S"]), {}, DataError, "'S' and 's' differ in blanks"),
+        (None, {"label": "slide"}, DataError, "label=slide is also the section, which all neigh"),
+        (None, {"label": "who"}, DataError, "label=who is also the donor"),
+        (
+            column("consistency", "a"),
+            {"label": "consistency"},
+            DataError,
+            "label=consistency: this name is taken; rename the column of obs",
+        ),
+        (
+            column("composition", "a"),
+            {"label": "composition", "composition": "types"},
+            DataError,
+            "label=composition: this name is taken",
+        ),
+        (
+            types(lambda x: 100 * x),
+            {"composition": "types"},
+            DataError,
+            r"obsm\['types'\]: the shares of 160 of 160 units are percentages.*; divide by 100",
+        ),
+        (types(lambda x: x[:, :1] ** 0), {"composition": "types"}, DataError, "has one cell type"),
+        (types(lambda x: x * np.nan), {"composition": "types"}, DataError, "no share of any unit"),
+        (types(lambda x: x.astype(str)), {"composition": "types"}, DataError, "holds text and no"),
+        (None, {"mpp": 0.31}, DataError, "units of 100 um lie 2.* apart .median., which cannot be"),
         (lost, {}, DataError, "no obsm.'spatial'.; store each unit's place there"),
         (beyond, {}, DataError, "not finite for 1 units, first 'u3'; drop these units"),
         (None, {"mpp": 20}, DataError, "section 'A/1': units of 100 um lie .* micrometres"),
@@ -76,6 +123,39 @@ def beyond(table):
 def test_what_is_missing_is_named(words, change, more, error, message):
     with pytest.raises(error, match=message):
         run(words(change, **more))
+
+
+def read(words):
+    own = validate(OwnTissue, words, "argument")
+    return own, read_table(own.units, {own.image, own.expression, "types"})
+
+
+def test_sections_are_apart_for_each_donor_and_spelt_in_one_way(words):
+    tissue = _placed(*read(words(column("slide", [" 1", "1.0"] * 80))))
+    assert sorted(set(tissue.units.obs["section"])) == ["A/1", "B/1", "C/1", "D/1"]
+
+
+def test_strokes_in_names_do_not_join_sections_of_two_donors(words):
+    def change(table):
+        table.obs["who"] = np.repeat(["a/b", "a", "C", "D"], 40)
+        table.obs["slide"] = np.repeat(["c", "b/c", "1", "1"], 40)
+
+    tissue = _placed(*read(words(change)))
+    assert tissue.units.obs.groupby("section")["donor"].nunique().to_list() == [1, 1, 1, 1]
+
+
+def test_places_and_shares_of_a_data_frame_are_found_by_name(words, table):
+    places = table.obsm["spatial"].copy()
+    shares = table.obsm["types"].copy()
+
+    def change(table):
+        names = table.obs_names
+        table.obsm["spatial"] = pd.DataFrame(places[:, ::-1], names, ["y", "x"])
+        table.obsm["types"] = pd.DataFrame(shares, names, ["T", "B", "C"])
+
+    own, found = read(words(change, composition="types"))
+    np.testing.assert_array_equal(_placed(own, found).units.obsm["spatial"], places)
+    np.testing.assert_array_equal(_shares(own, found), shares)
 
 
 def test_without_words_it_says_how(capsys):

@@ -95,14 +95,15 @@ def read_frame(
 ) -> pd.DataFrame:
     """Read a CSV (gzipped or not) or Parquet table that has these columns.
 
-    Without `header`, the columns are those of the file, in their order; with `text`, the numbers
-    of a CSV stay as they are written.
+    Without `header`, the columns are those of the file, in their order; with `text`, the words
+    and numbers of a CSV stay as they are written: a barcode may be `NA` or `007`.
     """
     try:
         if path.suffix == ".parquet":
             table = pd.read_parquet(path)
         elif header:
-            table = pd.read_csv(path, low_memory=False, dtype=str if text else None)
+            kind = str if text else None
+            table = pd.read_csv(path, low_memory=False, dtype=kind, keep_default_na=not text)
         else:
             table = pd.read_csv(path, header=None, names=list(columns))
     except (OSError, ValueError, EOFError) as error:

@@ -17,7 +17,9 @@ from jaxtyping import Float, Float32, Int64
 from scipy import sparse
 
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.labels import as_names, check_spellings
 from cell_synergy.data.units import files
+from cell_synergy.data.units.arrays import places
 from cell_synergy.data.units.dataset import Task
 
 
@@ -90,19 +92,14 @@ def check(pairs: ad.AnnData, where: str) -> None:
     if not names.is_unique:
         raise DataError(f"{where}: unit {names[names.duplicated()][0]!r} occurs twice; rename it")
     for column in ("donor", "section"):
-        words = pairs.obs.get(column, pd.Series(None, index=names, dtype=object))
-        if (empty := words.isna() | (words.astype(str).str.strip() == "")).any():
-            raise DataError(
-                f"{where}: obs[{column!r}] is missing for {int(empty.sum())} of {len(names)} "
-                f"units, first {names[empty][0]!r}; name the {column} of every unit"
-            )
+        if column not in pairs.obs:
+            raise DataError(f"{where}: no obs[{column!r}]; name the {column} of every unit")
+        as_names(pairs.obs[column], column, f"{where}: obs[{column!r}]")
+        spelt = pairs.obs[column].astype(str).unique().tolist()
+        check_spellings(spelt, column, f"{where}: obs[{column!r}]")
     if "spatial" not in pairs.obsm:
         raise DataError(f"{where}: no obsm['spatial']; store each unit's place in micrometres")
-    if not (finite := np.isfinite(pairs.obsm["spatial"]).all(axis=1)).all():
-        raise DataError(
-            f"{where}: obsm['spatial'] is not finite for {int((~finite).sum())} units, first "
-            f"{names[~finite][0]!r}; drop these units or give their place"
-        )
+    places(pairs.obsm["spatial"], names, f"{where}: obsm['spatial']")
     _check_counts(pairs, where)
     if "cells" in pairs.uns:
         _check_cells(pairs, where)

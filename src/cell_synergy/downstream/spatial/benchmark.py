@@ -37,7 +37,9 @@ def run(words: dict[str, Any]) -> Path:
     use_threads(value("threads"))
     probe, spatial = load(Probe, "probe"), load(Spatial, "spatial")
     tissue = Tissue.read(paths.pairs, paths.image, paths.expression, asked.dataset)
-    check(tissue.units, asked.dataset.unit_um)
+    sections = asked.dataset.sections
+    views = sections is None or sections.units == "cells"
+    check(tissue.units, asked.dataset.unit_um, views=views)
     surroundings = Surroundings.of(tissue, asked.dataset.tasks, spatial)
 
     def represent(fold: Fold, seed: int) -> Float32[np.ndarray, "units d"]:

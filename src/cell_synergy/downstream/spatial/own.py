@@ -6,13 +6,16 @@ from typing import Any
 import anndata as ad
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64
+from jaxtyping import Shaped
 from pydantic import PositiveFloat
 
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.compute import use_threads
-from cell_synergy.core.config import load, suggest, validate, value
+from cell_synergy.core.config import load, validate, value
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.labels import as_names
+from cell_synergy.data.units.arrays import numbers
+from cell_synergy.data.units.composition import shares_of
 from cell_synergy.data.units.dataset import Composition, Task
 from cell_synergy.data.units.tissue import Tissue
 from cell_synergy.downstream.own import (
@@ -27,6 +30,7 @@ from cell_synergy.downstream.probes.settings import Probe
 from cell_synergy.downstream.spatial.checks import check
 from cell_synergy.downstream.spatial.curves import curves
 from cell_synergy.downstream.spatial.judging import TOO_FEW, Surroundings, judge
+from cell_synergy.downstream.spatial.layout import CONSISTENCY
 from cell_synergy.downstream.spatial.settings import Spatial
 
 COMPOSITION = "composition"  # the task's name
@@ -61,7 +65,8 @@ def run(words: dict[str, Any]) -> Path:
     """
     own = validate(OwnTissue, words, "argument")
     use_threads(value("threads"))
-    table = read_table(own.units)
+    named = {own.image, own.expression, *own.joint, own.composition} - {None}
+    table = read_table(own.units, {str(key) for key in named})
     tissue = _placed(own, table)
     tasks: dict[str, Task] = dict.fromkeys(own.label, CLASSES)
     if own.composition is not None:
@@ -85,29 +90,48 @@ def run(words: dict[str, Any]) -> Path:
 
 def _placed(own: OwnTissue, table: ad.AnnData) -> Tissue:
     """Return the table as probes see it, with sections and places in micrometres."""
-    tissue = tissue_of(own, table)
-    section = column_of(table, own.section, own.units).astype(str).to_numpy()
-    names = [f"{donor}/{name}" for donor, name in zip(tissue.donor, section, strict=True)]
-    tissue.units.obs["section"] = names
+    _refuse_words(own)
     if "spatial" not in table.obsm:
         raise DataError(f"{own.units}: no obsm['spatial']; store each unit's place there")
+    tissue = tissue_of(own, table)
+    where = f"{own.units}: obs[{own.section!r}]"
+    section = as_names(column_of(table, own.section, own.units), "section", where)
+    tissue.units.obs["section"] = _apart(tissue.donor, section.to_numpy())
     tissue.units.obsm["spatial"] = own.mpp * tissue.units.obsm["spatial"]
-    if len(lost := np.flatnonzero(~np.isfinite(tissue.units.obsm["spatial"]).all(axis=1))):
-        raise DataError(
-            f"{own.units}: obsm['spatial'] is not finite for {len(lost)} units, first "
-            f"{table.obs_names[lost[0]]!r}; drop these units or give their place"
-        )
-    check(tissue.units, own.unit_um)
+    check(tissue.units, own.unit_um, views=False)
     return tissue
 
 
+def _refuse_words(own: OwnTissue) -> None:
+    """Refuse labels that cannot be asked of neighbours, or whose name is taken."""
+    taken = (CONSISTENCY, *([COMPOSITION] if own.composition is not None else []))
+    for label in own.label:
+        if label == own.section:
+            raise DataError(
+                f"label={label} is also the section, which all neighbours share; name another label"
+            )
+        if label in taken:
+            raise DataError(f"label={label}: this name is taken; rename the column of obs")
+
+
+def _apart(donor: Shaped[np.ndarray, " units"], section: Shaped[np.ndarray, " units"]) -> list[str]:
+    """Return names of sections that are different for those of different donors."""
+    pairs = list(zip(donor, section, strict=True))
+    plain = [f"{of}/{name}" for of, name in pairs]
+    if len(set(plain)) == len(set(pairs)):
+        return plain
+    return [f"{of!r}/{name!r}" for of, name in pairs]  # some have a stroke of their own
+
+
 def _shares(own: OwnTissue, table: ad.AnnData) -> pd.DataFrame:
-    """Return the composition of the units."""
+    """Return the composition of the units; types need no name, as nothing here asks for one."""
     key = str(own.composition)
-    if key not in table.obsm:
-        raise DataError(
-            f"{own.units}: no obsm[{key!r}]{suggest(key, table.obsm)}; store each unit's cell-type "
-            "shares there, or leave `composition` out"
-        )
-    shares: Float64[np.ndarray, "units types"] = np.asarray(table.obsm[key], dtype=np.float64)
-    return pd.DataFrame(shares, table.obs_names, [str(i) for i in range(shares.shape[1])])
+    where, value = f"{own.units}: obsm[{key!r}]", table.obsm[key]
+    if not isinstance(value, pd.DataFrame):
+        value = pd.DataFrame(numbers(value, table.obs_names, where), table.obs_names)
+    shares = shares_of(value, where)
+    if shares.shape[1] == 1:
+        raise DataError(f"{where} has one cell type, whose share is always 1; leave it out")
+    if shares.isna().all(axis=None):
+        raise DataError(f"{where} has no share of any unit; leave `composition` out")
+    return shares.set_axis([str(name) for name in shares.columns], axis=1)
