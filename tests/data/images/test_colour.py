@@ -1,5 +1,6 @@
 """Colours come out as they are shown, from files that are read whole and by pieces alike."""
 
+import base64
 import io
 from typing import Any
 
@@ -113,6 +114,27 @@ def test_a_tiff_shows_its_true_colours(tmp_path, name):
     difference = np.abs(found - expected)
     assert found.shape == expected.shape
     assert (difference[inner] if "jpeg of" in name else difference).max() <= tolerance
+
+
+# The first two tones of 16 x 32 pixels each as YCbCr with halved chroma, which scanners write
+# (OpenJPEG 2.5: opj_compress -F 32,32,3,8,u@1x1:2x1:2x1 -mct 0 -n 5 -b 32,32).
+HALVED = base64.b64decode(
+    "/0//UQAvAAAAAAAgAAAAIAAAAAAAAAAAAAAAIAAAACAAAAAAAAAAAAADBwEBBwIBBwIB/1IADAAAAAEABAMDAAH/XAAQQE"
+    "BISFBISFBISFBISFD/kAAKAAAAAACKAAH/k8fUBgksf8PnBgGZP8PnBAG4wfOEAAgVrQfA+QEACH/A+QEAAd/D6gcAFyxz"
+    "glXs38B8IoAT8jL0P8B8IgARXdaSw+oJACFuDRi+ZC1mAMD5AoAX2MXQysB8IoAXLKYil8PqBgA18j/jjX/AfCKAIhoTUb"
+    "/AfCKAIW4RUx//2Q=="
+)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("space", ["rgb", "ycbcr"])
+def test_aperios_jpeg_2000_of_halved_chroma_shows_its_true_colours(tmp_path, space):
+    tifffile.imwrite(
+        tmp_path / "a.svs", (HALVED for _ in range(15)), shape=(96, 160, 3), dtype=np.uint8,
+        photometric=space, compression=33003, tile=(32, 32),
+    )  # fmt: skip
+    expected = np.tile(np.repeat(TONES[:2], 16, axis=0), (96, 5, 1))
+    assert np.abs(read(tmp_path / "a.svs").astype(int) - expected).max() <= 2
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {

@@ -1,5 +1,6 @@
 """What the tags of a TIFF say of its colours."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ ORDERS = {"YXS": 2, "SYX": 0, "CYX": 0}  # of height, width and colours; where t
 JPEG = {6, 7, 33007, 34892}  # compressions; their decoder makes RGB of YCbCr
 _BITS, _INKS = 8, 4
 _JPEG_2000, _APERIO_YCBCR = 34712, 33003  # the latter's tag says RGB
+_CODESTREAM, _STEP = b"\xff\x4f\xff\x51", 46  # its begin; where the step of its chroma stands
 _WHITE_POINT, _LEVELS, _INK_SET = 318, 532, 332  # tags
 _FULL_RANGE = (0, 255, 128, 255, 128, 255)
 _NAMES = {"SEPARATED": "CMYK or other inks", "YCBCR": "YCbCr"}
@@ -48,7 +50,8 @@ def conversion(path: Path, page: tifffile.TiffPage) -> colour.Conversion:
     """
     space = _space(page)
     if page.compression == _APERIO_YCBCR and page.samplesperpixel == colour.SAMPLES:
-        return colour.from_ycbcr
+        # the decoder makes RGB of chroma that is halved, and leaves the rest as it is
+        return colour.first_three if _has_halved_chroma(page) else colour.from_ycbcr
     found = _CONVERSIONS[space](page)
     if found is None or (page.compression in JPEG and page.extrasamples):
         raise DataError(no_rgb(path, f"{_NAMES.get(space, space)} of an unusual kind"))
@@ -58,6 +61,14 @@ def conversion(path: Path, page: tifffile.TiffPage) -> colour.Conversion:
 def _space(page: tifffile.TiffPage) -> str:
     space = page.photometric
     return space.name if isinstance(space, tifffile.PHOTOMETRIC) else f"kind {space}"
+
+
+def _has_halved_chroma(page: tifffile.TiffPage) -> bool:
+    """Say so of JPEG 2000, by the header of the first piece (ISO/IEC 15444-1, A.5.1: XRsiz)."""
+    pieces = zip(page.dataoffsets, page.databytecounts, strict=True)
+    start = next((offset for offset, size in pieces if size), 0)
+    header = os.pread(page.parent.filehandle.fileno(), _STEP + 1, start)
+    return header[: len(_CODESTREAM)] == _CODESTREAM and header[_STEP] > 1
 
 
 def _of_rgb(page: tifffile.TiffPage) -> colour.Conversion:
