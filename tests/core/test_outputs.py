@@ -118,6 +118,30 @@ def test_a_folder_with_things_in_it_stays_and_an_empty_one_is_taken(tmp_path):
     assert (tmp_path / "home" / "photos" / "b.safetensors").is_file()
 
 
+@pytest.mark.parametrize("out", [".", "..", "home/..", "../home", "home/."])
+def test_the_folder_that_one_is_in_stays(tmp_path, monkeypatch, out):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "params.yaml").write_text("mine")
+    monkeypatch.chdir(tmp_path / "home")
+    (tmp_path / "home" / "home").mkdir()
+    place = folder_place("out", out, tmp_path / "x")
+    if out == "home/.":
+        assert place.path.name == "home"
+        return
+    with pytest.raises(ConfigError, match="is there already"), guarded("align", [place], {}):
+        raise AssertionError
+    assert content(tmp_path) == {"home": None, "home/params.yaml": "mine", "home/home": None}
+
+
+def test_what_is_named_like_a_scratch_folder_stays(tmp_path):
+    for name in (".w.original", ".w.backup_1", ".w.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_text("mine")
+    write_folder(tmp_path / "w")
+    assert content(tmp_path).items() >= {f".w.{n}/x": "mine" for n in ("original", "old")}.items()
+    assert (tmp_path / ".w.backup_1" / "x").is_file()
+
+
 def test_an_edited_table_and_another_commands_table_stay(tmp_path):
     out = write_table(tmp_path / "sis.csv")
     with pytest.raises(ConfigError, match="was written by judge"):

@@ -38,7 +38,7 @@ def scratch_of(target: Path) -> Iterator[Path]:
     What a killed process left of its own goes before.
     """
     _sweep(target)
-    scratch = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    scratch = Path(mkdtemp(prefix=f".{target.name}.~", dir=target.parent))
     lock = os.open(scratch, os.O_RDONLY)
     try:
         with suppress(OSError):  # a file system without locks: then nothing is swept either
@@ -85,7 +85,7 @@ def _disk_blamed(scratch: Path) -> Iterator[None]:
 
 def _sweep(target: Path) -> None:
     """Remove the scratch folders of `target` that no living process holds."""
-    ours = re.compile(rf"\.{re.escape(target.name)}\.[a-z0-9_]{{8}}")
+    ours = re.compile(rf"\.{re.escape(target.name)}\.~[a-z0-9_]{{8}}")  # a person's has no ~
     for left in [path for path in target.parent.iterdir() if ours.fullmatch(path.name)]:
         with suppress(OSError):
             lock = os.open(left, os.O_RDONLY)

@@ -80,7 +80,7 @@ def table_place(word: str, given: str | None, default: Path, beside: tuple[str, 
 def folder_place(word: str, given: str | None, default: Path) -> Place:
     """Return the place of a folder of results."""
     path = Path(os.path.expanduser(given)) if given else default  # noqa: PTH111 - as above
-    return Place(word, path if path.name else path.absolute())
+    return Place(word, path.resolve() if path.name in {"", ".."} else path)
 
 
 @contextmanager

@@ -17,7 +17,10 @@ judges a method of the study on every task of a data set.
 `evaluation.modality` is multimodal, unimodal_img or unimodal_gex; `evaluation.align_method` names
 the method (by default the focal `method` of params.yaml), `evaluation.weights` a folder of its
 weights (by default those of the stage `align`). Overrides of the sections `models.<name>`,
-`data.<dataset>` and `probe` may follow. Writes to `out=FILE.csv`, by default a file under runs/.
+`data.<dataset>` and `probe` may follow.
+
+Both write to `out=FILE.csv`, by default a file under runs/, or to a file of the usual name in
+`out=FOLDER`, and replace nothing there but what the same command wrote.
 """
 
 import sys

@@ -4,8 +4,10 @@ python -m cell_synergy.finetuning.run_alignment --config-name align \
     models.name=comm data.dataset=lung training.max_epochs=50
 
 Reads what the stage `align@lung-comm` reads. Beside `models.name` and `data.dataset` stand
-overrides of the sections `models.<name>`, `data.<dataset>`, `training` and `align`. Writes to
-`out=FOLDER`, by default a folder of that stage's name under runs/, never to results/.
+overrides of the sections `models.<name>`, `data.<dataset>`, `training` and `align`. Writes weights
+to `out=FOLDER` and training curves to `curves=FOLDER`, by default folders of that stage's name
+under runs/, never to results/. Replaces nothing there but what this command wrote. An interrupted
+run goes on where it stopped.
 """
 
 import sys

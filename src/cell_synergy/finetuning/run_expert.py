@@ -8,7 +8,8 @@ linear (the head alone). Beside `expert.name` and `data.dataset` stand overrides
 `encoders.<name>`, `data.<dataset>`, `finetune` and `probe`. Reads the pairs and the frozen expert
 that the stage `embed` reads. Writes to `out=FOLDER`, by default a folder of the
 expert's name under runs/: scores.csv and scores.npz in the layout of the stage `probe`, and a
-folder per task, fold and seed with what learnt, apart from the expert.
+folder per task, fold and seed with what learnt, apart from the expert. Replaces nothing there but
+what this command wrote. An interrupted run goes on where it stopped.
 """
 
 import sys

@@ -11,7 +11,8 @@ several separated by commas) in each band, with intervals from five donors on; t
 beside, as spatial-scores.csv, and say how well close pairs of units are told from far ones. With
 `composition=KEY` the neighbours' cell-type shares in `obsm[KEY]` are predicted too.
 `standardise=donor` scales features with each donor's own units. Bands and pairs are those of the
-section `spatial` in params.yaml.
+section `spatial` in params.yaml. `out` may be a folder; nothing there is replaced but what this
+command wrote.
 """
 
 import sys
