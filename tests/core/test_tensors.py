@@ -1,5 +1,6 @@
 """Weights made elsewhere: sound files of every format load, no code of any is run."""
 
+import gzip
 import io
 import pickle
 import tarfile
@@ -162,3 +163,11 @@ def test_numbers_of_another_kind_are_named(tmp_path, tensor, how):
     with pytest.raises(DataError, match=rf"w\.pt: a\.weight is {how}, not floating-point numbers"):
         tensors.require_match(path, found, STATE, "take another")
     tensors.require_match(path, STATE, STATE, "take another")
+
+
+def test_packed_weights_are_to_be_unpacked(tmp_path):
+    (tmp_path / "w.pt.gz").write_bytes(gzip.compress(b"1"))
+    with pytest.raises(
+        DataError, match=r"is a gzip file, not a file of weights .*; unpack it firs"
+    ):
+        tensors.read(tmp_path / "w.pt.gz")
