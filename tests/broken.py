@@ -53,7 +53,7 @@ COMMON = {
 OTHERS = {
     "gzip": (gzip.compress(b"1 2 3"), "is a gzip file, not"),
     "pdf": (b"%PDF-1.7\n\x00\x01", "is a PDF file, not"),
-    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(40), "is a HDF5 file, not"),
+    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(40), "is an HDF5 file, not"),
     "text": (b"gene,weight\nA,1\n", "is text, not"),
     "zip": (_zip(), "is a zip archive that PyTorch did not write; unpack it first"),
     "tar": (_tar(), "is a tar archive, as PyTorch before 0.1.10 wrote"),

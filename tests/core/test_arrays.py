@@ -1,6 +1,9 @@
 """Arrays of safetensors, npy and npz: whole, or one sentence; objects are never unpickled."""
 
 import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from cell_synergy.core import arrays
 from cell_synergy.core.errors import DataError
 from tests import broken
 
-READERS = {
+READERS: dict[str, Callable[[Path], Any]] = {
     "a.safetensors": lambda path: arrays.safetensors(path, "do it again"),
     "a.npz": lambda path: arrays.npz(path, "an .npz of numbers", "do it again"),
     "a.npy": lambda path: arrays.npy(path, "an .npy of numbers", "do it again"),

@@ -64,3 +64,17 @@ def test_a_scratch_folder_that_is_not_ones_own_is_refused(monkeypatch, tmp_path,
         place.mkdir()
     with pytest.raises(DataError, match=r"is not a folder of your own; set CELL_SYNERGY_SCRATCH"):
         compute.scratch()
+
+
+def test_a_scratch_folder_that_cannot_be_made_is_named(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CELL_SYNERGY_SCRATCH", str(tmp_path / "file" / "x"))
+    with pytest.raises(DataError, match=r"file/x: checkpoints cannot be kept there \(not a dir"):
+        compute.scratch()
+    monkeypatch.setenv("CELL_SYNERGY_SCRATCH", str(tmp_path / "file"))
+    with pytest.raises(DataError, match=r"file: checkpoints cannot be kept there \(file exists\)"):
+        compute.scratch()
+    monkeypatch.delenv("CELL_SYNERGY_SCRATCH")
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "file"))
+    with pytest.raises(DataError, match="checkpoints cannot be kept there"):
+        compute.scratch()

@@ -1,5 +1,9 @@
 """Weights made elsewhere: sound files of every format load, no code of any is run."""
 
+import gzip
+import io
+import pickle
+import tarfile
 import zipfile
 from collections import OrderedDict
 
@@ -90,11 +94,11 @@ def test_code_is_never_run(tmp_path, save, wrap):
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_a_plain_pickle_is_not_run(tmp_path, protocol):
     bomb, marker = broken.bomb(tmp_path)
-    (path := tmp_path / "w.bin").write_bytes(broken.pickle.dumps(bomb, protocol=protocol))
+    (path := tmp_path / "w.bin").write_bytes(pickle.dumps(bomb, protocol=protocol))
     with pytest.raises(DataError, match=r"w\.bin: (holds more than|is pickled in a way)"):
         tensors.read(path)
     assert not marker.exists()
-    path.write_bytes(broken.pickle.dumps({"a": [1.0]}, protocol=protocol))
+    path.write_bytes(pickle.dumps({"a": [1.0]}, protocol=protocol))
     with pytest.raises(DataError, match=r"w\.bin: is (a pickle that|pickled in a way)"):
         tensors.read(path)
 
@@ -102,11 +106,11 @@ def test_a_plain_pickle_is_not_run(tmp_path, protocol):
 def test_a_tar_of_the_oldest_format_is_not_run(tmp_path):
     marker = tmp_path / "boom"
     pickled = broken.pickled(tmp_path)
-    with broken.tarfile.open(tmp_path / "w.bin", "w") as archive:
+    with tarfile.open(tmp_path / "w.bin", "w") as archive:
         for name in ("sys_info", "pickle", "storages", "tensors"):
-            info = broken.tarfile.TarInfo(name)
+            info = tarfile.TarInfo(name)
             info.size = len(pickled)
-            archive.addfile(info, broken.io.BytesIO(pickled))
+            archive.addfile(info, io.BytesIO(pickled))
     with pytest.raises(DataError, match=r"is a tar archive, .* without running its code; take its"):
         tensors.read(tmp_path / "w.bin")
     assert not marker.exists()
@@ -159,3 +163,11 @@ def test_numbers_of_another_kind_are_named(tmp_path, tensor, how):
     with pytest.raises(DataError, match=rf"w\.pt: a\.weight is {how}, not floating-point numbers"):
         tensors.require_match(path, found, STATE, "take another")
     tensors.require_match(path, STATE, STATE, "take another")
+
+
+def test_packed_weights_are_to_be_unpacked(tmp_path):
+    (tmp_path / "w.pt.gz").write_bytes(gzip.compress(b"1"))
+    with pytest.raises(
+        DataError, match=r"is a gzip file, not a file of weights .*; unpack it firs"
+    ):
+        tensors.read(tmp_path / "w.pt.gz")

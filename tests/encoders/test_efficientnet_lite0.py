@@ -11,6 +11,7 @@ from cell_synergy import encoders
 from cell_synergy.core.errors import DataError
 from cell_synergy.encoders import efficientnet_lite0
 from cell_synergy.vision import embedding, expert
+from tests import broken
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "efficientnet_lite0.npz"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -171,3 +172,16 @@ def test_a_missing_image_is_named(tissue):
     (raw / "coarse.png").unlink()
     with pytest.raises(DataError, match=r"coarse\.png: no such image"):
         _expert().embed(table, raw, folder)
+
+
+@broken.each(broken.COMMON, broken.OTHERS)
+def test_broken_weights_are_named(tmp_path, given, said):
+    (path := tmp_path / "w.pth").write_bytes(given)
+    with pytest.raises(DataError, match=rf"w\.pth: {said}"):
+        efficientnet_lite0.build(path)
+
+
+def test_weights_of_another_network_are_named(tmp_path):
+    torch.save({"_blocks.99._bn0.weight": torch.zeros(1), "x.y": torch.zeros(1)}, tmp_path / "w")
+    with pytest.raises(DataError, match=r"not the weights of this network: it lacks .* \(of \d+\)"):
+        efficientnet_lite0.build(tmp_path / "w")

@@ -67,16 +67,34 @@ def scratch() -> Path:
     Raises
     ------
     DataError
-        If the folder of one's own is somebody else's: everybody may make folders beside it.
+        If the folder cannot be written, or that of one's own is somebody else's: everybody may
+        make folders beside it.
     """
     if chosen := os.environ.get("CELL_SYNERGY_SCRATCH"):
-        return Path(chosen)
+        return _usable(Path(chosen), f"CELL_SYNERGY_SCRATCH={chosen}")
     place = Path(tempfile.gettempdir()) / f"cell-synergy-{os.getuid()}"
-    with suppress(FileExistsError):
+    with suppress(OSError):
         place.mkdir(mode=0o700)
+    if not os.path.lexists(place):
+        return _usable(place, str(place))
     found = place.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise DataError(
             f"{place}: is not a folder of your own; set CELL_SYNERGY_SCRATCH to one that is"
+        )
+    return place
+
+
+def _usable(place: Path, named: str) -> Path:
+    """Return a folder that is made if need be, and can be written."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(place, os.W_OK) else "it is read-only"
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+    if reason:
+        raise DataError(
+            f"{named}: checkpoints cannot be kept there ({reason}); set CELL_SYNERGY_SCRATCH to a "
+            "folder that can be written"
         )
     return place

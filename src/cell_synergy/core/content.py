@@ -23,6 +23,7 @@ _MAGIC = {
     b"%PDF": "PDF", b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*": "TIFF",
     b"II+\0": "TIFF", b"PAR1": "Parquet", b"GGUF": "GGUF", b"RDX": "R workspace",
 }  # fmt: skip
+PACKED = {GZIP, ZIP, TAR, "bzip2", "xz", "zstandard", "7z"}
 _AGAIN = "get the file itself"
 _NEVER = {
     EMPTY: ("is empty", "get it again"),
@@ -140,7 +141,9 @@ def unlike(
         return error
     lines = str(reason).strip().splitlines() or [type(reason).__name__ if reason else ""]
     detail = f" ({lines[0]})" if lines[0] else ""
-    seen = {TEXT: "text", UNKNOWN: "", PICKLE: "a Python pickle"}.get(found, f"a {found} file")
+    seen = {TEXT: "text", UNKNOWN: "", PICKLE: "a Python pickle"}.get(
+        found, f"{'an' if found[0] in 'HRnx' else 'a'} {found} file"
+    )
     if seen and found != expected:
         return DataError(f"{path}: is {seen}, not {wanted}{detail}; {remedy}")
     return DataError(f"{path}: cannot be read as {wanted}{detail}; {remedy}")

@@ -77,7 +77,8 @@ def unpickled(path: Path) -> Any:  # noqa: ANN401 - whatever was saved
             f"without running its code; {_ANEW}"
         )
     elif found != content.PICKLE:
-        raise content.unlike(path, _WANTED, "get it again")
+        remedy = "unpack it first" if found in content.PACKED else "get it again"
+        raise content.unlike(path, _WANTED, remedy)
     try:
         return _loaded(path, found)
     except UnpicklingError as error:

@@ -142,8 +142,7 @@ class Expert(Encoder):
         genes = self.genes or hub.fetch(self.repo, "model.h5ad", revision)
         files = _Files(weights.expanduser(), genes.expanduser(), self.means.expanduser())
         for key, path in files._asdict().items():
-            if not path.is_file():
-                raise DataError(f"{path}: no such file; set encoders.nicheformer.{key}")
+            content.required(path, "a file", f"set encoders.nicheformer.{key}")
         return files
 
 

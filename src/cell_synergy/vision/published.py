@@ -13,8 +13,9 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from cell_synergy import hub
+from cell_synergy.core import content
 from cell_synergy.core.compute import device
-from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.core.errors import ConfigError
 from cell_synergy.data.units.dataset import listed
 from cell_synergy.encoders import sha256
 from cell_synergy.vision import networks
@@ -98,8 +99,7 @@ class Published(ImageExpert, ABC):
         if self.weights is None:
             return None
         path = self.weights.expanduser()
-        if not path.is_file():
-            raise DataError(f"{path}: no such file; set `weights` to the file of {self.repo}")
+        content.required(path, "a file of weights", f"set `weights` to the file of {self.repo}")
         return path
 
     def network(self, weights: Path) -> Network:
