@@ -128,7 +128,11 @@ def test_a_donor_whose_name_no_file_can_have_is_refused(refused, three, section,
     assert told == [f"lab: donor {name!r} cannot name a file; rename it"]
 
 
-@pytest.mark.usefixtures("build")
+def test_a_section_that_occurs_twice_is_refused(refused, three, section):
+    told = refused([*three, section("A1", "A", GENES)])
+    assert told[0] == "lab: section 'A1' occurs twice; rename one"
+
+
 def test_the_name_of_a_donor_without_a_role_does_not_matter(build, three, section):
     assert build([*three, section("X1", "a/b", GENES)])[0].n_obs == 48
 

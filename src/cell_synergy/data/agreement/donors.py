@@ -1,5 +1,6 @@
 """What is told of roles, names and splits, before sections are joined."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import anndata as ad
@@ -29,6 +30,9 @@ def of_names(name: str, dataset: Dataset, seen: Sequence[tuple[str, str]]) -> It
     found = sections if dataset.named == "section" else donors
     for group in sorted(set(dataset.role_of) - found):
         yield f"data.{name}.roles: no {dataset.named} {group!r} in the data{_near(group, found)}"
+    counts = Counter(section for section, _ in seen)
+    for section in sorted(section for section, count in counts.items() if count > 1):
+        yield f"{name}: section {section!r} occurs twice; rename one"
     for names, what in ((sections, "section"), (donors, "donor")):
         try:
             check_spellings(sorted(names), what, name)
