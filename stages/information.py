@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cell_synergy.core import arrays
+from cell_synergy.core import arrayfiles
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.compute import use_threads
 from cell_synergy.core.config import Config, arguments, load, value
@@ -29,7 +29,7 @@ class Args(Config):
 def read(folder: Path, method: str) -> dict[str, np.ndarray]:
     """Read what a method's probes said of test units."""
     remedy = "compute them with `dvc repro`"
-    return arrays.npz(folder / f"{method}.npz", "a file of posteriors (.npz)", remedy)
+    return arrayfiles.npz(folder / f"{method}.npz", "a file of posteriors (.npz)", remedy)
 
 
 def main(args: Args) -> None:

@@ -38,7 +38,7 @@ def scores(arm, dataset, probe, settings, tmp_path):
     def made(name="simclr", arm=arm, known=None, **changes):
         own, known = arm(name), known or Unfinished(Path(mkdtemp(dir=tmp_path)))
         rows = scale(name, own, dataset, probe, settings(**changes), known)
-        return table(list(rows), tissue.units)
+        return table(list(rows), own.tissue.units)
 
     return made
 

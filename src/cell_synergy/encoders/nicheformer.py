@@ -22,7 +22,7 @@ from pydantic import JsonValue, PositiveInt
 from tqdm import tqdm
 
 from cell_synergy import hub
-from cell_synergy.core import arrays, content
+from cell_synergy.core import arrayfiles, content
 from cell_synergy.core.errors import DataError
 from cell_synergy.encoders import Encoder, read_card, sha256
 from cell_synergy.nicheformer import checkpoints, symbols
@@ -158,7 +158,7 @@ def _vocabulary(files: _Files, config: NicheformerConfig) -> tuple[pd.Index, np.
     except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise content.unlike(files.genes, wanted, remedy, error, content.HDF5) from error
     remedy = "set encoders.nicheformer.means to the file of your technology"
-    found = arrays.npy(files.means, "an .npy of gene means", remedy)
+    found = arrayfiles.npy(files.means, "an .npy of gene means", remedy)
     if found.dtype.kind not in "fiu":
         raise DataError(f"{files.means}: holds {found.dtype}, not numbers; {remedy}")
     means = found.astype(np.float64).ravel()

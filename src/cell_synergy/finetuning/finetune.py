@@ -10,7 +10,7 @@ import numpy as np
 from safetensors.numpy import save_file
 from tqdm import tqdm
 
-from cell_synergy.core import arrays
+from cell_synergy.core import arrayfiles
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.units.dataset import Dataset, Task
@@ -123,7 +123,7 @@ def _answer(folder: Path) -> Answer:
     """Read an answer."""
     words = json.loads((folder / ANSWER).read_text())
     chosen = Chosen(words["rounds"], words["inner"], words["sensitivity"])
-    predicted = arrays.npy(folder / PREDICTED, "an .npy of predictions", "learn it again")
+    predicted = arrayfiles.npy(folder / PREDICTED, "an .npy of predictions", "learn it again")
     return Answer(predicted, chosen, words["gradient_norm"], words["iterations"])
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from cell_synergy.core import arrays
+from cell_synergy.core import arrayfiles
 from cell_synergy.core.errors import DataError
 from cell_synergy.models import Weights
 
@@ -29,7 +29,7 @@ def load(folder: Path, fold: str, seed: int) -> Weights:
     path = folder / f"{fold}-{seed}.safetensors"
     found = {
         name: array.astype(np.float32) if array.dtype.kind == "f" else array
-        for name, array in arrays.safetensors(path, _REMEDY).items()
+        for name, array in arrayfiles.safetensors(path, _REMEDY).items()
     }
     if wrong := [name for name, array in found.items() if not np.isfinite(array).all()]:
         raise DataError(f"{path}: {wrong[0]} is not finite; {_REMEDY}")

@@ -142,15 +142,15 @@ def test_a_file_of_a_newer_anndata_is_refused_with_the_way_out(tmp_path, place, 
 
 
 CONTENTS = {
-    b"": "this is empty: it has zero bytes",
-    b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n": "a Git LFS pointer",
-    b"<!DOCTYPE html><html><body>Sign in</body></html>": "this is a web page",
-    b"\n<HTML><head>": "this is a web page",
-    b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>': "this is a web page",
-    b"\x1f\x8b\x08\x00": "compressed with gzip",
-    b"PK\x03\x04\x14": "a zip archive",
-    b"gene,cell\n1,2\n": "not an .h5ad file",
-    b"\x89HDF": "not an .h5ad file",
+    b"": "is empty; get it again",
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n": "is a pointer of Git LFS",
+    b"<!DOCTYPE html><html><body>Sign in</body></html>": "is a web page, not an .h5ad file",
+    b"\n<HTML><head>": "is a web page, not an .h5ad file",
+    b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>': "is a server's error message",
+    b"\x1f\x8b\x08\x00": "is a gzip file, not an .h5ad file; fetch it again",
+    b"PK\x03\x04\x14": "is a zip file, not an .h5ad file; fetch it again",
+    b"gene,cell\n1,2\n": "is text, not an .h5ad file; fetch it again",
+    b"\x89HDF": "cannot be read as an .h5ad file; fetch it again",
 }
 
 
@@ -161,7 +161,6 @@ def test_what_is_no_h5ad_is_told_as_what_it_is(tmp_path, content, message):
     with pytest.raises(DataError, match=message) as caught:
         files.read(path, "fetch it again")
     assert str(caught.value).startswith(f"{path}: ")
-    assert str(caught.value).endswith("fetch it again")
 
 
 @pytest.mark.parametrize("part", [100, 2000, 0.5, 0.99])
@@ -192,10 +191,10 @@ def test_an_hdf5_file_of_somebody_else_is_told_by_what_it_holds(tmp_path):
 
 
 def test_a_folder_and_nothing_at_all_are_no_h5ad(tmp_path):
-    with pytest.raises(DataError, match="this is a folder, not a file"):
+    with pytest.raises(DataError, match="is a folder, not an .h5ad file"):
         files.read(tmp_path)
-    with pytest.raises(DataError, match=r"units=x\.h5ad: no such file"):
-        files.read(tmp_path / "x.h5ad", name="units=x.h5ad")
+    with pytest.raises(DataError, match=r"x\.h5ad: no such file"):
+        files.read(tmp_path / "x.h5ad")
 
 
 def test_a_file_that_is_whole_is_read(tmp_path):

@@ -10,16 +10,17 @@ import anndata as ad
 import h5py
 import numpy as np
 
+from cell_synergy.core import content
 from cell_synergy.core.atomic import atomic
-from cell_synergy.core.contents import found_instead
 from cell_synergy.core.errors import DataError
 
+WANTED = "an .h5ad file"
 REMEDY = "write it again with adata.write_h5ad"
 _WHERE = re.compile(r"Error raised while reading key '(.*)' of .* from (/.*)")
 _NEWER = re.compile(r"No read method registered for (.*?) from")  # anndata's own words
 
 
-def read(path: Path, remedy: str = REMEDY, name: str = "") -> ad.AnnData:
+def read(path: Path, remedy: str = REMEDY) -> ad.AnnData:
     """Read an `.h5ad` that anybody may have written, with any anndata.
 
     Parameters
@@ -28,45 +29,38 @@ def read(path: Path, remedy: str = REMEDY, name: str = "") -> ad.AnnData:
         The file.
     remedy
         How a broken one is mended, for messages.
-    name
-        What messages call the file; its path if empty.
 
     Raises
     ------
     DataError
         If there is no such file, or it is broken, of another kind, or of a newer anndata.
     """
-    with explained(path, remedy, name):
+    with explained(path, remedy):
         return ad.read_h5ad(path)
 
 
 @contextmanager
-def explained(path: Path, remedy: str = REMEDY, name: str = "") -> Iterator[None]:
+def explained(path: Path, remedy: str = REMEDY) -> Iterator[None]:
     """Say in one sentence why an `.h5ad` cannot be read; the parameters are those of `read`."""
-    where = name or str(path)
-    if not path.exists():
-        raise DataError(f"{where}: no such file; check the path")
-    if (instead := found_instead(path)) is not None:
-        raise DataError(f"{where}: this is {instead}; an .h5ad is wanted: {remedy}")
-    if not h5py.is_hdf5(path):
-        raise DataError(f"{where}: not an .h5ad file (no HDF5 in it); {remedy}")
+    if content.required(path, WANTED, remedy) != content.HDF5 and not h5py.is_hdf5(path):
+        raise content.unlike(path, WANTED, remedy)
     try:
-        _check_kind(path, where)
+        _check_kind(path)
         yield
     except (DataError, MemoryError):
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the file's
             raise
-        raise DataError(f"{where}: {_why(error, remedy)}") from error
+        raise DataError(f"{path}: {_why(error, remedy)}") from error
 
 
-def _check_kind(path: Path, where: str) -> None:
+def _check_kind(path: Path) -> None:
     """Refuse an HDF5 file that somebody else than anndata wrote."""
     with h5py.File(path, "r") as file:
         if "obs" not in file:
             raise DataError(
-                f"{where}: an HDF5 file but no .h5ad: it holds {', '.join(file) or 'nothing'} and "
+                f"{path}: an HDF5 file but no .h5ad: it holds {', '.join(file) or 'nothing'} and "
                 "no obs; read it with what wrote it and save it with adata.write_h5ad"
             )
 

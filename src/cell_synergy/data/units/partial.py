@@ -31,7 +31,7 @@ def read_part(path: Path, keys: Collection[str] | None, optional: Collection[str
     DataError
         If a key is not there, or has not one row per unit; or as `files.read`.
     """
-    with files.explained(path, name=f"units={path}"), h5py.File(path, "r") as file:
+    with files.explained(path), h5py.File(path, "r") as file:
         if not isinstance(file.get("obs"), h5py.Group):  # of anndata before 0.7: read whole
             return ad.read_h5ad(path)
         obs: pd.DataFrame = ad.io.read_elem(file["obs"])

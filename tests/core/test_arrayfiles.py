@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from cell_synergy.core import arrays
+from cell_synergy.core import arrayfiles
 from cell_synergy.core.errors import DataError
 from tests import broken
 
 READERS: dict[str, Callable[[Path], Any]] = {
-    "a.safetensors": lambda path: arrays.safetensors(path, "do it again"),
-    "a.npz": lambda path: arrays.npz(path, "an .npz of numbers", "do it again"),
-    "a.npy": lambda path: arrays.npy(path, "an .npy of numbers", "do it again"),
+    "a.safetensors": lambda path: arrayfiles.safetensors(path, "do it again"),
+    "a.npz": lambda path: arrayfiles.npz(path, "an .npz of numbers", "do it again"),
+    "a.npy": lambda path: arrayfiles.npy(path, "an .npy of numbers", "do it again"),
 }
 ARRAY = np.random.default_rng(0).random((30, 40))
 
