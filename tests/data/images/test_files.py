@@ -153,6 +153,8 @@ def test_a_tiff_that_lacks_bytes_is_refused(tmp_path, compression, layout, damag
         page: Any = file.pages[0]
         start, size = page.dataoffsets[-1], page.databytecounts[-1]
         if damage == "piece cut off":
+            if compression is None and not layout:
+                pytest.skip("pixels that lie in the file as they are have no pieces")
             name = "TileByteCounts" if layout.get("tile") else "StripByteCounts"
             page.tags[name].overwrite((*page.databytecounts[:-1], size // 2))
     data = path.read_bytes()

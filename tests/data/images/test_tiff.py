@@ -157,6 +157,17 @@ def test_what_would_have_to_be_read_at_once_is_refused_if_it_is_huge(tmp_path, m
             pass
 
 
+@pytest.mark.parametrize("whole", [10_000, 1_000_000])
+def test_the_planes_of_imagej_are_colours(tmp_path, monkeypatch, whole):
+    monkeypatch.setattr(tiff, "WHOLE", whole)
+    planes = np.ascontiguousarray(np.moveaxis(LARGE, 2, 0))
+    tifffile.imwrite(tmp_path / "a.tif", planes, imagej=True, metadata={"axes": "CYX"})
+    tifffile.imwrite(tmp_path / "b.tif", LARGE, imagej=True)
+    for name in ("a.tif", "b.tif"):
+        with open_slide(tmp_path / name) as opened:
+            np.testing.assert_array_equal(opened.overview(1), LARGE)
+
+
 def pages(path, *arrays, **options):
     with tifffile.TiffWriter(path) as writer:
         for array in arrays:

@@ -96,6 +96,8 @@ def from_palette(colours: UInt8[np.ndarray, "colours 3"]) -> Conversion:
 
 def in_bands(pixels: Pixels, convert: Conversion) -> RGB:
     """Convert an image in little more memory than it and its result have."""
+    if convert is first_three:
+        return first_three(pixels)
     found = np.empty((*pixels.shape[:2], SAMPLES), np.uint8)
     step = max(_BAND // max(pixels.shape[1], 1), 1)
     for top in range(0, len(pixels), step):

@@ -65,31 +65,6 @@ def slide_in(path: Path, tiff: tifffile.TiffFile) -> Level:
     )
 
 
-def open_level(path: Path, level: Level) -> "UInt8[np.ndarray, 'height width 3'] | Mapped | Tiles":
-    """Return the pixels of a slide: whole, if it is small or lies in the file as it is."""
-    convert = conversion(path, level.pages.keyframe)
-    for page in level.pages.pages:
-        if page is not None:
-            _check_whole(path, page)
-    large = level.width * level.height > WHOLE
-    if large and level.pages.dataoffset is not None:
-        return Mapped(tifffile.memmap(path, series=level.series, mode="r"), level, convert)
-    tiles = Tiles(path, level, convert)
-    return tiles if large else tiles[: level.height, : level.width]
-
-
-def _check_whole(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
-    """Refuse a file that ends before its last piece."""
-    sizes = np.asarray(page.databytecounts, dtype=np.int64)
-    ends = np.asarray(page.dataoffsets, dtype=np.int64) + sizes
-    size = page.parent.filehandle.size
-    if (ends[sizes > 0] > size).any():
-        raise DataError(
-            f"{path}: cannot be read as an image (it ends too early, after {size} of {ends.max()} "
-            "bytes); get it again"
-        )
-
-
 class Mapped:
     """The pixels of a TIFF that lie in the file as they are."""
 
@@ -101,6 +76,10 @@ class Mapped:
 
     def __getitem__(self, place: tuple[slice, slice]) -> UInt8[np.ndarray, "rows columns 3"]:
         return self._convert(np.asarray(self._pixels[place]))
+
+    def read(self) -> UInt8[np.ndarray, "height width 3"]:
+        """Return all of it."""
+        return np.array(colour.in_bands(self._pixels, self._convert), order="C", subok=False)
 
 
 class Tiles:
@@ -120,6 +99,8 @@ class Tiles:
         # where each colour (or all together) has its pieces
         if level.pages.axes == "CYX":
             self._planes = [(page, 0) for page in level.pages.pages if page is not None]
+            if len(self._planes) != colour.SAMPLES:
+                raise DataError(no_rgb(path, f"in {len(self._planes)} of three planes"))
         elif level.pages.axes == "SYX":
             planes = range(int(self._page.samplesperpixel))
             self._planes = [(self._page, count * i) for i in planes]
@@ -150,7 +131,8 @@ class Tiles:
             found = [self._decoded(page, first + number) for page, first in self._planes]
             parts = [part for part in found if part is not None]
             if len(parts) == len(found):
-                tile = self._convert(np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0])
+                joined = np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]
+                tile = colour.in_bands(joined, self._convert)
             elif not parts:  # never written, as scanners do with glass
                 shape = (self._rows, self._columns, colour.SAMPLES)
                 tile = np.full(shape, self._page.nodata, dtype=np.uint8)
@@ -181,6 +163,32 @@ class Tiles:
         )
         colours: UInt8[np.ndarray, "rows columns colours"] = np.asarray(piece)[0]
         return colours
+
+
+def open_level(path: Path, level: Level) -> UInt8[np.ndarray, "height width 3"] | Mapped | Tiles:
+    """Return the pixels of a slide: whole, if it is small or lies in the file as it is."""
+    convert = conversion(path, level.pages.keyframe)
+    for page in level.pages.pages:
+        if page is not None:
+            _check_whole(path, page)
+    large = level.width * level.height > WHOLE
+    if level.pages.dataoffset is not None:
+        mapped = Mapped(tifffile.memmap(path, series=level.series, mode="r"), level, convert)
+        return mapped if large else mapped.read()
+    tiles = Tiles(path, level, convert)
+    return tiles if large else tiles[: level.height, : level.width]
+
+
+def _check_whole(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
+    """Refuse a file that ends before its last piece."""
+    sizes = np.asarray(page.databytecounts, dtype=np.int64)
+    ends = np.asarray(page.dataoffsets, dtype=np.int64) + sizes
+    size = page.parent.filehandle.size
+    if (ends[sizes > 0] > size).any():
+        raise DataError(
+            f"{path}: cannot be read as an image (it ends too early, after {size} of {ends.max()} "
+            "bytes); get it again"
+        )
 
 
 def _area(level: tifffile.TiffPageSeries) -> int:
