@@ -61,10 +61,11 @@ def section(name: str) -> dict[str, Any]:
 
 
 def value(name: str) -> Any:  # noqa: ANN401 - whatever params.yaml holds there
-    """Return one top-level value of params.yaml."""
-    values = _read()
-    if name not in values:
-        raise ConfigError(f"{PARAMS.name} has no {name!r}{suggest(name, values)}")
+    """Return one value of params.yaml; `name` may be dotted."""
+    above, _, last = name.rpartition(".")
+    values = section(above) if above else _read()
+    if last not in values:
+        raise ConfigError(f"{above or PARAMS.name} has no {last!r}{suggest(last, values)}")
     if name in _TOP:
         kind, wanted = _TOP[name]
         try:
@@ -72,7 +73,7 @@ def value(name: str) -> Any:  # noqa: ANN401 - whatever params.yaml holds there
         except ValidationError as error:
             told = f"{name} is {_shown(values[name])}, and has to be {wanted}"
             raise ConfigError(f"{_where([name])}{told}") from error
-    return values[name]
+    return values[last]
 
 
 def _read() -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """AnnData on disk: compressed, whole or absent, and the same bytes every time."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,13 +14,12 @@ from cell_synergy.core.atomic import atomic
 from cell_synergy.core.contents import found_instead
 from cell_synergy.core.errors import DataError
 
+REMEDY = "write it again with adata.write_h5ad"
 _WHERE = re.compile(r"Error raised while reading key '(.*)' of .* from (/.*)")
 _NEWER = re.compile(r"No read method registered for (.*?) from")  # anndata's own words
 
 
-def read(
-    path: Path, remedy: str = "write it again with adata.write_h5ad", name: str = ""
-) -> ad.AnnData:
+def read(path: Path, remedy: str = REMEDY, name: str = "") -> ad.AnnData:
     """Read an `.h5ad` that anybody may have written, with any anndata.
 
     Parameters
@@ -35,6 +36,13 @@ def read(
     DataError
         If there is no such file, or it is broken, of another kind, or of a newer anndata.
     """
+    with explained(path, remedy, name):
+        return ad.read_h5ad(path)
+
+
+@contextmanager
+def explained(path: Path, remedy: str = REMEDY, name: str = "") -> Iterator[None]:
+    """Say in one sentence why an `.h5ad` cannot be read; the parameters are those of `read`."""
     where = name or str(path)
     if not path.exists():
         raise DataError(f"{where}: no such file; check the path")
@@ -44,7 +52,7 @@ def read(
         raise DataError(f"{where}: not an .h5ad file (no HDF5 in it); {remedy}")
     try:
         _check_kind(path, where)
-        return ad.read_h5ad(path)
+        yield
     except (DataError, MemoryError):
         raise
     except Exception as error:
