@@ -15,7 +15,7 @@ import pandas as pd
 
 from cell_synergy import models
 from cell_synergy.core.config import load, section
-from cell_synergy.core.errors import reported
+from cell_synergy.core.errors import places, reported
 from cell_synergy.data.units.dataset import Dataset
 from cell_synergy.data.units.embeddings import standardise
 from cell_synergy.data.units.tissue import Tissue
@@ -88,4 +88,4 @@ def main(dataset: str = "lung", *methods: str) -> None:
 
 if __name__ == "__main__":
     with reported(__doc__):
-        main(*sys.argv[1:])
+        main(*places(main, sys.argv[1:]))

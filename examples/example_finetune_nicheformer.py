@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from cell_synergy.core.config import section
-from cell_synergy.core.errors import reported
+from cell_synergy.core.errors import places, reported
 from cell_synergy.finetuning import run_expert
 
 
@@ -40,4 +40,4 @@ def main(dataset: str = "lung", task: str = "cell_type") -> None:
 
 if __name__ == "__main__":
     with reported(__doc__):
-        main(*sys.argv[1:])
+        main(*places(main, sys.argv[1:]))

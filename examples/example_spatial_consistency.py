@@ -10,7 +10,7 @@ import sys
 
 from example_spatial_neighbors import spatial_scores
 
-from cell_synergy.core.errors import reported
+from cell_synergy.core.errors import places, reported
 from cell_synergy.downstream.spatial.layout import CONSISTENCY
 
 
@@ -24,4 +24,4 @@ def main(dataset: str = "lung", *methods: str) -> None:
 
 if __name__ == "__main__":
     with reported(__doc__):
-        main(*sys.argv[1:])
+        main(*places(main, sys.argv[1:]))

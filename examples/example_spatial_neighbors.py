@@ -18,7 +18,7 @@ from jaxtyping import Float32
 
 from cell_synergy import models
 from cell_synergy.core.config import load, section
-from cell_synergy.core.errors import reported
+from cell_synergy.core.errors import places, reported
 from cell_synergy.data.units.splits import Fold
 from cell_synergy.data.units.tissue import Tissue
 from cell_synergy.downstream.probes.settings import Probe
@@ -68,4 +68,4 @@ def main(dataset: str = "lung", *methods: str) -> None:
 
 if __name__ == "__main__":
     with reported(__doc__):
-        main(*sys.argv[1:])
+        main(*places(main, sys.argv[1:]))

@@ -117,6 +117,9 @@ def test_an_unknown_section_or_value_is_refused_with_the_nearest():
     with pytest.raises(ConfigError, match=r"params\.yaml has no 'methods' .*'method'"):
         value("methods")
     assert value("method") == "comm"
+    assert value("training.nested.depth") == 2
+    with pytest.raises(ConfigError, match=r"training\.nested has no 'dept' .*'depth'"):
+        value("training.nested.dept")
 
 
 def test_a_single_value_is_no_section():

@@ -15,7 +15,7 @@ import torch
 from safetensors.numpy import save_file
 
 from cell_synergy.core.atomic import atomic
-from cell_synergy.core.errors import ConfigError, DataError, explained, reported
+from cell_synergy.core.errors import ConfigError, DataError, explained, places, reported
 
 NUMBERS = {
     errno.EACCES: "no right to read or write there",
@@ -195,3 +195,18 @@ def test_a_mistake_is_no_sentence(tmp_path):
     program = start(tmp_path, "mistake")
     assert "Traceback" in program.communicate(timeout=30)[1]
     assert program.returncode == 1
+
+
+def test_a_word_too_many_is_refused():
+    def two(dataset="lung", task="region"):
+        return dataset, task
+
+    def many(dataset, *methods):
+        return dataset, methods
+
+    assert two(*places(two, ["breast"])) == ("breast", "region")
+    assert many(*places(many, ["a", "b", "c"])) == ("a", ("b", "c"))
+    with pytest.raises(
+        ConfigError, match=r"^'c': one word too many; this takes \[DATASET\] \[TASK\]"
+    ):
+        places(two, ["a", "b", "c"])

@@ -59,9 +59,10 @@ def test_overrides_of_a_data_set_are_text_where_text_is_wanted(dataset, text):
     found = validate(Dataset, merge(block, words["data"]), "data.x")
     assert found.folder == text
     assert found.roles["study"] == (text, "B")
-    assert found.tasks["region"].exclude == (text,)
     assert found.unit_um == 50.0
-    assert found.tasks["panel"].genes == 50
+    tasks = {name: task.model_dump() for name, task in found.tasks.items()}
+    assert tasks["region"]["exclude"] == (text,)
+    assert tasks["panel"]["genes"] == 50
 
 
 class Kinds(Config):

@@ -1,10 +1,11 @@
 """Errors that a user can mend, and how a command reports them."""
 
 import errno
+import inspect
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 INTERRUPTED = 130  # as a shell has it: 128 and the number of SIGINT
@@ -99,6 +100,16 @@ def answered_help(words: Sequence[str], text: str, *, bare: bool) -> bool:
         sys.stderr.write(text)
         sys.exit(_USAGE)
     return False
+
+
+def places(main: Callable[..., object], words: Sequence[str]) -> Sequence[str]:
+    """Return the words of a script that takes them by their places; too many are refused."""
+    kinds = inspect.signature(main).parameters.values()
+    most = len(kinds)
+    if len(words) > most and all(kind.kind is not kind.VAR_POSITIONAL for kind in kinds):
+        names = " ".join(f"[{kind.name.upper()}]" for kind in kinds)
+        raise ConfigError(f"{words[most]!r}: one word too many; this takes {names}, see --help")
+    return words
 
 
 def number_in(error: Exception) -> int | None:
