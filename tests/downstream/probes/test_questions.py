@@ -132,7 +132,9 @@ def test_blocks_are_not_asked_whose_tissue_they_are(units, make_tissue, make_dat
     blocks = np.array([f"{donor}-block{i % 2}" for i, donor in enumerate(tissue.donor)])
     cut = units.copy()
     cut.obs["block"] = blocks
-    goal, question = ask_donor(tissue.folds[0], replace(tissue, units=cut, groups=blocks), 2)
+    asked = ask_donor(tissue.folds[0], replace(tissue, units=cut, groups=blocks), 2)
+    assert asked is not None
+    goal, question = asked
     assert goal.classes == tuple("ABCD")
     assert question.classes == 3
     one = replace(tissue, units=cut, groups=blocks, donor=np.full(len(blocks), "A"))
