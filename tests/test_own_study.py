@@ -150,7 +150,7 @@ def words(monkeypatch):
     """Return a function that draws a notebook and returns all words in its picture."""
 
     def drawn(name):
-        found = []
+        found: list[str] = []
 
         def save(figure, path):  # noqa: ARG001
             figure.canvas.draw()
@@ -159,7 +159,7 @@ def words(monkeypatch):
             plt.close(figure)
 
         monkeypatch.setattr(plotting, "save", save)
-        space = {}
+        space: dict[str, object] = {}
         for cell in jupytext.read(ROOT / f"notebooks/{name}.py").cells:
             if cell.cell_type == "code":
                 exec(cell.source, space)  # noqa: S102 - what a kernel does

@@ -112,6 +112,11 @@ def test_tables_are_read_and_what_was_left_out_is_said_once(tmp_path):
     rows({"finetuned": (0.1, 0.2, 0.3)}).to_csv(tmp_path / "finetune/lung.csv", index=False)
     found = read(tmp_path / "scaling", tmp_path / "finetune", "lung", ["comm", "comm"])
     assert set(found["method"]) == {"comm", "finetuned"}
+    for name in ("scaling/mine/comm.csv", "finetune/mine.csv"):  # a data set without such a task
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        table.assign(inner=0.5).iloc[:0].to_csv(tmp_path / name, index=False)
+    none = read(tmp_path / "scaling", tmp_path / "finetune", "mine", ["comm"])
+    pd.testing.assert_frame_equal(curves(pd.concat([found, none])), curves(found))
     assert left_out(found)[["fraction", "note"]].to_numpy().tolist() == [
         [1.0, "3 pairs, 64 needed"]
     ]

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from cell_synergy.core.errors import DataError
 from cell_synergy.data.units import embeddings, pairs
 from cell_synergy.data.units.splits import folds
 from cell_synergy.learning import weights
@@ -158,15 +159,17 @@ def test_test_donors_change_nothing_that_is_learnt(tissue, settings):
     np.testing.assert_array_equal(learnt[0].image, learnt[1].image)
 
 
-def test_too_many_axes_for_the_pairs_tell_nothing_of_what_is_shared(tissue, capsys):
+def test_too_many_axes_for_the_pairs_are_refused(tissue):
     fold = tissue.folds[0]
     every = Within.of(tissue.image, tissue.expression, tissue.donor)
     few = every.some(np.flatnonzero(fold.align)[::12])
-    assert table.shared(few, Settings(**SETTINGS), fold) is None
-    assert "20 training pairs tell nothing of 8 + 8 axes" in capsys.readouterr().out
+    with pytest.raises(DataError, match=r"20 training pairs .* set spectrum\.axes lower"):
+        table.shared(few, Settings(**SETTINGS), fold)
 
 
-def test_where_pairs_are_too_few_there_are_spectra_and_no_shares(tissue, dataset, probe, embed):
+def test_where_pairs_are_too_few_there_are_spectra_and_no_shares(
+    tissue, dataset, probe, embed, capsys
+):
     fold = tissue.folds[0]
     few = np.zeros(len(tissue.donor), dtype=bool)
     few[np.flatnonzero(fold.align)[::12]] = True
@@ -177,6 +180,7 @@ def test_where_pairs_are_too_few_there_are_spectra_and_no_shares(tissue, dataset
         small, dataset.tasks, {"concat": [0]}, embed, empty, settings, probe, 0.0
     )
     assert list(found.columns) == table.COLUMNS
+    assert "20 training pairs tell nothing of 8 + 8 axes" in capsys.readouterr().out
     assert {"ceiling", "correlation", "held_out"} <= set(found["quantity"])
     assert not {"shared", "unique_image", "over_ceiling", "score"} & set(found["quantity"])
     assert set(picked(found, "ceiling_corrected")["note"]) == {"not estimable: p + q >= n"}

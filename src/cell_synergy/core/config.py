@@ -172,9 +172,9 @@ def _block(values: Mapping[str, Any] | Word) -> Mapping[str, Any]:
 
 def _meant(detail: ErrorDetails, config: type[BaseModel]) -> tuple[int | str, ...]:
     """Return the place that an unknown name was meant for, as far as can be guessed."""
-    *above, last = detail["loc"]
     if detail["type"] != "extra_forbidden":
         return ()
+    *above, last = detail["loc"]
     near = get_close_matches(str(last), _fields(config, list(map(str, above))), n=1)
     return (*above, *near)
 

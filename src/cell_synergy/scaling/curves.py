@@ -25,6 +25,7 @@ COMPARED = [
     *CASE, "first", "second", "fraction", "pairs", "difference", "low", "high", "crossing",
     "crossing_low", "crossing_high", "said",
 ]  # fmt: skip
+_NUMBERS = ["seed", "value", "inner", "fraction", "draw", "pairs"]
 _NAMES = ["dataset", "method", "task", "metric", "probe", "fold", "donor", "labels", "note"]
 
 
@@ -60,7 +61,9 @@ def read(scaling: Path, finetune: Path, dataset: str, methods: Sequence[str]) ->
         )
         for p in paths
     ]
-    return pd.concat(tables, ignore_index=True)
+    if filled := [table for table in tables if len(table)]:
+        return pd.concat(filled, ignore_index=True)
+    return tables[0].astype(dict.fromkeys(_NUMBERS, float))  # they would be words
 
 
 def left_out(scores: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,11 @@ import pandas as pd
 from jaxtyping import Float32, Float64, Int
 from tqdm import tqdm
 
+<<<<<<< HEAD
 from cell_synergy.core.remarks import remarked
+=======
+from cell_synergy.core.errors import DataError
+>>>>>>> part-study
 from cell_synergy.core.streams import stream
 from cell_synergy.data.units.dataset import Task
 from cell_synergy.data.units.splits import Fold, held
@@ -93,8 +97,10 @@ def tabulate(
         every = Within.of(*tissue.standardised(fold), tissue.donor)
         train = np.flatnonzero(fold.align & ~held(tissue.units, fold.align, kept_back))
         rows += list(_spectra(every, fold, train, settings))
-        if (directions := shared(every.some(train), settings, fold)) is not None:
-            found[fold.name] = directions
+        try:
+            found[fold.name] = shared(every.some(train), settings, fold)
+        except DataError as error:  # too few pairs for so many axes
+            tqdm.write(f"{error}; what methods keep and the ceiling's scores are left out")
     if len(found) < len(tissue.folds):
         return _table(tissue, [_means(rows, in_turn=len(tissue.folds) > 1)])
     for fold in tissue.folds:
@@ -117,18 +123,20 @@ def _table(tissue: Tissue, parts: list[pd.DataFrame]) -> pd.DataFrame:
     return remarked(table, tissue.units.uns)
 
 
-def shared(pairs: Within, settings: Settings, fold: Fold) -> Shared | None:
+def shared(pairs: Within, settings: Settings, fold: Fold) -> Shared:
     """Return the directions of all training pairs, in their leading axes, that are not noise.
 
-    None where the pairs are too few for so many axes; a line says so.
+    Raises
+    ------
+    DataError
+        If there are too many axes for the pairs.
     """
     sample = spectrum(pairs, settings.axes)
     if not sample.estimable:
-        tqdm.write(
+        raise DataError(
             f"fold {fold.name!r}: {len(pairs.donor)} training pairs tell nothing of "
-            f"{sample.p} + {sample.q} axes: what is shared is left out; a lower spectrum.axes helps"
+            f"{sample.p} + {sample.q} axes; set spectrum.axes lower"
         )
-        return None
     noise = _noise(pairs, settings.axes, settings, fold, _WHOLE)
     return sample.shared(max(sample.edge, float(noise[:, 0].max())))
 
