@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from cell_synergy.core.errors import DataError
 from cell_synergy.data.units import files
 
 
@@ -103,3 +104,102 @@ def test_a_table_that_cannot_be_written_leaves_the_old_file(tmp_path):
         files.write(target, broken)
     assert target.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["t.h5ad"]
+
+
+def _changed(path, place, attribute, value):
+    """Write a table whose `place` claims to be encoded in another way."""
+    _table().write_h5ad(path)
+    with h5py.File(path, "a") as file:
+        file[place].attrs[attribute] = value
+
+
+@pytest.mark.parametrize(
+    ("place", "attribute"),
+    [
+        ("/", "encoding-version"),
+        ("/", "encoding-type"),
+        ("obs", "encoding-version"),
+        ("obs/kind", "encoding-type"),
+        ("var/panel", "encoding-type"),
+        ("uns/mpp/A1", "encoding-type"),
+        ("uns/states", "encoding-version"),
+        ("obsm/spatial", "encoding-type"),
+        ("obsm/ratio", "encoding-version"),
+        ("X", "encoding-version"),
+    ],
+)
+def test_a_file_of_a_newer_anndata_is_refused_with_the_way_out(tmp_path, place, attribute):
+    path = tmp_path / "t.h5ad"
+    _changed(path, place, attribute, "99.0")
+    with pytest.raises(DataError) as caught:
+        files.read(path)
+    told = str(caught.value)
+    assert told.startswith(f"{path}: written by a newer anndata than ")
+    assert "99.0" in told
+    assert f" in {place};" in told or place == "/"
+    assert "`pip install -U anndata`" in told
+    assert "\n" not in told
+
+
+CONTENTS = {
+    b"": "this is empty: it has zero bytes",
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n": "a Git LFS pointer",
+    b"<!DOCTYPE html><html><body>Sign in</body></html>": "this is a web page",
+    b"\n<HTML><head>": "this is a web page",
+    b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>': "this is a web page",
+    b"\x1f\x8b\x08\x00": "compressed with gzip",
+    b"PK\x03\x04\x14": "a zip archive",
+    b"gene,cell\n1,2\n": "not an .h5ad file",
+    b"\x89HDF": "not an .h5ad file",
+}
+
+
+@pytest.mark.parametrize(("content", "message"), CONTENTS.items())
+def test_what_is_no_h5ad_is_told_as_what_it_is(tmp_path, content, message):
+    path = tmp_path / "t.h5ad"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        files.read(path, "fetch it again")
+    assert str(caught.value).startswith(f"{path}: ")
+    assert str(caught.value).endswith("fetch it again")
+
+
+@pytest.mark.parametrize("part", [100, 2000, 0.5, 0.99])
+def test_a_truncated_file_is_refused(tmp_path, part):
+    path = tmp_path / "t.h5ad"
+    _table().write_h5ad(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: part if part > 1 else int(part * len(whole))])
+    with pytest.raises(DataError, match=r"t\.h5ad: a broken \.h5ad file \(.*truncated.*fetch it"):
+        files.read(path, "fetch it again")
+
+
+@pytest.mark.parametrize("gone", ["obs/kind", "obs/_index", "obs/kind/codes", "X/data"])
+def test_a_file_without_one_of_its_parts_is_refused(tmp_path, gone):
+    path = tmp_path / "t.h5ad"
+    _table().write_h5ad(path)
+    with h5py.File(path, "a") as file:
+        del file[gone]
+    with pytest.raises(DataError, match=r"t\.h5ad: a broken \.h5ad file .*; write it again"):
+        files.read(path)
+
+
+def test_an_hdf5_file_of_somebody_else_is_told_by_what_it_holds(tmp_path):
+    with h5py.File(tmp_path / "matrix.h5", "w") as file:
+        file.create_group("matrix")
+    with pytest.raises(DataError, match=r"matrix\.h5: an HDF5 file but no \.h5ad: it holds matrix"):
+        files.read(tmp_path / "matrix.h5")
+
+
+def test_a_folder_and_nothing_at_all_are_no_h5ad(tmp_path):
+    with pytest.raises(DataError, match="this is a folder, not a file"):
+        files.read(tmp_path)
+    with pytest.raises(DataError, match=r"units=x\.h5ad: no such file"):
+        files.read(tmp_path / "x.h5ad", name="units=x.h5ad")
+
+
+def test_a_file_that_is_whole_is_read(tmp_path):
+    _table().write_h5ad(tmp_path / "t.h5ad")
+    found = files.read(tmp_path / "t.h5ad")
+    pd.testing.assert_frame_equal(found.obs, _table().obs)
+    np.testing.assert_array_equal(found.X.toarray(), _table().X.toarray())

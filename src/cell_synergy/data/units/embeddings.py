@@ -42,7 +42,7 @@ def read(path: Path, units: pd.Index) -> Float32[np.ndarray, "units dim"]:
         raise DataError(
             f"{path}: no such embedding; name the data set in `datasets` and run `dvc repro`"
         )
-    table = ad.read_h5ad(path)
+    table = files.read(path, "delete it and run `dvc repro`")
     if not table.obs_names.equals(units):
         raise DataError(f"{path}: {_difference(table.obs_names, units)}; embed these pairs again")
     half: Float16[np.ndarray, "units dim"] = table.X

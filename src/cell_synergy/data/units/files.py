@@ -1,5 +1,7 @@
 """AnnData on disk: compressed, whole or absent, and the same bytes every time."""
 
+import re
+from importlib.metadata import version
 from pathlib import Path
 
 import anndata as ad
@@ -7,6 +9,75 @@ import h5py
 import numpy as np
 
 from cell_synergy.core.atomic import atomic
+from cell_synergy.core.contents import found_instead
+from cell_synergy.core.errors import DataError
+
+_WHERE = re.compile(r"Error raised while reading key '(.*)' of .* from (/.*)")
+_NEWER = re.compile(r"No read method registered for (.*?) from")  # anndata's own words
+
+
+def read(
+    path: Path, remedy: str = "write it again with adata.write_h5ad", name: str = ""
+) -> ad.AnnData:
+    """Read an `.h5ad` that anybody may have written, with any anndata.
+
+    Parameters
+    ----------
+    path
+        The file.
+    remedy
+        How a broken one is mended, for messages.
+    name
+        What messages call the file; its path if empty.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, or it is broken, of another kind, or of a newer anndata.
+    """
+    where = name or str(path)
+    if not path.exists():
+        raise DataError(f"{where}: no such file; check the path")
+    if (instead := found_instead(path)) is not None:
+        raise DataError(f"{where}: this is {instead}; an .h5ad is wanted: {remedy}")
+    if not h5py.is_hdf5(path):
+        raise DataError(f"{where}: not an .h5ad file (no HDF5 in it); {remedy}")
+    try:
+        _check_kind(path, where)
+        return ad.read_h5ad(path)
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the file's
+            raise
+        raise DataError(f"{where}: {_why(error, remedy)}") from error
+
+
+def _check_kind(path: Path, where: str) -> None:
+    """Refuse an HDF5 file that somebody else than anndata wrote."""
+    with h5py.File(path, "r") as file:
+        if "obs" not in file:
+            raise DataError(
+                f"{where}: an HDF5 file but no .h5ad: it holds {', '.join(file) or 'nothing'} and "
+                "no obs; read it with what wrote it and save it with adata.write_h5ad"
+            )
+
+
+def _why(error: Exception, remedy: str) -> str:
+    """Say in a line why anndata cannot read a file; whatever it raises, the file is the cause."""
+    notes = (_WHERE.fullmatch(note) for note in getattr(error, "__notes__", ()))
+    place = next((f"{found[2].rstrip('/')}/{found[1]}" for found in notes if found), "/").lstrip(
+        "/"
+    )
+    inside = f" in {place}" if place else ""
+    if newer := _NEWER.match(str(error)):
+        own = version("anndata")
+        return (
+            f"written by a newer anndata than {own}, which does not know {newer[1]}{inside}; "
+            f"`pip install -U anndata`, or write the file again with anndata {own}"
+        )
+    told = " ".join(str(error).split()) or type(error).__name__
+    return f"a broken .h5ad file ({told}{inside}); {remedy}"
 
 
 def write(path: Path, table: ad.AnnData) -> None:

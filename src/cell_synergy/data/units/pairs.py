@@ -79,7 +79,7 @@ def read(path: Path) -> ad.AnnData:
         raise DataError(
             f"{path}: no such pairs; name the data set in `datasets` and run `dvc repro`"
         )
-    pairs = ad.read_h5ad(path)
+    pairs = files.read(path, "delete it and run `dvc repro`")
     check(pairs, str(path))
     return pairs
 
