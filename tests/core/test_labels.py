@@ -6,7 +6,7 @@ import pytest
 from pandas._libs.parsers import STR_NA_VALUES
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.labels import MISSING, as_labels, as_names, check_spellings
+from cell_synergy.core.labels import MISSING, as_labels, as_names, check_spellings, some
 
 
 def test_a_csv_and_an_h5ad_agree_on_what_is_missing():
@@ -42,6 +42,13 @@ def test_numbers_that_are_not_all_whole_stay_as_they_are():
     assert as_labels(pd.Series(["2024_01", "v1.0"])).to_list() == ["2024_01", "v1.0"]
 
 
+def test_numbers_among_words_are_spelt_in_one_way():
+    column = pd.Series([1, 2.0, "2.0", "2", "unassigned"], dtype=object)
+    assert as_labels(column).to_list() == ["1", "2", "2", "2", "unassigned"]
+    assert as_labels(pd.Series(["1.0", "1.1", "x"])).to_list() == ["1.0", "1.1", "x"]
+    assert as_labels(pd.Series(["1.0", "1e-3", "x"])).to_list() == ["1.0", "1e-3", "x"]
+
+
 def test_truth_values_are_words():
     assert as_labels(pd.Series([True, False])).to_list() == ["True", "False"]
 
@@ -49,6 +56,13 @@ def test_truth_values_are_words():
 def test_blanks_and_accents_do_not_make_labels():
     column = pd.Series(["P0 ", "\tP0", "P  0", "P\u00a00", "e\u0301", "\u00e9"])
     assert as_labels(column).to_list() == ["P0", "P0", "P 0", "P 0", "\u00e9", "\u00e9"]
+
+
+def test_marks_that_are_not_seen_do_not_make_labels():
+    column = pd.Series(["P0", "\ufeffP0", "P0\u200b", "\u200b"])
+    assert as_labels(column).to_list() == ["P0", "P0", "P0", None]
+    with pytest.raises(DataError, match="differ in blanks or capitals alone"):
+        check_spellings(["P0", "\uff30\uff10"], "donor", "a.h5ad")  # full width
 
 
 def test_the_index_stays_and_an_empty_column_is_empty():
@@ -68,3 +82,8 @@ def test_a_donor_has_one_spelling():
 def test_a_missing_donor_is_refused_with_its_row():
     with pytest.raises(DataError, match=r"the donor is missing for 1 of 2 rows, first 'u1'"):
         as_names(pd.Series(["P0", "nan"], index=["u0", "u1"]), "donor", "a.h5ad")
+
+
+def test_a_message_lists_the_first_of_many_names():
+    assert some(["a", "b"]) == "['a', 'b']"
+    assert some([str(i) for i in range(360)], 2) == "['0', '1'] and 358 more"

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -16,15 +17,18 @@ MISSING = frozenset(
         "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
     }
 )  # fmt: skip
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
+_UNSEEN = "Cf"  # Unicode's category of marks that have no width
 
 
 def as_labels(column: pd.Series) -> pd.Series:
     """Return a column as text, None where it is missing.
 
-    Blanks around a word go and those inside it become one; accents are composed. Where every value
-    is a whole number, `1`, `1.0` and `"1.0"` are the same label, `1`. Not for the names of genes
-    and barcodes, which are taken as they are written: a gene may be called `nan`.
+    Blanks around a word go and those inside it become one; what is not seen, like a byte order
+    mark, goes; accents are composed. Where every number is whole, `1`, `1.0` and `"1.0"` are the
+    same label, `1`, also among words. Not for the names of genes and barcodes, which are taken as
+    they are written: a gene may be called `nan`.
 
     Parameters
     ----------
@@ -39,9 +43,10 @@ def as_labels(column: pd.Series) -> pd.Series:
     values = column.astype(object)
     text = values.map(_text).astype(object).where(values.notna(), None)
     text = text.where(~text.isin(MISSING), None)
-    present = text.dropna()
-    if len(present) and present.map(lambda word: _WHOLE.fullmatch(word) is not None).all():
-        text = text.map(lambda word: word if word is None else word.partition(".")[0])
+    numbers = [word for word in text.dropna().unique() if _NUMBER.fullmatch(word)]
+    if all(_WHOLE.fullmatch(word) for word in numbers):
+        whole = {word: word.partition(".")[0] for word in numbers}
+        text = text.map(lambda word: whole.get(word, word))
     return text
 
 
@@ -77,7 +82,7 @@ def check_spellings(names: list[str], what: str, where: str) -> None:
     """Refuse names that differ in blanks or in upper and lower case alone."""
     alike: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        alike["".join(str(name).split()).casefold()].append(str(name))
+        alike[folded(str(name))].append(str(name))
     for spellings in alike.values():
         if len(spellings) > 1:
             given = " and ".join(map(repr, sorted(spellings)))
@@ -87,6 +92,20 @@ def check_spellings(names: list[str], what: str, where: str) -> None:
             )
 
 
+def folded(name: str) -> str:
+    """Return a name without blanks and capitals, in which names that look alike are equal."""
+    return "".join(unicodedata.normalize("NFKC", name).split()).casefold()
+
+
+def some(names: Sequence[str], limit: int = 5) -> str:
+    """Return the first names of many, as a message lists them, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return f"{list(names[:limit])}{more}"
+
+
 def _text(value: object) -> str:
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    return unicodedata.normalize("NFC", " ".join(text.split()))
+    if not text.isascii():
+        seen = (letter for letter in text if unicodedata.category(letter) != _UNSEEN)
+        text = unicodedata.normalize("NFC", "".join(seen))
+    return " ".join(text.split())

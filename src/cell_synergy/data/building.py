@@ -7,32 +7,30 @@ from typing import Annotated
 import anndata as ad
 import numpy as np
 import pandas as pd
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from scipy import sparse
 from tqdm import tqdm
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.labels import as_labels
 from cell_synergy.data.images import TissueRule, on_tissue, open_slide
 from cell_synergy.data.readers import Section
 from cell_synergy.data.sections.cells import of_units, onto_genes, stack
-from cell_synergy.data.units.dataset import Classification, Dataset
+from cell_synergy.data.units.classes import ClassRule, classes
+from cell_synergy.data.units.dataset import Dataset
 from cell_synergy.data.units.pairs import log_normalise
 
 
-class Rules(TissueRule):
+class Rules(TissueRule, ClassRule):
     """What becomes a pair, a class and a gene of the panel.
 
     Attributes
     ----------
-    class_units, class_donors
-        A class has this many units in each of this many donors (sections), or is dropped.
     panel_share
         A gene of the panel is seen in this share of the reference units.
     """
 
-    class_units: PositiveInt
-    class_donors: PositiveInt
     panel_share: Annotated[float, Field(gt=0, le=1)]
 
 
@@ -71,7 +69,7 @@ def build(
         table.var["panel"] = panel
     _label(pairs, name, dataset, rules)
     for task in set(dataset.tasks) & set(donors.obs):
-        donors.obs[task] = donors.obs[task].astype("category")
+        donors.obs[task] = as_labels(donors.obs[task]).astype("category")
     for table in (pairs, donors):
         kept = [c for c in table.obs if c in {"donor", "section", *dataset.tasks}]
         table.obs = table.obs[kept]
@@ -178,39 +176,3 @@ def _label(pairs: ad.AnnData, name: str, dataset: Dataset, rules: Rules) -> None
             raise DataError(f"{name}: no obs column {task!r} for the task; columns: {known}")
         what = f"{name}: task {task!r}"
         pairs.obs[task] = classes(pairs.obs[task], groups, spec, rules, what)
-
-
-def classes(
-    labels: pd.Series, groups: pd.Series, spec: Classification, rules: Rules, what: str
-) -> pd.Series:
-    """Return labels as categories; those that are excluded, empty or rare are none.
-
-    Parameters
-    ----------
-    labels, groups
-        Of each unit: its label, and the donor (section) that it is of.
-    spec, rules
-        Which labels are no classes.
-    what
-        What the labels are, for messages.
-
-    Raises
-    ------
-    DataError
-        If fewer than two classes are left.
-    """
-    needed = f"{rules.class_units} units in {rules.class_donors} donors"
-    labels = labels.astype(object).where(labels.notna() & (labels.astype(str) != ""))
-    if unknown := sorted(set(spec.exclude) - set(labels.dropna())):
-        tqdm.write(f"{what}: no unit is labelled {unknown}, which `exclude` names")
-    labels = labels.where(~labels.isin(spec.exclude))
-    counts = pd.crosstab(groups, labels)
-    kept = counts.columns[(counts >= rules.class_units).sum() >= rules.class_donors]
-    if rare := sorted(set(counts.columns) - set(kept)):
-        tqdm.write(f"{what}: dropped {rare} (under {needed})")
-    if len(kept) < 2:  # noqa: PLR2004 - one class is no question
-        raise DataError(
-            f"{what}: {len(kept)} class(es) with {needed}, a classification needs two; "
-            "check the label column, `exclude`, or drop the task"
-        )
-    return pd.Series(pd.Categorical(labels, categories=sorted(kept)), index=labels.index)

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.readers import Section
+from cell_synergy.data.units.composition import shares_of
 
 _SLACK = 0.5  # pixels: micrometres and back do not return the exact border
 
@@ -94,18 +94,4 @@ def _check_coordinates(section: Section, where: str, size: tuple[int, int] | Non
 def _check_proportions(section: Section, where: str) -> None:
     if "cell_type_ratio" not in section.counts.obsm:
         return
-    ratio = section.counts.obsm["cell_type_ratio"]
-    if not isinstance(ratio, pd.DataFrame):
-        raise DataError(
-            f"{where}: obsm['cell_type_ratio'] is an array without names; store a pandas data "
-            "frame with one column per cell type"
-        )
-    values = ratio.to_numpy(dtype=np.float64)
-    known = ~np.isnan(values).all(axis=1)
-    wrong = known & ~((values >= 0) & np.isfinite(values)).all(axis=1)
-    if wrong.any():
-        unit = section.counts.obs_names[int(np.flatnonzero(wrong)[0])]
-        raise DataError(
-            f"{where}: obsm['cell_type_ratio'] has negative or missing proportions in "
-            f"{int(wrong.sum())} units (e.g. {unit!r}); leave the whole row empty where unknown"
-        )
+    shares_of(section.counts.obsm["cell_type_ratio"], f"{where}: obsm['cell_type_ratio']")
