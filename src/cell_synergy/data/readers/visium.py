@@ -21,7 +21,7 @@ from cell_synergy.data.readers import Section
 from cell_synergy.data.sections.assembly import Measured, assemble, options_of
 from cell_synergy.data.sections.files import find_image, outputs
 from cell_synergy.data.sections.matrix import read_matrix
-from cell_synergy.data.sections.spaceranger import places, read_positions
+from cell_synergy.data.sections.spaceranger import in_tissue, places, read_positions
 from cell_synergy.data.units.dataset import Dataset, Sections
 
 # Between neighbouring rows, and between neighbouring columns, of which a row has every second.
@@ -40,6 +40,7 @@ def _measure(raw: Path, options: Sections, name: str) -> Measured:
     positions = read_positions(found / "spatial")
     mpp = _um_per_pixel(positions, found / "spatial")
     image = find_image(raw / name, options.image)
+    counts = in_tissue(counts, positions, found / "spatial")
     counts.obsm["spatial"] = places(counts, positions, found / "spatial") * mpp
     return Measured("spots", counts, image, mpp, image_size(image), found)
 

@@ -17,7 +17,7 @@ from cell_synergy.data.readers import Section
 from cell_synergy.data.sections.assembly import Measured, assemble, options_of
 from cell_synergy.data.sections.files import find, find_image, outputs, read_scale
 from cell_synergy.data.sections.matrix import read_matrix
-from cell_synergy.data.sections.spaceranger import places, read_positions
+from cell_synergy.data.sections.spaceranger import in_tissue, places, read_positions
 from cell_synergy.data.units.dataset import Dataset, Sections
 
 _SCALE = "microns_per_pixel"
@@ -35,6 +35,7 @@ def _measure(raw: Path, options: Sections, name: str) -> Measured:
     positions = read_positions(folder / "spatial")
     mpp = read_scale(find(folder / "spatial", "scalefactors_json.json"), _SCALE)
     image = find_image(raw / name, options.image)
+    counts = in_tissue(counts, positions, folder / "spatial")
     counts.obsm["spatial"] = places(counts, positions, folder / "spatial") * mpp
     return Measured("spots", counts, image, mpp, image_size(image), folder)
 
