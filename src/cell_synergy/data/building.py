@@ -2,66 +2,86 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
 
 import anndata as ad
 import numpy as np
 import pandas as pd
-from pydantic import Field
 from scipy import sparse
 from tqdm import tqdm
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.labels import as_labels
-from cell_synergy.data.images import TissueRule, on_tissue, open_slide
+from cell_synergy.core.labels import as_labels, check_spellings
+from cell_synergy.data.images import on_tissue, open_slide
 from cell_synergy.data.readers import Section
+from cell_synergy.data.sections.account import Account, Limits, Share
 from cell_synergy.data.sections.cells import of_units, onto_genes, stack
+from cell_synergy.data.sections.genes import name_alike, require_shared
 from cell_synergy.data.units.classes import ClassRule, classes
 from cell_synergy.data.units.dataset import Dataset
 from cell_synergy.data.units.pairs import log_normalise
 
 
-class Rules(TissueRule, ClassRule):
+class Rules(Limits, ClassRule):
     """What becomes a pair, a class and a gene of the panel.
 
     Attributes
     ----------
     panel_share
         A gene of the panel is seen in this share of the reference units.
+    outside
+        Share of a section's spots outside its image above which the section is refused.
+    shared_genes
+        Share of the larger section's genes that any two sections have in common, at least.
     """
 
-    panel_share: Annotated[float, Field(gt=0, le=1)]
+    panel_share: Share
+    outside: Share
+    shared_genes: Share
 
 
 def build(
-    name: str, sections: Iterable[Section], dataset: Dataset, rules: Rules, raw: Path
+    name: str,
+    sections: Iterable[Section],
+    dataset: Dataset,
+    rules: Rules,
+    raw: Path,
+    account: Account | None = None,
 ) -> tuple[ad.AnnData, ad.AnnData]:
     """Join the sections of a data set into study pairs and reference units.
 
-    Units without the image around them, or off tissue, are dropped and counted in the log, as are
-    donors that `roles` does not name.
+    Units without the image around them, or off tissue, are dropped and counted, in the log and in
+    `account`, which is filled; so are, in the log, donors that `roles` does not name.
 
     Returns
     -------
     The pairs that the study scores, and the units of reference donors (with or without image).
     """
-    study: list[ad.AnnData] = []
-    reference: list[ad.AnnData] = []
+    account = Account() if account is None else account
+    study: dict[str, ad.AnnData] = {}
+    reference: dict[str, ad.AnnData] = {}
     seen: set[str] = set()
+    donors_of: dict[str, str] = {}
     for section in tqdm(sections, desc=f"{name}: sections", unit="section"):
         group = section.name if dataset.group == "section" else section.donor
         seen.add(group)
+        _check_names(name, section, donors_of)
         role = dataset.role_of.get(group)
         if role is None:
             tqdm.write(f"{name}: section {section.name} has no role, left out")
             continue
-        (reference if role == "reference" else study).append(_table(section, rules, raw))
+        table = _table(section, rules, raw, account, role)
+        (reference if role == "reference" else study)[section.name] = table
     for found, what in ((study, "study"), (reference, "reference")):
         if not found:
             raise DataError(f"{name}: no section of a {what} donor; check data.{name}.roles")
     _require_known(name, dataset, seen)
-    joined = [_join(name, tables, dataset) for tables in (study, reference)]
+    account.compare(name)
+    tables = name_alike(name, study | reference)
+    require_shared(name, tables, rules.shared_genes)
+    joined = [
+        _join(name, [tables[section] for section in part], dataset) for part in (study, reference)
+    ]
     genes = joined[0].var_names.union(joined[1].var_names, sort=True)
     pairs, donors = (_with_genes(table, genes) for table in joined)
     panel = _panel(donors, dataset, rules.panel_share)
@@ -76,6 +96,17 @@ def build(
     return pairs, donors
 
 
+def _check_names(name: str, section: Section, donors_of: dict[str, str]) -> None:
+    """Refuse a section whose name, or donor, cannot be told from one before; then note it."""
+    if "/" in section.name or section.name in {"", ".", ".."}:
+        raise DataError(f"{name}: a section cannot be called {section.name!r}; rename it")
+    if section.name in donors_of:
+        raise DataError(f"{name}: section {section.name!r} occurs twice; rename one")
+    donors_of[section.name] = section.donor
+    check_spellings(list(donors_of), "section", name)
+    check_spellings(sorted(set(donors_of.values())), "donor", name)
+
+
 def _require_known(name: str, dataset: Dataset, seen: set[str]) -> None:
     """Refuse roles of donors that the data do not have, and names that no file could have."""
     for group in sorted(set(dataset.role_of) - seen):
@@ -87,18 +118,19 @@ def _require_known(name: str, dataset: Dataset, seen: set[str]) -> None:
             raise DataError(f"{name}: {dataset.group} {group!r} cannot name a file; rename it")
 
 
-def _table(section: Section, rule: TissueRule, raw: Path) -> ad.AnnData:
+def _table(section: Section, rules: Rules, raw: Path, account: Account, role: str) -> ad.AnnData:
     """Return one section's units that have tissue around them, names made unique over sections."""
     table = section.counts.copy()
     if section.image is not None and section.mpp is not None:
+        if section.placed is not None:
+            section.placed.require(rules.outside, f"section {section.name}")
         with open_slide(raw / section.image) as slide:
-            inside, shown = on_tissue(slide, table.obsm["spatial"], section.mpp, rule)
-        if (lost := len(table) - int(shown.sum())) > 0:
-            tqdm.write(
-                f"section {section.name}: {lost} of {len(table)} units dropped "
-                f"({int((~inside).sum())} too near the border, the rest off tissue)"
-            )
+            account.check_resolution(section, rules)
+            inside, shown = on_tissue(slide, table.obsm["spatial"], section.mpp, rules)
+            account.add(section, role, slide, (inside, shown), rules)
         table = table[shown].copy()
+    else:
+        account.add_counts(section, role)
     table.uns["cells"] = of_units(section, table.obs_names)
     table.obs["section"], table.obs["donor"] = section.name, section.donor
     table.obs_names = f"{section.name}_" + table.obs_names.astype(str)
