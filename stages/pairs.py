@@ -1,4 +1,7 @@
-"""Read a data set's raw files into paired units, reference donors apart."""
+"""Read a data set's raw files into paired units, reference donors apart.
+
+Beside the pairs, under their name, stands a table of what was kept and dropped of each section.
+"""
 
 import sys
 from pathlib import Path
@@ -8,6 +11,7 @@ from cell_synergy.core.errors import reported
 from cell_synergy.data import building
 from cell_synergy.data.agreement.joined import Needs
 from cell_synergy.data.readers import read
+from cell_synergy.data.sections.account import Account
 from cell_synergy.data.units import pairs
 from cell_synergy.data.units.dataset import Dataset
 
@@ -30,11 +34,15 @@ def needs() -> Needs:
 
 
 def main(args: Args) -> None:
-    """Read, join, check, write."""
+    """Read, join, check, write; the table of sections lies beside the pairs."""
     dataset = load(Dataset, f"data.{args.dataset}")
     rules = load(building.Rules, "pairs")
     sections = read(args.raw, dataset)
-    study, reference = building.build(args.dataset, sections, dataset, rules, args.raw, needs())
+    account = Account()
+    study, reference = building.build(
+        args.dataset, sections, dataset, rules, args.raw, needs(), account
+    )
+    account.write(args.out.with_suffix(".csv"))
     pairs.write(args.out, study)
     pairs.write(args.reference, reference)
 

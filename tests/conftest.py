@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from cell_synergy.data import building
 from cell_synergy.data.images import TissueRule
 from cell_synergy.data.readers import Section
 from cell_synergy.data.units.dataset import Dataset
@@ -41,6 +42,15 @@ def dataset():
 @pytest.fixture
 def rule():
     return TissueRule(field_um=8.0, white=0.9, black=0.05, least=0.25)
+
+
+@pytest.fixture
+def rules(rule):
+    """Return what becomes a pair: nothing is refused but what no threshold allows."""
+    return building.Rules(
+        **rule.model_dump(), class_units=10, class_donors=2, panel_share=0.1, outside=0.05,
+        off_tissue=0.5, few_px=4, least_px=2, shared_genes=0.5,
+    )  # fmt: skip
 
 
 @pytest.fixture

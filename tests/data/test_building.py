@@ -20,11 +20,10 @@ TASKS = {
 
 
 @pytest.fixture
-def build(dataset, rule):
-    def make(sections, raw=Path(), **changes):
-        values = rule.model_dump() | {"class_units": 10, "class_donors": 2, "panel_share": 0.1}
-        rules = building.Rules.model_validate(values)
-        return building.build("lab", sections, dataset(**changes), rules, raw)
+def build(dataset, rules):
+    def make(sections, raw=Path(), account=None, limits=None, **changes):
+        own = rules.model_copy(update=limits or {})
+        return building.build("lab", sections, dataset(**changes), own, raw, account)
 
     return make
 
@@ -54,7 +53,7 @@ def test_sections_are_joined_with_names_of_their_own_and_reference_donors_kept_a
 
 def test_sections_with_other_genes_are_joined_over_all_and_missing_genes_are_zero(build, section):
     found = [section("A1", "A", "b a"), section("B1", "B", "c b"), section("R1", "R", "d a")]
-    study, reference = build(found)
+    study, reference = build(found, limits={"shared_genes": 0.0})
     assert study.var_names.tolist() == reference.var_names.tolist() == ["a", "b", "c", "d"]
     dense = study.to_df()
     assert (dense.loc["A1_u0":"A1_u23", ["c", "d"]] == 0).all(axis=None)
@@ -112,7 +111,8 @@ def test_cells_follow_their_units(build, three, section, tmp_path):
     (tmp_path / "A1.png").write_bytes(imagecodecs.png_encode(image))
     one = section("A1", "A", "b a", image="A1.png", mpp=0.5)
     one.counts.obsm["spatial"][0] = 1, 1  # too near the border
-    study, reference = build([_with_cells(one), section("B1", "B", "c a"), three[2]], raw=tmp_path)
+    found = [_with_cells(one), section("B1", "B", "c a"), three[2]]
+    study, reference = build(found, raw=tmp_path, limits={"shared_genes": 0.0})
     cells = pairs.cells(study)
     assert cells is not None
     counts, unit = cells
@@ -209,7 +209,7 @@ def test_the_panel_holds_the_genes_that_vary_most_in_the_reference(build, three,
     counts[:12, :3], counts[12:, 3:6] = counts[:12, :3] * 2, counts[12:, 3:6] * 2
     counts[12:, :3], counts[:12, 3:6] = 0, 0  # on and off, with the mean of many others
     one.counts.X = sparse.csr_matrix(counts)
-    panel = build([*three[:2], one], tasks=TASKS)[0].var["panel"]
+    panel = build([*three[:2], one], tasks=TASKS, limits={"shared_genes": 0.0})[0].var["panel"]
     assert set(panel.index[panel]) == {f"g{i}" for i in range(6)}
 
 

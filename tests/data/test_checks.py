@@ -30,34 +30,26 @@ def section():
 
 
 def test_a_right_section_passes_with_units_on_the_border_of_the_image(section):
-    check_section(section, SOURCE, SIZE)
-    check_section(replace(section, image=None, mpp=None), SOURCE, None)
-
-
-@pytest.mark.parametrize("place", [(-1.0, 10.0), (10.0, 26.0), (51.0, 10.0)])
-def test_units_outside_the_image_are_counted(section, place):
-    section.counts.obsm["spatial"][1] = place
-    message = r"S1\.h5ad, section S1: 1 of 3 units lie outside the image S1\.png of 100 x 50 pixels"
-    with pytest.raises(DataError, match=message + ".*do not belong together"):
-        check_section(section, SOURCE, SIZE)
+    check_section(section, SOURCE)
+    check_section(replace(section, image=None, mpp=None), SOURCE)
 
 
 def test_without_an_image_no_place_is_outside(section):
     section.counts.obsm["spatial"][1] = (1e6, 1e6)
-    check_section(replace(section, image=None, mpp=None), SOURCE, None)
+    check_section(replace(section, image=None, mpp=None), SOURCE)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 0.5])
 def test_counts_that_are_none_are_named_with_gene_and_unit(section, value):
     section.counts.X[1, 1] = value
     with pytest.raises(DataError, match=r"1 counts .*gene 'GAPDH' in unit 'u2'.*raw counts"):
-        check_section(section, SOURCE, SIZE)
+        check_section(section, SOURCE)
 
 
 def test_the_unit_of_a_wrong_count_is_found_past_empty_units(section):
     section.counts.X = sparse.csr_matrix(np.array([[0, 0], [0, 0], [0, 0.5]], dtype=np.float32))
     with pytest.raises(DataError, match="gene 'GAPDH' in unit 'u3'"):
-        check_section(section, SOURCE, SIZE)
+        check_section(section, SOURCE)
 
 
 @pytest.mark.filterwarnings("ignore:.*names are not unique")
@@ -71,27 +63,63 @@ def test_the_unit_of_a_wrong_count_is_found_past_empty_units(section):
 def test_names_that_repeat_are_named(section, axis, names, message):
     setattr(section.counts, axis, names)
     with pytest.raises(DataError, match=message):
-        check_section(section, SOURCE, SIZE)
+        check_section(section, SOURCE)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_places_that_are_not_finite_are_named(section, value):
     section.counts.obsm["spatial"][2, 1] = value
-    with pytest.raises(DataError, match=r"1 units have coordinates that are not finite .*'u3'"):
-        check_section(section, SOURCE, SIZE)
+    with pytest.raises(DataError, match=r"1 of 3 units have no place: x or y is NaN .*'u3'"):
+        check_section(section, SOURCE)
 
 
 def test_three_coordinates_are_refused(section):
     section.counts.obsm["spatial"] = np.zeros((3, 3))
     with pytest.raises(DataError, match=r"shape \(3, 3\).*x and y"):
-        check_section(section, SOURCE, SIZE)
+        check_section(section, SOURCE)
+
+
+def test_units_at_one_place_are_refused(section):
+    section.counts.obsm["spatial"] = np.full((3, 2), 7.0)
+    with pytest.raises(DataError, match="section S1: all 3 units lie at one place"):
+        check_section(section, SOURCE)
+    check_section(replace(section, counts=section.counts[:1].copy()), SOURCE)
+
+
+@pytest.mark.parametrize(("value", "message"), [
+    (2.0**24, "a count of 16777216 is no count of molecules"),
+    (2.0**31, "a count of 2147483648 is no count of molecules"),
+])  # fmt: skip
+def test_counts_beyond_what_is_exact_are_refused(section, value, message):
+    section.counts.X[1, 1] = value
+    with pytest.raises(DataError, match=message):
+        check_section(section, SOURCE)
+    section.counts.X[1, 1] = 2.0**24 - 1
+    check_section(section, SOURCE)
+
+
+def test_counts_of_nothing_are_refused(section):
+    with pytest.raises(DataError, match="section S1: no genes; leave the section out"):
+        check_section(replace(section, counts=section.counts[:, :0].copy()), SOURCE)
+    section.counts.X = sparse.csr_matrix(np.zeros((3, 2), dtype=np.float32))
+    with pytest.raises(DataError, match="section S1: all counts are 0; give raw counts"):
+        check_section(section, SOURCE)
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_empty_names_are_refused(section, name):
+    section.counts.var_names = ["ACTB", name]
+    with pytest.raises(DataError, match="1 gene names are empty; name every gene"):
+        check_section(section, SOURCE)
+    section.counts.var_names = ["nan", "NA"]
+    check_section(section, SOURCE)
 
 
 def test_an_empty_donor_and_an_empty_section_are_refused(section):
     with pytest.raises(DataError, match="the donor is empty"):
-        check_section(replace(section, donor=" "), SOURCE, SIZE)
+        check_section(replace(section, donor=" "), SOURCE)
     with pytest.raises(DataError, match="no units"):
-        check_section(replace(section, counts=section.counts[:0].copy()), SOURCE, SIZE)
+        check_section(replace(section, counts=section.counts[:0].copy()), SOURCE)
 
 
 def test_unknown_proportions_are_a_whole_empty_row(section):
@@ -99,16 +127,16 @@ def test_unknown_proportions_are_a_whole_empty_row(section):
         {"T": [1.0, np.nan, 0.5], "B": [0.0, np.nan, 0.5]}, section.counts.obs_names
     )
     section.counts.obsm["cell_type_ratio"] = ratio
-    check_section(section, SOURCE, SIZE)
+    check_section(section, SOURCE)
     for value in (np.nan, -0.1):
         wrong = ratio.copy()
         wrong.loc["u3", "B"] = value
         section.counts.obsm["cell_type_ratio"] = wrong
         with pytest.raises(DataError, match=r"of 1 of 3 units are (missing|negative).*'u3'"):
-            check_section(section, SOURCE, SIZE)
+            check_section(section, SOURCE)
     section.counts.obsm["cell_type_ratio"] = ratio.to_numpy()
     with pytest.raises(DataError, match="array without names"):
-        check_section(section, SOURCE, SIZE)
+        check_section(section, SOURCE)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])

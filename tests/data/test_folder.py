@@ -77,3 +77,26 @@ def test_of_hest_only_what_the_units_need_is_fetched(tmp_path, own, monkeypatch,
     assert (repo, revision, kind, folder) == ("o/hest", "abc", "dataset", tmp_path)
     assert files[:3] == [counts, "wsis/S1.tif", "metadata/S1.json"]
     assert len(files) == 6
+
+
+def test_tables_stay_below_the_folder(tmp_path, own):
+    folder, out = tmp_path / "own", tmp_path / "raw"
+    (folder / "S1").mkdir(parents=True)
+    (folder / "S1/he.tif").write_text("x")
+    (tmp_path / "labels.csv").write_text("x")
+    for name in ("../labels.csv", str(tmp_path / "labels.csv")):
+        with pytest.raises(DataError, match=r"sections\.labels: .* leads out of .*own; put the"):
+            record_folder(folder, own("xenium", labels=name), out)
+
+
+def test_files_of_linked_folders_are_recorded_and_hidden_folders_are_no_sections(tmp_path, own):
+    folder, out, place = (tmp_path / name for name in ("own", "raw", "elsewhere"))
+    place.mkdir()
+    (place / "cells.parquet").write_text("x")
+    (folder / "S[1]").mkdir(parents=True)
+    (folder / "S[1]/outs").symlink_to(place)
+    (folder / ".ipynb_checkpoints").mkdir()
+    (folder / ".ipynb_checkpoints/he.tif").write_text("x")
+    record_folder(folder, own("xenium", donors=None), out)
+    recorded = json.loads((out / "sources.json").read_text())
+    assert list(recorded["files"]) == ["S[1]/outs/cells.parquet"]

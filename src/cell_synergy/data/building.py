@@ -2,12 +2,10 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
 
 import anndata as ad
 import numpy as np
 import pandas as pd
-from pydantic import Field
 from scipy import sparse
 from tqdm import tqdm
 
@@ -16,25 +14,33 @@ from cell_synergy.core.labels import as_labels
 from cell_synergy.data.agreement.donors import of_donors, of_names
 from cell_synergy.data.agreement.joined import NOTHING, Needs, finish
 from cell_synergy.data.agreement.told import Told
-from cell_synergy.data.images import TissueRule, on_tissue, open_slide
+from cell_synergy.data.images import on_tissue, open_slide
 from cell_synergy.data.readers import Section
+from cell_synergy.data.sections.account import Account, Limits, Share
 from cell_synergy.data.sections.cells import of_units, onto_genes, stack
+from cell_synergy.data.sections.genes import name_alike, require_shared
 from cell_synergy.data.units.blocks import parts
 from cell_synergy.data.units.classes import ClassRule, classes
 from cell_synergy.data.units.dataset import Dataset
 from cell_synergy.data.units.pairs import log_normalise
 
 
-class Rules(TissueRule, ClassRule):
+class Rules(Limits, ClassRule):
     """What becomes a pair, a class and a gene of the panel.
 
     Attributes
     ----------
     panel_share
         A gene of the panel is seen in this share of the reference units.
+    outside
+        Share of a section's spots outside its image above which the section is refused.
+    shared_genes
+        Share of the larger section's genes that any two sections have in common, at least.
     """
 
-    panel_share: Annotated[float, Field(gt=0, le=1)]
+    panel_share: Share
+    outside: Share
+    shared_genes: Share
 
 
 def build(
@@ -44,23 +50,28 @@ def build(
     rules: Rules,
     raw: Path,
     needs: Needs = NOTHING,
+    account: Account | None = None,
 ) -> tuple[ad.AnnData, ad.AnnData]:
     """Join the sections of a data set into study pairs and reference units.
 
-    Units without the image around them, or off tissue, are dropped and counted in the log, as are
-    donors that `roles` does not name. `needs` is what later stages need of the pairs.
+    Units without the image around them, or off tissue, are dropped and counted, in the log and in
+    `account`, which is filled; so are, in the log, donors that `roles` does not name. `needs` is
+    what later stages need of the pairs.
 
     Returns
     -------
     The pairs that the study scores, and the units of reference donors (with or without image).
     """
-    told = Told(name)
-    study, reference = _read(name, sections, dataset, rules, raw, told)
+    told, account = Told(name), Account() if account is None else account
+    study, reference = _read(name, sections, dataset, rules, raw, told, account)
     if not (study and reference):
         if study:
             _label(_join(name, study, dataset), name, dataset, rules, told)
         told.refuse()
-    joined = [_join(name, tables, dataset) for tables in (study, reference)]
+    account.compare(name)
+    alike = _alike(name, [*study, *reference], rules.shared_genes)
+    parted = alike[: len(study)], alike[len(study) :]
+    joined = [_join(name, tables, dataset) for tables in parted]
     genes = joined[0].var_names.union(joined[1].var_names, sort=True)
     pairs, donors = (_with_genes(table, genes) for table in joined)
     panel = np.zeros(len(genes), dtype=bool)
@@ -85,6 +96,7 @@ def _read(
     rules: Rules,
     raw: Path,
     told: Told,
+    account: Account,
 ) -> tuple[list[ad.AnnData], list[ad.AnnData]]:
     """Return the units that are scored, and the reference, section by section."""
     study: list[ad.AnnData] = []
@@ -98,7 +110,7 @@ def _read(
             tqdm.write(f"{name}: section {section.name} has no role, left out")
             continue
         scored += [section.name] * (role != "reference")
-        table = _table(section, rules, raw)
+        table = _table(section, rules, raw, account, role)
         both = (table[:0], table) if role == "reference" else parts(table, section.name, dataset)
         for part, found in zip(both, (study, reference), strict=True):
             if part.n_obs:
@@ -108,18 +120,30 @@ def _read(
     return study, reference
 
 
-def _table(section: Section, rule: TissueRule, raw: Path) -> ad.AnnData:
+def _alike(name: str, tables: list[ad.AnnData], least: float) -> list[ad.AnnData]:
+    """Return the sections with the same kind of names for their genes, if they share enough."""
+    sections: dict[str, ad.AnnData] = {}
+    for table in tables:
+        section = str(table.obs["section"].iloc[0])
+        sections[f"{section} (reference)" if section in sections else section] = table
+    alike = name_alike(name, sections)
+    require_shared(name, alike, least)
+    return list(alike.values())
+
+
+def _table(section: Section, rules: Rules, raw: Path, account: Account, role: str) -> ad.AnnData:
     """Return one section's units that have tissue around them."""
     table = section.counts.copy()
     if section.image is not None and section.mpp is not None:
+        if section.placed is not None:
+            section.placed.require(rules.outside, f"section {section.name}")
         with open_slide(raw / section.image) as slide:
-            inside, shown = on_tissue(slide, table.obsm["spatial"], section.mpp, rule)
-        if (lost := len(table) - int(shown.sum())) > 0:
-            tqdm.write(
-                f"section {section.name}: {lost} of {len(table)} units dropped "
-                f"({int((~inside).sum())} too near the border, the rest off tissue)"
-            )
+            account.check_resolution(section, rules)
+            inside, shown = on_tissue(slide, table.obsm["spatial"], section.mpp, rules)
+            account.add(section, role, slide, (inside, shown), rules)
         table = table[shown].copy()
+    else:
+        account.add_counts(section, role)
     return table
 
 

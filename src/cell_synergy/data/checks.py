@@ -7,12 +7,13 @@ from scipy import sparse
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.readers import Section
+from cell_synergy.data.sections.placement import finite
 from cell_synergy.data.units.composition import shares_of
 
-_SLACK = 0.5  # pixels: micrometres and back do not return the exact border
+_EXACT = 2**24  # up to which float32 holds every integer
 
 
-def check_section(section: Section, source: Path, size: tuple[int, int] | None) -> None:
+def check_section(section: Section, source: Path) -> None:
     """Refuse a section whose counts or coordinates cannot be right.
 
     Parameters
@@ -21,29 +22,35 @@ def check_section(section: Section, source: Path, size: tuple[int, int] | None) 
         As a reader is about to return it.
     source
         The file to name in messages.
-    size
-        Width and height of its image in pixels; None for a section without one.
 
     Raises
     ------
     DataError
-        If unit or gene names repeat, a count is missing, negative or no integer, the donor is
-        empty, a coordinate is not finite or outside the image, or proportions are malformed.
+        If there are no units, genes or counts, unit or gene names repeat or are empty, a count is
+        missing, negative, no integer or too large, the donor is empty, a coordinate is not finite,
+        all are one place, or proportions are malformed.
     """
     where = f"{source}, section {section.name}"
     if not section.donor.strip():
         raise DataError(f"{where}: the donor is empty; name the donor of every section")
-    if section.counts.n_obs == 0:
-        raise DataError(f"{where}: no units; leave the file out")
+    for what, count in (("units", section.counts.n_obs), ("genes", section.counts.n_vars)):
+        if count == 0:
+            raise DataError(f"{where}: no {what}; leave the section out or give its counts")
     _check_names(section, where)
     _check_counts(section, where)
-    _check_coordinates(section, where, size)
+    place = finite(section.counts, where)
+    if len(place) > 1 and not np.ptp(place, axis=0).any():
+        raise DataError(f"{where}: all {len(place)} units lie at one place; give each its own")
     _check_proportions(section, where)
 
 
 def _check_names(section: Section, where: str) -> None:
     axes = (("unit", section.counts.obs_names), ("gene", section.counts.var_names))
     for what, index in axes:
+        if (empty := index.astype(str).str.strip() == "").any():
+            raise DataError(
+                f"{where}: {int(empty.sum())} {what} names are empty; name every {what}"
+            )
         if twice := sorted(set(index[index.duplicated()].astype(str))):
             raise DataError(
                 f"{where}: {len(twice)} {what} names occur more than once (e.g. {twice[0]!r}); "
@@ -63,31 +70,12 @@ def _check_counts(section: Section, where: str) -> None:
             f"(e.g. {counts.data[first]} of gene {gene!r} in unit {unit!r}); "
             "give raw counts, not normalised values"
         )
-
-
-def _check_coordinates(section: Section, where: str, size: tuple[int, int] | None) -> None:
-    place = np.asarray(section.counts.obsm["spatial"], dtype=np.float64)
-    if place.shape != (section.counts.n_obs, 2):
+    if not counts.data.any():
+        raise DataError(f"{where}: all counts are 0; give raw counts, or leave the section out")
+    if (largest := counts.data.max()) >= _EXACT:
         raise DataError(
-            f"{where}: obsm['spatial'] has shape {place.shape}; it needs two columns, x and y"
-        )
-    finite = np.isfinite(place).all(axis=1)
-    if not finite.all():
-        unit = section.counts.obs_names[int(np.flatnonzero(~finite)[0])]
-        raise DataError(
-            f"{where}: {int((~finite).sum())} units have coordinates that are not finite "
-            f"(e.g. {unit!r}); drop these units or give their place"
-        )
-    if size is None or section.mpp is None:
-        return
-    pixels = place / section.mpp
-    outside = ((pixels < -_SLACK) | (pixels > np.array(size) + _SLACK)).any(axis=1)
-    if outside.any():
-        x, y = pixels[int(np.flatnonzero(outside)[0])]
-        raise DataError(
-            f"{where}: {int(outside.sum())} of {len(place)} units lie outside the image "
-            f"{section.image} of {size[0]} x {size[1]} pixels (e.g. at {x:.0f}, {y:.0f}); counts "
-            "and image do not belong together, or the coordinates are not its pixels"
+            f"{where}: a count of {largest:.0f} is no count of molecules, and above {_EXACT:,} "
+            "counts are not kept exactly; give raw counts"
         )
 
 

@@ -1,9 +1,10 @@
 """A user's own folder of sections, or one that is filled from the hub: its files stay there."""
 
+import os
 from pathlib import Path
 
 from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.data.sources import record
+from cell_synergy.data.sources import below, record
 from cell_synergy.data.units.dataset import Dataset, Sections
 
 _OWN = {".h5ad", ".tif", ".tiff", ".btf", ".svs", ".png", ".jpg", ".jpeg"}
@@ -19,20 +20,24 @@ def record_folder(folder: Path, dataset: Dataset, out: Path) -> None:
     """
     options = dataset.sections
     if options is None:
-        files = [file for file in folder.glob("*") if file.suffix.lower() in _OWN]
-        lacking = not any(file.suffix == ".h5ad" for file in files)
+        files = [
+            file for file in folder.glob("*") if file.suffix.lower() in _OWN and file.is_file()
+        ]
+        lacking = not any(file.suffix.lower() == ".h5ad" for file in files)
         what = "no .h5ad file there (one of counts and one image of the same name per section)"
     else:
-        names = options.donor_of(path.name for path in folder.glob("*") if path.is_dir())
-        patterns = (
-            hest_files(options) if dataset.reader == "hest" else [f"{name}/**/*" for name in names]
-        )
-        files = [file for pattern in patterns for file in folder.glob(pattern) if file.is_file()]
+        there = (path.name for path in folder.glob("[!.]*") if path.is_dir())
+        names = options.donor_of(there)
+        if dataset.reader == "hest":
+            files = [folder / name for name in hest_files(options)]
+        else:
+            files = [file for name in names for file in _all_below(folder / name)]
+        files = [file for file in files if file.is_file()]
         lacking = not files
         what = f"nothing there of the sections {', '.join(names)}" if names else "no section there"
         for key, table in (("labels", options.labels), ("composition", options.composition)):
             if table is not None:
-                files.append(folder / table)
+                files.append(below(folder, table, f"sections.{key}"))
                 if not files[-1].is_file():
                     raise DataError(f"{files[-1]}: no such file; `sections.{key}` names it")
     if lacking:
@@ -42,6 +47,15 @@ def record_folder(folder: Path, dataset: Dataset, out: Path) -> None:
         )
     out.mkdir()
     record(folder, files, out)
+
+
+def _all_below(folder: Path) -> list[Path]:
+    """Return every file below a folder, also in folders that are links."""
+    return [
+        Path(place) / name
+        for place, _, files in os.walk(folder, followlinks=True)
+        for name in files
+    ]
 
 
 def fetch_hub(dataset: Dataset, folder: Path) -> None:

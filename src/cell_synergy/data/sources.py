@@ -51,6 +51,13 @@ def located(raw: Path) -> Path:
     return folder
 
 
+def below(root: Path, name: str, key: str) -> Path:
+    """Return the path of a file that a parameter names below the data set's folder."""
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise DataError(f"{key}: {name!r} leads out of {root}; put the table there and name it")
+    return root / name
+
+
 def fingerprint(path: Path) -> str:
     """Return a file's size and a SHA-256: of all of it, or of 16 MiB spread evenly over it."""
     size = path.stat().st_size

@@ -7,11 +7,8 @@ import pandas as pd
 from jaxtyping import Float32, Float64, Int
 from tqdm import tqdm
 
-<<<<<<< HEAD
-from cell_synergy.core.remarks import remarked
-=======
 from cell_synergy.core.errors import DataError
->>>>>>> part-study
+from cell_synergy.core.remarks import remarked
 from cell_synergy.core.streams import stream
 from cell_synergy.data.units.dataset import Task
 from cell_synergy.data.units.splits import Fold, held

@@ -1,4 +1,5 @@
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -73,7 +74,8 @@ def test_raw_counts_of_the_layer_come_before_x(tmp_path, table, write):
 
 
 def test_composition_is_passed_on(tmp_path, table, write):
-    ratio = pd.DataFrame({"T": [1.0, 0.5, 0.0, 0.2]}, index=table.obs_names)
+    share = np.array([1.0, 0.5, 0.0, 0.2])
+    ratio = pd.DataFrame({"T": share, "B": 1 - share}, index=table.obs_names)
     table.obsm["cell_type_ratio"] = ratio
     write(table)
     (section,) = _read(tmp_path)
@@ -126,7 +128,9 @@ def test_an_empty_folder_is_named(tmp_path):
 def test_the_donor_is_needed_for_every_unit(tmp_path, table, write):
     table.obs["donor"] = ["D1", None, "D1", ""]
     write(table)
-    with pytest.raises(DataError, match=r"'donor' is empty for 2 of 4 units \(e\.g\. 'u2'\); fill"):
+    with pytest.raises(
+        DataError, match=r"'donor': the donor is missing for 2 of 4 .*'u2'; name it"
+    ):
         _read(tmp_path)
     table.obs = table.obs.rename(columns={"donor": "doner"})
     write(table)
@@ -137,7 +141,7 @@ def test_the_donor_is_needed_for_every_unit(tmp_path, table, write):
 def test_units_outside_the_image_are_counted_with_its_size(tmp_path, table, write):
     table.obsm["spatial"] = table.obsm["spatial"] * 10
     write(table)
-    with pytest.raises(DataError, match=r"3 of 4 units lie outside .*S1\.png of 100 x 50 pixels"):
+    with pytest.raises(DataError, match="3 of 4 units lie outside the image of 100 x 50 pix"):
         _read(tmp_path)
 
 
@@ -169,7 +173,7 @@ def test_places_are_needed_and_finite(tmp_path, table, write):
     table.obsm["spatial"] = table.obsm["spatial"].astype(float)
     table.obsm["spatial"][2, 0] = np.nan
     write(table)
-    with pytest.raises(DataError, match=r"1 units have coordinates that are not finite .*'u3'"):
+    with pytest.raises(DataError, match=r"1 of 4 units have no place: x or y is NaN .*'u3'"):
         _read(tmp_path)
     table.obsm["Spatial"] = table.obsm.pop("spatial")
     write(table)
@@ -190,5 +194,149 @@ def test_micrometres_per_pixel_are_needed_and_positive(tmp_path, table, write, m
 def test_a_file_of_another_format_is_named(tmp_path, table, write):
     write(table)
     (tmp_path / "S1.h5ad").write_text("donor,x,y")
-    with pytest.raises(DataError, match=r"S1\.h5ad: not a readable \.h5ad"):
+    with pytest.raises(DataError, match=r"S1\.h5ad: not an \.h5ad file"):
+        _read(tmp_path)
+
+
+def test_places_of_a_data_frame_are_taken_by_name(tmp_path, table, write):
+    right = pd.DataFrame(table.obsm["spatial"], columns=["x", "y"], index=table.obs_names)
+    for given in (right, right[["y", "x"]], right.rename(columns=str.upper)[["Y", "X"]]):
+        table.obsm["spatial"] = given
+        write(table)
+        (section,) = _read(tmp_path)
+        np.testing.assert_allclose(section.counts.obsm["spatial"], right.to_numpy() * 0.5)
+    table.obsm["spatial"] = right.set_axis(["array_row", "array_col"], axis=1)
+    write(table)
+    with pytest.raises(DataError, match="has the columns array_row, array_col; call them x and y"):
+        _read(tmp_path)
+
+
+@pytest.mark.parametrize("value", [np.array([0.5]), np.array(0.5), np.float32(0.5), "0.5"])
+def test_micrometres_per_pixel_may_be_stored_in_any_way(tmp_path, table, write, value):
+    table.uns["mpp"] = value
+    write(table)
+    (section,) = _read(tmp_path)
+    assert section.mpp == 0.5
+    assert type(section.mpp) is float
+
+
+@pytest.mark.parametrize("value", [np.array([0.5, 0.5]), {"S1": 0.5}, True])
+def test_what_is_no_single_number_is_no_scale(tmp_path, table, write, value):
+    table.uns["mpp"] = value
+    write(table)
+    with pytest.raises(DataError, match=r"uns\['mpp'\] is .*; set adata\.uns\['mpp'\]"):
+        _read(tmp_path)
+
+
+@pytest.mark.parametrize(("given", "name"), [
+    (1.0, "1"), (1, "1"), ("1.0", "1"), (" D1 ", "D1"), (pd.Categorical(["D1"] * 4), "D1"),
+])  # fmt: skip
+def test_donors_are_named_alike_however_they_are_stored(tmp_path, table, write, given, name):
+    table.obs["donor"] = given
+    table.obs["section"] = given
+    write(table)
+    (section,) = _read(tmp_path)
+    assert (section.donor, section.name) == (name, name)
+
+
+@pytest.mark.parametrize("missing", ["nan", "NA", "None", "<NA>", " ", None])
+@pytest.mark.parametrize("column", ["donor", "section"])
+def test_a_missing_donor_or_section_is_told_in_every_spelling(
+    tmp_path, table, write, column, missing
+):
+    table.obs["section"] = "a"
+    table.obs[column] = ["D1", "D1", missing, "D1"]
+    write(table)
+    with pytest.raises(DataError, match=rf"'{column}': the {column} is missing for 1 .*'u3'"):
+        _read(tmp_path)
+
+
+def test_reference_donors_need_no_image(tmp_path, table, write):
+    del table.uns["mpp"]
+    write(table, suffix=None)
+    reference = DATASET.model_copy(update={"roles": {"reference": ("D1",)}})
+    (section,) = readers.read(tmp_path, reference)
+    assert (section.image, section.mpp, section.placed) == (None, None, None)
+    np.testing.assert_array_equal(section.counts.X.toarray(), table.X.toarray())
+    by_section = {"split": "leave-one-section-out", "roles": {"reference": ("S1",)}}
+    assert next(readers.read(tmp_path, DATASET.model_copy(update=by_section))).image is None
+    with pytest.raises(DataError, match=r"no image beside it; .*reference donors alone need none"):
+        _read(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".svs", ".btf", ".ome.btf", ".SVS"])
+def test_slides_of_other_suffixes_are_found(tmp_path, table, write, suffix):
+    write(table, suffix=None)
+    Image.new("RGB", (100, 50)).save(tmp_path / "S1.tif")
+    (tmp_path / "S1.tif").rename(tmp_path / f"S1{suffix}")
+    (section,) = _read(tmp_path)
+    assert str(section.image) == f"S1{suffix}"
+
+
+def test_a_few_units_outside_the_image_are_dropped(tmp_path, table, write):
+    table = ad.concat([table] * 6, index_unique="-", uns_merge="same")
+    table.obsm["spatial"][7] = 101, 10
+    write(table)
+    (section,) = _read(tmp_path)
+    assert section.counts.n_obs == 23
+    assert table.obs_names[7] not in section.counts.obs_names
+    assert (section.placed.read, section.placed.outside) == (24, 1)
+
+
+def test_a_scale_that_contradicts_the_spacing_of_spots_is_refused(tmp_path, write):
+    x, y = (part.ravel() * 10 for part in np.mgrid[:9, :4])
+    spots = ad.AnnData(
+        sparse.csr_matrix(np.ones((36, 2), dtype=np.int64)),
+        obs=pd.DataFrame({"donor": "D1"}, index=[f"u{i}" for i in range(36)]),
+        var=pd.DataFrame(index=["ACTB", "GAPDH"]),
+        obsm={"spatial": np.column_stack([x, y]) + 5},
+        uns={"mpp": 10.0},
+    )
+    write(spots)
+    assert len(_read(tmp_path)) == 1
+    spots.uns["mpp"] = 2.0
+    write(spots)
+    with pytest.raises(DataError, match=r"uns\['mpp'\]: neighbouring spots lie 20 um apart"):
+        _read(tmp_path)
+
+
+@pytest.mark.parametrize(("shift", "message"), [(-1, "must be >= 0"), (1, "must be < 2")])
+def test_sparse_counts_that_point_outside_are_refused(tmp_path, table, write, shift, message):
+    write(table)
+    with h5py.File(tmp_path / "S1.h5ad", "r+") as file:
+        file["X/indices"][:] += shift
+    with pytest.raises(DataError, match=f"X: not a matrix of counts .*{message}"):
+        _read(tmp_path)
+
+
+def test_entries_that_repeat_or_are_not_sorted_mean_the_same(tmp_path, table, write):
+    table.X = sparse.csr_matrix(
+        (np.array([1, 2, 3, 4, 5]), np.array([1, 0, 1, 1, 0]), np.array([0, 3, 5, 5, 5])), (4, 2)
+    )
+    write(table)
+    (section,) = _read(tmp_path)
+    np.testing.assert_array_equal(section.counts.X.toarray(), [[2, 4], [5, 4], [0, 0], [0, 0]])
+    assert section.counts.X.nnz == 4
+
+
+@pytest.mark.parametrize("value", [True, 1 + 0j])
+def test_values_of_another_kind_are_no_counts(tmp_path, table, write, value):
+    table.X = np.full((4, 2), value)
+    write(table)
+    with pytest.raises(DataError, match=r"S1\.h5ad: X: a matrix of type .*, not of counts"):
+        _read(tmp_path)
+
+
+def test_counts_in_raw_are_pointed_at(tmp_path, table, write):
+    table.raw = table.copy()
+    table.X = table.X * 0.5
+    write(table)
+    with pytest.raises(DataError, match=r"if raw\.X has the raw counts, store them: .*to_adata"):
+        _read(tmp_path)
+
+
+def test_a_composition_without_names_is_refused(tmp_path, table, write):
+    table.obsm["cell_type_ratio"] = np.full((4, 2), 0.5)
+    write(table)
+    with pytest.raises(DataError, match=r"obsm\['cell_type_ratio'\] is an array without names"):
         _read(tmp_path)

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from cell_synergy.core.errors import DataError
-from tests.data import native
+from tests.data import native, variants
 
 
 def test_hest_spots_and_cells(tmp_path, ask):
@@ -41,7 +41,7 @@ def test_transcripts_are_read_in_pieces_and_cells_may_be_numbers(tmp_path, ask, 
 HEST = {
     r"A1\.json: no number 'pixel_size_um_estimated'":
         lambda root: (root / "metadata/A1.json").write_text('{"pixel_size_um_estimated": null}'),
-    r"A1_transcripts\.parquet; only Xenium sections have it, .*sections\.units to spots":
+    r"A1_transcripts\.parquet; .*only Xenium sections have transcripts, .*sections\.units to spots":
         lambda root: (root / "transcripts/A1_transcripts.parquet").unlink(),
     r"transcripts\.parquet: no column 'he_y' \(did you mean 'he_x'":
         lambda root: native.drop_column(root / "transcripts/A1_transcripts.parquet", "he_y"),
@@ -49,7 +49,7 @@ HEST = {
         lambda root: (root / "transcripts/A1_transcripts.parquet").write_bytes(b"PAR1"),
     r"\d+ of 300 cells lie outside the image of 60 x 40 pixels":
         lambda root: native.image(root / "wsis/A1.tif", (60, 40)),
-    r"no section 'A1', which sections\.donors names":
+    r"no wsis/A1\.tif; put what is missing there":
         lambda root: (root / "wsis/A1.tif").unlink(),
 }  # fmt: skip
 
@@ -65,5 +65,39 @@ def test_what_is_wrong_in_hest_is_named_with_the_remedy(tmp_path, ask, message):
 def test_hest_spots_are_counts_with_places(tmp_path, ask):
     native.hest(tmp_path, "A1")
     (tmp_path / "st/A1.h5ad").write_bytes(b"HDF")
-    with pytest.raises(DataError, match=r"st/A1\.h5ad: not an \.h5ad of HEST .*fetch it again"):
+    with pytest.raises(DataError, match=r"st/A1\.h5ad: not an \.h5ad file .*fetch it again"):
         native.one(tmp_path, ask("hest"))
+
+
+def test_all_missing_parts_of_hest_are_told_at_once(tmp_path, made):
+    for name in variants.NAMES:
+        native.hest(tmp_path, name)
+    (tmp_path / "st/A1.h5ad").unlink()
+    (tmp_path / "metadata/B1.json").unlink()
+    message = r"no st/A1\.h5ad, no metadata/B1\.json; put what is missing there"
+    with pytest.raises(DataError, match=message):
+        made(tmp_path, "hest", "spots")
+    for old, new in (("st", "h5ad"), ("wsis", "image"), ("metadata", "meta")):
+        (tmp_path / old).rename(tmp_path / new)
+    message = (
+        r"no folder st, no folder wsis, no folder metadata \(folders there: h5ad, image, meta, "
+        r"transcripts\); the layout of HEST-1k is st/ID\.h5ad, wsis/ID\.tif, metadata/ID\.json"
+    )
+    with pytest.raises(DataError, match=message):
+        made(tmp_path, "hest", "spots")
+
+
+def test_spots_of_reference_donors_need_no_slide(tmp_path, made):
+    for name in variants.NAMES:
+        native.hest(tmp_path, name)
+    wanted = made(tmp_path, "hest", "spots")
+    (tmp_path / "wsis/R1.tif").unlink()
+    study, reference = made(tmp_path, "hest", "spots")
+    assert reference.uns["images"] == {"R1": ""}
+    np.testing.assert_array_equal(study.X.toarray(), wanted[0].X.toarray())
+    assert set(wanted[1].obs_names) <= set(reference.obs_names)
+    (tmp_path / "wsis/A1.tif").unlink()
+    with pytest.raises(DataError, match=r"no wsis/A1\.tif; put what is missing there"):
+        made(tmp_path, "hest", "spots")
+    with pytest.raises(DataError, match=r"no wsis/A1\.tif, no wsis/R1\.tif; put"):
+        made(tmp_path, "hest", "cells")

@@ -53,7 +53,7 @@ VISIUM = {
         _positions(lambda table: table.iloc[:200]),
     r"no scale from the tissue positions: .* lie on one line":
         _positions(lambda table: table.assign(array_row=0)),
-    r"\d+ of \d+ units lie outside the image .*he\.tif of 60 x 40 pixels":
+    r"\d+ of \d+ spots lie outside the image of 60 x 40 pixels":
         lambda folder: native.image(folder / "he.tif", (60, 40)),
 }  # fmt: skip
 

@@ -35,7 +35,7 @@ def test_patches_hold_their_cells(tmp_path, ask, reader):
 
 
 @pytest.mark.parametrize("reader", [*WRITE, "hest"])
-def test_a_folder_of_the_true_layout_becomes_pairs(tmp_path, ask, rule, reader):
+def test_a_folder_of_the_true_layout_becomes_pairs(tmp_path, ask, rules, reader):
     rows = []
     for seed, name in enumerate(["A1", "A2", "B1", "R1", "X9"]):
         if reader == "hest":
@@ -55,8 +55,7 @@ def test_a_folder_of_the_true_layout_becomes_pairs(tmp_path, ask, rule, reader):
         tasks["composition"] = {"kind": "composition"}
     asked = ask(reader, units, donors=GROUPS, **options)
     asked = asked.model_validate(asked.model_dump(exclude_none=True) | {"tasks": tasks})
-    rules = rule.model_dump() | {"class_units": 2, "class_donors": 2, "panel_share": 0.1}
-    rules = building.Rules.model_validate(rules)
+    rules = rules.model_copy(update={"class_units": 2})
     study, reference = building.build("lab", readers.read(tmp_path, asked), asked, rules, tmp_path)
     pairs.write(tmp_path / "p.h5ad", study)
     found = pairs.read(tmp_path / "p.h5ad")

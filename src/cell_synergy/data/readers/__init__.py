@@ -10,6 +10,7 @@ from anndata import AnnData
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.data.sections.placement import Placed
 from cell_synergy.data.sources import located
 from cell_synergy.data.units.dataset import Dataset
 
@@ -35,6 +36,9 @@ class Section:
         Cells x genes, raw counts (CSR, float32) of the cells inside units; `obs["unit"]` is the
         name of their unit, whose counts are the sum over its cells. None where a unit is not made
         of cells.
+    placed
+        How many observations were measured, and how many of them lay outside the image and are not
+        in `counts`; None without an image.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Section:
     image: Path | None
     mpp: float | None
     cells: AnnData | None = None
+    placed: Placed | None = None
 
 
 def names() -> list[str]:

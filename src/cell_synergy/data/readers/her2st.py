@@ -24,6 +24,7 @@ from cell_synergy.data.alignment import apply_affine, fit_affine, nearest_within
 from cell_synergy.data.checks import check_section
 from cell_synergy.data.images import image_size
 from cell_synergy.data.readers import Section
+from cell_synergy.data.sections.placement import keep_inside
 from cell_synergy.data.tables import (
     PITCH_UM,
     array_positions,
@@ -90,14 +91,15 @@ def _section(raw: Path, name: str) -> Section:
     slide = _SLIDES.get(name)
     if slide is None:
         section = Section(name, name[0], counts, None, None)
-        check_section(section, source, None)
+        check_section(section, source)
         return section
     size = image_size(raw / slide.image)
     counts.obs["region"] = pd.Categorical(_regions(raw, name, here), categories=_REGIONS)
     counts.obsm["cell_type_ratio"] = _proportions(raw, name, counts.obs_names)
     mpp = um_per_pixel / _image_scale(raw, slide, size)
-    section = Section(name, name[0], counts, Path(slide.image), mpp)
-    check_section(section, source, size)
+    counts, placed = keep_inside(counts, mpp, size, "spots", f"{source}, section {name}")
+    section = Section(name, name[0], counts, Path(slide.image), mpp, placed=placed)
+    check_section(section, source)
     return section
 
 

@@ -4,7 +4,7 @@
 in pixels of the slide. `wsis/<id>.tif`: the slide. `metadata/<id>.json`: `pixel_size_um_estimated`.
 `transcripts/<id>_transcripts.parquet`, of a Xenium section: its transcripts with their cells, from
 which the units `cells` and `patches` are made. A cell's place is the mean of its transcripts, so
-that the outlines in `xenium_seg` are not needed.
+that the outlines in `xenium_seg` are not needed. Spots of a reference donor need no slide.
 """
 
 from collections.abc import Iterator
@@ -13,53 +13,102 @@ from pathlib import Path
 
 import anndata as ad
 import numpy as np
-from scipy import sparse
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.images import image_size
 from cell_synergy.data.readers import Section
-from cell_synergy.data.sections.assembly import Measured, assemble, options_of, within
+from cell_synergy.data.sections.assembly import Measured, assemble, options_of
 from cell_synergy.data.sections.files import find, read_scale
-from cell_synergy.data.sections.matrix import of_symbols
-from cell_synergy.data.sections.transcripts import CONTROL, count_cells
-from cell_synergy.data.units.dataset import Dataset, Sections
+from cell_synergy.data.sections.matrix import CONTROL, as_counts, of_symbols
+from cell_synergy.data.sections.scale import check_pitch
+from cell_synergy.data.sections.transcripts import count_cells
+from cell_synergy.data.units import files
+from cell_synergy.data.units.dataset import Dataset
 
 _SCALE = "pixel_size_um_estimated"
+_NAMED = 6  # missing files that a message names, at most
 
 
 def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
     """Read the sections under `raw`; their names are HEST's ids."""
-    present = (path.stem for path in (raw / "wsis").glob("*.tif"))
-    return assemble(raw, dataset, present, partial(_measure, raw, options_of(dataset)))
+    _require_files(raw, dataset)
+    present = {path.stem for path in (raw / "wsis").glob("*.tif")}
+    present |= set(options_of(dataset).donor_of(()))  # a reference donor's may have no slide
+    return assemble(raw, dataset, present, partial(_measure, raw, dataset))
 
 
-def _measure(raw: Path, options: Sections, name: str) -> Measured:
-    image = find(raw / "wsis", f"{name}.tif")
-    size, mpp = image_size(image), read_scale(find(raw / "metadata", f"{name}.json"), _SCALE)
+def _needs_slide(dataset: Dataset, name: str) -> bool:
+    options = options_of(dataset)
+    group = name if dataset.group == "section" else options.donor_of(())[name]
+    return options.units != "spots" or dataset.role_of.get(group) != "reference"
+
+
+def _require_files(raw: Path, dataset: Dataset) -> None:
+    """Name every file that is missing, or every folder, at once."""
+    options = options_of(dataset)
+    counts = "st/{}.h5ad" if options.units == "spots" else "transcripts/{}_transcripts.parquet"
+    kinds = [counts, "wsis/{}.tif", "metadata/{}.json"]
+    layout = ", ".join(kind.format("ID") for kind in kinds)
+    folders = [kind.partition("/")[0] for kind in kinds]
+    if lacking := [folder for folder in folders if not (raw / folder).is_dir()]:
+        there = ", ".join(sorted(path.name for path in raw.iterdir() if path.is_dir())) or "none"
+        raise DataError(
+            f"{raw}: no folder {', no folder '.join(lacking)} (folders there: {there}); the layout "
+            f"of HEST-1k is {layout}: rename or add them"
+        )
+    names = options.donor_of(())
+    wanted = [
+        kind.format(name)
+        for name in names
+        for kind in kinds
+        if kind != kinds[1] or _needs_slide(dataset, name)
+    ]
+    lost = [file for file in wanted if not (raw / file).is_file()]
+    if lost:
+        more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+        hint = (
+            "; only Xenium sections have transcripts, for others set sections.units to spots"
+            if any(file.startswith("transcripts/") for file in lost)
+            else ""
+        )
+        raise DataError(
+            f"{raw}: no {', no '.join(lost[:_NAMED])}{more}; put what is missing "
+            f"there, or take its section out of sections.donors{hint}"
+        )
+
+
+def _measure(raw: Path, dataset: Dataset, name: str) -> Measured:
+    options = options_of(dataset)
+    image: Path | None = raw / "wsis" / f"{name}.tif"
+    if not _needs_slide(dataset, name) and not (raw / "wsis" / f"{name}.tif").is_file():
+        image = None
+    metadata = find(raw / "metadata", f"{name}.json")
+    size, mpp = None if image is None else image_size(image), read_scale(metadata, _SCALE)
     if options.units == "spots":
         source = find(raw / "st", f"{name}.h5ad")
         table = _spots(source)
     else:
-        file = f"{name}_transcripts.parquet"
-        hint = f"{file}; only Xenium sections have it, for others set sections.units to spots"
-        source = find(raw / "transcripts", file, hint)
+        source = find(raw / "transcripts", f"{name}_transcripts.parquet")
         table = count_cells(source)
-        table = table[within(table, table.obsm["spatial"], size, str(source))].copy()
     table.obsm["spatial"] = table.obsm["spatial"] * mpp
-    return Measured(
-        "spots" if options.units == "spots" else "cells", table, image, mpp, size, source
-    )
+    if options.units == "spots":
+        check_pitch(table.obsm["spatial"], dataset.unit_um, f"{metadata}, section {name}")
+    what = "spots" if options.units == "spots" else "cells"
+    return Measured(what, table, image, mpp, size, source)
 
 
 def _spots(path: Path) -> ad.AnnData:
-    try:
-        table = ad.read_h5ad(path)
-        pixels = np.asarray(table.obsm["spatial"], dtype=np.float64)
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"{path}: not an .h5ad of HEST ({error}); fetch it again") from error
+    table = files.read(path, "fetch it again")
+    if "spatial" not in table.obsm or table.X is None:
+        raise DataError(
+            f"{path}: not an .h5ad of HEST (no obsm['spatial'] or no X); fetch it again"
+        )
     kept = ~table.var_names.astype(str).str.match(CONTROL)
-    counts = sparse.csr_matrix(table.X, dtype=np.float32)[:, np.flatnonzero(kept)]
+    counts = as_counts(table.X, str(path))[:, np.flatnonzero(kept)]
     symbols = table.var_names[kept].to_series().astype(str)
     found = of_symbols(counts, table.obs_names.astype(str), symbols)
-    found.obsm["spatial"] = pixels
+    try:
+        found.obsm["spatial"] = np.asarray(table.obsm["spatial"], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: obsm['spatial'] holds no places ({error})") from error
     return found

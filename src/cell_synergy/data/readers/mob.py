@@ -21,6 +21,7 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.data.checks import check_section
 from cell_synergy.data.images import image_size
 from cell_synergy.data.readers import Section
+from cell_synergy.data.sections.placement import keep_inside
 from cell_synergy.data.tables import array_positions, read_counts, read_table
 from cell_synergy.data.units.dataset import Dataset
 
@@ -61,8 +62,9 @@ def read(raw: Path, dataset: Dataset) -> Iterator[Section]:  # noqa: ARG001 - ev
         # The image is cropped to the array: its corners are the outermost spots.
         exact = np.array([name.split("x") for name in counts.obs_names], dtype=np.float64)
         counts.obsm["spatial"] = (exact - 1) / _INTERVALS * np.array(size) * _MPP
-        section = Section(name, replicate.donor, counts, image, _MPP)
-        check_section(section, source, size)
+        counts, placed = keep_inside(counts, _MPP, size, "spots", f"{source}, section {name}")
+        section = Section(name, replicate.donor, counts, image, _MPP, placed=placed)
+        check_section(section, source)
         yield section
 
 

@@ -24,7 +24,7 @@ from cell_synergy.data.sections.downscaled import check_diameter, find_slide
 from cell_synergy.data.sections.files import outputs
 from cell_synergy.data.sections.matrix import read_matrix
 from cell_synergy.data.sections.scale import check_pitch
-from cell_synergy.data.sections.spaceranger import places, read_positions
+from cell_synergy.data.sections.spaceranger import in_tissue, places, read_positions
 from cell_synergy.data.units.dataset import Dataset, Sections
 
 # Between neighbouring rows, and between neighbouring columns, of which a row has every second.
@@ -45,6 +45,7 @@ def _measure(raw: Path, options: Sections, name: str) -> Measured:
     mpp = _um_per_pixel(positions, found / "spatial")
     check_diameter(found / "spatial", mpp)
     image, image_mpp, size = find_slide(raw / name, found / "spatial", options.image, mpp)
+    counts = in_tissue(counts, positions, found / "spatial")
     counts.obsm["spatial"] = places(counts, positions, found / "spatial") * mpp
     check_pitch(counts.obsm["spatial"], _PITCH_UM, str(found / "spatial"), pitch_um=_PITCH_UM)
     return Measured("spots", counts, image, image_mpp, size, found, mpp)

@@ -19,7 +19,7 @@ from cell_synergy.data.sections.downscaled import find_slide
 from cell_synergy.data.sections.files import find, outputs, read_scale
 from cell_synergy.data.sections.matrix import read_matrix
 from cell_synergy.data.sections.scale import check_pitch
-from cell_synergy.data.sections.spaceranger import places, read_positions
+from cell_synergy.data.sections.spaceranger import in_tissue, places, read_positions
 from cell_synergy.data.units.dataset import Dataset, Sections
 
 _SCALE = "microns_per_pixel"
@@ -39,6 +39,7 @@ def _measure(raw: Path, options: Sections, name: str) -> Measured:
     positions = read_positions(folder / "spatial")
     mpp = read_scale(factors := find(folder / "spatial", "scalefactors_json.json"), _SCALE)
     image, image_mpp, size = find_slide(raw / name, folder / "spatial", options.image, mpp)
+    counts = in_tissue(counts, positions, folder / "spatial")
     counts.obsm["spatial"] = places(counts, positions, folder / "spatial") * mpp
     bin_um = float(options.bin_um)
     check_pitch(counts.obsm["spatial"], bin_um, str(factors), pitch_um=bin_um)

@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple
 
 import anndata as ad
 import numpy as np
-from jaxtyping import Bool, Float64
 from tqdm import tqdm
 
 from cell_synergy.core.config import suggest
@@ -16,6 +15,8 @@ from cell_synergy.data.checks import check_section
 from cell_synergy.data.readers import Section
 from cell_synergy.data.sections.labels import Labels, join, read_labels, shares
 from cell_synergy.data.sections.patches import gather
+from cell_synergy.data.sections.placement import keep_inside
+from cell_synergy.data.sources import below
 from cell_synergy.data.units.dataset import Dataset, Sections
 
 
@@ -31,9 +32,9 @@ class Measured:
         Spots or cells x genes, raw counts; `obsm["spatial"]` in micrometres from the top left
         corner of the image.
     image
-        The H&E image, a whole path.
+        The H&E image, a whole path; None of spots of a reference donor.
     mpp, size
-        Its micrometres per pixel; its width and height in pixels.
+        Its micrometres per pixel; its width and height in pixels, None without it.
     source
         The file to name in messages.
     slide_mpp
@@ -43,9 +44,9 @@ class Measured:
 
     what: Literal["spots", "cells"]
     table: ad.AnnData
-    image: Path
+    image: Path | None
     mpp: float
-    size: tuple[int, int]
+    size: tuple[int, int] | None
     source: Path
     slide_mpp: float | None = None
 
@@ -86,7 +87,8 @@ def assemble(
     measure
         Reads the section of a name.
     """
-    options, here = options_of(dataset), sorted(present)
+    options = options_of(dataset)
+    here = sorted(name for name in present if not name.startswith("."))
     donor_of = options.donor_of(here)
     for name in donor_of:
         if name not in here:
@@ -96,8 +98,8 @@ def assemble(
     if others := sorted(set(here) - set(donor_of)):
         tqdm.write(f"{root.name}: {', '.join(others)} without a donor, left out")
     tables = Tables(
-        None if options.labels is None else read_labels(root / options.labels, donor_of),
-        None if options.composition is None else read_labels(root / options.composition, donor_of),
+        _table(root, options.labels, "sections.labels", donor_of),
+        _table(root, options.composition, "sections.composition", donor_of),
     )
     if tables.labels is not None:
         tables.labels.require(options.cell_type)
@@ -105,11 +107,18 @@ def assemble(
         yield _section(root, dataset, tables, name, donor, measure(name))
 
 
+def _table(root: Path, name: str | None, key: str, donor_of: dict[str, str]) -> Labels | None:
+    return None if name is None else read_labels(below(root, name, key), donor_of)
+
+
 def _section(
     root: Path, dataset: Dataset, tables: Tables, name: str, donor: str, found: Measured
 ) -> Section:
-    options, table = options_of(dataset), found.table
+    options = options_of(dataset)
     where = f"{found.source}, section {name}"
+    table, placed = found.table, None
+    if found.size is not None:
+        table, placed = keep_inside(table, found.mpp, found.size, found.what, where)
     reach = dataset.unit_um / np.sqrt(2)
     if tables.labels is not None:
         table.obs = join(tables.labels, name, table, found.slide_mpp or found.mpp, reach)
@@ -118,6 +127,8 @@ def _section(
         table.obsm["cell_type_ratio"] = shares(words, f"{tables.composition.path}, section {name}")
     cells = None
     if options.units == "patches":
+        if found.size is None:
+            raise DataError(f"{where}: has no image, which patches need; put it there")
         size_um = (found.size[0] * found.mpp, found.size[1] * found.mpp)
         table, inner = gather(
             table, dataset.unit_um, size_um, options.origin_um, options.least or 1,
@@ -129,30 +140,8 @@ def _section(
             f"{where}: has {found.what}, no {options.units}; set sections.units to {found.what} or "
             "patches"
         )
-    image = found.image.relative_to(root)
-    section = Section(name, donor, table, image, found.mpp, cells)
-    check_section(section, found.source, found.size)
+    image = None if found.image is None else found.image.relative_to(root)
+    mpp = None if image is None else found.mpp
+    section = Section(name, donor, table, image, mpp, cells, placed)
+    check_section(section, found.source)
     return section
-
-
-def within(
-    table: ad.AnnData, pixels: Float64[np.ndarray, "cells 2"], size: tuple[int, int], where: str
-) -> Bool[np.ndarray, " cells"]:
-    """Say which cells lie in the image, of which a scan may show a part.
-
-    Raises
-    ------
-    DataError
-        If fewer than half do: then image and cells are not in one frame.
-    """
-    inside = np.asarray(((pixels >= 0) & (pixels <= np.array(size))).all(axis=1))
-    if (lost := int((~inside).sum())) * 2 > table.n_obs:
-        x, y = pixels[int(np.flatnonzero(~inside)[0])]
-        raise DataError(
-            f"{where}: {lost} of {table.n_obs} cells lie outside the image of {size[0]} x "
-            f"{size[1]} pixels (e.g. at {x:.0f}, {y:.0f}); image and alignment are not of this "
-            "section, or the alignment is of another scale of the image"
-        )
-    if lost:
-        tqdm.write(f"{where}: {lost} of {table.n_obs} cells lie outside the image, dropped")
-    return inside

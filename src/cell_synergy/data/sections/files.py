@@ -1,15 +1,23 @@
 """Files of a section's folder: found by pattern, tables with the columns that are needed."""
 
+import csv
+import gzip
 import json
 import re
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.core.labels import MISSING
 
+IDENTIFIERS = ("barcode", "cell_id", "section")
 _IMAGES = (".tif", ".tiff", ".btf", ".svs", ".png", ".jpg", ".jpeg")
 # What pipelines write beside the slide: Xenium's nuclei and membranes, Space Ranger's pictures. GEO
 # puts the name of a sample before that of a file.
@@ -22,13 +30,47 @@ _OTHER_IMAGES = re.compile(
 
 def find(folder: Path, pattern: str, what: str = "") -> Path:
     """Return the one path that matches; 10x puts the name of a data set before that of a file."""
-    found = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+    found = matches(folder, pattern)
     if not found:
         raise DataError(f"{folder}: no {what or pattern.lstrip('*')}; put it there")
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise DataError(f"{folder}: {names} match {pattern!r}; keep one of them there")
     return found[0]
+
+
+def matches(folder: Path, *patterns: str) -> list[Path]:
+    """Return what matches any of the patterns, which stay inside the folder; hidden files do not.
+
+    Where several patterns match, those of the first that does.
+    """
+    for pattern in patterns:
+        if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+            raise DataError(
+                f"{folder}: {pattern!r} leads out of this folder; name a place below it"
+            )
+        found = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+        if found:
+            return found
+    return []
+
+
+def require_parts(folder: Path, parts: Mapping[str, Sequence[str]], layout: str) -> None:
+    """Refuse a folder that lacks parts, all of them in one sentence.
+
+    Parameters
+    ----------
+    folder
+        Where they belong.
+    parts
+        What each is called in a message, and the patterns of which one has to match.
+    layout
+        What such a folder holds, to end the message with; said where more than one part lacks.
+    """
+    lacking = [name for name, patterns in parts.items() if not matches(folder, *patterns)]
+    if lacking:
+        them, tail = ("them", f" ({layout})") if len(lacking) > 1 else ("it", "")
+        raise DataError(f"{folder}: no {', no '.join(lacking)}; put {them} there{tail}")
 
 
 def outputs(folder: Path) -> Path:
@@ -95,22 +137,81 @@ def read_frame(
 ) -> pd.DataFrame:
     """Read a CSV (gzipped or not) or Parquet table that has these columns.
 
-    Without `header`, the columns are those of the file, in their order; with `text`, the words
-    and numbers of a CSV stay as they are written: a barcode may be `NA` or `007`.
+    A CSV may begin with a byte order mark, have quotes, and tabs or semicolons for commas. The
+    columns `barcode`, `cell_id` and `section` hold names, which are text as it is written: one may
+    be `NA` or `007`. In other columns the usual words (`NA`, empty, ...) are missing values.
+
+    Without `header`, the columns are those of the file, in their order; with `text`, the numbers
+    of a CSV stay as they are written.
     """
     try:
         if path.suffix == ".parquet":
             table = pd.read_parquet(path)
-        elif header:
-            kind = str if text else None
-            table = pd.read_csv(path, low_memory=False, dtype=kind, keep_default_na=not text)
         else:
-            table = pd.read_csv(path, header=None, names=list(columns))
-    except (OSError, ValueError, EOFError) as error:
+            table = _read_csv(path, None if header else list(columns), text)
+    except DataError:
+        raise
+    except (OSError, ValueError, EOFError, zlib.error, pa.ArrowException) as error:
         raise DataError(f"{path}: cannot be read as a table ({error}); copy it again") from error
     if missing := [column for column in columns if column not in table]:
         raise DataError(f"{path}: no column {missing[0]!r}{suggest(missing[0], table.columns)}")
     return table
+
+
+def first_line(path: Path) -> str:
+    """Return the first line of a text file, gzipped or not, without a byte order mark."""
+    try:
+        with _opened(path) as file:
+            return file.readline().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is no text in UTF-8 ({error}); save it in UTF-8") from error
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read as text ({error}); copy it again") from error
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a text file, gzipped or not, without a byte order mark."""
+    with _opened(path) as file:
+        return file.read().split("\n")
+
+
+def is_gzip(path: Path) -> bool:
+    """Say by its first bytes whether a file is gzipped, whatever it is called."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIOWrapper]:
+    with gzip.open(path, "rb") if is_gzip(path) else path.open("rb") as binary:
+        wide = binary.read(2) in {b"\xff\xfe", b"\xfe\xff"}  # a spreadsheet's "Unicode text"
+        binary.seek(0)
+        yield TextIOWrapper(binary, encoding="utf-16" if wide else "utf-8-sig")
+
+
+def _read_csv(path: Path, names: list[str] | None, text: bool) -> pd.DataFrame:
+    line = first_line(path)
+    separator = max(",\t;", key=line.count)
+    if names is None:
+        parsed = next(csv.reader([line], delimiter=separator), [])
+        known = [name.strip() for name in parsed]
+        if twice := sorted({name for name in known if name and known.count(name) > 1}):
+            raise ValueError(f"column {twice[0]!r} occurs twice")
+    else:
+        known = names
+    with _opened(path) as file:
+        table: pd.DataFrame = pd.read_csv(
+            file,
+            sep=separator,
+            header=None if names else 0,
+            names=names,
+            low_memory=False,
+            skipinitialspace=True,
+            dtype=str if text else {name: str for name in known if name in IDENTIFIERS},
+            keep_default_na=False,
+            na_values={name: sorted(MISSING) for name in known if name not in IDENTIFIERS},
+        )
+    return table if names else table.rename(columns=lambda name: str(name).strip())
 
 
 def words(column: pd.Series) -> pd.Series:

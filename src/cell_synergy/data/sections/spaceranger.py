@@ -1,43 +1,96 @@
 """Places of Space Ranger's barcodes in the full-resolution image."""
 
+import csv
 from pathlib import Path
 
 import anndata as ad
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64
+from tqdm import tqdm
 
+from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.sections.files import find, read_frame
+from cell_synergy.data.sections.files import find, first_line, matches, read_frame, words
 
 _COLUMNS = (
     *("barcode", "in_tissue", "array_row", "array_col"),
     *("pxl_row_in_fullres", "pxl_col_in_fullres"),
 )
+_PATTERN = "*tissue_positions*"
 
 
 def read_positions(spatial: Path) -> pd.DataFrame:
     """Read the tissue positions in a `spatial` folder, by barcode.
 
     Space Ranger 2 writes `tissue_positions.csv` with a header, 1 wrote `tissue_positions_list.csv`
-    without; Visium HD has `tissue_positions.parquet`.
+    without; Visium HD has `tissue_positions.parquet`. Other tools write either name with or without
+    header, gzipped, in quotes, or with the columns in another order. Where there is no folder
+    `spatial`, the file lies beside it (GEO).
     """
-    path = find(spatial, "tissue_positions*", "tissue_positions.csv (or _list.csv, or .parquet)")
-    header = path.suffix == ".parquet" or _begins_with_names(path)
-    table = read_frame(path, _COLUMNS, header).set_index("barcode")
+    folder = spatial if matches(spatial, _PATTERN) else spatial.parent
+    if not matches(folder, _PATTERN):
+        folder = spatial
+    path = find(folder, _PATTERN, "tissue_positions.csv (or _list.csv, or .parquet)")
+    table = read_frame(path, (), header=True) if _has_header(path) else _headless(path)
+    table = table.rename(columns=lambda name: str(name).strip().lower())
+    if missing := [column for column in _COLUMNS if column not in table]:
+        raise DataError(
+            f"{path}: no column {missing[0]!r}{suggest(missing[0], map(str, table.columns))}"
+        )
+    table = table.set_index(words(table["barcode"]).rename("barcode"))[list(_COLUMNS[1:])]
     numbers: pd.DataFrame = table.apply(pd.to_numeric, errors="coerce")
-    wrong = numbers[list(_COLUMNS[1:])].isna().any(axis=1)
+    wrong = ~np.isfinite(numbers.to_numpy(np.float64)).all(axis=1)
     if wrong.any():
         raise DataError(
-            f"{path}: the row of barcode {wrong.idxmax()!r} is not of six columns with numbers "
-            f"({', '.join(_COLUMNS)}); copy it again"
+            f"{path}: the row of barcode {table.index[wrong][0]!r} is not of six columns with "
+            f"numbers ({', '.join(_COLUMNS)}); copy it again"
+        )
+    if numbers.empty:
+        raise DataError(f"{path}: has no row; copy it again")
+    if len(twice := numbers.index[numbers.index.duplicated()]):
+        raise DataError(
+            f"{path}: {len(twice)} barcodes occur more than once (e.g. {twice[0]!r}); keep one row "
+            "of each"
         )
     return numbers
 
 
-def _begins_with_names(path: Path) -> bool:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return file.readline().startswith("barcode,")
+def _has_header(path: Path) -> bool:
+    if path.suffix == ".parquet":
+        return True
+    line = first_line(path)
+    separator = max(",\t;", key=line.count)
+    return "barcode" in [
+        word.strip().lower() for word in next(csv.reader([line], delimiter=separator), [])
+    ]
+
+
+def _headless(path: Path) -> pd.DataFrame:
+    return read_frame(path, _COLUMNS, header=False)
+
+
+def in_tissue(counts: ad.AnnData, positions: pd.DataFrame, source: Path) -> ad.AnnData:
+    """Return the spots that Space Ranger found to be under tissue, as the filtered matrix has them.
+
+    Raises
+    ------
+    DataError
+        If none is.
+    """
+    marked = positions["in_tissue"].reindex(counts.obs_names).to_numpy(np.float64) != 0
+    if not marked.any():
+        raise DataError(
+            f"{source}: in_tissue is 0 for every barcode of the matrix; copy the tissue positions "
+            "of this section again"
+        )
+    if marked.all():
+        return counts
+    tqdm.write(
+        f"{source}: {int((~marked).sum())} of {len(marked)} barcodes of the matrix are not in "
+        "tissue (in_tissue is 0), dropped"
+    )
+    return counts[marked].copy()
 
 
 def places(

@@ -18,12 +18,11 @@ from scipy import sparse
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.sections.files import words
-from cell_synergy.data.sections.matrix import of_symbols
+from cell_synergy.data.sections.matrix import CONTROL, of_symbols
 
 _COLUMNS = ("cell_id", "feature_name", "he_x", "he_y", "qv")
 _QV = 20.0  # the quality from which Xenium Onboard Analysis counts a transcript
 _NO_CELL = r"(UNASSIGNED|-1)$"
-CONTROL = r"(NegControl|BLANK|antisense|Unassigned|Deprecated|Intergenic)"
 _PIECE = 2**20
 
 
