@@ -40,7 +40,7 @@ def main(args: Args) -> None:
     sections = read(args.raw, dataset)
     account = Account()
     study, reference = building.build(
-        args.dataset, sections, dataset, rules, args.raw, needs(), account
+        args.dataset, sections, dataset, rules, args.raw, account, needs()
     )
     account.write(args.out.with_suffix(".csv"))
     pairs.write(args.out, study)

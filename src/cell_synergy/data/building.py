@@ -49,8 +49,8 @@ def build(
     dataset: Dataset,
     rules: Rules,
     raw: Path,
-    needs: Needs = NOTHING,
     account: Account | None = None,
+    needs: Needs = NOTHING,
 ) -> tuple[ad.AnnData, ad.AnnData]:
     """Join the sections of a data set into study pairs and reference units.
 
@@ -62,16 +62,18 @@ def build(
     -------
     The pairs that the study scores, and the units of reference donors (with or without image).
     """
-    told, account = Told(name), Account() if account is None else account
-    study, reference = _read(name, sections, dataset, rules, raw, told, account)
+    account = Account() if account is None else account
+    told = Told(name)
+    study, reference = _read(name, sections, dataset, rules, raw, account, told)
     if not (study and reference):
         if study:
-            _label(_join(name, study, dataset), name, dataset, rules, told)
+            _label(_join(name, list(study.values()), dataset), name, dataset, rules, told)
         told.refuse()
-    account.compare(name)
-    alike = _alike(name, [*study, *reference], rules.shared_genes)
-    parted = alike[: len(study)], alike[len(study) :]
-    joined = [_join(name, tables, dataset) for tables in parted]
+    tables = study | reference
+    with told.caught():
+        tables = name_alike(name, tables)
+        require_shared(name, tables, rules.shared_genes)
+    joined = [_join(name, [tables[key] for key in part], dataset) for part in (study, reference)]
     genes = joined[0].var_names.union(joined[1].var_names, sort=True)
     pairs, donors = (_with_genes(table, genes) for table in joined)
     panel = np.zeros(len(genes), dtype=bool)
@@ -95,12 +97,12 @@ def _read(
     dataset: Dataset,
     rules: Rules,
     raw: Path,
-    told: Told,
     account: Account,
-) -> tuple[list[ad.AnnData], list[ad.AnnData]]:
-    """Return the units that are scored, and the reference, section by section."""
-    study: list[ad.AnnData] = []
-    reference: list[ad.AnnData] = []
+    told: Told,
+) -> tuple[dict[str, ad.AnnData], dict[str, ad.AnnData]]:
+    """Return the units that are scored, and the reference, by section (or block of one)."""
+    study: dict[str, ad.AnnData] = {}
+    reference: dict[str, ad.AnnData] = {}
     seen: list[tuple[str, str]] = []
     scored: list[str] = []
     for section in tqdm(sections, desc=f"{name}: sections", unit="section"):
@@ -109,26 +111,20 @@ def _read(
         if role is None:
             tqdm.write(f"{name}: section {section.name} has no role, left out")
             continue
-        scored += [section.name] * (role != "reference")
         table = _table(section, rules, raw, account, role)
-        both = (table[:0], table) if role == "reference" else parts(table, section.name, dataset)
-        for part, found in zip(both, (study, reference), strict=True):
-            if part.n_obs:
-                found.append(_named(section, part))
+        if role == "reference":
+            reference[section.name] = _named(section, table)
+            continue
+        scored.append(section.name)
+        kept, first = parts(table, section.name, dataset)
+        if kept.n_obs:
+            study[section.name] = _named(section, kept)
+        if first.n_obs:
+            reference[f"{section.name}, first block"] = _named(section, first)
+    account.compare(name)
     told.add(of_names(name, dataset, seen))
-    told.add(of_donors(name, dataset, study, reference, scored))
+    told.add(of_donors(name, dataset, [*study.values()], [*reference.values()], scored))
     return study, reference
-
-
-def _alike(name: str, tables: list[ad.AnnData], least: float) -> list[ad.AnnData]:
-    """Return the sections with the same kind of names for their genes, if they share enough."""
-    sections: dict[str, ad.AnnData] = {}
-    for table in tables:
-        section = str(table.obs["section"].iloc[0])
-        sections[f"{section} (reference)" if section in sections else section] = table
-    alike = name_alike(name, sections)
-    require_shared(name, alike, least)
-    return list(alike.values())
 
 
 def _table(section: Section, rules: Rules, raw: Path, account: Account, role: str) -> ad.AnnData:

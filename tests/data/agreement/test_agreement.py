@@ -18,12 +18,11 @@ BLOCKS = {"split": "leave-one-block-out", "blocks": 4, "gap_um": 50.0, "roles": 
 
 
 @pytest.fixture
-def build(dataset, rule):
-    def make(sections, needs=NOTHING, rules=None, **changes):
-        values = {"class_units": 4, "class_donors": 2, "panel_share": 0.1} | (rules or {})
-        asked = building.Rules.model_validate(rule.model_dump() | values)
+def build(dataset, rules):
+    def make(sections, needs=NOTHING, limits=None, **changes):
+        own = rules.model_copy(update={"class_units": 4} | (limits or {}))
         changes = {"tasks": REGION, **changes}
-        return building.build("lab", sections, dataset(**changes), asked, Path(), needs)
+        return building.build("lab", sections, dataset(**changes), own, Path(), None, needs)
 
     return make
 
@@ -219,7 +218,7 @@ def test_without_anything_to_say_there_is_no_remark(build, three):
 
 def test_labels_of_one_donor_alone_are_refused_where_donors_are_left_out(refused, three):
     relabel(three[1], None)
-    (told,) = refused(three, rules={"class_donors": 1})
+    (told,) = refused(three, limits={"class_donors": 1})
     assert told.startswith("lab: task 'region': in fold A no two training units have a label")
     assert "labelled are units of A" in told
 

@@ -150,7 +150,7 @@ CONTENTS = {
     b"\x1f\x8b\x08\x00": "is a gzip file, not an .h5ad file; fetch it again",
     b"PK\x03\x04\x14": "is a zip file, not an .h5ad file; fetch it again",
     b"gene,cell\n1,2\n": "is text, not an .h5ad file; fetch it again",
-    b"\x89HDF": "cannot be read as an .h5ad file; fetch it again",
+    b"\x89HDF": "is text, not an .h5ad file; fetch it again",
 }
 
 
