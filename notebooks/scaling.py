@@ -126,7 +126,7 @@ for row, dataset in zip(grid, datasets, strict=True):
             )  # fmt: skip
     for axes in row[max(own["task"].nunique(), 1) :]:
         axes.set_visible(False)
-for axes in grid[-1] if len(lines) else []:
+for axes in grid[-1] if len(own) else []:  # of the last data set
     axes.set_xlabel("training pairs", fontsize=7)
 handles = [
     Line2D([], [], color=tone, lw=1.3, ls=":" if arm == PRIOR else "-", label=names[arm])
