@@ -75,7 +75,6 @@ def test_all_is_told_at_once(refused, three):
         r"no obs column 'layer'",
         r"task 'mix' needs obsm\['cell_type_ratio'\]",
         r"task 'region': 0 class\(es\) with 4 units in 2 donors",
-        r"24 components, which needs more reference units \(24\)",
         r"no image of section A1",
     ]
     assert len(told) == len(expected)
@@ -279,8 +278,6 @@ def test_a_composition_that_no_scored_donor_has_is_refused(refused, three):
 @pytest.mark.parametrize(
     ("needs", "message"),
     [
-        (Needs(23, 0, 0.0, images=False), None),
-        (Needs(24, 0, 0.0, images=False), r"24 components, .*units \(24\) and genes \(40\)"),
         (Needs(0, 24, 0.0, images=False), None),
         (Needs(0, 22, 0.1, images=False), None),
         (Needs(0, 23, 0.1, images=False), r"22 training pairs .*batch_size: 23"),
@@ -295,10 +292,19 @@ def test_what_later_stages_need_is_asked_of_the_pairs(build, refused, three, nee
         assert re.search(message, told)
 
 
-def test_panel_genes_do_not_count_for_the_expert(refused, three):
+@pytest.mark.parametrize(("components", "said"), [(23, False), (24, True)])
+def test_an_expert_that_cannot_be_fitted_is_said_as_soon_as_pairs_are_made(
+    build, three, capsys, components, said
+):
+    assert build(three, needs=Needs(components, 0, 0.0, images=False))[0].n_obs == 48
+    line = "fits 24 components, which needs more reference units (24) and genes (40)"
+    assert (line in capsys.readouterr().out) == said
+
+
+def test_panel_genes_do_not_count_for_the_expert(build, three, capsys):
     tasks = {"panel": {"kind": "gene_panel", "genes": 20}}
-    (told,) = refused(three, tasks=tasks, needs=Needs(20, 0, 0.0, images=False))
-    assert "(24) and genes (20)" in told
+    build(three, tasks=tasks, needs=Needs(20, 0, 0.0, images=False))
+    assert "(24) and genes (20)" in capsys.readouterr().out
 
 
 def test_an_impossible_panel_is_told_with_the_rest(refused, three):

@@ -154,7 +154,6 @@ def test_the_stage_writes_the_table_beside_the_pairs(written, tmp_path, monkeypa
     }  # fmt: skip
     blocks = ("pairs", "experts", "encoders", "align", "training")
     params = {name: section_of(name) for name in blocks} | {"data": {"mine": block}}
-    params["encoders"]["pca"]["components"] = 8
     params["training"]["batch_size"] = 8
     raw = written("visium")
     monkeypatch.chdir(tmp_path)

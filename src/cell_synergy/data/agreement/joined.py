@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import anndata as ad
 import numpy as np
 from jaxtyping import Bool
+from tqdm import tqdm
 
 from cell_synergy.core.remarks import REMARK
 from cell_synergy.data.agreement.tasks import of_tasks
@@ -45,24 +46,27 @@ def finish(
     """Check the joined pairs, refuse them if anything was told, and give them their remark."""
     split = [] if contradictions(pairs.obs, dataset) else folds(pairs.obs, dataset)
     told.add(of_tasks(pairs, dataset, split))
-    told.add(of_sizes(pairs, reference, split, needs))
+    told.add(of_sizes(pairs, split, needs))
     told.refuse()
+    tell_expert(str(pairs.uns["source"]), reference, needs.components)
     if said := remark(dataset, pairs, reference):
         pairs.uns[REMARK] = said
 
 
-def of_sizes(
-    pairs: ad.AnnData, reference: ad.AnnData, split: Sequence[Fold], needs: Needs
-) -> Iterator[str]:
-    """Tell of units that are too few for the expression expert, or for methods to be trained."""
-    name = str(pairs.uns["source"])
+def tell_expert(name: str, reference: ad.AnnData, components: int) -> None:
+    """Say in the log if the expression expert cannot be fitted, as `pretrain` will: pairs can be."""
     units, genes = reference.n_obs, int((~reference.var["panel"].to_numpy(bool)).sum())
-    if needs.components and min(units, genes) <= needs.components:
-        yield (
-            f"{name}: the expression expert fits {needs.components} components, which needs more "
-            f"reference units ({units}) and genes ({genes}) than that; name further reference "
-            "donors, or lower `components` of the expert in `encoders`"
+    if components and min(units, genes) <= components:
+        tqdm.write(
+            f"{name}: the expression expert fits {components} components, which needs more "
+            f"reference units ({units}) and genes ({genes}) than that: before it is fitted, name "
+            "further reference donors, or lower `components` of the expert in `encoders`"
         )
+
+
+def of_sizes(pairs: ad.AnnData, split: Sequence[Fold], needs: Needs) -> Iterator[str]:
+    """Tell of images that an expert needs, and of pairs too few for methods to be trained."""
+    name = str(pairs.uns["source"])
     images = pairs.uns["images"]
     if needs.images and (bare := sorted(section for section, image in images.items() if not image)):
         yield (
