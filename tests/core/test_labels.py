@@ -3,14 +3,19 @@
 import numpy as np
 import pandas as pd
 import pytest
-from pandas._libs.parsers import STR_NA_VALUES
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import MISSING, as_labels, as_names, check_spellings, some
 
 
-def test_a_csv_and_an_h5ad_agree_on_what_is_missing():
-    assert MISSING == STR_NA_VALUES
+def test_a_csv_and_an_h5ad_agree_on_what_is_missing(tmp_path):
+    words = sorted(MISSING - {""})
+    others = ["none", "NONE", "Na", "n.a.", "?", "-", "0"]
+    path = tmp_path / "t.csv"
+    pd.DataFrame({"word": [*words, *others], "row": 0}).to_csv(path, index=False)
+    read = pd.read_csv(path, dtype=str)["word"]
+    assert read[read.isna()].index.to_list() == list(range(len(words)))
+    assert read.dropna().to_list() == others
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def finish(
 
 
 def tell_expert(name: str, reference: ad.AnnData, components: int) -> None:
-    """Say in the log if the expression expert cannot be fitted, as `pretrain` will: pairs can be."""
+    """Say in the log if the expression expert cannot be fitted, which `pretrain` will refuse."""
     units, genes = reference.n_obs, int((~reference.var["panel"].to_numpy(bool)).sum())
     if components and min(units, genes) <= components:
         tqdm.write(

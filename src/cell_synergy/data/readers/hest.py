@@ -93,8 +93,9 @@ def _measure(raw: Path, dataset: Dataset, name: str) -> Measured:
     table.obsm["spatial"] = table.obsm["spatial"] * mpp
     if options.units == "spots":
         check_pitch(table.obsm["spatial"], dataset.unit_um, f"{metadata}, section {name}")
-    what = "spots" if options.units == "spots" else "cells"
-    return Measured(what, table, image, mpp, size, source)
+    return Measured(
+        "spots" if options.units == "spots" else "cells", table, image, mpp, size, source
+    )
 
 
 def _spots(path: Path) -> ad.AnnData:

@@ -41,6 +41,9 @@ class _Matrix(NamedTuple):
     types: list[str]
 
 
+_COMPRESSED = sparse.csr_matrix | sparse.csc_matrix | sparse.csr_array | sparse.csc_array
+
+
 def read_matrix(folder: Path, name: str) -> ad.AnnData:
     """Read the counts of `<name>.h5`, or of the folder `<name>`, or of its three files in `folder`.
 
@@ -80,7 +83,9 @@ def as_counts(source: Any, where: str) -> sparse.csr_matrix:  # noqa: ANN401 - d
     if kind.kind not in "iuf":
         raise DataError(f"{where}: a matrix of type {kind}, not of counts; write it again")
     try:
-        if sparse.issparse(source):
+        if isinstance(
+            source, sparse.csr_matrix | sparse.csc_matrix | sparse.csr_array | sparse.csc_array
+        ):
             source.check_format(full_check=True)  # before a conversion follows the pointers
         counts: sparse.csr_matrix = sparse.csr_matrix(source, dtype=np.float32)
     except (ValueError, TypeError, AttributeError) as error:
