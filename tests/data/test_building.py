@@ -181,6 +181,14 @@ def test_columns_that_no_task_names_are_left_behind(build, three, tmp_path):
     pairs.write(tmp_path / "p.h5ad", study)
 
 
+def test_a_column_block_of_ones_own_is_no_block_of_a_cut_section(build, three):
+    for one in three:
+        one.counts.obs["block"] = ["paraffin 1", "paraffin 2"] * 12
+    study, reference = build(three)
+    assert set(study.obs) == set(reference.obs) == {"donor", "section", "region"}
+    assert "remark" not in study.uns
+
+
 def test_the_panel_has_the_size_asked_for_and_is_hidden_from_the_expert(build, three):
     study, reference = build(three, tasks=TASKS)
     panel = study.var["panel"]

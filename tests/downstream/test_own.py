@@ -115,6 +115,7 @@ def one_class(units):
         (None, {"label": "who"}, "label=who is also the donor"),
         (None, {"label": "donor"}, "label=donor: this name is taken; rename the column"),
         (None, {"label": "section"}, "label=section: this name is taken"),
+        (None, {"label": "block"}, "label=block: this name is taken"),
         (rename, {}, "has one donor, 'only'; .*two at least, and five for an interval"),
         (unnamed, {}, r"obs\['who'\]: the donor is missing for 1 of 280 rows, first 'u3'"),
         (broken, {}, r"obsm\['img'\] is not finite for 1 units, first 'u5'; drop them"),

@@ -128,8 +128,12 @@ def _read(
 
 
 def _table(section: Section, rules: Rules, raw: Path, account: Account, role: str) -> ad.AnnData:
-    """Return one section's units that have tissue around them."""
+    """Return one section's units that have tissue around them.
+
+    A column `block` of a user's own goes: this name says which block of a cut section a unit is in.
+    """
     table = section.counts.copy()
+    table.obs = table.obs.drop(columns="block", errors="ignore")
     if section.image is not None and section.mpp is not None:
         if section.placed is not None:
             section.placed.require(rules.outside, f"section {section.name}")

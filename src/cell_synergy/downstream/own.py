@@ -19,7 +19,7 @@ from cell_synergy.core.labels import as_names
 from cell_synergy.data.building import Rules
 from cell_synergy.data.units.arrays import embedding, places
 from cell_synergy.data.units.classes import classes
-from cell_synergy.data.units.dataset import Classification, Names
+from cell_synergy.data.units.dataset import TAKEN, Classification, Names
 from cell_synergy.data.units.embeddings import standardise
 from cell_synergy.data.units.partial import read_part
 from cell_synergy.data.units.splits import Fold
@@ -28,11 +28,10 @@ from cell_synergy.downstream.information.decompose import PAIR, Information
 from cell_synergy.downstream.information.tasks import information
 from cell_synergy.downstream.judging import Representation, judge, pair_and_parts
 from cell_synergy.downstream.probes.settings import Probe
-from cell_synergy.names import CONTROLS, DONOR
+from cell_synergy.names import CONTROLS
 from cell_synergy.scores import ALL_FOLDS, sis_table
 
 CLASSES = Classification(kind="classification")
-_TAKEN = (DONOR, "section")  # columns and tasks that every table has
 
 
 class Own(Config):
@@ -143,7 +142,7 @@ def _refuse_words(own: Own) -> None:
                 f"label={label} is also the donor, which nobody can tell of a donor who is left "
                 "out; name another label"
             )
-        if label in _TAKEN:
+        if label in TAKEN:
             raise DataError(f"label={label}: this name is taken; rename the column of obs")
 
 

@@ -16,7 +16,7 @@ from cell_synergy.core.labels import check_spellings
 from cell_synergy.data.units.naming import Labels, Names, Owned, People, is_file_name, listed
 
 __all__ = [
-    "BLOCKS", "PLATFORMS", "Classification", "Composition", "Dataset", "GenePanel", "Hub",
+    "BLOCKS", "PLATFORMS", "TAKEN", "Classification", "Composition", "Dataset", "GenePanel", "Hub",
     "Measure", "Names", "People", "Role", "Sections", "Task", "Twin", "listed",
 ]  # fmt: skip
 
@@ -24,7 +24,7 @@ Role = Literal["reference", "train", "probe", "test", "study"]
 
 BLOCKS = "leave-one-block-out"
 
-_TAKEN = {"all", "block", "donor", "section"}  # names that mean something else where tasks stand
+TAKEN = {"all", "block", "donor", "section"}  # names that mean something else where tasks stand
 
 PLATFORMS = ("xenium", "visium")
 """Readers whose files the simulator writes."""
@@ -225,7 +225,7 @@ class Dataset(Config):
         panels = [name for name, task in self.tasks.items() if task.kind == "gene_panel"]
         if len(panels) > 1:
             raise ValueError(f"one gene panel for a data set, not {panels}")
-        if wrong := sorted(name for name in self.tasks if name in _TAKEN or not is_file_name(name)):
+        if wrong := sorted(name for name in self.tasks if name in TAKEN or not is_file_name(name)):
             raise ValueError(f"no task can be called {wrong}: rename the task and its label column")
         if self.simulator is not None and self.split != "holdout":
             raise ValueError("a simulated twin has the split 'holdout'")
