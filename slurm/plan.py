@@ -10,7 +10,6 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import get_active_graph, plan_repro
 
-from cell_synergy import study
 from cell_synergy.core.config import PARAMS, STAGES
 
 
@@ -134,6 +133,8 @@ def check_study() -> None:
         Names what is wrong. Nothing is asked of a repository that is another one's.
     """
     if PARAMS.is_file() and STAGES.is_dir():
+        from cell_synergy import study  # noqa: PLC0415 - seconds that a job or --help need not
+
         study.check()
 
 

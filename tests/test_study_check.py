@@ -95,6 +95,19 @@ def test_what_all_methods_are_compared_with_must_stay(check, name):
         check(lambda params: params["models"].pop(name))
 
 
+@pytest.mark.parametrize(
+    ("methods", "said"), [(None, "trifeature.methods: missing"), ("comm", "trifeature.methods: ")]
+)
+def test_trifeature_needs_a_block_of_methods(check, methods, said):
+    def change(params):
+        del params["trifeature"]["methods"]
+        if methods is not None:
+            params["trifeature"]["methods"] = methods
+
+    with pytest.raises(ConfigError, match=said):
+        check(change)
+
+
 def test_every_mistake_is_told_at_once(check):
     def change(params):
         params["method"] = "byoll"

@@ -97,7 +97,10 @@ def command_on_table(
         sys.stdout.write(f"written: {place.path}\n")
 
 
-def _place(name: str, given: str | None, usual: Path) -> Place:
+def _place(name: str, given: object, usual: Path) -> Place:
+    if isinstance(given, dict):
+        raise ConfigError(f"{name}.{next(iter(given))}: {name} is a place; write {name}=PATH")
+    given = None if given is None else str(given)
     if usual.suffix == ".csv":
         return table_place(name, given, usual, (".npz",))
     return folder_place(name, given, usual)

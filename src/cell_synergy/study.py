@@ -18,6 +18,7 @@ from cell_synergy.downstream.spatial.settings import Spatial
 from cell_synergy.finetuning.settings import Finetune
 from cell_synergy.names import UNIMODAL
 from cell_synergy.scaling.parts import Scaling
+from cell_synergy.trifeature.world import Trifeature
 
 NEEDED = (*UNIMODAL, "concat")  # what all others are compared with
 ALL = "all"  # tasks
@@ -53,7 +54,7 @@ def _methods() -> Iterator[str]:
         "claims.aligned": claims.aligned,
         "claims.synergy_aware": [claims.synergy_aware],
         "claims.redundant": [claims.redundant],
-        "trifeature.methods": section("trifeature")["methods"],
+        "trifeature.methods": load(Trifeature, "trifeature").methods,
     }
     for key, names in named.items():
         yield from _unknown(key, names, {*models.names(), *own})
@@ -61,11 +62,7 @@ def _methods() -> Iterator[str]:
 
 def _datasets() -> Iterator[str]:
     """Yield what is wrong with the data sets that are asked for."""
-    names = value("datasets")
-    if not isinstance(names, list) or not names:
-        yield "datasets: name one data set at least, one a line after `- `"
-    else:
-        yield from _unknown("datasets", map(str, names), section("data"))
+    yield from _unknown("datasets", value("datasets"), section("data"))
 
 
 def _experts() -> Iterator[str]:
