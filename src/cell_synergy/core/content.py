@@ -4,7 +4,9 @@ A file fetched without Git LFS is a pointer of three lines, one fetched past a s
 page, one whose copy was stopped is empty. Each has its own remedy.
 """
 
+import gzip
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -150,17 +152,18 @@ def unlike(
 
 
 def read_json(path: Path, wanted: str, remedy: str) -> dict[str, Any]:
-    """Read a file that holds one JSON object.
+    """Read a file that holds one JSON object, gzipped or not.
 
     Raises
     ------
     DataError
         If it is anything else.
     """
-    required(path, wanted, remedy)
+    packed = required(path, wanted, remedy) == GZIP
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        data = path.read_bytes()
+        found = json.loads(gzip.decompress(data) if packed else data)
+    except (EOFError, OSError, RecursionError, ValueError, zlib.error) as error:
         raise unlike(path, wanted, remedy, error, TEXT) from error
     if not isinstance(found, dict):
         raise DataError(f"{path}: holds no JSON object, so it is not {wanted}; {remedy}")

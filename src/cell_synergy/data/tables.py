@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from cell_synergy.core import content
 from cell_synergy.core.errors import DataError
 
 PITCH_UM = 200.0  # between neighbouring spots of the array (Stahl et al. 2016)
@@ -15,8 +16,7 @@ PITCH_UM = 200.0  # between neighbouring spots of the array (Stahl et al. 2016)
 
 def read_table(path: Path) -> pd.DataFrame:
     """Read a tab-separated table (gzipped or not) whose first column names the rows."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; run `dvc repro download` first")
+    content.required(path, "a table", "run `dvc repro download` first")
     try:
         return pd.read_csv(path, sep="\t", index_col=0, low_memory=False)
     except (ValueError, EOFError, OSError) as error:

@@ -88,9 +88,9 @@ def run(words: dict[str, Any]) -> Path:
     bits = information(tissue.units, tissue.groups, tissue.folds, tasks, posteriors, cells)
     own.out.parent.mkdir(parents=True, exist_ok=True)
     tables = {"-scores": scores, "-information": bits, "": sis_table(scores)}
-    for ending, content in tables.items():
+    for ending, found in tables.items():
         with atomic(own.out.with_name(f"{own.out.stem}{ending}{own.out.suffix}")) as new:
-            content.to_csv(new, index=False, float_format="%.6g")
+            found.to_csv(new, index=False, float_format="%.6g")
     return own.out
 
 

@@ -194,7 +194,7 @@ def test_scale_factors_are_needed_for_downscaled_images_alone(tmp_path, ask):
         native.one(tmp_path, ask("visium"))
     for content in (b"{", b"[]", b"<html>", b"\xff\xfe"):
         factors.write_bytes(content)
-        with pytest.raises(DataError, match=r"scalefactors_json\.json: no scale factors"):
+        with pytest.raises(DataError, match=r"scalefactors_json\.json: .* scale factors"):
             native.one(tmp_path, ask("visium"))
     factors.unlink()
     with pytest.raises(DataError, match=r"no number 'tissue_hires_scalef'"):

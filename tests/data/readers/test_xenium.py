@@ -64,7 +64,7 @@ def _controls_alone(folder):
 XENIUM = {
     r"A1: no cell_feature_matrix\.h5 \(or the folder cell_feature_matrix\); put it there":
         lambda folder: (folder / "cell_feature_matrix.h5").unlink(),
-    r"cell_feature_matrix\.h5: not a 10x matrix .*copy it again":
+    r"cell_feature_matrix\.h5: is text, not a 10x matrix .*copy it again":
         lambda folder: (folder / "cell_feature_matrix.h5").write_bytes(b"HDF"),
     r"no feature of type 'Gene Expression', only Negative Control Probe; give RNA": _controls_alone,
     r"A1: no cells\.parquet \(or \.csv\.gz\); put it there":

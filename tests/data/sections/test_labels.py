@@ -59,7 +59,7 @@ def test_a_section_without_rows_has_no_labels(labels, table, capsys):
         ),
         ("section,cell_id,region\n", r"has no row; give one for every spot or cell"),
         ("section,cell_id,region\n,,\n", r"has no row"),
-        ("", r"cannot be read as a table"),
+        ("", r"is empty; get it again"),
     ],
 )
 def test_a_table_that_cannot_be_joined_is_refused(labels, text, message):

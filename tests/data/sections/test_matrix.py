@@ -203,7 +203,7 @@ def test_the_order_of_entries_in_an_hdf5_means_nothing(wanted, made):
 @pytest.mark.parametrize(("key", "change", "message"), [
     ("indices", lambda x: x - 3, r"not a matrix of counts \(indices must be >= 0\)"),
     ("indices", lambda x: x + 3, r"not a matrix of counts \(indices must be < 6\)"),
-    ("indptr", lambda x: x[::-1].copy(), r"not a 10x matrix \(.*\); copy it again"),
+    ("indptr", lambda x: x[::-1].copy(), r"be read as a 10x matrix \(HDF5\) \(.*\); copy it again"),
     ("indptr", lambda x: np.r_[x[0], x[2], x[1], x[3:]], "not a matrix of counts"),
     ("barcodes", lambda x: np.r_[x[1:2], x[1:]], "1 barcodes occur more than once"),
     ("shape", lambda _: np.array([2**40, 2**40]), "1099511627776 barcodes, but 6 features"),

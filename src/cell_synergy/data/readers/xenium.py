@@ -17,6 +17,7 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 from jaxtyping import Float64
 
+from cell_synergy.core import content
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.images import image_size
 from cell_synergy.data.readers import Section
@@ -38,6 +39,7 @@ _PLACE = ["x_centroid", "y_centroid"]
 _CELLS = ("*cells.parquet", "*cells.csv.gz", "*cells.csv")
 _ALIGNMENT = ("*imagealignment.csv", "*matrix.csv")
 _EXPORT = "matrix.csv"
+_EXPORT_AGAIN = "export the alignment of the H&E image from Xenium Explorer again"
 _PARTS = {
     "cell_feature_matrix.h5 (or the folder cell_feature_matrix)": (
         *("*cell_feature_matrix.h5", "*cell_feature_matrix", "*cell_feature_matrix.tar*"),
@@ -98,6 +100,7 @@ def _alignment_text(found: Path, export: list[Path]) -> tuple[str, bytes]:
     if not export:
         files = matches(found, *_ALIGNMENT)
         if len(files) == 1:
+            content.required(files[0], "an alignment", _EXPORT_AGAIN)
             return str(files[0]), files[0].read_bytes()
     elif len(export) == len(members := _members(export[0])) == 1:
         with ZipFile(export[0]) as packed:
@@ -107,7 +110,7 @@ def _alignment_text(found: Path, export: list[Path]) -> tuple[str, bytes]:
 
 
 def _alignment(name: str, content: bytes) -> Float64[np.ndarray, "3 3"]:
-    remedy = "export the alignment of the H&E image from Xenium Explorer again"
+    remedy = _EXPORT_AGAIN
     try:
         text = content.decode("utf-8-sig").replace('"', "")
         if ";" in text:  # a spreadsheet's, with commas in the numbers

@@ -6,17 +6,16 @@ Genomics, "Space Ranger spatial outputs"). They stand in for a slide that was no
 tell whether a slide is the one that the places of the spots count in.
 """
 
-import gzip
-import json
 import re
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from cell_synergy.core import content
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.images import image_size
-from cell_synergy.data.sections.files import find_image, images_in, outputs
+from cell_synergy.data.sections.files import AGAIN, find_image, images_in, outputs
 
 _SLACK = 2.0  # pixels by which Space Ranger's rounding may miss
 _DIAMETER_UM = (45.0, 75.0)  # of Visium's spots: 55, in some versions 65
@@ -76,17 +75,11 @@ def read_factors(spatial: Path) -> dict[str, float]:
     found = [path for path in found if not path.name.startswith(".")]
     if not found:
         return {}
-    path = found[0]
-    try:
-        data = path.read_bytes()
-        content = json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
-        return {
-            str(key): float(value)
-            for key, value in content.items()
-            if isinstance(value, int | float) and 0 < value < float("inf")
-        }
-    except (ValueError, AttributeError, OSError, EOFError) as error:
-        raise DataError(f"{path}: no scale factors ({error}); copy it again") from error
+    return {
+        key: float(value)
+        for key, value in content.read_json(found[0], "scale factors", AGAIN).items()
+        if isinstance(value, int | float) and 0 < value < float("inf")
+    }
 
 
 def check_diameter(spatial: Path, mpp: float) -> None:

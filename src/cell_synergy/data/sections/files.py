@@ -2,21 +2,23 @@
 
 import csv
 import gzip
-import json
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
+from typing import IO, cast
 
 import pandas as pd
 import pyarrow as pa
 
+from cell_synergy.core import content
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.core.labels import MISSING
 
+AGAIN = "copy it again"
 IDENTIFIERS = ("barcode", "cell_id", "section")
 _IMAGES = (".tif", ".tiff", ".btf", ".svs", ".png", ".jpg", ".jpeg")
 # What pipelines write beside the slide: Xenium's nuclei and membranes, Space Ranger's pictures. GEO
@@ -123,10 +125,11 @@ def images_in(folder: Path) -> list[Path]:
 
 def read_scale(path: Path, key: str) -> float:
     """Return a positive number of a JSON file: micrometres per pixel."""
+    found = content.read_json(path, f"a JSON file with {key!r}", AGAIN).get(key)
     try:
-        scale = float(json.loads(path.read_text(encoding="utf-8"))[key])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: no number {key!r} ({error}); copy it again") from error
+        scale = float(None if isinstance(found, bool) else found)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: no number {key!r}; {AGAIN}") from error
     if not 0 < scale < float("inf"):
         raise DataError(f"{path}: {key!r} is {scale}, which is no scale; copy the file again")
     return scale
@@ -146,6 +149,7 @@ def read_frame(
     """
     try:
         if path.suffix == ".parquet":
+            content.required(path, "a table", AGAIN)
             table = pd.read_parquet(path)
         else:
             table = _read_csv(path, None if header else list(columns), text)
@@ -163,6 +167,8 @@ def first_line(path: Path) -> str:
     try:
         with _opened(path) as file:
             return file.readline().rstrip("\r\n")
+    except DataError:
+        raise
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is no text in UTF-8 ({error}); save it in UTF-8") from error
     except (OSError, EOFError, ValueError, zlib.error) as error:
@@ -175,15 +181,17 @@ def read_lines(path: Path) -> list[str]:
         return file.read().split("\n")
 
 
-def is_gzip(path: Path) -> bool:
-    """Say by its first bytes whether a file is gzipped, whatever it is called."""
-    with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
+@contextmanager
+def unpacked(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that may be gzipped, whatever it is called."""
+    packed = content.required(path, "a table", AGAIN) == content.GZIP
+    with gzip.open(path, "rb") if packed else path.open("rb") as binary:
+        yield cast("IO[bytes]", binary)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[TextIOWrapper]:
-    with gzip.open(path, "rb") if is_gzip(path) else path.open("rb") as binary:
+    with unpacked(path) as binary:
         wide = binary.read(2) in {b"\xff\xfe", b"\xfe\xff"}  # a spreadsheet's "Unicode text"
         binary.seek(0)
         yield TextIOWrapper(binary, encoding="utf-16" if wide else "utf-8-sig")

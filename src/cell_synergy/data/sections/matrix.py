@@ -9,11 +9,10 @@ scipy reads the numbers; names are read here, line by line. `scanpy.read_10x_mtx
 takes genes and barcodes that are called `nan` or `NA` for missing ones.
 """
 
-import gzip
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import anndata as ad
 import h5py
@@ -21,8 +20,9 @@ import numpy as np
 import pandas as pd
 from scipy import io, sparse
 
+from cell_synergy.core import content
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.sections.files import find, is_gzip, matches, read_lines
+from cell_synergy.data.sections.files import AGAIN, find, matches, read_lines, unpacked
 
 CONTROL = r"(NegControl|BLANK|antisense|Unassigned|Deprecated|Intergenic)"
 _GENES = "Gene Expression"
@@ -39,9 +39,6 @@ class _Matrix(NamedTuple):
     barcodes: list[str]
     names: list[str]
     types: list[str]
-
-
-_COMPRESSED = sparse.csr_matrix | sparse.csc_matrix | sparse.csr_array | sparse.csc_array
 
 
 def read_matrix(folder: Path, name: str) -> ad.AnnData:
@@ -112,7 +109,7 @@ def _read_hdf5(path: Path) -> _Matrix:
     except _BROKEN as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path}: not a 10x matrix ({error}); copy it again") from error
+        raise content.unlike(path, "a 10x matrix (HDF5)", AGAIN, error, content.HDF5) from error
     return _Matrix(counts, *found)
 
 
@@ -192,7 +189,7 @@ def _require_names(
 
 
 def _read_numbers(path: Path) -> sparse.csc_matrix:
-    with gzip.open(path, "rb") if is_gzip(path) else path.open("rb") as file:
+    with unpacked(path) as file:
         banner = file.readline().decode("utf-8", "replace").lower().split()
         if banner[:1] != ["%%matrixmarket"] or not {"integer", "real", "double"} & set(banner):
             raise ValueError(
@@ -202,7 +199,7 @@ def _read_numbers(path: Path) -> sparse.csc_matrix:
         if banner[-1] != "general":
             raise ValueError(f"{path.name} is {banner[-1]}, which counts are not")
         file.seek(0)
-        found = io.mmread(cast("IO[bytes]", file))
+        found = io.mmread(file)
     return sparse.csc_matrix(found)
 
 

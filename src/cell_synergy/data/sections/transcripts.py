@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Int64
 from scipy import sparse
 
+from cell_synergy.core import content
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.sections.files import words
@@ -49,6 +50,7 @@ def count_cells(path: Path) -> ad.AnnData:
     -------
     Cells x genes; `obsm["spatial"]` is the mean place of a cell's transcripts, in pixels.
     """
+    content.required(path, "a Parquet table", "fetch it again")
     cells, genes = _Codes(_NO_CELL), _Codes(CONTROL)
     pieces: list[sparse.coo_matrix] = []
     sums = np.zeros((0, 3))
