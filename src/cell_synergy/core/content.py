@@ -6,6 +6,7 @@ page, one whose copy was stopped is empty. Each has its own remedy.
 
 import gzip
 import json
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,16 @@ _MAGIC = {
     b"\x89HDF\r\n\x1a\n": HDF5, b"\x93NUMPY": NPY,
     b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"(\xb5/\xfd": "zstandard", b"7z\xbc\xaf": "7z",
     b"%PDF": "PDF", b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*": "TIFF",
-    b"II+\0": "TIFF", b"PAR1": "Parquet", b"GGUF": "GGUF", b"RDX": "R workspace",
+    b"II+\0": "TIFF", b"MM\0+": "TIFF", b"GIF8": "GIF", b"ZISRAWFILE": "CZI",
+    b"\0\0\0\x0cjP  ": "JPEG 2000", b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"PAR1": "Parquet", b"GGUF": "GGUF", b"RDX": "R workspace",
 }  # fmt: skip
+_BEGINS = {
+    re.compile(rb"RIFF.{4}WEBP", re.DOTALL): "WebP",
+    re.compile(rb"BM.{4}\0{4}", re.DOTALL): "BMP",
+    re.compile(rb".{257}ustar", re.DOTALL): TAR,
+    re.compile(rb"\x80[\2-\5]"): PICKLE,
+}
 PACKED = {GZIP, ZIP, TAR, "bzip2", "xz", "zstandard", "7z"}
 _AGAIN = "get the file itself"
 _NEVER = {
@@ -60,13 +69,9 @@ def _binary(head: bytes) -> str:
     for magic, name in _MAGIC.items():
         if head.startswith(magic):
             return name
-    if head[257:262] == b"ustar":
-        return TAR
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _LONGEST:
         return SAFETENSORS
-    if head[:1] == b"\x80" and head[1:2] in {b"\2", b"\3", b"\4", b"\5"}:
-        return PICKLE
-    return ""
+    return next((name for begin, name in _BEGINS.items() if begin.match(head)), "")
 
 
 def _text(head: bytes) -> str:

@@ -6,31 +6,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from cell_synergy.core import content
 from cell_synergy.core.errors import DataError
 
 Kind = Literal["tiff", "png", "jpeg"]
 
-_IMAGES: dict[bytes, Kind] = {
-    b"II*\0": "tiff", b"MM\0*": "tiff", b"II+\0": "tiff", b"MM\0+": "tiff",
-    b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg",
-}  # fmt: skip
-_OTHERS = {
-    b"\x1f\x8b": ("compressed with gzip", "unpack it (`gunzip FILE`)"),
-    b"PK\x03\x04": ("a zip archive", "unpack it"),
-    b"version https://git-lfs": ("a pointer of Git LFS, not the file", "run `git lfs pull`"),
-    b"<!doctype html": ("a web page, not an image", "get the file itself"),
-    b"<html": ("a web page, not an image", "get the file itself"),
-    b"<?xml": ("XML, such as a server's error message, not an image", "get the file again"),
-    b"GIF8": ("a GIF", "save it as TIFF, PNG or JPEG"),
-    b"BM": ("a BMP", "save it as TIFF, PNG or JPEG"),
-    b"RIFF": ("a WebP", "save it as TIFF, PNG or JPEG"),
-    b"\0\0\0\x0cjP  ": ("a JPEG 2000", "save it as TIFF, PNG or JPEG"),
-    b"\xff\x4f\xff\x51": ("a JPEG 2000", "save it as TIFF, PNG or JPEG"),
-    b"ZISRAWFILE": ("a CZI of ZEISS", "save it as pyramidal TIFF (for example with QuPath)"),
-    b"%PDF": ("a PDF", "save its image as TIFF, PNG or JPEG"),
-    b"\x89HDF": ("an HDF5 file, not an image", "name the image"),
+_IMAGES: dict[str, Kind] = {"TIFF": "tiff", "PNG": "png", "JPEG": "jpeg"}
+_WANTED = "an image (TIFF, PNG or JPEG)"
+_SAVED = dict.fromkeys(("GIF", "BMP", "WebP", "JPEG 2000"), "save it as TIFF, PNG or JPEG")
+_REMEDIES = _SAVED | {
+    "CZI": "save it as pyramidal TIFF (for example with QuPath)",
+    "PDF": "save its image as TIFF, PNG or JPEG",
+    content.HDF5: "name the image",
 }
-_HEAD = 64  # bytes that tell
 
 
 def present(path: Path) -> Path:
@@ -47,21 +35,11 @@ def present(path: Path) -> Path:
 
 def kind_of(path: Path) -> Kind:
     """Return the format of an image by its first bytes; refuse what is none that can be read."""
-    with readable(path), present(path).open("rb") as file:
-        head = file.read(_HEAD)
-    for begin, kind in _IMAGES.items():
-        if head.startswith(begin):
-            return kind
-    if not head:
-        raise DataError(f"{path}: cannot be read as an image (it is empty); get it again")
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    for begin, (what, remedy) in _OTHERS.items():
-        if head.startswith(begin) or text.startswith(begin.lower()):
-            raise DataError(f"{path}: cannot be read as an image (it is {what}); {remedy}")
-    raise DataError(
-        f"{path}: cannot be read as an image (it begins with {head[:8]!r}, which is neither TIFF, "
-        "PNG nor JPEG); get it again, or convert it"
-    )
+    found = content.required(present(path), _WANTED, "get it again")
+    if found in _IMAGES:
+        return _IMAGES[found]
+    unpack = "unpack it" if found in content.PACKED else "get it again, or convert it"
+    raise content.unlike(path, _WANTED, _REMEDIES.get(found, unpack))
 
 
 @contextmanager
