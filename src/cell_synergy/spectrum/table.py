@@ -1,6 +1,7 @@
 """Everything about one data set's spectrum in one tidy table."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -88,29 +89,42 @@ def tabulate(
         all pairs of a fold are too few to say what is shared, methods and tasks are left out.
         Intervals are over donors; `held_out` and shares have them from five donors on.
     """
-    rows: Rows = []
-    found: dict[str, Shared] = {}
-    for fold in tissue.folds:
-        every = Within.of(*tissue.standardised(fold), tissue.donor)
-        train = np.flatnonzero(fold.align & ~held(tissue.units, fold.align, kept_back))
-        rows += list(_spectra(every, fold, train, settings))
-        try:
-            found[fold.name] = shared(every.some(train), settings, fold)
-        except DataError as error:  # too few pairs for so many axes
-            tqdm.write(f"{error}; what methods keep and the ceiling's scores are left out")
+    in_turn = len(tissue.folds) > 1
+    spectra, found = _of_folds(tissue, settings, kept_back)
     if len(found) < len(tissue.folds):
-        return _table(tissue, [_means(rows, in_turn=len(tissue.folds) > 1)])
+        return _table(tissue, [_means(list(chain(*spectra.values())), in_turn)])
+    rows: Rows = []
     for fold in tissue.folds:
         every = Within.of(*tissue.standardised(fold), tissue.donor)
         wanted = targets(found[fold.name], every, settings.axes)
+        rows += spectra[fold.name]
         rows += list(_kept(Reader(tissue, fold, wanted, probe), seeds, embed))
 
     def variates(fold: Fold, _: int) -> Float32[np.ndarray, "units d"]:
         return found[fold.name].variates(*tissue.standardised(fold))
 
     ceiling = ceiling_scores(tissue, tasks, variates, probe)
-    means = _means(rows, in_turn=len(tissue.folds) > 1)
-    return _table(tissue, [means, compare(ceiling, scores)])
+    return _table(tissue, [_means(rows, in_turn), compare(ceiling, scores)])
+
+
+def _of_folds(
+    tissue: Tissue, settings: Settings, kept_back: float
+) -> tuple[dict[str, Rows], dict[str, Shared]]:
+    """Return the spectra of each fold, and what both show, of folds with enough pairs."""
+    spectra: dict[str, Rows] = {}
+    found: dict[str, Shared] = {}
+    for fold in tissue.folds:
+        every = Within.of(*tissue.standardised(fold), tissue.donor)
+        train = np.flatnonzero(fold.align & ~held(tissue.units, fold.align, kept_back))
+        spectra[fold.name] = list(_spectra(every, fold, train, settings))
+        try:
+            found[fold.name] = shared(every.some(train), settings, fold)
+        except DataError as error:  # too few pairs for so many axes
+            tqdm.write(
+                f"{tissue.units.uns['source']}: {error}; what methods keep and the ceiling's "
+                "scores are left out"
+            )
+    return spectra, found
 
 
 def _table(tissue: Tissue, parts: list[pd.DataFrame]) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import anndata as ad
 import numpy as np
 import pandas as pd
-from jaxtyping import Int, Shaped
+from jaxtyping import Float64, Int, Shaped
 from tqdm import tqdm
 
 from cell_synergy.core.errors import DataError
@@ -52,9 +52,8 @@ def information(
     -------
     One row per task, method and quantity; see `information.decompose`. Regressions have none.
     """
-    for name in (*UNIMODAL, JOINT):
-        if name not in posteriors:
-            raise DataError(f"no posteriors of {name!r}: probe it too (`dvc repro`)")
+    if lacking := [name for name in (*UNIMODAL, JOINT) if name not in posteriors]:
+        raise DataError(f"no posteriors of {lacking[0]!r}: probe it too (`dvc repro`)")
     tests = np.concatenate([np.flatnonzero(fold.test) for fold in folds])
     donor = units.obs["donor"].astype(str).to_numpy()
     if len(np.unique(donor[tests])) > 1:
@@ -69,11 +68,8 @@ def information(
         if few := _too_few(codes[rows], groups[rows]):
             tqdm.write(f"{units.uns['source']}: task {task!r} left out: {few}")
             continue
-        said = {
-            method: np.concatenate([own[f"{task}/{fold.name}"] for fold in folds])[labelled] / 255
-            for method, own in posteriors.items()
-        }
-        pair = {"image": said.pop("image"), "expression": said.pop("expression")}
+        said = {name: _of_task(own, task, folds)[labelled] for name, own in posteriors.items()}
+        pair = {name: said.pop(name) for name in UNIMODAL}
         held = HeldOut(
             codes[rows], donor[rows], groups[rows], **pair, joint=said[JOINT], methods=said,
             in_turn=len(folds) > 1,
@@ -83,6 +79,13 @@ def information(
         return pd.DataFrame(columns=["task", *COLUMNS])
     table = pd.concat(tables, ignore_index=True)
     return remarked(table[["task", *table.columns.drop("task")]], units.uns)
+
+
+def _of_task(
+    own: Mapping[str, np.ndarray], task: str, folds: Sequence[Fold]
+) -> Float64[np.ndarray, "tests classes"]:
+    """Return a method's posteriors of all test units."""
+    return np.concatenate([own[f"{task}/{fold.name}"] for fold in folds]) / 255
 
 
 def _too_few(codes: Int[np.ndarray, " units"], groups: Shaped[np.ndarray, " units"]) -> str:
