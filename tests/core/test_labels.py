@@ -97,5 +97,5 @@ def test_a_missing_donor_is_refused_with_its_row():
 
 
 def test_a_message_lists_the_first_of_many_names():
-    assert some(["a", "b"]) == "['a', 'b']"
-    assert some([str(i) for i in range(360)], 2) == "['0', '1'] and 358 more"
+    assert some(["a", "b"]) == "a, b"
+    assert some([str(i) for i in range(360)]) == "0, 1, 2, 3, 4, 5, 6, 7 and 352 more"

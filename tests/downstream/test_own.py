@@ -48,7 +48,7 @@ def judged(table, tmp_path):
 @pytest.mark.slow
 def test_joining_what_each_side_shows_alone_has_a_clear_sis(judged, tmp_path, capsys):
     sis = judged(empty_and_rare, joint="fused")
-    assert "dropped ['rare'] (under 10 units in 2 donors)" in capsys.readouterr().out
+    assert "dropped rare (under 10 units in 2 donors)" in capsys.readouterr().out
     assert set(sis["method"]) == {"concat", "fused"}
     row = sis[(sis["metric"] == "macro_f1") & (sis["probe"] == "linear") & (sis["fold"] == "all")]
     assert (row["sis"] > 0.5).all()

@@ -20,6 +20,7 @@ MISSING = frozenset(
 )  # fmt: skip
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
+_LISTED = 8  # names that a message lists
 _UNSEEN = "Cf"  # Unicode's category of marks that have no width
 
 
@@ -103,10 +104,10 @@ def folded(name: str) -> str:
     return "".join(unicodedata.normalize("NFKC", name).split()).casefold()
 
 
-def some(names: Sequence[str], limit: int = 5) -> str:
+def some(names: Sequence[str]) -> str:
     """Return the first names of many, as a message lists them, and how many more there are."""
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return f"{list(names[:limit])}{more}"
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"{', '.join(names[:_LISTED])}{more}"
 
 
 def _text(value: object) -> str:

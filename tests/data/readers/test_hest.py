@@ -49,7 +49,7 @@ HEST = {
         lambda root: (root / "transcripts/A1_transcripts.parquet").write_bytes(b"PAR1"),
     r"\d+ of 300 cells lie outside the image of 60 x 40 pixels":
         lambda root: native.image(root / "wsis/A1.tif", (60, 40)),
-    r"no wsis/A1\.tif; put what is missing there":
+    r"lacks wsis/A1\.tif; put what is missing there":
         lambda root: (root / "wsis/A1.tif").unlink(),
 }  # fmt: skip
 
@@ -74,7 +74,7 @@ def test_all_missing_parts_of_hest_are_told_at_once(tmp_path, made):
         native.hest(tmp_path, name)
     (tmp_path / "st/A1.h5ad").unlink()
     (tmp_path / "metadata/B1.json").unlink()
-    message = r"no st/A1\.h5ad, no metadata/B1\.json; put what is missing there"
+    message = r"lacks st/A1\.h5ad, metadata/B1\.json; put what is missing there"
     with pytest.raises(DataError, match=message):
         made(tmp_path, "hest", "spots")
     for old, new in (("st", "h5ad"), ("wsis", "image"), ("metadata", "meta")):
@@ -97,7 +97,7 @@ def test_spots_of_reference_donors_need_no_slide(tmp_path, made):
     np.testing.assert_array_equal(study.X.toarray(), wanted[0].X.toarray())
     assert set(wanted[1].obs_names) <= set(reference.obs_names)
     (tmp_path / "wsis/A1.tif").unlink()
-    with pytest.raises(DataError, match=r"no wsis/A1\.tif; put what is missing there"):
+    with pytest.raises(DataError, match=r"lacks wsis/A1\.tif; put what is missing there"):
         made(tmp_path, "hest", "spots")
-    with pytest.raises(DataError, match=r"no wsis/A1\.tif, no wsis/R1\.tif; put"):
+    with pytest.raises(DataError, match=r"lacks wsis/A1\.tif, no wsis/R1\.tif; put"):
         made(tmp_path, "hest", "cells")

@@ -8,8 +8,7 @@ import pandas as pd
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.labels import check_spellings
-from cell_synergy.data.agreement.told import some
+from cell_synergy.core.labels import check_spellings, folded, some
 from cell_synergy.data.units import blocks
 from cell_synergy.data.units.dataset import BLOCKS, Dataset
 from cell_synergy.data.units.naming import is_file_name
@@ -52,7 +51,7 @@ def _near(name: str, known: set[str]) -> str:
     for other in sorted(known):
         if name.isdigit() and other.isdigit() and int(name) == int(other):
             return f" (did you mean {other!r}? write it in quotes: else YAML reads a number)"
-        if "".join(name.split()).casefold() == "".join(other.split()).casefold():
+        if folded(name) == folded(other):
             return f" (did you mean {other!r}? blanks and capitals count)"
     return suggest(name, known)
 

@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Bool
 from tqdm import tqdm
 
+from cell_synergy.core.labels import some
 from cell_synergy.core.remarks import REMARK
 from cell_synergy.data.agreement.tasks import of_tasks
-from cell_synergy.data.agreement.told import Told, some
+from cell_synergy.data.agreement.told import Told
 from cell_synergy.data.units.dataset import Dataset
 from cell_synergy.data.units.splits import Fold, contradictions, folds, held
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from cell_synergy.data.agreement.told import some
+from cell_synergy.core.labels import some
 from cell_synergy.data.units.dataset import Dataset, Task
 from cell_synergy.data.units.splits import Fold
 
@@ -30,7 +30,8 @@ def of_tasks(pairs: ad.AnnData, dataset: Dataset, split: Sequence[Fold]) -> Iter
         if not known.any():
             yield f"{what}: no unit has a label; drop the task, or give labels"
             continue
-        if bare := sorted(set(donor) - set(donor[known])):
+        bare = sorted(set(donor) - set(donor[known]))
+        if bare and spec.kind != "classification":  # of which `classes` has told
             tqdm.write(f"{what}: no unit of {some(bare)} has a label")
         told = list(_of_one_task(what, codes, donor, split))
         yield from told

@@ -1,6 +1,6 @@
 """Sentences about one data set, raised as one error."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from cell_synergy.core.errors import DataError
@@ -39,9 +39,3 @@ class Told:
                 f"{self.name}: params.yaml and the data do not go together, for {len(told)} "
                 f"reasons:{lines}"
             )
-
-
-def some(names: Sequence[str], most: int = 8) -> str:
-    """Return names in words, not more than a few."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

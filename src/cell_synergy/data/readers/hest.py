@@ -15,6 +15,7 @@ import anndata as ad
 import numpy as np
 
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.labels import some
 from cell_synergy.data.images import image_size
 from cell_synergy.data.readers import Section
 from cell_synergy.data.sections.assembly import Measured, assemble, options_of
@@ -26,7 +27,6 @@ from cell_synergy.data.units import files
 from cell_synergy.data.units.dataset import Dataset
 
 _SCALE = "pixel_size_um_estimated"
-_NAMED = 6  # missing files that a message names, at most
 
 
 def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
@@ -65,14 +65,13 @@ def _require_files(raw: Path, dataset: Dataset) -> None:
     ]
     lost = [file for file in wanted if not (raw / file).is_file()]
     if lost:
-        more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
         hint = (
             "; only Xenium sections have transcripts, for others set sections.units to spots"
             if any(file.startswith("transcripts/") for file in lost)
             else ""
         )
         raise DataError(
-            f"{raw}: no {', no '.join(lost[:_NAMED])}{more}; put what is missing "
+            f"{raw}: lacks {some(lost)}; put what is missing "
             f"there, or take its section out of sections.donors{hint}"
         )
 
