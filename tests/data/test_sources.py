@@ -64,3 +64,18 @@ def test_of_a_large_file_sixteen_pieces_count(tmp_path):
     assert fingerprint(path) == before
     _write(path, 7 * 2**20, b"x")
     assert fingerprint(path) != before
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ('{"folder": "', "cannot be read as the record of a folder"),
+        ('{"folder": "/x"}', "names no folder and its files"),
+        ('{"folder": "/x", "files": []}', "names no folder and its files"),
+    ],
+)
+def test_a_broken_record_is_refused(tmp_path, text, message):
+    (tmp_path / "sources.json").write_text(text)
+    with pytest.raises(DataError, match=rf"sources\.json: {message}"):
+        located(tmp_path)

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.data.sources import below, record
+from cell_synergy.data.sources import IMAGES, below, record
 from cell_synergy.data.units.dataset import Dataset, Sections
 
-_OWN = {".h5ad", ".tif", ".tiff", ".btf", ".svs", ".png", ".jpg", ".jpeg"}
+_OWN = {".h5ad", *IMAGES}
 
 
 def record_folder(folder: Path, dataset: Dataset, out: Path) -> None:

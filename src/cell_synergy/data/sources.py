@@ -13,9 +13,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from cell_synergy.core import content
 from cell_synergy.core.errors import DataError
 
 NAME = "sources.json"
+IMAGES = (".tif", ".tiff", ".btf", ".svs", ".png", ".jpg", ".jpeg")
+"""How names of images end."""
+
 _BLOCK = 2**20
 _BLOCKS = 16
 
@@ -40,9 +44,11 @@ def located(raw: Path) -> Path:
     """
     if not (raw / NAME).is_file():
         return raw
-    recorded = json.loads((raw / NAME).read_text(encoding="utf-8"))
-    folder = Path(recorded["folder"])
     again = f"run `dvc repro -f download@{raw.name}`"
+    recorded = content.read_json(raw / NAME, "the record of a folder", again)
+    if not (isinstance(recorded.get("folder"), str) and isinstance(recorded.get("files"), dict)):
+        raise DataError(f"{raw / NAME}: names no folder and its files; {again}")
+    folder = Path(recorded["folder"])
     for name, was in recorded["files"].items():
         if not (folder / name).is_file():
             raise DataError(f"{folder / name}: is not there any more; put it back or {again}")

@@ -64,7 +64,7 @@ REFUSED = {
         r"A \(10 genes, e\.g\. 'ENSG0.*'\) and B \(10 .* 'G0'\) share 0 .*Ensembl id.*by symbol"),
     "mouse and human": ([g.lower() for g in G], G, "share 0 genes, 0% .* differ in capitals"),
     "a panel and a transcriptome": (G, G + [f"H{i}" for i in range(20)],
-        "share 10 genes, 33% of the more; .* leave the genes out that only one of them has"),
+        "share 10 genes, 33% of the larger .* leave the genes out that only one of them has"),
     "two panels": (G, [*G[:4], *"abcdef"], "share 4 genes, 40% .* of one panel and species"),
     "names with a suffix": ([f"{g}-human" for g in G], G, "name the genes of all sections alike"),
 }  # fmt: skip

@@ -73,8 +73,3 @@ def test_a_pitch_that_the_platform_fixes_is_met(scale):
     check_pitch(square(8.0), 8.0, "file", pitch_um=8.0)
     with pytest.raises(DataError, match=rf"{8 * scale:.4g} um apart, on this platform .* 8 um"):
         check_pitch(square(8.0) * scale, 8.0, "file", pitch_um=8.0)
-
-
-@pytest.mark.parametrize("kind", ["cells", "patches"])
-def test_what_has_no_pitch_is_not_judged(kind):
-    check_pitch(square(5.0), 100.0, "file", kind)

@@ -29,13 +29,11 @@ from cell_synergy.data.readers import Section
 from cell_synergy.data.sections.matrix import as_counts
 from cell_synergy.data.sections.placement import keep_inside
 from cell_synergy.data.sections.scale import check_pitch
+from cell_synergy.data.sources import IMAGES
 from cell_synergy.data.units import files
 from cell_synergy.data.units.dataset import Dataset
 
-_IMAGES = (
-    *(".tif", ".tiff", ".ome.tif", ".ome.tiff", ".btf", ".ome.btf", ".svs"),
-    *(".png", ".jpg", ".jpeg"),
-)
+_IMAGES = (*IMAGES, ".ome.tif", ".ome.tiff", ".ome.btf")
 
 
 def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
@@ -75,7 +73,7 @@ def _sections(file: Path, dataset: Dataset) -> Iterator[Section]:
         if "section" in table.obs
         else pd.Series(file.stem, index=table.obs.index)
     )
-    groups = names if dataset.group == "section" else donors
+    groups = names if dataset.named == "section" else donors
     needed = any(dataset.role_of.get(group) != "reference" for group in groups.unique())
     image = _image(file, needed)
     mpp = None if image is None else _mpp(table, file)

@@ -39,7 +39,7 @@ def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
 
 def _needs_slide(dataset: Dataset, name: str) -> bool:
     options = options_of(dataset)
-    group = name if dataset.group == "section" else options.donor_of(())[name]
+    group = name if dataset.named == "section" else options.donor_of(())[name]
     return options.units != "spots" or dataset.role_of.get(group) != "reference"
 
 

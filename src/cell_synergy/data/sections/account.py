@@ -101,7 +101,7 @@ class Account:
             If too many are off tissue, or none is left.
         """
         inside, shown = seen
-        near, off, kept = (int(n) for n in (sum(~inside), sum(inside & ~shown), sum(shown)))
+        near, off, kept = (int(n.sum()) for n in (~inside, inside & ~shown, shown))
         (width, height), mpp = slide.size, float(section.mpp or np.nan)
         self._append(
             section, role, um_per_px=f"{mpp:.6g}", image_width=width, image_height=height,

@@ -16,11 +16,11 @@ from cell_synergy.core import content
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.images import image_size
 from cell_synergy.data.sections.files import AGAIN, find_image, images_in, outputs
+from cell_synergy.data.sources import IMAGES
 
 _SLACK = 2.0  # pixels by which Space Ranger's rounding may miss
 _DIAMETER_UM = (45.0, 75.0)  # of Visium's spots: 55, in some versions 65
 _NAME = re.compile(r"(?:^|[_.-])tissue_(hires|lowres)_image$", re.IGNORECASE)
-_FORMATS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
 def find_slide(
@@ -103,7 +103,7 @@ def _image(folder: Path, spatial: Path, level: str) -> Path | None:
     for place in (spatial, outputs(folder) / "spatial", outputs(folder), folder):
         if not place.is_dir():
             continue
-        found = [path for path in place.iterdir() if path.name.lower().endswith(_FORMATS)]
+        found = [path for path in place.iterdir() if path.name.lower().endswith(IMAGES)]
         for path in sorted(found):
             if _level(path) == level and not path.name.startswith("."):
                 return path

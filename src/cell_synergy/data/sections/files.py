@@ -17,10 +17,10 @@ from cell_synergy.core import content
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.core.labels import MISSING
+from cell_synergy.data.sources import IMAGES
 
 AGAIN = "copy it again"
 IDENTIFIERS = ("barcode", "cell_id", "section")
-_IMAGES = (".tif", ".tiff", ".btf", ".svs", ".png", ".jpg", ".jpeg")
 # What pipelines write beside the slide: Xenium's nuclei and membranes, Space Ranger's pictures. GEO
 # puts the name of a sample before that of a file.
 _OTHER_IMAGES = re.compile(
@@ -117,7 +117,7 @@ def images_in(folder: Path) -> list[Path]:
         path
         for place in {folder, outputs(folder)}
         for path in place.iterdir()
-        if path.name.lower().removesuffix(".gz").endswith(_IMAGES)
+        if path.name.lower().removesuffix(".gz").endswith(IMAGES)
         and not path.name.startswith(".")
         and not _OTHER_IMAGES.search(Path(path.name.lower().removesuffix(".gz")).stem)
     )
@@ -162,17 +162,20 @@ def read_frame(
     return table
 
 
-def first_line(path: Path) -> str:
-    """Return the first line of a text file, gzipped or not, without a byte order mark."""
+def first_row(path: Path) -> tuple[list[str], str]:
+    """Return the words of a table's first line, and what separates them."""
     try:
         with _opened(path) as file:
-            return file.readline().rstrip("\r\n")
+            line = file.readline().rstrip("\r\n")
     except DataError:
         raise
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is no text in UTF-8 ({error}); save it in UTF-8") from error
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read as text ({error}); copy it again") from error
+    separator = max(",\t;", key=line.count)
+    parsed = next(csv.reader([line], delimiter=separator), [])
+    return [word.strip() for word in parsed], separator
 
 
 def read_lines(path: Path) -> list[str]:
@@ -198,15 +201,11 @@ def _opened(path: Path) -> Iterator[TextIOWrapper]:
 
 
 def _read_csv(path: Path, names: list[str] | None, text: bool) -> pd.DataFrame:
-    line = first_line(path)
-    separator = max(",\t;", key=line.count)
-    if names is None:
-        parsed = next(csv.reader([line], delimiter=separator), [])
-        known = [name.strip() for name in parsed]
-        if twice := sorted({name for name in known if name and known.count(name) > 1}):
-            raise ValueError(f"column {twice[0]!r} occurs twice")
-    else:
+    known, separator = first_row(path)
+    if names is not None:
         known = names
+    elif twice := sorted({name for name in known if name and known.count(name) > 1}):
+        raise ValueError(f"column {twice[0]!r} occurs twice")
     with _opened(path) as file:
         table: pd.DataFrame = pd.read_csv(
             file,

@@ -69,8 +69,8 @@ def require_shared(name: str, tables: dict[str, ad.AnnData], least: float) -> No
         raise DataError(
             f"{name}: sections {keys[i]} ({len(one)} genes, e.g. {_example(one, two)}) and "
             f"{keys[j]} ({len(two)} genes, e.g. {_example(two, one)}) share "
-            f"{int(shared[i, j])} genes, {share[i, j]:.0%} of the more; pairs.shared_genes asks "
-            f"for {least:.0%}; {_remedy(one, two, least)}"
+            f"{int(shared[i, j])} genes, {share[i, j]:.0%} of the larger one's; pairs.shared_genes "
+            f"asks for {least:.0%}; {_remedy(one, two, least)}"
         )
     every = set.intersection(*(set(table.var_names) for table in tables.values()))
     total = len(set.union(*(set(table.var_names) for table in tables.values())))

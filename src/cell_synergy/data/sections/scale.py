@@ -1,20 +1,14 @@
 """Whether micrometres per pixel agree with what a platform fixes: the spacing of its spots."""
 
-from typing import Literal
-
 import numpy as np
 from jaxtyping import Float
 from scipy.spatial import cKDTree
 
 from cell_synergy.core.errors import DataError
+from cell_synergy.data.units.spacing import CLOSEST, WIDEST, of_array
 
 _FEWEST = 20  # spots from which a spacing is read
 _ASKED = 2000  # spots whose neighbour is looked for
-# Interquartile range over median of an array's spacing; of cells it is 0.4 to 0.8.
-_REGULAR = 0.25
-# Spacing over size of spots. Fields may overlap a little (112 um on Visium's 100); Visium's spots
-# lie 1.8 of their diameters apart, those of Spatial Transcriptomics and of DBiT-seq 2.
-_CLOSEST, _WIDEST = 0.75, 2.5
 _EXACT = 0.1  # by which a spacing that the platform fixes may be missed
 
 
@@ -22,7 +16,6 @@ def check_pitch(
     places_um: Float[np.ndarray, "units 2"],
     unit_um: float,
     where: str,
-    kind: Literal["spots", "cells", "patches"] = "spots",
     pitch_um: float | None = None,
 ) -> None:
     """Refuse micrometres that contradict the spacing of spots.
@@ -38,8 +31,6 @@ def check_pitch(
         Size of a spot or bin, in micrometres.
     where
         File and section, for messages.
-    kind
-        What lies there; cells and patches have no pitch.
     pitch_um
         Distance of neighbours where the platform fixes it; without it, `unit_um` says what is
         possible.
@@ -49,7 +40,7 @@ def check_pitch(
     DataError
         If neighbours lie much closer or much further apart than such spots can.
     """
-    if kind != "spots" or (found := spacing(places_um)) is None:
+    if (found := spacing(places_um)) is None:
         return
     if pitch_um is not None:
         if abs(found / pitch_um - 1) > _EXACT:
@@ -58,7 +49,7 @@ def check_pitch(
                 f"{pitch_um:g} um apart; the micrometres per pixel are of another scale of the "
                 "image, or of another section"
             )
-    elif not _CLOSEST <= found / unit_um <= _WIDEST:
+    elif not CLOSEST <= found / unit_um <= WIDEST:
         raise DataError(
             f"{where}: neighbouring spots lie {found:.4g} um apart, which those of unit_um "
             f"{unit_um:g} cannot; the micrometres per pixel are of another scale of the image, or "
@@ -73,5 +64,4 @@ def spacing(places_um: Float[np.ndarray, "units 2"]) -> float | None:
         return None
     asked = places[np.unique(np.linspace(0, len(places) - 1, _ASKED).astype(int))]
     nearest = np.asarray(cKDTree(places).query(asked, k=2)[0])[:, 1]
-    low, middle, high = np.quantile(nearest, [0.25, 0.5, 0.75])
-    return float(middle) if high - low <= _REGULAR * middle and middle > 0 else None
+    return of_array(nearest)

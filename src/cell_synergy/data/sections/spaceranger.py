@@ -1,6 +1,5 @@
 """Places of Space Ranger's barcodes in the full-resolution image."""
 
-import csv
 from pathlib import Path
 
 import anndata as ad
@@ -11,7 +10,7 @@ from tqdm import tqdm
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.sections.files import find, first_line, matches, read_frame, words
+from cell_synergy.data.sections.files import find, first_row, matches, read_frame, words
 
 _COLUMNS = (
     *("barcode", "in_tissue", "array_row", "array_col"),
@@ -32,7 +31,7 @@ def read_positions(spatial: Path) -> pd.DataFrame:
     if not matches(folder, _PATTERN):
         folder = spatial
     path = find(folder, _PATTERN, "tissue_positions.csv (or _list.csv, or .parquet)")
-    table = read_frame(path, (), header=True) if _has_header(path) else _headless(path)
+    table = read_frame(path, ()) if _has_header(path) else read_frame(path, _COLUMNS, header=False)
     table = table.rename(columns=lambda name: str(name).strip().lower())
     if missing := [column for column in _COLUMNS if column not in table]:
         raise DataError(
@@ -59,15 +58,7 @@ def read_positions(spatial: Path) -> pd.DataFrame:
 def _has_header(path: Path) -> bool:
     if path.suffix == ".parquet":
         return True
-    line = first_line(path)
-    separator = max(",\t;", key=line.count)
-    return "barcode" in [
-        word.strip().lower() for word in next(csv.reader([line], delimiter=separator), [])
-    ]
-
-
-def _headless(path: Path) -> pd.DataFrame:
-    return read_frame(path, _COLUMNS, header=False)
+    return "barcode" in [word.lower() for word in first_row(path)[0]]
 
 
 def in_tissue(counts: ad.AnnData, positions: pd.DataFrame, source: Path) -> ad.AnnData:

@@ -6,13 +6,13 @@ import pandas as pd
 from jaxtyping import Float64
 
 from cell_synergy.core.errors import DataError
+from cell_synergy.data.units.spacing import CLOSEST, WIDEST, of_array
 from cell_synergy.downstream.spatial.neighbours import nearest
 
-# Spacing that units of size one can have. Arrays of spots and patches hardly overlap; cells lie
-# anywhere, and where a unit is what the image shows around a cell, hundreds fill one.
-_OF_ARRAYS, _OF_CELLS, _OF_VIEWS, _WIDEST = 0.75, 0.2, 0.04, 2.5
+# Spacing that cells of size one can have: they lie anywhere, and where a unit is what the image
+# shows around a cell, hundreds fill one.
+_OF_CELLS, _OF_VIEWS = 0.2, 0.04
 _LARGEST_CELL, _FARTHEST = 30.0, 1e8  # micrometres; a hundred metres, were it a stage's frame
-_REGULAR = 0.25  # interquartile range over median of an array's spacing; of cells it is 0.4 to 0.8
 
 
 def check(units: ad.AnnData, unit_um: float, *, views: bool) -> None:
@@ -51,7 +51,7 @@ def check(units: ad.AnnData, unit_um: float, *, views: bool) -> None:
             )
         apart = nearest(places, 1)[0][:, 0]
         spacing = float(np.median(apart))
-        if not _closest(apart, unit_um, views=views) <= spacing / unit_um <= _WIDEST:
+        if not _closest(apart, unit_um, views=views) <= spacing / unit_um <= WIDEST:
             raise DataError(
                 f"{where}: units of {unit_um:g} um lie {spacing:.4g} apart (median), which cannot "
                 "be micrometres; multiply pixels by the image's micrometres per pixel, or correct "
@@ -72,9 +72,8 @@ def _refuse_copies(places: Float64[np.ndarray, "units 2"], names: pd.Index, wher
 
 def _closest(apart: Float64[np.ndarray, " units"], unit_um: float, *, views: bool) -> float:
     """Return how close units can lie, as a share of their size, by how regularly they lie."""
-    low, middle, high = np.quantile(apart, [0.25, 0.5, 0.75])
-    if high - low <= _REGULAR * middle:
-        return _OF_ARRAYS
+    if of_array(apart) is not None:
+        return CLOSEST
     if views:
         return _OF_VIEWS
-    return _OF_CELLS if unit_um <= _LARGEST_CELL else _OF_ARRAYS / 2
+    return _OF_CELLS if unit_um <= _LARGEST_CELL else CLOSEST / 2
