@@ -11,14 +11,12 @@ from jaxtyping import Float32, Float64, Shaped
 from scipy import sparse
 from tqdm import tqdm
 
-from cell_synergy.core import content
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.compute import use_threads
 from cell_synergy.core.config import Config, load, suggest, validate, value
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import as_names
 from cell_synergy.data.building import Rules
-from cell_synergy.data.units import files
 from cell_synergy.data.units.arrays import embedding, places
 from cell_synergy.data.units.classes import classes
 from cell_synergy.data.units.dataset import TAKEN, Classification, Names
@@ -188,7 +186,6 @@ def _classes(
 
 def read_table(path: Path, keys: Collection[str]) -> ad.AnnData:
     """Read `obs`, and of `obsm` these keys and places; nothing else, for counts may be large."""
-    content.required(path, files.WANTED, "check units=")
     return read_part(path, keys, ["spatial"])
 
 
