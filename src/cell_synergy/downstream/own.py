@@ -184,7 +184,7 @@ def _classes(
     return classes(column, pd.Series(donor), CLASSES, load(Rules, "pairs"), what)
 
 
-def read_table(path: Path, keys: Collection[str]) -> ad.AnnData:
+def read_table(path: Path, keys: Collection[str] | None = None) -> ad.AnnData:
     """Read `obs`, and of `obsm` these keys and places; nothing else, for counts may be large."""
     return read_part(path, keys, ["spatial"])
 

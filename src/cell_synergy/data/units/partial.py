@@ -14,8 +14,8 @@ from cell_synergy.data.units import files
 from cell_synergy.data.units.arrays import aligned
 
 
-def read_part(path: Path, keys: Collection[str], optional: Collection[str]) -> ad.AnnData:
-    """Read `obs` and these keys of `obsm`.
+def read_part(path: Path, keys: Collection[str] | None, optional: Collection[str]) -> ad.AnnData:
+    """Read `obs` and these keys of `obsm` (all without a choice).
 
     A data frame of `obsm` has its rows put into the order of `obs`.
 
@@ -36,7 +36,7 @@ def read_part(path: Path, keys: Collection[str], optional: Collection[str]) -> a
             return ad.read_h5ad(path)
         obs: pd.DataFrame = ad.io.read_elem(file["obs"])
         stored = file.get("obsm", {})
-        wanted = {*keys, *(set(optional) & set(stored))}
+        wanted = set(stored) if keys is None else {*keys, *(set(optional) & set(stored))}
         if missing := sorted(wanted - set(stored)):
             raise DataError(f"{path}: no obsm[{missing[0]!r}]{suggest(missing[0], stored)}")
         obsm = {key: ad.io.read_elem(stored[key]) for key in sorted(wanted)}
