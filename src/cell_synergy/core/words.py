@@ -120,7 +120,7 @@ def _row(word: Word) -> tuple[str, ...]:
 def _yaml(word: Word) -> Any:  # noqa: ANN401 - whatever was written
     try:
         return YAML(typ="safe").load(StringIO(word))
-    except (YAMLError, ValueError, RecursionError) as error:
+    except (YAMLError, ValueError) as error:
         raise ConfigError(
             f"{word.key}={word}: the value is not valid YAML; put it in quotes"
         ) from error
