@@ -164,7 +164,7 @@ def test_the_checkpoint_changes_with_code_parameters_and_inputs(
     [
         (
             "training.max_epoch=3",
-            "training.max_epoch: unknown parameter .did you mean 'max_epochs'",
+            "training.max_epoch: unknown .*did you mean 'max_epochs'",
         ),
         ("training.max_epochs=many", "training.max_epochs: Input should be a valid integer"),
         ("training.noise_std=.inf", "training.noise_std: Input should be a finite number"),
