@@ -174,7 +174,7 @@ def test_packed_weights_are_to_be_unpacked(tmp_path):
 
 
 def test_a_checkpoint_that_holds_itself_is_refused(tmp_path):
-    endless: dict = {}
+    endless: dict[str, object] = {}
     endless["model"] = endless
     torch.save(endless, tmp_path / "w.pt")
     with pytest.raises(DataError, match=r"w\.pt: holds 'model' of type dict among what should be"):
