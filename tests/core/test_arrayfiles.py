@@ -1,6 +1,7 @@
 """Arrays of safetensors, npy and npz: whole, or one sentence; objects are never unpickled."""
 
 import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,3 +92,12 @@ def test_a_header_that_asks_for_too_much_is_told(tmp_path):
     (tmp_path / "a.npy").write_bytes(head.getvalue())
     with pytest.raises(DataError, match=r"a\.npy: (says to be larger|is cut short or damaged)"):
         READERS["a.npy"](tmp_path / "a.npy")
+
+
+def test_a_zip_of_other_things_is_not_called_damaged(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("notes.txt", "1")
+    with pytest.raises(
+        DataError, match=r"a\.npz: is a zip file with notes\.txt, which is no array"
+    ):
+        READERS["a.npz"](tmp_path / "a.npz")

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -71,6 +72,13 @@ def test_a_folder_and_nothing_are_named(tmp_path):
         content.required(tmp_path, "an image", "set the key")
     with pytest.raises(DataError, match="nowhere: no such file; set the key"):
         content.required(tmp_path / "nowhere", "an image", "set the key")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(path := tmp_path / "w")
+    for device in (path, Path("/dev/null")):
+        with pytest.raises(DataError, match=f"{device}: is a pipe or a device, not a file; save"):
+            content.required(device, "an image", "set the key")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

@@ -63,6 +63,13 @@ def test_from_another_folder_the_root_is_named(tmp_path, monkeypatch):
         section("training")
 
 
+def test_where_no_line_can_be_told_the_mistake_is(tmp_path):
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "params.yaml").write_bytes(b"a: " + 3000 * b"[" + 3000 * b"]")
+    with pytest.raises(ConfigError, match=r"^params\.yaml: unknown 'a'"):
+        value("threads")
+
+
 def test_a_key_is_found_in_its_line(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("# x\na:\n  b: 1\n  c: {d: 2,\n    e: 3}\nb: 4\n")

@@ -173,6 +173,20 @@ def test_a_reader_that_went_away_is_no_error(tmp_path):
         assert not program.stderr.read()
 
 
+@pytest.mark.parametrize(("word", "code"), [("--help", 0), ("other", 0)])
+def test_a_command_whose_output_was_closed_runs(tmp_path, word, code):
+    (tmp_path / "program.py").write_text(PROGRAM.replace("sleep(60)", "sleep(0)"))
+    shell = f"{sys.executable} {tmp_path / 'program.py'} {word} >&-"
+    done = subprocess.run(["sh", "-c", shell], stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (code, b"")
+
+
+def test_our_own_sentence_of_a_missing_file_stays_as_it_is():
+    assert explained(FileNotFoundError("no scores in x; run `dvc pull`")) == (
+        "no scores in x; run `dvc pull`"
+    )
+
+
 def test_too_many_open_files_are_a_sentence(tmp_path):
     out, err = start(tmp_path, "open").communicate(timeout=30)
     assert not out

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from cell_synergy.core import outputs
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.outputs import Place, folder_place, guarded, table_place
 
@@ -147,7 +148,7 @@ def test_an_edited_table_and_another_commands_table_stay(tmp_path):
     with pytest.raises(ConfigError, match="was written by judge"):
         write_table(out, command="spatial")
     (tmp_path / "sis-scores.csv").write_text("edited")
-    with pytest.raises(ConfigError, match=r"sis-scores\.csv, which was added or changed"):
+    with pytest.raises(ConfigError, match=r"sis-scores\.csv was changed since this command"):
         write_table(out)
     assert out.read_text() == "1\n"
     assert (tmp_path / "sis-scores.csv").read_text() == "edited"
@@ -241,6 +242,48 @@ def test_what_appears_meanwhile_stays(tmp_path):
     with pytest.raises(ConfigError, match="is there already"):
         run()
     assert content(tmp_path) == {"sis.csv": "mine"}
+
+
+def test_what_comes_into_a_folder_while_it_is_checked_stays(tmp_path, monkeypatch):
+    write_folder(tmp_path / "w", "1\n")
+    real, count = outputs._hashes, iter(range(99))
+
+    def late(path, called):
+        found = list(real(path, called))
+        if called == "w" and next(count) == 3:  # the last look before the folder is moved
+            (tmp_path / "w" / "train" / "mine.txt").write_text("mine")
+        return iter(found)
+
+    monkeypatch.setattr(outputs, "_hashes", late)
+    with pytest.raises(ConfigError, match=r"w holds w/train/mine\.txt, which was added"):
+        write_folder(tmp_path / "w", "2\n")
+    assert content(tmp_path / "w") == {
+        "train": None, "train/a.tsv": "1\n", "train/mine.txt": "mine", "b.safetensors": "1\n",
+        "empty": None,
+    }  # fmt: skip
+    (tmp_path / "w" / "train" / "mine.txt").unlink()
+    write_folder(tmp_path / "w", "2\n")
+    assert content(tmp_path / "w")["b.safetensors"] == "2\n"
+
+
+@pytest.mark.parametrize("letters", [232, 237, 242, 251, 300])
+def test_a_name_that_is_too_long_for_the_record_is_told_before_anything_runs(tmp_path, letters):
+    out = tmp_path / ("x" * (letters - 4) + ".csv")
+    with pytest.raises(OSError, match="too long") as caught:
+        write_table(out, text=None)  # what runs would fail with a TypeError
+    assert caught.value.filename == str(out)
+    assert not list(tmp_path.iterdir())
+
+
+def test_links_in_a_circle_are_no_place(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "x.csv").symlink_to("x.csv")
+    with pytest.raises(ConfigError, match="is a link to another place"):
+        write_table(tmp_path / "x.csv", text=None, inputs={"units": tmp_path / "my.h5ad"})
+    with pytest.raises(OSError, match=r"Too many levels|File exists"):
+        write_table(tmp_path / "loop" / "x.csv", None, inputs={"units": tmp_path / "my.h5ad"})
+    with pytest.raises((OSError, ConfigError), match=r"Too many levels|File exists|link"):
+        write_folder(tmp_path / "loop" / "..", text=None)
 
 
 def test_an_error_leaves_what_was_there_and_no_new_folders(tmp_path):

@@ -171,3 +171,11 @@ def test_packed_weights_are_to_be_unpacked(tmp_path):
         DataError, match=r"is a gzip file, not a file of weights .*; unpack it firs"
     ):
         tensors.read(tmp_path / "w.pt.gz")
+
+
+def test_a_checkpoint_that_holds_itself_is_refused(tmp_path):
+    endless: dict[str, object] = {}
+    endless["model"] = endless
+    torch.save(endless, tmp_path / "w.pt")
+    with pytest.raises(DataError, match=r"w\.pt: holds 'model' of type dict among what should be"):
+        tensors.read(tmp_path / "w.pt")

@@ -7,7 +7,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from cell_synergy.finetuning.alignment import Align, _key, align
+from cell_synergy.core.config import parse, section
+from cell_synergy.core.errors import ConfigError
+from cell_synergy.finetuning.alignment import Align, _key, _training, align
 from cell_synergy.learning import training as loop
 from cell_synergy.learning import weights
 from cell_synergy.models import Job, Pairs
@@ -155,3 +157,22 @@ def test_the_checkpoint_changes_with_code_parameters_and_inputs(
         (tmp_path / "added.py").write_text(text)
         keys.append(_key(method, training, [job]))
     assert len(set(keys)) == 9
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        (
+            "training.max_epoch=3",
+            "training.max_epoch: unknown .*did you mean 'max_epochs'",
+        ),
+        ("training.max_epochs=many", "training.max_epochs: Input should be a valid integer"),
+        ("training.noise_std=.inf", "training.noise_std: Input should be a finite number"),
+        ("training=3", "training=3 is a single value"),
+    ],
+)
+def test_words_of_training_are_checked_also_for_a_method_without_steps(word, told):
+    with pytest.raises(ConfigError, match=told):
+        _training(parse([word])["training"])
+    assert _training({}) == section("training")
+    assert _training(parse(["training.max_epochs=3"])["training"])["max_epochs"] == "3"

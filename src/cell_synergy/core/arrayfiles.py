@@ -48,9 +48,11 @@ def npz(path: Path, wanted: str, remedy: str) -> dict[str, np.ndarray]:
     """
     with _explained(path, wanted, content.ZIP, remedy), np.load(path, allow_pickle=False) as file:
         found = dict(file)
-        if odd := [name for name, array in found.items() if not isinstance(array, np.ndarray)]:
-            raise ValueError(f"{odd[0]} is no array")
-        return found
+    if odd := [name for name, array in found.items() if not isinstance(array, np.ndarray)]:
+        raise DataError(
+            f"{path}: is a zip file with {odd[0]}, which is no array, not {wanted}; {remedy}"
+        )
+    return found
 
 
 def npy(path: Path, wanted: str, remedy: str) -> np.ndarray:

@@ -38,7 +38,7 @@ _TOP: dict[str, tuple[Any, str]] = {
 class Config(BaseModel):
     """Parameters that cannot be misspelt, mistyped or changed after they are read."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 C = TypeVar("C", bound=Config)
@@ -195,7 +195,10 @@ def _explain(
     if detail["type"] == "missing":
         remedy = f"add {key}" if where == _ARGUMENT else f"set it in params.yaml or as {place}"
         return f"{place}: missing; {remedy}=VALUE"
-    return f"{place}: {detail['msg']}, got {_shown(detail['input'])}{_source(place, detail)}"
+    told = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "path_type":
+        told = "Input should be the path of a file or folder"
+    return f"{place}: {told}, got {_shown(detail['input'])}{_source(place, detail)}"
 
 
 def _source(place: str, detail: ErrorDetails) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from cell_synergy.core.errors import DataError
 
 EMPTY, FOLDER, POINTER, PAGE, SERVER = "empty", "folder", "LFS pointer", "web page", "server error"
+DEVICE = "device"
 GZIP, ZIP, HDF5, NPY, PICKLE, SAFETENSORS = "gzip", "zip", "HDF5", "npy", "pickle", "safetensors"
 TAR, TEXT, UNKNOWN = "tar", "text", "unknown"
 
@@ -38,6 +39,7 @@ PACKED = {GZIP, ZIP, TAR, "bzip2", "xz", "zstandard", "7z"}
 _AGAIN = "get the file itself"
 _NEVER = {
     EMPTY: ("is empty", "get it again"),
+    DEVICE: ("is a pipe or a device, not a file", "save what comes from it, and name that file"),
     POINTER: (
         "is a pointer of Git LFS, not the file that it points to",
         "run `git lfs pull` where it came from, or download the file itself",
@@ -57,6 +59,8 @@ def kind(path: Path) -> str:
     """
     if path.is_dir():
         return FOLDER
+    if path.exists() and not path.is_file():  # a pipe that nobody writes to is never open
+        return DEVICE
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if not head:

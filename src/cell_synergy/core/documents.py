@@ -48,7 +48,10 @@ def line_of(path: Path, keys: Sequence[str]) -> int | None:
     """Return the line, from 1, where a key stands in a YAML file, or None."""
     if not path.is_file():
         return None
-    node: Node | None = YAML(typ="safe", pure=True).compose(_text(path))
+    try:
+        node: Node | None = YAML(typ="safe", pure=True).compose(_text(path))
+    except (YAMLError, RecursionError):  # stricter than what `mapping_of` read the file with
+        return None
     line = None
     for key in keys:
         pairs = node.value if isinstance(node, MappingNode) else ()

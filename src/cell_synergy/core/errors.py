@@ -65,6 +65,7 @@ def reported(
     bare
         Whether the command can do without words; if not, it prints its help and ends with 2.
     """
+    _open_streams()
     if help_text is not None and answered_help(sys.argv[1:], help_text, bare=bare):
         sys.exit()
     try:
@@ -92,6 +93,7 @@ def answered_help(words: Sequence[str], text: str, *, bare: bool) -> bool:
 
     Where a command cannot do without words and has none, the program ends with its help.
     """
+    _open_streams()
     text = f"{text.rstrip()}\n"
     if {"-h", "--help"} & set(words):
         sys.stdout.write(text)
@@ -100,6 +102,13 @@ def answered_help(words: Sequence[str], text: str, *, bare: bool) -> bool:
         sys.stderr.write(text)
         sys.exit(_USAGE)
     return False
+
+
+def _open_streams() -> None:
+    """Give what is told a place to go where whoever started the command has closed it (`>&-`)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def places(main: Callable[..., object], words: Sequence[str]) -> Sequence[str]:
@@ -124,4 +133,6 @@ def explained(error: OSError) -> str:
     told = " ".join(str(error.strerror or error).split())
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
     remedy = _REMEDIES.get(number or 0)
+    if isinstance(error, FileNotFoundError) and not number:
+        return told  # our own, with its remedy
     return f"{where}{remedy} ({told})" if remedy else f"{where}{told}; check this file and its disk"

@@ -80,7 +80,7 @@ def table_place(word: str, given: str | None, default: Path, beside: tuple[str, 
 def folder_place(word: str, given: str | None, default: Path) -> Place:
     """Return the place of a folder of results."""
     path = Path(os.path.expanduser(given)) if given else default  # noqa: PTH111 - as above
-    return Place(word, path.resolve() if path.name in {"", ".."} else path)
+    return Place(word, Path(os.path.realpath(path)) if path.name in {"", ".."} else path)
 
 
 @contextmanager
@@ -107,16 +107,17 @@ def guarded(
     """
     _check_apart(places, inputs)
     for place in places:
-        _check_free(place, place.files, command)
+        with named_after(place.path), named_after(place.record):
+            _check_free(place, place.files, command)
     with ExitStack() as stack:
         new = {}
         for place in places:
             stack.enter_context(named_after(place.path, unnamed=False))
-            with named_after(place.path):
+            with named_after(place.path), named_after(place.record):
                 stack.enter_context(_parents(place.path))
                 scratch = stack.enter_context(scratch_of(place.path))
-                (scratch / "probe").write_bytes(_PROBE)
-                (scratch / "probe").unlink()
+                with scratch_of(place.record) as longest:  # of all names that are made there
+                    (longest / "probe").write_bytes(_PROBE)
             new[place.word] = scratch / place.path.name
         yield new
         for place in places:
@@ -151,11 +152,12 @@ def _same(one: Path, other: Path) -> bool:
     """Whether two paths are one file, also by links."""
     with suppress(OSError):
         return one.samefile(other)
-    return one.resolve() == other.resolve()
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _inside(path: Path, folder: Path) -> bool:
-    return path.resolve().is_relative_to(folder.resolve())
+    real = Path(os.path.realpath(path))  # which takes links in a circle as they are
+    return real.is_relative_to(os.path.realpath(folder))
 
 
 @contextmanager
@@ -181,22 +183,38 @@ def _publish(place: Place, scratch: Path, command: str) -> None:
     made = sorted(scratch.iterdir(), key=lambda path: (path.name == place.path.name, path.name))
     targets = [folder / path.name for path in made]
     _check_free(place, [*place.files, *targets], command)
-    new = {name: [sha] for path in made for name, sha in _hashes(path)}
+    new = {name: [sha] for path in made for name, sha in _hashes(path, path.name)}
     _, old = _recorded(place)
     _write_record(place, command, {n: old.get(n, []) + new.get(n, []) for n in {*old, *new}})
     for path, target in zip(made, targets, strict=True):
         _check_free(place, [target], command)
         if target.is_dir():
-            target.rename(scratch / f"{target.name}.old")
+            _move_aside(place, target, scratch / f"{target.name}.old", command)
         path.replace(target)
     _write_record(place, command, new)
 
 
-def _check_free(place: Place, paths: Sequence[Path], command: str) -> None:
-    """Refuse paths where something stands that `command` has not written as it is now."""
+def _move_aside(place: Place, target: Path, aside: Path, command: str) -> None:
+    """Move a folder out of the way; back again if something came in while it was checked."""
+    target.rename(aside)
+    try:
+        _check_free(place, [target], command, found_at=aside)
+    except ConfigError:
+        aside.rename(target)
+        raise
+
+
+def _check_free(
+    place: Place, paths: Sequence[Path], command: str, found_at: Path | None = None
+) -> None:
+    """Refuse paths where something stands that `command` has not written as it is now.
+
+    What is checked is `found_at` where the one path was moved there.
+    """
     writer, known = _recorded(place)
     for path in paths:
-        if (found := _foreign(path, known if writer == command else {})) is None:
+        found = _foreign(found_at or path, path.name, known if writer == command else {})
+        if found is None:
             continue
         by = f"was written by {writer}" if writer not in {None, command} else found
         raise ConfigError(
@@ -205,15 +223,17 @@ def _check_free(place: Place, paths: Sequence[Path], command: str) -> None:
         )
 
 
-def _foreign(path: Path, known: Hashes) -> str | None:
-    """Say what would be lost if `path` were replaced; None if it is nothing."""
+def _foreign(path: Path, called: str, known: Hashes) -> str | None:
+    """Say what would be lost if `path`, `called` so, were replaced; None if it is nothing."""
     if path.is_symlink():
         return "is a link to another place"
     if not path.exists() or _is_empty(path):
         return None
-    if path.name not in known:
+    if called not in known:
         return "is there already, and this command did not write it"
-    strange = [name for name, sha in _hashes(path) if sha not in known.get(name, [])]
+    strange = [name for name, sha in _hashes(path, called) if sha not in known.get(name, [])]
+    if strange == [called]:
+        return "was changed since this command wrote it"
     if strange:
         return f"holds {strange[0]}, which was added or changed since this command wrote it"
     return None
@@ -224,17 +244,17 @@ def _is_empty(path: Path) -> bool:
     return path.is_dir() and not path.is_mount() and not any(path.iterdir())
 
 
-def _hashes(path: Path) -> Iterator[tuple[str, str]]:
+def _hashes(path: Path, called: str) -> Iterator[tuple[str, str]]:
     """Yield name and SHA-256 of a file, or of a folder and all in it; links have none."""
     if path.is_symlink() or not (path.is_dir() or path.is_file()):
-        yield path.name, "neither file nor folder"
+        yield called, "neither file nor folder"
     elif path.is_dir():
-        yield path.name, _FOLDER
+        yield called, _FOLDER
         for inner in sorted(path.iterdir()):
-            yield from ((f"{path.name}/{name}", sha) for name, sha in _hashes(inner))
+            yield from _hashes(inner, f"{called}/{inner.name}")
     else:
         with path.open("rb") as file:
-            yield path.name, hashlib.file_digest(file, "sha256").hexdigest()
+            yield called, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _recorded(place: Place) -> tuple[str | None, Hashes]:

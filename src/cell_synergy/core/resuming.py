@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -92,9 +91,10 @@ def _shapes(part: Content) -> dict[str, tuple[int, ...]]:
 
 def _set_aside(path: Path, error: BaseException) -> None:
     aside = path.with_name(f"{path.name}.broken")
-    with suppress(OSError):  # another user's folder: nothing will be written there either
+    kept = f"it is set aside as {aside.name}"
+    try:
         path.replace(aside)
+    except OSError:  # another user's folder: nothing will be written there either
+        kept = "it stays where it is"
     reason = str(error).removeprefix(f"{path}: ").split("; ", maxsplit=1)[0] or type(error).__name__
-    tqdm.write(
-        f"{path}: this checkpoint {reason}, so the run begins anew; it is set aside as {aside.name}"
-    )
+    tqdm.write(f"{path}: this checkpoint {reason}, so the run begins anew; {kept}")

@@ -134,10 +134,9 @@ def _what(error: BaseException) -> str:
 
 def _state(path: Path, found: Any) -> dict[str, Tensor]:  # noqa: ANN401
     """Return the state dict inside what was saved."""
-    if isinstance(found, Mapping):
-        for key in _INSIDE:
-            if isinstance(found.get(key), Mapping):
-                return _state(path, found[key])
+    for _ in _INSIDE:  # a checkpoint that holds itself has no end
+        keys = _INSIDE if isinstance(found, Mapping) else ()
+        found = next((found[key] for key in keys if isinstance(found.get(key), Mapping)), found)
     if not isinstance(found, Mapping):
         raise DataError(
             f"{path}: holds a {type(found).__name__}, not tensors by name; save the state dict "

@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.compute import fingerprint, scratch, use_threads
 from cell_synergy.core.config import Config, merge, section, validate, value
+from cell_synergy.core.words import Word
 from cell_synergy.data.units.splits import held
 from cell_synergy.data.units.tissue import Tissue
 from cell_synergy.learning import weights
@@ -51,7 +52,7 @@ class Paths(Config):
 def run(words: dict[str, Any]) -> Path:
     """Align as the nested words `models`, `data`, `training`, `align` and the paths say."""
     asked = take(words)
-    training = merge(section("training"), words.pop("training", {}))
+    training = _training(words.pop("training", {}))
     settings = validate(Align, merge(section("align"), words.pop("align", {})), "align")
     paths = validate(Paths, words, "argument")
     use_threads(value("threads"))
@@ -59,6 +60,16 @@ def run(words: dict[str, Any]) -> Path:
     label = f"{asked.dataset_name} {asked.method_name}"
     align(label, asked.method, tissue, training, settings, paths.out, paths.curves)
     return paths.out
+
+
+def _training(changed: Mapping[str, Any] | Word) -> dict[str, object]:
+    """Return the section `training` with what is changed, also for a method that has no steps."""
+    merged = merge(section("training"), changed)
+    if changed:
+        from cell_synergy.learning.training import Training  # noqa: PLC0415 - torch
+
+        validate(Training, merged, "training")
+    return merged
 
 
 def align(
