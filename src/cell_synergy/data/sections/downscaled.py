@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.images import image_size
-from cell_synergy.data.sections.files import find_image, images_in, outputs
+from cell_synergy.data.sections.files import find_image, has_image, images_in, outputs
 
 _SLACK = 2.0  # pixels by which Space Ranger's rounding may miss
 _DIAMETER_UM = (45.0, 75.0)  # of Visium's spots: 55, in some versions 65
@@ -25,9 +25,11 @@ _FORMATS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
 def find_slide(
-    folder: Path, spatial: Path, pattern: str | None, mpp: float
-) -> tuple[Path, float, tuple[int, int]]:
+    folder: Path, spatial: Path, pattern: str | None, mpp: float, needed: bool
+) -> tuple[Path | None, float, tuple[int, int] | None]:
     """Return a section's image, its micrometres per pixel, and its width and height.
+
+    Where there is no image and none is `needed`, the first and the last are None.
 
     Parameters
     ----------
@@ -46,6 +48,8 @@ def find_slide(
     """
     images = {level: _image(folder, spatial, level) for level in ("hires", "lowres")}
     hires = images["hires"]
+    if not needed and hires is None and not has_image(folder, pattern):
+        return None, mpp, None
     if pattern is None and not images_in(folder) and hires is not None:
         image = hires
         tqdm.write(f"{folder}: no full-resolution image, {hires.name} is taken")
