@@ -49,7 +49,7 @@ def test_a_row_may_be_written_as_a_list():
         validate(Own, parse([f"{k}={v}" for k, v in (OWN | {"label": "a,,b"}).items()]), "argument")
 
 
-@pytest.mark.parametrize("text", ["run #1: all", "1", "yes", "~/sections", "null"])
+@pytest.mark.parametrize("text", ["run #1: all", "1", "yes", "~/sections", "on"])
 def test_overrides_of_a_data_set_are_text_where_text_is_wanted(dataset, text):
     block = dataset(source="folder", folder="x").model_dump(exclude_none=True)
     words = parse(

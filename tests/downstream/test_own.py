@@ -128,10 +128,10 @@ def test_what_is_missing_is_named_with_the_remedy(judged, change, words, message
 
 
 def test_a_missing_or_foreign_file_is_named(tmp_path, judged):
-    with pytest.raises(DataError, match=r"units=.*nowhere\.h5ad: no such file"):
+    with pytest.raises(DataError, match=r"nowhere\.h5ad: no such file; check the path"):
         judged(units=str(tmp_path / "nowhere.h5ad"))
     (tmp_path / "text.h5ad").write_text("no table")
-    with pytest.raises(DataError, match=r"text\.h5ad: not an \.h5ad file"):
+    with pytest.raises(DataError, match=r"text\.h5ad: is text, not an \.h5ad file"):
         judged(units=str(tmp_path / "text.h5ad"))
 
 

@@ -124,7 +124,8 @@ def test_a_kill_leaves_the_old_result_as_it_was(run, monkeypatch, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run("cca")
     assert content(tmp_path / "out") == expected
-    assert {path.name for path in tmp_path.iterdir()} == {"out", "out-curves"}
+    assert {path.name for path in tmp_path.iterdir()} - {"scratch"} == {"out", "out-curves"}
+    assert not list((tmp_path / "scratch").iterdir())
 
 
 def test_the_checkpoint_changes_with_code_parameters_and_inputs(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from cell_synergy.core.errors import ConfigError
 from cell_synergy.data.units.embeddings import standardise
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.questions import ask, goals
@@ -138,7 +139,7 @@ def test_a_round_is_no_more_than_a_pass_over_the_rows(steps, batch, expected, tu
 
 
 def test_a_loss_that_is_not_finite_is_named(tune):
-    with pytest.raises(FloatingPointError, match=r"the loss is .* lower finetune\.lora\.lr"):
+    with pytest.raises(ConfigError, match=r"the loss is .* lower finetune\.lora\.lr"):
         tune("composition", lora={"lr": 1e18})
 
 

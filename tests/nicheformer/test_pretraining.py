@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from cell_synergy.core.errors import DataError
+from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.nicheformer import pretraining
 from cell_synergy.nicheformer.configuration import NicheformerConfig
 from cell_synergy.nicheformer.pretraining import Pretraining, build, masked, pretrain
@@ -187,5 +187,5 @@ def test_initial_weights_are_of_the_seed(small):
 
 
 def test_a_loss_that_is_not_finite_is_reported(small, tmp_path):
-    with pytest.raises(FloatingPointError, match=r"epoch .; lower the expert's lr"):
+    with pytest.raises(ConfigError, match=r"epoch .; lower the expert's lr"):
         _pretrained(small, tmp_path, SETTINGS.model_copy(update={"lr": 1e30}))

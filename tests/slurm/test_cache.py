@@ -187,7 +187,10 @@ def test_another_cache_is_checked_from_the_start(where, check):
 def test_outside_of_a_repository_it_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main([]) == 1
-    assert "you are not inside of a DVC repository" in capsys.readouterr().err
+    assert (
+        "is not in the repository; run this from the root of the repository"
+        in capsys.readouterr().err
+    )
 
 
 def test_no_threads_are_refused(capsys):

@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int, Shaped
 from torch import Tensor
 
 from cell_synergy.core.compute import device
+from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.streams import integer, stream
 from cell_synergy.data.units.embeddings import standardise
 from cell_synergy.downstream.probes.design import Design, Linear
@@ -140,7 +141,7 @@ class Tuning:
 
         Raises
         ------
-        FloatingPointError
+        ConfigError
             If the loss is not finite.
         """
         copies = [_Copy(self, number) for number in self._left_out()]
@@ -251,7 +252,7 @@ class _Copy:
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimiser.step()
         if not np.isfinite(value := float(loss.detach())):
-            raise FloatingPointError(
+            raise ConfigError(
                 f"the loss is {value} in round {self.rounds}; lower finetune.{settings.how}.lr, "
                 f"now {lr:g}"
             )

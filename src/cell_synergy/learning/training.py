@@ -166,7 +166,7 @@ class _Loop:
         means: list[float] = (total / self.steps).tolist()
         for job, mean in zip(self.jobs, means, strict=True):
             if not np.isfinite(mean):
-                raise FloatingPointError(
+                raise ConfigError(
                     f"{self.run_.label} {job.name}: the loss is {mean} in epoch {epoch}; "
                     "lower the method's lr"
                 )

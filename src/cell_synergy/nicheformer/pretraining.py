@@ -24,7 +24,7 @@ from tqdm import tqdm
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.compute import device
 from cell_synergy.core.config import Config
-from cell_synergy.core.errors import DataError
+from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.core.interrupts import held_back
 from cell_synergy.core.resuming import resume
 from cell_synergy.core.streams import integer, stream
@@ -148,7 +148,7 @@ class _Run:
             losses.append(loss.item())
         self.train.append(float(np.mean(losses)))
         if not np.isfinite(self.train[-1]):
-            raise FloatingPointError(
+            raise ConfigError(
                 f"the loss is {self.train[-1]} in epoch {number}; lower the expert's lr"
             )
         self.validation.append(self._validate())

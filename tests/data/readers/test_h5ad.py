@@ -194,7 +194,7 @@ def test_micrometres_per_pixel_are_needed_and_positive(tmp_path, table, write, m
 def test_a_file_of_another_format_is_named(tmp_path, table, write):
     write(table)
     (tmp_path / "S1.h5ad").write_text("donor,x,y")
-    with pytest.raises(DataError, match=r"S1\.h5ad: not an \.h5ad file"):
+    with pytest.raises(DataError, match=r"S1\.h5ad: is text, not an \.h5ad file"):
         _read(tmp_path)
 
 

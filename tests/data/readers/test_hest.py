@@ -65,7 +65,7 @@ def test_what_is_wrong_in_hest_is_named_with_the_remedy(tmp_path, ask, message):
 def test_hest_spots_are_counts_with_places(tmp_path, ask):
     native.hest(tmp_path, "A1")
     (tmp_path / "st/A1.h5ad").write_bytes(b"HDF")
-    with pytest.raises(DataError, match=r"st/A1\.h5ad: not an \.h5ad file .*fetch it again"):
+    with pytest.raises(DataError, match=r"st/A1\.h5ad: is text, not an \.h5ad.*fetch it again"):
         native.one(tmp_path, ask("hest"))
 
 

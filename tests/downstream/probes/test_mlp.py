@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cell_synergy.core.errors import DataError
+from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.downstream.probes import mlp
 from cell_synergy.downstream.probes.design import Design
 from cell_synergy.downstream.probes.questions import Question
@@ -207,5 +207,5 @@ def test_a_single_inner_fold_is_refused(blocks, xor):
 
 
 def test_a_loss_that_is_not_finite_is_an_error(blocks, others):
-    with pytest.raises(FloatingPointError, match=r"lower probe\.mlp\.lr, now 1e\+30"):
+    with pytest.raises(ConfigError, match=r"lower probe\.mlp\.lr, now 1e\+30"):
         answer(blocks, ask(others[1]), lr=1e30)

@@ -42,6 +42,8 @@ def read(path: Path, remedy: str = REMEDY) -> ad.AnnData:
 @contextmanager
 def explained(path: Path, remedy: str = REMEDY) -> Iterator[None]:
     """Say in one sentence why an `.h5ad` cannot be read; the parameters are those of `read`."""
+    if not path.exists():
+        raise DataError(f"{path}: no such file; check the path")
     if content.required(path, WANTED, remedy) != content.HDF5 and not h5py.is_hdf5(path):
         raise content.unlike(path, WANTED, remedy)
     try:

@@ -20,7 +20,7 @@ from torch.nn.functional import pad
 
 from cell_synergy.core.compute import device
 from cell_synergy.core.config import Config
-from cell_synergy.core.errors import DataError
+from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.core.streams import stream
 from cell_synergy.downstream.probes.features import (
     draw,
@@ -94,7 +94,7 @@ def answer(
     ------
     DataError
         If a feature is not finite, or all training rows are in one inner fold.
-    FloatingPointError
+    ConfigError
         If the loss is not finite.
     """
     for number, block in enumerate(blocks):
@@ -211,7 +211,7 @@ class _Training:
             loss = self._train(adam, epoch)
             looks.append(self._look())
             if not (np.isfinite(loss) and np.isfinite(looks[-1]).all()):
-                raise FloatingPointError(
+                raise ConfigError(
                     f"the nonlinear probe's loss is {loss:g} in epoch {epoch}; "
                     f"lower probe.mlp.lr, now {self.settings.lr:g}"
                 )
