@@ -99,7 +99,7 @@ def test_a_tenth_outside_is_too_many_if_turning_the_places_over_mends_it(what):
 
 
 def test_cells_beyond_a_smaller_scan_stay_allowed():
-    pixels = np.vstack([INSIDE[:80], INSIDE[:20] + [300, 10]])
+    pixels = np.vstack([INSIDE[:80], INSIDE[:20] + np.array([300, 10])])
     found, placed = keep_inside(table(pixels), MPP, SIZE, "cells", "S1")
     placed.require(0.05, "S1")
     assert found.n_obs == 80

@@ -54,6 +54,7 @@ def find_slide(
         image = hires
         tqdm.write(f"{folder}: no full-resolution image, {hires.name} is taken")
     else:
+        _require_unpacked(folder, spatial, pattern)
         image = find_image(folder, pattern)
     size = image_size(image)
     level = _level(image)
@@ -119,6 +120,16 @@ def _image(folder: Path, spatial: Path, level: str) -> Path | None:
             if _level(path) == level and not path.name.startswith("."):
                 return path
     return None
+
+
+def _require_unpacked(folder: Path, spatial: Path, pattern: str | None) -> None:
+    """Say so if the only image is packed, as GEO has it."""
+    if pattern is not None or images_in(folder):
+        return
+    places = (place for place in (spatial, folder) if place.is_dir())
+    packed = [path for place in places for path in sorted(place.glob("*tissue_hires_image.*.gz"))]
+    if packed:
+        raise DataError(f"{folder}: no image but {packed[0].name}, which is packed; unpack it")
 
 
 def _check_size(
