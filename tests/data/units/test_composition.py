@@ -71,8 +71,12 @@ def test_sections_are_stacked_and_a_type_that_one_does_not_name_is_zero_there_an
     found = joined_shares("lab", {"S1": one, "S2": other})
     assert found.columns.tolist() == ["a", "b", "c"]
     assert found.dtypes.unique().tolist() == [np.float32]
-    np.testing.assert_array_equal(found.loc["v7"], np.float32([0, *other.loc["v7", ["b", "c"]]]))
-    np.testing.assert_array_equal(found.loc["u7"], np.float32([*one.loc["u7", ["a", "b"]], 0]))
+    np.testing.assert_array_equal(
+        found.loc["v7"], np.array([0, *other.loc["v7", ["b", "c"]]], np.float32)
+    )
+    np.testing.assert_array_equal(
+        found.loc["u7"], np.array([*one.loc["u7", ["a", "b"]], 0], np.float32)
+    )
     assert found.loc["u3"].isna().all()
     assert int(found.isna().sum().sum()) == 3
     told = capsys.readouterr().out
@@ -84,7 +88,7 @@ def test_sections_are_stacked_and_a_type_that_one_does_not_name_is_zero_there_an
 def test_sections_that_name_the_same_types_in_another_order_say_nothing(capsys):
     other = TRUE[list("hgfedcba")].set_axis([f"v{i}" for i in range(50)])
     found = joined_shares("lab", {"S1": TRUE, "S2": other})
-    np.testing.assert_array_equal(found.loc["v9", "c"], np.float32(TRUE.loc["u9", "c"]))
+    np.testing.assert_array_equal(found.loc["v9", "c"], TRUE.astype(np.float32).loc["u9", "c"])
     assert capsys.readouterr().out == ""
 
 

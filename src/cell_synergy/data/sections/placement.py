@@ -50,10 +50,11 @@ class Placed:
         Of cells half are allowed, but where turning their places over would bring all inside.
         """
         limit = MOST if self.what == "cells" and not self.turned else min(most, MOST)
+        half = "" if self.turned else "; of cells half may"
         if self.outside > limit * self.read:
             raise DataError(
                 f"{where}: {self.outside} of {self.read} {self.what} lie outside the image "
-                f"{self.beyond}, more than {limit:.0%} (pairs.outside; of cells half may); "
+                f"{self.beyond}, more than {limit:.0%} (pairs.outside{half}); "
                 f"{self.cause}"
             )
 
