@@ -21,6 +21,7 @@ from cell_synergy.data.sections.cells import of_units, onto_genes, stack
 from cell_synergy.data.sections.genes import name_alike, require_shared
 from cell_synergy.data.units.blocks import parts
 from cell_synergy.data.units.classes import ClassRule, classes
+from cell_synergy.data.units.composition import joined_shares
 from cell_synergy.data.units.dataset import Dataset
 from cell_synergy.data.units.pairs import log_normalise
 
@@ -162,12 +163,10 @@ def _join(name: str, tables: list[ad.AnnData], dataset: Dataset) -> ad.AnnData:
     ratios = [table.obsm.pop("cell_type_ratio", None) for table in tables]
     cells = [table.uns.pop("cells") for table in tables]
     joined = ad.concat(tables, join="outer", fill_value=0, merge=None)
-    if all(ratio is not None for ratio in ratios):  # a type that a section lacks is not in it
-        stacked = pd.concat(
-            [ratio.fillna(0).where(ratio.notna().any(axis=1), axis=0) for ratio in ratios]
-        )
-        rows = stacked.notna().any(axis=1)
-        joined.obsm["cell_type_ratio"] = stacked.fillna(0).where(rows, axis=0).astype(np.float32)
+    if all(ratio is not None for ratio in ratios):
+        names = [next(iter(table.uns["mpp"])) for table in tables]
+        shares = joined_shares(name, dict(zip(names, ratios, strict=True)))
+        joined.obsm["cell_type_ratio"] = shares
     joined.X = sparse.csr_matrix(joined.X, dtype=np.float32)
     for key in ("mpp", "images"):
         joined.uns[key] = {k: v for table in tables for k, v in table.uns[key].items()}
@@ -230,4 +229,5 @@ def _label_one(pairs: ad.AnnData, name: str, task: str, dataset: Dataset, rules:
         known = ", ".join(map(str, pairs.obs.columns))
         raise DataError(f"{name}: no obs column {task!r} for the task; columns: {known}")
     what = f"{name}: task {task!r}"
+    pairs.obs[task] = pairs.obs[task].astype(object)  # no classes yet, should they be refused
     pairs.obs[task] = classes(pairs.obs[task], groups, spec, rules, what)

@@ -189,7 +189,7 @@ def test_gaps_that_leave_nothing_of_a_block_are_refused(refused, strip):
 def test_one_scored_block_is_refused(refused, strip):
     (told, rare) = refused([strip()], **BLOCKS | {"blocks": 2})
     assert "needs two blocks beside the reference, found ['A1-block2']: raise `blocks`" in told
-    assert "0 class(es) with 4 units in 2 donors" in rare
+    assert "0 class(es) with 4 units in 2 blocks" in rare
 
 
 def test_cells_follow_their_blocks(build, strip):

@@ -99,5 +99,7 @@ def test_spots_of_reference_donors_need_no_slide(tmp_path, made):
     (tmp_path / "wsis/A1.tif").unlink()
     with pytest.raises(DataError, match=r"lacks wsis/A1\.tif; put what is missing there"):
         made(tmp_path, "hest", "spots")
-    with pytest.raises(DataError, match=r"lacks wsis/A1\.tif, wsis/R1\.tif; put"):
+    with pytest.raises(DataError, match=r"lacks wsis/A1\.tif; put"):  # nor do cells of R1
         made(tmp_path, "hest", "cells")
+    with pytest.raises(DataError, match=r"lacks wsis/A1\.tif, wsis/R1\.tif; put"):
+        made(tmp_path, "hest", "patches", keep_cells=True, least=1)

@@ -251,3 +251,13 @@ def test_a_pattern_stays_in_the_folder_and_a_link_need_not(tmp_path, ask):
             native.one(tmp_path / "raw", ask("visium", image=image))
     (tmp_path / "raw/A1/he.tif").symlink_to(tmp_path / "archive.tif")
     assert str(native.one(tmp_path / "raw", ask("visium")).image) == "A1/he.tif"
+
+
+@pytest.mark.parametrize("prefix", ["", "GSM1_S1_"])
+def test_a_packed_hires_image_is_to_be_unpacked(tmp_path, ask, prefix):
+    native.visium(tmp_path / "A1")
+    (tmp_path / "A1/he.tif").unlink()
+    name = f"{prefix}tissue_hires_image.png.gz"
+    (tmp_path / "A1/outs/spatial" / name).write_bytes(gzip.compress(b"picture"))
+    with pytest.raises(DataError, match=rf"A1: no image but {name}, which is packed; unpack it"):
+        native.one(tmp_path, ask("visium"))

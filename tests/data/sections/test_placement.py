@@ -86,3 +86,20 @@ def test_missing_places_are_called_so_and_not_outside(value):
         keep_inside(table(pixels), MPP, SIZE, "cells", "S1")
     with pytest.raises(DataError, match="2 of 100 units have no place"):
         finite(table(pixels), "S1")
+
+
+@pytest.mark.parametrize("what", ["spots", "cells"])
+def test_a_tenth_outside_is_too_many_if_turning_the_places_over_mends_it(what):
+    turned = INSIDE[np.argsort(INSIDE[:, 0])][:, ::-1]  # (y, x) of an image of 200 x 100
+    pixels = np.vstack([turned[:45], turned[-5:]])
+    _, placed = keep_inside(table(pixels), MPP, SIZE, what, "S1")
+    assert (placed.read, placed.outside) == (50, 5)
+    with pytest.raises(DataError, match=r"5 of 50 .* with x and y swapped all would lie inside"):
+        placed.require(0.05, "S1")
+
+
+def test_cells_beyond_a_smaller_scan_stay_allowed():
+    pixels = np.vstack([INSIDE[:80], INSIDE[:20] + np.array([300, 10])])
+    found, placed = keep_inside(table(pixels), MPP, SIZE, "cells", "S1")
+    placed.require(0.05, "S1")
+    assert found.n_obs == 80

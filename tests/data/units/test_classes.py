@@ -107,3 +107,13 @@ def test_names_of_units_may_repeat(made):
     found, _ = made(labels)
     assert found.to_list() == labels.to_list()
     assert found.index.equals(labels.index)
+
+
+@pytest.mark.parametrize(("column", "told"), [("block", "blocks"), ("patient", "donors")])
+def test_what_is_too_rare_is_said_of_what_a_split_never_divides(column, told):
+    groups = pd.Series(["S1-block1"] * 20 + ["S1-block2"] * 20, name=column)
+    labels = pd.Series(["a"] * 20 + ["b"] * 20)
+    rule = ClassRule(class_units=10, class_donors=2)
+    spec = Classification(kind="classification")
+    with pytest.raises(DataError, match=rf"0 class\(es\) with 10 units in 2 {told}, a class"):
+        classes(labels, groups, spec, rule, "t")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.units.composition import shares_of
+from cell_synergy.data.units.composition import joined_shares, shares_of
 
 NAMES = [f"u{i}" for i in range(50)]
 TRUE = pd.DataFrame(np.random.default_rng(0).dirichlet(np.ones(8), 50), NAMES, list("abcdefgh"))
@@ -63,3 +63,43 @@ COUNTS = pd.DataFrame(np.random.default_rng(0).poisson(13, (50, 8)), NAMES, list
 def test_what_is_no_composition_is_called_by_its_name(given, message):
     with pytest.raises(DataError, match=message):
         shares_of(given, "t")
+
+
+def test_sections_are_stacked_and_a_type_that_one_does_not_name_is_zero_there_and_said(capsys):
+    one, other = TRUE[["a", "b"]], TRUE[["c", "b"]].set_axis([f"v{i}" for i in range(50)])
+    one.iloc[3] = np.nan
+    found = joined_shares("lab", {"S1": one, "S2": other})
+    assert found.columns.tolist() == ["a", "b", "c"]
+    assert found.dtypes.unique().tolist() == [np.float32]
+    np.testing.assert_array_equal(
+        found.loc["v7"], np.array([0, *other.loc["v7", ["b", "c"]]], np.float32)
+    )
+    np.testing.assert_array_equal(
+        found.loc["u7"], np.array([*one.loc["u7", ["a", "b"]], 0], np.float32)
+    )
+    assert found.loc["u3"].isna().all()
+    assert int(found.isna().sum().sum()) == 3
+    told = capsys.readouterr().out
+    assert "section S1 has no shares of ['c'], which count as zero there" in told
+    assert "section S2 has no shares of ['a']" in told
+    assert "1 of 100 units have no shares of cell types and are left out" in told
+
+
+def test_sections_that_name_the_same_types_in_another_order_say_nothing(capsys):
+    other = TRUE[list("hgfedcba")].set_axis([f"v{i}" for i in range(50)])
+    found = joined_shares("lab", {"S1": TRUE, "S2": other})
+    np.testing.assert_array_equal(found.loc["v9", "c"], TRUE.astype(np.float32).loc["u9", "c"])
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("types", "message"),
+    [
+        ([*"abcdefgH"], r"'H' and 'h' differ in blanks or capitals alone"),
+        (["a", "b", "c ", *"defgh"], r"'c' and 'c ' differ in blanks or capitals alone"),
+        ([*"stuvwxyz"], r"S1 .* and S2 .* have no cell type in common; name the types"),
+    ],
+)
+def test_types_that_are_only_called_otherwise_are_refused(types, message):
+    with pytest.raises(DataError, match=message):
+        joined_shares("lab", {"S1": TRUE, "S2": TRUE.set_axis(types, axis=1)})

@@ -202,3 +202,12 @@ def test_a_file_that_is_whole_is_read(tmp_path):
     found = files.read(tmp_path / "t.h5ad")
     pd.testing.assert_frame_equal(found.obs, _table().obs)
     np.testing.assert_array_equal(found.X.toarray(), _table().X.toarray())
+
+
+def test_a_matrix_that_claims_more_than_any_memory_is_refused_in_a_sentence(tmp_path):
+    files.write(tmp_path / "t.h5ad", _table())
+    with h5py.File(tmp_path / "t.h5ad", "r+") as file:
+        file["X"].attrs["shape"] = np.array([2**40, 2**40])
+    message = r"t\.h5ad: needs more memory than there is .*broken: write it again"
+    with pytest.raises(DataError, match=message):
+        files.read(tmp_path / "t.h5ad")

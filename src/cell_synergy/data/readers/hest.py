@@ -18,7 +18,7 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import some
 from cell_synergy.data.images import image_size
 from cell_synergy.data.readers import Section
-from cell_synergy.data.sections.assembly import Measured, assemble, options_of
+from cell_synergy.data.sections.assembly import Measured, assemble, needs_image, options_of
 from cell_synergy.data.sections.files import find, read_scale
 from cell_synergy.data.sections.matrix import CONTROL, as_counts, of_symbols
 from cell_synergy.data.sections.scale import check_pitch
@@ -35,12 +35,6 @@ def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
     present = {path.stem for path in (raw / "wsis").glob("*.tif")}
     present |= set(options_of(dataset).donor_of(()))  # a reference donor's may have no slide
     return assemble(raw, dataset, present, partial(_measure, raw, dataset))
-
-
-def _needs_slide(dataset: Dataset, name: str) -> bool:
-    options = options_of(dataset)
-    group = name if dataset.named == "section" else options.donor_of(())[name]
-    return options.units != "spots" or dataset.role_of.get(group) != "reference"
 
 
 def _require_files(raw: Path, dataset: Dataset) -> None:
@@ -61,7 +55,7 @@ def _require_files(raw: Path, dataset: Dataset) -> None:
         kind.format(name)
         for name in names
         for kind in kinds
-        if kind != kinds[1] or _needs_slide(dataset, name)
+        if kind != kinds[1] or needs_image(dataset, name)
     ]
     lost = [file for file in wanted if not (raw / file).is_file()]
     if lost:
@@ -79,7 +73,7 @@ def _require_files(raw: Path, dataset: Dataset) -> None:
 def _measure(raw: Path, dataset: Dataset, name: str) -> Measured:
     options = options_of(dataset)
     image: Path | None = raw / "wsis" / f"{name}.tif"
-    if not _needs_slide(dataset, name) and not (raw / "wsis" / f"{name}.tif").is_file():
+    if not needs_image(dataset, name) and not (raw / "wsis" / f"{name}.tif").is_file():
         image = None
     metadata = find(raw / "metadata", f"{name}.json")
     size, mpp = None if image is None else image_size(image), read_scale(metadata, _SCALE)

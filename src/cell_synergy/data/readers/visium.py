@@ -19,13 +19,13 @@ import pandas as pd
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.alignment import fit_affine
 from cell_synergy.data.readers import Section
-from cell_synergy.data.sections.assembly import Measured, assemble, options_of
+from cell_synergy.data.sections.assembly import Measured, assemble, needs_image, options_of
 from cell_synergy.data.sections.downscaled import check_diameter, find_slide
 from cell_synergy.data.sections.files import outputs
 from cell_synergy.data.sections.matrix import read_matrix
 from cell_synergy.data.sections.scale import check_pitch
 from cell_synergy.data.sections.spaceranger import in_tissue, places, read_positions
-from cell_synergy.data.units.dataset import Dataset, Sections
+from cell_synergy.data.units.dataset import Dataset
 
 # Between neighbouring rows, and between neighbouring columns, of which a row has every second.
 _PITCH_UM = 100.0
@@ -35,16 +35,17 @@ _ROW_UM, _COLUMN_UM = _PITCH_UM * np.sqrt(3) / 2, _PITCH_UM / 2
 def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
     """Read the sections under `raw`, one folder each."""
     present = (path.name for path in raw.iterdir() if path.is_dir())
-    return assemble(raw, dataset, present, partial(_measure, raw, options_of(dataset)))
+    return assemble(raw, dataset, present, partial(_measure, raw, dataset))
 
 
-def _measure(raw: Path, options: Sections, name: str) -> Measured:
+def _measure(raw: Path, dataset: Dataset, name: str) -> Measured:
+    options, needed = options_of(dataset), needs_image(dataset, name)
     found = outputs(raw / name)
     counts = read_matrix(found, "filtered_feature_bc_matrix")
     positions = read_positions(found / "spatial")
     mpp = _um_per_pixel(positions, found / "spatial")
     check_diameter(found / "spatial", mpp)
-    image, image_mpp, size = find_slide(raw / name, found / "spatial", options.image, mpp)
+    image, image_mpp, size = find_slide(raw / name, found / "spatial", options.image, mpp, needed)
     counts = in_tissue(counts, positions, found / "spatial")
     counts.obsm["spatial"] = places(counts, positions, found / "spatial") * mpp
     check_pitch(counts.obsm["spatial"], _PITCH_UM, str(found / "spatial"), pitch_um=_PITCH_UM)

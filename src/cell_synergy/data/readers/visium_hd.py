@@ -14,13 +14,13 @@ from pathlib import Path
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.data.readers import Section
-from cell_synergy.data.sections.assembly import Measured, assemble, options_of
+from cell_synergy.data.sections.assembly import Measured, assemble, needs_image, options_of
 from cell_synergy.data.sections.downscaled import find_slide
 from cell_synergy.data.sections.files import find, outputs, read_scale
 from cell_synergy.data.sections.matrix import read_matrix
 from cell_synergy.data.sections.scale import check_pitch
 from cell_synergy.data.sections.spaceranger import in_tissue, places, read_positions
-from cell_synergy.data.units.dataset import Dataset, Sections
+from cell_synergy.data.units.dataset import Dataset
 
 _SCALE = "microns_per_pixel"
 
@@ -28,17 +28,18 @@ _SCALE = "microns_per_pixel"
 def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
     """Read the sections under `raw`, one folder each."""
     present = (path.name for path in raw.iterdir() if path.is_dir())
-    return assemble(raw, dataset, present, partial(_measure, raw, options_of(dataset)))
+    return assemble(raw, dataset, present, partial(_measure, raw, dataset))
 
 
-def _measure(raw: Path, options: Sections, name: str) -> Measured:
+def _measure(raw: Path, dataset: Dataset, name: str) -> Measured:
+    options, needed = options_of(dataset), needs_image(dataset, name)
     if options.bin_um is None:
         raise ConfigError("reader 'visium_hd' needs sections.bin_um, for example 8")
     folder = _bins(outputs(raw / name) / "binned_outputs", options.bin_um)
     counts = read_matrix(folder, "filtered_feature_bc_matrix")
     positions = read_positions(folder / "spatial")
     mpp = read_scale(factors := find(folder / "spatial", "scalefactors_json.json"), _SCALE)
-    image, image_mpp, size = find_slide(raw / name, folder / "spatial", options.image, mpp)
+    image, image_mpp, size = find_slide(raw / name, folder / "spatial", options.image, mpp, needed)
     counts = in_tissue(counts, positions, folder / "spatial")
     counts.obsm["spatial"] = places(counts, positions, folder / "spatial") * mpp
     bin_um = float(options.bin_um)

@@ -21,10 +21,11 @@ from cell_synergy.core import content
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.images import image_size
 from cell_synergy.data.readers import Section
-from cell_synergy.data.sections.assembly import Measured, assemble, options_of
+from cell_synergy.data.sections.assembly import Measured, assemble, needs_image, options_of
 from cell_synergy.data.sections.files import (
     find,
     find_image,
+    has_image,
     matches,
     outputs,
     read_frame,
@@ -33,7 +34,7 @@ from cell_synergy.data.sections.files import (
     words,
 )
 from cell_synergy.data.sections.matrix import read_matrix
-from cell_synergy.data.units.dataset import Dataset, Sections
+from cell_synergy.data.units.dataset import Dataset
 
 _PLACE = ["x_centroid", "y_centroid"]
 _CELLS = ("*cells.parquet", "*cells.csv.gz", "*cells.csv")
@@ -57,18 +58,22 @@ _LAYOUT = (
 def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
     """Read the sections under `raw`, one folder each."""
     present = (path.name for path in raw.iterdir() if path.is_dir())
-    return assemble(raw, dataset, present, partial(_measure, raw, options_of(dataset)))
+    return assemble(raw, dataset, present, partial(_measure, raw, dataset))
 
 
-def _measure(raw: Path, options: Sections, name: str) -> Measured:
-    found = outputs(raw / name)
+def _measure(raw: Path, dataset: Dataset, name: str) -> Measured:
+    found, options = outputs(raw / name), options_of(dataset)
+    seen = needs_image(dataset, name) or has_image(raw / name, options.image)
     export = _exported(found)
     wanted = dict(_PARTS)
-    if not export:
+    if seen and not export:
         wanted["imagealignment.csv (or matrix.csv, alone or in the exported zip)"] = _ALIGNMENT
     require_parts(found, wanted, _LAYOUT)
     counts = read_matrix(found, "cell_feature_matrix")
     pixel_um = read_scale(find(found, "*experiment.xenium"), "pixel_size")
+    if not seen:
+        counts.obsm["spatial"] = _centroids(found, counts.obs_names.to_list())
+        return Measured("cells", counts, None, pixel_um, None, found)
     to_morphology = _alignment(*_alignment_text(found, export))
     image = find_image(raw / name, options.image)
     # Columns of the inverse act on rows of (x, y, 1).

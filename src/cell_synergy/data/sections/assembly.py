@@ -32,7 +32,7 @@ class Measured:
         Spots or cells x genes, raw counts; `obsm["spatial"]` in micrometres from the top left
         corner of the image.
     image
-        The H&E image, a whole path; None of spots of a reference donor.
+        The H&E image, a whole path; None of spots or cells of a reference donor.
     mpp, size
         Its micrometres per pixel; its width and height in pixels, None without it.
     source
@@ -66,6 +66,13 @@ def options_of(dataset: Dataset) -> Sections:
             "units and donors"
         )
     return dataset.sections
+
+
+def needs_image(dataset: Dataset, name: str) -> bool:
+    """Say whether a section cannot do without an image: of a reference donor counts are enough."""
+    options = options_of(dataset)
+    group = name if dataset.named == "section" else options.donor_of([name]).get(name, "")
+    return options.units == "patches" or dataset.role_of.get(group) != "reference"
 
 
 def assemble(

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from cell_synergy.core import content
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.images import image_size
-from cell_synergy.data.sections.files import AGAIN, find_image, images_in, outputs
+from cell_synergy.data.sections.files import AGAIN, find_image, has_image, images_in, outputs
 from cell_synergy.data.sources import IMAGES
 
 _SLACK = 2.0  # pixels by which Space Ranger's rounding may miss
@@ -24,9 +24,11 @@ _NAME = re.compile(r"(?:^|[_.-])tissue_(hires|lowres)_image$", re.IGNORECASE)
 
 
 def find_slide(
-    folder: Path, spatial: Path, pattern: str | None, mpp: float
-) -> tuple[Path, float, tuple[int, int]]:
+    folder: Path, spatial: Path, pattern: str | None, mpp: float, needed: bool
+) -> tuple[Path | None, float, tuple[int, int] | None]:
     """Return a section's image, its micrometres per pixel, and its width and height.
+
+    Where there is no image and none is `needed`, the first and the last are None.
 
     Parameters
     ----------
@@ -45,10 +47,13 @@ def find_slide(
     """
     images = {level: _image(folder, spatial, level) for level in ("hires", "lowres")}
     hires = images["hires"]
+    if not needed and hires is None and not has_image(folder, pattern):
+        return None, mpp, None
     if pattern is None and not images_in(folder) and hires is not None:
         image = hires
         tqdm.write(f"{folder}: no full-resolution image, {hires.name} is taken")
     else:
+        _require_unpacked(folder, spatial, pattern)
         image = find_image(folder, pattern)
     size = image_size(image)
     level = _level(image)
@@ -108,6 +113,16 @@ def _image(folder: Path, spatial: Path, level: str) -> Path | None:
             if _level(path) == level and not path.name.startswith("."):
                 return path
     return None
+
+
+def _require_unpacked(folder: Path, spatial: Path, pattern: str | None) -> None:
+    """Say so if the only image is packed, as GEO has it."""
+    if pattern is not None or images_in(folder):
+        return
+    places = (place for place in (spatial, folder) if place.is_dir())
+    packed = [path for place in places for path in sorted(place.glob("*tissue_hires_image.*.gz"))]
+    if packed:
+        raise DataError(f"{folder}: no image but {packed[0].name}, which is packed; unpack it")
 
 
 def _check_size(

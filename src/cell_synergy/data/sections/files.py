@@ -80,6 +80,13 @@ def outputs(folder: Path) -> Path:
     return folder / "outs" if (folder / "outs").is_dir() else folder
 
 
+def has_image(folder: Path, pattern: str | None) -> bool:
+    """Say whether a section's folder has anything that `find_image` would look at."""
+    if pattern is None:
+        return bool(images_in(folder))
+    return any(bool(matches(place, pattern)) for place in {folder, outputs(folder)})
+
+
 def find_image(folder: Path, pattern: str | None) -> Path:
     """Return the H&E image of a section: the one that is named, or the only one in its folder.
 

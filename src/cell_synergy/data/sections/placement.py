@@ -33,6 +33,8 @@ class Placed:
     beyond, cause
         The size of the image and one that lies outside, and what may be wrong if these are too
         many, for messages.
+    turned
+        Whether all would lie inside with the places turned over, which tells the cause for sure.
     """
 
     what: What
@@ -40,14 +42,19 @@ class Placed:
     outside: int
     beyond: str
     cause: str
+    turned: bool = False
 
     def require(self, most: float, where: str) -> None:
-        """Refuse a section with a larger share outside than `most`; of cells half are allowed."""
-        limit = MOST if self.what == "cells" else min(most, MOST)
+        """Refuse a section with a larger share outside than `most`.
+
+        Of cells half are allowed, but where turning their places over would bring all inside.
+        """
+        limit = MOST if self.what == "cells" and not self.turned else min(most, MOST)
+        half = "" if self.turned else "; of cells half may"
         if self.outside > limit * self.read:
             raise DataError(
                 f"{where}: {self.outside} of {self.read} {self.what} lie outside the image "
-                f"{self.beyond}, more than {limit:.0%} (pairs.outside; of cells half may); "
+                f"{self.beyond}, more than {limit:.0%} (pairs.outside{half}); "
                 f"{self.cause}"
             )
 
@@ -76,7 +83,7 @@ def keep_inside(
     outside = int((~inside).sum())
     x, y = pixels[int(np.flatnonzero(~inside)[0])] if outside else (0, 0)
     beyond = f"of {size[0]} x {size[1]} pixels (e.g. at {x:.6g}, {y:.6g})"
-    placed = Placed(what, table.n_obs, outside, beyond, _cause(pixels, size))
+    placed = Placed(what, table.n_obs, outside, beyond, *_cause(pixels, size))
     placed.require(MOST, where)
     if not outside:
         return table, placed
@@ -107,7 +114,7 @@ def _inside(
     return np.asarray(((pixels >= -_SLACK) & (pixels <= np.array(size) + _SLACK)).all(axis=1))
 
 
-def _cause(pixels: Float64[np.ndarray, "units 2"], size: tuple[int, int]) -> str:
+def _cause(pixels: Float64[np.ndarray, "units 2"], size: tuple[int, int]) -> tuple[str, bool]:
     """Say what change would bring all observations inside, or what else may be wrong."""
     changes = {
         "x and y swapped": (pixels[:, ::-1], "swap the two columns of places"),
@@ -116,8 +123,9 @@ def _cause(pixels: Float64[np.ndarray, "units 2"], size: tuple[int, int]) -> str
     }
     for change, (moved, remedy) in changes.items():
         if _inside(moved, size).all():
-            return f"with {change} all would lie inside: {remedy}"
-    return (
+            return f"with {change} all would lie inside: {remedy}", True
+    unknown = (
         "counts and image are not of one section, the image or its alignment has "
         "another scale, or the places are not pixels of this image"
     )
+    return unknown, False

@@ -20,7 +20,7 @@ class ClassRule(Config):
     Attributes
     ----------
     class_units, class_donors
-        A class has this many units in each of this many donors (sections), or is dropped.
+        A class has this many units in each of this many donors (sections, blocks), or is dropped.
     """
 
     class_units: PositiveInt
@@ -58,7 +58,8 @@ def classes(
     _refuse_fractions(words, what)
     counts = pd.crosstab(groups.astype(str).to_numpy(), words.to_numpy())
     kept = counts.columns[(counts >= rule.class_units).sum() >= rule.class_donors]
-    needed = f"{rule.class_units} units in {rule.class_donors} donors"
+    of = groups.name if groups.name in {"section", "block"} else "donor"
+    needed = f"{rule.class_units} units in {rule.class_donors} {of}s"
     if rare := sorted(set(counts.columns) - set(kept)):
         tqdm.write(f"{what}: dropped {some(rare)} (under {needed})")
     if len(kept) < 2:  # noqa: PLR2004 - one class is no question

@@ -1,13 +1,15 @@
 """Compositions: the shares of cell types in a unit, which sum to one, or none at all."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float64
+from tqdm import tqdm
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.labels import some
+from cell_synergy.core.labels import check_spellings, some
 
 _ROUNDING = 1e-3  # how far from one a sum may be; more where shares are written with few decimals
 _WIDEST = 0.15
@@ -55,6 +57,51 @@ def shares_of(found: Any, where: str) -> pd.DataFrame:  # noqa: ANN401 - whateve
     if wrong.any():
         _refuse(shares, wrong, *_of_sums(values[wrong], sums[wrong]), where)
     return shares
+
+
+def joined_shares(name: str, sections: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Stack the shares of sections; a type that a section does not name is not in it, and is said.
+
+    Parameters
+    ----------
+    name
+        The data set, for messages.
+    sections
+        Shares of the units of each, as `shares_of` returns them.
+
+    Raises
+    ------
+    DataError
+        If a type is spelt in several ways, or sections name none that another has: zeros for what
+        was only called otherwise would be wrong.
+    """
+    types = list(dict.fromkeys(str(column) for shares in sections.values() for column in shares))
+    check_spellings(types, "cell type", f"{name}: cell types of the composition")
+    largest = max(sections, key=lambda section: sections[section].shape[1])
+    for section, shares in sections.items():
+        own, most = (list(map(str, given.columns)) for given in (shares, sections[largest]))
+        if not set(own) & set(most):
+            raise DataError(
+                f"{name}: the compositions of sections {largest} ({some(most)}) and {section} "
+                f"({some(own)}) have no cell type in common; name the types of all sections alike"
+            )
+        if lacking := [column for column in types if column not in own]:
+            tqdm.write(
+                f"{name}: section {section} has no shares of {some(lacking)}, which count as zero "
+                "there; if they are only called otherwise, name the types of all sections alike"
+            )
+    parts = [
+        shares.rename(columns=str).fillna(0).where(shares.notna().any(axis=1), axis=0)
+        for shares in sections.values()
+    ]
+    stacked = pd.concat(parts)
+    known = stacked.notna().any(axis=1)
+    if not known.all():
+        tqdm.write(
+            f"{name}: {int((~known).sum())} of {len(known)} units have no shares of cell types and "
+            "are left out of the composition"
+        )
+    return stacked.fillna(0).where(known, axis=0).astype(np.float32)
 
 
 def _numbers(found: pd.DataFrame, where: str) -> Float64[np.ndarray, "units types"]:

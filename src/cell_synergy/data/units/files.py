@@ -49,8 +49,13 @@ def explained(path: Path, remedy: str = REMEDY) -> Iterator[None]:
     try:
         _check_kind(path)
         yield
-    except (DataError, MemoryError):
+    except DataError:
         raise
+    except MemoryError as error:
+        raise DataError(
+            f"{path}: needs more memory than there is ({error}); a file of less than that on disk "
+            f"is broken: {remedy}; else give the machine more"
+        ) from error
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the file's
             raise
