@@ -2,42 +2,12 @@
 
 import json
 import os
-import signal
-import subprocess
-import sys
 
 import pytest
 
-from cell_synergy.core import outputs
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.outputs import Place, folder_place, guarded, table_place
-
-BESIDE = ("-scores", ".npz")
-NAMES = ["sis-scores.csv", "sis.csv", "sis.npz"]
-
-
-def write_table(out, text="1\n", command="judge", inputs=()):
-    place = table_place("out", str(out), out, BESIDE)
-    with guarded(command, [place], dict(inputs)) as new:
-        for path in Place("out", new["out"], BESIDE).files:
-            path.write_text(text)
-    return place.path
-
-
-def write_folder(out, text="1\n", command="align"):
-    with guarded(command, [folder_place("out", str(out), out)], {}) as new:
-        (new["out"] / "train").mkdir(parents=True)
-        (new["out"] / "train" / "a.tsv").write_text(text)
-        (new["out"] / "b.safetensors").write_text(text)
-        (new["out"] / "empty").mkdir()
-
-
-def content(folder):
-    return {
-        str(path.relative_to(folder)): path.read_text() if path.is_file() else None
-        for path in folder.rglob("*")
-        if not path.name.endswith(".written.json")
-    }
+from tests.core.written import NAMES, content, write_folder, write_table
 
 
 def test_a_table_and_what_stands_beside_it_are_written_and_written_again(tmp_path):
@@ -60,6 +30,7 @@ def test_a_folder_is_written_and_written_again(tmp_path):
 
 
 KINDS = ("file", "folder", "link", "dangling", "pipe")
+
 AT = [(name, kind) for name in NAMES for kind in KINDS if (name, kind) != ("sis.csv", "folder")]
 
 
@@ -231,41 +202,6 @@ def test_an_input_is_no_place_for_an_output(tmp_path, kind):
     assert read.read_text() == "mine"
 
 
-def test_what_appears_meanwhile_stays(tmp_path):
-    place = table_place("out", str(tmp_path / "sis.csv"), tmp_path, BESIDE)
-
-    def run():
-        with guarded("judge", [place], {}) as new:
-            new["out"].write_text("result")
-            (tmp_path / "sis.csv").write_text("mine")
-
-    with pytest.raises(ConfigError, match="is there already"):
-        run()
-    assert content(tmp_path) == {"sis.csv": "mine"}
-
-
-def test_what_comes_into_a_folder_while_it_is_checked_stays(tmp_path, monkeypatch):
-    write_folder(tmp_path / "w", "1\n")
-    real, count = outputs._hashes, iter(range(99))
-
-    def late(path, called):
-        found = list(real(path, called))
-        if called == "w" and next(count) == 3:  # the last look before the folder is moved
-            (tmp_path / "w" / "train" / "mine.txt").write_text("mine")
-        return iter(found)
-
-    monkeypatch.setattr(outputs, "_hashes", late)
-    with pytest.raises(ConfigError, match=r"w holds w/train/mine\.txt, which was added"):
-        write_folder(tmp_path / "w", "2\n")
-    assert content(tmp_path / "w") == {
-        "train": None, "train/a.tsv": "1\n", "train/mine.txt": "mine", "b.safetensors": "1\n",
-        "empty": None,
-    }  # fmt: skip
-    (tmp_path / "w" / "train" / "mine.txt").unlink()
-    write_folder(tmp_path / "w", "2\n")
-    assert content(tmp_path / "w")["b.safetensors"] == "2\n"
-
-
 @pytest.mark.parametrize("letters", [232, 237, 242, 251, 300])
 def test_a_name_that_is_too_long_for_the_record_is_told_before_anything_runs(tmp_path, letters):
     out = tmp_path / ("x" * (letters - 4) + ".csv")
@@ -284,57 +220,6 @@ def test_links_in_a_circle_are_no_place(tmp_path):
         write_table(tmp_path / "loop" / "x.csv", None, inputs={"units": tmp_path / "my.h5ad"})
     with pytest.raises((OSError, ConfigError), match=r"Too many levels|File exists|link"):
         write_folder(tmp_path / "loop" / "..", text=None)
-
-
-def test_an_error_leaves_what_was_there_and_no_new_folders(tmp_path):
-    out = write_table(tmp_path / "old" / "sis.csv")
-
-    def run(path):
-        with guarded("judge", [table_place("out", str(path), path, BESIDE)], {}) as new:
-            new["out"].write_text("half")
-            raise LookupError
-
-    for path in (out, tmp_path / "new" / "er" / "sis.csv"):
-        with pytest.raises(LookupError):
-            run(path)
-    assert content(tmp_path / "old") == dict.fromkeys(NAMES, "1\n")
-    assert [path.name for path in tmp_path.iterdir()] == ["old"]
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from cell_synergy.core import outputs
-count = int(sys.argv[2])
-def counted(self, target, real=Path.replace):
-    global count
-    count -= 1
-    if not count:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real(self, target)
-Path.replace = counted
-place = outputs.table_place("out", sys.argv[1], Path("x.csv"), ("-scores", ".npz"))
-with outputs.guarded("judge", [place], {}) as new:
-    for path in outputs.Place("out", new["out"], place.beside).files:
-        path.write_text("2\\n")
-"""
-
-
-@pytest.mark.parametrize("at", [1, 2, 3, 4, 5])
-@pytest.mark.parametrize("first", [True, False])
-def test_killed_at_any_move_the_same_command_runs_again(tmp_path, at, first):
-    out = tmp_path / "sis.csv"
-    if not first:
-        write_table(out)
-    done = subprocess.run([sys.executable, "-c", KILLED, str(out), str(at)], check=False)
-    assert done.returncode == -signal.SIGKILL
-    old = {} if first else dict.fromkeys(NAMES, "1\n")
-    whole = {name: old.get(name) for name in NAMES}
-    for path in (path for path in tmp_path.iterdir() if path.name in NAMES):
-        assert path.read_text() in {"2\n", whole[path.name]}
-    write_table(out, "3\n")
-    assert content(tmp_path) == dict.fromkeys(NAMES, "3\n")
-    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_a_place_below_a_file_is_refused_before_anything_runs(tmp_path):
