@@ -51,7 +51,7 @@ def stage(name, **item):
     words = [f"{key}={word}" for key, word in paths(name, item).items()]
     before, sys.argv = sys.argv, [name, *words]
     try:
-        runpy.run_module(f"stages.{name}", run_name="__main__")
+        runpy.run_path(str(ROOT / "stages" / f"{name}.py"), run_name="__main__")
     finally:
         sys.argv = before
 
