@@ -130,6 +130,11 @@ def test_what_is_in_the_cache_needs_no_network_and_knows_its_commit(monkeypatch,
     assert hub.commit(found) == COMMIT
 
 
+def _git(content):
+    """Return git's name of a file's content."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
 @pytest.fixture
 def repository(monkeypatch):
     """A hub that lists three files, and serves those that `held` names."""
@@ -139,7 +144,10 @@ def repository(monkeypatch):
     def tree(_, repo, **__):
         assert repo == "lab/data"
         for path, content in files.items():
-            yield huggingface_hub.RepoFile(path=path, size=len(content), oid="0")
+            size, oid = len(content), _git(content)
+            large = {"size": size, "oid": hashlib.sha256(content).hexdigest(), "pointerSize": 1}
+            more = {"lfs": large} if path.startswith("wsis") else {}
+            yield huggingface_hub.RepoFile(path=path, size=size, oid=oid, **more)
         yield huggingface_hub.RepoFolder(path="st", oid="1")
 
     def snapshot(_, local_dir, allow_patterns, **__):
@@ -176,6 +184,35 @@ def test_a_pattern_without_a_file_is_refused(tmp_path):
 def test_a_file_that_did_not_arrive_whole_is_named(repository, tmp_path):
     repository["st/B.h5ad"] = b"6"
     with pytest.raises(DataError, match=r"st/B\.h5ad: was not fetched whole; run the same again"):
+        _many(tmp_path, "st/*")
+    assert not (tmp_path / "st/B.h5ad").exists()  # or the next run would take it for somebody's own
+
+
+@pytest.mark.usefixtures("repository")
+def test_files_of_the_hub_may_be_there_already(tmp_path):
+    for _ in range(2):
+        _many(tmp_path, "st/*", "wsis/*")
+    assert (tmp_path / "wsis/A.tif").read_bytes() == b"9"
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize(
+    ("path", "own"), [("st/A.h5ad", b"54321"), ("st/A.h5ad", b"own"), ("wsis/A.tif", b"8")]
+)
+def test_a_file_of_ones_own_is_not_fetched_over(tmp_path, path, own):
+    (tmp_path / path).parent.mkdir()
+    (tmp_path / path).write_bytes(own)
+    with pytest.raises(DataError, match=rf"{path}: is there already and is not the hub's file"):
+        _many(tmp_path, "st/*", "wsis/*")
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == [tmp_path / path]
+    assert (tmp_path / path).read_bytes() == own
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_link_of_ones_own_is_not_fetched_over(tmp_path):
+    (tmp_path / "st").mkdir()
+    (tmp_path / "st/A.h5ad").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="nothing was touched"):
         _many(tmp_path, "st/*")
 
 

@@ -63,6 +63,26 @@ def _require_whole(path: Path) -> None:
             )
 
 
+def _require_free(path: Path, entry: hub.RepoFile) -> None:
+    """Refuse to fetch over a file that is not the hub's: it is somebody's own."""
+    if not path.exists() and not path.is_symlink():
+        return
+    same = path.is_file() and path.stat().st_size == entry.size
+    if same:
+        digest = hashlib.sha256() if entry.lfs else hashlib.sha1(usedforsecurity=False)
+        if not entry.lfs:  # git's name of a file's content
+            digest.update(b"blob %d\0" % entry.size)
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        same = digest.hexdigest() == (entry.lfs.sha256 if entry.lfs else entry.blob_id)
+    if not same:
+        raise DataError(
+            f"{path}: is there already and is not the hub's file; nothing was touched: move it "
+            "away, or name another folder for the data set"
+        )
+
+
 def commit(fetched: Path) -> str:
     """Return the commit that a file returned by `fetch` is of."""
     parts = fetched.parts
@@ -86,24 +106,29 @@ def fetch_many(repo: str, patterns: Sequence[str], revision: str, kind: Kind, fo
     Raises
     ------
     DataError
-        If a pattern matches nothing, or a file cannot be had.
+        If a pattern matches nothing, a file cannot be had, or another one is in its place.
     """
     with _explained(repo, revision, kind):
         tree = hub.HfApi().list_repo_tree(repo, recursive=True, revision=revision, repo_type=kind)
-        sizes = {entry.path: entry.size for entry in tree if isinstance(entry, hub.RepoFile)}
+        entries = {entry.path: entry for entry in tree if isinstance(entry, hub.RepoFile)}
         wanted: set[str] = set()
         for pattern in patterns:
-            if not (found := {path for path in sizes if fnmatch(path, pattern)}):
+            if not (found := {path for path in entries if fnmatch(path, pattern)}):
                 raise DataError(
                     f"{_page(repo, kind)} has no file {pattern!r} at revision {revision}; the "
                     f"files are listed at {_page(repo, kind)}/tree/{revision}"
                 )
             wanted |= found
+        for path in sorted(wanted):
+            _require_free(folder / path, entries[path])
         hub.snapshot_download(
             repo, revision=revision, repo_type=kind, local_dir=folder, allow_patterns=sorted(wanted)
         )
     for path in sorted(wanted):
-        if not (folder / path).is_file() or (folder / path).stat().st_size != sizes[path]:
+        if not (folder / path).is_file() or (folder / path).stat().st_size != entries[path].size:
+            (folder / path).unlink(
+                missing_ok=True
+            )  # ours: nothing, or the same, stood there before
             raise DataError(f"{folder / path}: was not fetched whole; run the same again")
     shutil.rmtree(folder / ".cache" / "huggingface", ignore_errors=True)
     return folder
