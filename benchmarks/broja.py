@@ -16,8 +16,8 @@ from time import perf_counter, process_time
 import numpy as np
 from jaxtyping import Float64
 
-from cell_synergy.core.compute import use_threads
-from cell_synergy.pid import Decomposition, broja, mutual_information
+from cell_synergy.core.device import use_threads
+from cell_synergy.pid.discrete import Decomposition, broja, mutual_information
 
 try:
     import ecos  # noqa: F401 - dit's cone solver

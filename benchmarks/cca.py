@@ -12,8 +12,8 @@ from time import perf_counter, process_time
 import numpy as np
 from jaxtyping import Float32
 
-from cell_synergy.core.compute import use_threads
-from cell_synergy.learning.canonical import covariances, solve
+from cell_synergy.core.device import use_threads
+from cell_synergy.training.cca import covariances, solve
 
 try:
     from cca_zoo.linear import CCA

@@ -32,12 +32,12 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from cell_synergy import encoders
-from cell_synergy.core.compute import device, use_threads
 from cell_synergy.core.config import section
+from cell_synergy.core.device import device, use_threads
 from cell_synergy.encoders import efficientnet_lite0
-from cell_synergy.vision import networks
-from cell_synergy.vision.embedding import Network, View
-from cell_synergy.vision.resumption import Record
+from cell_synergy.encoders._vision import transformer
+from cell_synergy.encoders._vision.features import Network, View
+from cell_synergy.encoders._vision.resumption import Record
 
 SIDE, MPP, BATCH, REPEATS = 8_000, 0.5, 16, 3
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -128,12 +128,12 @@ def cases() -> dict[str, tuple[list[float], int, transforms.Compose, Forward, Ne
     """Return each network's fields, features, the peer's transform and network, and ours."""
 
     def tokens(patches: Tensor) -> Tensor:
-        x = networks.inputs(patches, 224, "bilinear", MEAN, STD)
+        x = transformer.inputs(patches, 224, "bilinear", MEAN, STD)
         with torch.inference_mode():
-            return networks.features(vit, x, "token")
+            return transformer.features(vit, x, "token")
 
     def read(patches: Tensor) -> Tensor:
-        return some_pixels(networks.inputs(patches, 224, "bilinear", MEAN, STD))
+        return some_pixels(transformer.inputs(patches, 224, "bilinear", MEAN, STD))
 
     torch.manual_seed(0)
     made = timm.create_model(MODEL, num_classes=0).eval().to(device())

@@ -22,10 +22,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from cell_synergy import models
-from cell_synergy.core.compute import device, use_threads
 from cell_synergy.core.config import merge, section, validate
-from cell_synergy.learning.training import Trained, Training
-from cell_synergy.models import Job, Pairs, Run
+from cell_synergy.core.device import device, use_threads
+from cell_synergy.training.loop import Trained, Training
+from cell_synergy.training.method import Job, Pairs, Run
 
 UNITS, D1, D2, SHARED, BATCH = 71_000, 1536, 512, 64, 256
 STACKS = (1, 3, 21)

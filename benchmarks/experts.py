@@ -23,19 +23,19 @@ import pandas as pd
 from jaxtyping import Float32
 
 from cell_synergy import encoders
-from cell_synergy.core.compute import use_threads
 from cell_synergy.core.config import load, merge, parse, section, value
+from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
-from cell_synergy.data.units import pairs
-from cell_synergy.data.units.dataset import Dataset
-from cell_synergy.data.units.splits import folds, groups_of
-from cell_synergy.data.units.tissue import Tissue
-from cell_synergy.downstream.judging import judge
-from cell_synergy.downstream.probes.settings import Probe
+from cell_synergy.core.names import DONOR
+from cell_synergy.data import paired
+from cell_synergy.data.config import Dataset
+from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.splits import folds, groups_of
+from cell_synergy.downstream.evaluate import judge
+from cell_synergy.downstream.probes.config import Probe
 from cell_synergy.encoders import nicheformer_small
-from cell_synergy.names import DONOR
-from cell_synergy.nicheformer.configuration import NicheformerConfig
-from cell_synergy.nicheformer.pretraining import build
+from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
+from cell_synergy.encoders._nicheformer.pretraining import build
 
 Embedding = Float32[np.ndarray, "units dim"]
 
@@ -85,10 +85,10 @@ def main(name: str, table: Path, reference: Path, words: list[str]) -> None:
     """Print one row per expert, one column per task."""
     use_threads(value("threads"))
     dataset = load(Dataset, f"data.{name}")
-    units = pairs.read(table)
+    units = paired.read(table)
     settings = merge(section("encoders.nicheformer_small"), parse(words))
     with TemporaryDirectory() as folder:
-        found = embeddings(units, pairs.read(reference), settings, Path(folder))
+        found = embeddings(units, paired.read(reference), settings, Path(folder))
     rows = [scores(expert, units, embedding, dataset) for expert, embedding in found.items()]
     print(pd.concat(rows).round(3).to_string())
 

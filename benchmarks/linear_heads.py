@@ -22,25 +22,25 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from cell_synergy import models
-from cell_synergy.core.compute import use_threads
 from cell_synergy.core.config import load, section, value
+from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
-from cell_synergy.data.units.dataset import Dataset
-from cell_synergy.data.units.splits import Fold, held
-from cell_synergy.data.units.tissue import Tissue
-from cell_synergy.downstream.probes.settings import Probe
-from cell_synergy.learning.networks import Comparison, Inputs, Network
-from cell_synergy.models import Job, Method, Pairs, Run, Weights
+from cell_synergy.core.pipeline import paths
+from cell_synergy.data.config import Dataset
+from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.splits import Fold, held
+from cell_synergy.downstream.probes.config import Probe
 from cell_synergy.models.barlowtwins import Model as BarlowTwins
 from cell_synergy.models.barlowtwins import barlow_twins
 from cell_synergy.models.vicreg import Model as VICReg
 from cell_synergy.models.vicreg import vicreg
-from cell_synergy.pipeline import paths
-from cell_synergy.scores import read_methods
-from cell_synergy.spectrum.correlations import Within
-from cell_synergy.spectrum.settings import Settings
-from cell_synergy.spectrum.table import shared
-from cell_synergy.spectrum.tasks import ceiling_scores, compare
+from cell_synergy.scoring.tables import read_methods
+from cell_synergy.studies.spectrum.ceiling_scores import ceiling_scores, compare
+from cell_synergy.studies.spectrum.config import Settings
+from cell_synergy.studies.spectrum.correlations import Within
+from cell_synergy.studies.spectrum.tabulate import shared
+from cell_synergy.training.method import Job, Method, Pairs, Run, Weights
+from cell_synergy.training.modules import Comparison, Inputs, Network
 
 BESIDE = ["concat", "comm"]
 

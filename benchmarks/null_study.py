@@ -26,12 +26,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64, Int
 
-from cell_synergy.core.compute import use_threads
-from cell_synergy.core.streams import stream
+from cell_synergy.core.device import use_threads
+from cell_synergy.core.names import UNIMODAL
+from cell_synergy.core.random import stream
 from cell_synergy.downstream.probes import metrics
 from cell_synergy.downstream.probes.design import Design, Linear
-from cell_synergy.names import UNIMODAL
-from cell_synergy.scores import ALL_FOLDS, sis_table
+from cell_synergy.scoring.tables import ALL_FOLDS, sis_table
 
 DRAWN, FITTED = 4000, 1000
 DONORS, TRAINING = 7, 10

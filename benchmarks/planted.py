@@ -20,18 +20,18 @@ import pandas as pd
 from jaxtyping import Float64, Int
 from scipy import sparse
 
-from cell_synergy.core.compute import use_threads
-from cell_synergy.core.streams import stream
-from cell_synergy.data.units.dataset import Classification
-from cell_synergy.data.units.splits import Fold
-from cell_synergy.data.units.tissue import Tissue
-from cell_synergy.downstream.judging import pair_and_parts
+from cell_synergy.core.device import use_threads
+from cell_synergy.core.random import stream
+from cell_synergy.data.config import Classification
+from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.splits import Fold
+from cell_synergy.downstream.evaluate import pair_and_parts
+from cell_synergy.downstream.probes.config import Probe
 from cell_synergy.downstream.probes.mlp import MLP
-from cell_synergy.downstream.probes.settings import Probe
-from cell_synergy.downstream.spatial.judging import Surroundings, judge
-from cell_synergy.downstream.spatial.settings import Spatial
-from cell_synergy.inference import paired_t
-from cell_synergy.scores import sis_by_donor
+from cell_synergy.downstream.spatial.config import Spatial
+from cell_synergy.downstream.spatial.scores import Surroundings, judge
+from cell_synergy.scoring.inference import paired_t
+from cell_synergy.scoring.tables import sis_by_donor
 
 TRAIN, TEST, NODULES = 24, 16, 6  # donors to learn from, donors to judge by, nodules of each
 # Micrometres: width of a ring and radius of a core, between units of a core and of rings, between

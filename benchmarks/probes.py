@@ -26,7 +26,7 @@ from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as Peer
 
-from cell_synergy.core.compute import device, use_threads
+from cell_synergy.core.device import device, use_threads
 from cell_synergy.downstream.probes.design import Design, Linear
 from cell_synergy.downstream.probes.grams import Grams
 

@@ -15,8 +15,8 @@ from time import perf_counter, process_time
 
 import numpy as np
 
-from cell_synergy.core.compute import use_threads
-from cell_synergy.downstream.spatial.neighbours import bands, edges
+from cell_synergy.core.device import use_threads
+from cell_synergy.downstream.spatial.graph import bands, edges
 from cell_synergy.downstream.spatial.targets import composition, majority
 
 SIZES, SECTIONS, CLASSES = (10_000, 100_000, 1_000_000), 100, 6

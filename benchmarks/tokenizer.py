@@ -21,8 +21,8 @@ import pandas as pd
 from jaxtyping import Int64
 from scipy import sparse
 
-from cell_synergy.core.compute import use_threads
-from cell_synergy.nicheformer.tokenizer import FIRST_GENE, PAD, TARGET_SUM, Tokenizer
+from cell_synergy.core.device import use_threads
+from cell_synergy.encoders._nicheformer.tokenizer import FIRST_GENE, PAD, TARGET_SUM, Tokenizer
 
 GENES, CONTEXT, LONGEST, CHUNK, BATCH = 20_310, (5, 9, 4), 1500, 1000, 32
 Result = TypeVar("Result")

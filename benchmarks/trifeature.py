@@ -12,12 +12,12 @@ import sys
 import pandas as pd
 
 from cell_synergy import models
-from cell_synergy.core.compute import use_threads
 from cell_synergy.core.config import load, merge, section, value
+from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
-from cell_synergy.downstream.probes.settings import Probe
-from cell_synergy.trifeature.benchmark import score
-from cell_synergy.trifeature.world import Trifeature
+from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.studies.trifeature.benchmark import score
+from cell_synergy.studies.trifeature.world import Trifeature
 
 SEEDS = 3
 OTHERS = {"image", "expression", "shuffled"}  # one side alone, and a control that needs donors

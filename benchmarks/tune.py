@@ -24,16 +24,16 @@ from jaxtyping import Float32
 from ruamel.yaml import YAML
 
 from cell_synergy import encoders, models
-from cell_synergy.core.compute import use_threads
 from cell_synergy.core.config import load, merge, section, validate, value
+from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
-from cell_synergy.data.units import pairs
-from cell_synergy.data.units.dataset import Dataset
-from cell_synergy.data.units.splits import Fold, folds
-from cell_synergy.data.units.tissue import Tissue
-from cell_synergy.downstream.judging import judge
-from cell_synergy.downstream.probes.settings import Probe
-from cell_synergy.models import Job, Method, Pairs, Run
+from cell_synergy.data import paired
+from cell_synergy.data.config import Dataset
+from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.splits import Fold, folds
+from cell_synergy.downstream.evaluate import judge
+from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.training.method import Job, Method, Pairs, Run
 
 OUT = Path("benchmarks/tuning.csv")
 TWINS = ("lung", "breast", "thymus")
@@ -44,7 +44,7 @@ CHANGED = {"batch_size": 64, "max_epochs": 85}
 def reference(name: str) -> tuple[Tissue, Dataset]:
     """Return the reference donors of a twin, embedded, each left out in turn."""
     data = section(f"data.{name}")
-    units = pairs.read(Path(f"data/reference/{name}.h5ad"))
+    units = paired.read(Path(f"data/reference/{name}.h5ad"))
     for task, spec in data["tasks"].items():
         if spec["kind"] == "classification":
             units.obs[task] = units.obs[task].astype("category")

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from cell_synergy.core.errors import places, reported
-from cell_synergy.results import load_all_results
-from cell_synergy.scores import ALL_FOLDS, read_sis
+from cell_synergy.scoring.results import load_all_results
+from cell_synergy.scoring.tables import ALL_FOLDS, read_sis
 from cell_synergy.sis import compute_sis_all_models, print_sis_summary
 
 OWN = {

@@ -16,15 +16,15 @@ import pandas as pd
 from cell_synergy import models
 from cell_synergy.core.config import load, section
 from cell_synergy.core.errors import places, reported
-from cell_synergy.data.units.dataset import Dataset
-from cell_synergy.data.units.embeddings import standardise
-from cell_synergy.data.units.tissue import Tissue
-from cell_synergy.downstream.judging import Asked
-from cell_synergy.downstream.probes.questions import goals
-from cell_synergy.downstream.probes.settings import Probe
-from cell_synergy.learning import weights
-from cell_synergy.names import LINEAR
-from cell_synergy.pipeline import paths
+from cell_synergy.core.names import LINEAR
+from cell_synergy.core.pipeline import paths
+from cell_synergy.data.config import Dataset
+from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.embeddings import standardise
+from cell_synergy.downstream.evaluate import Asked
+from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.tasks import goals
+from cell_synergy.training import weights
 
 
 def read(dataset: str) -> tuple[Tissue, Dataset]:

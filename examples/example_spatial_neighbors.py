@@ -19,14 +19,14 @@ from jaxtyping import Float32
 from cell_synergy import models
 from cell_synergy.core.config import load, section
 from cell_synergy.core.errors import places, reported
-from cell_synergy.data.units.splits import Fold
-from cell_synergy.data.units.tissue import Tissue
-from cell_synergy.downstream.probes.settings import Probe
-from cell_synergy.downstream.spatial.judging import Surroundings, judge
-from cell_synergy.downstream.spatial.settings import Spatial
-from cell_synergy.learning import weights
-from cell_synergy.names import LINEAR
-from cell_synergy.pipeline import paths
+from cell_synergy.core.names import LINEAR
+from cell_synergy.core.pipeline import paths
+from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.splits import Fold
+from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.spatial.config import Spatial
+from cell_synergy.downstream.spatial.scores import Surroundings, judge
+from cell_synergy.training import weights
 
 
 def spatial_scores(dataset: str, methods: Sequence[str], probes: Sequence[str]) -> pd.DataFrame:

@@ -16,14 +16,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from cell_synergy import plotting
+from cell_synergy.figures import style
 
-plotting.style()
+style.style()
 parts = {
     "R": ("redundant", "#8a8a8a"),
-    "U_image": ("unique to image", plotting.IMAGE),
-    "U_expression": ("unique to expression", plotting.EXPRESSION),
-    "S": ("synergy", plotting.FOCUS),
+    "U_image": ("unique to image", style.IMAGE),
+    "U_expression": ("unique to expression", style.EXPRESSION),
+    "S": ("synergy", style.FOCUS),
 }
 table = pd.read_csv(known)
 table["error"] = table["estimate"] - table["truth"]
@@ -72,4 +72,4 @@ for axes in (middle, right):
     names = [f"{donors} donors\n{units} units" for donors, units in designs]
     axes.set_xticks(range(len(designs)), names, fontsize=6)
 fig.suptitle("Simulated embeddings of gates and Gaussians", fontsize=9, fontweight="bold")
-plotting.save(fig, Path(figure))
+style.save(fig, Path(figure))

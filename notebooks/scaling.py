@@ -21,12 +21,12 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
-from cell_synergy import plotting
 from cell_synergy.core.config import section, value
-from cell_synergy.scaling import DRAWN, EVERY, FROZEN, PRIOR, TUNED
-from cell_synergy.scaling.curves import better_single, crossovers, curves, left_out, read
+from cell_synergy.figures import style
+from cell_synergy.studies.scaling import DRAWN, EVERY, FROZEN, PRIOR, TUNED
+from cell_synergy.studies.scaling.curves import better_single, crossovers, curves, left_out, read
 
-plotting.style()
+style.style()
 focal, datasets, expert = value("method"), value("datasets"), section("experts")["finetuned"]
 methods = [focal, "concat", "image", "expression"]
 scores = pd.concat([read(Path(scaling), Path(finetune), d, methods) for d in datasets])
@@ -42,11 +42,11 @@ absent
 
 # %%
 tones = {
-    focal: plotting.FOCUS, "concat": plotting.PLAIN, TUNED: "#d98e04", FROZEN: "#8a8a8a",
+    focal: style.FOCUS, "concat": style.PLAIN, TUNED: "#d98e04", FROZEN: "#8a8a8a",
     "single": "#333333", PRIOR: "black",
 }  # fmt: skip
 names = {
-    focal: plotting.NAMES.get(focal, focal), "concat": "concatenation, frozen experts",
+    focal: style.NAMES.get(focal, focal), "concat": "concatenation, frozen experts",
     TUNED: f"{expert}, fine-tuned", FROZEN: f"{expert}, frozen",
     "single": "better single expert, frozen", PRIOR: "label shares alone",
 }  # fmt: skip
@@ -74,8 +74,8 @@ for row, dataset in zip(grid, datasets, strict=True):
     if own.empty:
         tried = (absent["dataset"] == dataset).any()
         words = "too few training pairs" if tried else "no task of scaling.tasks"
-        plotting.tell(row[0], f"{words} in this data set")
-        row[0].set_title(plotting.title(dataset, spec["source"] == "simulator"), pad=13)
+        style.tell(row[0], f"{words} in this data set")
+        row[0].set_title(style.title(dataset, spec["source"] == "simulator"), pad=13)
     for axes, task in zip(row, own["task"].unique(), strict=False):
         here = own[own["task"] == task]
         for arm, tone in tones.items():
@@ -114,7 +114,7 @@ for row, dataset in zip(grid, datasets, strict=True):
         metric = "R$^2$" if here["metric"].iloc[0] == "r2" else "macro F1"
         mark = ", transductive" if spec["standardise"] == "donor" else ""
         axes.set_ylabel(f"{metric}{mark}", fontsize=7)
-        place = plotting.title(dataset, spec["source"] == "simulator")
+        place = style.title(dataset, spec["source"] == "simulator")
         axes.set_title(f"{place}: {task.replace('_', ' ')}", pad=13)
         gone = absent[(absent["dataset"] == dataset) & (absent["task"] == task)]
         gone = gone[(gone["labels"] == DRAWN) & ~gone["fraction"].isin(ticks["fraction"])]
@@ -135,4 +135,4 @@ handles = [
 handles.append(Line2D([], [], color="black", lw=0.8, ls=(0, (4, 2)), label="all labels known"))
 if len(lines):
     fig.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=6.5)
-plotting.save(fig, Path(figure))
+style.save(fig, Path(figure))

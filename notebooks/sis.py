@@ -16,13 +16,13 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from cell_synergy import plotting
 from cell_synergy.core.config import section, value
-from cell_synergy.scores import ALL_FOLDS, read_methods, read_sis, sis_by_donor
+from cell_synergy.figures import style
+from cell_synergy.scoring.tables import ALL_FOLDS, read_methods, read_sis, sis_by_donor
 
-plotting.style()
+style.style()
 methods, focal, datasets = list(section("models")), value("method"), value("datasets")
-shown = plotting.order([m for m in methods if m not in plotting.UNIMODAL])
+shown = style.order([m for m in methods if m not in style.UNIMODAL])
 donors = {d: sis_by_donor(read_methods(Path(scores), d, methods)) for d in datasets}
 overall = {d: read_sis(Path(sis), d) for d in datasets}
 
@@ -47,7 +47,7 @@ for row, dataset in zip(grid, datasets, strict=True):
     table, spec = donors[dataset], section(f"data.{dataset}")
     tasks = list(spec["tasks"])
     if not tasks:
-        plotting.tell(row[0], "no task in this data set")
+        style.tell(row[0], "no task in this data set")
     for axes, task in zip(row, tasks, strict=False):
         own = table[table["task"] == task]
         if own.empty:
@@ -58,7 +58,7 @@ for row, dataset in zip(grid, datasets, strict=True):
             if len(points) == 0:
                 axes.text(0, place, " undefined: no positive single score", va="center", fontsize=4)
                 continue
-            tone = plotting.colour(method, focal)
+            tone = style.colour(method, focal)
             axes.barh(place, points.mean(), height=0.62, color=tone, alpha=0.45, lw=0)
             spread = np.linspace(-0.18, 0.18, len(points)) if len(points) > 1 else [0]
             axes.scatter(points, place + np.array(spread), s=5, color=tone, lw=0, zorder=3)
@@ -68,7 +68,7 @@ for row, dataset in zip(grid, datasets, strict=True):
                 axes.text(1.01, place, "*", transform=axes.get_yaxis_transform(), va="center")
         axes.axvline(0, color="black", lw=0.6)
         axes.set_ylim(len(shown) - 0.4, -0.6)
-        axes.set_yticks(range(len(shown)), [plotting.NAMES.get(m, m) for m in shown])
+        axes.set_yticks(range(len(shown)), [style.NAMES.get(m, m) for m in shown])
         if axes is not row[0]:
             axes.set_yticklabels([])
         best = own["best"].iloc[0]
@@ -81,8 +81,8 @@ for row, dataset in zip(grid, datasets, strict=True):
     for axes in row[max(len(tasks), 1) :]:
         axes.set_visible(False)
     row[0].annotate(
-        plotting.title(dataset, spec["source"] == "simulator"), (0, 1), (-78, 20),
+        style.title(dataset, spec["source"] == "simulator"), (0, 1), (-78, 20),
         xycoords="axes fraction", textcoords="offset points", fontweight="bold", fontsize=10,
     )  # fmt: skip
 fig.tight_layout(h_pad=2.2, w_pad=0.6)
-plotting.save(fig, Path(figure))
+style.save(fig, Path(figure))

@@ -22,9 +22,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from cell_synergy import plotting
 from cell_synergy.core.config import section, value
-from cell_synergy.scores import ALL_FOLDS, read_methods, read_sis
+from cell_synergy.figures import style as plotting
+from cell_synergy.scoring.tables import ALL_FOLDS, read_methods, read_sis
 
 plotting.style()
 methods, focal, datasets = list(section("models")), value("method"), value("datasets")

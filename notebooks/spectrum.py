@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import TwoSlopeNorm
 
-from cell_synergy import plotting
 from cell_synergy.core.config import section, value
+from cell_synergy.figures import style
 
-plotting.style()
+style.style()
 datasets, focal = value("datasets"), value("method")
 tables = {d: pd.read_csv(Path(spectrum, f"{d}.csv"), dtype={"seed": str}) for d in datasets}
 SAMPLE, HELD, NOISE = "#2f6690", "#c1272d", "#8a8a8a"
@@ -109,12 +109,12 @@ def ceilings(axes, table):
 def kept(axes, table, methods):
     """Draw what every method keeps."""
     if picked(table, "unique_image").empty:
-        plotting.tell(axes, "too few training pairs to say what both modalities show")
+        style.tell(axes, "too few training pairs to say what both modalities show")
         return
     looks = {
         "shared": ("both show", "o", SAMPLE),
-        "unique_image": ("the image alone shows", "<", plotting.IMAGE),
-        "unique_expression": ("expression alone shows", ">", plotting.EXPRESSION),
+        "unique_image": ("the image alone shows", "<", style.IMAGE),
+        "unique_expression": ("expression alone shows", ">", style.EXPRESSION),
     }
     for quantity, (label, mark, tone) in looks.items():
         rows = picked(table, quantity, seed="all").set_index("method").reindex(methods)
@@ -123,7 +123,7 @@ def kept(axes, table, methods):
         axes.plot(rows["value"], places, mark, ms=3.5, color=tone, label=label)
     axes.axvline(0, color="black", lw=0.6)
     axes.axvline(1, color="black", lw=0.6, ls=":")
-    axes.set_yticks(range(len(methods)), [plotting.NAMES.get(m, m) for m in methods])
+    axes.set_yticks(range(len(methods)), [style.NAMES.get(m, m) for m in methods])
     axes.set(ylim=(len(methods) - 0.5, -0.5), xlim=(-0.08, 1.08))
     axes.set_xlabel("share kept of what ...")
     axes.tick_params(labelsize=6.5, length=2)
@@ -137,7 +137,7 @@ def standing(axes, table, methods, tasks):
         why = "no task in this data set"
         if picked(table, "unique_image").empty:
             why = "too few training pairs for a ceiling"
-        plotting.tell(axes, why)
+        style.tell(axes, why)
         return
     over = picked(table, "over_ceiling")
     over = over[over["metric"].isin(["macro_f1", "r2"])]
@@ -177,19 +177,19 @@ fig, grid = plt.subplots(
 )  # fmt: skip
 for row, dataset in zip(grid, datasets, strict=True):
     table, spec = tables[dataset], section(f"data.{dataset}")
-    methods = [*plotting.UNIMODAL, *plotting.order(list(section("models")))]
+    methods = [*style.UNIMODAL, *style.order(list(section("models")))]
     ranks(row[0], table)
     ceilings(row[1], table)
     kept(row[2], table, methods)
     standing(row[3], table, methods, list(spec["tasks"]))
-    row[0].set_title(plotting.title(dataset, spec["source"] == "simulator"), fontsize=10, pad=12)
+    row[0].set_title(style.title(dataset, spec["source"] == "simulator"), fontsize=10, pad=12)
     row[3].set_title("linear score less the ceiling's (in brackets)", fontsize=7, pad=12)
-compared = len(plotting.order(list(section("models")))) - len(
-    set(section("models")) & set(plotting.CONTROLS)
+compared = len(style.order(list(section("models")))) - len(
+    set(section("models")) & set(style.CONTROLS)
 )
 count = {1: "one method", 10: "ten methods"}.get(compared, f"{compared} methods")
 fig.supxlabel(
     f"▲ above the ceiling (p < 0.05, corrected for the {count}; experts and controls: interval "
     "above 0)   ▼ below it (95 % interval)   no mark: not told apart", fontsize=7,
 )  # fmt: skip
-plotting.save(fig, Path(figure))
+style.save(fig, Path(figure))

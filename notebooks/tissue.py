@@ -20,14 +20,14 @@ import pandas as pd
 from scipy.spatial import cKDTree
 from sklearn.metrics import f1_score
 
-from cell_synergy import plotting
 from cell_synergy.core.config import load, value
-from cell_synergy.data.images import open_slide
-from cell_synergy.data.units.dataset import Dataset
-from cell_synergy.data.units.pairs import read
-from cell_synergy.data.units.splits import folds
+from cell_synergy.data.config import Dataset
+from cell_synergy.data.paired import read
+from cell_synergy.data.splits import folds
+from cell_synergy.figures import style
+from cell_synergy.raw.images import open_slide
 
-plotting.style()
+style.style()
 focal, datasets = value("method"), value("datasets")
 columns = ("image", "expression", focal)
 
@@ -72,11 +72,11 @@ def frame_up(panels, config, section, low, high, dataset):
     """Give all panels the section's frame, and the first its name and a scale bar."""
     for axes in panels:
         axes.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal")
-        plotting.bare(axes)
+        style.bare(axes)
     bar = min(500.0, 10 ** np.floor(np.log10((high - low)[0] / 2)))
     panels[0].plot([low[0] + 80, low[0] + 80 + bar], [high[1] - 80] * 2, color="black", lw=2)
     panels[0].text(low[0] + 80, high[1] - 110, f"{bar:g} µm", fontsize=6)
-    panels[0].set_title(f"{plotting.title(dataset, config.source == 'simulator')}: {section}")
+    panels[0].set_title(f"{style.title(dataset, config.source == 'simulator')}: {section}")
 
 
 # %%
@@ -103,14 +103,14 @@ for row, dataset in zip(grid, datasets, strict=True):
         size = (72 * WIDTH * pitch(xy) * 0.85 / (high - low)[0]) ** 2
         row[1].scatter(*xy.T, s=size / 4, c="#8a8a8a", lw=0)
         row[1].set_title("units")
-        plotting.tell(row[2], "no classification task in this data set")
+        style.tell(row[2], "no classification task in this data set")
         for axes in row[3:]:
             axes.set_visible(False)
         frame_up(row[:2], config, section, low, high, dataset)
         continue
     classes = list(units.obs[task].cat.categories)
     truth = units.obs[task].cat.codes.to_numpy()[own]
-    tones = np.array([plotting.PALETTE[i % len(plotting.PALETTE)] for i in range(len(classes))])
+    tones = np.array([style.PALETTE[i % len(style.PALETTE)] for i in range(len(classes))])
     rows = np.flatnonzero(own[fold.test])
     maps = [("label", truth)]
     maps += [(m, predicted(dataset, m, task, fold.name)[rows]) for m in columns]
@@ -124,7 +124,7 @@ for row, dataset in zip(grid, datasets, strict=True):
             truth[both], codes[both], labels=np.unique(truth[both]), average="macro",
             zero_division=0,
         )  # fmt: skip
-        heading = plotting.NAMES.get(name, name)
+        heading = style.NAMES.get(name, name)
         axes.set_title(f"true {task}" if name == "label" else f"{heading}: F1 {f1:.2f}")
     frame_up(row, config, section, low, high, dataset)
     present = [i for i in range(len(classes)) if i in set(truth)]
@@ -134,5 +134,5 @@ for row, dataset in zip(grid, datasets, strict=True):
         handles, names, loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=5.5,
         ncols=1 + (len(names) > 12), handletextpad=0.2, columnspacing=0.8,
     )  # fmt: skip
-plotting.save(fig, Path(figure))
+style.save(fig, Path(figure))
 pd.Series(datasets)

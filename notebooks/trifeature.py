@@ -3,7 +3,7 @@
 # What a linear probe reads from each method's joint embedding of pairs that share their shape: the
 # shape itself (redundant), the texture of one side (unique), and whether the texture of the one
 # matches the colour of the other (synergy). Simulated embeddings; see
-# `src/cell_synergy/trifeature.py`.
+# `src/cell_synergy/studies/trifeature.py`.
 
 # %% tags=["parameters"]
 figure = "figures/trifeature"
@@ -15,10 +15,10 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from cell_synergy import plotting
 from cell_synergy.core.config import value
+from cell_synergy.figures import style
 
-plotting.style()
+style.style()
 # Balanced accuracy, per cent: redundancy, unique (both sides), synergy.
 # Dufumier et al. 2025 (ICLR), bimodal Trifeature on images; "Cross" is SimCLR across modalities.
 images = {"simclr": (100.0, 11.6, 50.0), "comm": (99.9, 87.8, 71.9)}
@@ -31,7 +31,7 @@ tasks = {
 names = ["method", "task", "probe", "value", "classes"]
 parts = [pd.read_csv(path) for path in sorted(Path(scores).glob("*.csv"))]
 table = pd.concat(parts) if parts else pd.DataFrame(columns=names)
-methods = plotting.order(list(table["method"].unique()))
+methods = style.order(list(table["method"].unique()))
 table
 
 # %%
@@ -41,13 +41,13 @@ fig, panels = plt.subplots(
 for axes, (task, (title, question, place)) in zip(panels, tasks.items(), strict=True):
     own = table[table["task"] == task]
     if own.empty:
-        plotting.tell(axes, "no method in this study's Trifeature")
+        style.tell(axes, "no method in this study's Trifeature")
         continue
     chance = 100 / own["classes"].iloc[0]
     axes.axvline(chance, color="black", lw=0.8, ls=(0, (4, 2)), zorder=1)
     axes.text(chance, -0.62, f"chance {chance:.0f}", fontsize=6, ha="center", va="bottom")
     for row, method in enumerate(methods):
-        tone = plotting.colour(method, value("method"))
+        tone = style.colour(method, value("method"))
         scored = own[own["method"] == method].set_index("probe")["value"] * 100
         points = scored.loc[["linear"]]
         axes.scatter(
@@ -65,7 +65,7 @@ for axes, (task, (title, question, place)) in zip(panels, tasks.items(), strict=
                 lw=0.8, zorder=4, clip_on=False,
             )  # fmt: skip
     axes.set(xlim=(0, 100), ylim=(len(methods) - 0.5, -0.6), xticks=range(0, 101, 25))
-    axes.set_yticks(range(len(methods)), [plotting.NAMES.get(m, m) for m in methods])
+    axes.set_yticks(range(len(methods)), [style.NAMES.get(m, m) for m in methods])
     axes.set_title(title, pad=14)
     axes.set_xlabel(f"{question}\nbalanced accuracy, %", fontsize=7)
     axes.tick_params(labelsize=7, length=2)
@@ -80,4 +80,4 @@ labels = [
     "published: images (Dufumier et al. 2025)",
 ]
 fig.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
-plotting.save(fig, Path(figure))
+style.save(fig, Path(figure))

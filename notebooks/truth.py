@@ -19,17 +19,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from cell_synergy import plotting
 from cell_synergy.core.config import section, value
-from cell_synergy.scores import ALL_FOLDS, read_sis
+from cell_synergy.figures import style
+from cell_synergy.scoring.tables import ALL_FOLDS, read_sis
 
-plotting.style()
+style.style()
 methods, focal = list(section("models")), value("method")
-shown = plotting.order([m for m in methods if m not in plotting.UNIMODAL])
+shown = style.order([m for m in methods if m not in style.UNIMODAL])
 twins = [d for d in value("datasets") if section(f"data.{d}")["source"] == "simulator"]
 parts = {
-    "redundant": "#8a8a8a", "unique_image": plotting.IMAGE,
-    "unique_expression": plotting.EXPRESSION, "synergy": plotting.FOCUS,
+    "redundant": "#8a8a8a", "unique_image": style.IMAGE,
+    "unique_expression": style.EXPRESSION, "synergy": style.FOCUS,
 }  # fmt: skip
 bars = ("tissue", 1, -0.28), ("embeddings", 0.6, 0), ("learnt", 0.3, 0.28)
 learnt = dict(zip(("R", "U_image", "U_expression", "S"), parts, strict=True))
@@ -48,7 +48,7 @@ def decompositions(twin):
 # %%
 if not twins:
     fig, axes = plt.subplots(figsize=(5, 0.6))
-    plotting.tell(axes, "no simulated data set in this study: no truth is known")
+    style.tell(axes, "no simulated data set in this study: no truth is known")
 else:
     fig, grid = plt.subplots(
         len(twins), 2, figsize=(9.5, 2.5 * len(twins)), squeeze=False, layout="constrained",
@@ -58,8 +58,8 @@ else:
         known = decompositions(twin)
         if "tissue" not in known:
             for axes in (left, right):
-                plotting.tell(axes, "no classification task in this data set")
-            left.set_title(plotting.title(twin, True), fontsize=8)
+                style.tell(axes, "no classification task in this data set")
+            left.set_title(style.title(twin, True), fontsize=8)
             continue
         tasks = list(known["tissue"].index)
         for seen, alpha, offset in bars:
@@ -75,7 +75,7 @@ else:
         names = [task.replace("_", "\n") for task in tasks]
         left.set_xticks(range(len(tasks)), names, fontsize=6)
         left.set_ylabel("bits about the label")
-        left.set_title(f"{plotting.title(twin, True)}: tissue, decoded, learnt", fontsize=8)
+        left.set_title(f"{style.title(twin, True)}: tissue, decoded, learnt", fontsize=8)
         left.set_ylim(0, 1.3 * left.get_ylim()[1])
         left.legend(fontsize=6, loc="upper left", ncols=4, handlelength=1)
         table = read_sis(Path(sis), twin)
@@ -89,12 +89,12 @@ else:
             own = table[table["task"] == task].set_index("method")["sis"]
             for step, method in enumerate(shown):
                 x = place - 0.36 + 0.72 * step / max(len(shown) - 1, 1)
-                tone = plotting.colour(method, focal)
-                mark = "x" if method in plotting.CONTROLS else "o"
+                tone = style.colour(method, focal)
+                mark = "x" if method in style.CONTROLS else "o"
                 right.scatter(
                     x, own.get(method, np.nan), s=14, color=tone, marker=mark, lw=0.9, zorder=3
                 )
         right.set_xticks(range(len(tasks)), names, fontsize=6)
         right.set_ylabel("SIS (macro F1)")
         right.set_title("points: measured; dashed: reader of decoded states", fontsize=8)
-plotting.save(fig, Path(figure))
+style.save(fig, Path(figure))

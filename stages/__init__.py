@@ -1,5 +1,5 @@
 """One thin script per stage of dvc.yaml; `python -m stages.NAME` comes here first."""
 
-from cell_synergy.core.instructions import use_avx2
+from cell_synergy.core.cpu import use_avx2
 
 use_avx2()

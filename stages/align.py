@@ -4,7 +4,7 @@ import sys
 
 from cell_synergy.core.config import parse
 from cell_synergy.core.errors import reported
-from cell_synergy.finetuning.alignment import run
+from cell_synergy.finetuning.align import run
 
 if __name__ == "__main__":
     with reported(__doc__, resumes=True):

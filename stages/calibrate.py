@@ -3,13 +3,13 @@
 import sys
 from pathlib import Path
 
-from cell_synergy.calibrate import Calibration, table
-from cell_synergy.core.atomic import atomic
-from cell_synergy.core.compute import use_threads
 from cell_synergy.core.config import Config, arguments, load, value
+from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
+from cell_synergy.core.files import atomic
 from cell_synergy.downstream.information.decompose import Information
-from cell_synergy.downstream.probes.settings import Probe
+from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.studies.calibration import Calibration, table
 
 
 class Args(Config):

@@ -6,14 +6,14 @@ from pathlib import Path
 import pandas as pd
 
 from cell_synergy import models
-from cell_synergy.claims.evidence import Claims, Tables
-from cell_synergy.claims.table import markdown, verdicts
-from cell_synergy.core.atomic import atomic
 from cell_synergy.core.config import Config, arguments, load, section, suggest, value
 from cell_synergy.core.errors import ConfigError, DataError, reported
-from cell_synergy.core.remarks import carried
-from cell_synergy.scaling import curves
-from cell_synergy.scores import read_methods, read_sis
+from cell_synergy.core.files import atomic
+from cell_synergy.data.remarks import carried
+from cell_synergy.scoring.tables import read_methods, read_sis
+from cell_synergy.studies.claims.evidence import Claims, Tables
+from cell_synergy.studies.claims.verdicts import markdown, verdicts
+from cell_synergy.studies.scaling import curves
 
 
 class Args(Config):

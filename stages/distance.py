@@ -3,11 +3,11 @@
 import sys
 from pathlib import Path
 
-from cell_synergy.core.atomic import atomic
 from cell_synergy.core.config import Config, arguments, value
 from cell_synergy.core.errors import reported
-from cell_synergy.downstream.spatial.curves import curves
-from cell_synergy.scores import read_methods
+from cell_synergy.core.files import atomic
+from cell_synergy.downstream.spatial.distance import curves
+from cell_synergy.scoring.tables import read_methods
 
 
 class Args(Config):

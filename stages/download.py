@@ -12,15 +12,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from cell_synergy.core.atomic import atomic
-from cell_synergy.core.compute import scratch, use_threads
 from cell_synergy.core.config import Config, arguments, load, section, validate, value
+from cell_synergy.core.device import scratch, use_threads
 from cell_synergy.core.errors import reported
-from cell_synergy.data.download import download
-from cell_synergy.data.folder import fetch_hub, record_folder
-from cell_synergy.data.simulator import simulate
-from cell_synergy.data.simulator.settings import Simulator
-from cell_synergy.data.units.dataset import Dataset
+from cell_synergy.core.files import atomic
+from cell_synergy.data.config import Dataset
+from cell_synergy.raw.download import download
+from cell_synergy.raw.folder import fetch_hub, record_folder
+from cell_synergy.raw.simulator import simulate
+from cell_synergy.raw.simulator.config import Simulator
 
 
 class Args(Config):

@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 
 from cell_synergy import encoders
-from cell_synergy.core.compute import use_threads
 from cell_synergy.core.config import Config, arguments, section, value
+from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
-from cell_synergy.data.units import embeddings, pairs
+from cell_synergy.data import embeddings, paired
 
 
 class Args(Config):
@@ -24,7 +24,7 @@ def main(args: Args) -> None:
     """Read, embed, write."""
     use_threads(value("threads"))
     encoder = encoders.load(args.expert, section(f"encoders.{args.expert}"))
-    units = pairs.read(args.pairs)
+    units = paired.read(args.pairs)
     embedding = encoder.embed(units, args.raw, args.frozen)
     embeddings.write(args.out, embedding, units.obs_names, encoders.read_card(args.frozen))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cell_synergy.core.config import Config, arguments
 from cell_synergy.core.errors import reported
-from cell_synergy.notebook import run
+from cell_synergy.figures.notebook import run
 
 
 class Args(Config):

@@ -4,7 +4,7 @@ import sys
 
 from cell_synergy.core.config import arguments
 from cell_synergy.core.errors import reported
-from cell_synergy.scaling.tuned import Args, run
+from cell_synergy.studies.scaling.finetuned_arm import Args, run
 
 if __name__ == "__main__":
     with reported(__doc__, resumes=True):

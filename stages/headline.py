@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from cell_synergy.core.atomic import atomic
 from cell_synergy.core.config import Config, arguments, suggest, value
 from cell_synergy.core.errors import ConfigError, reported
-from cell_synergy.core.remarks import of_datasets
-from cell_synergy.names import DONOR, UNIMODAL
-from cell_synergy.scores import ALL_FOLDS, read_sis
+from cell_synergy.core.files import atomic
+from cell_synergy.core.names import DONOR, UNIMODAL
+from cell_synergy.data.remarks import of_datasets
+from cell_synergy.scoring.tables import ALL_FOLDS, read_sis
 
 
 class Args(Config):

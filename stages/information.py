@@ -5,16 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from cell_synergy.core import arrayfiles
-from cell_synergy.core.atomic import atomic
-from cell_synergy.core.compute import use_threads
+from cell_synergy.core import arrays
 from cell_synergy.core.config import Config, arguments, load, value
+from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
-from cell_synergy.data.units import pairs
-from cell_synergy.data.units.dataset import Dataset
-from cell_synergy.data.units.splits import folds, groups_of
+from cell_synergy.core.files import atomic
+from cell_synergy.data import paired
+from cell_synergy.data.config import Dataset
+from cell_synergy.data.splits import folds, groups_of
 from cell_synergy.downstream.information.decompose import Information
-from cell_synergy.downstream.information.tasks import information
+from cell_synergy.downstream.information.task_information import information
 
 
 class Args(Config):
@@ -29,7 +29,7 @@ class Args(Config):
 def read(folder: Path, method: str) -> dict[str, np.ndarray]:
     """Read what a method's probes said of test units."""
     remedy = "compute them with `dvc repro`"
-    return arrayfiles.npz(folder / f"{method}.npz", "a file of posteriors (.npz)", remedy)
+    return arrays.npz(folder / f"{method}.npz", "a file of posteriors (.npz)", remedy)
 
 
 def main(args: Args) -> None:
@@ -37,7 +37,7 @@ def main(args: Args) -> None:
     use_threads(value("threads"))
     dataset = load(Dataset, f"data.{args.dataset}")
     cells = load(Information, "information").cells
-    units = pairs.read(args.pairs)
+    units = paired.read(args.pairs)
     posteriors = {method: read(args.posteriors, method) for method in value("models")}
     groups = groups_of(units.obs, dataset)
     table = information(units, groups, folds(units.obs, dataset), dataset.tasks, posteriors, cells)

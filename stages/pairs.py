@@ -8,12 +8,12 @@ from pathlib import Path
 
 from cell_synergy.core.config import Config, arguments, load, section, value
 from cell_synergy.core.errors import reported
-from cell_synergy.data import building
-from cell_synergy.data.agreement.joined import Needs
-from cell_synergy.data.readers import read
-from cell_synergy.data.sections.account import Account
-from cell_synergy.data.units import pairs
-from cell_synergy.data.units.dataset import Dataset
+from cell_synergy.data import paired
+from cell_synergy.data.config import Dataset
+from cell_synergy.raw import build
+from cell_synergy.raw.agreement.joined_pairs import Needs
+from cell_synergy.raw.readers import read
+from cell_synergy.raw.sections.account import Account
 
 
 class Args(Config):
@@ -36,15 +36,15 @@ def needs() -> Needs:
 def main(args: Args) -> None:
     """Read, join, check, write; the table of sections lies beside the pairs."""
     dataset = load(Dataset, f"data.{args.dataset}")
-    rules = load(building.Rules, "pairs")
+    rules = load(build.Rules, "pairs")
     sections = read(args.raw, dataset)
     account = Account()
-    study, reference = building.build(
+    study, reference = build.build(
         args.dataset, sections, dataset, rules, args.raw, account, needs()
     )
     account.write(args.out.with_suffix(".csv"))
-    pairs.write(args.out, study)
-    pairs.write(args.reference, reference)
+    paired.write(args.out, study)
+    paired.write(args.reference, reference)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 from cell_synergy import encoders
-from cell_synergy.core.atomic import atomic
-from cell_synergy.core.compute import use_threads
 from cell_synergy.core.config import Config, arguments, section, value
+from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
-from cell_synergy.data.units import pairs
+from cell_synergy.core.files import atomic
+from cell_synergy.data import paired
 
 
 class Args(Config):
@@ -24,7 +24,7 @@ def main(args: Args) -> None:
     """Read, fit, write."""
     use_threads(value("threads"))
     encoder = encoders.load(args.expert, section(f"encoders.{args.expert}"))
-    reference = pairs.read(args.reference)
+    reference = paired.read(args.reference)
     with atomic(args.out) as folder:
         folder.mkdir()
         card = encoder.freeze(reference, folder)

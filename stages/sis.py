@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
-from cell_synergy.core.atomic import atomic
 from cell_synergy.core.config import Config, arguments, value
 from cell_synergy.core.errors import reported
-from cell_synergy.scores import read_methods, sis_table
+from cell_synergy.core.files import atomic
+from cell_synergy.scoring.tables import read_methods, sis_table
 
 
 class Args(Config):

@@ -7,18 +7,18 @@ import numpy as np
 from jaxtyping import Float32
 
 from cell_synergy import models
-from cell_synergy.core.atomic import atomic
-from cell_synergy.core.compute import use_threads
 from cell_synergy.core.config import Config, arguments, load, section, value
+from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
-from cell_synergy.data.units.dataset import Dataset
-from cell_synergy.data.units.splits import Fold
-from cell_synergy.data.units.tissue import Tissue
-from cell_synergy.downstream.probes.settings import Probe
-from cell_synergy.learning import weights
-from cell_synergy.scores import read_methods
-from cell_synergy.spectrum.settings import Settings
-from cell_synergy.spectrum.table import tabulate
+from cell_synergy.core.files import atomic
+from cell_synergy.data.config import Dataset
+from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.splits import Fold
+from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.scoring.tables import read_methods
+from cell_synergy.studies.spectrum.config import Settings
+from cell_synergy.studies.spectrum.tabulate import tabulate
+from cell_synergy.training import weights
 
 
 class Args(Config):

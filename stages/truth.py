@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cell_synergy.core.atomic import atomic
-from cell_synergy.core.compute import use_threads
 from cell_synergy.core.config import Config, arguments, load, value
+from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
-from cell_synergy.data.truth import Visible, read, truths
-from cell_synergy.data.units.dataset import Dataset
-from cell_synergy.data.units.tissue import Tissue
-from cell_synergy.downstream.decoding import confusions
-from cell_synergy.downstream.probes.settings import Probe
+from cell_synergy.core.files import atomic
+from cell_synergy.data.config import Dataset
+from cell_synergy.data.dataset import Tissue
+from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.studies.decoding import confusions
+from cell_synergy.studies.truth import Visible, read, truths
 
 COLUMNS = [
     "dataset", "task", "seen", "redundant", "unique_image", "unique_expression", "synergy",

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from cell_synergy.data import building
-from cell_synergy.data.images import TissueRule
-from cell_synergy.data.readers import Section
-from cell_synergy.data.units.dataset import Dataset
+from cell_synergy.data.config import Dataset
+from cell_synergy.raw import build
+from cell_synergy.raw.images import TissueRule
+from cell_synergy.raw.section import Section
 
 DATASET = {
     "source": "manifest",
@@ -47,7 +47,7 @@ def rule():
 @pytest.fixture
 def rules(rule):
     """Return what becomes a pair: nothing is refused but what no threshold allows."""
-    return building.Rules(
+    return build.Rules(
         **rule.model_dump(), class_units=10, class_donors=2, panel_share=0.1, outside=0.05,
         off_tissue=0.5, few_px=4, least_px=2, shared_genes=0.5,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 
 BY_NAME = {"models.name": "cell_synergy.models", "expert": "cell_synergy.encoders"}
-ALL_OF = {"cell_synergy.data.readers": Path("src/cell_synergy/data/readers")}
+ALL_OF = {"cell_synergy.raw.readers": Path("src/cell_synergy/raw/readers")}
 READERS_OF_PARAMS = ("load", "section", "value", "mapping_of")
 CONFIG = {Path("src/cell_synergy/core", f"{name}.py") for name in ("config", "documents", "words")}
 

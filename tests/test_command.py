@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cell_synergy import cli
+from cell_synergy.commands import command
 from cell_synergy.core.config import named
 from cell_synergy.core.errors import DataError
 
@@ -36,7 +36,7 @@ def _command(argv):
         for ending in (".csv", ".npz"):
             Path(words["out"]).with_suffix(ending).write_text("result")
 
-    cli.command(argv, "How to use it.", "downstream", stage_of, run)
+    command.command(argv, "How to use it.", "downstream", stage_of, run)
     return given
 
 
@@ -72,7 +72,7 @@ def test_what_a_person_has_there_is_told_before_anything_runs(name):
     Path("mine").mkdir()
     Path("mine", name).write_text("mine")
     with pytest.raises(SystemExit, match=rf"error: out=.*{name} is there already.*choose another"):
-        cli.command(
+        command.command(
             [*WORDS, "out=mine/comm.csv"], "", "downstream", lambda _: ("probe", "comm"), ran.append
         )
     assert not ran
@@ -144,5 +144,5 @@ def test_unusable_data_end_the_command_with_one_line():
         raise DataError(f"{words['pairs']}: no such pairs")
 
     with pytest.raises(SystemExit) as caught:
-        cli.command(WORDS, "", "downstream", lambda _: ("probe", "comm"), fail)
+        command.command(WORDS, "", "downstream", lambda _: ("probe", "comm"), fail)
     assert caught.value.code == "error: data/pairs/mylab.h5ad: no such pairs"

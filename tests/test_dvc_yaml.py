@@ -203,13 +203,13 @@ def find(name, instances=STAGES):
 
 
 def test_the_guard_sees_a_removed_dep(tree):
-    edit(tree / "dvc.yaml", "      - src/cell_synergy/downstream/judging.py\n", "")
+    edit(tree / "dvc.yaml", "      - src/cell_synergy/downstream/evaluate.py\n", "")
     stage = find("probe@lung-comm", guard.stages(tree))
-    assert guard.Code(tree).uncovered(stage) == ["src/cell_synergy/downstream/judging.py"]
+    assert guard.Code(tree).uncovered(stage) == ["src/cell_synergy/downstream/evaluate.py"]
 
 
 def test_the_guard_sees_a_param_read_through_any_function(tree):
-    judging = tree / "src/cell_synergy/downstream/judging.py"
+    judging = tree / "src/cell_synergy/downstream/evaluate.py"
     judging.write_text(
         "from cell_synergy.core.config import section\n" + judging.read_text()
         + "\n\ndef _hidden():\n    return section('training')['lr']\n"
@@ -231,7 +231,7 @@ def test_the_guard_sees_a_param_read_through_any_function(tree):
     ],
 )
 def test_the_guard_sees_a_param_read_in_disguise(tree, lines):
-    judging = tree / "src/cell_synergy/downstream/judging.py"
+    judging = tree / "src/cell_synergy/downstream/evaluate.py"
     judging.write_text(judging.read_text() + lines)
     assert "cannot be read" in guard.Code(tree).undeclared(find("probe@lung-comm"))[0]
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from benchmarks import null_study as study
-from cell_synergy.names import UNIMODAL
-from cell_synergy.scores import sis_table
+from cell_synergy.core.names import UNIMODAL
+from cell_synergy.scoring.tables import sis_table
 
 
 def rows(scores):

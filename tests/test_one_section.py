@@ -13,12 +13,12 @@ from ruamel.yaml import YAML
 from scipy import sparse
 
 from cell_synergy.core.config import parse
-from cell_synergy.core.remarks import REMARK
-from cell_synergy.data.units import pairs
+from cell_synergy.data import paired
+from cell_synergy.data.remarks import REMARK
 from cell_synergy.downstream import benchmark as probe
 from cell_synergy.downstream.spatial import benchmark as spatial
-from cell_synergy.finetuning import alignment as align
-from cell_synergy.scaling import methods as scaling
+from cell_synergy.finetuning import align
+from cell_synergy.studies.scaling import subsampled_method as scaling
 
 PARAMS = YAML(typ="safe").load(Path(__file__).parents[1] / "params.yaml")
 METHODS = ["concat", "image", "expression", "simclr"]
@@ -130,7 +130,7 @@ def study(place):
 
 
 def test_the_first_block_is_the_reference_and_the_others_are_scored(study):
-    scored, reference = (pairs.read(study / f"{name}.h5ad") for name in ("pairs", "reference"))
+    scored, reference = (paired.read(study / f"{name}.h5ad") for name in ("pairs", "reference"))
     assert sorted(scored.obs["block"].unique()) == [f"S1-block{i}" for i in (2, 3, 4)]
     assert reference.obs["block"].unique().tolist() == ["S1-block1"]
     x = {b: scored.obsm["spatial"][scored.obs["block"] == b, 0] for b in scored.obs["block"]}
@@ -186,7 +186,7 @@ def test_named_reference_donors_leave_all_blocks_to_be_scored(place):
         with (place / "params.yaml").open("w") as file:
             YAML().dump(settings(roles={"study": "P1", "reference": "R"}), file)
         prepare()
-        scored, reference = (pairs.read(place / f"{name}.h5ad") for name in ("pairs", "reference"))
+        scored, reference = (paired.read(place / f"{name}.h5ad") for name in ("pairs", "reference"))
         assert sorted(scored.obs["block"].unique()) == [f"S1-block{i}" for i in (1, 2, 3, 4)]
         assert set(reference.obs["donor"]) == {"R"}
         assert "block" not in reference.obs

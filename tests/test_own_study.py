@@ -16,15 +16,15 @@ from PIL import Image
 from ruamel.yaml import YAML
 from scipy import sparse
 
-from cell_synergy import plotting
-from cell_synergy.claims.evidence import NOT_TESTABLE
 from cell_synergy.core.config import parse
-from cell_synergy.data.units import embeddings, pairs
+from cell_synergy.data import embeddings, paired
 from cell_synergy.downstream import benchmark
 from cell_synergy.downstream.spatial import benchmark as spatial
-from cell_synergy.finetuning import alignment
-from cell_synergy.scaling import methods as scaling
-from cell_synergy.scaling import tuned
+from cell_synergy.figures import style
+from cell_synergy.finetuning import align
+from cell_synergy.studies.claims.evidence import NOT_TESTABLE
+from cell_synergy.studies.scaling import finetuned_arm
+from cell_synergy.studies.scaling import subsampled_method as scaling
 from stages import claims, distance, headline, information, sis, spectrum, truth
 
 ROOT = Path(__file__).parents[1]
@@ -80,7 +80,7 @@ def draw(widths):
     units.obsm["cell_type_ratio"] = pd.DataFrame(shares, obs.index, ["p", "q", "r"])
     mpp, images = dict.fromkeys(DONORS, 2.0), {name: f"{name}.png" for name in DONORS}
     units.uns = {"source": "mine", "simulated": False, "tasks": {}, "mpp": mpp, "images": images}
-    pairs.write(Path("data/pairs/mine.h5ad"), units)
+    paired.write(Path("data/pairs/mine.h5ad"), units)
     for name, width in zip(("image", "expression"), widths, strict=True):
         x = rng.standard_normal((count, width)) + left[:, None]
         path = Path(f"data/embeddings/{name}.h5ad")
@@ -101,7 +101,7 @@ def run_stages(models):
 
     for name in models:
         weights = f"results/align/mine/{name}"
-        alignment.run(words(name, out=weights, curves=f"results/curves/{name}"))
+        align.run(words(name, out=weights, curves=f"results/curves/{name}"))
         for stage, folder in ((benchmark, "probe"), (spatial, "spatial")):
             stage.run(words(name, weights=weights, out=f"results/{folder}/mine/{name}.csv"))
     for name in {*models[:2], "concat", "image", "expression"}:
@@ -109,7 +109,9 @@ def run_stages(models):
         scaling.run(words(name, weights=weights, out=f"results/scaling/mine/{name}.csv"))
     rest = {"dataset": "mine", "pairs": known["pairs"]}
     out = "results/finetune/mine.csv"
-    tuned.run(tuned.Args(**rest, expert="nicheformer_small", frozen="none", out=out))
+    finetuned_arm.run(
+        finetuned_arm.Args(**rest, expert="nicheformer_small", frozen="none", out=out)
+    )
     both = rest | {name: known[name] for name in ("image", "expression")}
     truth.main(truth.Args(**both, raw="data/raw/mine", out="results/truth/mine.csv"))
     information.main(information.Args(
@@ -158,7 +160,7 @@ def words(monkeypatch):
             found.extend(t.get_text().replace("\n", " ") for t in texts if t.get_visible())
             plt.close(figure)
 
-        monkeypatch.setattr(plotting, "save", save)
+        monkeypatch.setattr(style, "save", save)
         space: dict[str, object] = {}
         for cell in jupytext.read(ROOT / f"notebooks/{name}.py").cells:
             if cell.cell_type == "code":

@@ -7,7 +7,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 import cell_synergy
-from cell_synergy.data.units.dataset import Dataset
+from cell_synergy.data.config import Dataset
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 

@@ -17,7 +17,10 @@ _SIS = (
 )
 
 
-_HOMES = {**dict.fromkeys(_SIS, "cell_synergy.sis"), "load_all_results": "cell_synergy.results"}
+_HOMES = {
+    **dict.fromkeys(_SIS, "cell_synergy.sis"),
+    "load_all_results": "cell_synergy.scoring.results",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -4,7 +4,7 @@
 
 Z1 and Z2 are the unimodal representations, Z3 the multimodal one, and I is approximated by a
 probe's macro F1 or R2. In exact mutual information SIS = (S + min(U1, U2)) / (R + max(U1, U2)):
-joining two unique parts raises it as well as synergy does (see `cell_synergy.pid`).
+joining two unique parts raises it as well as synergy does (see `cell_synergy.pid.discrete`).
 
 `results` is `{model: {metric: [score, ...]}}`; names of multimodal models begin with "Multimodal".
 """

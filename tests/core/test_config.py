@@ -17,7 +17,7 @@ from cell_synergy.core.config import (
     value,
 )
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.data.units.dataset import Dataset
+from cell_synergy.data.config import Dataset
 
 PARAMS = """
 method: comm

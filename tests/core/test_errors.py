@@ -14,8 +14,8 @@ import tifffile
 import torch
 from safetensors.numpy import save_file
 
-from cell_synergy.core.atomic import atomic
 from cell_synergy.core.errors import ConfigError, DataError, explained, places, reported
+from cell_synergy.core.files import atomic
 
 NUMBERS = {
     errno.EACCES: "no right to read or write there",

@@ -9,12 +9,12 @@ import pytest
 from scipy import sparse
 
 from cell_synergy.core.config import validate
-from cell_synergy.data.units.dataset import Dataset
-from cell_synergy.data.units.splits import folds
-from cell_synergy.data.units.tissue import Tissue
-from cell_synergy.downstream.judging import judge
+from cell_synergy.data.config import Dataset
+from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.splits import folds
+from cell_synergy.downstream.evaluate import judge
+from cell_synergy.downstream.probes.config import Probe
 from cell_synergy.downstream.probes.mlp import MLP
-from cell_synergy.downstream.probes.settings import Probe
 
 UNITS, DONORS, PANEL = 40, "ABCD", 4
 

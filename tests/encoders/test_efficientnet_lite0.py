@@ -10,7 +10,7 @@ import torch
 from cell_synergy import encoders
 from cell_synergy.core.errors import DataError
 from cell_synergy.encoders import efficientnet_lite0
-from cell_synergy.vision import embedding, expert
+from cell_synergy.encoders._vision import features, image_expert
 from tests import broken
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "efficientnet_lite0.npz"
@@ -21,7 +21,7 @@ SETTINGS = {"field_um": 48.0, "context_um": 96.0, "input_px": 64, "batch_size": 
 @pytest.fixture(autouse=True)
 def _cpu(monkeypatch, tmp_path):
     monkeypatch.setenv("CELL_SYNERGY_SCRATCH", str(tmp_path / "scratch"))
-    for module in (efficientnet_lite0, embedding, expert):
+    for module in (efficientnet_lite0, features, image_expert):
         monkeypatch.setattr(module, "device", lambda: torch.device("cpu"))
     before = torch.get_num_threads()
     torch.set_num_threads(1)

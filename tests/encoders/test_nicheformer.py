@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import save_file
 from scipy import sparse
 
-from cell_synergy import encoders, hub
+from cell_synergy import encoders
+from cell_synergy.core import hub
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.encoders import nicheformer
-from cell_synergy.nicheformer import checkpoints
-from cell_synergy.nicheformer.configuration import NicheformerConfig
+from cell_synergy.encoders._nicheformer import checkpoint_layouts
+from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from tests import broken
 
 GENES = [f"ENSG{i:011d}" for i in range(1, 21)]
@@ -37,7 +38,7 @@ def published(tmp_path, monkeypatch):
     rng = torch.Generator().manual_seed(0)
     state = {
         f"nicheformer.{name}": torch.randn(shape, generator=rng)
-        for name, shape in checkpoints.published(SMALL()).items()
+        for name, shape in checkpoint_layouts.published(SMALL()).items()
     }
     save_file(state, tmp_path / "model.safetensors")
     ad.AnnData(var=pd.DataFrame(index=GENES)).write_h5ad(tmp_path / "model.h5ad")
@@ -79,7 +80,7 @@ def _embedded(settings, table, folder):
 @torch.no_grad()
 def test_units_are_embedded_one_sentence_each(published, table, tmp_path):
     found = _embedded(published, table, tmp_path / "expert")
-    network = checkpoints.load(tmp_path / "model.safetensors", SMALL())
+    network = checkpoint_layouts.load(tmp_path / "model.safetensors", SMALL())
     means = np.where(np.arange(20) % 3, 1.0, 2.0)[3:8]
     for row, counts in enumerate(table.X.toarray()[:, :5]):
         order = sorted(np.flatnonzero(counts), key=lambda g: (-(counts / means)[g], g))

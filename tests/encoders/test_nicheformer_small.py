@@ -8,7 +8,7 @@ from scipy import sparse
 from cell_synergy import encoders
 from cell_synergy.core.errors import DataError
 from cell_synergy.encoders import nicheformer_small
-from cell_synergy.nicheformer.tokenizer import Sentences
+from cell_synergy.encoders._nicheformer.tokenizer import Sentences
 
 SETTINGS = {
     "genes": 16,

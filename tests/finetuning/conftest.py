@@ -5,10 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cell_synergy.data.units.splits import Fold
-from cell_synergy.data.units.tissue import Tissue
+from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.splits import Fold
 from tests.downstream.conftest import codes, make_dataset, probe, units
-from tests.learning.conftest import load, pairs, scratch, training
+from tests.training.conftest import load, pairs, scratch, training
 
 __all__ = ["codes", "load", "make_dataset", "pairs", "probe", "scratch", "training", "units"]
 

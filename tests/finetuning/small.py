@@ -5,12 +5,12 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 
 from cell_synergy.core.config import merge, validate
-from cell_synergy.finetuning import experts
-from cell_synergy.finetuning.settings import Finetune
-from cell_synergy.nicheformer.configuration import NicheformerConfig
-from cell_synergy.nicheformer.modeling import NicheformerModel
-from cell_synergy.nicheformer.tokenizer import Sentences
-from cell_synergy.nicheformer.units import Opened
+from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
+from cell_synergy.encoders._nicheformer.modeling import NicheformerModel
+from cell_synergy.encoders._nicheformer.pooling import Opened
+from cell_synergy.encoders._nicheformer.tokenizer import Sentences
+from cell_synergy.finetuning import tunable
+from cell_synergy.finetuning.config import Finetune
 
 SETTINGS = {
     "how": "lora",
@@ -35,7 +35,7 @@ def settings(**changes):
 
 def nicheformer(counts, layers=2):
     """Return a random Nicheformer that can be tuned."""
-    return experts.nicheformer("tiny", "a" * 64, opened(counts, layers), most=4)
+    return tunable.nicheformer("tiny", "a" * 64, opened(counts, layers), most=4)
 
 
 def opened(counts, layers=2):
@@ -66,4 +66,4 @@ def vision(codes):
     def shown(rows):
         return patches[torch.from_numpy(rows)]
 
-    return experts.vision("tiny_vit", "b" * 64, network.eval(), shown, len(codes))
+    return tunable.vision("tiny_vit", "b" * 64, network.eval(), shown, len(codes))

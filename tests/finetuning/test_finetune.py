@@ -10,7 +10,7 @@ import torch
 from safetensors.numpy import load_file
 from scipy.special import softmax
 
-from cell_synergy.downstream.judging import COLUMNS, judge
+from cell_synergy.downstream.evaluate import COLUMNS, judge
 from cell_synergy.finetuning.adapters import Adapted, load
 from cell_synergy.finetuning.finetune import finetune, seen_by
 from cell_synergy.finetuning.tuning import Tuning

@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from cell_synergy import encoders
-from cell_synergy.data.units import pairs
+from cell_synergy.data import paired
 from cell_synergy.encoders import Encoder
 from cell_synergy.finetuning import run_expert
 from tests.finetuning import small
@@ -56,7 +56,7 @@ def workspace(units, make_dataset, tmp_path, monkeypatch):
         yaml.dump(params, file)
     with (tmp_path / "dvc.yaml").open("w") as file:
         yaml.dump({"stages": {"embed": {"cmd": STAGE}}}, file)
-    pairs.write(tmp_path / "data/pairs/tiny.h5ad", units)
+    paired.write(tmp_path / "data/pairs/tiny.h5ad", units)
     folder = tmp_path / "data/experts/tiny/tiny"
     folder.mkdir(parents=True)
     (folder / "card.json").write_text(json.dumps({"sha256": "d" * 64}))

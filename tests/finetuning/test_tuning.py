@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.data.units.embeddings import standardise
+from cell_synergy.data.embeddings import standardise
 from cell_synergy.downstream.probes.linear import LinearProbe
-from cell_synergy.downstream.probes.questions import ask, goals
+from cell_synergy.downstream.probes.tasks import ask, goals
 from cell_synergy.finetuning.adapters import Adapted
 from cell_synergy.finetuning.finetune import seen_by
 from cell_synergy.finetuning.tuning import Frozen, Tuning, _Copy

@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from cell_synergy import models
-from cell_synergy.models import Job, Pairs, Run
+from cell_synergy.training.method import Job, Pairs, Run
 
 PARAMS = YAML(typ="safe").load(Path(__file__).parents[2] / "params.yaml")
 TRAINING = PARAMS["training"] | {"max_epochs": 2, "batch_size": 32}

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.learning.stack import Stack
 from cell_synergy.models.byol import byol
+from cell_synergy.training.replicas import Stack
 
 
 @pytest.fixture

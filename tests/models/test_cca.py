@@ -9,8 +9,8 @@ import pytest
 from scipy.linalg import subspace_angles
 
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.learning.canonical import covariances, solve
-from cell_synergy.models import Pairs
+from cell_synergy.training.cca import covariances, solve
+from cell_synergy.training.method import Pairs
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CASE = "C_n200_p40_q30_small_n"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from cell_synergy.models import Pairs
 from cell_synergy.models.comm import comm_loss, shuffled
+from cell_synergy.training.method import Pairs
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from torch.linalg import svdvals
 
 from cell_synergy.core.config import validate
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.learning.canonical import covariances, solve
-from cell_synergy.learning.training import Training
-from cell_synergy.models import Job, Pairs, Run
 from cell_synergy.models.dcca import dcca, whitened
+from cell_synergy.training.cca import covariances, solve
+from cell_synergy.training.loop import Training
+from cell_synergy.training.method import Job, Pairs, Run
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 ROWS = json.loads((GOLDEN / "ssl_losses.json").read_text())["rows"]

@@ -15,15 +15,15 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from cell_synergy import models
-from cell_synergy.learning.networks import Towers, negative_cosine, nt_xent
-from cell_synergy.learning.stack import Stack
-from cell_synergy.learning.training import Trained
 from cell_synergy.models.barlowtwins import barlow_twins
 from cell_synergy.models.byol import byol
 from cell_synergy.models.comm import comm_loss
 from cell_synergy.models.dim import identification, infonce, jensen_shannon
 from cell_synergy.models.simsiam import simsiam
 from cell_synergy.models.vicreg import vicreg
+from cell_synergy.training.loop import Trained
+from cell_synergy.training.modules import Towers, negative_cosine, nt_xent
+from cell_synergy.training.replicas import Stack
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 ROWS = json.loads((GOLDEN / "ssl_losses.json").read_text())["rows"]

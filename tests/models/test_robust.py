@@ -9,9 +9,9 @@ from ruamel.yaml import YAML
 
 from cell_synergy import models
 from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.learning.stack import Stack
-from cell_synergy.learning.training import Trained
-from cell_synergy.models import Job, Pairs, Run
+from cell_synergy.training.loop import Trained
+from cell_synergy.training.method import Job, Pairs, Run
+from cell_synergy.training.replicas import Stack
 
 BLOCKS = YAML(typ="safe").load(Path(__file__).parents[2] / "params.yaml")["models"]
 NAMES = models.names()

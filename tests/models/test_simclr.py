@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.learning.networks import nt_xent
+from cell_synergy.training.modules import nt_xent
 
 
 @pytest.fixture

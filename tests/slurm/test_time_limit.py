@@ -7,7 +7,7 @@ from tests.slurm.conftest import ran, stage
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 EPOCH = """
 import time
-from cell_synergy.core.interrupts import held_back
+from cell_synergy.core.signals import held_back
 with held_back():
     time.sleep(90)
 """

@@ -8,9 +8,9 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from cell_synergy.core.documents import line_of, mapping_of
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.core.words import Word, typed
+from cell_synergy.core.overrides import Word, typed
+from cell_synergy.core.yaml import line_of, mapping_of
 
 PARAMS = Path("params.yaml")
 STAGES = Path("stages")

@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cell_synergy.core.atomic import atomic, named_after, scratch_of
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.files import atomic, named_after, scratch_of
 
 _FOLDER = "folder"  # stands for the hash of a folder
 _PROBE = bytes(4096)  # what is written to see that something can be

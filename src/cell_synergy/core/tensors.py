@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cell_synergy.core import content
+from cell_synergy.core import filetypes
 from cell_synergy.core.errors import DataError
 
 _WANTED = "a file of weights (safetensors, or a state dict of PyTorch)"
@@ -48,7 +48,7 @@ def read(path: Path, remedy: str = "check the key `weights`") -> dict[str, Tenso
     DataError
         If it is no such file, is damaged, or holds anything but tensors; no code of it is run.
     """
-    if content.required(path, _WANTED, remedy) == content.SAFETENSORS:
+    if filetypes.required(path, _WANTED, remedy) == filetypes.SAFETENSORS:
         try:
             return dict(load_file(path))
         except _REFUSED as error:
@@ -68,17 +68,17 @@ def unpickled(path: Path) -> Any:  # noqa: ANN401 - whatever was saved
     DataError
         If the file is no such file, or would have to run code.
     """
-    found = content.kind(path)
-    if found == content.ZIP:
+    found = filetypes.kind(path)
+    if found == filetypes.ZIP:
         _require_ours(path)
-    elif found == content.TAR:
+    elif found == filetypes.TAR:
         raise DataError(
             f"{path}: is a tar archive, as PyTorch before 0.1.10 wrote, which cannot be read "
             f"without running its code; {_ANEW}"
         )
-    elif found != content.PICKLE:
-        remedy = "unpack it first" if found in content.PACKED else "get it again"
-        raise content.unlike(path, _WANTED, remedy)
+    elif found != filetypes.PICKLE:
+        remedy = "unpack it first" if found in filetypes.PACKED else "get it again"
+        raise filetypes.unlike(path, _WANTED, remedy)
     try:
         return _loaded(path, found)
     except UnpicklingError as error:
@@ -91,7 +91,7 @@ def unpickled(path: Path) -> Any:  # noqa: ANN401 - whatever was saved
             f"{_ANEW}"
         ) from error
     except _REFUSED as error:
-        if found == content.PICKLE and "magic number" in str(error):
+        if found == filetypes.PICKLE and "magic number" in str(error):
             raise DataError(f"{path}: is a pickle that PyTorch did not write; {_ANEW}") from error
         raise _damaged(path, error) from error
 
@@ -100,7 +100,7 @@ def _loaded(path: Path, found: str) -> Any:  # noqa: ANN401
     """Call PyTorch's restricted unpickler, without its warnings of old formats."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if found == content.ZIP and path.suffix != ".safetensors":  # PyTorch looks at that
+        if found == filetypes.ZIP and path.suffix != ".safetensors":  # PyTorch looks at that
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         with path.open("rb") as file:
             return torch.load(file, map_location="cpu", weights_only=True)

@@ -6,17 +6,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from cell_synergy.core.atomic import atomic
-from cell_synergy.core.compute import use_threads
+from cell_synergy.commands.experiment import take
 from cell_synergy.core.config import Config, merge, section, validate, value
-from cell_synergy.data.units.dataset import Dataset
-from cell_synergy.data.units.splits import Fold
-from cell_synergy.data.units.tissue import Tissue
-from cell_synergy.downstream.judging import Judged, judge
-from cell_synergy.downstream.probes.settings import Probe
-from cell_synergy.learning import weights
-from cell_synergy.models import Method
-from cell_synergy.request import take
+from cell_synergy.core.device import use_threads
+from cell_synergy.core.files import atomic
+from cell_synergy.data.config import Dataset
+from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.splits import Fold
+from cell_synergy.downstream.evaluate import Judged, judge
+from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.training import weights
+from cell_synergy.training.method import Method
 
 
 class Paths(Config):

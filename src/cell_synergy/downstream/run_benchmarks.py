@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from cell_synergy.cli import command, command_on_table
+from cell_synergy.commands.command import command, command_on_table
 from cell_synergy.core.config import Config, validate, value
 from cell_synergy.core.errors import answered_help, reported
 
@@ -68,8 +68,8 @@ def main(argv: Sequence[str]) -> None:
         command(argv, __doc__ or "", "downstream", _choose, _run)
     elif not answered_help(argv, __doc__ or "", bare=False):
         with reported():
-            from cell_synergy.downstream import own  # noqa: PLC0415 - torch, not for --help
-        command_on_table(argv, own.Own, own.run, "downstream units=", BESIDE)
+            from cell_synergy.downstream import user_table  # noqa: PLC0415 - torch, not for --help
+        command_on_table(argv, user_table.Own, user_table.run, "downstream units=", BESIDE)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import JsonValue
 
-from cell_synergy.core import content
+from cell_synergy.core import filetypes
 from cell_synergy.core.config import Config, suggest, validate
 from cell_synergy.core.errors import ConfigError, DataError
 
@@ -55,7 +55,7 @@ class Encoder(Config, ABC):
 
 def names() -> list[str]:
     """Return the name of every expert."""
-    return [module.name for module in iter_modules(__path__)]
+    return [module.name for module in iter_modules(__path__) if not module.ispkg]
 
 
 def load(name: str, settings: Mapping[str, object]) -> Encoder:
@@ -69,7 +69,7 @@ def load(name: str, settings: Mapping[str, object]) -> Encoder:
 def read_card(expert: Path) -> dict[str, JsonValue]:
     """Return what the folder of a frozen expert says about it."""
     remedy = "freeze the expert again (`dvc repro pretrain`), or `dvc pull`"
-    card = content.read_json(expert / CARD, "the card of an expert", remedy)
+    card = filetypes.read_json(expert / CARD, "the card of an expert", remedy)
     if not isinstance(card.get("sha256"), str):
         raise DataError(f"{expert / CARD}: names no `sha256` of the expert's weights; {remedy}")
     return card

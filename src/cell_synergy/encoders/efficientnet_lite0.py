@@ -21,10 +21,10 @@ from torch.nn.functional import interpolate
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cell_synergy.core import tensors
-from cell_synergy.core.compute import device
+from cell_synergy.core.device import device
 from cell_synergy.encoders import sha256
-from cell_synergy.vision.embedding import Network
-from cell_synergy.vision.expert import ImageExpert
+from cell_synergy.encoders._vision.features import Network
+from cell_synergy.encoders._vision.image_expert import ImageExpert
 
 _FIRST = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
 _OTHER = {

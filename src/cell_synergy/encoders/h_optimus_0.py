@@ -10,7 +10,7 @@ that the branch stood for), and whether the form adds terms to the licence; a fi
 is refused.
 """
 
-from cell_synergy.vision.published import Published
+from cell_synergy.encoders._vision.published import Published
 
 
 class Expert(Published):

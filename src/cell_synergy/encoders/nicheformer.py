@@ -21,14 +21,14 @@ from jaxtyping import Float32
 from pydantic import JsonValue, PositiveInt
 from tqdm import tqdm
 
-from cell_synergy import hub
-from cell_synergy.core import arrayfiles, content
+from cell_synergy.core import arrays, filetypes, hub
 from cell_synergy.core.errors import DataError
 from cell_synergy.encoders import Encoder, read_card, sha256
-from cell_synergy.nicheformer import checkpoints, symbols
-from cell_synergy.nicheformer.configuration import NicheformerConfig
-from cell_synergy.nicheformer.modeling import Pooling
-from cell_synergy.nicheformer.tokenizer import (
+from cell_synergy.encoders._nicheformer import checkpoint_layouts, symbols
+from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
+from cell_synergy.encoders._nicheformer.modeling import Pooling
+from cell_synergy.encoders._nicheformer.pooling import Opened, cells_of
+from cell_synergy.encoders._nicheformer.tokenizer import (
     ASSAY,
     FIRST_GENE,
     MODALITY,
@@ -39,7 +39,6 @@ from cell_synergy.nicheformer.tokenizer import (
     Tokenizer,
     cleaned,
 )
-from cell_synergy.nicheformer.units import Opened, cells_of
 
 
 class _Files(NamedTuple):
@@ -87,7 +86,7 @@ class Expert(Encoder):
     def freeze(self, reference: ad.AnnData, out: Path) -> dict[str, JsonValue]:
         files = self._files(self.revision)
         config = NicheformerConfig()
-        checkpoints.load(files.weights, config)
+        checkpoint_layouts.load(files.weights, config)
         genes, _ = _vocabulary(files, config)
         mapped = symbols.to_ensembl(reference.var_names, genes, self.species)
         return {
@@ -135,30 +134,30 @@ class Expert(Encoder):
         shortest = longest if self.pooling == "published" else 0
         tokenizer = Tokenizer(genes, means, context, longest, shortest)
         cells = tokenizer.encode(counts, mapped.ids, self.least_genes)
-        return Opened(checkpoints.load(files.weights, config), cells, unit, self.pooling)
+        return Opened(checkpoint_layouts.load(files.weights, config), cells, unit, self.pooling)
 
     def _files(self, revision: str) -> _Files:
         weights = self.weights or hub.fetch(self.repo, "model.safetensors", revision)
         genes = self.genes or hub.fetch(self.repo, "model.h5ad", revision)
         files = _Files(weights.expanduser(), genes.expanduser(), self.means.expanduser())
         for key, path in files._asdict().items():
-            content.required(path, "a file", f"set encoders.nicheformer.{key}")
+            filetypes.required(path, "a file", f"set encoders.nicheformer.{key}")
         return files
 
 
 def _vocabulary(files: _Files, config: NicheformerConfig) -> tuple[pd.Index, np.ndarray]:
     """Return the gene list, and the cleaned mean of each gene."""
     wanted, remedy = "an .h5ad of the gene list", "set encoders.nicheformer.genes to the hub's"
-    if content.required(files.genes, wanted, remedy) != content.HDF5:
-        raise content.unlike(files.genes, wanted, remedy)
+    if filetypes.required(files.genes, wanted, remedy) != filetypes.HDF5:
+        raise filetypes.unlike(files.genes, wanted, remedy)
     try:
         table = ad.read_h5ad(files.genes, backed="r")
         genes = table.var_names
         table.file.close()
     except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise content.unlike(files.genes, wanted, remedy, error, content.HDF5) from error
+        raise filetypes.unlike(files.genes, wanted, remedy, error, filetypes.HDF5) from error
     remedy = "set encoders.nicheformer.means to the file of your technology"
-    found = arrayfiles.npy(files.means, "an .npy of gene means", remedy)
+    found = arrays.npy(files.means, "an .npy of gene means", remedy)
     if found.dtype.kind not in "fiu":
         raise DataError(f"{files.means}: holds {found.dtype}, not numbers; {remedy}")
     means = found.astype(np.float64).ravel()

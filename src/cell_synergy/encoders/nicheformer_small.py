@@ -21,16 +21,17 @@ from pydantic import Field, JsonValue, PositiveFloat, PositiveInt
 from safetensors.torch import save_file
 from scipy import sparse
 
-from cell_synergy.core import content, tensors
-from cell_synergy.core.compute import scratch
+from cell_synergy.core import filetypes, tensors
+from cell_synergy.core.device import scratch
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.units.pairs import log_normalise
-from cell_synergy.data.units.splits import held
+from cell_synergy.data.paired import log_normalise
+from cell_synergy.data.splits import held
 from cell_synergy.encoders import Encoder, sha256
-from cell_synergy.nicheformer.configuration import NicheformerConfig
-from cell_synergy.nicheformer.modeling import NicheformerModel, Pooling
-from cell_synergy.nicheformer.pretraining import Pretraining, pretrain
-from cell_synergy.nicheformer.tokenizer import (
+from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
+from cell_synergy.encoders._nicheformer.modeling import NicheformerModel, Pooling
+from cell_synergy.encoders._nicheformer.pooling import Opened, cells_of
+from cell_synergy.encoders._nicheformer.pretraining import Pretraining, pretrain
+from cell_synergy.encoders._nicheformer.tokenizer import (
     ASSAY,
     FIRST_GENE,
     MODALITY,
@@ -38,7 +39,6 @@ from cell_synergy.nicheformer.tokenizer import (
     Tokenizer,
     nonzero_means,
 )
-from cell_synergy.nicheformer.units import Opened, cells_of
 
 _WEIGHTS, _GENES, _MEANS = "nicheformer.safetensors", "genes.txt", "means"
 _REMEDY = "pretrain the expert again (`dvc repro pretrain`)"
@@ -127,7 +127,7 @@ class Expert(Encoder):
             If the pairs lack a gene that the expert was pretrained on.
         """
         state = tensors.read(expert / _WEIGHTS, _REMEDY)
-        content.required(expert / _GENES, "a list of genes", _REMEDY)
+        filetypes.required(expert / _GENES, "a list of genes", _REMEDY)
         genes = pd.Index((expert / _GENES).read_text().split("\n")[:-1])
         if (found := state.pop(_MEANS, None)) is None or tuple(found.shape) != (len(genes),):
             raise DataError(

@@ -14,9 +14,9 @@ from pydantic import JsonValue, PositiveFloat, PositiveInt
 from safetensors.numpy import save_file
 from scipy import sparse
 
-from cell_synergy.core import arrayfiles, content
+from cell_synergy.core import arrays, filetypes
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.units.pairs import log_normalise, visible_counts
+from cell_synergy.data.paired import log_normalise, visible_counts
 from cell_synergy.encoders import Encoder, sha256
 
 _WEIGHTS, _GENES = "pca.safetensors", "genes.txt"
@@ -77,8 +77,8 @@ class Expert(Encoder):
 def _fitted(expert: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     """Return the weights and the gene list of a fitted expert."""
     remedy = "fit the expert again (`dvc repro pretrain`)"
-    weights = arrayfiles.safetensors(expert / _WEIGHTS, remedy)
-    content.required(expert / _GENES, "a list of genes", remedy)
+    weights = arrays.safetensors(expert / _WEIGHTS, remedy)
+    filetypes.required(expert / _GENES, "a list of genes", remedy)
     genes = (expert / _GENES).read_text().split("\n")[:-1]
     shapes = {name: array.shape[-1:] for name, array in weights.items()}
     if shapes != {"mean": (len(genes),), "axes": (len(genes),)}:

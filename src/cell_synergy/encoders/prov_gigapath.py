@@ -11,7 +11,7 @@ revision, which are as other public pipelines name them, and the wording of the 
 does not fit is refused.
 """
 
-from cell_synergy.vision.published import Published
+from cell_synergy.encoders._vision.published import Published
 
 
 class Expert(Published):

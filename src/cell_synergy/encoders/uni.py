@@ -8,7 +8,7 @@ ImageNet's mean and deviation. Departures: as `uni2_h`. Not checked: the publish
 revision, which are as other public pipelines name them; a file that does not fit is refused.
 """
 
-from cell_synergy.vision.published import Published
+from cell_synergy.encoders._vision.published import Published
 
 
 class Expert(Published):

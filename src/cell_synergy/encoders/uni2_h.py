@@ -12,7 +12,7 @@ default, norms and residuals in float32. Checked: the layout, on random weights.
 published weights themselves, which no test may carry.
 """
 
-from cell_synergy.vision.published import Published
+from cell_synergy.encoders._vision.published import Published
 
 
 class Expert(Published):

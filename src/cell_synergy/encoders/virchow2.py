@@ -11,7 +11,7 @@ checked: the published file and its revision, which are as other public pipeline
 that does not fit is refused.
 """
 
-from cell_synergy.vision.published import Published
+from cell_synergy.encoders._vision.published import Published
 
 
 class Expert(Published):

@@ -22,12 +22,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from cell_synergy.core import content, tensors
-from cell_synergy.core.compute import device
+from cell_synergy.core import filetypes, tensors
+from cell_synergy.core.device import device
 from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.core.streams import integer
-from cell_synergy.finetuning.experts import Expert
-from cell_synergy.finetuning.settings import Finetune, Lora
+from cell_synergy.core.random import integer
+from cell_synergy.finetuning.config import Finetune, Lora
+from cell_synergy.finetuning.tunable import Expert
 
 Tuned = dict[str, Tensor]
 """The tensors that learn, by their names in the network."""
@@ -154,7 +154,7 @@ def load(folder: Path, expert: Expert) -> nn.Module:
     DataError
         If the folder belongs to another expert, or a file of it is not what was written.
     """
-    base = content.read_json(folder / BASE, "what says which expert was tuned", _REMEDY)
+    base = filetypes.read_json(folder / BASE, "what says which expert was tuned", _REMEDY)
     if (sha256 := str(base.get("sha256"))) != expert.sha256:
         raise DataError(
             f"{folder} was tuned on {base.get('expert')} (sha256 {sha256[:12]}...), which is "
@@ -175,7 +175,7 @@ def _adapted(network: nn.Module, folder: Path, linears: str) -> PeftModel:
     to further files, or to the hub.
     """
     path = folder / _CONFIG
-    words = content.read_json(path, "the settings of LoRA adapters", _REMEDY)
+    words = filetypes.read_json(path, "the settings of LoRA adapters", _REMEDY)
     found = [words.get(name) for name in ("r", "lora_alpha", "lora_dropout")]
     if words.get("peft_type") != "LORA" or not all(isinstance(n, int | float) for n in found):
         raise DataError(f"{path}: holds no rank, alpha and dropout of LoRA; {_REMEDY}")

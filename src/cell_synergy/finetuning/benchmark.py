@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from cell_synergy import encoders
-from cell_synergy.core.atomic import atomic
-from cell_synergy.core.compute import fingerprint, scratch, use_threads
 from cell_synergy.core.config import Config, merge, named, section, suggest, validate, value
+from cell_synergy.core.device import fingerprint, scratch, use_threads
 from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.data.units import pairs
-from cell_synergy.data.units.dataset import Dataset, Task
+from cell_synergy.core.files import atomic
+from cell_synergy.data import paired
+from cell_synergy.data.config import Dataset, Task
 from cell_synergy.downstream.benchmark import write
-from cell_synergy.downstream.probes.settings import Probe
-from cell_synergy.finetuning import experts
+from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.finetuning import tunable
+from cell_synergy.finetuning.config import Finetune
 from cell_synergy.finetuning.finetune import finetune, seen_by
-from cell_synergy.finetuning.settings import Finetune
 
 
 class Paths(Config):
@@ -45,13 +45,13 @@ def run(words: dict[str, Any]) -> Path:
     use_threads(value("threads"))
     tasks = _tasks(dataset, settings)
     encoder = encoders.load(name, merge(section(f"encoders.{name}"), over_expert))
-    units = pairs.read(paths.pairs)
+    units = paired.read(paths.pairs)
     if not (paths.frozen / encoders.CARD).is_file():
         raise DataError(
             f"{paths.frozen}: no frozen expert there; make it (`python -m stages.pretrain "
             f"expert={name} reference=... out={paths.frozen}`, as dvc.yaml has it)"
         )
-    expert = experts.read(name, encoder, units, paths.frozen, settings.cells)
+    expert = tunable.read(name, encoder, units, paths.frozen, settings.cells)
     tissue = seen_by(expert, units, dataset, settings)
     inputs = encoders.sha256(paths.pairs), expert.name, expert.sha256
     configs = (c.model_dump(mode="json") for c in (encoder, dataset, settings, probe))

@@ -10,21 +10,21 @@ import numpy as np
 from safetensors.numpy import save_file
 from tqdm import tqdm
 
-from cell_synergy.core import arrayfiles
-from cell_synergy.core.atomic import atomic
+from cell_synergy.core import arrays
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.units.dataset import Dataset, Task
-from cell_synergy.data.units.splits import folds, groups_of
-from cell_synergy.data.units.tissue import Tissue
-from cell_synergy.downstream.judging import Asked, Judged, table
+from cell_synergy.core.files import atomic
+from cell_synergy.core.names import FINE_TUNED
+from cell_synergy.data.config import Dataset, Task
+from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.splits import folds, groups_of
+from cell_synergy.downstream.evaluate import Asked, Judged, table
+from cell_synergy.downstream.probes.config import Probe
 from cell_synergy.downstream.probes.linear import LinearProbe
-from cell_synergy.downstream.probes.questions import Answer, Chosen, Goal, Question, goals
-from cell_synergy.downstream.probes.settings import Probe
+from cell_synergy.downstream.probes.tasks import Answer, Chosen, Goal, Question, goals
 from cell_synergy.finetuning.adapters import Adapted
-from cell_synergy.finetuning.experts import Expert
-from cell_synergy.finetuning.settings import Finetune
+from cell_synergy.finetuning.config import Finetune
+from cell_synergy.finetuning.tunable import Expert
 from cell_synergy.finetuning.tuning import Found, Frozen, Tuning
-from cell_synergy.names import FINE_TUNED
 
 HEAD, ANSWER, PREDICTED = "head.safetensors", "answer.json", "predicted.npy"
 
@@ -123,7 +123,7 @@ def _answer(folder: Path) -> Answer:
     """Read an answer."""
     words = json.loads((folder / ANSWER).read_text())
     chosen = Chosen(words["rounds"], words["inner"], words["sensitivity"])
-    predicted = arrayfiles.npy(folder / PREDICTED, "an .npy of predictions", "learn it again")
+    predicted = arrays.npy(folder / PREDICTED, "an .npy of predictions", "learn it again")
     return Answer(predicted, chosen, words["gradient_norm"], words["iterations"])
 
 

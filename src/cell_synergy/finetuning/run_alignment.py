@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from cell_synergy.cli import command
+from cell_synergy.commands.command import command
 from cell_synergy.core.config import named
 
 
@@ -23,7 +23,7 @@ def _stage(words: dict[str, Any]) -> tuple[str, str]:
 
 
 def _run(words: dict[str, Any]) -> None:
-    from cell_synergy.finetuning.alignment import run  # noqa: PLC0415 - torch, not for --help
+    from cell_synergy.finetuning.align import run  # noqa: PLC0415 - torch, not for --help
 
     run(words)
 

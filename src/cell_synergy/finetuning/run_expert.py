@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from cell_synergy.cli import command
+from cell_synergy.commands.command import command
 from cell_synergy.core.config import named
 
 

@@ -20,17 +20,17 @@ import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int, Shaped
 from torch import Tensor
 
-from cell_synergy.core.compute import device
+from cell_synergy.core.device import device
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.core.streams import integer, stream
-from cell_synergy.data.units.embeddings import standardise
+from cell_synergy.core.random import integer, stream
+from cell_synergy.data.embeddings import standardise
+from cell_synergy.downstream.probes._mlp_fits import Fit, shrunk_logits, shrunk_values
+from cell_synergy.downstream.probes._mlp_init import tensor
+from cell_synergy.downstream.probes.config import Probe
 from cell_synergy.downstream.probes.design import Design, Linear
-from cell_synergy.downstream.probes.features import tensor
-from cell_synergy.downstream.probes.fits import Fit, shrunk_logits, shrunk_values
-from cell_synergy.downstream.probes.questions import Answer, Chosen, Question
-from cell_synergy.downstream.probes.settings import Probe
+from cell_synergy.downstream.probes.tasks import Answer, Chosen, Question
 from cell_synergy.finetuning.adapters import Adapted, Tuned
-from cell_synergy.finetuning.settings import Finetune
+from cell_synergy.finetuning.config import Finetune
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from jaxtyping import Float
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from cell_synergy.learning.networks import Inputs, Network, Projected, average, mlp, negative_cosine
-from cell_synergy.learning.training import Trained
+from cell_synergy.training.loop import Trained
+from cell_synergy.training.modules import Inputs, Network, Projected, average, mlp, negative_cosine
 
 
 class Model(Trained):

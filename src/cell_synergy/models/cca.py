@@ -14,8 +14,8 @@ from jaxtyping import Float32
 from pydantic import PositiveFloat, PositiveInt
 
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.learning.canonical import covariances, solve
-from cell_synergy.models import ClosedForm, Pairs, Weights
+from cell_synergy.training.cca import covariances, solve
+from cell_synergy.training.method import ClosedForm, Pairs, Weights
 
 
 class Model(ClosedForm):

@@ -22,10 +22,10 @@ from jaxtyping import Float
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from cell_synergy.core.streams import stream
-from cell_synergy.learning.networks import Block, Inputs, Network, mlp, nt_xent
-from cell_synergy.learning.training import Trained
-from cell_synergy.models import Job, Pairs, Run, Weights
+from cell_synergy.core.random import stream
+from cell_synergy.training.loop import Trained
+from cell_synergy.training.method import Job, Pairs, Run, Weights
+from cell_synergy.training.modules import Block, Inputs, Network, mlp, nt_xent
 
 
 class Model(Trained):

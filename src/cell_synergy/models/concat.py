@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float32
 
-from cell_synergy.models import Untrained, Weights
+from cell_synergy.training.method import Untrained, Weights
 
 
 class Model(Untrained):

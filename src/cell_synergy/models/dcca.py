@@ -23,10 +23,10 @@ from torch import Tensor
 from torch.linalg import cholesky, solve_triangular, svdvals
 from torch.nn.functional import batch_norm
 
-from cell_synergy.learning.canonical import covariances, solve
-from cell_synergy.learning.networks import Inputs, Network, Towers, full_precision
-from cell_synergy.learning.training import Trained, Training
-from cell_synergy.models import Pairs, Weights
+from cell_synergy.training.cca import covariances, solve
+from cell_synergy.training.loop import Trained, Training
+from cell_synergy.training.method import Pairs, Weights
+from cell_synergy.training.modules import Inputs, Network, Towers, full_precision
 
 
 class Model(Trained):

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import PositiveInt
 
-from cell_synergy.core.streams import stream
-from cell_synergy.models import ClosedForm, Pairs, Weights
+from cell_synergy.core.random import stream
+from cell_synergy.training.method import ClosedForm, Pairs, Weights
 
 
 class Model(ClosedForm):

@@ -13,8 +13,8 @@ from typing import Annotated
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from cell_synergy.learning.networks import Compared, Network, nt_xent
-from cell_synergy.learning.training import Trained
+from cell_synergy.training.loop import Trained
+from cell_synergy.training.modules import Compared, Network, nt_xent
 
 
 class Model(Trained):

@@ -21,8 +21,8 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from cell_synergy.learning.networks import Compared, Network, full_precision, off_diagonal
-from cell_synergy.learning.training import Trained
+from cell_synergy.training.loop import Trained
+from cell_synergy.training.modules import Compared, Network, full_precision, off_diagonal
 
 
 class Model(Trained):

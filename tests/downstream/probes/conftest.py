@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cell_synergy.downstream.probes import algebra
+from cell_synergy.downstream.probes import _linalg
 from cell_synergy.downstream.probes.design import Design
 
 TOLERANCE, ITERATIONS = 1e-9, 1000
@@ -22,7 +22,7 @@ def data(units, features, classes, seed=0):
 @pytest.fixture(params=[np, torch], ids=["numpy", "torch"])
 def library(request, monkeypatch):
     """Compute with either library; torch's arrays are on the GPU where there is one."""
-    monkeypatch.setattr(algebra, "library", lambda: request.param)
+    monkeypatch.setattr(_linalg, "library", lambda: request.param)
 
 
 def logistic(x, y, classes, strength, tolerance=TOLERANCE, iterations=ITERATIONS):

@@ -6,7 +6,7 @@ import pytest
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.downstream.probes import mlp
 from cell_synergy.downstream.probes.design import Design
-from cell_synergy.downstream.probes.questions import Question
+from cell_synergy.downstream.probes.tasks import Question
 
 SETTINGS = mlp.MLP(
     hidden=16, axes=16, powers=8, epochs=12, batches=6, lr=0.02,

@@ -5,7 +5,7 @@ import pytest
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.downstream.spatial.checks import check
-from cell_synergy.downstream.spatial.neighbours import nearest
+from cell_synergy.downstream.spatial.graph import nearest
 
 
 def test_micrometres_pass(units):

@@ -3,10 +3,10 @@ import pytest
 from scipy.spatial.distance import pdist
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
-from cell_synergy.data.units.embeddings import standardise
+from cell_synergy.data.embeddings import standardise
+from cell_synergy.downstream.spatial.config import Consistency
 from cell_synergy.downstream.spatial.consistency import PairQuestion, draw, features, score
-from cell_synergy.downstream.spatial.neighbours import nearest
-from cell_synergy.downstream.spatial.settings import Consistency
+from cell_synergy.downstream.spatial.graph import nearest
 
 SETTINGS = Consistency(nearest=5, farthest=0.8, pairs=30)
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.downstream.spatial.neighbours import bands
+from cell_synergy.downstream.spatial.graph import bands
 from cell_synergy.downstream.spatial.targets import composition, majority, targets
 
 

@@ -37,12 +37,12 @@ from scipy.special import entr
 
 from cell_synergy.core.config import Config
 from cell_synergy.core.errors import DataError
-from cell_synergy.downstream.information.quantising import gathered, holding
+from cell_synergy.core.names import UNIMODAL
+from cell_synergy.downstream.information.clustering import gathered, holding
 from cell_synergy.downstream.information.recalibration import equal_weights, recalibrate
-from cell_synergy.inference import LEAST_DONORS, inflation, jackknife_t
-from cell_synergy.least_information import Least, least_information
-from cell_synergy.names import UNIMODAL
-from cell_synergy.pid import mutual_information
+from cell_synergy.pid.broja import Least, least_information
+from cell_synergy.pid.discrete import mutual_information
+from cell_synergy.scoring.inference import LEAST_DONORS, inflation, jackknife_t
 
 Key = tuple[str, str]
 
@@ -84,7 +84,7 @@ class HeldOut:
     methods
         Posteriors of the probe of each method's representation.
     in_turn
-        Whether groups were held out in turn (see `cell_synergy.inference`).
+        Whether groups were held out in turn (see `cell_synergy.scoring.inference`).
     """
 
     y: Int[np.ndarray, " _"]

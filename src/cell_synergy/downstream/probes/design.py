@@ -12,9 +12,9 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Shaped
 
-from cell_synergy.core.streams import stream
-from cell_synergy.downstream.probes import algebra
-from cell_synergy.downstream.probes.algebra import Array
+from cell_synergy.core.random import stream
+from cell_synergy.downstream.probes import _linalg
+from cell_synergy.downstream.probes._linalg import Array
 from cell_synergy.downstream.probes.logistic import Units, path
 from cell_synergy.downstream.probes.ridge import about_mean, grams, solve
 
@@ -79,15 +79,15 @@ class Frame:
     @classmethod
     def about_mean(cls, x: Float[np.ndarray, "units d"]) -> "Frame":
         """Return the features as coordinates, less their mean."""
-        return cls(algebra.of(x.mean(axis=0, dtype=np.float64)), None)
+        return cls(_linalg.of(x.mean(axis=0, dtype=np.float64)), None)
 
     def columns(
         self, x: Float[np.ndarray, "units d"], *others: Float[np.ndarray, "units _"]
     ) -> Float64[Array, "units columns"]:
         """Return coordinates of units, a last column of ones for the intercept, and others."""
         if self.axes is not None:
-            return algebra.with_ones((algebra.of(x) - self.mean) @ self.axes, *others)
-        columns = algebra.with_ones(x, *others)
+            return _linalg.with_ones((_linalg.of(x) - self.mean) @ self.axes, *others)
+        columns = _linalg.with_ones(x, *others)
         columns[:, : len(self.mean)] -= self.mean
         return columns
 
@@ -101,7 +101,7 @@ class Frame:
         """Return the map of features that is `v` along the columns, plus `offset`."""
         b = v[:-1] if self.axes is None else self.axes @ v[:-1]
         intercept = v[-1] + offset - self.mean @ b
-        return Linear(algebra.numpy(b), algebra.numpy(intercept), norm, iterations)
+        return Linear(_linalg.numpy(b), _linalg.numpy(intercept), norm, iterations)
 
 
 def coordinates(
@@ -113,11 +113,11 @@ def coordinates(
     if len(x) >= x.shape[1]:
         return frame, columns
     features = columns[:, :-1]
-    squares, vectors = algebra.library().linalg.eigh(features @ features.T)
+    squares, vectors = _linalg.library().linalg.eigh(features @ features.T)
     varies = squares > _ROUNDING * squares[-1]
     lengths, vectors = squares[varies] ** 0.5, vectors[:, varies]
     frame = replace(frame, axes=features.T @ (vectors / lengths))
-    return frame, algebra.with_ones(vectors * lengths)
+    return frame, _linalg.with_ones(vectors * lengths)
 
 
 @dataclass(frozen=True)
@@ -166,14 +166,14 @@ class Design:
         frame, columns = coordinates(x)
         if frame.axes is None and len(x) * x.shape[1] ** 2 <= _CHEAP:
             centred = columns[:, :-1]
-            axes = algebra.library().linalg.eigh(centred.T @ centred)[1]
+            axes = _linalg.library().linalg.eigh(centred.T @ centred)[1]
             frame, centred[:] = Frame(frame.mean, axes), centred @ axes
         groups = np.zeros(len(x)) if groups is None else groups
         return cls(frame, columns, np.unique(groups, return_inverse=True)[1])
 
     def part(self, rows: Bool[np.ndarray, " units"]) -> "Design":
         """Return some of the units, centred anew."""
-        own = self.columns[algebra.rows(rows)]
+        own = self.columns[_linalg.rows(rows)]
         shift = own[:, :-1].mean(axis=0)
         own[:, :-1] -= shift
         return Design(self.frame.moved(shift), own, self.group[rows], self)
@@ -182,7 +182,7 @@ class Design:
         self, y: Float[np.ndarray, "units outputs"], strengths: Sequence[float]
     ) -> list[Linear]:
         """Fit ridge regression of each strength in closed form; `y` has one column per output."""
-        targets = algebra.of(y)
+        targets = _linalg.of(y)
         offset = targets.mean(axis=0)
         products = ((targets - offset).T @ self.columns).T
         return [
@@ -211,7 +211,7 @@ class Design:
         iterations
             Most conjugate-gradient steps of one fit.
         """
-        onehot = algebra.of(np.arange(classes)[:, None] == y)
+        onehot = _linalg.of(np.arange(classes)[:, None] == y)
         found = path(self.units, onehot, strengths, tolerance, iterations)
         return [self.frame.linear(v.T, 0.0, norm, steps) for v, norm, steps in found]
 
@@ -239,9 +239,9 @@ class Design:
             return replace(self.whole.units, columns=self.columns)
         count, width = self.columns.shape
         drawn = stream(0, "axes").choice(count, min(count, _ENOUGH * width), replace=False)
-        sample = self.columns[algebra.rows(np.sort(drawn))]
+        sample = self.columns[_linalg.rows(np.sort(drawn))]
         square = about_mean(sample.T @ sample) / len(sample)
         turn, variance = square * 0, square[-1] + 0
         turn[-1, -1] = 1
-        variance[:-1], turn[:-1, :-1] = algebra.library().linalg.eigh(square[:-1, :-1])
+        variance[:-1], turn[:-1, :-1] = _linalg.library().linalg.eigh(square[:-1, :-1])
         return Units(self.columns, turn, variance.clip(0))

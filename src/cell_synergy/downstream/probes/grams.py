@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Shaped
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.downstream.probes import algebra
-from cell_synergy.downstream.probes.algebra import Array
+from cell_synergy.downstream.probes import _linalg
+from cell_synergy.downstream.probes._linalg import Array
 from cell_synergy.downstream.probes.design import Frame, Linear, coordinates
 from cell_synergy.downstream.probes.ridge import Solution, solve
 
@@ -57,7 +57,7 @@ class Grams:
         for number in range(len(names)):
             own = np.flatnonzero(group == number)
             blocks = np.split(own, range(size, len(own), size))
-            sums.append(algebra.gram(frame.columns(x[rows], y[rows] - offset) for rows in blocks))
+            sums.append(_linalg.gram(frame.columns(x[rows], y[rows] - offset) for rows in blocks))
         return cls(names, frame, offset, sums)
 
     def ridge(self, strengths: Sequence[float], kept: Bool[np.ndarray, " groups"]) -> list[Linear]:
@@ -68,7 +68,7 @@ class Grams:
         DataError
             If no group is kept.
         """
-        offset = algebra.of(self.offset)
+        offset = _linalg.of(self.offset)
         return [
             self.frame.linear(v, offset, norm, 0) for v, norm in self._solutions(strengths, kept)
         ]
@@ -90,15 +90,15 @@ class Grams:
         """
         total, outputs = self._total(asked), len(self.offset)
         count, sums = float(total[-outputs - 1, -outputs - 1]), total[-outputs - 1, -outputs:]
-        squares = algebra.numpy(total.diagonal()[-outputs:])
-        spread = squares - algebra.numpy(sums) ** 2 / count
+        squares = _linalg.numpy(total.diagonal()[-outputs:])
+        spread = squares - _linalg.numpy(sums) ** 2 / count
         varies = spread > np.maximum(_CONSTANT * count, _ROUNDING * squares)
         if not varies.any():
             return np.full(len(strengths), np.nan)
-        found, own = [], algebra.of(-np.eye(outputs))
+        found, own = [], _linalg.of(-np.eye(outputs))
         for v, _ in self._solutions(strengths, kept):
-            rest = algebra.library().concatenate([v, own])
-            errors = algebra.numpy((rest * (total @ rest)).sum(axis=0))
+            rest = _linalg.library().concatenate([v, own])
+            errors = _linalg.numpy((rest * (total @ rest)).sum(axis=0))
             found.append(1 - (errors[varies] / spread[varies]).mean())
         return np.array(found)
 

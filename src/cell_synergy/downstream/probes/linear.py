@@ -4,9 +4,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from cell_synergy.downstream.probes import metrics
+from cell_synergy.downstream.probes.config import Probe
 from cell_synergy.downstream.probes.design import Design, Linear
-from cell_synergy.downstream.probes.questions import Answer, Chosen, Question
-from cell_synergy.downstream.probes.settings import Probe
+from cell_synergy.downstream.probes.tasks import Answer, Chosen, Question
 
 
 class LinearProbe:

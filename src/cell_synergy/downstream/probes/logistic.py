@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from cell_synergy.downstream.probes import algebra
-from cell_synergy.downstream.probes.algebra import Array
+from cell_synergy.downstream.probes import _linalg
+from cell_synergy.downstream.probes._linalg import Array
 
 _DAMPING = 1e-6  # times the preconditioner, added to the Hessian: above the rounding of float32
 _BLOCK = 2**21  # entries of the units that a processor's cache holds
@@ -52,12 +52,12 @@ class Units:
     @cached_property
     def half(self) -> list[Float32[Array, "block columns"]]:
         """The blocks in single precision: half the bytes to read."""
-        return [algebra.single(block) for block in self.blocks]
+        return [_linalg.single(block) for block in self.blocks]
 
     @cached_property
     def half_turn(self) -> Float32[Array, "columns columns"] | None:
         """The axes in single precision."""
-        return None if self.turn is None else algebra.single(self.turn)
+        return None if self.turn is None else _linalg.single(self.turn)
 
 
 class Optimum(NamedTuple):
@@ -106,7 +106,7 @@ def path(
     fit = _Logistic(units, onehot @ units.columns)
     before, at = None, fit.target * 0
     at[:, -1] = (fit.target[:, -1] / fit.count).clip(1 / (2 * fit.count))
-    at[:, -1] = algebra.library().log(at[:, -1])
+    at[:, -1] = _linalg.library().log(at[:, -1])
     for strength in strengths:
         fit.penalty[:-1] = strength
         end, used = fit.minimise(fit.at(at), tolerance, iterations)
@@ -174,7 +174,7 @@ class _Logistic:
         units' own classes have the sum `v . target`. Columns end with ones, so that the last sum of
         `p x'` is that of `p`.
         """
-        xp, along = algebra.library(), _turned_back(v, self.units.turn)
+        xp, along = _linalg.library(), _turned_back(v, self.units.turn)
         loss, shares = -_dot(along, self.target), []
         pull: Array = 0
         square: Array = 0
@@ -185,7 +185,7 @@ class _Logistic:
             total = xp.exp(p, out=p).sum(axis=0)
             p /= total
             loss += float((xp.log(total) + most).sum())
-            half = algebra.single(p)
+            half = _linalg.single(p)
             shares.append(half)
             pull = pull + p @ x
             square = square + half @ half.T
@@ -203,7 +203,7 @@ class _Logistic:
         Logits that are the same for all classes change nothing: along one axis the weight is zero
         but for rounding, and so is every gradient. No weight is less than half a unit's.
         """
-        xp = algebra.library()
+        xp = _linalg.library()
         own, classes = xp.linalg.eigh(weight / self.count)
         own = own.clip(1 / (2 * self.count))
         return classes, 1 / xp.sqrt(own[:, None] * self.units.variance + self.penalty)
@@ -246,7 +246,7 @@ class _Logistic:
     ) -> Float64[Array, "classes columns"]:
         """Return the Hessian at a point times a direction, both white."""
         along, pull = point.coloured(white), 0
-        half = _turned_back(algebra.single(along), self.units.half_turn)
+        half = _turned_back(_linalg.single(along), self.units.half_turn)
         for x, shares in zip(self.units.half, point.shares, strict=True):
             change = half @ x.T
             change *= shares

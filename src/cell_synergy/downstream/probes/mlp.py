@@ -18,11 +18,18 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn.functional import pad
 
-from cell_synergy.core.compute import device
 from cell_synergy.core.config import Config
+from cell_synergy.core.device import device
 from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.core.streams import stream
-from cell_synergy.downstream.probes.features import (
+from cell_synergy.core.random import stream
+from cell_synergy.downstream.probes._mlp_fits import (
+    Fit,
+    batches,
+    network,
+    shrunk_logits,
+    shrunk_values,
+)
+from cell_synergy.downstream.probes._mlp_init import (
     draw,
     interacting,
     principal,
@@ -30,8 +37,7 @@ from cell_synergy.downstream.probes.features import (
     take,
     tensor,
 )
-from cell_synergy.downstream.probes.fits import Fit, batches, network, shrunk_logits, shrunk_values
-from cell_synergy.downstream.probes.questions import Answer, Chosen, Question
+from cell_synergy.downstream.probes.tasks import Answer, Chosen, Question
 
 _OUT = 0.1  # spread of the first outputs: near the prior, so that no fit starts by unlearning
 _NEVER = -1e30

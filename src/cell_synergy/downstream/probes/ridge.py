@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int
 
-from cell_synergy.downstream.probes import algebra
-from cell_synergy.downstream.probes.algebra import Array
+from cell_synergy.downstream.probes import _linalg
+from cell_synergy.downstream.probes._linalg import Array
 
 
 class Solution(NamedTuple):
@@ -31,7 +31,7 @@ def grams(
     """Return the Gram matrix of each group's units; groups are numbered from 0."""
     if not group.any():
         return [columns.T @ columns]
-    parts = (columns[algebra.rows(group == number)] for number in range(group.max() + 1))
+    parts = (columns[_linalg.rows(group == number)] for number in range(group.max() + 1))
     return [part.T @ part for part in parts]
 
 
@@ -62,11 +62,11 @@ def solve(
     """
     count = squares[-1, -1]
     right = products / count
-    features = algebra.rows(np.arange(len(squares) - 1))
+    features = _linalg.rows(np.arange(len(squares) - 1))
     for strength in strengths:
         matrix = squares / count
         matrix[features, features] += strength
-        v = algebra.cholesky_solve(matrix, right)
+        v = _linalg.cholesky_solve(matrix, right)
         rest = squares @ v / count - right
         rest[:-1] += strength * v[:-1]
         yield Solution(v, float(abs(rest).max()) if len(products.T) else 0.0)

@@ -18,7 +18,7 @@ command wrote.
 import sys
 from collections.abc import Sequence
 
-from cell_synergy.cli import command_on_table
+from cell_synergy.commands.command import command_on_table
 from cell_synergy.core.errors import answered_help, reported
 
 BESIDE = ("-scores",)  # what stands beside the curves
@@ -28,8 +28,8 @@ def main(argv: Sequence[str]) -> None:
     """Run the public command."""
     if not answered_help(argv, __doc__ or "", bare=False):
         with reported():
-            from cell_synergy.downstream.spatial import own  # noqa: PLC0415 - torch, not for --help
-        command_on_table(argv, own.OwnTissue, own.run, "spatial units=", BESIDE)
+            from cell_synergy.downstream.spatial import user_sections  # noqa: PLC0415 - torch, not for --help
+        command_on_table(argv, user_sections.OwnTissue, user_sections.run, "spatial units=", BESIDE)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,17 @@ import numpy as np
 from jaxtyping import Float32
 from tqdm import tqdm
 
-from cell_synergy.core.atomic import atomic
-from cell_synergy.core.compute import use_threads
+from cell_synergy.commands.experiment import take
 from cell_synergy.core.config import Config, load, validate, value
-from cell_synergy.data.units.splits import Fold
-from cell_synergy.data.units.tissue import Tissue
-from cell_synergy.downstream.probes.settings import Probe
+from cell_synergy.core.device import use_threads
+from cell_synergy.core.files import atomic
+from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.splits import Fold
+from cell_synergy.downstream.probes.config import Probe
 from cell_synergy.downstream.spatial.checks import check
-from cell_synergy.downstream.spatial.judging import TOO_FEW, Surroundings, judge
-from cell_synergy.downstream.spatial.settings import Spatial
-from cell_synergy.learning import weights
-from cell_synergy.request import take
+from cell_synergy.downstream.spatial.config import Spatial
+from cell_synergy.downstream.spatial.scores import TOO_FEW, Surroundings, judge
+from cell_synergy.training import weights
 
 
 class Paths(Config):

@@ -6,8 +6,8 @@ import pandas as pd
 from jaxtyping import Float64
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.units.spacing import CLOSEST, WIDEST, of_array
-from cell_synergy.downstream.spatial.neighbours import nearest
+from cell_synergy.data.spacing import CLOSEST, WIDEST, of_array
+from cell_synergy.downstream.spatial.graph import nearest
 
 # Spacing that cells of size one can have: they lie anywhere, and where a unit is what the image
 # shows around a cell, hundreds fill one.

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Shaped
 
-from cell_synergy.core.streams import stream
-from cell_synergy.data.units.embeddings import standardise
-from cell_synergy.data.units.splits import Fold, inner_folds
-from cell_synergy.data.units.tissue import Tissue
+from cell_synergy.core.random import stream
+from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.embeddings import standardise
+from cell_synergy.data.splits import Fold, inner_folds
+from cell_synergy.downstream.probes.config import Probe
 from cell_synergy.downstream.probes.linear import LinearProbe
-from cell_synergy.downstream.probes.questions import Answer, Chosen, Question
-from cell_synergy.downstream.probes.settings import Probe
+from cell_synergy.downstream.probes.tasks import Answer, Chosen, Question
+from cell_synergy.downstream.spatial.config import Consistency
+from cell_synergy.downstream.spatial.graph import nearest
 from cell_synergy.downstream.spatial.layout import CONSISTENCY
-from cell_synergy.downstream.spatial.neighbours import nearest
-from cell_synergy.downstream.spatial.settings import Consistency
 
 _PLENTY = 4  # times the nearest: units under which a section has no far pairs
 _DRAWN = 20_000  # pairs that show how far a section's units are apart

@@ -10,10 +10,10 @@ from jaxtyping import Bool, Float, Float64, Int
 from scipy import sparse
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.units.dataset import Task
-from cell_synergy.data.units.tissue import Tissue
-from cell_synergy.downstream.probes.questions import Goal, goals
-from cell_synergy.downstream.spatial.neighbours import Band
+from cell_synergy.data.config import Task
+from cell_synergy.data.dataset import Tissue
+from cell_synergy.downstream.probes.tasks import Goal, goals
+from cell_synergy.downstream.spatial.graph import Band
 
 _NO_LABEL = -1
 

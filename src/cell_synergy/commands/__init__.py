@@ -1,0 +1,1 @@
+"""What public commands share: arguments, where they write, and the experiment they name."""

@@ -1,0 +1,37 @@
+"""What dvc.yaml says about a stage, for commands that are run by hand."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cell_synergy.core.config import section, suggest
+from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.yaml import mapping_of
+
+PIPELINE = Path("dvc.yaml")
+
+
+def paths(stage: str, item: Mapping[str, str]) -> dict[str, str]:
+    """Return the `name=value` arguments of a stage's command, its matrix axes set to `item`.
+
+    Works for any data set of params.yaml, also for one that `datasets` does not list.
+    """
+    stages: dict[str, Any] = mapping_of(PIPELINE).get("stages") or {}
+    if stage not in stages:
+        raise ConfigError(f"{PIPELINE.name} has no stage {stage!r}{suggest(stage, stages)}")
+    values = {f"item.{axis}": value for axis, value in item.items()}
+    values |= {f"experts.{kind}": str(name) for kind, name in section("experts").items()}
+
+    def filled(found: re.Match[str]) -> str:
+        if found[1] not in values:
+            remedy = f"add it to params.yaml{suggest(found[1], values)}"
+            raise ConfigError(f"{PIPELINE.name}: stage {stage!r} needs {found[1]}; {remedy}")
+        return values[found[1]]
+
+    try:
+        command = str(stages[stage]["cmd"])
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"{PIPELINE.name}: stage {stage!r} has no cmd; add it") from error
+    words = [(re.sub(r"\$\{([\w.]+)\}", filled, word)).partition("=") for word in command.split()]
+    return {name: value for name, equals, value in words if equals}

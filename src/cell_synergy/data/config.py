@@ -1,0 +1,274 @@
+"""What `data.<dataset>` in params.yaml says about a data set."""
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from cell_synergy.core.config import Config
+from cell_synergy.core.labels import check_spellings
+from cell_synergy.data.naming import Labels, Names, Owned, People, is_file_name, listed
+
+__all__ = [
+    "BLOCKS", "PLATFORMS", "TAKEN", "Classification", "Composition", "Dataset", "GenePanel", "Hub",
+    "Measure", "Names", "People", "Role", "Sections", "Task", "Twin", "listed",
+]  # fmt: skip
+
+Role = Literal["reference", "train", "probe", "test", "study"]
+
+BLOCKS = "leave-one-block-out"
+
+TAKEN = {"all", "block", "donor", "section"}  # names that mean something else where tasks stand
+
+PLATFORMS = ("xenium", "visium")
+"""Readers whose files the simulator writes."""
+
+Measure = Literal["spots", "cells", "patches"]
+
+
+class Classification(Config):
+    """A label per unit: the `obs` column of the task's name."""
+
+    kind: Literal["classification"]
+    exclude: Labels = ()
+    circular: bool = False
+
+
+class Composition(Config):
+    """Cell-type proportions per unit: `obsm["cell_type_ratio"]`."""
+
+    kind: Literal["composition"]
+    exclude: tuple[str, ...] = ()
+    circular: bool = False
+
+
+class GenePanel(Config):
+    """Log-normalised counts of variable genes that the expression expert never sees."""
+
+    kind: Literal["gene_panel"]
+    genes: PositiveInt
+    circular: bool = False
+
+
+Task = Annotated[Classification | Composition | GenePanel, Field(discriminator="kind")]
+
+
+def none_of(key: str, tasks: Iterable[str]) -> str:
+    """Say that a list of params.yaml names no task of a data set, and which ones it could name."""
+    known = ", ".join(tasks)
+    return f"{key} names none of its tasks ({known})" if known else "it has no task"
+
+
+class Twin(Config):
+    """What sets one simulated twin apart; what all share is the section `simulator`.
+
+    Attributes
+    ----------
+    genes, programme_genes
+        Genes of the panel, and those that each level of an expression-visible state raises.
+    regions, cell_types
+        Classes of the two tasks.
+    synergy
+        Whether `niche` and `matched_niche` need both modalities.
+    library_size
+        Median counts per unit.
+    fold_change
+        Typical fold change of the genes of any state's level but cell type.
+    seed
+        Root of all random streams.
+    """
+
+    genes: PositiveInt
+    programme_genes: PositiveInt
+    regions: Annotated[int, Field(ge=6, le=27)]
+    cell_types: Annotated[int, Field(ge=2, le=6)]
+    synergy: bool
+    library_size: PositiveFloat
+    fold_change: PositiveFloat
+    seed: int
+
+
+class Hub(Config):
+    """A repository of the hub in the layout of HEST-1k, fetched into the data set's `folder`.
+
+    Attributes
+    ----------
+    repo, revision
+        `owner/name`, and a commit.
+    """
+
+    repo: str
+    revision: str
+
+
+class Sections(Config):
+    """What a reader of 10x or HEST files has to be told.
+
+    Attributes
+    ----------
+    units
+        `spots` (Visium HD: bins) or `cells` as they were measured, or `patches`: squares of
+        `unit_um` that do not overlap, with the spots or cells in them.
+    least
+        Cells (spots, bins) under which a patch is dropped.
+    origin_um
+        Where the first patch begins, in x and y from the image's top left corner: there without it.
+    keep_cells
+        Whether patches keep the counts of each of their cells, for experts that read cells; without
+        them such an expert reads a patch's summed counts like one cell.
+    donors
+        The sections of each donor, in one line; a section that none has is left out. Without it
+        every section is a donor's of its own name.
+    image
+        Where the H&E image is below a section's folder, with `*` for any name; without it, the
+        only image that lies in the folder.
+    bin_um
+        Side of the bins of Visium HD, in micrometres.
+    labels
+        Table of labels below the data set's folder (see `cell_synergy.raw.sections.label_tables`).
+    cell_type
+        Its column whose shares in a patch are the patch's composition.
+    composition
+        Table of the shares of cell types in each spot, below the data set's folder: as `labels`,
+        with one column per type.
+    """
+
+    units: Measure
+    least: PositiveInt | None = None
+    origin_um: NonNegativeFloat = 0.0
+    keep_cells: bool | None = None
+    donors: Owned | None = None
+    image: str | None = None
+    bin_um: PositiveInt | None = None
+    labels: str | None = None
+    cell_type: str | None = None
+    composition: str | None = None
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> "Sections":
+        patches = self.units == "patches"
+        for key in ("least", "keep_cells"):
+            if patches != (getattr(self, key) is not None):
+                raise ValueError(f"units 'patches' and the key {key!r} go together")
+        if self.origin_um and not patches:
+            raise ValueError("'origin_um' needs units 'patches'")
+        if self.cell_type is not None and (self.labels is None or not patches):
+            raise ValueError("'cell_type' needs 'labels', and units 'patches'")
+        if self.composition is not None and patches:
+            raise ValueError("'composition' is of spots or cells; patches have 'cell_type'")
+        everything = [name for names in (self.donors or {}).values() for name in names]
+        if twice := sorted({name for name in everything if everything.count(name) > 1}):
+            raise ValueError(f"one donor for a section, but {twice} are listed twice")
+        return self
+
+    def donor_of(self, present: Iterable[str]) -> dict[str, str]:
+        """Return the donor of each section; without a list, of all that are `present`."""
+        if self.donors is None:
+            return {name: name for name in present}
+        return {name: donor for donor, names in self.donors.items() for name in names}
+
+
+class Dataset(Config):
+    """Source, units, tasks and donors of one data set.
+
+    `folder` holds the user's own sections, or what is fetched from the hub; its files stay there.
+    `sections` belongs to the readers of 10x and HEST files.
+
+    `roles` lists the donors (sections under `leave-one-section-out`) of each role, in one line each
+    and separated by commas: `reference`
+    (fits experts and hyperparameters, never scored), `train` (alignment and probes), `probe`
+    (probes only), `test` (scored), or `study` (each in turn, in leave-one-out splits).
+
+    `leave-one-block-out` cuts every study section into `blocks` stripes, `gap_um` apart (see
+    `cell_synergy.data.blocks`), and leaves out each in turn; it says nothing about other
+    donors. Without reference donors the first block of each section is the reference; `standardise:
+    donor` then scales each block by its own units.
+    """
+
+    source: Literal["simulator", "manifest", "folder", "hub"]
+    folder: str | None = None
+    hub: Hub | None = None
+    reader: str
+    sections: Sections | None = None
+    unit_um: PositiveFloat
+    standardise: Literal["train", "donor"]
+    split: Literal["holdout", "leave-one-donor-out", "leave-one-section-out", "leave-one-block-out"]
+    blocks: Annotated[int, Field(ge=2)] | None = None
+    gap_um: PositiveFloat | None = None
+    tasks: dict[str, Task]
+    roles: dict[Role, People]
+    simulator: Twin | None = None
+
+    @model_validator(mode="after")
+    def _source_is_whole(self) -> "Dataset":
+        if (self.source == "simulator") != (self.simulator is not None):
+            raise ValueError("source 'simulator' and the block 'simulator' go together")
+        if (self.source == "hub") != (self.hub is not None):
+            raise ValueError("source 'hub' and the block 'hub' go together")
+        listed = self.sections is not None and self.sections.donors is not None
+        if self.source == "hub" and self.folder is None:
+            raise ValueError("source 'hub' needs the key 'folder'")
+        if (self.source == "hub" or self.reader == "hest") and not listed:
+            raise ValueError("sections of HEST-1k need the key 'sections.donors'")
+        if self.source != "hub" and (self.source == "folder") != (self.folder is not None):
+            raise ValueError("source 'folder' and the key 'folder' go together")
+        return self
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> "Dataset":
+        panels = [name for name, task in self.tasks.items() if task.kind == "gene_panel"]
+        if len(panels) > 1:
+            raise ValueError(f"one gene panel for a data set, not {panels}")
+        if wrong := sorted(name for name in self.tasks if name in TAKEN or not is_file_name(name)):
+            raise ValueError(f"no task can be called {wrong}: rename the task and its label column")
+        if self.simulator is not None and self.split != "holdout":
+            raise ValueError("a simulated twin has the split 'holdout'")
+        if self.simulator is not None and self.reader not in PLATFORMS:
+            raise ValueError(f"a simulated twin has a reader of {PLATFORMS}")
+        for key in ("blocks", "gap_um"):
+            if (self.split == BLOCKS) != (getattr(self, key) is not None):
+                raise ValueError(f"split {BLOCKS!r} and the key {key!r} go together")
+        if self.gap_um is not None and self.gap_um < self.unit_um:
+            raise ValueError(f"'gap_um' is at least 'unit_um', {self.unit_um:g}: units would touch")
+        return self
+
+    @model_validator(mode="after")
+    def _roles_agree(self) -> "Dataset":
+        allowed = (
+            {"reference", "train", "probe", "test"}
+            if self.split == "holdout"
+            else {"reference", "study"}
+        )
+        if wrong := sorted(set(self.roles) - allowed):
+            raise ValueError(f"split {self.split!r} knows the roles {sorted(allowed)}, not {wrong}")
+        everyone = [donor for donors in self.roles.values() for donor in donors]
+        if twice := sorted({donor for donor in everyone if everyone.count(donor) > 1}):
+            raise ValueError(f"one role for a {self.named}, but {twice} are listed twice")
+        check_spellings(everyone, self.named, "roles")
+        if self.sections is not None and self.sections.donors is not None:
+            donors = self.sections.donors
+            known = self.sections.donor_of(()) if self.named == "section" else donors
+            if unknown := sorted(set(everyone) - set(known)):
+                raise ValueError(f"'roles' names {unknown}, whom 'sections.donors' does not")
+        return self
+
+    @property
+    def role_of(self) -> dict[str, Role]:
+        """The role of each donor (or section)."""
+        return {donor: role for role, donors in self.roles.items() for donor in donors}
+
+    @property
+    def group(self) -> str:
+        """The `obs` column that a split never divides."""
+        return "block" if self.split == BLOCKS else self.named
+
+    @property
+    def named(self) -> Literal["donor", "section"]:
+        """What `roles` names."""
+        return "section" if self.split == "leave-one-section-out" else "donor"

@@ -1,0 +1,155 @@
+"""Arrays of `obsm`, as people store them, made into numbers: one row per unit, in their order."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Float32, Float64
+from scipy import sparse
+
+from cell_synergy.core.errors import DataError
+from cell_synergy.core.labels import some
+from cell_synergy.data.embeddings import moments
+
+# Names that a table of places gives to x and y: ours, Xenium's, Space Ranger's, Seurat's, none.
+_PLACES = (
+    ("x", "y"),
+    ("x_centroid", "y_centroid"),
+    ("pxl_col_in_fullres", "pxl_row_in_fullres"),
+    ("imagecol", "imagerow"),
+    ("0", "1"),
+)
+
+
+def embedding(value: Any, names: pd.Index, where: str) -> Float32[np.ndarray, "units d"]:  # noqa: ANN401 - whatever `obsm` holds
+    """Return an embedding.
+
+    Parameters
+    ----------
+    value
+        An array, a sparse matrix or a data frame.
+    names
+        Of the units.
+    where
+        File and key, for messages.
+
+    Raises
+    ------
+    DataError
+        If it is not a table of finite numbers of single precision, or the same for every unit.
+    """
+    x = numbers(value, names, where)
+    if broken := int((lost := ~np.isfinite(x).all(axis=1)).sum()):
+        raise DataError(
+            f"{where} is not finite for {broken} units, first {names[lost][0]!r}; drop them"
+        )
+    largest = float(np.abs(x).max(initial=0))
+    if largest > float(np.finfo(np.float32).max):
+        raise DataError(f"{where} holds {largest:.3g}, beyond single precision; rescale it")
+    single: Float32[np.ndarray, "units d"] = x.astype(np.float32, copy=False)
+    if len(single) > 1 and not moments(single)[1].any():
+        raise DataError(
+            f"{where} is the same for every unit, or differs by less than a millionth; name "
+            "another embedding, or rescale it"
+        )
+    return single
+
+
+def places(value: Any, names: pd.Index, where: str) -> Float64[np.ndarray, "units 2"]:  # noqa: ANN401 - whatever `obsm` holds
+    """Return x and y of every unit; those of a data frame are found by the names of its columns.
+
+    Raises
+    ------
+    DataError
+        If they are not two columns of finite numbers.
+    """
+    if isinstance(value, pd.DataFrame):
+        value = _x_and_y(value, where)
+    xy = numbers(value, names, where).astype(np.float64, copy=False)
+    if xy.shape[1] != 2:  # noqa: PLR2004 - x and y
+        raise DataError(f"{where} has shape {xy.shape}; it needs two columns, x and y")
+    if len(lost := np.flatnonzero(~np.isfinite(xy).all(axis=1))):
+        raise DataError(
+            f"{where} is not finite for {len(lost)} units, first {names[lost[0]]!r}; drop "
+            "these units or give their place"
+        )
+    return xy
+
+
+def numbers(value: Any, names: pd.Index, where: str) -> Float[np.ndarray, "units columns"]:  # noqa: ANN401 - whatever `obsm` holds
+    """Return floating-point numbers, one row per unit; they need not be finite.
+
+    Raises
+    ------
+    DataError
+        If there are others than real numbers, or not one row of them for every unit.
+    """
+    if isinstance(value, pd.DataFrame):
+        value = _of_frame(aligned(value, names, where), where)
+    elif sparse.issparse(value):
+        value = _of_sparse(value, where)
+    dense = np.asarray(value)
+    if dense.ndim != 2 or dense.shape[1] == 0:  # noqa: PLR2004 - units and columns
+        raise DataError(
+            f"{where} has shape {dense.shape}; it needs one row per unit and at least one column"
+        )
+    if len(dense) != len(names):
+        raise DataError(f"{where} has {len(dense)} rows for {len(names)} units; write it again")
+    if dense.dtype.kind not in "fiub":
+        what = "text" if dense.dtype.kind in "OSUT" else str(dense.dtype)
+        raise DataError(f"{where} holds {what} and no real numbers; store floats")
+    return dense if dense.dtype.kind == "f" else dense.astype(np.float64)
+
+
+def aligned(frame: pd.DataFrame, names: pd.Index, where: str) -> pd.DataFrame:
+    """Return a data frame with its rows in the order of the units.
+
+    Raises
+    ------
+    DataError
+        If its rows are named otherwise than the units.
+    """
+    rows, units = frame.index.astype(str), names.astype(str)
+    if rows.equals(units):
+        return frame
+    if rows.is_unique and units.is_unique and len(rows) == len(units):
+        found = rows.get_indexer(units)
+        if (found >= 0).all():
+            return frame.iloc[found]
+    lost = units[~units.isin(rows)]
+    which = f"unit {lost[0]!r} has none" if len(lost) else "their names occur several times"
+    raise DataError(f"{where}: the rows are not those of the units ({which}); name them alike")
+
+
+def _of_frame(frame: pd.DataFrame, where: str) -> np.ndarray:
+    kinds = [(str(name), dtype) for name, dtype in zip(frame.columns, frame.dtypes, strict=True)]
+    wrong = [
+        name
+        for name, dtype in kinds
+        if not pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_complex_dtype(dtype)
+    ]
+    if wrong:
+        raise DataError(f"{where}: columns {some(wrong)} hold no real numbers; leave them out")
+    if all(isinstance(dtype, np.dtype) for _, dtype in kinds):
+        return frame.to_numpy()
+    return frame.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _of_sparse(matrix: Any, where: str) -> np.ndarray:  # noqa: ANN401 - scipy's matrices and arrays
+    try:
+        if hasattr(matrix, "check_format"):
+            matrix.check_format(full_check=True)
+        return np.asarray(matrix.toarray())
+    except ValueError as error:
+        raise DataError(f"{where}: a broken sparse matrix ({error}); write it again") from error
+
+
+def _x_and_y(frame: pd.DataFrame, where: str) -> pd.DataFrame:
+    columns = [str(name).strip().lower() for name in frame.columns]
+    for pair in _PLACES:
+        if all(columns.count(name) == 1 for name in pair):
+            return frame.iloc[:, [columns.index(name) for name in pair]]
+    raise DataError(
+        f"{where} has the columns {some([str(name) for name in frame.columns])}; name those of the "
+        "places x and y"
+    )

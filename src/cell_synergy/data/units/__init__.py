@@ -1,1 +1,0 @@
-"""Paired units: their table, embeddings, splits; what a data set is."""

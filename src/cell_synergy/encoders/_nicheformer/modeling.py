@@ -1,0 +1,208 @@
+"""Nicheformer as a `transformers` model: a post-norm encoder with ReLU and learned positions.
+
+Queries, keys and values have linear layers of their own, so that adapters reach each of them, and
+every layer is plain Python in evaluation too: PyTorch's fused encoder layer would skip adapters.
+"""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.masking_utils import create_bidirectional_mask
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import MaskedLMOutput
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from cell_synergy.core.errors import ConfigError
+from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
+
+Pooling = Literal["masked", "published"]
+CONTEXT = 3  # species, assay, modality stand in front of the genes
+IGNORED = -100  # the label of a token that nothing asks for, as in `transformers`
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention, computed by whichever backend the configuration names."""
+
+    def __init__(self, config: NicheformerConfig) -> None:
+        super().__init__()
+        if config.hidden_size % config.num_attention_heads:
+            raise ConfigError(
+                f"width: {config.hidden_size} is no multiple of heads: {config.num_attention_heads}"
+            )
+        self.config = config
+        self.head_width = config.hidden_size // config.num_attention_heads
+        self.is_causal = False
+        self.q_proj, self.k_proj, self.v_proj, self.out_proj = (
+            nn.Linear(config.hidden_size, config.hidden_size) for _ in range(4)
+        )
+
+    def forward(
+        self, x: Float[Tensor, "cells length d"], mask: Tensor | None
+    ) -> Float[Tensor, "cells length d"]:
+        """Let every token attend to those that `mask`, in the backend's form, leaves."""
+        heads = (*x.shape[:2], -1, self.head_width)
+        query, key, value = (
+            layer(x).view(heads).transpose(1, 2)
+            for layer in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, _eager)  # noqa: SLF001 - transformers' own models read it there
+        attended, _ = attend(self, query, key, value, mask, scaling=self.head_width**-0.5)
+        found: Tensor = self.out_proj(attended.reshape(x.shape))
+        return found
+
+
+def _eager(
+    module: nn.Module,  # noqa: ARG001 - the interface's
+    query: Float[Tensor, "cells heads length width"],
+    key: Float[Tensor, "cells heads length width"],
+    value: Float[Tensor, "cells heads length width"],
+    attention_mask: Float[Tensor, "#cells 1 #length length"] | None,
+    scaling: float,
+    **_: object,
+) -> tuple[Float[Tensor, "cells length heads width"], Float[Tensor, "cells heads length length"]]:
+    """Attention as its formula says, with the weights."""
+    scores = query @ key.transpose(2, 3) * scaling
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    weights = scores.softmax(dim=3)
+    return (weights @ value).transpose(1, 2), weights
+
+
+class Layer(GradientCheckpointingLayer):  # type: ignore[no-untyped-call]
+    """Attention, then a feed-forward layer; a layer norm after each."""
+
+    def __init__(self, config: NicheformerConfig) -> None:
+        super().__init__()
+        self.self_attn = SelfAttention(config)
+        self.linear1 = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.linear2 = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.norm1, self.norm2 = (
+            nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps) for _ in range(2)
+        )
+
+    def forward(
+        self, x: Float[Tensor, "cells length d"], mask: Tensor | None
+    ) -> Float[Tensor, "cells length d"]:
+        """Return the next layer's input."""
+        x = self.norm1(x + self.self_attn(x, mask))
+        found: Tensor = self.norm2(x + self.linear2(self.linear1(x).relu()))
+        return found
+
+
+class Encoder(nn.Module):
+    """The layers; there is no norm after the last."""
+
+    def __init__(self, config: NicheformerConfig) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([Layer(config) for _ in range(config.num_hidden_layers)])
+
+    def forward(
+        self, x: Float[Tensor, "cells length d"], mask: Tensor | None
+    ) -> Float[Tensor, "cells length d"]:
+        """Run all layers."""
+        for layer in self.layers:
+            x = layer(x, mask)
+        return x
+
+
+class NicheformerPreTrainedModel(PreTrainedModel):  # type: ignore[no-untyped-call]
+    """What both models share: configuration, initial weights, attention backends."""
+
+    config_class = NicheformerConfig
+    base_model_prefix = "nicheformer"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["Layer"]  # noqa: RUF012 - transformers' own type
+    _supports_sdpa = True
+    _supports_attention_backend = True
+
+
+class NicheformerModel(NicheformerPreTrainedModel):  # type: ignore[no-untyped-call]
+    """The encoder: tokens to hidden states."""
+
+    def __init__(self, config: NicheformerConfig) -> None:
+        super().__init__(config)
+        self.embeddings = nn.Embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
+        self.positional_embedding = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.encoder = Encoder(config)
+        self.post_init()  # type: ignore[no-untyped-call]
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the token embedding, for `transformers` and `peft`."""
+        return self.embeddings
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "cells length"],
+        attention_mask: Int[Tensor, "cells length"] | None = None,
+    ) -> Float[Tensor, "cells length d"]:
+        """Return the last hidden states.
+
+        Parameters
+        ----------
+        input_ids
+            Tokens of each cell.
+        attention_mask
+            1 for a token, 0 for padding; without it nothing is padding.
+        """
+        places = torch.arange(input_ids.shape[1], device=input_ids.device)
+        x = self.embeddings(input_ids) + self.positional_embedding(places)
+        mask = create_bidirectional_mask(
+            config=self.config, inputs_embeds=x, attention_mask=attention_mask
+        )
+        last: Tensor = self.encoder(x, mask)
+        return last
+
+
+class NicheformerForMaskedLM(NicheformerPreTrainedModel):  # type: ignore[no-untyped-call]
+    """The encoder with the head that it is pretrained through."""
+
+    def __init__(self, config: NicheformerConfig) -> None:
+        super().__init__(config)
+        self.nicheformer = NicheformerModel(config)
+        self.classifier_head = nn.Linear(config.hidden_size, config.prediction_size)
+        self.post_init()  # type: ignore[no-untyped-call]
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "cells length"],
+        attention_mask: Int[Tensor, "cells length"] | None = None,
+        labels: Int[Tensor, "cells length"] | None = None,
+    ) -> MaskedLMOutput:
+        """Return logits, and the mean cross entropy of the tokens that `labels` asks for.
+
+        Parameters
+        ----------
+        input_ids, attention_mask
+            As in `NicheformerModel`.
+        labels
+            The true tokens, and -100 where nothing is asked. With labels the logits are of those
+            tokens alone: the head is most of a small network's work.
+        """
+        hidden = self.nicheformer(input_ids, attention_mask)
+        if labels is None:
+            return MaskedLMOutput(logits=self.classifier_head(hidden))
+        asked = labels != IGNORED
+        logits = self.classifier_head(hidden[asked])
+        return MaskedLMOutput(
+            loss=nn.functional.cross_entropy(logits, labels[asked]), logits=logits
+        )
+
+
+def pool(
+    hidden: Float[Tensor, "cells length d"],
+    attention_mask: Int[Tensor, "cells length"],
+    how: Pooling,
+) -> Float[Tensor, "cells d"]:
+    """Return one vector for each cell.
+
+    `masked` averages the tokens that are no padding, context included. `published` averages all
+    positions but the first three, padding included, as the authors' code does: it depends on how
+    far the batch is padded, for which they take 1,500 tokens.
+    """
+    if how == "published":
+        return hidden[:, CONTEXT:].mean(dim=1)
+    weights = attention_mask[..., None].to(hidden.dtype)
+    return (hidden * weights).sum(dim=1) / weights.sum(dim=1)

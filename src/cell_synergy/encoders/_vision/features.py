@@ -1,0 +1,144 @@
+"""Patches to features: crops are read ahead in threads while the device computes."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Float32, UInt8
+from torch import Tensor
+from tqdm import tqdm
+
+from cell_synergy.core.device import device
+from cell_synergy.core.errors import DataError
+from cell_synergy.encoders._vision.resumption import Record
+from cell_synergy.raw.images import Slide, open_slide
+
+Network = Callable[[UInt8[Tensor, "_ _ _ 3"]], Float32[Tensor, "_ _"]]
+"""From patches as they are in the image, on the device, to features."""
+
+_AHEAD = 2**28  # bytes of crops that may wait for the device
+_READERS = 8  # threads that read crops for a GPU, at most; for a CPU one does
+
+
+@dataclass(frozen=True)
+class View:
+    """What a network sees of each unit.
+
+    Attributes
+    ----------
+    network
+        From patches to features.
+    fields_um
+        Sides of the fields of view, in micrometres; their features stand side by side.
+    batch_size
+        Units at a time.
+    """
+
+    network: Network
+    fields_um: Sequence[float]
+    batch_size: int
+
+    def embed(
+        self, pairs: ad.AnnData, raw: Path, width: int, record: Record
+    ) -> Float32[np.ndarray, "units width"]:
+        """Embed every unit; batches that `record` has are not computed again.
+
+        Parameters
+        ----------
+        pairs
+            Units with `obs["section"]`, `obsm["spatial"]`, `uns["mpp"]` and `uns["images"]`.
+        raw
+            Folder that the images are relative to.
+        width
+            Features of all fields together.
+        record
+            Batches in the order of this function; takes the new ones.
+
+        Raises
+        ------
+        DataError
+            If an image cannot be read, or features are not finite.
+        """
+        sections = pairs.obs["section"].astype(str).to_numpy()
+        embedding = np.empty((pairs.n_obs, width), dtype=np.float32)
+        done = iter(record.done)
+        with tqdm(total=pairs.n_obs, desc="patches", unit="patch") as progress:
+            for section in dict.fromkeys(sections):
+                rows = np.flatnonzero(sections == section)
+                mpp = float(pairs.uns["mpp"][section])
+                centres = pairs.obsm["spatial"][rows] / mpp
+                with open_slide(raw / pairs.uns["images"][section], trusted=True) as slide:
+                    count = -(-len(rows) // self.batch_size)
+                    parts = np.array_split(slide.order(centres), count)
+                    known = [features for _, features in zip(parts, done, strict=False)]
+                    new = self._features(slide, mpp, [centres[p] for p in parts[len(known) :]])
+                    batches = zip(parts, chain(known, new), strict=True)
+                    for number, (part, features) in enumerate(batches):
+                        if number >= len(known):
+                            _require_finite(features, pairs.obs_names[rows[part]])
+                            record.add(features)
+                        embedding[rows[part]] = features
+                        progress.update(len(part))
+        return embedding
+
+    def _features(
+        self, slide: Slide, mpp: float, batches: list[Float[np.ndarray, "_ 2"]]
+    ) -> Iterator[Float32[np.ndarray, "_ width"]]:
+        """Yield the features of each batch of centres (in pixels)."""
+        sides = [max(round(um / mpp), 1) for um in self.fields_um]
+        waiting = _AHEAD // (3 * self.batch_size * sum(side**2 for side in sides))
+        for fields in _read_ahead(partial(_crops, slide, sides), batches, waiting):
+            found = [self.network(f.to(device(), non_blocking=True)) for f in fields]
+            yield torch.cat(found, dim=1).cpu().numpy()
+
+
+def _crops(
+    slide: Slide, sides: list[int], centres: Float[np.ndarray, "units 2"]
+) -> list[UInt8[Tensor, "units _ _ 3"]]:
+    """Cut the fields of view of each unit."""
+    fields = []
+    for side in sides:
+        patches = np.empty((len(centres), side, side, 3), dtype=np.uint8)
+        for patch, centre in zip(patches, centres, strict=True):
+            patch[:] = slide.crop(centre, side)
+        field = torch.from_numpy(patches)
+        fields.append(field.pin_memory() if device().type == "cuda" else field)
+    return fields
+
+
+def _read_ahead(
+    read: Callable[[Float[np.ndarray, "_ 2"]], list[Tensor]],
+    batches: list[Float[np.ndarray, "_ 2"]],
+    waiting: int,
+) -> Iterator[list[Tensor]]:
+    """Yield what `read` makes of each batch, in order; at most `waiting` are kept, at least one."""
+    readers = min(_READERS, os.cpu_count() or 1) if device().type == "cuda" else 1
+    pool = ThreadPoolExecutor(readers)
+    queue: deque[Future[list[Tensor]]] = deque()
+    try:
+        for batch in batches:
+            queue.append(pool.submit(read, batch))
+            if len(queue) > min(max(waiting, 1), 2 * readers):
+                yield queue.popleft().result()
+        while queue:
+            yield queue.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _require_finite(features: Float32[np.ndarray, "units width"], names: pd.Index) -> None:
+    broken = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    if len(broken):
+        raise DataError(
+            f"the features of unit {names[broken[0]]!r} and {len(broken) - 1} others of its batch "
+            "are not finite; the expert's weights are broken: get them again"
+        )

@@ -1,0 +1,1 @@
+"""What figures are drawn with: one style, and the runner of their notebooks."""

@@ -1,0 +1,106 @@
+"""Run a parameterised py:percent notebook so that equal results give equal bytes."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import jupytext
+import nbformat
+import papermill
+from jupyter_client.manager import AsyncKernelManager
+from papermill.exceptions import PapermillExecutionError
+
+from cell_synergy.core.config import suggest
+from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.files import atomic
+
+_VOLATILE = ("papermill", "execution", "ExecuteTime", "collapsed", "scrolled")
+
+
+class NotebookError(RuntimeError):
+    """A cell failed; the message has its traceback and the place of the executed copy."""
+
+
+class IpcKernelManager(AsyncKernelManager):
+    """Kernels that talk over unix sockets: nothing listens on TCP on a shared node."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - handed on
+        settings.setdefault("transport", "ipc")
+        super().__init__(**settings)
+
+
+def run(notebook: Path, parameters: Mapping[str, Any], out: Path) -> None:
+    """Execute `notebook` with `parameters` and write the executed copy to `out`.
+
+    Raises
+    ------
+    ConfigError
+        If the notebook has no cell tagged `parameters`, or a parameter is not in it.
+    NotebookError
+        If a cell fails; the copy up to that cell is kept beside `out` as `<name>.failed.ipynb`.
+    """
+    source = jupytext.read(notebook)
+    if not any("parameters" in cell.metadata.get("tags", []) for cell in source.cells):
+        raise ConfigError(f"{notebook}: no cell is tagged 'parameters'; tag the first code cell")
+    source.metadata["kernelspec"] = {
+        "name": "python3", "language": "python", "display_name": "Python 3",
+    }  # fmt: skip
+    failed = out.with_suffix(".failed.ipynb")
+    failed.unlink(missing_ok=True)
+    with TemporaryDirectory() as folder:
+        before, after = Path(folder, "in.ipynb"), Path(folder, "out.ipynb")
+        nbformat.write(source, before)  # type: ignore[no-untyped-call]
+        known = papermill.inspect_notebook(str(before))
+        for name in set(parameters) - set(known):
+            raise ConfigError(f"{notebook}: no parameter {name!r}{suggest(name, known)}")
+        try:
+            papermill.execute_notebook(
+                str(before), str(after), parameters=dict(parameters), progress_bar=False,
+                log_output=False, cwd=str(Path.cwd()), record_timing=False,
+                kernel_manager_class=IpcKernelManager,
+            )  # fmt: skip
+        except PapermillExecutionError as error:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            failed.write_bytes(after.read_bytes())
+            raise NotebookError(f"{notebook}: {error}\nexecuted copy: {failed}") from error
+        executed = _clean(nbformat.read(after, as_version=4))  # type: ignore[no-untyped-call]
+    with atomic(out) as new:
+        new.write_text(json.dumps(executed, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def _clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Take out what differs between equal runs: times, ids, stream chunks, addresses."""
+    for key in ("papermill", "widgets"):
+        notebook.metadata.pop(key, None)
+    notebook.metadata.get("language_info", {}).pop("version", None)
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"c{number:03d}"
+        for key in _VOLATILE:
+            cell.metadata.pop(key, None)
+        if cell.cell_type == "code":
+            cell.outputs = _merged(cell.outputs)
+    return notebook
+
+
+def _merged(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Join the chunks of a stream, which arrive at random."""
+    merged: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        last = merged[-1] if merged else None
+        stream = output.output_type == "stream"
+        if (
+            stream
+            and last is not None
+            and last.output_type == "stream"
+            and last.name == output.name
+        ):
+            last.text += output.text
+        else:
+            merged.append(output)
+    for output in merged:
+        if "text" in output:
+            output.text = re.sub(r"0x[0-9a-f]{6,}", "0x0", output.text)
+    return merged

@@ -1,0 +1,150 @@
+"""Fit one method on every fold and seed of one data set."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from cell_synergy.commands.experiment import take
+from cell_synergy.core.config import Config, merge, section, validate, value
+from cell_synergy.core.device import fingerprint, scratch, use_threads
+from cell_synergy.core.files import atomic
+from cell_synergy.core.overrides import Word
+from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.splits import held
+from cell_synergy.training import weights
+from cell_synergy.training.method import Job, Method, Pairs, Run
+
+if TYPE_CHECKING:
+    from dvclive.live import Live
+
+
+class Align(Config):
+    """Seeds, and what no method learns from.
+
+    Attributes
+    ----------
+    seed, seeds
+        `seeds` seeds, counted up from `seed`.
+    held
+        Share of each training section that is held back for the validation curve.
+    """
+
+    seed: NonNegativeInt
+    seeds: PositiveInt
+    held: Annotated[float, Field(ge=0, lt=0.5)]
+
+
+class Paths(Config):
+    """What the stage reads and writes."""
+
+    pairs: Path
+    image: Path
+    expression: Path
+    out: Path
+    curves: Path
+
+
+def run(words: dict[str, Any]) -> Path:
+    """Align as the nested words `models`, `data`, `training`, `align` and the paths say."""
+    asked = take(words)
+    training = _training(words.pop("training", {}))
+    settings = validate(Align, merge(section("align"), words.pop("align", {})), "align")
+    paths = validate(Paths, words, "argument")
+    use_threads(value("threads"))
+    tissue = Tissue.read(paths.pairs, paths.image, paths.expression, asked.dataset)
+    label = f"{asked.dataset_name} {asked.method_name}"
+    align(label, asked.method, tissue, training, settings, paths.out, paths.curves)
+    return paths.out
+
+
+def _training(changed: Mapping[str, Any] | Word) -> dict[str, object]:
+    """Return the section `training` with what is changed, also for a method that has no steps."""
+    merged = merge(section("training"), changed)
+    if changed:
+        from cell_synergy.training.loop import Training  # noqa: PLC0415 - torch
+
+        validate(Training, merged, "training")
+    return merged
+
+
+def align(
+    label: str,
+    method: Method,
+    tissue: Tissue,
+    training: Mapping[str, object],
+    settings: Align,
+    out: Path,
+    curves: Path,
+) -> None:
+    """Fit `method` on the alignment rows of each fold with each seed; write weights and curves.
+
+    `out` becomes a folder with `<fold>-<seed>.safetensors`, `curves` one with
+    `{train,validation}/<fold>-<seed>.tsv`, empty for what is not trained. They appear when
+    everything is done; what was trained before a kill is kept in the scratch folder and continued
+    from there.
+    """
+    jobs = list(_jobs(method, tissue, settings))
+    checkpoint = scratch() / _key(method, training, jobs)
+    with atomic(out) as folder, atomic(curves) as logged:
+        folder.mkdir()
+        with _curves(logged) as log:
+            learnt = method.fit(jobs, Run(training, log, checkpoint, label))
+        for job, found in zip(jobs, learnt, strict=True):
+            weights.save(folder, job.name, found)
+    checkpoint.unlink(missing_ok=True)
+
+
+def _jobs(method: Method, tissue: Tissue, settings: Align) -> Iterator[Job]:
+    """Yield one job per fold and seed."""
+    count = settings.seeds if method.seeded else 1
+    for fold in tissue.folds:
+        image, expression = tissue.standardised(fold)
+        kept_back = held(tissue.units, fold.align, settings.held)
+        pairs, validation = (
+            Pairs(image[rows], expression[rows], tissue.donor[rows])
+            for rows in (fold.align & ~kept_back, kept_back)
+        )
+        for seed in range(settings.seed, settings.seed + count):
+            yield Job(f"{fold.name}-{seed}", pairs, validation, seed)
+
+
+@contextmanager
+def _curves(folder: Path) -> Iterator[Callable[[str, float, int], None]]:
+    """Log training curves with dvclive; what it wrote becomes `folder`."""
+    work = folder.with_name(f"{folder.name}.live")
+    with ExitStack() as stack:
+
+        @functools.cache
+        def live() -> "Live":
+            from dvclive.live import Live  # noqa: PLC0415 - most methods log nothing
+
+            opened = Live(str(work), dvcyaml=None, save_dvc_exp=False, report=None)
+            stack.callback(opened.end)
+            return opened
+
+        def log(name: str, number: float, epoch: int) -> None:
+            live().step = epoch
+            live().log_metric(name, number)
+
+        yield log
+    if (tables := work / "plots" / "metrics").is_dir():
+        tables.rename(folder)
+    else:
+        folder.mkdir()
+
+
+def _key(method: Method, training: Mapping[str, object], jobs: Sequence[Job]) -> str:
+    """Return the name of a checkpoint: it changes with code, parameters and inputs."""
+    arrays = (
+        np.ascontiguousarray(array).tobytes()
+        for job in jobs
+        for pairs in (job.pairs, job.held)
+        for array in (pairs.image, pairs.expression, pairs.donor.astype("U"))
+    )
+    settings = (type(method).__module__, method.model_dump(), dict(training))
+    return f"{fingerprint(*settings, [job.name for job in jobs], data=arrays)}.pt"

@@ -1,0 +1,54 @@
+"""Crops of an image, with reflection beyond its border."""
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from cell_synergy.raw.images.tiff import Mapped, Tiles
+
+BLOCK = 1024  # pixels; crops are read block by block, so that tiles are decoded about once
+
+
+class Slide:
+    """An 8-bit RGB image, of which crops can be read in any number of threads."""
+
+    def __init__(self, pixels: UInt8[np.ndarray, "height width 3"] | Mapped | Tiles) -> None:
+        self._pixels = pixels
+        self.size: tuple[int, int] = pixels.shape[1], pixels.shape[0]
+
+    def crop(self, centre: Float[np.ndarray, " 2"], side: int) -> UInt8[np.ndarray, "side side 3"]:
+        """Cut the square of `side` pixels around `centre` (x, y in pixels).
+
+        What lies beyond the border is filled by reflection.
+        """
+        left, top = (int(i) for i in np.floor(centre - side / 2 + 0.5))
+        width, height = self.size
+        if 0 <= left <= width - side and 0 <= top <= height - side:
+            return self._pixels[top : top + side, left : left + side]
+        rows = _reflect(np.arange(top, top + side), height)
+        columns = _reflect(np.arange(left, left + side), width)
+        (upper, lower), (first, last) = ((i.min(), i.max() + 1) for i in (rows, columns))
+        # whole rows, then columns: 5 times the speed of np.ix_
+        strip = self._pixels[upper:lower, first:last][rows - upper]
+        padded: UInt8[np.ndarray, "side side 3"] = strip.take(columns - first, axis=1)
+        return padded
+
+    def order(self, centres: Float[np.ndarray, "units 2"]) -> Int[np.ndarray, " units"]:
+        """Return the order in which crops around `centres` are read fastest."""
+        if isinstance(self._pixels, np.ndarray):
+            return np.arange(len(centres))
+        x, y = (centres // BLOCK).T
+        return np.lexsort((x, y))
+
+    def overview(self, step: int) -> UInt8[np.ndarray, "rows columns 3"]:
+        """Return every `step`-th pixel of every `step`-th row."""
+        band = step * max(BLOCK // step, 1)
+        rows = range(0, self.size[1], band)
+        return np.concatenate(
+            [self._pixels[top : top + band, : self.size[0]][::step, ::step] for top in rows]
+        )
+
+
+def _reflect(index: np.ndarray, size: int) -> np.ndarray:
+    period = max(2 * size - 2, 1)
+    index = np.abs(index) % period
+    return np.where(index < size, index, period - index)

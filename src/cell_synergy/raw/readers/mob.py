@@ -1,0 +1,86 @@
+"""Mouse olfactory bulb, Spatial Transcriptomics (Stahl et al. 2016, doi:10.1126/science.aaf2403).
+
+Counts in the layout of the original release; images and the experts' layers as in the tutorial of
+`tare/Splotch`, whose sample groups stand for donors: Rep1 and Rep2 are group A, Rep11 is group E.
+That each group is one animal was not verified. `obs["layer"]` is the layer of the bulb.
+
+Gene names that begin with a digit lose the X that R put before them; other signs that R replaced by
+a dot (`H2.Ke2`) cannot be told from true dots and stay.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from cell_synergy.core.config import suggest
+from cell_synergy.core.errors import DataError
+from cell_synergy.data.config import Dataset
+from cell_synergy.raw.images import image_size
+from cell_synergy.raw.section import Section, check_section
+from cell_synergy.raw.sections.placement import keep_inside
+from cell_synergy.raw.spot_tables import array_positions, read_counts, read_table
+
+
+class _Replicate(NamedTuple):
+    """Sample group of a section and the number of its image and annotation files."""
+
+    donor: str
+    number: str
+
+
+_SECTIONS = {
+    "Rep1": _Replicate("A", "01"),
+    "Rep2": _Replicate("A", "02"),
+    "Rep11": _Replicate("E", "11"),
+}
+_LAYERS = (
+    "olfactory nerve layer",
+    "glomerular layer",
+    "outer plexiform layer",
+    "mitral cell layer",
+    "granular cell layer",
+)
+_INTERVALS = np.array([32, 34])  # of the array, between the first and last column and row of spots
+_MPP = 2.75
+
+
+def read(raw: Path, dataset: Dataset) -> Iterator[Section]:  # noqa: ARG001 - every reader's signature
+    """Read the three sections under `raw`, one at a time."""
+    for name, replicate in _SECTIONS.items():
+        source = raw / "counts" / f"{name}_MOB_count_matrix-1.tsv.gz"
+        image = Path("images") / f"{replicate.number}.jpg"
+        size = image_size(raw / image)
+        counts = read_counts(source)
+        counts.var_names = [re.sub(r"^X(?=\d)", "", gene) for gene in counts.var_names]
+        spots = array_positions(counts.obs_names, "x", source)
+        counts.obs["layer"] = _layers(raw, replicate.number, spots)
+        # The image is cropped to the array: its corners are the outermost spots.
+        exact = np.array([name.split("x") for name in counts.obs_names], dtype=np.float64)
+        counts.obsm["spatial"] = (exact - 1) / _INTERVALS * np.array(size) * _MPP
+        counts, placed = keep_inside(counts, _MPP, size, "spots", f"{source}, section {name}")
+        section = Section(name, replicate.donor, counts, image, _MPP, placed=placed)
+        check_section(section, source)
+        yield section
+
+
+def _layers(raw: Path, number: str, spots: pd.Index) -> pd.Categorical:
+    """Return each spot's layer from a one-hot table, layers x spots; empty where none is marked."""
+    path = raw / "annotations" / f"{number}_01.tsv"
+    table = read_table(path)
+    table.index = table.index.astype(str).str.strip().str.lower()
+    if unknown := sorted(set(table.index) - set(_LAYERS)):
+        raise DataError(f"{path}: unknown layer {unknown[0]!r}{suggest(unknown[0], _LAYERS)}")
+    table.columns = array_positions(table.columns, "_", path)
+    marks = table.reindex(index=list(_LAYERS), columns=spots, fill_value=0).to_numpy() == 1
+    if (marks.sum(axis=0) > 1).any():
+        spot = spots[int(np.flatnonzero(marks.sum(axis=0) > 1)[0])]
+        raise DataError(f"{path}: spot {spot} is in more than one layer; mark one")
+    layers = [
+        _LAYERS[layer] if found else None
+        for layer, found in zip(marks.argmax(axis=0), marks.any(axis=0), strict=True)
+    ]
+    return pd.Categorical(layers, categories=list(_LAYERS))

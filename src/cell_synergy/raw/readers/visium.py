@@ -1,0 +1,65 @@
+"""Visium: one Space Ranger folder per section (10x Genomics, "Space Ranger spatial outputs").
+
+`<section>/filtered_feature_bc_matrix.h5` (or the folder of this name) and
+`<section>/spatial/tissue_positions.csv` (before Space Ranger 2 `tissue_positions_list.csv`), both
+also below `<section>/outs`; the full-resolution H&E image is named by `sections.image` or is the
+only image in the folder. Without one, `spatial/tissue_hires_image.png` is taken, by its scale in
+`scalefactors_json.json`; beside one, they tell whether it is the image that the spots count in.
+Micrometres per pixel follow from the array, whose spots are 100 um apart: `spot_diameter_fullres`
+is not what its name says, it is 65 um in some versions.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cell_synergy.core.errors import DataError
+from cell_synergy.data.config import Dataset
+from cell_synergy.raw.registration import fit_affine
+from cell_synergy.raw.section import Section
+from cell_synergy.raw.sections.assembly import Measured, assemble, needs_image, options_of
+from cell_synergy.raw.sections.downscaled import check_diameter, find_slide
+from cell_synergy.raw.sections.matrix import read_matrix
+from cell_synergy.raw.sections.pixel_size import check_pitch
+from cell_synergy.raw.sections.section_files import outputs
+from cell_synergy.raw.sections.spaceranger import in_tissue, places, read_positions
+
+# Between neighbouring rows, and between neighbouring columns, of which a row has every second.
+_PITCH_UM = 100.0
+_ROW_UM, _COLUMN_UM = _PITCH_UM * np.sqrt(3) / 2, _PITCH_UM / 2
+
+
+def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
+    """Read the sections under `raw`, one folder each."""
+    present = (path.name for path in raw.iterdir() if path.is_dir())
+    return assemble(raw, dataset, present, partial(_measure, raw, dataset))
+
+
+def _measure(raw: Path, dataset: Dataset, name: str) -> Measured:
+    options, needed = options_of(dataset), needs_image(dataset, name)
+    found = outputs(raw / name)
+    counts = read_matrix(found, "filtered_feature_bc_matrix")
+    positions = read_positions(found / "spatial")
+    mpp = _um_per_pixel(positions, found / "spatial")
+    check_diameter(found / "spatial", mpp)
+    image, image_mpp, size = find_slide(raw / name, found / "spatial", options.image, mpp, needed)
+    counts = in_tissue(counts, positions, found / "spatial")
+    counts.obsm["spatial"] = places(counts, positions, found / "spatial") * mpp
+    check_pitch(counts.obsm["spatial"], _PITCH_UM, str(found / "spatial"), pitch_um=_PITCH_UM)
+    return Measured("spots", counts, image, image_mpp, size, found, mpp)
+
+
+def _um_per_pixel(positions: pd.DataFrame, source: Path) -> float:
+    """Return micrometres per pixel from the pitch of the array, however the slide was turned."""
+    array = positions[["array_col", "array_row"]].to_numpy(np.float64) * [_COLUMN_UM, _ROW_UM]
+    pixels = positions[["pxl_col_in_fullres", "pxl_row_in_fullres"]].to_numpy(np.float64)
+    try:
+        area = abs(np.linalg.det(fit_affine(array, pixels)[:2]))
+    except DataError as error:
+        raise DataError(f"{source}: no scale from the tissue positions: {error}") from error
+    if area == 0:
+        raise DataError(f"{source}: all tissue positions lie on one line of the image")
+    return float(area**-0.5)

@@ -1,0 +1,55 @@
+"""Visium HD: one Space Ranger folder per section (10x Genomics, "Visium HD outputs").
+
+`<section>/binned_outputs/square_<bin>um/` (also below `<section>/outs`) with
+`filtered_feature_bc_matrix.h5`, `spatial/tissue_positions.parquet` and
+`spatial/scalefactors_json.json`; `sections.bin_um` names the bin. The full-resolution H&E image is
+named by `sections.image` or is the only image in the folder; without one it is
+`tissue_hires_image` with its scale, as for Visium.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from cell_synergy.core.config import suggest
+from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.data.config import Dataset
+from cell_synergy.raw.section import Section
+from cell_synergy.raw.sections.assembly import Measured, assemble, needs_image, options_of
+from cell_synergy.raw.sections.downscaled import find_slide
+from cell_synergy.raw.sections.matrix import read_matrix
+from cell_synergy.raw.sections.pixel_size import check_pitch
+from cell_synergy.raw.sections.section_files import find, outputs, read_scale
+from cell_synergy.raw.sections.spaceranger import in_tissue, places, read_positions
+
+_SCALE = "microns_per_pixel"
+
+
+def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
+    """Read the sections under `raw`, one folder each."""
+    present = (path.name for path in raw.iterdir() if path.is_dir())
+    return assemble(raw, dataset, present, partial(_measure, raw, dataset))
+
+
+def _measure(raw: Path, dataset: Dataset, name: str) -> Measured:
+    options, needed = options_of(dataset), needs_image(dataset, name)
+    if options.bin_um is None:
+        raise ConfigError("reader 'visium_hd' needs sections.bin_um, for example 8")
+    folder = _bins(outputs(raw / name) / "binned_outputs", options.bin_um)
+    counts = read_matrix(folder, "filtered_feature_bc_matrix")
+    positions = read_positions(folder / "spatial")
+    mpp = read_scale(factors := find(folder / "spatial", "scalefactors_json.json"), _SCALE)
+    image, image_mpp, size = find_slide(raw / name, folder / "spatial", options.image, mpp, needed)
+    counts = in_tissue(counts, positions, folder / "spatial")
+    counts.obsm["spatial"] = places(counts, positions, folder / "spatial") * mpp
+    bin_um = float(options.bin_um)
+    check_pitch(counts.obsm["spatial"], bin_um, str(factors), pitch_um=bin_um)
+    return Measured("spots", counts, image, image_mpp, size, folder, mpp)
+
+
+def _bins(binned: Path, bin_um: int) -> Path:
+    folder = binned / f"square_{bin_um:03d}um"
+    if not folder.is_dir():
+        here = [path.name for path in binned.glob("square_*")]
+        raise DataError(f"{binned}: no folder {folder.name!r}{suggest(folder.name, here)}")
+    return folder

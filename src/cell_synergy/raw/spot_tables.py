@@ -1,0 +1,68 @@
+"""Tables of the original Spatial Transcriptomics releases: spots on an array of 200 um pitch."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from cell_synergy.core import filetypes
+from cell_synergy.core.errors import DataError
+
+PITCH_UM = 200.0  # between neighbouring spots of the array (Stahl et al. 2016)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a tab-separated table (gzipped or not) whose first column names the rows."""
+    filetypes.required(path, "a table", "run `dvc repro download` first")
+    try:
+        return pd.read_csv(path, sep="\t", index_col=0, low_memory=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise DataError(
+            f"{path}: not a tab-separated table ({error}); download it again"
+        ) from error
+
+
+def read_counts(path: Path) -> ad.AnnData:
+    """Read spots x genes counts as CSR; names are as in the file."""
+    table = read_table(path)
+    try:
+        values = table.to_numpy(dtype=np.float32)
+    except ValueError as error:
+        raise DataError(f"{path}: {error}, which is no count; download it again") from error
+    return ad.AnnData(
+        sparse.csr_matrix(values),
+        obs=pd.DataFrame(index=table.index.astype(str)),
+        var=pd.DataFrame(index=table.columns.astype(str)),
+    )
+
+
+def array_positions(names: Iterable[str], separator: str, source: Path) -> pd.Index:
+    """Return each spot's place on the array, `<column>x<row>`, from exact or rounded coordinates.
+
+    Files of one section write the same spot as `17x9`, `17.002x8.987` or `17_9`; the rounded
+    coordinates are what they share.
+    """
+    names = list(names)
+    try:
+        xy = [[float(part) for part in name.split(separator)] for name in names]
+        return grid_names(np.array(xy, dtype=np.float64).reshape(len(names), 2), source)
+    except ValueError as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"{source}: spots are not all named <x>{separator}<y> ({error}); download it again"
+        ) from error
+
+
+def grid_names(xy: np.ndarray, source: Path) -> pd.Index:
+    """Return `<column>x<row>` of the nearest array position of each spot; no two may share one."""
+    index = pd.Index([f"{x:.0f}x{y:.0f}" for x, y in np.rint(xy)])
+    if twice := sorted(set(index[index.duplicated()])):
+        raise DataError(
+            f"{source}: {len(twice)} array positions are taken twice ({twice[0]}); "
+            "keep one row per spot"
+        )
+    return index

@@ -1,0 +1,74 @@
+"""The study's scores in the layout of the reference release's SIS functions."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cell_synergy.core.config import value
+from cell_synergy.core.names import TRANSDUCTIVE
+from cell_synergy.core.pipeline import paths
+from cell_synergy.scoring.tables import by_donor_and_seed, choose, read_scores
+from cell_synergy.sis import GEX_KEY, IMG_KEY, MULTIMODAL
+
+METRIC_NAMES = {"macro_f1": "F1 Macro", "r2": "R2"}
+
+
+def load_all_results(
+    folder: Path | str | None = None,
+    dataset: str | None = None,
+    task: str | None = None,
+    probe: str = "linear",
+) -> dict[str, dict[str, list[float]]]:
+    """Read the study's scores as `{model: {metric: [score, ...]}}`.
+
+    Method `expression` becomes "Unimodal GEX", `image` "Unimodal IMG", any other "Multimodal
+    <method>"; `macro_f1` becomes "F1 Macro", `r2` "R2".
+
+    Parameters
+    ----------
+    folder
+        Holds `<dataset>/<method>.csv`; None is where the stage `probe` writes.
+    dataset
+        Name of the data set; None is all `datasets` of params.yaml, one after the other.
+    task
+        What to read; None averages over tasks.
+    probe
+        Which probe's scores; transductive ones where the data set has these.
+
+    Returns
+    -------
+    :
+        One score per donor and seed, in the same order for every method.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are no scores.
+    ValueError
+        If task or probe is unknown, or methods were scored on different donors or seeds.
+    """
+    if folder is None:
+        folder = Path(paths("probe", {"dataset": "any", "method": "any"})["out"]).parent.parent
+    results: dict[str, dict[str, list[float]]] = {}
+    for name in value("datasets") if dataset is None else [dataset]:
+        scores = read_scores(Path(folder), name)
+        _add(results, scores[scores["metric"].isin(METRIC_NAMES)], task, probe)
+    return results
+
+
+def _add(
+    results: dict[str, dict[str, list[float]]],
+    scores: pd.DataFrame,
+    task: str | None,
+    probe: str,
+) -> None:
+    """Append the scores of one data set."""
+    if task is not None:
+        scores = choose(scores, "task", task)
+    kinds = scores["probe"].str.removesuffix(TRANSDUCTIVE)
+    scores = choose(scores.assign(probe=kinds), "probe", probe)
+    names = {"expression": GEX_KEY, "image": IMG_KEY}
+    for metric, rows in scores.groupby("metric"):
+        for method, values in by_donor_and_seed(rows).items():
+            model = results.setdefault(names.get(str(method), f"{MULTIMODAL} {method}"), {})
+            model.setdefault(METRIC_NAMES[str(metric)], []).extend(values.tolist())

@@ -1,0 +1,6 @@
+"""The questions that the paper asks of trained methods, a module or a folder each.
+
+`spectrum` (what linear alignment can keep), `scaling` (few training pairs), `trifeature` and
+`calibration` (known answers), `truth` and `decoding` (what a simulated data set knows), `claims`
+(verdicts). `preflight` checks the study's parameters before anything is computed.
+"""

@@ -1,0 +1,178 @@
+"""The items of Trifeature, as both experts see them, and pairs of them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from cell_synergy.core.config import Config
+from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.random import stream
+from cell_synergy.data.embeddings import standardise
+from cell_synergy.training.method import Pairs
+
+SHAPE, COLOUR, TEXTURE = range(3)
+VALUES = 10
+DRAWS = 3  # items of each triplet (shape, colour, texture)
+TEST_TRIPLETS = 200
+TEST = -1
+
+
+class Trifeature(Config):
+    """The benchmark's settings.
+
+    Attributes
+    ----------
+    seed, seeds
+        `seeds` seeds, counted up from `seed`; each draws everything anew.
+    image_width, expression_width
+        Features of the embeddings.
+    noise
+        Standard deviation of the noise on each feature; the codes of an item have 1 together.
+    pairs
+        Pairs that a method learns from.
+    probe_pairs
+        Pairs that a probe learns from, and as many that it is scored on.
+    max_epochs
+        Passes over the training pairs.
+    methods
+        Those compared, with their hyperparameters: it is no part of the tissue's study, whose
+        `models` may be others.
+    """
+
+    seed: NonNegativeInt
+    seeds: PositiveInt
+    image_width: PositiveInt
+    expression_width: PositiveInt
+    noise: NonNegativeFloat
+    pairs: PositiveInt
+    probe_pairs: PositiveInt
+    max_epochs: PositiveInt
+    methods: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class World:
+    """All items as both experts see them; every draw has its own stream.
+
+    Attributes
+    ----------
+    seed
+        Of all streams.
+    triplets
+        Shape, colour and texture of each item.
+    part
+        Inner fold of each training item, `TEST` of a test item; a triplet is in one part.
+    matching
+        The colour that matches each texture.
+    image, expression
+        Embeddings, standardised by the training items.
+    """
+
+    seed: int
+    triplets: Int[np.ndarray, "items 3"]
+    part: Int[np.ndarray, " items"]
+    matching: Int[np.ndarray, "10"]
+    image: Float32[np.ndarray, "items d1"]
+    expression: Float32[np.ndarray, "items d2"]
+
+    @classmethod
+    def make(cls, settings: Trifeature, folds: int, seed: int) -> "World":
+        """Draw the split of triplets (training ones into `folds`), the matching, the embeddings."""
+        every = np.indices((VALUES,) * 3).reshape(3, -1).T
+        shuffled = _stream(seed, "split").permutation(len(every))
+        part = np.full(len(every), TEST)
+        part[shuffled[TEST_TRIPLETS:]] = np.arange(len(every) - TEST_TRIPLETS) % folds
+        triplets, part = np.repeat(every, DRAWS, axis=0), np.repeat(part, DRAWS)
+        widths = {"image": settings.image_width, "expression": settings.expression_width}
+        embeddings = []
+        for side, width in widths.items():
+            codes = _stream(seed, "codes", side).standard_normal((3, VALUES, width)) / np.sqrt(3)
+            noise = _stream(seed, "noise", side).standard_normal((len(triplets), width))
+            x = codes[np.arange(3), triplets].sum(axis=1) + settings.noise * noise
+            embeddings.append(standardised(x.astype(np.float32), part != TEST))
+        matching = _stream(seed, "matching").permutation(VALUES)
+        return cls(seed, triplets, part, matching, *embeddings)
+
+    def draw(
+        self, within: Bool[np.ndarray, " items"], match: bool | None, count: int, *purpose: str
+    ) -> Int[np.ndarray, "count 2"]:
+        """Draw different pairs of items of one shape, as (image item, expression item).
+
+        Parameters
+        ----------
+        within
+            Items to choose from.
+        match
+            Whether the colour of the expression item matches the texture of the image item; None
+            for any colour.
+        purpose
+            Name of the stream.
+
+        Raises
+        ------
+        ConfigError
+            If there are fewer such pairs.
+        """
+        items = np.flatnonzero(within)
+        first, second = self.triplets[items][:, None], self.triplets[items][None]
+        allowed = first[..., SHAPE] == second[..., SHAPE]
+        if match is not None:
+            allowed &= (self.matching[first[..., TEXTURE]] == second[..., COLOUR]) == match
+        pairs = np.argwhere(allowed)
+        if count > len(pairs):
+            raise ConfigError(
+                f"trifeature: {count} pairs for {' '.join(purpose)} are more than the {len(pairs)} "
+                "that there are; set trifeature.pairs or trifeature.probe_pairs lower"
+            )
+        draws = _stream(self.seed, "pairs", *purpose)
+        return items[pairs[draws.choice(len(pairs), count, replace=False)]]
+
+    def training_pairs(self, kind: str, count: int) -> Pairs:
+        """Draw `count` pairs to learn from: `any`, or `matching`."""
+        match = True if kind == "matching" else None
+        return self.pairs(self.draw(self.part != TEST, match, count, "training", kind))
+
+    def probe_pairs(self, kind: str, count: int) -> Int[np.ndarray, "units 2"]:
+        """Draw `count` pairs for a probe to learn from and `count` to score it, rounded down.
+
+        Both items of a pair are of one part of the split, so that inner folds share no triplet.
+        For the method that learnt from `matching` pairs, half of each part match.
+        """
+        rules = (True, False) if kind == "matching" else (None,)
+        drawn = []
+        for part in range(TEST, folds := int(self.part.max()) + 1):
+            size = count // len(rules) // (1 if part == TEST else folds)
+            for rule in rules:
+                purpose = ("probe", kind, str(part), str(rule))
+                drawn.append(self.draw(self.part == part, rule, size, *purpose))
+        return np.concatenate(drawn)
+
+    def pairs(self, items: Int[np.ndarray, "units 2"]) -> Pairs:
+        """Return pairs of items as methods take them."""
+        donor = np.full(len(items), "trifeature")
+        return Pairs(self.image[items[:, 0]], self.expression[items[:, 1]], donor)
+
+    def label(self, task: str, items: Int[np.ndarray, "units 2"]) -> Int[np.ndarray, " units"]:
+        """Return what a probe has to tell of each pair."""
+        first, second = self.triplets[items[:, 0]], self.triplets[items[:, 1]]
+        found: Int[np.ndarray, " units"] = {
+            "redundancy": first[:, SHAPE],
+            "unique_image": first[:, TEXTURE],
+            "unique_expression": second[:, TEXTURE],
+            "synergy": (self.matching[first[:, TEXTURE]] == second[:, COLOUR]).astype(np.int64),
+        }[task]
+        return found
+
+
+def _stream(seed: int, *purpose: str) -> np.random.Generator:
+    return stream(seed, "trifeature", *purpose)
+
+
+def standardised(
+    x: Float32[np.ndarray, "rows d"], fit: Bool[np.ndarray, " rows"]
+) -> Float32[np.ndarray, "rows d"]:
+    """Centre and scale each feature with the rows of `fit`."""
+    return standardise(x, fit, np.zeros(len(x)), "train")

@@ -1,0 +1,58 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cell_synergy.core import cpu
+
+ROOT = Path(__file__).parents[2]
+ASKED = """
+import stages, numpy, torch, threadpoolctl
+from numpy._core._multiarray_umath import __cpu_features__ as able
+found = [each["architecture"] for each in threadpoolctl.threadpool_info() if "architecture" in each]
+print(torch.backends.cpu.get_cpu_capability(), *found, able["X86_V3"], able["X86_V4"])
+"""
+CHOSEN = cpu.AVX2 | cpu.WITHOUT_AVX512
+
+
+def computed_with(**more):
+    environment = {k: v for k, v in os.environ.items() if k not in CHOSEN}
+    paths = {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
+    done = subprocess.run(
+        [sys.executable, "-c", ASKED], env=environment | paths | more, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.split()
+
+
+@pytest.mark.skipif(
+    not cpu.CPU.is_file() or "avx2" not in cpu.CPU.read_text().split(),
+    reason="no AVX2 here",
+)
+def test_a_stage_computes_with_avx2_unless_the_environment_says_otherwise():
+    assert computed_with() == ["AVX2", "Haswell", "True", "False"]
+    assert computed_with(ATEN_CPU_CAPABILITY="default")[0] == "DEFAULT"
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "chosen"),
+    [
+        ("aarch64", "avx2", {}),
+        ("x86_64", "sse4_2 avx", {}),
+        ("x86_64", "avx2 fma", cpu.AVX2),
+        ("x86_64", "avx2 avx512f", CHOSEN),
+    ],
+)
+def test_what_a_processor_cannot_do_is_not_asked_of_it(
+    machine, flags, chosen, monkeypatch, tmp_path
+):
+    (tmp_path / "cpuinfo").write_text(f"flags\t\t: fpu {flags} popcnt\n")
+    monkeypatch.setattr(cpu, "CPU", tmp_path / "cpuinfo")
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    for name in CHOSEN:
+        monkeypatch.setenv(name, "")  # so that it is as before afterwards
+        monkeypatch.delenv(name)
+    cpu.use_avx2()
+    assert {name: os.environ[name] for name in CHOSEN if name in os.environ} == chosen

@@ -1,0 +1,333 @@
+"""The hub's client is real; only what it hears from the network is made up."""
+
+import errno
+import hashlib
+import os
+import re
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import ClassVar
+
+import httpx2
+import huggingface_hub
+import pytest
+from huggingface_hub import errors
+from huggingface_hub.utils._http import hf_raise_for_status
+
+from cell_synergy.core import hub
+from cell_synergy.core.errors import ConfigError, DataError
+
+PAGE = "https://huggingface.co/lab/net"
+COMMIT = "0123456789" * 4
+
+
+@pytest.fixture(autouse=True)
+def _nobody(monkeypatch, tmp_path):
+    """No token, and a cache of its own."""
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def token(monkeypatch):
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: "hf_token")
+
+
+def _answered(status, code="", message=""):
+    """Return what the client makes of an answer of the hub."""
+    headers = {"X-Error-Code": code, "X-Error-Message": message}
+    request = httpx2.Request("HEAD", f"{PAGE}/resolve/{COMMIT}/weights.bin")
+    with pytest.raises(errors.HfHubHTTPError) as raised:
+        hf_raise_for_status(httpx2.Response(status, headers=headers, request=request))
+    return raised.value
+
+
+def _fails(monkeypatch, error):
+    def request(*_, **__):
+        raise error
+
+    monkeypatch.setattr("huggingface_hub.file_download.get_hf_file_metadata", request)
+
+
+def _message(error=DataError):
+    with pytest.raises(error) as raised:
+        hub.fetch("lab/net", "weights.bin", COMMIT)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((401, "GatedRepo"), "is gated: accept its licence there, make a token .* HF_TOKEN, or .*"),
+        ((401, "RepoNotFound"), "does not exist or is not public; check its name, or make a .*"),
+        ((404, "RepoNotFound"), "check its name"),
+        ((404, "RevisionNotFound"), "has no revision '0123.*/commits/main lists"),
+        ((404, "EntryNotFound"), r"has no file 'weights\.bin' at revision 0123.*"),
+        ((403,), "is not for everybody: accept its licence there, make a token"),
+        ((429,), "takes no more questions from here now .*; wait some minutes, or log in"),
+        ((503,), r"the hub failed for .* \(.*503.*\); try again later"),
+    ],
+)
+def test_what_the_hub_answers_without_a_token_is_one_sentence(monkeypatch, answer, message):
+    _fails(monkeypatch, _answered(*answer))
+    found = _message()
+    assert re.search(message, found)
+    assert PAGE in found
+    assert "\n" not in found
+
+
+@pytest.mark.usefixtures("token")
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (
+            (403, "GatedRepo"),
+            f"^{PAGE} is gated and your account has no access: accept its licence",
+        ),
+        ((401, "", "Invalid credentials in Authorization header"), "does not accept your token"),
+        ((401, "RepoNotFound"), "does not accept your token"),
+        ((403,), f"your token may not read {PAGE}; let it read gated repositories at"),
+    ],
+)
+def test_what_the_hub_answers_to_a_token_is_one_sentence(monkeypatch, answer, message):
+    _fails(monkeypatch, _answered(*answer))
+    found = _message()
+    assert re.search(message, found)
+    assert "\n" not in found
+
+
+def test_without_network_it_says_so_and_how_to_do_without(monkeypatch):
+    _fails(monkeypatch, httpx2.ConnectError("[Errno -2] Name or service not known"))
+    assert re.fullmatch(
+        rf"{PAGE} cannot be reached \(\[Errno -2\] Name or service not known\) and is not in the "
+        r"hub's cache here; connect to the network, or .* set `weights` to its path",
+        _message(),
+    )
+
+
+def test_the_clients_own_offline_switch_is_named(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert "HF_HUB_OFFLINE forbids to fetch it; unset that" in _message()
+
+
+def test_a_name_that_cannot_be_is_a_mistake_in_the_parameters():
+    with pytest.raises(ConfigError, match=r"'a b' is no repository of the hub; write owner/name"):
+        hub.fetch("a b", "weights.bin", COMMIT)
+
+
+def test_a_full_disk_is_named(monkeypatch):
+    _fails(monkeypatch, OSError(28, "No space left on device"))
+    assert re.search("cannot be stored here .*No space.*set HF_HOME", _message())
+
+
+def test_what_is_in_the_cache_needs_no_network_and_knows_its_commit(monkeypatch, tmp_path):
+    _fails(monkeypatch, httpx2.ConnectError("no network"))
+    folder = tmp_path / "cache/models--lab--net/snapshots" / COMMIT
+    folder.mkdir(parents=True)
+    (folder / "weights.bin").write_bytes(b"w")
+    found = hub.fetch("lab/net", "weights.bin", COMMIT)
+    assert found.read_bytes() == b"w"
+    assert hub.commit(found) == COMMIT
+
+
+def _git(content):
+    """Return git's name of a file's content."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+@pytest.fixture
+def repository(monkeypatch):
+    """A hub that lists three files, and serves those that `held` names."""
+    files = {"st/A.h5ad": b"12345", "st/B.h5ad": b"678", "wsis/A.tif": b"9"}
+    held = dict(files)
+
+    def tree(_, repo, **__):
+        assert repo == "lab/data"
+        for path, content in files.items():
+            size, oid = len(content), _git(content)
+            large = {"size": size, "oid": hashlib.sha256(content).hexdigest(), "pointerSize": 1}
+            more = {"lfs": large} if path.startswith("wsis") else {}
+            yield huggingface_hub.RepoFile(path=path, size=size, oid=oid, **more)
+        yield huggingface_hub.RepoFolder(path="st", oid="1")
+
+    def snapshot(_, local_dir, allow_patterns, **__):
+        for path in allow_patterns:
+            (local_dir / path).parent.mkdir(parents=True, exist_ok=True)
+            (local_dir / path).write_bytes(held[path])
+        (local_dir / ".cache/huggingface").mkdir(parents=True)
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_tree", tree)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    return held
+
+
+def _many(folder, *patterns):
+    return hub.fetch_many("lab/data", patterns, COMMIT, "dataset", folder)
+
+
+@pytest.mark.usefixtures("repository")
+def test_many_files_keep_their_paths_and_nothing_else_is_left(tmp_path):
+    _many(tmp_path / "new", "st/A*", "wsis/A.tif")
+    found = {
+        str(f.relative_to(tmp_path / "new")) for f in (tmp_path / "new").rglob("*.*") if f.is_file()
+    }
+    assert found == {"st/A.h5ad", "wsis/A.tif"}
+    assert not (tmp_path / "new/.cache/huggingface").exists()
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_pattern_without_a_file_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"datasets/lab/data has no file 'st/C\*' at revision 0123"):
+        _many(tmp_path, "st/A*", "st/C*")
+
+
+def test_a_file_that_did_not_arrive_whole_is_named(repository, tmp_path):
+    repository["st/B.h5ad"] = b"6"
+    with pytest.raises(DataError, match=r"st/B\.h5ad: was not fetched whole; run the same again"):
+        _many(tmp_path, "st/*")
+    assert not (tmp_path / "st/B.h5ad").exists()  # or the next run would take it for somebody's own
+
+
+@pytest.mark.usefixtures("repository")
+def test_files_of_the_hub_may_be_there_already(tmp_path):
+    for _ in range(2):
+        _many(tmp_path, "st/*", "wsis/*")
+    assert (tmp_path / "wsis/A.tif").read_bytes() == b"9"
+
+
+@pytest.mark.usefixtures("repository")
+@pytest.mark.parametrize(
+    ("path", "own"), [("st/A.h5ad", b"54321"), ("st/A.h5ad", b"own"), ("wsis/A.tif", b"8")]
+)
+def test_a_file_of_ones_own_is_not_fetched_over(tmp_path, path, own):
+    (tmp_path / path).parent.mkdir()
+    (tmp_path / path).write_bytes(own)
+    with pytest.raises(DataError, match=rf"{path}: is there already and is not the hub's file"):
+        _many(tmp_path, "st/*", "wsis/*")
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == [tmp_path / path]
+    assert (tmp_path / path).read_bytes() == own
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_link_of_ones_own_is_not_fetched_over(tmp_path):
+    (tmp_path / "st").mkdir()
+    (tmp_path / "st/A.h5ad").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="nothing was touched"):
+        _many(tmp_path, "st/*")
+
+
+def test_many_files_without_network(monkeypatch, tmp_path):
+    def tree(*_, **__):
+        raise httpx2.ConnectTimeout("timed out")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_tree", tree)
+    message = r"datasets/lab/data cannot be reached \(timed out\).*name their folder"
+    with pytest.raises(DataError, match=message):
+        _many(tmp_path, "st/*")
+
+
+SIGN_IN = b"<!doctype html><html><body>Sign in</body></html>"
+SIGNED = {"X-Request-Id": "Root=1", "X-Repo-Commit": COMMIT}
+
+
+@pytest.fixture
+def site(monkeypatch):
+    """Return a function that lets a server on this machine answer for the hub."""
+
+    class Handler(BaseHTTPRequestHandler):
+        answer: ClassVar[tuple[int, bytes, dict[str, str]]]
+
+        def do_GET(self):
+            status, body, headers = self.answer
+            self.send_response(status)
+            for name, text in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, text)
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_):
+            pass
+
+    def answer(status, body, **headers):
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        Handler.answer = status, body, named
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+        monkeypatch.setattr(
+            "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE",
+            address + "/{repo_id}/resolve/{revision}/{filename}",
+        )
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr("huggingface_hub.file_download.constants.ENDPOINT", address)
+        yield answer
+        server.shutdown()
+        thread.join()
+
+
+def _everything(tmp_path):
+    """Yield what both calls say."""
+    yield _message()
+    api = huggingface_hub.HfApi(endpoint=huggingface_hub.constants.ENDPOINT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(huggingface_hub, "HfApi", lambda: api)
+        with pytest.raises(DataError) as raised:
+            _many(tmp_path / "x", "*.bin")
+    yield str(raised.value)
+
+
+@pytest.mark.parametrize("logged_in", [False, True])
+@pytest.mark.parametrize("status", [200, 401, 403, 404, 407, 451])
+def test_what_a_proxy_or_a_sign_in_page_answers_blames_neither_token_nor_name(
+    site, status, logged_in, monkeypatch, tmp_path
+):
+    if logged_in:
+        monkeypatch.setattr(huggingface_hub, "get_token", lambda: "hf_token")
+    site(status, SIGN_IN, Content_Type="text/html")
+    for said in _everything(tmp_path):
+        assert "was answered by something else than the hub (" in said
+        assert "a proxy, a firewall or a sign-in page; sign in to the network" in said
+        assert "your token" not in said
+        assert "\n" not in said
+
+
+def test_a_file_whose_checksum_is_not_the_hubs_is_refused(site):
+    site(200, b"abc", ETag=f'"{"a" * 64}"', **SIGNED)
+    for _ in range(2):  # and so is the copy that is in the cache then
+        said = _message()
+        assert (
+            "the hub says sha256 aaaaaaaaaaaa..., this has ba7816bf8f01...: it is damaged" in said
+        )
+        assert re.search(r"remove \S+/blobs/a{64} and run the same again", said)
+
+
+def test_a_whole_file_is_returned_with_its_commit(site):
+    digest = hashlib.sha256(b"abc").hexdigest()
+    site(200, b"abc", ETag=f'"{digest}"', **SIGNED)
+    found = hub.fetch("lab/net", "weights.bin", "main")
+    assert found.read_bytes() == b"abc"
+    assert hub.commit(found) == COMMIT
+
+
+def test_a_full_disk_while_downloading_is_named(site, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    site(200, b"abc", ETag='"abc"', **SIGNED)
+    monkeypatch.setattr("huggingface_hub.file_download.http_get", full)
+    assert re.search(r"cannot be stored here \(.*No space left.*\); free some space", _message())
+
+
+def test_a_download_of_another_size_is_not_called_a_full_disk(site, monkeypatch):
+    def short(*_, **__):
+        raise OSError("Consistency check failed: file should be of size 9 but has size 3")
+
+    site(200, b"abc", ETag='"abc"', **SIGNED)
+    monkeypatch.setattr("huggingface_hub.file_download.http_get", short)
+    assert re.search(r"was not fetched whole \(Consistency .*\); run the same again", _message())

@@ -1,0 +1,101 @@
+"""What is written on the command line, where text is wanted and where it is not."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+
+from cell_synergy.core.config import Config, merge, parse, validate
+from cell_synergy.core.errors import ConfigError
+from cell_synergy.data.config import Dataset, Names
+from cell_synergy.downstream.spatial.user_sections import OwnTissue
+from cell_synergy.downstream.user_table import Own
+
+WRITTEN = [
+    "my data #1/a.h5ad", "run: 1/a.h5ad", "1", "0.5", "1e5", "010", "2024_01", "2024-01-02",
+    "yes", "no", "true", "null", "~x#y", "[a", "a]", "{", "}", "{a: b}", "*x", "&x", "!x", "%x",
+    "@x", "`x", "'x", '"1"', "-", "- a", "? a", "a: b", "a # b", "#", "x=y", "=", " a", "é",
+    "\\n", "1:30", "nan", ".inf", "0x1F",
+]  # fmt: skip
+OWN = {"units": "a.h5ad", "image": "i", "expression": "e", "label": "l", "donor": "d"}
+
+
+@pytest.mark.parametrize("text", WRITTEN)
+def test_text_stays_as_it_is_written(text):
+    for key in ("units", "image", "donor"):
+        words = OWN | {key: text}
+        found = validate(Own, parse([f"{k}={v}" for k, v in words.items()]), "argument")
+        assert str(getattr(found, key)) == text
+    more = {"section": text, "composition": text, "unit_um": "55", "mpp": ".5"}
+    tissue = validate(OwnTissue, parse([f"{k}={v}" for k, v in (OWN | more).items()]), "argument")
+    assert (tissue.section, tissue.composition) == (text, text)
+    assert (tissue.unit_um, tissue.mpp) == (55.0, 0.5)
+
+
+@pytest.mark.parametrize("text", [text for text in WRITTEN if text != " a"])
+def test_a_row_of_text_stays_as_it_is_written(text):
+    for given, expected in ((text, (text,)), (f"x,{text} , y", ("x", text, "y"))):
+        words = OWN | {"label": given, "joint": given}
+        found = validate(Own, parse([f"{k}={v}" for k, v in words.items()]), "argument")
+        assert found.label == found.joint == expected
+
+
+def test_a_row_may_be_written_as_a_list():
+    words = OWN | {"label": "[1, yes, 'a, b']"}
+    found = validate(Own, parse([f"{k}={v}" for k, v in words.items()]), "argument")
+    assert found.label == ("1", "yes", "a, b")
+    with pytest.raises(ConfigError, match="label=a,,b: nothing stands between two commas"):
+        validate(Own, parse([f"{k}={v}" for k, v in (OWN | {"label": "a,,b"}).items()]), "argument")
+
+
+@pytest.mark.parametrize("text", ["run #1: all", "1", "yes", "~/sections", "on"])
+def test_overrides_of_a_data_set_are_text_where_text_is_wanted(dataset, text):
+    block = dataset(source="folder", folder="x").model_dump(exclude_none=True)
+    words = parse(
+        [f"data.folder={text}", f"data.roles.study={text},B", f"data.tasks.region.exclude={text}",
+         "data.unit_um=5e1", "data.tasks.panel.kind=gene_panel", "data.tasks.panel.genes=50"]
+    )  # fmt: skip
+    found = validate(Dataset, merge(block, words["data"]), "data.x")
+    assert found.folder == text
+    assert found.roles["study"] == (text, "B")
+    assert found.unit_um == 50.0
+    tasks = {name: task.model_dump() for name, task in found.tasks.items()}
+    assert tasks["region"]["exclude"] == (text,)
+    assert tasks["panel"]["genes"] == 50
+
+
+class Kinds(Config):
+    place: Path = Path()
+    choice: Literal["1", "yes"] = "1"
+    text: str | None = None
+    names: Names = ()
+    rows: tuple[str, ...] = ()
+    by_name: dict[str, str] = Field(default_factory=dict)
+    number: float | None = None
+    share: Annotated[float, Field(ge=0)] = 0.0
+    flag: bool = True
+    either: int | str = 0
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("place=a b/#1", Path("a b/#1")), ("place=1", Path("1")), ("choice=yes", "yes"),
+        ("choice=1", "1"), ("text=", None), ("text=null", "null"), ("names=1", ("1",)),
+        ("rows=a, b", ("a", "b")), ("rows=[a, 1]", ("a", "1")), ("rows=[a]]", ("[a]]",)),
+        ("by_name.x=1", {"x": "1"}), ("number=", None), ("number=1e-05", 1e-05),
+        ("number=null", None), ("share=.5", 0.5), ("flag=false", False), ("either=5", 5),
+        ("either=five", "five"),
+    ],
+)  # fmt: skip
+def test_the_type_of_a_parameter_says_what_a_word_means(word, value):
+    found = validate(Kinds, parse([word]), "argument")
+    assert getattr(found, word.partition("=")[0].partition(".")[0]) == value
+
+
+def test_a_path_knows_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert validate(Kinds, parse(["place=~/x #1"]), "a").place == Path("/home/me/x #1")
+    assert validate(Kinds, parse(["place=~nobody-here/x"]), "a").place == Path("~nobody-here/x")
+    assert validate(Kinds, parse(["place=a~b"]), "a").place == Path("a~b")

@@ -1,0 +1,70 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from cell_synergy.core.errors import DataError
+from cell_synergy.data import embeddings, paired
+from cell_synergy.data.dataset import Tissue
+
+
+@pytest.fixture
+def stored(units, tmp_path):
+    """Return the paths of pairs of two donors, three sections, and of both embeddings."""
+    table = units(30, 4)
+    table.obs["donor"] = pd.Categorical(["A"] * 20 + ["B"] * 10)
+    table.obs["section"] = pd.Categorical(["A1"] * 10 + ["A2"] * 10 + ["B1"] * 10)
+    rng = np.random.default_rng(0)
+    places = tmp_path / "pairs.h5ad", tmp_path / "image.h5ad", tmp_path / "expression.h5ad"
+    paired.write(places[0], table)
+    for path, width in zip(places[1:], (3, 2), strict=True):
+        x = rng.normal(5, 2, (30, width)).astype(np.float32)
+        embeddings.write(path, x, table.obs_names, {})
+    return places
+
+
+def _read(stored, settings):
+    pairs_at, image, expression = stored
+    return Tissue.read(pairs_at, image, expression, settings)
+
+
+def test_a_data_set_is_read_with_the_folds_of_its_split(stored, dataset):
+    tissue = _read(stored, dataset())
+    assert tissue.image.shape == (30, 3)
+    assert tissue.expression.shape == (30, 2)
+    assert tissue.groups.tolist() == tissue.donor.tolist() == ["A"] * 20 + ["B"] * 10
+    assert [fold.name for fold in tissue.folds] == ["A", "B"]
+
+
+def test_the_data_sets_mode_says_whose_scale_counts(stored, dataset):
+    train = _read(stored, dataset(standardise="train"))
+    fold = train.folds[0]
+    for found in train.standardised(fold):
+        np.testing.assert_allclose(found[fold.align].std(axis=0), 1, atol=1e-5)
+        assert (np.abs(found[fold.test].mean(axis=0)) > 1e-3).any()
+    donor = _read(stored, dataset(standardise="donor"))
+    for found in donor.standardised(fold):
+        np.testing.assert_allclose(found[fold.align].mean(axis=0), 0, atol=1e-5)
+        np.testing.assert_allclose(found[fold.test].mean(axis=0), 0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("place", "modality"), [(1, "image"), (2, "expression")])
+def test_an_embedding_of_other_units_is_refused(stored, dataset, place, modality):
+    names = pd.Index([f"u{i}" for i in range(29)] + ["v"])
+    embeddings.write(stored[place], np.zeros((30, 2), np.float32), names, {})
+    with pytest.raises(DataError, match=rf"{modality}\.h5ad: row 29 is 'v', the pairs have 'u29'"):
+        _read(stored, dataset())
+
+
+def test_pieces_are_sections_or_their_blocks(units):
+    table = units(6, 5)
+    groups = table.obs["donor"].to_numpy()
+    nothing = np.zeros((6, 1), dtype=np.float32)
+    whole = Tissue(table, nothing, nothing, groups, groups, [], "train")
+    assert whole.pieces.tolist() == ["A1"] * 6
+    assert whole.owners is whole.groups
+    cut = table.copy()
+    cut.obs["block"] = [f"A1-block{i % 2}" for i in range(6)]
+    blocks = cut.obs["block"].to_numpy()
+    tissue = Tissue(cut, nothing, nothing, blocks, groups, [], "train")
+    assert tissue.pieces.tolist() == blocks.tolist()
+    assert tissue.owners is tissue.donor

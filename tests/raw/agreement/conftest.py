@@ -1,0 +1,57 @@
+"""Sections with a label, built into pairs or refused."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cell_synergy.core.errors import DataError
+from cell_synergy.raw import build as building
+from cell_synergy.raw.agreement.joined_pairs import NOTHING
+
+GENES = " ".join(f"g{i}" for i in range(40))
+
+REGION = {"region": {"kind": "classification"}}
+
+
+@pytest.fixture
+def build(dataset, rules):
+    def make(sections, needs=NOTHING, limits=None, **changes):
+        own = rules.model_copy(update={"class_units": 4} | (limits or {}))
+        changes = {"tasks": REGION, **changes}
+        return building.build("lab", sections, dataset(**changes), own, Path(), None, needs)
+
+    return make
+
+
+@pytest.fixture
+def refused(build):
+    """Return the sentences of a refusal."""
+
+    def told(sections, **changes):
+        with pytest.raises(DataError) as error:
+            build(sections, **changes)
+        text = str(error.value)
+        return re.split(r"\n  \d+\. ", text)[1:] or [text]
+
+    return told
+
+
+@pytest.fixture
+def three(section):
+    return [section(name, name[0], GENES) for name in ("A1", "B1", "R1")]
+
+
+@pytest.fixture
+def strip(section):
+    """Return a function that makes a section of 20 x 4 columns and rows, 50 um apart."""
+
+    def make(name="A1", donor="A"):
+        one = section(name, donor, GENES, units=80)
+        x, y = (axis.ravel() for axis in np.meshgrid(np.arange(20), np.arange(4)))
+        one.counts.obsm["spatial"] = 50.0 * np.column_stack([x, y])
+        one.counts.obs["region"] = np.array(["core", "rim"])[y % 2]
+        return one
+
+    return make

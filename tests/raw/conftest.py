@@ -1,0 +1,82 @@
+import anndata as ad
+import pandas as pd
+import pytest
+
+from cell_synergy.data import paired
+from cell_synergy.raw import build, readers
+from tests.raw import native, variants
+
+
+@pytest.fixture
+def ask(dataset):
+    """Return a function that makes a data set of a platform's reader."""
+
+    def make(reader, units="spots", side=50.0, donors=None, **options):
+        block = {"units": units, "donors": donors or {"A": "A1"}, **options}
+        if units == "patches":
+            block.setdefault("keep_cells", True)
+        if reader == "visium_hd":
+            block.setdefault("bin_um", 8)
+        roles = {"study": "A"} if donors is None else {"study": "A, B", "reference": "R"}
+        return dataset(reader=reader, sections=block, unit_um=side, roles=roles)
+
+    return make
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Return a function that writes three sections, which `change` then changes one by one."""
+
+    def write(reader, change=None, labels=False, genes=None):
+        rows = []
+        for seed, name in enumerate(variants.NAMES):
+            folder = tmp_path / name
+            names, _, _ = getattr(native, reader)(
+                folder, seed, **({"outs": False} if reader == "visium" else {})
+            )
+            if genes is not None:
+                variants.rename_genes(folder / f"{variants.STEM[reader]}.h5", genes)
+            rows += [{"section": name, "barcode": one, "region": one[-3]} for one in names]
+            if change is not None:
+                change(folder)
+        if labels:
+            pd.DataFrame(rows).to_csv(tmp_path / "labels.csv", index=False)
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture
+def made(ask, rules, tmp_path_factory):
+    """Return a function that makes pairs of a folder, writes them and reads them again."""
+
+    def make(folder, reader, units, **options):
+        side = options.pop("side", 50.0)
+        asked = ask(
+            reader, units, side=side, donors={name[0]: name for name in variants.NAMES}, **options
+        )
+        asked = asked.model_copy(update={"tasks": {}})
+        found = build.build("lab", readers.read(folder, asked), asked, rules, folder)
+        place = tmp_path_factory.mktemp("pairs")
+        for name, table in zip(("study", "reference"), found, strict=True):
+            paired.write(place / f"{name}.h5ad", table)
+        return [paired.read(place / f"{name}.h5ad") for name in ("study", "reference")]
+
+    return make
+
+
+_WANTED: dict[tuple[str, str], list[ad.AnnData]] = {}
+
+
+@pytest.fixture
+def wanted(written, made):
+    """Return a function that writes sections in their plainest form and gives their pairs, too."""
+
+    def make(reader, units, **options):
+        root = written(reader)
+        key = reader, units
+        if key not in _WANTED:
+            _WANTED[key] = made(root, reader, units, **(options or variants.UNITS[reader][units]))
+        return root, [table.copy() for table in _WANTED[key]]
+
+    return make

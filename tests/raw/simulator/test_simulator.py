@@ -1,0 +1,207 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import scale
+
+from cell_synergy.core.errors import DataError
+from cell_synergy.data.config import Dataset
+from cell_synergy.raw import readers
+from cell_synergy.raw.simulator import cells, expression, simulate, states
+from cell_synergy.studies import truth
+
+ROLES = {
+    "R1": "reference",
+    **{f"A{i}": "train" for i in range(6)},
+    **{f"P{i}": "probe" for i in range(2)},
+    **{f"T{i}": "test" for i in range(6)},
+}
+
+
+PATCHES = {
+    "units": "patches", "least": 1, "origin_um": 40.0, "keep_cells": True,
+    "labels": "labels.csv.gz", "cell_type": "cell_type",
+}  # fmt: skip
+SPOTS = {"units": "spots", "labels": "labels.csv.gz", "composition": "composition.csv.gz"}
+PLATFORMS = {"xenium": PATCHES, "visium": SPOTS}
+
+
+def _write(config, out, roles=ROLES):
+    simulate("lung", config, roles, out, lambda donors: donors)
+    return out
+
+
+@pytest.fixture(scope="module")
+def raw(twin, tmp_path_factory):
+    return _write(twin(), tmp_path_factory.mktemp("raw"))
+
+
+@pytest.fixture(scope="module")
+def spots(twin, tmp_path_factory):
+    out = tmp_path_factory.mktemp("spots")
+    return _write(twin(platform="visium"), out, {"R1": "reference", "T0": "test"})
+
+
+def _read(folder, platform):
+    """Return the sections that the platform's reader finds, by name."""
+    dataset = Dataset.model_validate({
+        "source": "folder", "folder": "own", "reader": platform, "sections": PLATFORMS[platform],
+        "unit_um": 100.0, "standardise": "train", "split": "holdout",
+        "tasks": {"niche": {"kind": "classification"}}, "roles": {"train": "R1", "test": "T0"},
+    })  # fmt: skip
+    return {section.name: section for section in readers.read(folder, dataset)}
+
+
+def test_every_donor_is_a_section_in_its_platforms_layout(raw, spots):
+    def names(folder):
+        return {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+
+    own = {"cell_feature_matrix.h5", "cells.csv.gz", "experiment.xenium", "he_imagealignment.csv"}
+    tables = {"labels.csv.gz", "latent.csv.gz", "visible.json"}
+    of_donors = {f"{donor}/{name}" for donor in ROLES for name in {*own, f"{donor}.tif"}}
+    assert names(raw) == of_donors | tables
+    own = {
+        "filtered_feature_bc_matrix.h5", "spatial/tissue_positions.csv",
+        "spatial/scalefactors_json.json",
+    }  # fmt: skip
+    of_donors = {f"{donor}/{name}" for donor in ("R1", "T0") for name in {*own, f"{donor}.tif"}}
+    assert names(spots) == of_donors | tables | {"composition.csv.gz"}
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_what_is_read_is_what_was_drawn(twin, raw, spots, platform):
+    config = twin(platform=platform)
+    section = _read(spots if platform == "visium" else raw, platform)["T0"]
+    genes = expression.panel(config, states.stream(config, "lung", "genes"))
+    latent = states.sample(config, "test", states.stream(config, "lung", "T0", "states"))
+    lattice = config.lattice("test")
+    placed = cells.place(config, lattice, latent, states.stream(config, "lung", "T0", "cells"))
+    count = cells.tally(placed, 64, config.cell_types)
+    share = count / count.sum(axis=1, keepdims=True)
+    stream = states.stream(config, "lung", "T0", "counts")
+    counts = expression.counts(config, genes, latent, share, stream)
+    np.testing.assert_array_equal(section.counts.X.toarray(), counts.toarray())
+    np.testing.assert_allclose(section.counts.obsm["spatial"], lattice.centres, atol=1.5)
+    assert section.mpp == pytest.approx(config.mpp, rel=1e-3)
+    assert section.counts.var_names[:2].tolist() == ["SIM0000", "SIM0001"]
+    ratio = section.counts.obsm["cell_type_ratio"][list(cells.TYPES[: config.cell_types])]
+    np.testing.assert_allclose(ratio, share, atol=1e-6)
+    assert (ratio.idxmax(axis=1) == section.counts.obs["cell_type"]).mean() > 0.95  # but for ties
+    for task, label in states.labels(latent, config, "test").items():
+        assert section.counts.obs[task].tolist() == label.tolist(), task
+    if platform == "xenium":
+        sums = section.cells.to_df().groupby(section.cells.obs["unit"], observed=True).sum()
+        np.testing.assert_array_equal(sums.loc[section.counts.obs_names], counts.toarray())
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_the_truth_finds_its_units(twin, raw, spots, platform):
+    folder = spots if platform == "visium" else raw
+    config, section = twin(platform=platform), _read(folder, platform)["T0"]
+    units = section.counts[::-1].copy()
+    units.obs["section"] = "T0"
+    latent, visible = truth.read(folder, units, 100.0)
+    drawn = states.sample(config, "test", states.stream(config, "lung", "T0", "states"))
+    expected = drawn.drop(columns="shared_type").iloc[::-1]
+    np.testing.assert_array_equal(latent.drop(columns="shared_type"), expected)
+    kinds = np.asarray(cells.TYPES)[latent["shared_type"]]
+    np.testing.assert_array_equal(kinds, units.obs["cell_type"])
+    assert visible["niche"] == {"image": ["image_nuclei"], "expression": ["expression_programme"]}
+    units.obsm["spatial"] = units.obsm["spatial"] + 40
+    with pytest.raises(DataError, match=r"section T0: no true state at .* not the simulator's"):
+        truth.read(folder, units, 100.0)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_every_unit_lies_inside_the_image(raw, spots, platform):
+    section = _read(spots if platform == "visium" else raw, platform)["T0"]
+    folder = spots if platform == "visium" else raw
+    height, width, _ = tifffile.imread(folder / section.image).shape
+    spatial = section.counts.obsm["spatial"]
+    assert (spatial - 56).min() >= 0
+    assert (spatial + 56 <= np.array([width, height]) * section.mpp).all()
+
+
+def _bytes(folder):
+    return {
+        file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()
+    }
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_the_same_seed_gives_the_same_bytes_in_another_process(twin, tmp_path, platform):
+    code = (
+        "import ast, sys; from pathlib import Path; from cell_synergy.raw.simulator.config "
+        "import Simulator;"
+        "from cell_synergy.raw.simulator import simulate;"
+        "simulate('lung', Simulator(**ast.literal_eval(sys.argv[1])), {'R1': 'reference'},"
+        " Path(sys.argv[2]), list)"
+    )
+    config = twin(platform=platform)
+    there = tmp_path / "there"
+    subprocess.run([sys.executable, "-c", code, repr(config.model_dump()), there], check=True)
+    assert _bytes(there) == _bytes(_write(config, tmp_path / "here", {"R1": "reference"}))
+
+
+def test_another_seed_or_donor_gives_other_tissue(twin, raw, tmp_path):
+    _write(twin(seed=8), tmp_path, {"R1": "reference", "R2": "reference"})
+    for kind in ("cell_feature_matrix.h5", "cells.csv.gz", "{}.tif"):
+        first, second = (tmp_path / donor / kind.format(donor) for donor in ("R1", "R2"))
+        assert first.read_bytes() != (raw / "R1" / kind.format("R1")).read_bytes()
+        assert first.read_bytes() != second.read_bytes()
+
+
+def _look(picture, x, y, half):
+    """Return mean, spread, gradient and deciles of a patch's colours."""
+    patch = picture[y - half : y + half, x - half : x + half]
+    flat = np.sort(patch.reshape(-1, 3), axis=0)
+    deciles = flat[(np.array([0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.95]) * len(flat)).astype(int)]
+    edges = np.abs(np.diff(patch, axis=0)).mean((0, 1))
+    return [*flat.mean(0), *flat.std(0), *edges, *deciles.ravel()]
+
+
+@pytest.fixture(scope="module")
+def features(raw):
+    """Return each donor's standardised log-normalised counts, image statistics and states."""
+    found = {}
+    for donor, section in _read(raw, "xenium").items():
+        units = section.counts
+        units.obs["section"] = donor
+        counts = units.X.toarray().astype(float)
+        picture, half = tifffile.imread(raw / section.image).astype(float), round(50 / 2)
+        places = (units.obsm["spatial"] / section.mpp).astype(int)
+        looks = [_look(picture, x, y, half) for x, y in places]
+        found[donor] = {
+            "expression": scale(np.log1p(1e3 * counts / counts.sum(axis=1, keepdims=True))),
+            "image": scale(np.array(looks)),
+            "states": truth.read(raw, units, 100.0)[0],
+        }
+    return found
+
+
+def _accuracy(features, modality, state):
+    """Return the accuracy of a linear probe on each test donor."""
+    rows = {role: [features[d] for d in ROLES if ROLES[d] == role] for role in set(ROLES.values())}
+    fitted = rows["train"] + rows["probe"]
+    probe = LogisticRegression(C=0.01, max_iter=500).fit(
+        np.vstack([row[modality] for row in fitted]),
+        np.hstack([r["states"][state] for r in fitted]),
+    )
+    return np.array([probe.score(row[modality], row["states"][state]) for row in rows["test"]])
+
+
+@pytest.mark.parametrize(
+    ("state", "seen", "blind"),
+    [
+        ("image_nuclei", "image", "expression"),
+        ("expression_programme", "expression", "image"),
+    ],
+)
+def test_a_state_of_one_modality_is_at_chance_from_the_other(features, state, seen, blind):
+    assert _accuracy(features, seen, state).mean() > 0.7
+    chance = _accuracy(features, blind, state) - 0.5
+    assert abs(chance.mean()) < 3 * chance.std(ddof=1) / np.sqrt(len(chance))
+    assert abs(chance.mean()) < 0.08

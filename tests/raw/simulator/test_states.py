@@ -1,0 +1,120 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from cell_synergy.core.errors import ConfigError
+from cell_synergy.data.config import Role
+from cell_synergy.raw.simulator import states
+
+MODALITIES = ("image", "expression")
+ROLES: tuple[Role, ...] = ("reference", "train", "probe", "test")
+
+
+def _sections(config, role, count):
+    return [states.sample(config, role, states.stream(config, role, str(i))) for i in range(count)]
+
+
+def _bits(a, b):
+    joint = pd.crosstab(np.asarray(a), np.asarray(b)).to_numpy() / len(a)
+    product = joint.sum(1, keepdims=True) * joint.sum(0)
+    seen = joint > 0
+    return float((joint[seen] * np.log2(joint[seen] / product[seen])).sum())
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_levels_are_equally_frequent_within_a_section(twin, role):
+    config = twin()
+    for latent in _sections(config, role, 5):
+        for name in ("image_nuclei", "expression_programme", "image_stroma", "expression_stroma"):
+            area = np.bincount(latent[name], minlength=states.levels(config)[name])
+            assert area.max() - area.min() <= 4, name
+        assert np.bincount(latent["shared_type"]).min() > 0.1 * len(latent)
+
+
+def test_neighbouring_units_share_their_state_more_often_than_chance(twin):
+    config = twin()
+    grids = np.stack([latent["image_stroma"] for latent in _sections(config, "test", 10)])
+    grids = grids.reshape(10, *config.units["test"])
+    assert (grids[:, :, 1:] == grids[:, :, :-1]).mean() > 0.4  # 0.25 by chance
+
+
+def test_the_niche_is_the_xor_of_its_states_and_neither_tells_anything_about_it(twin):
+    config = twin()
+    for latent in _sections(config, "test", 5):
+        niche = states.labels(latent, config, "test")["niche"].to_numpy() == "outer"
+        nuclei, programme = latent["image_nuclei"], latent["expression_programme"]
+        np.testing.assert_array_equal(niche, nuclei != programme)
+        assert _bits(nuclei, niche) < 1e-9
+        assert _bits(programme, niche) < 1e-9
+
+
+@pytest.mark.parametrize("role", ["reference", "train"])
+def test_every_unit_obeys_the_pairing_rule_in_tissue_for_training(twin, role):
+    config = twin()
+    for latent in _sections(config, role, 3):
+        paired = states.PAIRING[latent["image_stroma"]]
+        np.testing.assert_array_equal(latent["expression_stroma"], paired)
+        assert states.labels(latent, config, role)["matched_niche"].isna().all()
+
+
+@pytest.mark.parametrize("role", ["probe", "test"])
+def test_half_of_the_units_obey_it_elsewhere_and_neither_level_tells_which(twin, role):
+    config = twin()
+    for latent in _sections(config, role, 5):
+        label = states.labels(latent, config, role)["matched_niche"].to_numpy()
+        matched = states.PAIRING[latent["image_stroma"]] == latent["expression_stroma"].to_numpy()
+        np.testing.assert_array_equal(label == "matched", matched)
+        assert matched.mean() == 0.5
+        assert _bits(latent["image_stroma"], matched) < 1e-9
+        assert _bits(latent["expression_stroma"], matched) < 0.02
+
+
+@pytest.mark.parametrize("regions", [6, 10, 13, 22, 27])
+def test_every_region_occurs_and_image_and_expression_tell_different_ones_apart(twin, regions):
+    config = twin(regions=regions, units={"test": (40, 40)})
+    latent = states.sample(config, "test", states.stream(config, "a"))
+    label = states.labels(latent, config, "test")["region"]
+    assert label.nunique() == regions
+    shared, image, expression = (latent[f"{part}_region"] for part in ("shared", *MODALITIES))
+    assert _bits(image, expression) < 1e-3
+    assert _bits(3 * shared + image, label) > _bits(shared, label) + 0.9
+    if regions > 6:
+        assert _bits(3 * shared + expression, label) > _bits(shared, label) + 0.3
+
+
+def test_states_of_one_modality_are_independent_of_those_of_the_other_without_synergy(twin):
+    config = twin(synergy=False)
+    pooled = pd.concat(_sections(config, "test", 60))
+    for image in ("image_nuclei", "image_stroma"):
+        for expression in ("expression_programme", "expression_stroma"):
+            assert _bits(pooled[image], pooled[expression]) < 0.02
+
+
+def test_without_synergy_each_label_of_a_pair_follows_from_one_modality(twin):
+    config = twin(synergy=False)
+    for role in ROLES:
+        latent = states.sample(config, role, states.stream(config, role))
+        labels = states.labels(latent, config, role)
+        niche, matched = labels["niche"] == "outer", labels["matched_niche"] == "matched"
+        np.testing.assert_array_equal(niche, latent["image_nuclei"] == 1)
+        np.testing.assert_array_equal(matched, latent["expression_stroma"] < 2)
+    shown = states.visible(config)
+    assert shown["niche"] == {"image": ["image_nuclei"], "expression": []}
+    assert shown["matched_niche"] == {"image": [], "expression": ["expression_stroma"]}
+
+
+@pytest.mark.parametrize("synergy", [True, False])
+def test_every_label_is_a_function_of_the_states_that_its_task_names(twin, synergy):
+    config = twin(synergy=synergy)
+    latent = pd.concat(_sections(config, "test", 5), ignore_index=True)
+    labels = states.labels(latent, config, "test")
+    labels["cell_type"] = latent["shared_type"]
+    for task, shown in states.visible(config).items():
+        names = sorted({*shown["image"], *shown["expression"]})
+        known = latent[names].astype(str).agg("".join, axis=1)
+        assert len(set(zip(known, labels[task], strict=True))) == known.nunique(), task
+
+
+def test_a_role_without_a_section_size_is_named_with_the_remedy(twin):
+    with pytest.raises(ConfigError, match=r"simulator.units has no 'study'; add"):
+        states.sample(twin(), "study", np.random.default_rng(0))

@@ -1,0 +1,237 @@
+"""SIS of tidy scores: a table worked out by hand, its properties, and tables that are broken."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cell_synergy.scoring.tables import COLUMNS, read_scores, read_sis, sis_by_donor, sis_table
+
+CASE = ["dataset", "method", "task", "metric", "probe"]
+INFERRED = ["gain_low", "gain_high", "low", "high", "p", "p_corrected"]
+
+
+def tidy(values, *, metric="r2", folds=None):
+    """Build scores from {method: {donor: [one value per seed]}}; `folds` gives a donor's folds."""
+    rows = [
+        ["toy", method, "genes", metric, "linear", fold, donor, seed, value, 10, value]
+        for method, donors in values.items()
+        for donor, seeds in donors.items()
+        for fold in (folds or {}).get(donor, ["0"])
+        for seed, value in enumerate(seeds)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+@pytest.fixture
+def scores():
+    """Image wins in donor b alone, expression over both: it stays the reference in b, too."""
+    values = {
+        "image": {"a": [0.1, 0.3], "b": [0.6, 0.6]},
+        "expression": {"a": [0.5, 0.7], "b": [0.4, 0.4]},
+        "comm": {"a": [0.6, 0.8], "b": [0.6, 0.7]},
+        "random": {"a": [0.3, 0.3], "b": [0.2, 0.2]},
+    }
+    return tidy(values, folds={"a": ["0"], "b": ["1"]})
+
+
+def test_the_table_holds_the_numbers_worked_out_by_hand(scores):
+    table = sis_table(scores).set_index(["method", "fold"])
+    assert table.index.tolist() == [(m, f) for m in ("comm", "random") for f in ("all", "0", "1")]
+    assert set(table["best"]) == {"expression"}
+    expected = {  # score, best_score, gain, sis, n_donors
+        "all": (0.675, 0.5, 0.175, 0.35, 2),
+        "0": (0.7, 0.6, 0.1, 0.1 / 0.6, 1),
+        "1": (0.65, 0.4, 0.25, 0.625, 1),
+    }
+    columns = ["score", "best_score", "gain", "sis", "n_donors"]
+    for fold, numbers in expected.items():
+        assert list(table.loc[("comm", fold), columns]) == pytest.approx(numbers)
+    assert table.loc[("random", "all"), "sis"] == pytest.approx(-0.5)
+
+
+def test_each_donor_s_share_is_its_gain_over_the_mean_of_the_best(scores):
+    donors = sis_by_donor(scores).set_index(["method", "donor"])
+    assert donors.loc[("comm", "a"), "sis"] == pytest.approx(0.1 / 0.5)
+    assert donors.loc[("comm", "b"), "sis"] == pytest.approx(0.25 / 0.5)
+
+
+def test_a_remark_on_the_data_set_follows_and_there_is_no_column_without_one(scores):
+    plain, shares = sis_table(scores), sis_by_donor(scores)
+    assert "remark" not in plain
+    assert "remark" not in shares
+    told = scores.assign(remark="blocks of a section")
+    for table, expected in ((sis_table(told), plain), (sis_by_donor(told), shares)):
+        assert set(table.pop("remark")) == {"blocks of a section"}
+        pd.testing.assert_frame_equal(table, expected)
+    both = pd.concat([told, scores.assign(dataset="other", remark="")])
+    said = sis_table(both).groupby("dataset")["remark"].unique().map(list).to_dict()
+    assert said == {"toy": ["blocks of a section"], "other": [""]}
+
+
+def random_scores(seed):
+    rng = np.random.default_rng(seed)
+    donors = ["a", "b", "c", "d"]
+    folds = {"a": ["0", "1"], "b": ["0"], "c": ["1"], "d": ["1"]}
+    methods = ["image", "expression", "comm", "pca"]
+    values = {m: {d: rng.uniform(0.1, 0.9, 3).tolist() for d in donors} for m in methods}
+    other = {m: {d: rng.uniform(0.1, 0.9, 3).tolist() for d in donors} for m in methods}
+    return pd.concat([tidy(values, folds=folds), tidy(other, metric="macro_f1", folds=folds)])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_mean_over_donors_of_the_shares_is_the_score(seed):
+    scores = random_scores(seed)
+    table = sis_table(scores)
+    whole = table[table["fold"] == "all"].set_index(CASE)["sis"]
+    shares = sis_by_donor(scores).groupby(CASE)["sis"].mean()
+    assert len(whole) == 4
+    pd.testing.assert_series_equal(shares, whole, check_like=True)
+
+
+def test_the_order_of_rows_changes_nothing():
+    scores = random_scores(0)
+    shuffled = scores.sample(frac=1, random_state=1)
+    pd.testing.assert_frame_equal(sis_table(shuffled), sis_table(scores))
+
+
+def test_scores_are_one_fold_only_where_there_is_one(scores):
+    assert sis_table(scores.assign(fold="0"))["fold"].tolist() == ["all", "all"]
+
+
+def test_without_a_positive_unimodal_mean_the_score_is_nan_with_a_note():
+    values = {"image": {"a": [-0.3]}, "expression": {"a": [-0.1]}, "comm": {"a": [0.2]}}
+    for table in (sis_table(tidy(values)), sis_by_donor(tidy(values))):
+        row = table.iloc[0]
+        assert np.isnan(row["sis"])
+        assert row["gain"] == pytest.approx(0.3)
+        assert row["note"].startswith("best unimodal mean <= 0: no relative gain")
+
+
+def test_the_columns_stand_in_one_order():
+    assert list(sis_table(random_scores(0))) == [
+        "dataset", "method", "task", "metric", "probe", "fold", "best", "score", "best_score",
+        "gain", "gain_low", "gain_high", "sis", "low", "high", "p", "p_corrected", "n_donors",
+        "note",
+    ]  # fmt: skip
+
+
+def test_sections_of_one_donor_are_no_donors():
+    values = {"image": 0.4, "expression": 0.5, "comm": 0.6}
+    scores = tidy(
+        {method: {"a": [value]} for method, value in values.items()},
+        folds={"a": [f"section {i}" for i in range(6)]},
+    )
+    row = sis_table(scores).query("fold == 'all'").iloc[0]
+    assert row["n_donors"] == 1
+    assert row["note"].startswith("not testable: 1 donor, 5 needed (sections of one donor")
+    assert row["sis"] == pytest.approx(0.2)
+    assert row[INFERRED].isna().all()
+
+
+def test_a_table_is_read_as_it_was_written(tmp_path, scores):
+    table = sis_table(scores)
+    table.loc[0, INFERRED] = 0.25
+    table.to_csv(tmp_path / "toy.csv", index=False)
+    pd.testing.assert_frame_equal(read_sis(tmp_path, "toy"), table)
+
+
+def test_other_unimodal_methods_can_be_named(scores):
+    table = sis_table(scores, unimodal=("image", "random"))
+    assert set(table["best"]) == {"image"}
+    assert set(table["method"]) == {"comm", "expression"}
+
+
+def test_a_tie_goes_to_the_modality_named_first():
+    values = {"image": {"a": [0.5]}, "expression": {"a": [0.5]}, "comm": {"a": [0.6]}}
+    assert sis_table(tidy(values))["best"].tolist() == ["image"]
+
+
+def test_columns_that_are_no_scores_are_left_out(scores):
+    extra = scores.assign(metric="iterations", value=100.0)
+    pd.testing.assert_frame_equal(sis_table(pd.concat([scores, extra])), sis_table(scores))
+
+
+def test_a_method_without_some_task_has_no_row_for_it(scores):
+    other = scores[scores["method"] != "random"].assign(task="region", metric="macro_f1")
+    table = sis_table(pd.concat([scores, other]))
+    assert table[table["task"] == "region"]["method"].unique().tolist() == ["comm"]
+
+
+def test_a_missing_unimodal_method_is_refused(scores):
+    with pytest.raises(ValueError, match="no method 'image'"):
+        sis_table(scores[scores["method"] != "image"])
+    other = scores[scores["method"] != "image"].assign(task="region")
+    with pytest.raises(ValueError, match=r"'image' has none for .*task region"):
+        sis_table(pd.concat([scores, other]))
+
+
+def test_a_method_scored_on_fewer_donors_is_refused(scores):
+    lacking = scores[(scores["method"] != "comm") | (scores["donor"] != "b")]
+    with pytest.raises(ValueError, match=r"'comm' has none for .*donor b"):
+        sis_table(lacking)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_value_that_is_not_finite_is_refused_by_place(scores, value):
+    scores.loc[scores["method"] == "comm", "value"] = value
+    with pytest.raises(ValueError, match=r"not finite at .*method comm.*donor a, seed 0"):
+        sis_table(scores)
+
+
+def test_repeated_rows_and_missing_columns_are_refused(scores):
+    with pytest.raises(ValueError, match="the row twice at"):
+        sis_by_donor(pd.concat([scores, scores]))
+    with pytest.raises(ValueError, match="column 'probe' is missing"):
+        sis_table(scores.drop(columns="probe"))
+    with pytest.raises(ValueError, match="an empty name at"):
+        sis_table(scores.assign(donor=None))
+
+
+def write(folder, method, table):
+    (folder / "toy").mkdir(exist_ok=True)
+    table.to_csv(folder / "toy" / f"{method}.csv", index=False)
+
+
+def test_files_are_read_with_their_names_as_text(tmp_path, scores):
+    for method, table in scores.replace({"donor": {"a": "NA", "b": "01"}}).groupby("method"):
+        write(tmp_path, method, table)
+    found = read_scores(tmp_path, "toy")
+    assert set(found["donor"]) == {"NA", "01"}
+    assert set(found["fold"]) == {"0", "1"}
+    assert sis_table(found)["sis"].tolist() == pytest.approx(sis_table(scores)["sis"].tolist())
+
+
+def test_a_file_of_another_method_or_data_set_is_refused(tmp_path, scores):
+    comm = scores[scores["method"] == "comm"]
+    write(tmp_path, "vicreg", comm)
+    with pytest.raises(ValueError, match=r"vicreg.csv: column 'method' says 'comm'"):
+        read_scores(tmp_path, "toy")
+    write(tmp_path, "vicreg", comm.assign(method="vicreg", dataset="lung"))
+    with pytest.raises(ValueError, match=r"vicreg.csv: column 'dataset' says 'lung'"):
+        read_scores(tmp_path, "toy")
+
+
+def test_what_is_the_fits_stands_once_and_the_rest_is_empty(tmp_path):
+    fit = ["method", "task", "metric", "fold", "seed"]
+    whole = random_scores(0)
+    whole["inner"] = whole.groupby(fit)["inner"].transform("first")
+    once = whole.copy()
+    once.loc[once.duplicated(fit), "inner"] = np.nan
+    assert once["inner"].isna().any()
+    (tmp_path / "toy").mkdir()
+    for method, rows in once.groupby("method"):
+        rows.to_csv(tmp_path / "toy" / f"{method}.csv", index=False)
+    assert sis_table(read_scores(tmp_path, "toy"))["best"].tolist() == (
+        sis_table(whole)["best"].tolist()
+    )
+
+
+def test_whose_tissue_a_unit_is_has_scores_and_no_sis(scores):
+    told = scores[scores["metric"] == scores["metric"].iloc[0]].assign(task="donor")
+    table = sis_table(pd.concat([scores, told], ignore_index=True))
+    own = table[table["task"] == "donor"]
+    assert len(own)
+    assert own["score"].notna().all()
+    assert own[["sis", "low", "high", "p", "p_corrected"]].isna().all(axis=None)
+    assert (own["note"] == "whose tissue a unit is: a control, no task").all()
+    assert table.loc[table["task"] != "donor", "sis"].notna().any()

@@ -1,0 +1,199 @@
+"""A method learns from what was drawn: test donors change nothing, fewer pairs take equal steps."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+import pytest
+
+from cell_synergy.finetuning.align import Align, align
+from cell_synergy.studies.scaling import DRAWN, EVERY
+from cell_synergy.studies.scaling.subsampled_method import Arm, scale
+from cell_synergy.studies.scaling.subset_evaluator import COLUMNS, table
+from cell_synergy.studies.scaling.subsets import parts
+from cell_synergy.studies.scaling.unfinished import Unfinished
+from cell_synergy.training.loop import _Loop
+
+ALIGN = Align(seed=3, seeds=2, held=0.1)
+
+
+@pytest.fixture
+def arm(load, tissue, training, tmp_path):
+    """Align a method on all pairs; return it as an arm of the study."""
+
+    def made(name="simclr", tissue=tissue):
+        folder, method = tmp_path / name, load(name)
+        if not folder.is_dir():
+            align("tiny", method, tissue, training, ALIGN, folder, tmp_path / f"{name}-curves")
+        return Arm(method, tissue, training, ALIGN, folder, tmp_path)
+
+    return made
+
+
+@pytest.fixture
+def scores(arm, dataset, probe, settings, tmp_path):
+    def made(name="simclr", arm=arm, known=None, **changes):
+        own, known = arm(name), known or Unfinished(Path(mkdtemp(dir=tmp_path)))
+        rows = scale(name, own, dataset, probe, settings(**changes), known)
+        return table(list(rows), own.tissue.units)
+
+    return made
+
+
+def learnt(arm, fold, some):
+    """Return seeds and weights of all parts."""
+    return [found for part in some for found in arm.learnt(fold, part)]
+
+
+@pytest.mark.parametrize("name", ["simclr", "cca"])
+def test_test_donors_change_nothing_that_is_learnt(name, arm, tissue, fold, settings):
+    poisoned = {}
+    for side in ("image", "expression"):
+        x = getattr(tissue, side).copy()
+        x[fold.test] = 1e3 * np.random.default_rng(5).standard_normal(x[fold.test].shape)
+        poisoned[side] = x
+    other = replace(tissue, **poisoned)
+    some = list(parts(tissue, fold, settings()))[2:]
+    one, two = (learnt(arm(name, tissue=own), fold, some) for own in (tissue, other))
+    assert len(one) == 4 + (2 if name == "simclr" else 1)
+    for (_, clean), (_, dirty) in zip(one, two, strict=True):
+        assert all(clean[key].tobytes() == dirty[key].tobytes() for key in clean)
+
+
+def test_only_drawn_pairs_are_learnt_from(arm, tissue, fold, settings):
+    some = [part for part in parts(tissue, fold, settings()) if part.fraction == 25]
+    other = replace(tissue, image=tissue.image.copy())
+    other.image[~some[0].few.align] += 7
+    one, two = (learnt(arm(tissue=own), fold, some) for own in (tissue, other))
+    same = [
+        all(clean[key].tobytes() == changed[key].tobytes() for key in clean)
+        for (_, clean), (_, changed) in zip(one, two, strict=True)
+    ]
+    assert same == [True, False]  # the other draw has pairs that were changed
+
+
+def test_the_whole_is_what_the_study_learnt(arm, tissue, fold, settings):
+    *_, whole = parts(tissue, fold, settings())
+    own = arm()
+    found = learnt(own, fold, [whole])
+    assert [seed for seed, _ in found] == [3, 4]
+    z = own.method.transform(found[0][1], *tissue.standardised(fold))
+    assert np.array_equal(own.embedding(whole, found[0][1]), z)
+
+
+def test_every_fraction_takes_the_same_steps(arm, tissue, fold, settings, training):
+    taken = {}
+    own = arm()
+
+    class Noted:
+        def fit(self, jobs, run):
+            taken[len(jobs[0].pairs.donor)] = run.training
+            return [{}] * len(jobs)
+
+    own.method = Noted()
+    some = [part for part in parts(tissue, fold, settings()) if part.fraction < 100]
+    learnt(own, fold, some)
+    whole = training["max_epochs"] * (72 // training["batch_size"])
+    for rows, given in taken.items():
+        assert given["batch_size"] <= rows
+        steps = given["max_epochs"] * (rows // given["batch_size"])
+        assert whole <= steps < whole + rows // given["batch_size"]
+
+
+def test_the_table_has_every_fraction_and_says_what_was_left_out(scores):
+    found = scores()
+    assert list(found.columns) == COLUMNS
+    left = found[found["note"] != ""]
+    assert set(left["note"]) == {"4 pairs, 10 needed"}
+    assert set(left["fraction"]) == {5}
+    assert left["value"].isna().all()
+    known = found[found["note"] == ""]
+    assert set(known["donor"]) == {"D"}
+    assert set(known["metric"]) == {"macro_f1", "bits"}
+    draws = known.groupby(["fraction", "labels"])[["draw", "seed"]].nunique().max(axis=1)
+    assert draws.to_dict() == {
+        (25, DRAWN): 2, (50, DRAWN): 2, (100, DRAWN): 2,
+        (25, EVERY): 1, (50, EVERY): 1, (100, EVERY): 2,
+    }  # fmt: skip
+    labelled = known.groupby(["fraction", "labels"])["labelled"].unique().map(tuple).to_dict()
+    assert labelled[25, DRAWN] == (30,)
+    assert labelled[25, EVERY] == labelled[100, DRAWN] == (120,)
+
+
+def test_labels_of_other_units_are_no_secret_help(scores, arm, tissue, relabel, fold, settings):
+    """With the labels drawn, all other labels may be wrong and nothing changes."""
+    some = [p for p in parts(tissue, fold, settings()) if (p.fraction, p.draw) == (25, 0)]
+    codes = tissue.units.obs["region"].cat.codes.to_numpy().copy()
+    hidden = ~some[0].few.probe & ~fold.test
+    codes[hidden] = (codes[hidden] + 1) % 3
+    lied = replace(tissue, units=relabel(codes))
+    one = scores("concat")
+    two = scores("concat", arm=lambda name: replace_tissue(arm(name), lied))
+    place = (one["fraction"] == 25) & (one["draw"] == 0)
+    for labels, same in ((DRAWN, True), (EVERY, False)):
+        mine, other = (t.loc[place & (t["labels"] == labels), "value"] for t in (one, two))
+        assert np.array_equal(mine, other) is same
+
+
+def replace_tissue(arm, tissue):
+    arm.tissue = tissue
+    return arm
+
+
+def test_the_first_draw_is_read_with_all_labels(scores):
+    found = scores("concat")
+    every = found[(found["labels"] == EVERY) & (found["note"] == "")]
+    assert set(every["draw"]) == {0}
+    assert set(every["fraction"]) == {25, 50, 100}
+
+
+def test_what_was_scored_before_a_kill_is_not_learnt_again(scores, tmp_path, monkeypatch):
+    expected = scores().to_csv()
+    fit = Arm._fit
+    fitted: list[str] = []
+
+    def counted(self, job, whole):
+        if len(fitted) == 3:
+            raise KeyboardInterrupt
+        fitted.append(job.name)
+        return fit(self, job, whole)
+
+    monkeypatch.setattr(Arm, "_fit", counted)
+    (tmp_path / "kept").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        scores(known=Unfinished(tmp_path / "kept"))
+    assert fitted == ["holdout-0", "holdout-1", "holdout-0"]
+    fitted.clear()
+    assert scores(known=Unfinished(tmp_path / "kept")).to_csv() == expected
+    assert fitted == ["holdout-1"]
+
+
+def test_a_part_that_is_interrupted_continues_from_its_checkpoint(
+    arm, tissue, fold, settings, monkeypatch
+):
+    part = next(part for part in parts(tissue, fold, settings()) if part.fraction == 50)
+    ((_, expected),) = arm().learnt(fold, part)
+    epoch = _Loop._epoch
+    done: list[int] = []
+
+    def counted(self, number):
+        if number == 3 and not done.count(3):
+            os.kill(os.getpid(), signal.SIGINT)
+        done.append(number)
+        return epoch(self, number)
+
+    monkeypatch.setattr(_Loop, "_epoch", counted)
+    with pytest.raises(KeyboardInterrupt):
+        list(arm().learnt(fold, part))
+    ((_, again),) = arm().learnt(fold, part)
+    assert done == list(range(len(done)))
+    assert all(again[key].tobytes() == expected[key].tobytes() for key in expected)
+
+
+def test_too_few_labels_leave_a_task_out(scores):
+    found = scores("concat", labels=31)
+    assert "30 labelled units, 31 needed" in set(found["note"])
+    assert set(found.loc[found["note"] == "", "fraction"]) == {25, 50, 100}  # with all labels

@@ -1,0 +1,127 @@
+"""What params.yaml names and nobody has is answered before anything is computed."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from cell_synergy.core.errors import ConfigError
+from cell_synergy.studies import preflight
+
+PARAMS = YAML(typ="safe").load(Path(__file__).parents[2] / "params.yaml")
+MINE = {
+    "source": "folder", "folder": "sections", "reader": "h5ad", "unit_um": 100.0,
+    "standardise": "donor", "split": "leave-one-donor-out",
+    "tasks": {"histology": {"kind": "classification"}},
+    "roles": {"reference": "P4", "study": "P1, P2, P3"},
+}  # fmt: skip
+
+
+@pytest.fixture
+def check(tmp_path, monkeypatch):
+    """Return a function that checks the study's parameters, with a change made to them."""
+
+    def checked(change):
+        params = deepcopy(PARAMS)
+        change(params)
+        with (tmp_path / "params.yaml").open("w") as file:
+            YAML().dump(params, file)
+        monkeypatch.chdir(tmp_path)
+        preflight.check()
+
+    return checked
+
+
+def own(params):
+    """Make it a study of one's own tissue: its data set alone, under its own label."""
+    params["data"]["mine"] = MINE
+    params["datasets"] = ["mine"]
+
+
+def fewer(params):
+    own(params)
+    kept = ("concat", "image", "expression", "comm")
+    params["models"] = {name: params["models"][name] for name in kept}
+
+
+def no_comm(params):
+    own(params)
+    del params["models"]["comm"]
+    params["method"] = "simclr"
+
+
+def untrained(params):
+    own(params)
+    params["method"] = "concat"
+
+
+@pytest.mark.parametrize("change", [dict, own, fewer, no_comm, untrained])
+def test_a_study_of_fewer_methods_or_other_tasks_is_no_mistake(check, change, capsys):
+    check(change)
+    assert capsys.readouterr().out == ""
+
+
+WRONG = {
+    "method": ("comn", r"method: 'comn' is no fusion method of `models` \(did you mean 'comm'"),
+    "datasets": (["lungs"], r"datasets: no 'lungs' \(did you mean 'lung'"),
+    "experts.image": ("uni2", r"experts\.image: no 'uni2' \(did you mean 'uni2_h'|'uni'"),
+    "spatial.targets": ("regions, layer", r"spatial\.targets: no data set has a task 'regions'"),
+    "scaling.tasks": ("cell_typ", r"scaling\.tasks: .* 'cell_typ' \(did you mean 'cell_type'"),
+    "claims.local": ("cell_type, laier", r"claims\.local: .* 'laier' \(did you mean 'layer'"),
+    "claims.niches": ("nich", r"claims\.niches: .* 'nich' \(did you mean 'niche'"),
+    "finetune.tasks": ("regoin", r"finetune\.tasks: .* 'regoin' \(did you mean 'region'"),
+    "claims.aligned": ("cca, simclear", r"claims\.aligned: no 'simclear' \(did you mean 'simclr'"),
+    "claims.synergy_aware": ("com", r"claims\.synergy_aware: no 'com' \(did you mean 'comm'"),
+}
+
+
+@pytest.mark.parametrize("key", WRONG)
+def test_what_nobody_has_is_answered_with_a_remedy(check, key):
+    wrong, said = WRONG[key]
+
+    def change(params):
+        *above, last = key.split(".")
+        place = params[above[0]] if above else params
+        place[last] = wrong
+
+    with pytest.raises(ConfigError, match=said):
+        check(change)
+
+
+@pytest.mark.parametrize("name", ["image", "expression", "concat"])
+def test_what_all_methods_are_compared_with_must_stay(check, name):
+    with pytest.raises(ConfigError, match=f"models: no '{name}', with which all others"):
+        check(lambda params: params["models"].pop(name))
+
+
+@pytest.mark.parametrize(
+    ("methods", "said"), [(None, "trifeature.methods: missing"), ("comm", "trifeature.methods: ")]
+)
+def test_trifeature_needs_a_block_of_methods(check, methods, said):
+    def change(params):
+        del params["trifeature"]["methods"]
+        if methods is not None:
+            params["trifeature"]["methods"] = methods
+
+    with pytest.raises(ConfigError, match=said):
+        check(change)
+
+
+def test_every_mistake_is_told_at_once(check):
+    def change(params):
+        params["method"] = "byoll"
+        params["datasets"] = ["lung", "brest"]
+
+    with pytest.raises(ConfigError, match=r"'byoll'.*\n.*'brest' \(did you mean 'breast'"):
+        check(change)
+
+
+def test_lists_that_lost_their_data_sets_are_a_line(check, capsys):
+    def change(params):
+        own(params)
+        params["data"] = {"mine": MINE}
+
+    check(change)
+    said = capsys.readouterr().out
+    assert "spatial.targets: no data set has a task 'cell_type'; valid: histology" in said
