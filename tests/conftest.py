@@ -12,6 +12,8 @@ import pytest
 from scipy import sparse
 
 from cell_synergy.data.config import Dataset
+from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.mlp import MLP
 from cell_synergy.raw import build
 from cell_synergy.raw.images import TissueRule
 from cell_synergy.raw.section import Section
@@ -93,3 +95,16 @@ def units():
         return found
 
     return make
+
+
+@pytest.fixture
+def probe():
+    """Three penalties, chosen by two inner folds, and a quick nonlinear probe."""
+    mlp = MLP(
+        hidden=4, axes=8, powers=2, epochs=3, batches=4, lr=0.02, weakest=0.1, strongest=1.0,
+        strengths=2,
+    )  # fmt: skip
+    return Probe(
+        weakest=0.01, strongest=1.0, strengths=3, inner_folds=2, tolerance=1e-5, iterations=200,
+        mlp=mlp,
+    )  # fmt: skip

@@ -13,23 +13,8 @@ from cell_synergy.data.config import Dataset
 from cell_synergy.data.dataset import Tissue
 from cell_synergy.data.splits import folds
 from cell_synergy.downstream.evaluate import judge
-from cell_synergy.downstream.probes.config import Probe
-from cell_synergy.downstream.probes.mlp import MLP
 
 UNITS, DONORS, PANEL = 40, "ABCD", 4
-
-
-@pytest.fixture
-def probe():
-    """Three penalties, chosen by two inner folds, and a quick nonlinear probe."""
-    mlp = MLP(
-        hidden=4, axes=8, powers=2, epochs=3, batches=4, lr=0.02, weakest=0.1, strongest=1.0,
-        strengths=2,
-    )  # fmt: skip
-    return Probe(
-        weakest=0.01, strongest=1.0, strengths=3, inner_folds=2, tolerance=1e-5, iterations=200,
-        mlp=mlp,
-    )  # fmt: skip
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from cell_synergy.data.dataset import Tissue
 from cell_synergy.data.splits import Fold
-from tests.downstream.conftest import codes, make_dataset, probe, units
+from tests.downstream.conftest import codes, make_dataset, units
 from tests.training.conftest import load, pairs, scratch, training
 
 __all__ = ["codes", "load", "make_dataset", "pairs", "probe", "scratch", "training", "units"]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from cell_synergy.core.errors import DataError
+from cell_synergy.pid import broja as module
 from cell_synergy.pid.broja import checked, least_information
-from cell_synergy.pid.discrete import broja as module
 from cell_synergy.pid.discrete import mutual_information
 
 

@@ -11,7 +11,8 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.pid import gaussian
 from cell_synergy.pid.gaussian import broja, mmi, mutual_informations
 
-CASES = json.loads((Path(__file__).parents[1] / "golden" / "pid_gaussian.json").read_text())["cases"]
+GOLDEN = Path(__file__).parents[1] / "golden" / "pid_gaussian.json"
+CASES = json.loads(GOLDEN.read_text())["cases"]
 SCALAR = [name for name, case in CASES.items() if case["sizes"] == [1, 1, 1]]
 
 

@@ -38,8 +38,8 @@ def curves(scores: pd.DataFrame) -> pd.DataFrame:
         neighbours are means over test donors. Of close pairs the accuracy is compared. Where the
         better expert is not shown to know anything, `sis` is NaN; where the method is not either,
         or the metric is macro F1, so is all that is inferred from gains; `note` says which,
-        `NOBODY` or `METHOD_ALONE`. Under five donors there are no intervals, and means have to be above zero.
-        Of no scores there are no rows.
+        `NOBODY` or `METHOD_ALONE`. Under five donors there are no intervals, and means have to be
+        above zero. Of no scores there are no rows.
     """
     if scores.empty:
         return sis_table(scores).reindex(columns=[*sis_table(scores).columns, *OF_THE_BAND])
