@@ -26,7 +26,7 @@ REPEATS = 3
 WANTED = 0.5
 
 
-def data() -> tuple[Float32[np.ndarray, "units d1"], Float32[np.ndarray, "units d2"]]:
+def data() -> tuple[Float32[np.ndarray, "obs d1"], Float32[np.ndarray, "obs d2"]]:
     """Return noise whose first features are correlated between the modalities."""
     rng = np.random.default_rng(0)
     x, y = (rng.standard_normal((UNITS, d), dtype=np.float32) for d in (D1, D2))

@@ -90,7 +90,7 @@ def peer(
     table: ad.AnnData,
     fields_um: list[float],
     way: transforms.Compose,
-) -> Float32[np.ndarray, "units dim"]:
+) -> Float32[np.ndarray, "obs dim"]:
     """Embed with a DataLoader."""
     workers = min(8, os.cpu_count() or 1) if device().type == "cuda" else 1
     loader = DataLoader(
@@ -106,7 +106,7 @@ def peer(
 
 def ours(
     network: Network, folder: Path, table: ad.AnnData, fields_um: list[float], width: int
-) -> Float32[np.ndarray, "units dim"]:
+) -> Float32[np.ndarray, "obs dim"]:
     """Embed with the study's loop."""
     with TemporaryFile() as file:
         return View(network, fields_um, BATCH).embed(table, folder, width, Record(file))

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from cell_synergy import models
 from cell_synergy.core.config import merge, section, validate
 from cell_synergy.core.device import device, use_threads
-from cell_synergy.training.loop import Trained, Training
+from cell_synergy.training.loop import Trained, TrainingConfig
 from cell_synergy.training.method import Job, Pairs, Run
 
 UNITS, D1, D2, SHARED, BATCH = 71_000, 1536, 512, 64, 256
@@ -40,7 +40,7 @@ def data(units: int) -> Pairs:
     return Pairs(image, expression, np.zeros(units, dtype=np.int64))
 
 
-def augment(x: Tensor, training: Training) -> Tensor:
+def augment(x: Tensor, training: TrainingConfig) -> Tensor:
     """Drop features, then add noise."""
     kept = torch.rand_like(x) >= training.feature_dropout
     return x * kept + training.noise_std * torch.randn_like(x)
@@ -49,7 +49,7 @@ def augment(x: Tensor, training: Training) -> Tensor:
 class Transformed(Dataset[tuple[Tensor, ...]]):
     """Pairs that are augmented one by one."""
 
-    def __init__(self, pairs: Pairs, training: Training) -> None:
+    def __init__(self, pairs: Pairs, training: TrainingConfig) -> None:
         self.sides = torch.from_numpy(pairs.image), torch.from_numpy(pairs.expression)
         self.training = training
 
@@ -60,7 +60,7 @@ class Transformed(Dataset[tuple[Tensor, ...]]):
         return tuple(augment(x[index], self.training) for x in self.sides)
 
 
-def peer(method: Trained, pairs: Pairs, training: Training, *, by_unit: bool) -> float:
+def peer(method: Trained, pairs: Pairs, training: TrainingConfig, *, by_unit: bool) -> float:
     """Train one epoch with a DataLoader; return the mean loss."""
     torch.manual_seed(0)
     network = method.network(D1, D2).to(device())
@@ -84,7 +84,7 @@ def peer(method: Trained, pairs: Pairs, training: Training, *, by_unit: bool) ->
     return float(np.mean(losses))
 
 
-def ours(method: Trained, pairs: Pairs, training: Training, copies: int) -> float:
+def ours(method: Trained, pairs: Pairs, training: TrainingConfig, copies: int) -> float:
     """Train one epoch of `copies` stacked models with the study's loop; return the mean loss."""
     few = Pairs(pairs.image[:2], pairs.expression[:2], pairs.donor[:2])
     jobs = [Job(f"benchmark-{seed}", pairs, few, seed) for seed in range(copies)]
@@ -119,8 +119,8 @@ def main(units: int) -> None:
     if not isinstance(method, Trained):
         raise TypeError("simclr is trained by gradient steps")
     changed = {"max_epochs": 1, "batch_size": BATCH}
-    training = validate(Training, merge(section("training"), changed), "training")
-    half = validate(Training, training.model_dump() | {"precision": "bfloat16"}, "training")
+    training = validate(TrainingConfig, merge(section("training"), changed), "training")
+    half = validate(TrainingConfig, training.model_dump() | {"precision": "bfloat16"}, "training")
     pairs = data(units)
     print(f"{units} pairs of {D1} and {D2} features on {device()}")
     known = {}

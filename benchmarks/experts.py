@@ -27,17 +27,17 @@ from cell_synergy.core.config import load, merge, parse, section, value
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
 from cell_synergy.core.names import DONOR
-from cell_synergy.data import paired
-from cell_synergy.data.config import Dataset
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.data.paired import read as read_pairs
 from cell_synergy.data.splits import folds, groups_of
 from cell_synergy.downstream.evaluate import judge
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.encoders import nicheformer_small
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from cell_synergy.encoders._nicheformer.pretraining import build
 
-Embedding = Float32[np.ndarray, "units dim"]
+Embedding = Float32[np.ndarray, "obs dim"]
 
 
 def embeddings(
@@ -64,9 +64,11 @@ def embeddings(
     return found
 
 
-def scores(name: str, units: ad.AnnData, embedding: Embedding, dataset: Dataset) -> pd.DataFrame:
+def scores(
+    name: str, units: ad.AnnData, embedding: Embedding, dataset: DatasetConfig
+) -> pd.DataFrame:
     """Return the mean score over test donors: a row per probe, a column per task."""
-    tissue = Tissue(
+    paired = PairedDataset(
         units,
         embedding,
         embedding,
@@ -75,8 +77,8 @@ def scores(name: str, units: ad.AnnData, embedding: Embedding, dataset: Dataset)
         folds(units.obs, dataset),
         dataset.standardise,
     )
-    probe = load(Probe, "probe")
-    judged = judge(name, tissue, dataset.tasks, [0], lambda *_: embedding, probe).scores
+    probe = load(ProbeConfig, "probe")
+    judged = judge(name, paired, dataset.tasks, [0], lambda *_: embedding, probe).scores
     kept = judged[judged["metric"].isin(["macro_f1", "pearson"]) & (judged["task"] != DONOR)]
     return kept.pivot_table("value", ["method", "probe"], "task", sort=False)
 
@@ -84,11 +86,11 @@ def scores(name: str, units: ad.AnnData, embedding: Embedding, dataset: Dataset)
 def main(name: str, table: Path, reference: Path, words: list[str]) -> None:
     """Print one row per expert, one column per task."""
     use_threads(value("threads"))
-    dataset = load(Dataset, f"data.{name}")
-    units = paired.read(table)
+    dataset = load(DatasetConfig, f"data.{name}")
+    units = read_pairs(table)
     settings = merge(section("encoders.nicheformer_small"), parse(words))
     with TemporaryDirectory() as folder:
-        found = embeddings(units, paired.read(reference), settings, Path(folder))
+        found = embeddings(units, read_pairs(reference), settings, Path(folder))
     rows = [scores(expert, units, embedding, dataset) for expert, embedding in found.items()]
     print(pd.concat(rows).round(3).to_string())
 

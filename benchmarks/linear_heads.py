@@ -26,17 +26,17 @@ from cell_synergy.core.config import load, section, value
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
 from cell_synergy.core.pipeline import paths
-from cell_synergy.data.config import Dataset
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold, held
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.models.barlowtwins import Model as BarlowTwins
 from cell_synergy.models.barlowtwins import barlow_twins
 from cell_synergy.models.vicreg import Model as VICReg
 from cell_synergy.models.vicreg import vicreg
 from cell_synergy.scoring.tables import read_methods
 from cell_synergy.studies.spectrum.ceiling_scores import ceiling_scores, compare
-from cell_synergy.studies.spectrum.config import Settings
+from cell_synergy.studies.spectrum.config import SpectrumConfig
 from cell_synergy.studies.spectrum.correlations import Within
 from cell_synergy.studies.spectrum.tabulate import shared
 from cell_synergy.training.method import Job, Method, Pairs, Run, Weights
@@ -53,7 +53,7 @@ class LinearHeads(Network):
         self.encoders = nn.ModuleList([nn.Linear(d, width // 2) for d in (d1, d2)])
         self.compare = compare
 
-    def encode(self, inputs: Inputs) -> list[Float[Tensor, "units half"]]:
+    def encode(self, inputs: Inputs) -> list[Float[Tensor, "obs half"]]:
         """Return each modality's part of `z3`."""
         return [f(x) for f, x in zip(self.encoders, inputs, strict=True)]
 
@@ -61,7 +61,7 @@ class LinearHeads(Network):
         """Return the comparison."""
         return self.compare(*self.encode(views[0]))
 
-    def joint(self, inputs: Inputs) -> Float[Tensor, "units width"]:
+    def joint(self, inputs: Inputs) -> Float[Tensor, "obs width"]:
         """Return both outputs side by side."""
         return torch.cat(self.encode(inputs), dim=1)
 
@@ -107,31 +107,31 @@ def judged(name: str) -> pd.DataFrame:
     """Return how far linear alignments of one data set stand from its ceiling."""
     where = {"dataset": name, "method": "any"}
     files = {k: Path(v) for k, v in paths("probe", where).items() if not k.startswith("data")}
-    dataset, probe = load(Dataset, f"data.{name}"), load(Probe, "probe")
-    tissue = Tissue.read(files["pairs"], files["image"], files["expression"], dataset)
-    (fold,) = tissue.folds
-    image, expression = tissue.standardised(fold)
-    kept_back = held(tissue.units, fold.align, section("align")["held"])
+    dataset, probe = load(DatasetConfig, f"data.{name}"), load(ProbeConfig, "probe")
+    paired = PairedDataset.read(files["pairs"], files["image"], files["expression"], dataset)
+    (fold,) = paired.folds
+    image, expression = paired.standardised(fold)
+    kept_back = held(paired.adata, fold.align, section("align")["held"])
     rows = np.flatnonzero(fold.align & ~kept_back)
     pairs, rest = (
-        Pairs(image[some], expression[some], tissue.donor[some])
+        Pairs(image[some], expression[some], paired.donor[some])
         for some in (rows, np.flatnonzero(kept_back))
     )
-    every = Within.of(image, expression, tissue.donor)
-    found = shared(every.some(rows), load(Settings, "spectrum"), fold)
+    every = Within.of(image, expression, paired.donor)
+    found = shared(every.some(rows), load(SpectrumConfig, "spectrum"), fold)
     variates = found.variates(image, expression)
-    ceiling = ceiling_scores(tissue, dataset.tasks, partial(_always, variates), probe)
+    ceiling = ceiling_scores(paired, dataset.tasks, partial(_always, variates), probe)
     table = read_methods(files["out"].parent.parent, name, section("models"))
     scores = [table[table["method"].isin(BESIDE)]]
     for title, method in linear(len(found.correlations)).items():
         for seed, weights in enumerate(learnt(method, title, pairs, rest)):
             z = method.transform(weights, image, expression)
-            table = ceiling_scores(tissue, dataset.tasks, partial(_always, z), probe)
+            table = ceiling_scores(paired, dataset.tasks, partial(_always, z), probe)
             scores.append(table.assign(method=title, seed=seed))
     return compare(ceiling, pd.concat(scores))
 
 
-def _always(z: Float32[np.ndarray, "units d"], _: Fold, __: int) -> Float32[np.ndarray, "units d"]:
+def _always(z: Float32[np.ndarray, "obs d"], _: Fold, __: int) -> Float32[np.ndarray, "obs d"]:
     return z
 
 

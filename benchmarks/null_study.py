@@ -95,7 +95,7 @@ def drawn(arm: str, datasets: int) -> Scores:
 
 def embeddings(
     metric: str, rng: np.random.Generator, donors: int
-) -> tuple[Float64[np.ndarray, "methods donors units d"], Float64[np.ndarray, "donors units 3"]]:
+) -> tuple[Float64[np.ndarray, "methods donors obs d"], Float64[np.ndarray, "donors obs 3"]]:
     """Draw what every method sees of the tissue, and the tissue: one state per class.
 
     Features are slopes times states, plus a shift, plus noise. Slopes differ between donors and
@@ -116,14 +116,14 @@ def embeddings(
     return seen + noise[:, None, None, None] * alike(donors, UNITS, WIDTH), states
 
 
-class Probe:
+class ProbeConfig:
     """Fits of one kind, "r2" or "macro_f1", on some donors of one embedding."""
 
     def __init__(
         self,
         metric: str,
-        z: Float64[np.ndarray, "donors units d"],
-        states: Float64[np.ndarray, "donors units 3"],
+        z: Float64[np.ndarray, "donors obs d"],
+        states: Float64[np.ndarray, "donors obs 3"],
     ) -> None:
         self.metric = metric
         self.z, self.states = z.reshape(-1, WIDTH), states.reshape(-1, CLASSES)
@@ -158,8 +158,8 @@ class Probe:
 def score(
     metric: str,
     fit: Linear,
-    z: Float64[np.ndarray, "units d"],
-    states: Float64[np.ndarray, "units 3"],
+    z: Float64[np.ndarray, "obs d"],
+    states: Float64[np.ndarray, "obs 3"],
 ) -> float:
     """Return the score on one donor."""
     if metric == "r2":
@@ -180,7 +180,7 @@ def fitted(arm: str, metric: str, datasets: int) -> Scores:
         for test in folds:
             train = np.setdiff1d(everyone, test)
             for method in range(len(METHODS)):
-                fit, said = Probe(metric, z[method, train], states[train]).chosen()
+                fit, said = ProbeConfig(metric, z[method, train], states[train]).chosen()
                 inner[number, method] += said / len(folds)
                 for donor in test:
                     value[number, donor - extra, method] = score(

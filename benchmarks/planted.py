@@ -22,13 +22,13 @@ from scipy import sparse
 
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.random import stream
-from cell_synergy.data.config import Classification
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.config import ClassificationTask
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import pair_and_parts
-from cell_synergy.downstream.probes.config import Probe
-from cell_synergy.downstream.probes.mlp import MLP
-from cell_synergy.downstream.spatial.config import Spatial
+from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.downstream.probes.mlp import MLPConfig
+from cell_synergy.downstream.spatial.config import SpatialConfig
 from cell_synergy.downstream.spatial.scores import Surroundings, judge
 from cell_synergy.scoring.inference import paired_t
 from cell_synergy.scoring.tables import sis_by_donor
@@ -42,15 +42,15 @@ FREQUENT = 0.7  # share of rings with the label, other than the planted one
 FEATURES, NOISE = 6, 0.6  # of each embedding; deviation of its noise, where states are -1 and 1
 # Mean neighbours within 1, 2, ... 5 widths of a unit.
 NEIGHBOURS = "15, 37, 70, 106, 148"
-MLP_SETTINGS = MLP(
+MLP_SETTINGS = MLPConfig(
     hidden=16, axes=2 * FEATURES, powers=8, epochs=6, batches=20, lr=0.01, weakest=0.3,
     strongest=3.0, strengths=2,
 )  # fmt: skip
-PROBE = Probe(
+PROBE = ProbeConfig(
     weakest=0.01, strongest=1.0, strengths=2, inner_folds=3, tolerance=1e-3, iterations=100,
     mlp=MLP_SETTINGS,
 )  # fmt: skip
-SPATIAL = Spatial.model_validate(
+SPATIAL = SpatialConfig.model_validate(
     {
         "neighbours": NEIGHBOURS, "least": 20, "targets": "label", "probes": "mlp", "seed": 0,
         "consistency": {"nearest": 5, "farthest": 0.8, "pairs": 20},
@@ -58,17 +58,17 @@ SPATIAL = Spatial.model_validate(
 )  # fmt: skip
 
 
-def hexagons(pitch: float, inner: float, outer: float) -> Float64[np.ndarray, "units 2"]:
+def hexagons(pitch: float, inner: float, outer: float) -> Float64[np.ndarray, "obs 2"]:
     """Return places of a hexagonal array that are farther than `inner`, up to `outer`, from 0."""
     reach = int(2 * outer / pitch) + 1
     row, column = (part.ravel() for part in np.mgrid[-reach : reach + 1, -reach : reach + 1])
     places = pitch * np.column_stack([column + row % 2 / 2, row * np.sqrt(3) / 2])
     distance = np.linalg.norm(places, axis=1)
-    found: Float64[np.ndarray, "units 2"] = places[(distance > inner) & (distance <= outer)]
+    found: Float64[np.ndarray, "obs 2"] = places[(distance > inner) & (distance <= outer)]
     return found
 
 
-def nodule() -> tuple[Float64[np.ndarray, "units 2"], Int[np.ndarray, " units"]]:
+def nodule() -> tuple[Float64[np.ndarray, "obs 2"], Int[np.ndarray, " obs"]]:
     """Return places of a nodule's units and the ring of each, 0 for the core."""
     core = hexagons(CORE_PITCH, -1.0, WIDTH)
     around = hexagons(RING_PITCH, WIDTH, (RINGS + 1) * WIDTH)
@@ -77,7 +77,7 @@ def nodule() -> tuple[Float64[np.ndarray, "units 2"], Int[np.ndarray, " units"]]
     return places, np.maximum(ring, 0)
 
 
-def tissue(seed: int, *, planted: bool) -> Tissue:
+def paired(seed: int, *, planted: bool) -> PairedDataset:
     """Return donors whose nodules have the rule, or have not; all else is the same."""
     places, ring = nodule()
     count, donors = len(places), TRAIN + TEST
@@ -103,12 +103,14 @@ def tissue(seed: int, *, planted: bool) -> Tissue:
     train = donor < f"D{TRAIN:02d}"
     image, expression = shown.astype(np.float32)
     folds = [Fold("holdout", train, train, ~train)]
-    return Tissue(units, image, expression, donor, donor, folds, "train")
+    return PairedDataset(units, image, expression, donor, donor, folds, "train")
 
 
-def scores(drawn: Tissue, seed: int) -> pd.DataFrame:
+def scores(drawn: PairedDataset, seed: int) -> pd.DataFrame:
     """Return the scores of both embeddings and of both side by side, band by band."""
-    surroundings = Surroundings.of(drawn, {"label": Classification(kind="classification")}, SPATIAL)
+    surroundings = Surroundings.of(
+        drawn, {"label": ClassificationTask(kind="classification")}, SPATIAL
+    )
     found = [
         judge(name, drawn, surroundings, [seed], represent, PROBE, SPATIAL.probes)
         for name, represent in pair_and_parts(drawn).items()
@@ -122,7 +124,7 @@ def excess(seed: int) -> pd.DataFrame:
     `measure` is `sis`, by macro F1, or `gain`, over the better embedding, in bits.
     """
     of = {
-        kind: scores(tissue(seed, planted=kind == "planted"), seed)
+        kind: scores(paired(seed, planted=kind == "planted"), seed)
         for kind in ("planted", "unplanted")
     }
     places = of["planted"].groupby("band")[["inner_um", "outer_um"]].mean()

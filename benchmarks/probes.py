@@ -44,10 +44,10 @@ Result = TypeVar("Result")
 class Data:
     """Features, and what the leading axes say of every unit."""
 
-    x: Float32[np.ndarray, "units features"]
-    y: Int[np.ndarray, " units"]
-    targets: Float64[np.ndarray, "units targets"]
-    donor: Int[np.ndarray, " units"]
+    x: Float32[np.ndarray, "obs features"]
+    y: Int[np.ndarray, " obs"]
+    targets: Float64[np.ndarray, "obs targets"]
+    donor: Int[np.ndarray, " obs"]
 
 
 def data(units: int, features: int) -> Data:
@@ -112,9 +112,7 @@ def logistic(d: Data, penalty: float) -> None:
     )
 
 
-def r2(
-    y: Float64[np.ndarray, "units targets"], predicted: Float[np.ndarray, "units targets"]
-) -> float:
+def r2(y: Float64[np.ndarray, "obs targets"], predicted: Float[np.ndarray, "obs targets"]) -> float:
     """Return R2, averaged over targets."""
     return float(np.mean(1 - ((y - predicted) ** 2).mean(axis=0) / y.var(axis=0)))
 

@@ -15,9 +15,9 @@ from cell_synergy import models
 from cell_synergy.core.config import load, merge, section, value
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.studies.trifeature.benchmark import score
-from cell_synergy.studies.trifeature.world import Trifeature
+from cell_synergy.studies.trifeature.world import TrifeatureConfig
 
 SEEDS = 3
 OTHERS = {"image", "expression", "shuffled"}  # one side alone, and a control that needs donors
@@ -36,9 +36,9 @@ def row(table: pd.DataFrame, probe: str) -> str:
 def main(names: list[str]) -> None:
     """Score the named methods, or all fusion methods and controls."""
     use_threads(value("threads"))
-    settings = load(Trifeature, "trifeature").model_copy(update={"seeds": SEEDS})
+    settings = load(TrifeatureConfig, "trifeature").model_copy(update={"seeds": SEEDS})
     training = merge(section("training"), {"max_epochs": settings.max_epochs})
-    probe = load(Probe, "probe")
+    probe = load(ProbeConfig, "probe")
     print(f"{'':12} | {'probe':6} | " + " | ".join(f"{task:20}" for task in TASKS))
     for name in names or [n for n in models.names() if n not in OTHERS]:
         block = merge(section(f"models.{name}"), settings.methods.get(name, {}))

@@ -27,12 +27,12 @@ from cell_synergy import encoders, models
 from cell_synergy.core.config import load, merge, section, validate, value
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
-from cell_synergy.data import paired
-from cell_synergy.data.config import Dataset
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.data.paired import read as read_pairs
 from cell_synergy.data.splits import Fold, folds
 from cell_synergy.downstream.evaluate import judge
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.training.method import Job, Method, Pairs, Run
 
 OUT = Path("benchmarks/tuning.csv")
@@ -41,10 +41,10 @@ TWINS = ("lung", "breast", "thymus")
 CHANGED = {"batch_size": 64, "max_epochs": 85}
 
 
-def reference(name: str) -> tuple[Tissue, Dataset]:
+def reference(name: str) -> tuple[PairedDataset, DatasetConfig]:
     """Return the reference donors of a twin, embedded, each left out in turn."""
     data = section(f"data.{name}")
-    units = paired.read(Path(f"data/reference/{name}.h5ad"))
+    units = read_pairs(Path(f"data/reference/{name}.h5ad"))
     for task, spec in data["tasks"].items():
         if spec["kind"] == "classification":
             units.obs[task] = units.obs[task].astype("category")
@@ -58,14 +58,16 @@ def reference(name: str) -> tuple[Tissue, Dataset]:
         "tasks": tasks,
     }
     rest = {key: data[key] for key in ("reader", "unit_um", "standardise")}
-    dataset = validate(Dataset, rest | study, f"data.{name}")
+    dataset = validate(DatasetConfig, rest | study, f"data.{name}")
     image, expression = (_embedded(name, kind, units) for kind in ("image", "expression"))
     donor = units.obs["donor"].astype(str).to_numpy()
     split = folds(units.obs, dataset)
-    return Tissue(units, image, expression, donor, donor, split, dataset.standardise), dataset
+    return PairedDataset(
+        units, image, expression, donor, donor, split, dataset.standardise
+    ), dataset
 
 
-def _embedded(name: str, kind: str, units: Any) -> Float32[np.ndarray, "units dim"]:  # noqa: ANN401
+def _embedded(name: str, kind: str, units: Any) -> Float32[np.ndarray, "obs dim"]:  # noqa: ANN401
     expert = section("experts")[kind]
     encoder = encoders.load(expert, section(f"encoders.{expert}"))
     return encoder.embed(units, Path(f"data/raw/{name}"), Path(f"data/experts/{name}/{expert}"))
@@ -79,13 +81,15 @@ def combinations(name: str) -> Iterator[dict[str, Any]]:
         yield dict(zip(grid, chosen, strict=True))
 
 
-def score(name: str, method: Method, tissue: Tissue, dataset: Dataset, probe: Probe) -> float:
+def score(
+    name: str, method: Method, paired: PairedDataset, dataset: DatasetConfig, probe: ProbeConfig
+) -> float:
     """Return the mean score over tasks and left-out donors."""
-    standardised = {fold.name: tissue.standardised(fold) for fold in tissue.folds}
+    standardised = {fold.name: paired.standardised(fold) for fold in paired.folds}
     jobs = []
-    for fold in tissue.folds:
+    for fold in paired.folds:
         image, expression = (x[fold.align] for x in standardised[fold.name])
-        rows = Pairs(image, expression, tissue.donor[fold.align])
+        rows = Pairs(image, expression, paired.donor[fold.align])
         jobs.append(Job(f"{fold.name}-0", rows, rows, 0))
     with TemporaryDirectory() as folder:
         training = merge(section("training"), CHANGED)
@@ -93,10 +97,10 @@ def score(name: str, method: Method, tissue: Tissue, dataset: Dataset, probe: Pr
         learnt = method.fit(jobs, run)
     weights = {job.name: found for job, found in zip(jobs, learnt, strict=True)}
 
-    def represent(fold: Fold, seed: int) -> Float32[np.ndarray, "units d"]:
+    def represent(fold: Fold, seed: int) -> Float32[np.ndarray, "obs d"]:
         return method.transform(weights[f"{fold.name}-{seed}"], *standardised[fold.name])
 
-    scores = judge(name, tissue, dataset.tasks, [0], represent, probe).scores
+    scores = judge(name, paired, dataset.tasks, [0], represent, probe).scores
     scores = scores[scores["probe"].str.startswith("linear")]
     own = scores[scores["metric"].isin(["macro_f1", "pearson"])]
     return float(own.groupby("task")["value"].mean().mean())
@@ -105,7 +109,7 @@ def score(name: str, method: Method, tissue: Tissue, dataset: Dataset, probe: Pr
 def main(names: list[str]) -> None:
     """Tune the named methods, or all that have a grid."""
     use_threads(value("threads"))
-    probe = load(Probe, "probe")
+    probe = load(ProbeConfig, "probe")
     twins = {name: reference(name) for name in TWINS}
     for name in names or list(section("tuning")):
         rows = []

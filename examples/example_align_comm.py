@@ -28,10 +28,10 @@ def main(dataset: str = "lung", epochs: str = "5") -> None:
             losses = pd.read_csv(table, sep="\t").iloc[:, 1]
             told = " ".join(f"{loss:.2f}" for loss in losses)
             print(f"{part} loss of {table.stem}, epoch by epoch: {told}")
-    tissue, spec = read(dataset)
+    paired, spec = read(dataset)
     folders = {"image": None, "expression": None, "comm": out}
     print(f"\nLinear probe, mean over test donors of {dataset}:")
-    scores = linear_scores(tissue, spec, dataset, folders)
+    scores = linear_scores(paired, spec, dataset, folders)
     print(summary(scores, "mean").round(3).to_string())
 
 

@@ -18,25 +18,25 @@ from cell_synergy.core.config import load, section
 from cell_synergy.core.errors import places, reported
 from cell_synergy.core.names import LINEAR
 from cell_synergy.core.pipeline import paths
-from cell_synergy.data.config import Dataset
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.downstream.evaluate import Asked
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import goals
 from cell_synergy.training import weights
 
 
-def read(dataset: str) -> tuple[Tissue, Dataset]:
+def read(dataset: str) -> tuple[PairedDataset, DatasetConfig]:
     """Return a data set with both experts' embeddings, and its description."""
-    spec = load(Dataset, f"data.{dataset}")
+    spec = load(DatasetConfig, f"data.{dataset}")
     place = paths("align", {"dataset": dataset, "method": "any"})
     pairs, image, expression = (Path(place[name]) for name in ("pairs", "image", "expression"))
-    return Tissue.read(pairs, image, expression, spec), spec
+    return PairedDataset.read(pairs, image, expression, spec), spec
 
 
 def linear_scores(
-    tissue: Tissue, spec: Dataset, dataset: str, folders: Mapping[str, Path | None]
+    paired: PairedDataset, spec: DatasetConfig, dataset: str, folders: Mapping[str, Path | None]
 ) -> pd.DataFrame:
     """Return a row per method, task, metric and test donor, of each method's first seed.
 
@@ -47,22 +47,22 @@ def linear_scores(
     folders
         Where each method's weights are; None stands for the study's own.
     """
-    return pd.DataFrame(_rows(tissue, spec, dataset, folders))
+    return pd.DataFrame(_rows(paired, spec, dataset, folders))
 
 
 def _rows(
-    tissue: Tissue, spec: Dataset, dataset: str, folders: Mapping[str, Path | None]
+    paired: PairedDataset, spec: DatasetConfig, dataset: str, folders: Mapping[str, Path | None]
 ) -> Iterator[dict[str, object]]:
-    probe, every = load(Probe, "probe"), goals(tissue, spec.tasks)
+    probe, every = load(ProbeConfig, "probe"), goals(paired, spec.tasks)
     for name, given in folders.items():
         method = models.load(name, section(f"models.{name}"))
         folder = given or Path(paths("align", {"dataset": dataset, "method": name})["out"])
-        for fold in tissue.folds:
+        for fold in paired.folds:
             seed = weights.seeds(folder, fold.name)[0]
             learnt = weights.load(folder, fold.name, seed)
-            joint = method.transform(learnt, *tissue.standardised(fold))
-            z = standardise(joint, fold.align, tissue.groups, tissue.mode)
-            asked = Asked(tissue, every, fold, probe)
+            joint = method.transform(learnt, *paired.standardised(fold))
+            z = standardise(joint, fold.align, paired.groups, paired.mode)
+            asked = Asked(paired, every, fold, probe)
             for row in asked.scores({LINEAR: asked.linear(z, {}, donor=False)}):
                 yield {"method": name, **row}
 
@@ -75,9 +75,9 @@ def summary(scores: pd.DataFrame, over_donors: Literal["mean", "min", "max"]) ->
 
 def main(dataset: str = "lung", *methods: str) -> None:
     """Print means, and the range over donors."""
-    tissue, spec = read(dataset)
+    paired, spec = read(dataset)
     chosen = methods or ("image", "expression", "concat", "comm")
-    scores = linear_scores(tissue, spec, dataset, dict.fromkeys(chosen))
+    scores = linear_scores(paired, spec, dataset, dict.fromkeys(chosen))
     donors = scores["donor"].nunique()
     print(f"{dataset}: linear probe, mean over {donors} test donors")
     print(summary(scores, "mean").round(3).to_string())

@@ -21,10 +21,10 @@ from cell_synergy.core.config import load, section
 from cell_synergy.core.errors import places, reported
 from cell_synergy.core.names import LINEAR
 from cell_synergy.core.pipeline import paths
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
-from cell_synergy.downstream.probes.config import Probe
-from cell_synergy.downstream.spatial.config import Spatial
+from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.downstream.spatial.config import SpatialConfig
 from cell_synergy.downstream.spatial.scores import Surroundings, judge
 from cell_synergy.training import weights
 
@@ -34,24 +34,24 @@ def spatial_scores(dataset: str, methods: Sequence[str], probes: Sequence[str]) 
 
     Neighbours are asked of by `probes`, close pairs in any case.
     """
-    tissue, spec = read(dataset)
-    probe, spatial = load(Probe, "probe"), load(Spatial, "spatial")
-    surroundings = Surroundings.of(tissue, spec.tasks, spatial)
+    paired, spec = read(dataset)
+    probe, spatial = load(ProbeConfig, "probe"), load(SpatialConfig, "spatial")
+    surroundings = Surroundings.of(paired, spec.tasks, spatial)
     found = []
     for name in methods:
         folder = Path(paths("align", {"dataset": dataset, "method": name})["out"])
-        seeds = weights.seeds(folder, tissue.folds[0].name)[:1]
-        shown = partial(_joint, name, folder, tissue)
-        found.append(judge(name, tissue, surroundings, seeds, shown, probe, probes))
+        seeds = weights.seeds(folder, paired.folds[0].name)[:1]
+        shown = partial(_joint, name, folder, paired)
+        found.append(judge(name, paired, surroundings, seeds, shown, probe, probes))
     return pd.concat(found, ignore_index=True)
 
 
 def _joint(
-    name: str, folder: Path, tissue: Tissue, fold: Fold, seed: int
-) -> Float32[np.ndarray, "units d"]:
+    name: str, folder: Path, paired: PairedDataset, fold: Fold, seed: int
+) -> Float32[np.ndarray, "obs d"]:
     """Return the joint embedding that the study's weights give."""
     method = models.load(name, section(f"models.{name}"))
-    return method.transform(weights.load(folder, fold.name, seed), *tissue.standardised(fold))
+    return method.transform(weights.load(folder, fold.name, seed), *paired.standardised(fold))
 
 
 def main(dataset: str = "lung", *methods: str) -> None:

@@ -7,9 +7,9 @@ from cell_synergy.core.config import Config, arguments, load, value
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
 from cell_synergy.core.files import atomic
-from cell_synergy.downstream.information.decompose import Information
-from cell_synergy.downstream.probes.config import Probe
-from cell_synergy.studies.calibration import Calibration, table
+from cell_synergy.downstream.information.decompose import InformationConfig
+from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.studies.calibration import CalibrationConfig, table
 
 
 class Args(Config):
@@ -21,8 +21,8 @@ class Args(Config):
 def main(args: Args) -> None:
     """Simulate, estimate, write."""
     use_threads(value("threads"))
-    cells = load(Information, "information").cells
-    found = table(load(Calibration, "calibrate"), load(Probe, "probe"), cells)
+    cells = load(InformationConfig, "information").cells
+    found = table(load(CalibrationConfig, "calibrate"), load(ProbeConfig, "probe"), cells)
     with atomic(args.out) as new:
         found.to_csv(new, index=False, float_format="%.6g")
 

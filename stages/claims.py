@@ -11,7 +11,7 @@ from cell_synergy.core.errors import ConfigError, DataError, reported
 from cell_synergy.core.files import atomic
 from cell_synergy.data.remarks import carried
 from cell_synergy.scoring.tables import read_methods, read_sis
-from cell_synergy.studies.claims.evidence import Claims, Tables
+from cell_synergy.studies.claims.evidence import ClaimsConfig, Tables
 from cell_synergy.studies.claims.verdicts import markdown, verdicts
 from cell_synergy.studies.scaling import curves
 
@@ -60,7 +60,7 @@ def drawn(folder: Path) -> pd.DataFrame:
 
 def main(args: Args) -> None:
     """Read, judge, write."""
-    claims, known = load(Claims, "claims"), {*models.names(), *value("models")}
+    claims, known = load(ClaimsConfig, "claims"), {*models.names(), *value("models")}
     for name in (*claims.aligned, claims.synergy_aware, claims.redundant):
         if name not in known:  # one that the study leaves out is no mistake
             raise ConfigError(f"claims: no method {name!r}{suggest(name, known)}")

@@ -16,11 +16,11 @@ from cell_synergy.core.config import Config, arguments, load, section, validate,
 from cell_synergy.core.device import scratch, use_threads
 from cell_synergy.core.errors import reported
 from cell_synergy.core.files import atomic
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.download import download
 from cell_synergy.raw.folder import fetch_hub, record_folder
 from cell_synergy.raw.simulator import simulate
-from cell_synergy.raw.simulator.config import Simulator
+from cell_synergy.raw.simulator.config import SimulatorConfig
 
 
 class Args(Config):
@@ -34,13 +34,13 @@ class Args(Config):
 def main(args: Args) -> None:
     """Simulate, record or fetch; what was fetched before a kill is kept in the scratch folder."""
     use_threads(value("threads"))
-    dataset = load(Dataset, f"data.{args.dataset}")
+    dataset = load(DatasetConfig, f"data.{args.dataset}")
     with atomic(args.out) as folder:
         if dataset.simulator is not None:
             folder.mkdir()
             progress = partial(tqdm, desc=args.dataset, unit="section")
             own = {**dataset.simulator.model_dump(), "platform": dataset.reader}
-            config = validate(Simulator, {**section("simulator"), **own}, "simulator")
+            config = validate(SimulatorConfig, {**section("simulator"), **own}, "simulator")
             simulate(args.dataset, config, dataset.role_of, folder, progress)
         elif dataset.folder is not None:
             place = Path(dataset.folder).expanduser()

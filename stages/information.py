@@ -11,9 +11,9 @@ from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
 from cell_synergy.core.files import atomic
 from cell_synergy.data import paired
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.splits import folds, groups_of
-from cell_synergy.downstream.information.decompose import Information
+from cell_synergy.downstream.information.decompose import InformationConfig
 from cell_synergy.downstream.information.task_information import information
 
 
@@ -35,8 +35,8 @@ def read(folder: Path, method: str) -> dict[str, np.ndarray]:
 def main(args: Args) -> None:
     """Read, compute, write."""
     use_threads(value("threads"))
-    dataset = load(Dataset, f"data.{args.dataset}")
-    cells = load(Information, "information").cells
+    dataset = load(DatasetConfig, f"data.{args.dataset}")
+    cells = load(InformationConfig, "information").cells
     units = paired.read(args.pairs)
     posteriors = {method: read(args.posteriors, method) for method in value("models")}
     groups = groups_of(units.obs, dataset)

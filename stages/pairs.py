@@ -9,7 +9,7 @@ from pathlib import Path
 from cell_synergy.core.config import Config, arguments, load, section, value
 from cell_synergy.core.errors import reported
 from cell_synergy.data import paired
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw import build
 from cell_synergy.raw.agreement.joined_pairs import Needs
 from cell_synergy.raw.readers import read
@@ -35,7 +35,7 @@ def needs() -> Needs:
 
 def main(args: Args) -> None:
     """Read, join, check, write; the table of sections lies beside the pairs."""
-    dataset = load(Dataset, f"data.{args.dataset}")
+    dataset = load(DatasetConfig, f"data.{args.dataset}")
     rules = load(build.Rules, "pairs")
     sections = read(args.raw, dataset)
     account = Account()

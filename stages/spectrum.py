@@ -11,12 +11,12 @@ from cell_synergy.core.config import Config, arguments, load, section, value
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
 from cell_synergy.core.files import atomic
-from cell_synergy.data.config import Dataset
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.scoring.tables import read_methods
-from cell_synergy.studies.spectrum.config import Settings
+from cell_synergy.studies.spectrum.config import SpectrumConfig
 from cell_synergy.studies.spectrum.tabulate import tabulate
 from cell_synergy.training import weights
 
@@ -36,18 +36,18 @@ class Args(Config):
 def main(args: Args) -> None:
     """Read, compute, write."""
     use_threads(value("threads"))
-    dataset = load(Dataset, f"data.{args.dataset}")
-    tissue = Tissue.read(args.pairs, args.image, args.expression, dataset)
+    dataset = load(DatasetConfig, f"data.{args.dataset}")
+    paired = PairedDataset.read(args.pairs, args.image, args.expression, dataset)
     methods = {name: models.load(name, block) for name, block in section("models").items()}
-    seeds = {name: weights.seeds(args.weights / name, tissue.folds[0].name) for name in methods}
+    seeds = {name: weights.seeds(args.weights / name, paired.folds[0].name) for name in methods}
 
-    def embed(name: str, fold: Fold, seed: int) -> Float32[np.ndarray, "units d"]:
+    def embed(name: str, fold: Fold, seed: int) -> Float32[np.ndarray, "obs d"]:
         learnt = weights.load(args.weights / name, fold.name, seed)
-        return methods[name].transform(learnt, *tissue.standardised(fold))
+        return methods[name].transform(learnt, *paired.standardised(fold))
 
     table = tabulate(
-        tissue, dataset.tasks, seeds, embed, read_methods(args.scores, args.dataset, methods),
-        load(Settings, "spectrum"), load(Probe, "probe"), value("align")["held"],
+        paired, dataset.tasks, seeds, embed, read_methods(args.scores, args.dataset, methods),
+        load(SpectrumConfig, "spectrum"), load(ProbeConfig, "probe"), value("align")["held"],
     )  # fmt: skip
     with atomic(args.out) as new:
         table.to_csv(new, index=False, float_format="%.5g")

@@ -10,9 +10,9 @@ from cell_synergy.core.config import Config, arguments, load, value
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
 from cell_synergy.core.files import atomic
-from cell_synergy.data.config import Dataset
-from cell_synergy.data.dataset import Tissue
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.studies.decoding import confusions
 from cell_synergy.studies.truth import Visible, read, truths
 
@@ -34,17 +34,21 @@ class Args(Config):
 
 
 def twin(
-    dataset: Dataset, tissue: Tissue, latent: pd.DataFrame, visible: Visible, probe: Probe
+    dataset: DatasetConfig,
+    paired: PairedDataset,
+    latent: pd.DataFrame,
+    visible: Visible,
+    probe: ProbeConfig,
 ) -> pd.DataFrame:
     """Count the tissue's state tables and blur them as the experts do."""
-    (fold,) = tissue.folds
-    sides = zip(("image", "expression"), tissue.standardised(fold), strict=True)
+    (fold,) = paired.folds
+    sides = zip(("image", "expression"), paired.standardised(fold), strict=True)
     decoded = {}
     for side, x in sides:
         needed = sorted({state for shown in visible.values() for state in shown[side]})
         decoded[side] = confusions(x, latent[needed], fold.probe, fold.test, probe)
     labels = {
-        task: tissue.units.obs[task].cat.codes.to_numpy(np.int64)
+        task: paired.adata.obs[task].cat.codes.to_numpy(np.int64)
         for task, spec in dataset.tasks.items()
         if spec.kind == "classification"
     }
@@ -55,13 +59,13 @@ def twin(
 def main(args: Args) -> None:
     """Read, compute, write."""
     use_threads(value("threads"))
-    dataset = load(Dataset, f"data.{args.dataset}")
-    probe = load(Probe, "probe")
+    dataset = load(DatasetConfig, f"data.{args.dataset}")
+    probe = load(ProbeConfig, "probe")
     table = pd.DataFrame(columns=COLUMNS)
     if dataset.simulator is not None:
-        tissue = Tissue.read(args.pairs, args.image, args.expression, dataset)
-        latent, visible = read(args.raw, tissue.units, dataset.unit_um)
-        table = twin(dataset, tissue, latent, visible, probe).assign(dataset=args.dataset)
+        paired = PairedDataset.read(args.pairs, args.image, args.expression, dataset)
+        latent, visible = read(args.raw, paired.adata, dataset.unit_um)
+        table = twin(dataset, paired, latent, visible, probe).assign(dataset=args.dataset)
         table = table.reindex(columns=COLUMNS)
     with atomic(args.out) as new:
         table.to_csv(new, index=False, float_format="%.9g")

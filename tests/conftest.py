@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from cell_synergy.data.config import Dataset
-from cell_synergy.downstream.probes.config import Probe
-from cell_synergy.downstream.probes.mlp import MLP
+from cell_synergy.data.config import DatasetConfig
+from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.downstream.probes.mlp import MLPConfig
 from cell_synergy.raw import build
 from cell_synergy.raw.images import TissueRule
 from cell_synergy.raw.section import Section
@@ -38,7 +38,7 @@ def _interrupts():
 @pytest.fixture
 def dataset():
     """Return a function that makes the settings of a data set, with changes."""
-    return lambda **changes: Dataset.model_validate({**DATASET, **changes})
+    return lambda **changes: DatasetConfig.model_validate({**DATASET, **changes})
 
 
 @pytest.fixture
@@ -100,11 +100,11 @@ def units():
 @pytest.fixture
 def probe():
     """Three penalties, chosen by two inner folds, and a quick nonlinear probe."""
-    mlp = MLP(
+    mlp = MLPConfig(
         hidden=4, axes=8, powers=2, epochs=3, batches=4, lr=0.02, weakest=0.1, strongest=1.0,
         strengths=2,
     )  # fmt: skip
-    return Probe(
+    return ProbeConfig(
         weakest=0.01, strongest=1.0, strengths=3, inner_folds=2, tolerance=1e-5, iterations=200,
         mlp=mlp,
     )  # fmt: skip

@@ -7,7 +7,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 import cell_synergy
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -21,11 +21,11 @@ def blocks(language):
 def test_the_block_of_a_users_own_tissue_is_a_data_set():
     own, native = (YAML(typ="safe").load(StringIO(block)) for block in blocks("yaml"))
     mine = own["data"]["mine"]
-    dataset = Dataset.model_validate(mine)
+    dataset = DatasetConfig.model_validate(mine)
     assert dataset.source == "folder"
     assert dataset.roles["reference"]
     roles = {"roles": {"reference": "P1", "study": "P2"}}
-    sections = Dataset.model_validate(mine | native | roles).sections
+    sections = DatasetConfig.model_validate(mine | native | roles).sections
     assert sections is not None
     assert sections.donor_of(()) == {"S1": "P1", "S2": "P1", "S3": "P2"}
 

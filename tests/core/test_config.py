@@ -17,7 +17,7 @@ from cell_synergy.core.config import (
     value,
 )
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 
 PARAMS = """
 method: comm
@@ -150,7 +150,7 @@ def test_a_misspelt_key_of_a_task_is_refused_with_that_kind_of_tasks_keys(datase
     values = dataset().model_dump()
     values["tasks"]["region"] |= {"exclud": []}
     with pytest.raises(ConfigError) as caught:
-        validate(Dataset, values, "data.x")
+        validate(DatasetConfig, values, "data.x")
     meant = "(did you mean 'exclude'?; valid: circular, exclude, kind)"
     assert str(caught.value) == f"data.x.tasks.region.exclud: unknown parameter {meant}"
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from cell_synergy.core.config import Config, merge, parse, validate
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.data.config import Dataset, Names
+from cell_synergy.data.config import DatasetConfig, Names
 from cell_synergy.downstream.spatial.user_sections import OwnTissue
 from cell_synergy.downstream.user_table import Own
 
@@ -56,7 +56,7 @@ def test_overrides_of_a_data_set_are_text_where_text_is_wanted(dataset, text):
         [f"data.folder={text}", f"data.roles.study={text},B", f"data.tasks.region.exclude={text}",
          "data.unit_um=5e1", "data.tasks.panel.kind=gene_panel", "data.tasks.panel.genes=50"]
     )  # fmt: skip
-    found = validate(Dataset, merge(block, words["data"]), "data.x")
+    found = validate(DatasetConfig, merge(block, words["data"]), "data.x")
     assert found.folder == text
     assert found.roles["study"] == (text, "B")
     assert found.unit_um == 50.0

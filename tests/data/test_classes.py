@@ -6,7 +6,7 @@ import pytest
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.classes import ClassRule, classes
-from cell_synergy.data.config import Classification
+from cell_synergy.data.config import ClassificationTask
 
 RULE = ClassRule(class_units=3, class_donors=2)
 GROUPS = pd.Series(list("AAAAAAAABBBBBBBB"))  # two donors of eight units
@@ -17,7 +17,7 @@ def made(capsys):
     """Return a function that makes classes of labels, and what was said."""
 
     def make(labels, exclude=()):
-        spec = Classification(kind="classification", exclude=exclude)
+        spec = ClassificationTask(kind="classification", exclude=exclude)
         found = classes(pd.Series(labels), GROUPS, spec, RULE, "t: task 'region'")
         return found, capsys.readouterr().out
 
@@ -90,7 +90,7 @@ def test_nothing_is_said_where_every_unit_has_a_class(made):
 def test_many_rare_classes_are_counted_and_a_silent_donor_is_named(capsys):
     groups = pd.Series(list("A" * 6 + "B" * 6 + "C" * 10))
     labels = pd.Series([*"aaabbb", *"aaabbb", *(f"r{i}" for i in range(10))])
-    classes(labels, groups, Classification(kind="classification"), RULE, "t")
+    classes(labels, groups, ClassificationTask(kind="classification"), RULE, "t")
     said = capsys.readouterr().out
     assert "dropped r0, r1, r2, r3, r4, r5, r6, r7 and 2 more (under" in said
     assert "t: no unit of C has a label, not asked there" in said
@@ -114,6 +114,6 @@ def test_what_is_too_rare_is_said_of_what_a_split_never_divides(column, told):
     groups = pd.Series(["S1-block1"] * 20 + ["S1-block2"] * 20, name=column)
     labels = pd.Series(["a"] * 20 + ["b"] * 20)
     rule = ClassRule(class_units=10, class_donors=2)
-    spec = Classification(kind="classification")
+    spec = ClassificationTask(kind="classification")
     with pytest.raises(DataError, match=rf"0 class\(es\) with 10 units in 2 {told}, a class"):
         classes(labels, groups, spec, rule, "t")

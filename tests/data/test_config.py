@@ -5,21 +5,21 @@ from ruamel.yaml import YAML
 
 from cell_synergy.core.config import validate
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.data.config import Classification, Dataset, GenePanel
+from cell_synergy.data.config import ClassificationTask, DatasetConfig, GenePanelTask
 
 
 def _refused(dataset, message, **changes):
     with pytest.raises(ConfigError, match=message):
-        validate(Dataset, {**dataset().model_dump(exclude_none=True), **changes}, "data.lab")
+        validate(DatasetConfig, {**dataset().model_dump(exclude_none=True), **changes}, "data.lab")
 
 
 def test_a_task_is_of_the_kind_that_it_names(dataset):
     panel = {"kind": "gene_panel", "genes": 5}
     tasks = dataset(tasks={**dataset().model_dump()["tasks"], "panel": panel}).tasks
-    assert tasks["region"] == Classification(
+    assert tasks["region"] == ClassificationTask(
         kind="classification", exclude=("fold",), circular=False
     )
-    assert tasks["panel"] == GenePanel(kind="gene_panel", genes=5)
+    assert tasks["panel"] == GenePanelTask(kind="gene_panel", genes=5)
 
 
 def test_an_unknown_kind_of_task_is_refused_with_the_valid_ones(dataset):
@@ -95,10 +95,10 @@ def test_the_sections_of_donors_may_be_numbers(dataset):
 
 def test_labels_that_are_excluded_are_spelt_as_the_data_have_them():
     read = YAML(typ="safe").load("[{kind: classification, exclude: [1.0, 2]}]")[0]
-    assert Classification.model_validate(read).exclude == ("1", "2")
+    assert ClassificationTask.model_validate(read).exclude == ("1", "2")
     for given in ("fold,  no  tissue", ["fold", "no tissue", "nan"]):
         spec = {"kind": "classification", "exclude": given}
-        assert Classification.model_validate(spec).exclude == ("fold", "no tissue")
+        assert ClassificationTask.model_validate(spec).exclude == ("fold", "no tissue")
 
 
 @pytest.mark.parametrize("name", ["donor", "all", "section", "block", "a/b", ".hidden", "a\nb"])

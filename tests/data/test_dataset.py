@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data import embeddings, paired
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data import embeddings
+from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.data.paired import write as write_pairs
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def stored(units, tmp_path):
     table.obs["section"] = pd.Categorical(["A1"] * 10 + ["A2"] * 10 + ["B1"] * 10)
     rng = np.random.default_rng(0)
     places = tmp_path / "pairs.h5ad", tmp_path / "image.h5ad", tmp_path / "expression.h5ad"
-    paired.write(places[0], table)
+    write_pairs(places[0], table)
     for path, width in zip(places[1:], (3, 2), strict=True):
         x = rng.normal(5, 2, (30, width)).astype(np.float32)
         embeddings.write(path, x, table.obs_names, {})
@@ -24,15 +25,15 @@ def stored(units, tmp_path):
 
 def _read(stored, settings):
     pairs_at, image, expression = stored
-    return Tissue.read(pairs_at, image, expression, settings)
+    return PairedDataset.read(pairs_at, image, expression, settings)
 
 
 def test_a_data_set_is_read_with_the_folds_of_its_split(stored, dataset):
-    tissue = _read(stored, dataset())
-    assert tissue.image.shape == (30, 3)
-    assert tissue.expression.shape == (30, 2)
-    assert tissue.groups.tolist() == tissue.donor.tolist() == ["A"] * 20 + ["B"] * 10
-    assert [fold.name for fold in tissue.folds] == ["A", "B"]
+    paired = _read(stored, dataset())
+    assert paired.image.shape == (30, 3)
+    assert paired.expression.shape == (30, 2)
+    assert paired.groups.tolist() == paired.donor.tolist() == ["A"] * 20 + ["B"] * 10
+    assert [fold.name for fold in paired.folds] == ["A", "B"]
 
 
 def test_the_data_sets_mode_says_whose_scale_counts(stored, dataset):
@@ -59,12 +60,12 @@ def test_pieces_are_sections_or_their_blocks(units):
     table = units(6, 5)
     groups = table.obs["donor"].to_numpy()
     nothing = np.zeros((6, 1), dtype=np.float32)
-    whole = Tissue(table, nothing, nothing, groups, groups, [], "train")
+    whole = PairedDataset(table, nothing, nothing, groups, groups, [], "train")
     assert whole.pieces.tolist() == ["A1"] * 6
     assert whole.owners is whole.groups
     cut = table.copy()
     cut.obs["block"] = [f"A1-block{i % 2}" for i in range(6)]
     blocks = cut.obs["block"].to_numpy()
-    tissue = Tissue(cut, nothing, nothing, blocks, groups, [], "train")
-    assert tissue.pieces.tolist() == blocks.tolist()
-    assert tissue.owners is tissue.donor
+    paired = PairedDataset(cut, nothing, nothing, blocks, groups, [], "train")
+    assert paired.pieces.tolist() == blocks.tolist()
+    assert paired.owners is paired.donor

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.data import anndata_files, paired
-from cell_synergy.data.config import Composition, GenePanel
+from cell_synergy.data.config import CompositionTask, GenePanelTask
 
 
 def test_an_expert_sees_all_genes_but_the_panel(units):
@@ -27,13 +27,13 @@ def test_log_normalisation_is_its_closed_form_and_leaves_empty_units_empty():
 
 def test_targets_are_log_normalised_panel_genes_or_proportions(units):
     table = units(10, 6, panel=2)
-    panel = GenePanel(kind="gene_panel", genes=2)
+    panel = GenePanelTask(kind="gene_panel", genes=2)
     counts = table.X.toarray().astype(np.float64)
     expected = np.log1p(counts / counts.sum(1, keepdims=True) * 1e4)[:, 4:]
     np.testing.assert_allclose(paired.target(table, "panel", panel), expected, rtol=1e-6)
     ratio = pd.DataFrame({c: np.linspace(0, 1, 10) for c in "abc"}, index=table.obs_names)
     table.obsm["cell_type_ratio"] = ratio
-    composition = Composition(kind="composition", exclude=("b", "other"), circular=True)
+    composition = CompositionTask(kind="composition", exclude=("b", "other"), circular=True)
     found = paired.target(table, "composition", composition)
     np.testing.assert_array_equal(found, ratio[["a", "c"]].to_numpy())
     table.var["panel"] = False

@@ -9,8 +9,8 @@ import pytest
 from scipy import sparse
 
 from cell_synergy.core.config import validate
-from cell_synergy.data.config import Dataset
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import folds
 from cell_synergy.downstream.evaluate import judge
 
@@ -30,7 +30,7 @@ def make_dataset():
         "standardise": "train", "split": "leave-one-donor-out", "tasks": tasks,
         "roles": {"study": ",".join(DONORS)},
     }  # fmt: skip
-    return lambda **changed: validate(Dataset, base | changed, "data.tiny")
+    return lambda **changed: validate(DatasetConfig, base | changed, "data.tiny")
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def make_tissue():
             for noise in (rng.standard_normal((len(codes), d)) for d in (2, 3))
         )
         donor = units.obs["donor"].astype(str).to_numpy()
-        return Tissue(
+        return PairedDataset(
             units, image.astype(np.float32), expression.astype(np.float32), donor, donor,
             folds(units.obs, dataset), dataset.standardise,
         )  # fmt: skip
@@ -81,9 +81,9 @@ def run_all(units, make_tissue, make_dataset, probe):
 
     def judged(labelled=units, seeds=(0,), probe=probe, embed=None, **changed):
         dataset = make_dataset(**changed)
-        tissue = replace(make_tissue(units, dataset), units=labelled)
-        represent = embed or (lambda fold, seed: tissue.image)  # noqa: ARG005
-        return judge("image", tissue, dataset.tasks, list(seeds), represent, probe)
+        paired = replace(make_tissue(units, dataset), units=labelled)
+        represent = embed or (lambda fold, seed: paired.image)  # noqa: ARG005
+        return judge("image", paired, dataset.tasks, list(seeds), represent, probe)
 
     return judged
 

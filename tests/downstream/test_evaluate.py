@@ -183,10 +183,10 @@ def test_late_fusion_is_of_both_embeddings_side_by_side_alone(
     units, make_tissue, make_dataset, probe
 ):
     dataset = make_dataset(tasks=REGION)
-    tissue = make_tissue(units, dataset)
-    shown = pair_and_parts(tissue)
+    paired = make_tissue(units, dataset)
+    shown = pair_and_parts(paired)
     kinds = {
-        name: set(judge(name, tissue, dataset.tasks, [0], represent, probe).scores["probe"])
+        name: set(judge(name, paired, dataset.tasks, [0], represent, probe).scores["probe"])
         for name, represent in shown.items()
     }
     assert kinds["concat"] == {"linear", "mlp", "late fusion"}
@@ -209,7 +209,7 @@ def test_posteriors_are_of_the_probe_with_the_best_inner_score(run_all, codes):
 
 
 def test_without_a_task_there_is_the_control_alone(units, make_tissue, make_dataset, probe):
-    tissue = make_tissue(units, make_dataset())
-    found = judge("image", tissue, {}, [0], lambda fold, seed: tissue.image, probe)  # noqa: ARG005
+    paired = make_tissue(units, make_dataset())
+    found = judge("image", paired, {}, [0], lambda fold, seed: paired.image, probe)  # noqa: ARG005
     assert set(found.scores["task"]) == {"donor"}
     assert not found.posteriors

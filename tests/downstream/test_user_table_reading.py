@@ -46,8 +46,8 @@ def read(mine, tmp_path):
         words = {"units": str(path), "image": "img", "expression": "gex", "joint": "fused"}
         own = validate(Own, words | {"label": "what", "donor": "who"} | more, "argument")
         table = read_table(own.units, {own.image, own.expression, *own.joint})
-        tissue = tissue_of(own, table)
-        return tissue, representations(own, table, tissue)
+        paired = tissue_of(own, table)
+        return paired, representations(own, table, paired)
 
     return made
 
@@ -72,11 +72,11 @@ SPELLINGS = {
 def test_a_donor_is_never_on_both_sides_of_a_fold_however_it_is_spelt(read, name):
     spelt = SPELLINGS[name]
     donors = [spelt[i % len(spelt)] if i % 3 else f"Q{i % 2}" for i in range(COUNT)]
-    tissue, _ = read(column("who", donors))
-    assert [fold.name for fold in tissue.folds] == sorted(["Q0", "Q1", name])
+    paired, _ = read(column("who", donors))
+    assert [fold.name for fold in paired.folds] == sorted(["Q0", "Q1", name])
     plain = np.array([name if i % 3 else f"Q{i % 2}" for i in range(COUNT)])
-    np.testing.assert_array_equal(tissue.donor, plain)
-    for fold in tissue.folds:
+    np.testing.assert_array_equal(paired.donor, plain)
+    for fold in paired.folds:
         assert set(plain[fold.test]) == {fold.name}
         assert not set(plain[fold.test]) & (set(plain[fold.align]) | set(plain[fold.probe]))
 
@@ -94,9 +94,9 @@ def test_a_donor_is_never_on_both_sides_of_a_fold_however_it_is_spelt(read, name
     ids=["Int64", "float", "category of floats", "text of floats", "blanks", "unused category"],
 )
 def test_numbers_of_donors_are_the_same_donors_however_they_were_saved(read, donors):
-    tissue, _ = read(column("who", donors))
-    assert [fold.name for fold in tissue.folds] == list("01234")
-    assert tissue.donor.tolist() == [str(i) for i in NUMBERS]
+    paired, _ = read(column("who", donors))
+    assert [fold.name for fold in paired.folds] == list("01234")
+    assert paired.donor.tolist() == [str(i) for i in NUMBERS]
 
 
 @pytest.mark.parametrize("other", ["P 0", "p0", "P\u00a00", "\uff300"])
@@ -115,9 +115,9 @@ def test_a_missing_donor_is_refused_with_count_and_first_row(read, missing):
 
 def test_missing_labels_are_none_of_the_classes_and_are_counted(read, capsys):
     words = ["nan" if i % 12 == 0 else "ab"[i // 5 % 2] for i in range(COUNT)]
-    tissue, _ = read(column("what", words))
-    assert tissue.units.obs["what"].cat.categories.to_list() == ["a", "b"]
-    assert tissue.units.obs["what"].isna().sum() == 13
+    paired, _ = read(column("what", words))
+    assert paired.adata.obs["what"].cat.categories.to_list() == ["a", "b"]
+    assert paired.adata.obs["what"].isna().sum() == 13
     assert (
         "obs['what']: 13 of 150 units are left out (13 without a label)" in capsys.readouterr().out
     )
@@ -126,8 +126,8 @@ def test_missing_labels_are_none_of_the_classes_and_are_counted(read, capsys):
 def test_cluster_numbers_with_gaps_are_classes(read):
     clusters = np.array([i // 5 % 2 for i in range(COUNT)], dtype=float)
     clusters[:5] = np.nan
-    tissue, _ = read(column("what", clusters))
-    found = tissue.units.obs["what"]
+    paired, _ = read(column("what", clusters))
+    found = paired.adata.obs["what"]
     expected = as_labels(pd.Series(clusters)).to_list()
     assert found.astype(object).where(found.notna(), None).to_list() == expected
 
@@ -137,8 +137,8 @@ def test_names_of_units_may_repeat(read):
         table.obs_names = [f"u{i // 5}" for i in range(COUNT)]
 
     with pytest.warns(UserWarning, match="Observation names are not unique"):
-        tissue, found = read(change)
-    assert len(tissue.folds) == 5
+        paired, found = read(change)
+    assert len(paired.folds) == 5
     assert set(found) == {"image", "expression", "concat", "fused"}
 
 
@@ -207,8 +207,8 @@ def test_only_what_is_named_is_read(read, mine):
             if place in file:
                 file[place].attrs["encoding-type"] = "from the future"
 
-    tissue, _ = read(rewrite=rewrite)
-    assert tissue.units.n_obs == COUNT
+    paired, _ = read(rewrite=rewrite)
+    assert paired.adata.n_obs == COUNT
 
 
 def test_a_data_frame_has_its_rows_put_into_order(read, mine):
@@ -220,5 +220,5 @@ def test_a_data_frame_has_its_rows_put_into_order(read, mine):
         for name in (file["obsm/img"].attrs["_index"], *names):
             file[f"obsm/img/{name}"][...] = file[f"obsm/img/{name}"][()][::-1]
 
-    tissue, _ = read(rewrite=rewrite)
-    np.testing.assert_array_equal(tissue.image, expected)
+    paired, _ = read(rewrite=rewrite)
+    np.testing.assert_array_equal(paired.image, expected)

@@ -10,7 +10,7 @@ from cell_synergy.encoders._nicheformer.modeling import NicheformerModel
 from cell_synergy.encoders._nicheformer.pooling import Opened
 from cell_synergy.encoders._nicheformer.tokenizer import Sentences
 from cell_synergy.finetuning import tunable
-from cell_synergy.finetuning.config import Finetune
+from cell_synergy.finetuning.config import FinetuneConfig
 
 SETTINGS = {
     "how": "lora",
@@ -30,7 +30,7 @@ SETTINGS = {
 
 
 def settings(**changes):
-    return validate(Finetune, merge(SETTINGS, changes), "finetune")
+    return validate(FinetuneConfig, merge(SETTINGS, changes), "finetune")
 
 
 def nicheformer(counts, layers=2):

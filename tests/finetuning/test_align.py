@@ -9,19 +9,19 @@ import pytest
 
 from cell_synergy.core.config import parse, section
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.finetuning.align import Align, _key, _training, align
+from cell_synergy.finetuning.align import AlignConfig, _key, _training, align
 from cell_synergy.training import loop, weights
 from cell_synergy.training.method import Job, Pairs
 
 
 @pytest.fixture
-def run(load, tissue, training, tmp_path):
+def run(load, paired, training, tmp_path):
     """Align with two seeds, 5 and 6; return the folder."""
 
-    def aligned(name, out="out", tissue=tissue):
+    def aligned(name, out="out", paired=paired):
         folder = tmp_path / out
-        settings, curves = Align(seed=5, seeds=2, held=0.1), tmp_path / f"{out}-curves"
-        align("tiny", load(name), tissue, training, settings, folder, curves)
+        settings, curves = AlignConfig(seed=5, seeds=2, held=0.1), tmp_path / f"{out}-curves"
+        align("tiny", load(name), paired, training, settings, folder, curves)
         return folder
 
     return aligned
@@ -72,12 +72,12 @@ def test_a_new_alignment_replaces_the_old_one_whole(run, tmp_path):
 
 @pytest.mark.parametrize("mode", ["train", "donor"])
 @pytest.mark.parametrize("name", ["simclr", "cca"])
-def test_test_donors_never_influence_the_weights(name, mode, run, tissue):
-    fold = replace(tissue, folds=tissue.folds[:1], mode=mode)
+def test_test_donors_never_influence_the_weights(name, mode, run, paired):
+    fold = replace(paired, folds=paired.folds[:1], mode=mode)
     image, expression = fold.image.copy(), fold.expression.copy()
     image[fold.folds[0].test] = 100
     expression[fold.folds[0].test] *= -3
-    expected = content(run(name, tissue=fold))
+    expected = content(run(name, paired=fold))
     assert content(run(name, "changed", replace(fold, image=image, expression=expression))) == (
         expected
     )

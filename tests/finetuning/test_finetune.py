@@ -28,9 +28,9 @@ def expert(units):
 def tuned(expert, units, make_dataset, probe, tmp_path):
     """Tune on the region (or other tasks) of the first fold."""
 
-    def made(*tasks, tissue=None, expert=expert, work="work", folds=1, units=units, **changes):
+    def made(*tasks, paired=None, expert=expert, work="work", folds=1, units=units, **changes):
         dataset, settings = make_dataset(), small.settings(**{**QUICK, **changes})
-        seen = tissue or seen_by(expert, units, dataset, settings)
+        seen = paired or seen_by(expert, units, dataset, settings)
         seen = replace(seen, folds=seen.folds[:folds])
         chosen = {name: dataset.tasks[name] for name in tasks or ["region"]}
         return finetune(expert, seen, chosen, settings, probe, tmp_path / work)
@@ -39,12 +39,12 @@ def tuned(expert, units, make_dataset, probe, tmp_path):
 
 
 @pytest.fixture
-def tissue(expert, units, make_dataset):
+def paired(expert, units, make_dataset):
     found = seen_by(expert, units, make_dataset(), small.settings())
     return replace(found, folds=found.folds[:1])
 
 
-def test_the_table_is_that_of_all_methods(tuned, tissue, make_dataset, probe):
+def test_the_table_is_that_of_all_methods(tuned, paired, make_dataset, probe):
     every = list(make_dataset().tasks)
     found = tuned(*every, rounds=1)
     scores = found.scores
@@ -53,7 +53,7 @@ def test_the_table_is_that_of_all_methods(tuned, tissue, make_dataset, probe):
     assert set(scores.probe) == {"fine-tuned"}
     assert set(scores.dataset) == {"tiny"}
     assert set(found.posteriors) == {"region/A"}
-    same = judge("x", tissue, make_dataset().tasks, [0], lambda *_: tissue.expression, probe).scores
+    same = judge("x", paired, make_dataset().tasks, [0], lambda *_: paired.expression, probe).scores
     linear = same[(same.probe == "linear") & (same.task != "donor")]
     key = ["task", "metric", "fold", "donor", "seed", "n", "classes"]
     pd.testing.assert_frame_equal(
@@ -62,12 +62,12 @@ def test_the_table_is_that_of_all_methods(tuned, tissue, make_dataset, probe):
     )
 
 
-def test_the_head_alone_scores_as_the_linear_probe(tuned, tissue, make_dataset, probe):
+def test_the_head_alone_scores_as_the_linear_probe(tuned, paired, make_dataset, probe):
     found = tuned("region", "composition", how="linear", seeds=3).scores
     assert set(found.method) == {"tiny linear"}
     assert set(found.seed) == {0}  # nothing is drawn
     tasks = {name: make_dataset().tasks[name] for name in ("region", "composition")}
-    judged = judge("x", tissue, tasks, [0], lambda *_: tissue.expression, probe).scores
+    judged = judge("x", paired, tasks, [0], lambda *_: paired.expression, probe).scores
     linear = judged[(judged.probe == "linear") & judged.metric.isin(["macro_f1", "r2"])]
     ours = found[found.metric.isin(["macro_f1", "r2"])]
     np.testing.assert_allclose(ours["value"], linear[linear.task != "donor"]["value"], atol=0.05)
@@ -81,11 +81,11 @@ def test_seeds_are_told_apart_and_posteriors_are_the_first_ones(tuned):
 
 
 @pytest.mark.parametrize("how", ["lora", "last", "linear"])
-def test_what_is_kept_predicts_the_same(how, tuned, expert, tissue, tmp_path):
+def test_what_is_kept_predicts_the_same(how, tuned, expert, paired, tmp_path):
     tuned("region", how=how, rounds=2)
     folder = tmp_path / "work/region-A-0"
     words = json.loads((folder / "answer.json").read_text())
-    head, test = load_file(folder / "head.safetensors"), np.flatnonzero(tissue.folds[0].test)
+    head, test = load_file(folder / "head.safetensors"), np.flatnonzero(paired.folds[0].test)
     with torch.no_grad():
         x = expert.features(load(folder, expert), expert.batch(test, None)).numpy()
     z = (x - head["mean"]) * head["factor"]
@@ -124,13 +124,13 @@ def test_donors_that_are_scored_change_nothing_that_is_learnt(how, tuned, units,
         assert same == (path.name != "predicted.npy")
 
 
-def test_a_part_of_the_training_units_is_scored_on_the_same_donors(tuned, tissue):
+def test_a_part_of_the_training_units_is_scored_on_the_same_donors(tuned, paired):
     """As the scaling study needs it: fewer rows to learn from, the same rows to be scored on."""
-    (fold,) = tissue.folds
+    (fold,) = paired.folds
     some = np.arange(len(fold.align)) % 3 == 0
     part = replace(fold, align=fold.align & some, probe=fold.probe & some)
-    whole = tuned(tissue=tissue).scores
-    fewer = tuned(tissue=replace(tissue, folds=[part]), work="part").scores
+    whole = tuned(paired=paired).scores
+    fewer = tuned(paired=replace(paired, folds=[part]), work="part").scores
     key = ["task", "metric", "donor", "n"]
     assert (whole[key] == fewer[key]).all(axis=None)
     assert (whole["value"] != fewer["value"]).any()
@@ -154,8 +154,8 @@ def test_what_was_done_before_a_kill_is_not_done_again(tuned, monkeypatch, tmp_p
     assert len(runs) == 3  # one that was done, one that was killed, and that one again
 
 
-def test_transductive_scaling_is_named(tuned, tissue):
-    found = tuned(tissue=replace(tissue, mode="donor")).scores
+def test_transductive_scaling_is_named(tuned, paired):
+    found = tuned(paired=replace(paired, mode="donor")).scores
     assert set(found.probe) == {"fine-tuned, transductive"}
 
 

@@ -20,20 +20,20 @@ def expert(units):
 
 
 @pytest.fixture
-def tissue(expert, units, make_dataset):
+def paired(expert, units, make_dataset):
     return seen_by(expert, units, make_dataset(), small.settings())
 
 
 @pytest.fixture
-def tune(expert, tissue, make_dataset, probe):
+def tune(expert, paired, make_dataset, probe):
     """Tune on one task of the first fold; returns what was found, and the question."""
 
-    def tuned(task="region", tissue=tissue, seed=0, expert=expert, **changes):
+    def tuned(task="region", paired=paired, seed=0, expert=expert, **changes):
         settings = small.settings(**changes)
-        (goal,) = [g for g in goals(tissue, make_dataset().tasks) if g.name == task]
-        fold = tissue.folds[0]
-        question = ask(goal, fold, tissue, probe.inner_folds)
-        frozen = Frozen.of(tissue.expression, fold.align, tissue.groups, tissue.mode)
+        (goal,) = [g for g in goals(paired, make_dataset().tasks) if g.name == task]
+        fold = paired.folds[0]
+        question = ask(goal, fold, paired, probe.inner_folds)
+        frozen = Frozen.of(paired.expression, fold.align, paired.groups, paired.mode)
         strength = LinearProbe(frozen.z, probe).choose(question).strength
         adapted = Adapted(expert, settings)
         tuning = Tuning(adapted, frozen, question, strength, probe, settings, seed)
@@ -46,12 +46,12 @@ TASKS = ["region", "composition", "gene_panel"]
 
 
 @pytest.mark.parametrize("mode", ["train", "donor"])
-def test_frozen_features_are_standardised_as_everywhere(mode, tissue):
-    fold = tissue.folds[0]
-    frozen = Frozen.of(tissue.expression, fold.align, tissue.groups, mode)
-    assert np.array_equal(frozen.z, standardise(tissue.expression, fold.align, tissue.groups, mode))
+def test_frozen_features_are_standardised_as_everywhere(mode, paired):
+    fold = paired.folds[0]
+    frozen = Frozen.of(paired.expression, fold.align, paired.groups, mode)
+    assert np.array_equal(frozen.z, standardise(paired.expression, fold.align, paired.groups, mode))
     mean, factor = frozen.mean[frozen.group], frozen.factor[frozen.group]
-    np.testing.assert_allclose((tissue.expression - mean) * factor, frozen.z, atol=1e-5)
+    np.testing.assert_allclose((paired.expression - mean) * factor, frozen.z, atol=1e-5)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -13,7 +13,7 @@ from cell_synergy.core.config import validate
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.models.dcca import dcca, whitened
 from cell_synergy.training.cca import covariances, solve
-from cell_synergy.training.loop import Training
+from cell_synergy.training.loop import TrainingConfig
 from cell_synergy.training.method import Job, Pairs, Run
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -204,7 +204,10 @@ def test_finishing_projects_the_outputs_as_cca_with_the_same_ridge_does(load, pa
 
 
 def test_a_step_takes_its_own_number_of_pairs_or_all_there_are(load, run):
-    method, training = load("dcca", batch_size=50), validate(Training, run.training, "training")
+    method, training = (
+        load("dcca", batch_size=50),
+        validate(TrainingConfig, run.training, "training"),
+    )
     assert method.batch(training, 1000) == 50
     assert method.batch(training, 40) == 40
     with pytest.raises(ConfigError, match=r"training\.batch_size: 32 is more than the 31"):

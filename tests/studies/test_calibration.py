@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from cell_synergy.core.config import section, validate
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.studies.calibration import (
     GATES,
     GAUSSIANS,
     PARTS,
-    Calibration,
+    CalibrationConfig,
     gaussian_truth,
     simulate,
     table,
@@ -19,14 +19,14 @@ from cell_synergy.studies.calibration import (
 
 @pytest.fixture
 def settings():
-    return Calibration(
+    return CalibrationConfig(
         designs=("5x60",), train=3, repeats=1, width=6, spread=0.3, shift=0.2, noise=0.05, seed=0
     )
 
 
 @pytest.fixture
 def probe():
-    return validate(Probe, section("probe"), "probe")
+    return validate(ProbeConfig, section("probe"), "probe")
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ def test_gaussian_targets_have_their_closed_form():
 
 
 def test_each_side_shows_its_own_sources_alone(settings):
-    tissue = simulate(settings.model_copy(update={"spread": 1e-3, "shift": 1e-3}), 5, 60, 0)
-    first = tissue.units.obs["unique"].cat.codes.to_numpy()
-    assert np.linalg.matrix_rank(tissue.image - tissue.image.mean(axis=0), tol=1.0) == 2
-    distance = abs(np.corrcoef(tissue.expression.T, first)[-1, :-1]).max()
+    paired = simulate(settings.model_copy(update={"spread": 1e-3, "shift": 1e-3}), 5, 60, 0)
+    first = paired.adata.obs["unique"].cat.codes.to_numpy()
+    assert np.linalg.matrix_rank(paired.image - paired.image.mean(axis=0), tol=1.0) == 2
+    distance = abs(np.corrcoef(paired.expression.T, first)[-1, :-1]).max()
     assert distance < 0.2
-    assert abs(np.corrcoef(tissue.image.T, first)[-1, :-1]).max() > 0.5
+    assert abs(np.corrcoef(paired.image.T, first)[-1, :-1]).max() > 0.5
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ COPY = np.array([[[1, 0], [0, 0]], [[0, 0], [0, 1]]]) / 2  # y = x1 = x2
 
 
 @pytest.fixture
-def tissue():
+def paired():
     """Return latent states in all eight combinations, 20 units each, and three labels."""
     grid = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, -1).T
     latent = pd.DataFrame(np.repeat(grid, 20, axis=0), columns=["nuclei", "genes", "shared"])
@@ -35,8 +35,8 @@ def _confusions(error):
     }
 
 
-def test_states_are_counted(tissue):
-    latent, labels, visible = tissue
+def test_states_are_counted(paired):
+    latent, labels, visible = paired
     table, image, expression = state_table(latent, labels["niche"], visible["niche"])
     np.testing.assert_allclose(table, XOR)
     assert image == expression == [(0,), (1,)]
@@ -95,8 +95,8 @@ def test_a_modality_that_shows_nothing_has_one_state():
     np.testing.assert_array_equal(channel([()], [], {}), [[1]])
 
 
-def test_every_task_has_a_row_for_tissue_and_one_for_embeddings(tissue):
-    latent, labels, visible = tissue
+def test_every_task_has_a_row_for_tissue_and_one_for_embeddings(paired):
+    latent, labels, visible = paired
     scored = np.ones(len(latent), dtype=bool)
     found = truths(latent, labels, visible, _confusions(0.1), scored)
     assert found[["task", "seen"]].to_numpy().tolist() == [
@@ -108,8 +108,8 @@ def test_every_task_has_a_row_for_tissue_and_one_for_embeddings(tissue):
     assert found.loc[("common", "tissue"), "redundant"] == pytest.approx(1, abs=1e-6)
 
 
-def test_noise_of_the_experts_takes_the_binary_symmetric_channels_information(tissue):
-    latent, labels, visible = tissue
+def test_noise_of_the_experts_takes_the_binary_symmetric_channels_information(paired):
+    latent, labels, visible = paired
     scored = np.ones(len(latent), dtype=bool)
     found = truths(latent, labels, visible, _confusions(0.1), scored).set_index(["task", "seen"])
     flipped = {"own": 0.1, "niche": 2 * 0.1 * 0.9}  # the parity of two noisy bits is noisier
@@ -119,8 +119,8 @@ def test_noise_of_the_experts_takes_the_binary_symmetric_channels_information(ti
         assert found.loc[(task, "embeddings"), part] == pytest.approx(bits, abs=1e-5)
 
 
-def test_experts_without_noise_see_what_the_tissue_has(tissue):
-    latent, labels, visible = tissue
+def test_experts_without_noise_see_what_the_tissue_has(paired):
+    latent, labels, visible = paired
     scored = np.ones(len(latent), dtype=bool)
     found = truths(latent, labels, visible, _confusions(0.0), scored).set_index("task")
     tissue_rows, expert_rows = (
@@ -129,8 +129,8 @@ def test_experts_without_noise_see_what_the_tissue_has(tissue):
     pd.testing.assert_frame_equal(tissue_rows, expert_rows, atol=1e-6)
 
 
-def test_only_scored_and_labelled_units_count(tissue):
-    latent, labels, visible = tissue
+def test_only_scored_and_labelled_units_count(paired):
+    latent, labels, visible = paired
     scored = np.arange(len(latent)) % 2 == 0
     changed = {task: np.where(scored, label, 0) for task, label in labels.items()}
     changed["own"][(labels["own"] == 0) & (np.arange(len(latent)) % 4 == 0)] = -1
@@ -141,8 +141,8 @@ def test_only_scored_and_labelled_units_count(tissue):
     assert own.iloc[0] == pytest.approx(bits, abs=1e-6)
 
 
-def test_tasks_without_labels_are_left_out(tissue):
-    latent, labels, visible = tissue
+def test_tasks_without_labels_are_left_out(paired):
+    latent, labels, visible = paired
     del labels["own"]
     found = truths(latent, labels, visible, _confusions(0.1), np.ones(len(latent), dtype=bool))
     assert set(found["task"]) == {"niche", "common"}

@@ -12,7 +12,7 @@ from torch import nn
 from cell_synergy.core.config import validate
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.training import loop
-from cell_synergy.training.loop import Trained, Training, augment
+from cell_synergy.training.loop import Trained, TrainingConfig, augment
 from cell_synergy.training.method import Job, Run
 from cell_synergy.training.modules import Network
 from tests import broken
@@ -253,7 +253,7 @@ def batch():
 
 def settings(training, dropout, noise):
     changed = {"feature_dropout": dropout, "noise_std": noise}
-    return validate(Training, training | changed, "training")
+    return validate(TrainingConfig, training | changed, "training")
 
 
 def test_an_augmented_view_has_the_moments_of_its_parameters(training, batch):

@@ -5,7 +5,7 @@ from typing import Any
 
 from cell_synergy import models
 from cell_synergy.core.config import merge, named, section, validate
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 from cell_synergy.training.method import Method
 
 
@@ -16,7 +16,7 @@ class Request:
     method_name: str
     method: Method
     dataset_name: str
-    dataset: Dataset
+    dataset: DatasetConfig
 
 
 def take(words: dict[str, Any]) -> Request:
@@ -25,5 +25,5 @@ def take(words: dict[str, Any]) -> Request:
     dataset_name, over_data = named(words.pop("data", {}), "dataset", "data")
     method = models.load(name, merge(section(f"models.{name}"), over_method))
     data = merge(section(f"data.{dataset_name}"), over_data)
-    dataset = validate(Dataset, data, f"data.{dataset_name}")
+    dataset = validate(DatasetConfig, data, f"data.{dataset_name}")
     return Request(name, method, dataset_name, dataset)

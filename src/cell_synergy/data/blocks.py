@@ -12,14 +12,12 @@ import numpy as np
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 
 _ROUNDING = 1e-6  # um
 
 
-def cut(
-    places: Float[np.ndarray, "units 2"], blocks: int, gap_um: float
-) -> Int[np.ndarray, " units"]:
+def cut(places: Float[np.ndarray, "obs 2"], blocks: int, gap_um: float) -> Int[np.ndarray, " obs"]:
     """Return the block of each unit of a section, from 1 on; 0 in the gap between two blocks.
 
     Parameters
@@ -45,7 +43,7 @@ def name(section: str, block: int) -> str:
     return f"{section}-block{block}"
 
 
-def parts(table: ad.AnnData, section: str, dataset: Dataset) -> tuple[ad.AnnData, ad.AnnData]:
+def parts(table: ad.AnnData, section: str, dataset: DatasetConfig) -> tuple[ad.AnnData, ad.AnnData]:
     """Return the units of a study section that are scored, and those that are the reference.
 
     Both have the block of each unit in `obs["block"]`. There is no unit of the second kind where

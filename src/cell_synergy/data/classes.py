@@ -9,7 +9,7 @@ from tqdm import tqdm
 from cell_synergy.core.config import Config
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import as_labels, folded, some
-from cell_synergy.data.config import Classification
+from cell_synergy.data.config import ClassificationTask
 
 _NAMES = 0.5  # share of different labels above which a column names units, not classes
 
@@ -28,7 +28,7 @@ class ClassRule(Config):
 
 
 def classes(
-    labels: pd.Series, groups: pd.Series, spec: Classification, rule: ClassRule, what: str
+    labels: pd.Series, groups: pd.Series, spec: ClassificationTask, rule: ClassRule, what: str
 ) -> pd.Series:
     """Return labels as categories; those that are excluded, missing or rare are none.
 

@@ -104,7 +104,7 @@ def joined_shares(name: str, sections: Mapping[str, pd.DataFrame]) -> pd.DataFra
     return stacked.fillna(0).where(known, axis=0).astype(np.float32)
 
 
-def _numbers(found: pd.DataFrame, where: str) -> Float64[np.ndarray, "units types"]:
+def _numbers(found: pd.DataFrame, where: str) -> Float64[np.ndarray, "obs types"]:
     """Return the numbers of a data frame whose columns hold nothing else."""
     for name, dtype in zip(found.columns, found.dtypes, strict=True):
         if not (isinstance(dtype, np.dtype) and dtype.kind in "fiub"):
@@ -112,7 +112,7 @@ def _numbers(found: pd.DataFrame, where: str) -> Float64[np.ndarray, "units type
     return found.to_numpy(dtype=np.float64)
 
 
-def _tolerance(values: Float64[np.ndarray, "units types"]) -> float:
+def _tolerance(values: Float64[np.ndarray, "obs types"]) -> float:
     """Return how far sums of shares with so few decimals may be from one."""
     for decimals in (2, 3, 4):
         if np.allclose(values, values.round(decimals), rtol=0, atol=1e-6):
@@ -136,7 +136,7 @@ def _of_sums(
 
 
 def _refuse(
-    shares: pd.DataFrame, wrong: Bool[np.ndarray, " units"], problem: str, remedy: str, where: str
+    shares: pd.DataFrame, wrong: Bool[np.ndarray, " obs"], problem: str, remedy: str, where: str
 ) -> None:
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])

@@ -16,8 +16,9 @@ from cell_synergy.core.labels import check_spellings
 from cell_synergy.data.naming import Labels, Names, Owned, People, is_file_name, listed
 
 __all__ = [
-    "BLOCKS", "PLATFORMS", "TAKEN", "Classification", "Composition", "Dataset", "GenePanel", "Hub",
-    "Measure", "Names", "People", "Role", "Sections", "Task", "Twin", "listed",
+    "BLOCKS", "PLATFORMS", "TAKEN", "ClassificationTask", "CompositionTask", "DatasetConfig",
+    "GenePanelTask", "HubConfig", "Measure", "Names", "People", "Role", "SectionsConfig",
+    "SimulatedDatasetConfig", "Task", "listed",
 ]  # fmt: skip
 
 Role = Literal["reference", "train", "probe", "test", "study"]
@@ -32,7 +33,7 @@ PLATFORMS = ("xenium", "visium")
 Measure = Literal["spots", "cells", "patches"]
 
 
-class Classification(Config):
+class ClassificationTask(Config):
     """A label per unit: the `obs` column of the task's name."""
 
     kind: Literal["classification"]
@@ -40,7 +41,7 @@ class Classification(Config):
     circular: bool = False
 
 
-class Composition(Config):
+class CompositionTask(Config):
     """Cell-type proportions per unit: `obsm["cell_type_ratio"]`."""
 
     kind: Literal["composition"]
@@ -48,7 +49,7 @@ class Composition(Config):
     circular: bool = False
 
 
-class GenePanel(Config):
+class GenePanelTask(Config):
     """Log-normalised counts of variable genes that the expression expert never sees."""
 
     kind: Literal["gene_panel"]
@@ -56,7 +57,7 @@ class GenePanel(Config):
     circular: bool = False
 
 
-Task = Annotated[Classification | Composition | GenePanel, Field(discriminator="kind")]
+Task = Annotated[ClassificationTask | CompositionTask | GenePanelTask, Field(discriminator="kind")]
 
 
 def none_of(key: str, tasks: Iterable[str]) -> str:
@@ -65,7 +66,7 @@ def none_of(key: str, tasks: Iterable[str]) -> str:
     return f"{key} names none of its tasks ({known})" if known else "it has no task"
 
 
-class Twin(Config):
+class SimulatedDatasetConfig(Config):
     """What sets one simulated twin apart; what all share is the section `simulator`.
 
     Attributes
@@ -94,7 +95,7 @@ class Twin(Config):
     seed: int
 
 
-class Hub(Config):
+class HubConfig(Config):
     """A repository of the hub in the layout of HEST-1k, fetched into the data set's `folder`.
 
     Attributes
@@ -107,7 +108,7 @@ class Hub(Config):
     revision: str
 
 
-class Sections(Config):
+class SectionsConfig(Config):
     """What a reader of 10x or HEST files has to be told.
 
     Attributes
@@ -151,7 +152,7 @@ class Sections(Config):
     composition: str | None = None
 
     @model_validator(mode="after")
-    def _parts_agree(self) -> "Sections":
+    def _parts_agree(self) -> "SectionsConfig":
         patches = self.units == "patches"
         for key in ("least", "keep_cells"):
             if patches != (getattr(self, key) is not None):
@@ -174,7 +175,7 @@ class Sections(Config):
         return {name: donor for donor, names in self.donors.items() for name in names}
 
 
-class Dataset(Config):
+class DatasetConfig(Config):
     """Source, units, tasks and donors of one data set.
 
     `folder` holds the user's own sections, or what is fetched from the hub; its files stay there.
@@ -193,9 +194,9 @@ class Dataset(Config):
 
     source: Literal["simulator", "manifest", "folder", "hub"]
     folder: str | None = None
-    hub: Hub | None = None
+    hub: HubConfig | None = None
     reader: str
-    sections: Sections | None = None
+    sections: SectionsConfig | None = None
     unit_um: PositiveFloat
     standardise: Literal["train", "donor"]
     split: Literal["holdout", "leave-one-donor-out", "leave-one-section-out", "leave-one-block-out"]
@@ -203,10 +204,10 @@ class Dataset(Config):
     gap_um: PositiveFloat | None = None
     tasks: dict[str, Task]
     roles: dict[Role, People]
-    simulator: Twin | None = None
+    simulator: SimulatedDatasetConfig | None = None
 
     @model_validator(mode="after")
-    def _source_is_whole(self) -> "Dataset":
+    def _source_is_whole(self) -> "DatasetConfig":
         if (self.source == "simulator") != (self.simulator is not None):
             raise ValueError("source 'simulator' and the block 'simulator' go together")
         if (self.source == "hub") != (self.hub is not None):
@@ -221,7 +222,7 @@ class Dataset(Config):
         return self
 
     @model_validator(mode="after")
-    def _parts_agree(self) -> "Dataset":
+    def _parts_agree(self) -> "DatasetConfig":
         panels = [name for name, task in self.tasks.items() if task.kind == "gene_panel"]
         if len(panels) > 1:
             raise ValueError(f"one gene panel for a data set, not {panels}")
@@ -239,7 +240,7 @@ class Dataset(Config):
         return self
 
     @model_validator(mode="after")
-    def _roles_agree(self) -> "Dataset":
+    def _roles_agree(self) -> "DatasetConfig":
         allowed = (
             {"reference", "train", "probe", "test"}
             if self.split == "holdout"

@@ -14,7 +14,7 @@ from cell_synergy.data import anndata_files
 
 def write(
     path: Path,
-    embedding: Float32[np.ndarray, "units dim"],
+    embedding: Float32[np.ndarray, "obs dim"],
     units: pd.Index,
     card: dict[str, JsonValue],
 ) -> None:
@@ -36,7 +36,7 @@ def write(
     anndata_files.write(path, table)
 
 
-def read(path: Path, units: pd.Index) -> Float32[np.ndarray, "units dim"]:
+def read(path: Path, units: pd.Index) -> Float32[np.ndarray, "obs dim"]:
     """Read an embedding and check that its rows are the pairs' `units`, in the same order."""
     if not path.is_file():
         raise DataError(
@@ -45,7 +45,7 @@ def read(path: Path, units: pd.Index) -> Float32[np.ndarray, "units dim"]:
     table = anndata_files.read(path, "delete it and run `dvc repro`")
     if not table.obs_names.equals(units):
         raise DataError(f"{path}: {_difference(table.obs_names, units)}; embed these pairs again")
-    half: Float16[np.ndarray, "units dim"] = table.X
+    half: Float16[np.ndarray, "obs dim"] = table.X
     return half.astype(np.float32)
 
 
@@ -57,11 +57,11 @@ def _difference(found: pd.Index, expected: pd.Index) -> str:
 
 
 def standardise(
-    x: Float32[np.ndarray, "units dim"],
-    fit: Bool[np.ndarray, " units"],
-    groups: Shaped[np.ndarray, " units"],
+    x: Float32[np.ndarray, "obs dim"],
+    fit: Bool[np.ndarray, " obs"],
+    groups: Shaped[np.ndarray, " obs"],
     mode: str,
-) -> Float32[np.ndarray, "units dim"]:
+) -> Float32[np.ndarray, "obs dim"]:
     """Centre and scale each feature.
 
     Parameters
@@ -90,15 +90,15 @@ def standardise(
 
 
 def _scaled(
-    x: Float32[np.ndarray, "units dim"], of: Float32[np.ndarray, "fit dim"]
-) -> Float32[np.ndarray, "units dim"]:
+    x: Float32[np.ndarray, "obs dim"], of: Float32[np.ndarray, "fit dim"]
+) -> Float32[np.ndarray, "obs dim"]:
     mean, scale = moments(of)
-    scaled: Float32[np.ndarray, "units dim"] = ((x - mean) * scale).astype(np.float32)
+    scaled: Float32[np.ndarray, "obs dim"] = ((x - mean) * scale).astype(np.float32)
     return scaled
 
 
 def moments(
-    x: Float32[np.ndarray, "units dim"],
+    x: Float32[np.ndarray, "obs dim"],
 ) -> tuple[Float64[np.ndarray, " dim"], Float64[np.ndarray, " dim"]]:
     """Return the mean of each feature, and one over its deviation: 0 for one that is constant."""
     mean, deviation = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)

@@ -21,7 +21,7 @@ _PLACES = (
 )
 
 
-def embedding(value: Any, names: pd.Index, where: str) -> Float32[np.ndarray, "units d"]:  # noqa: ANN401 - whatever `obsm` holds
+def embedding(value: Any, names: pd.Index, where: str) -> Float32[np.ndarray, "obs d"]:  # noqa: ANN401 - whatever `obsm` holds
     """Return an embedding.
 
     Parameters
@@ -46,7 +46,7 @@ def embedding(value: Any, names: pd.Index, where: str) -> Float32[np.ndarray, "u
     largest = float(np.abs(x).max(initial=0))
     if largest > float(np.finfo(np.float32).max):
         raise DataError(f"{where} holds {largest:.3g}, beyond single precision; rescale it")
-    single: Float32[np.ndarray, "units d"] = x.astype(np.float32, copy=False)
+    single: Float32[np.ndarray, "obs d"] = x.astype(np.float32, copy=False)
     if len(single) > 1 and not moments(single)[1].any():
         raise DataError(
             f"{where} is the same for every unit, or differs by less than a millionth; name "
@@ -55,7 +55,7 @@ def embedding(value: Any, names: pd.Index, where: str) -> Float32[np.ndarray, "u
     return single
 
 
-def places(value: Any, names: pd.Index, where: str) -> Float64[np.ndarray, "units 2"]:  # noqa: ANN401 - whatever `obsm` holds
+def places(value: Any, names: pd.Index, where: str) -> Float64[np.ndarray, "obs 2"]:  # noqa: ANN401 - whatever `obsm` holds
     """Return x and y of every unit; those of a data frame are found by the names of its columns.
 
     Raises
@@ -76,7 +76,7 @@ def places(value: Any, names: pd.Index, where: str) -> Float64[np.ndarray, "unit
     return xy
 
 
-def numbers(value: Any, names: pd.Index, where: str) -> Float[np.ndarray, "units columns"]:  # noqa: ANN401 - whatever `obsm` holds
+def numbers(value: Any, names: pd.Index, where: str) -> Float[np.ndarray, "obs columns"]:  # noqa: ANN401 - whatever `obsm` holds
     """Return floating-point numbers, one row per unit; they need not be finite.
 
     Raises

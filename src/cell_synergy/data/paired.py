@@ -32,7 +32,7 @@ def log_normalise(counts: sparse.csr_matrix, total: float = 1e4) -> sparse.csr_m
     return scaled.astype(np.float32)
 
 
-def target(pairs: ad.AnnData, task: str, spec: Task) -> Float[np.ndarray, "units outputs"]:
+def target(pairs: ad.AnnData, task: str, spec: Task) -> Float[np.ndarray, "obs outputs"]:
     """Return what a regression task predicts: composition, or log-normalised panel genes."""
     if spec.kind == "composition":
         ratio: pd.DataFrame = pairs.obsm["cell_type_ratio"]
@@ -42,7 +42,7 @@ def target(pairs: ad.AnnData, task: str, spec: Task) -> Float[np.ndarray, "units
     return np.asarray(log_normalise(pairs.X)[:, panel].todense(), dtype=np.float64)
 
 
-def visible_counts(pairs: ad.AnnData) -> Float32[sparse.csr_matrix, "units genes"]:
+def visible_counts(pairs: ad.AnnData) -> Float32[sparse.csr_matrix, "obs genes"]:
     """Return the counts that an expression expert may see: all genes but the panel."""
     return sparse.csr_matrix(pairs.X)[:, ~pairs.var["panel"].to_numpy(bool)]
 

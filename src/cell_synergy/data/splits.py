@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.config import BLOCKS, Dataset
+from cell_synergy.data.config import BLOCKS, DatasetConfig
 
 INSTEAD = (
     f"`split: {BLOCKS}`, which can be had of one section and says nothing about other donors "
@@ -34,12 +34,12 @@ class Fold:
     """
 
     name: str
-    align: Bool[np.ndarray, " units"]
-    probe: Bool[np.ndarray, " units"]
-    test: Bool[np.ndarray, " units"]
+    align: Bool[np.ndarray, " obs"]
+    probe: Bool[np.ndarray, " obs"]
+    test: Bool[np.ndarray, " obs"]
 
 
-def groups_of(obs: pd.DataFrame, dataset: Dataset) -> Shaped[np.ndarray, " units"]:
+def groups_of(obs: pd.DataFrame, dataset: DatasetConfig) -> Shaped[np.ndarray, " obs"]:
     """Return what a split never divides, of each unit: its donor, section or block.
 
     Raises
@@ -55,7 +55,7 @@ def groups_of(obs: pd.DataFrame, dataset: Dataset) -> Shaped[np.ndarray, " units
     return obs[dataset.group].astype(str).to_numpy()
 
 
-def folds(obs: pd.DataFrame, dataset: Dataset) -> list[Fold]:
+def folds(obs: pd.DataFrame, dataset: DatasetConfig) -> list[Fold]:
     """Return the folds of a data set's paired units.
 
     Raises
@@ -75,7 +75,7 @@ def folds(obs: pd.DataFrame, dataset: Dataset) -> list[Fold]:
     return [Fold(name, groups != name, groups != name, groups == name) for name in names]
 
 
-def contradictions(obs: pd.DataFrame, dataset: Dataset) -> list[str]:
+def contradictions(obs: pd.DataFrame, dataset: DatasetConfig) -> list[str]:
     """Return why the split cannot be made of these donors and sections; what can be had instead.
 
     Parameters
@@ -116,8 +116,8 @@ def _divided(obs: pd.DataFrame) -> str:
 
 
 def held(
-    units: ad.AnnData, rows: Bool[np.ndarray, " units"], share: float
-) -> Bool[np.ndarray, " units"]:
+    units: ad.AnnData, rows: Bool[np.ndarray, " obs"], share: float
+) -> Bool[np.ndarray, " obs"]:
     """Return which of `rows` are held back: a stripe at the end of each section's longer axis.
 
     A stripe and not single units, because neighbours see the same tissue.
@@ -134,10 +134,10 @@ def held(
 
 
 def inner_folds(
-    groups: Shaped[np.ndarray, " units"],
-    spatial: Float[np.ndarray, "units 2"],
+    groups: Shaped[np.ndarray, " obs"],
+    spatial: Float[np.ndarray, "obs 2"],
     count: int,
-) -> Int[np.ndarray, " units"]:
+) -> Int[np.ndarray, " obs"]:
     """Assign each training unit to one of `count` inner folds, to choose regularisation with.
 
     Whole groups are dealt out, largest first, to the smallest fold. Where there is one group only,

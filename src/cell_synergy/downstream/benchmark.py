@@ -10,11 +10,11 @@ from cell_synergy.commands.experiment import take
 from cell_synergy.core.config import Config, merge, section, validate, value
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.files import atomic
-from cell_synergy.data.config import Dataset
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import Judged, judge
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.training import weights
 from cell_synergy.training.method import Method
 
@@ -32,27 +32,32 @@ class Paths(Config):
 def run(words: dict[str, Any]) -> Path:
     """Judge as the nested words `models`, `data`, `probe` and the paths say."""
     asked = take(words)
-    probe = validate(Probe, merge(section("probe"), words.pop("probe", {})), "probe")
+    probe = validate(ProbeConfig, merge(section("probe"), words.pop("probe", {})), "probe")
     paths = validate(Paths, words, "argument")
     use_threads(value("threads"))
-    tissue = Tissue.read(paths.pairs, paths.image, paths.expression, asked.dataset)
+    paired = PairedDataset.read(paths.pairs, paths.image, paths.expression, asked.dataset)
     judged = judge_method(
-        asked.method_name, asked.method, tissue, paths.weights, asked.dataset, probe
+        asked.method_name, asked.method, paired, paths.weights, asked.dataset, probe
     )
     write(judged, paths.out)
     return paths.out
 
 
 def judge_method(
-    name: str, method: Method, tissue: Tissue, folder: Path, dataset: Dataset, probe: Probe
+    name: str,
+    method: Method,
+    paired: PairedDataset,
+    folder: Path,
+    dataset: DatasetConfig,
+    probe: ProbeConfig,
 ) -> Judged:
     """Score the joint embedding that the weights in `folder` give, on every task."""
 
-    def represent(fold: Fold, seed: int) -> Float32[np.ndarray, "units d"]:
-        return method.transform(weights.load(folder, fold.name, seed), *tissue.standardised(fold))
+    def represent(fold: Fold, seed: int) -> Float32[np.ndarray, "obs d"]:
+        return method.transform(weights.load(folder, fold.name, seed), *paired.standardised(fold))
 
-    seeds = weights.seeds(folder, tissue.folds[0].name)
-    return judge(name, tissue, dataset.tasks, seeds, represent, probe)
+    seeds = weights.seeds(folder, paired.folds[0].name)
+    return judge(name, paired, dataset.tasks, seeds, represent, probe)
 
 
 def write(judged: Judged, scores: Path) -> None:

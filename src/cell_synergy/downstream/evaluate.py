@@ -14,12 +14,12 @@ from jaxtyping import Bool, Float, Float32
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.names import DONOR, LATE_FUSION, LINEAR, NONLINEAR, TRANSDUCTIVE
 from cell_synergy.data.config import Task
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.remarks import remarked
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.probes import metrics, mlp
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import (
     Answer,
@@ -31,7 +31,7 @@ from cell_synergy.downstream.probes.tasks import (
     goals,
 )
 
-Representation = Callable[[Fold, int], Float32[np.ndarray, "units d"]]
+Representation = Callable[[Fold, int], Float32[np.ndarray, "obs d"]]
 Answers = Mapping[str, Mapping[str, Answer]]
 Score = Callable[[Bool[np.ndarray, " test"]], dict[str, float]]
 
@@ -66,11 +66,11 @@ class Judged:
 
 def judge(
     name: str,
-    tissue: Tissue,
+    paired: PairedDataset,
     tasks: Mapping[str, Task],
     seeds: list[int],
     represent: Representation,
-    probe: Probe,
+    probe: ProbeConfig,
 ) -> Judged:
     """Score the representation `represent(fold, seed)` of all units on every task.
 
@@ -86,13 +86,13 @@ def judge(
     """
     rows: list[dict[str, object]] = []
     posteriors: dict[str, np.ndarray] = {}
-    every = goals(tissue, tasks)
-    for fold in tissue.folds:
-        asked = Asked(tissue, every, fold, probe)
+    every = goals(paired, tasks)
+    for fold in paired.folds:
+        asked = Asked(paired, every, fold, probe)
         chosen: dict[str, Chosen] = {}
         for seed in seeds:
             shown = represent(fold, seed)
-            z = standardise(shown, fold.align, tissue.groups, tissue.mode)
+            z = standardise(shown, fold.align, paired.groups, paired.mode)
             if not np.isfinite(z).all():
                 raise DataError(
                     f"{name}: the embedding of fold {fold.name!r}, seed {seed} is not finite; "
@@ -100,16 +100,16 @@ def judge(
                 )
             answers = {LINEAR: asked.linear(z, chosen, donor=seed == seeds[0])}
             if seed == seeds[0]:
-                pair = np.array_equal(shown, np.concatenate(tissue.standardised(fold), axis=1))
-                parts = [tissue.image.shape[1]] if pair else []
+                pair = np.array_equal(shown, np.concatenate(paired.standardised(fold), axis=1))
+                parts = [paired.image.shape[1]] if pair else []
                 answers |= asked.nonlinear(np.split(z, parts, axis=1), seed)
                 posteriors |= asked.posteriors(answers)
             rows += [row | {"seed": seed} for row in asked.scores(answers)]
-    return Judged(table(name, tissue, rows, asked=bool(every)), posteriors)
+    return Judged(table(name, paired, rows, asked=bool(every)), posteriors)
 
 
 def table(
-    name: str, tissue: Tissue, rows: list[dict[str, object]], *, asked: bool = True
+    name: str, paired: PairedDataset, rows: list[dict[str, object]], *, asked: bool = True
 ) -> pd.DataFrame:
     """Return rows as the table of one method; what is the fit's stands in its first row.
 
@@ -120,21 +120,21 @@ def table(
     DataError
         If a task was `asked` and no test unit has a label.
     """
-    source = tissue.units.uns["source"]
+    source = paired.adata.uns["source"]
     scores = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=source, method=name)
     if asked and set(scores["task"]) <= {DONOR}:
         raise DataError(f"{name}: no test unit has a label; check `roles` against the labels")
     fits = scores.duplicated(["task", "metric", "probe", "fold", "seed"])
     scores.loc[fits, OF_THE_FIT] = np.nan
-    return remarked(scores, tissue.units.uns)
+    return remarked(scores, paired.adata.uns)
 
 
-def pair_and_parts(tissue: Tissue) -> dict[str, Representation]:
+def pair_and_parts(paired: PairedDataset) -> dict[str, Representation]:
     """Return the two embeddings, `image` and `expression`, and both side by side, `concat`."""
     return {
-        "image": lambda fold, _: tissue.standardised(fold)[0],
-        "expression": lambda fold, _: tissue.standardised(fold)[1],
-        "concat": lambda fold, _: np.concatenate(tissue.standardised(fold), axis=1),
+        "image": lambda fold, _: paired.standardised(fold)[0],
+        "expression": lambda fold, _: paired.standardised(fold)[1],
+        "concat": lambda fold, _: np.concatenate(paired.standardised(fold), axis=1),
     }
 
 
@@ -149,11 +149,13 @@ class Asked:
         The same, and whose tissue a unit is, if the fold trains on several donors.
     """
 
-    def __init__(self, tissue: Tissue, every: list[Goal], fold: Fold, probe: Probe) -> None:
-        self.tissue, self.fold, self.probe = tissue, fold, probe
+    def __init__(
+        self, paired: PairedDataset, every: list[Goal], fold: Fold, probe: ProbeConfig
+    ) -> None:
+        self.paired, self.fold, self.probe = paired, fold, probe
         inner = probe.inner_folds
-        self.tasks = {goal.name: (goal, ask(goal, fold, tissue, inner)) for goal in every}
-        whose = ask_donor(fold, tissue, inner)
+        self.tasks = {goal.name: (goal, ask(goal, fold, paired, inner)) for goal in every}
+        whose = ask_donor(fold, paired, inner)
         self.every = self.tasks | ({DONOR: whose} if whose else {})
 
     def linear(self, z: np.ndarray, chosen: dict[str, Chosen], *, donor: bool) -> dict[str, Answer]:
@@ -189,7 +191,7 @@ class Asked:
             for name, answer in given.items():
                 place = {
                     "task": name,
-                    "probe": probe + TRANSDUCTIVE * (self.tissue.mode == "donor"),
+                    "probe": probe + TRANSDUCTIVE * (self.paired.mode == "donor"),
                     "fold": self.fold.name,
                     **vars(answer.chosen),
                     "gradient_norm": answer.gradient_norm,
@@ -201,7 +203,7 @@ class Asked:
     def _by_donor(
         self, goal: Goal, question: Question, answer: Answer
     ) -> Iterator[dict[str, object]]:
-        donors, labelled = self.tissue.donor[question.test], goal.labelled[question.test]
+        donors, labelled = self.paired.donor[question.test], goal.labelled[question.test]
         score = (_of_classes if goal.classes else _of_values)(goal, question, answer)
         for donor in np.unique(donors[labelled]):
             own = (donors == donor) & labelled

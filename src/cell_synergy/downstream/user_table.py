@@ -18,20 +18,20 @@ from cell_synergy.core.files import atomic
 from cell_synergy.core.labels import as_names
 from cell_synergy.core.names import CONTROLS
 from cell_synergy.data.classes import classes
-from cell_synergy.data.config import TAKEN, Classification, Names
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.config import TAKEN, ClassificationTask, Names
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.obsm import embedding, places
 from cell_synergy.data.partial import read_part
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import Representation, judge, pair_and_parts
-from cell_synergy.downstream.information.decompose import PAIR, Information
+from cell_synergy.downstream.information.decompose import PAIR, InformationConfig
 from cell_synergy.downstream.information.task_information import information
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.raw.build import Rules
 from cell_synergy.scoring.tables import ALL_FOLDS, sis_table
 
-CLASSES = Classification(kind="classification")
+CLASSES = ClassificationTask(kind="classification")
 
 
 class Own(Config):
@@ -73,17 +73,17 @@ def run(words: dict[str, Any]) -> Path:
     own = validate(Own, words, "argument")
     use_threads(value("threads"))
     table = read_table(own.units, {own.image, own.expression, *own.joint})
-    tissue = tissue_of(own, table)
+    paired = tissue_of(own, table)
     tasks = dict.fromkeys(own.label, CLASSES)
-    probe = load(Probe, "probe")
+    probe = load(ProbeConfig, "probe")
     judged = {
-        name: judge(name, tissue, tasks, [0], represent, probe)
-        for name, represent in representations(own, table, tissue).items()
+        name: judge(name, paired, tasks, [0], represent, probe)
+        for name, represent in representations(own, table, paired).items()
     }
     scores = pd.concat(found.scores for found in judged.values())
     posteriors = {name: found.posteriors for name, found in judged.items()}
-    cells = load(Information, "information").cells
-    bits = information(tissue.units, tissue.groups, tissue.folds, tasks, posteriors, cells)
+    cells = load(InformationConfig, "information").cells
+    bits = information(paired.adata, paired.groups, paired.folds, tasks, posteriors, cells)
     own.out.parent.mkdir(parents=True, exist_ok=True)
     tables = {"-scores": scores, "-information": bits, "": sis_table(scores)}
     for ending, found in tables.items():
@@ -92,9 +92,11 @@ def run(words: dict[str, Any]) -> Path:
     return own.out
 
 
-def representations(own: Own, table: ad.AnnData, tissue: Tissue) -> dict[str, Representation]:
+def representations(
+    own: Own, table: ad.AnnData, paired: PairedDataset
+) -> dict[str, Representation]:
     """Return what is judged, by name."""
-    found = pair_and_parts(tissue)
+    found = pair_and_parts(paired)
     for key in own.joint:
         if key in (own.image, own.expression):
             raise DataError(f"joint={key}: this expert is judged in any case; leave it out")
@@ -105,7 +107,7 @@ def representations(own: Own, table: ad.AnnData, tissue: Tissue) -> dict[str, Re
     return found
 
 
-def tissue_of(own: Own, table: ad.AnnData) -> Tissue:
+def tissue_of(own: Own, table: ad.AnnData) -> PairedDataset:
     """Return the table as probes see it, each donor left out in turn."""
     _refuse_words(own)
     if table.n_obs == 0:
@@ -126,7 +128,7 @@ def tissue_of(own: Own, table: ad.AnnData) -> Tissue:
         tqdm.write(
             f"{own.units}: obsm[{own.image!r}] and obsm[{own.expression!r}] hold the same numbers"
         )
-    return Tissue(units, image, expression, donor, donor, folds, own.standardise)
+    return PairedDataset(units, image, expression, donor, donor, folds, own.standardise)
 
 
 def _refuse_words(own: Own) -> None:
@@ -146,7 +148,7 @@ def _refuse_words(own: Own) -> None:
             raise DataError(f"label={label}: this name is taken; rename the column of obs")
 
 
-def _donors(own: Own, table: ad.AnnData) -> Shaped[np.ndarray, " units"]:
+def _donors(own: Own, table: ad.AnnData) -> Shaped[np.ndarray, " obs"]:
     """Return the donor of every unit, each spelt in one way."""
     where = f"{own.units}: obs[{own.donor!r}]"
     donor = as_names(column_of(table, own.donor, own.units), "donor", where).to_numpy()
@@ -167,7 +169,7 @@ def _donors(own: Own, table: ad.AnnData) -> Shaped[np.ndarray, " units"]:
     return donor
 
 
-def _places(table: ad.AnnData, where: Path) -> Float64[np.ndarray, "units 2"]:
+def _places(table: ad.AnnData, where: Path) -> Float64[np.ndarray, "obs 2"]:
     """Return coordinates, or the order of rows: they only say which units lie side by side."""
     if "spatial" in table.obsm:
         return places(table.obsm["spatial"], table.obs_names, f"{where}: obsm['spatial']")
@@ -176,7 +178,7 @@ def _places(table: ad.AnnData, where: Path) -> Float64[np.ndarray, "units 2"]:
 
 
 def _classes(
-    table: ad.AnnData, label: str, donor: Shaped[np.ndarray, " units"], where: Path
+    table: ad.AnnData, label: str, donor: Shaped[np.ndarray, " obs"], where: Path
 ) -> "pd.Series[Any]":
     """Return the labels as classes; too rare ones are no labels, as in the study."""
     column = column_of(table, label, where)
@@ -199,14 +201,14 @@ def column_of(table: ad.AnnData, name: str, where: Path) -> "pd.Series[Any]":
     return column
 
 
-def _embedding(table: ad.AnnData, key: str, where: Path) -> Float32[np.ndarray, "units d"]:
+def _embedding(table: ad.AnnData, key: str, where: Path) -> Float32[np.ndarray, "obs d"]:
     if key not in table.obsm:
         raise DataError(f"{where}: no obsm[{key!r}]{suggest(key, table.obsm)}")
     return embedding(table.obsm[key], table.obs_names, f"{where}: obsm[{key!r}]")
 
 
 def _refuse_donors_alone(
-    x: Float32[np.ndarray, "units d"], donor: Shaped[np.ndarray, " units"], where: str
+    x: Float32[np.ndarray, "obs d"], donor: Shaped[np.ndarray, " obs"], where: str
 ) -> None:
     """Refuse what is the same for all units of a donor, if it is scaled with each donor's own."""
     if not standardise(x, np.ones(len(x), dtype=bool), donor, "donor").any():

@@ -39,7 +39,7 @@ class Encoder(Config, ABC):
         """
 
     @abstractmethod
-    def embed(self, pairs: ad.AnnData, raw: Path, expert: Path) -> Float32[np.ndarray, "units dim"]:
+    def embed(self, pairs: ad.AnnData, raw: Path, expert: Path) -> Float32[np.ndarray, "obs dim"]:
         """Embed every unit of `pairs`, in order.
 
         Parameters

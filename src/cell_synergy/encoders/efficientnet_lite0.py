@@ -93,9 +93,7 @@ def folded(network: nn.Module) -> nn.Module:
 
 
 @torch.inference_mode()
-def _inputs(
-    patches: UInt8[Tensor, "units h w 3"], side: int
-) -> Float32[Tensor, "units 3 side side"]:
+def _inputs(patches: UInt8[Tensor, "obs h w 3"], side: int) -> Float32[Tensor, "obs 3 side side"]:
     """Resize and scale to -1..1; colours stay the fastest axis in memory."""
     x = patches.permute(0, 3, 1, 2).float()
     if (width := x.shape[3]) != side:
@@ -104,9 +102,7 @@ def _inputs(
 
 
 @torch.inference_mode()
-def pooled(
-    network: nn.Module, x: Float32[Tensor, "units 3 side side"]
-) -> Float32[Tensor, "units dim"]:
+def pooled(network: nn.Module, x: Float32[Tensor, "obs 3 side side"]) -> Float32[Tensor, "obs dim"]:
     """Average the maps of the chosen stages."""
     x = network.bn1(network.conv_stem(x))  # type: ignore[operator]
     means = []

@@ -104,7 +104,7 @@ class Expert(Encoder):
             "dimension": config.hidden_size,
         }
 
-    def embed(self, pairs: ad.AnnData, raw: Path, expert: Path) -> Float32[np.ndarray, "units dim"]:
+    def embed(self, pairs: ad.AnnData, raw: Path, expert: Path) -> Float32[np.ndarray, "obs dim"]:
         return self.opened(pairs, expert).embed(self.batch_size)
 
     def opened(self, pairs: ad.AnnData, expert: Path) -> Opened:

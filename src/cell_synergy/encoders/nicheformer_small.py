@@ -30,7 +30,7 @@ from cell_synergy.encoders import Encoder, sha256
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from cell_synergy.encoders._nicheformer.modeling import NicheformerModel, Pooling
 from cell_synergy.encoders._nicheformer.pooling import Opened, cells_of
-from cell_synergy.encoders._nicheformer.pretraining import Pretraining, pretrain
+from cell_synergy.encoders._nicheformer.pretraining import PretrainingConfig, pretrain
 from cell_synergy.encoders._nicheformer.tokenizer import (
     ASSAY,
     FIRST_GENE,
@@ -77,7 +77,7 @@ class Expert(Encoder):
     feedforward: PositiveInt
     initial_std: PositiveFloat
     held: Annotated[float, Field(gt=0, lt=0.5)]
-    pretraining: Pretraining
+    pretraining: PretrainingConfig
     pooling: Pooling
     batch_size: PositiveInt
 
@@ -115,7 +115,7 @@ class Expert(Encoder):
             "dimension": self.width,
         }
 
-    def embed(self, pairs: ad.AnnData, raw: Path, expert: Path) -> Float32[np.ndarray, "units dim"]:
+    def embed(self, pairs: ad.AnnData, raw: Path, expert: Path) -> Float32[np.ndarray, "obs dim"]:
         return self.opened(pairs, expert).embed(self.batch_size)
 
     def opened(self, pairs: ad.AnnData, expert: Path) -> Opened:

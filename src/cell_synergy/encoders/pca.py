@@ -58,7 +58,7 @@ class Expert(Encoder):
         pairs: ad.AnnData,
         raw: Path,
         expert: Path,
-    ) -> Float32[np.ndarray, "units dim"]:
+    ) -> Float32[np.ndarray, "obs dim"]:
         weights, genes = _fitted(expert)
         shown = pairs.var_names[~pairs.var["panel"].to_numpy(bool)]
         if lacking := sorted(set(genes) - set(shown)):

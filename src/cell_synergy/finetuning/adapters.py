@@ -26,7 +26,7 @@ from cell_synergy.core import filetypes, tensors
 from cell_synergy.core.device import device
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.core.random import integer
-from cell_synergy.finetuning.config import Finetune, Lora
+from cell_synergy.finetuning.config import FinetuneConfig, LoRAConfig
 from cell_synergy.finetuning.tunable import Expert
 
 Tuned = dict[str, Tensor]
@@ -55,16 +55,16 @@ class Adapted:
         Of the tensors that learn.
     """
 
-    def __init__(self, expert: Expert, settings: Finetune) -> None:
+    def __init__(self, expert: Expert, settings: FinetuneConfig) -> None:
         shared: dict[int, Any] = {id(tensor): tensor for tensor in expert.network.parameters()}
         self.expert, self.settings = expert, settings
         self.network: nn.Module = deepcopy(expert.network, shared)
         part = settings.part
-        if isinstance(part, Lora):
+        if isinstance(part, LoRAConfig):
             self.network = _with_lora(self.network, part, expert.linears)
         self.network.requires_grad_(False).eval()
         every = [name for name, _ in self.network.named_parameters()]
-        if isinstance(part, Lora):
+        if isinstance(part, LoRAConfig):
             self.names = [name for name in every if ".lora_" in name]
         else:
             last = _last(expert, part.layers) if part else ()
@@ -120,7 +120,7 @@ class Adapted:
 
     def _merged(self, tuned: Tuned) -> Tuned:
         """Return the expert's own tensors with the adapters' changes added, which costs less."""
-        if not (tuned and isinstance(self.settings.part, Lora)):
+        if not (tuned and isinstance(self.settings.part, LoRAConfig)):
             return tuned
         found = {}
         for name, module in self.network.named_modules():
@@ -180,7 +180,9 @@ def _adapted(network: nn.Module, folder: Path, linears: str) -> PeftModel:
     if words.get("peft_type") != "LORA" or not all(isinstance(n, int | float) for n in found):
         raise DataError(f"{path}: holds no rank, alpha and dropout of LoRA; {_REMEDY}")
     try:
-        how = Lora.model_validate(dict(zip(("rank", "alpha", "dropout"), found, strict=True)) | _LR)
+        how = LoRAConfig.model_validate(
+            dict(zip(("rank", "alpha", "dropout"), found, strict=True)) | _LR
+        )
     except ValidationError as error:
         raise DataError(f"{path}: {error.errors()[0]['msg']}; {_REMEDY}") from error
     made = _with_lora(network, how, linears)
@@ -209,7 +211,7 @@ def _last(expert: Expert, count: int) -> tuple[str, ...]:
     return tuple(f"{part}." for layer in expert.layers[-count:] for part in layer)
 
 
-def _with_lora(network: nn.Module, how: Lora, linears: str) -> PeftModel:
+def _with_lora(network: nn.Module, how: LoRAConfig, linears: str) -> PeftModel:
     config = LoraConfig(
         r=how.rank, lora_alpha=how.alpha, lora_dropout=how.dropout, target_modules=linears
     )

@@ -14,7 +14,7 @@ from cell_synergy.core.config import Config, merge, section, validate, value
 from cell_synergy.core.device import fingerprint, scratch, use_threads
 from cell_synergy.core.files import atomic
 from cell_synergy.core.overrides import Word
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import held
 from cell_synergy.training import weights
 from cell_synergy.training.method import Job, Method, Pairs, Run
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dvclive.live import Live
 
 
-class Align(Config):
+class AlignConfig(Config):
     """Seeds, and what no method learns from.
 
     Attributes
@@ -53,12 +53,12 @@ def run(words: dict[str, Any]) -> Path:
     """Align as the nested words `models`, `data`, `training`, `align` and the paths say."""
     asked = take(words)
     training = _training(words.pop("training", {}))
-    settings = validate(Align, merge(section("align"), words.pop("align", {})), "align")
+    settings = validate(AlignConfig, merge(section("align"), words.pop("align", {})), "align")
     paths = validate(Paths, words, "argument")
     use_threads(value("threads"))
-    tissue = Tissue.read(paths.pairs, paths.image, paths.expression, asked.dataset)
+    paired = PairedDataset.read(paths.pairs, paths.image, paths.expression, asked.dataset)
     label = f"{asked.dataset_name} {asked.method_name}"
-    align(label, asked.method, tissue, training, settings, paths.out, paths.curves)
+    align(label, asked.method, paired, training, settings, paths.out, paths.curves)
     return paths.out
 
 
@@ -66,18 +66,18 @@ def _training(changed: Mapping[str, Any] | Word) -> dict[str, object]:
     """Return the section `training` with what is changed, also for a method that has no steps."""
     merged = merge(section("training"), changed)
     if changed:
-        from cell_synergy.training.loop import Training  # noqa: PLC0415 - torch
+        from cell_synergy.training.loop import TrainingConfig  # noqa: PLC0415 - torch
 
-        validate(Training, merged, "training")
+        validate(TrainingConfig, merged, "training")
     return merged
 
 
 def align(
     label: str,
     method: Method,
-    tissue: Tissue,
+    paired: PairedDataset,
     training: Mapping[str, object],
-    settings: Align,
+    settings: AlignConfig,
     out: Path,
     curves: Path,
 ) -> None:
@@ -88,7 +88,7 @@ def align(
     everything is done; what was trained before a kill is kept in the scratch folder and continued
     from there.
     """
-    jobs = list(_jobs(method, tissue, settings))
+    jobs = list(_jobs(method, paired, settings))
     checkpoint = scratch() / _key(method, training, jobs)
     with atomic(out) as folder, atomic(curves) as logged:
         folder.mkdir()
@@ -99,14 +99,14 @@ def align(
     checkpoint.unlink(missing_ok=True)
 
 
-def _jobs(method: Method, tissue: Tissue, settings: Align) -> Iterator[Job]:
+def _jobs(method: Method, paired: PairedDataset, settings: AlignConfig) -> Iterator[Job]:
     """Yield one job per fold and seed."""
     count = settings.seeds if method.seeded else 1
-    for fold in tissue.folds:
-        image, expression = tissue.standardised(fold)
-        kept_back = held(tissue.units, fold.align, settings.held)
+    for fold in paired.folds:
+        image, expression = paired.standardised(fold)
+        kept_back = held(paired.adata, fold.align, settings.held)
         pairs, validation = (
-            Pairs(image[rows], expression[rows], tissue.donor[rows])
+            Pairs(image[rows], expression[rows], paired.donor[rows])
             for rows in (fold.align & ~kept_back, kept_back)
         )
         for seed in range(settings.seed, settings.seed + count):

@@ -9,12 +9,12 @@ from cell_synergy.core.config import Config, merge, named, section, suggest, val
 from cell_synergy.core.device import fingerprint, scratch, use_threads
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.core.files import atomic
-from cell_synergy.data import paired
-from cell_synergy.data.config import Dataset, Task
+from cell_synergy.data.config import DatasetConfig, Task
+from cell_synergy.data.paired import read as read_pairs
 from cell_synergy.downstream.benchmark import write
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.finetuning import tunable
-from cell_synergy.finetuning.config import Finetune
+from cell_synergy.finetuning.config import FinetuneConfig
 from cell_synergy.finetuning.finetune import finetune, seen_by
 
 
@@ -38,25 +38,25 @@ def run(words: dict[str, Any]) -> Path:
     dataset_name, over_data = named(words.pop("data", {}), "dataset", "data")
     over_settings, over_probe = words.pop("finetune", {}), words.pop("probe", {})
     data = merge(section(f"data.{dataset_name}"), over_data)
-    dataset = validate(Dataset, data, f"data.{dataset_name}")
-    settings = validate(Finetune, merge(section("finetune"), over_settings), "finetune")
-    probe = validate(Probe, merge(section("probe"), over_probe), "probe")
+    dataset = validate(DatasetConfig, data, f"data.{dataset_name}")
+    settings = validate(FinetuneConfig, merge(section("finetune"), over_settings), "finetune")
+    probe = validate(ProbeConfig, merge(section("probe"), over_probe), "probe")
     paths = validate(Paths, words, "argument")
     use_threads(value("threads"))
     tasks = _tasks(dataset, settings)
     encoder = encoders.load(name, merge(section(f"encoders.{name}"), over_expert))
-    units = paired.read(paths.pairs)
+    units = read_pairs(paths.pairs)
     if not (paths.frozen / encoders.CARD).is_file():
         raise DataError(
             f"{paths.frozen}: no frozen expert there; make it (`python -m stages.pretrain "
             f"expert={name} reference=... out={paths.frozen}`, as dvc.yaml has it)"
         )
     expert = tunable.read(name, encoder, units, paths.frozen, settings.cells)
-    tissue = seen_by(expert, units, dataset, settings)
+    paired = seen_by(expert, units, dataset, settings)
     inputs = encoders.sha256(paths.pairs), expert.name, expert.sha256
     configs = (c.model_dump(mode="json") for c in (encoder, dataset, settings, probe))
     work = scratch() / f"finetune-{fingerprint(*inputs, *configs)}"
-    judged = finetune(expert, tissue, tasks, settings, probe, work)
+    judged = finetune(expert, paired, tasks, settings, probe, work)
     with atomic(paths.out) as folder:
         shutil.copytree(work, folder)
         write(judged, folder / "scores.csv")
@@ -64,7 +64,7 @@ def run(words: dict[str, Any]) -> Path:
     return paths.out
 
 
-def _tasks(dataset: Dataset, settings: Finetune) -> dict[str, Task]:
+def _tasks(dataset: DatasetConfig, settings: FinetuneConfig) -> dict[str, Task]:
     """Return the tasks that are asked for."""
     if settings.tasks == ("all",):
         return dataset.tasks

@@ -8,7 +8,7 @@ from cell_synergy.core.config import Config
 from cell_synergy.data.config import Names
 
 
-class Lora(Config):
+class LoRAConfig(Config):
     """Low-rank changes of every linear layer.
 
     Attributes
@@ -27,14 +27,14 @@ class Lora(Config):
     lr: PositiveFloat
 
 
-class Last(Config):
+class LastLayersConfig(Config):
     """The last layers themselves: how many, and AdamW's largest step size."""
 
     layers: PositiveInt
     lr: PositiveFloat
 
 
-class Finetune(Config):
+class FinetuneConfig(Config):
     """How an expert is tuned.
 
     Attributes
@@ -64,8 +64,8 @@ class Finetune(Config):
     """
 
     how: Literal["linear", "lora", "last"]
-    lora: Lora
-    last: Last
+    lora: LoRAConfig
+    last: LastLayersConfig
     rounds: PositiveInt
     steps: PositiveInt
     held: PositiveInt
@@ -78,7 +78,7 @@ class Finetune(Config):
     seeds: PositiveInt
 
     @property
-    def part(self) -> Lora | Last | None:
+    def part(self) -> LoRAConfig | LastLayersConfig | None:
         """What learns in the expert; None if it stays as it is."""
         return {"linear": None, "lora": self.lora, "last": self.last}[self.how]
 

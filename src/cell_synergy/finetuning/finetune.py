@@ -14,15 +14,15 @@ from cell_synergy.core import arrays
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.files import atomic
 from cell_synergy.core.names import FINE_TUNED
-from cell_synergy.data.config import Dataset, Task
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.config import DatasetConfig, Task
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import folds, groups_of
 from cell_synergy.downstream.evaluate import Asked, Judged, table
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import Answer, Chosen, Goal, Question, goals
 from cell_synergy.finetuning.adapters import Adapted
-from cell_synergy.finetuning.config import Finetune
+from cell_synergy.finetuning.config import FinetuneConfig
 from cell_synergy.finetuning.tunable import Expert
 from cell_synergy.finetuning.tuning import Found, Frozen, Tuning
 
@@ -31,10 +31,10 @@ HEAD, ANSWER, PREDICTED = "head.safetensors", "answer.json", "predicted.npy"
 
 def finetune(
     expert: Expert,
-    tissue: Tissue,
+    paired: PairedDataset,
     tasks: Mapping[str, Task],
-    settings: Finetune,
-    probe: Probe,
+    settings: FinetuneConfig,
+    probe: ProbeConfig,
     work: Path,
 ) -> Judged:
     """Tune an expert on each task, fold and seed, and score what it says of test units.
@@ -67,12 +67,12 @@ def finetune(
     seeds = range(settings.seed, settings.seed + (settings.seeds if adapted.names else 1))
     rows: list[dict[str, object]] = []
     posteriors: dict[str, np.ndarray] = {}
-    every = goals(tissue, tasks)
-    total = len(tissue.folds) * len(seeds) * len(every)
-    with tqdm(total=total, desc=f"{tissue.units.uns['source']} {expert.name}", unit="fit") as done:
-        for fold in tissue.folds:
-            asked = Asked(tissue, every, fold, probe)
-            frozen = Frozen.of(tissue.expression, fold.align, tissue.groups, tissue.mode)
+    every = goals(paired, tasks)
+    total = len(paired.folds) * len(seeds) * len(every)
+    with tqdm(total=total, desc=f"{paired.adata.uns['source']} {expert.name}", unit="fit") as done:
+        for fold in paired.folds:
+            asked = Asked(paired, every, fold, probe)
+            frozen = Frozen.of(paired.expression, fold.align, paired.groups, paired.mode)
             linear = LinearProbe(frozen.z, probe)
             for seed in seeds:
                 given = {}
@@ -88,13 +88,15 @@ def finetune(
                 rows += [row | {"seed": seed} for row in asked.scores(answers)]
                 if seed == seeds[0]:
                     posteriors |= asked.posteriors(answers)
-    return Judged(table(f"{expert.name} {settings.how}", tissue, rows), posteriors)
+    return Judged(table(f"{expert.name} {settings.how}", paired, rows), posteriors)
 
 
-def seen_by(expert: Expert, units: ad.AnnData, dataset: Dataset, settings: Finetune) -> Tissue:
+def seen_by(
+    expert: Expert, units: ad.AnnData, dataset: DatasetConfig, settings: FinetuneConfig
+) -> PairedDataset:
     """Return the units as the frozen expert sees them, with the data set's folds."""
     every = np.arange(units.n_obs)
-    return Tissue(
+    return PairedDataset(
         units,
         np.zeros((units.n_obs, 0), dtype=np.float32),
         Adapted(expert, settings).embed({}, every).cpu().numpy(),

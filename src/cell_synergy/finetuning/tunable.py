@@ -52,7 +52,7 @@ class Expert:
     network: nn.Module
     batch: Callable[[Int[np.ndarray, " rows"], np.random.Generator | None], Batch]
     features: Callable[[Network, Batch], Float[Tensor, "rows d"]]
-    items: Int[np.ndarray, " units"]
+    items: Int[np.ndarray, " obs"]
     linears: str
     layers: tuple[tuple[str, ...], ...]
 

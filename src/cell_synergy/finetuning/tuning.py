@@ -26,11 +26,11 @@ from cell_synergy.core.random import integer, stream
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.downstream.probes._mlp_fits import Fit, shrunk_logits, shrunk_values
 from cell_synergy.downstream.probes._mlp_init import tensor
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.design import Design, Linear
 from cell_synergy.downstream.probes.tasks import Answer, Chosen, Question
 from cell_synergy.finetuning.adapters import Adapted, Tuned
-from cell_synergy.finetuning.config import Finetune
+from cell_synergy.finetuning.config import FinetuneConfig
 
 
 @dataclass(frozen=True)
@@ -49,17 +49,17 @@ class Frozen:
         Number of each unit's group.
     """
 
-    z: Float32[np.ndarray, "units d"]
+    z: Float32[np.ndarray, "obs d"]
     mean: Float32[np.ndarray, "groups d"]
     factor: Float32[np.ndarray, "groups d"]
-    group: Int[np.ndarray, " units"]
+    group: Int[np.ndarray, " obs"]
 
     @classmethod
     def of(
         cls,
-        x: Float32[np.ndarray, "units d"],
-        fit: Bool[np.ndarray, " units"],
-        groups: Shaped[np.ndarray, " units"],
+        x: Float32[np.ndarray, "obs d"],
+        fit: Bool[np.ndarray, " obs"],
+        groups: Shaped[np.ndarray, " obs"],
         mode: str,
     ) -> "Frozen":
         """Standardise features as `data.units.embeddings.standardise` does."""
@@ -72,7 +72,7 @@ class Frozen:
 
 
 def moments(
-    x: Float32[np.ndarray, "units d"],
+    x: Float32[np.ndarray, "obs d"],
 ) -> tuple[Float32[np.ndarray, " d"], Float32[np.ndarray, " d"]]:
     """Return the mean of each feature, and one over its deviation; 0 for one that is constant."""
     mean, deviation = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
@@ -128,8 +128,8 @@ class Tuning:
         frozen: Frozen,
         question: Question,
         strength: float,
-        probe: Probe,
-        settings: Finetune,
+        probe: ProbeConfig,
+        settings: FinetuneConfig,
         seed: int,
     ) -> None:
         self.adapted, self.frozen, self.question = adapted, frozen, question

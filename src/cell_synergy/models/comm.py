@@ -65,7 +65,7 @@ class _CoMM(Network):
 
     def fuse(
         self, inputs: Inputs, seen: Sequence[tuple[bool, bool]]
-    ) -> Float[Tensor, "sets units width"]:
+    ) -> Float[Tensor, "sets obs width"]:
         """Return the CLS output for each set of modalities (image, expression) that is `seen`."""
         units, count = len(inputs[0]), self.model.tokens
         tokens = [
@@ -89,7 +89,7 @@ class _CoMM(Network):
         first, second = ([z[view] for z in projected] for view in (0, 1))
         return comm_loss(first, second, self.model.temperature)
 
-    def joint(self, inputs: Inputs) -> Float[Tensor, "units width"]:
+    def joint(self, inputs: Inputs) -> Float[Tensor, "obs width"]:
         return self.fuse(inputs, [(True, True)])[0]
 
 

@@ -24,7 +24,7 @@ from torch.linalg import cholesky, solve_triangular, svdvals
 from torch.nn.functional import batch_norm
 
 from cell_synergy.training.cca import covariances, solve
-from cell_synergy.training.loop import Trained, Training
+from cell_synergy.training.loop import Trained, TrainingConfig
 from cell_synergy.training.method import Pairs, Weights
 from cell_synergy.training.modules import Inputs, Network, Towers, full_precision
 
@@ -44,7 +44,7 @@ class Model(Trained):
     def network(self, d1: int, d2: int) -> Network:
         return _DCCA(d1, d2, self)
 
-    def batch(self, training: Training, rows: int) -> int:
+    def batch(self, training: TrainingConfig, rows: int) -> int:
         super().batch(training, rows)
         return min(self.batch_size, rows)
 

@@ -12,7 +12,7 @@ class Model(Untrained):
     def transform(
         self,
         weights: Weights,
-        image: Float32[np.ndarray, "units d1"],
-        expression: Float32[np.ndarray, "units d2"],
-    ) -> Float32[np.ndarray, "units d3"]:
+        image: Float32[np.ndarray, "obs d1"],
+        expression: Float32[np.ndarray, "obs d2"],
+    ) -> Float32[np.ndarray, "obs d3"]:
         return expression

@@ -26,11 +26,11 @@ class Model(ClosedForm):
     def transform(
         self,
         weights: Weights,
-        image: Float32[np.ndarray, "units d1"],
-        expression: Float32[np.ndarray, "units d2"],
-    ) -> Float32[np.ndarray, "units d3"]:
+        image: Float32[np.ndarray, "obs d1"],
+        expression: Float32[np.ndarray, "obs d2"],
+    ) -> Float32[np.ndarray, "obs d3"]:
         both = np.concatenate([image, expression], axis=1)
         draws = stream(int(weights["seed"]), "projection")
         axes = draws.standard_normal((both.shape[1], self.width)) / np.sqrt(both.shape[1])
-        joint: Float32[np.ndarray, "units d3"] = both @ axes.astype(np.float32)
+        joint: Float32[np.ndarray, "obs d3"] = both @ axes.astype(np.float32)
         return joint

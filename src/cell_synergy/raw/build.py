@@ -14,7 +14,7 @@ from cell_synergy.core.labels import as_labels
 from cell_synergy.data.blocks import parts
 from cell_synergy.data.classes import ClassRule, classes
 from cell_synergy.data.composition import joined_shares
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.paired import log_normalise
 from cell_synergy.raw.agreement.donors import of_donors, of_names
 from cell_synergy.raw.agreement.joined_pairs import NOTHING, Needs, finish
@@ -47,7 +47,7 @@ class Rules(Limits, ClassRule):
 def build(
     name: str,
     sections: Iterable[Section],
-    dataset: Dataset,
+    dataset: DatasetConfig,
     rules: Rules,
     raw: Path,
     account: Account | None = None,
@@ -95,7 +95,7 @@ def build(
 def _read(
     name: str,
     sections: Iterable[Section],
-    dataset: Dataset,
+    dataset: DatasetConfig,
     rules: Rules,
     raw: Path,
     account: Account,
@@ -158,7 +158,7 @@ def _named(section: Section, table: ad.AnnData) -> ad.AnnData:
     return table
 
 
-def _join(name: str, tables: list[ad.AnnData], dataset: Dataset) -> ad.AnnData:
+def _join(name: str, tables: list[ad.AnnData], dataset: DatasetConfig) -> ad.AnnData:
     """Stack sections; a gene that a section's table lacks was not seen there."""
     ratios = [table.obsm.pop("cell_type_ratio", None) for table in tables]
     cells = [table.uns.pop("cells") for table in tables]
@@ -192,7 +192,7 @@ def _with_genes(table: ad.AnnData, genes: pd.Index) -> ad.AnnData:
     )
 
 
-def _panel(reference: ad.AnnData, dataset: Dataset, share: float) -> np.ndarray:
+def _panel(reference: ad.AnnData, dataset: DatasetConfig, share: float) -> np.ndarray:
     """Mark the genes that no expression expert sees: variable ones, chosen on reference donors."""
     sizes = [task.genes for task in dataset.tasks.values() if task.kind == "gene_panel"]
     if not sizes:
@@ -212,14 +212,16 @@ def _panel(reference: ad.AnnData, dataset: Dataset, share: float) -> np.ndarray:
     return panel
 
 
-def _label(pairs: ad.AnnData, name: str, dataset: Dataset, rules: Rules, told: Told) -> None:
+def _label(pairs: ad.AnnData, name: str, dataset: DatasetConfig, rules: Rules, told: Told) -> None:
     """Make the task labels categorical, without excluded, empty and rare classes."""
     for task in dataset.tasks:
         with told.caught():
             _label_one(pairs, name, task, dataset, rules)
 
 
-def _label_one(pairs: ad.AnnData, name: str, task: str, dataset: Dataset, rules: Rules) -> None:
+def _label_one(
+    pairs: ad.AnnData, name: str, task: str, dataset: DatasetConfig, rules: Rules
+) -> None:
     groups, spec = pairs.obs[dataset.group], dataset.tasks[task]
     if spec.kind == "composition" and "cell_type_ratio" not in pairs.obsm:
         raise DataError(f"{name}: task {task!r} needs obsm['cell_type_ratio'] in every section")

@@ -4,13 +4,13 @@ import os
 from pathlib import Path
 
 from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.data.config import Dataset, Sections
+from cell_synergy.data.config import DatasetConfig, SectionsConfig
 from cell_synergy.raw.sources import IMAGES, below, record
 
 _OWN = {".h5ad", *IMAGES}
 
 
-def record_folder(folder: Path, dataset: Dataset, out: Path) -> None:
+def record_folder(folder: Path, dataset: DatasetConfig, out: Path) -> None:
     """Record the files of a user's own sections, which stay in `folder`.
 
     Raises
@@ -58,7 +58,7 @@ def _all_below(folder: Path) -> list[Path]:
     ]
 
 
-def fetch_hub(dataset: Dataset, folder: Path) -> None:
+def fetch_hub(dataset: DatasetConfig, folder: Path) -> None:
     """Fetch a data set's sections from the hub into `folder`, where they stay."""
     from cell_synergy.core.hub import fetch_many  # noqa: PLC0415 - a second that other sources need not
 
@@ -68,7 +68,7 @@ def fetch_hub(dataset: Dataset, folder: Path) -> None:
     fetch_many(dataset.hub.repo, wanted, dataset.hub.revision, "dataset", folder)
 
 
-def hest_files(options: Sections) -> list[str]:
+def hest_files(options: SectionsConfig) -> list[str]:
     """Return the files of HEST-1k that sections need; those of transcripts hold the cells."""
     kinds = ["st/{}.h5ad", "wsis/{}.tif", "metadata/{}.json"]
     if options.units != "spots":

@@ -18,22 +18,22 @@ from scipy import sparse
 
 from cell_synergy.core.config import Config
 from cell_synergy.core.random import stream
-from cell_synergy.data.config import Classification, Names
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.config import ClassificationTask, Names
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import judge, pair_and_parts
 from cell_synergy.downstream.information.decompose import PAIR
 from cell_synergy.downstream.information.task_information import information
 from cell_synergy.downstream.probes import metrics
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import Question
 from cell_synergy.pid import gaussian
 from cell_synergy.pid.discrete import Decomposition, broja
 
-Bits = Int[np.ndarray, "units 3"]
+Bits = Int[np.ndarray, "obs 3"]
 
-GATES: dict[str, Callable[[Bits], Int[np.ndarray, " units"]]] = {
+GATES: dict[str, Callable[[Bits], Int[np.ndarray, " obs"]]] = {
     "xor": lambda b: b[:, 0] ^ b[:, 1],
     "and": lambda b: b[:, 0] & b[:, 1],
     "copy": lambda b: 2 * b[:, 0] + b[:, 1],
@@ -50,7 +50,7 @@ SHOWN = {"image": (0, 2), "expression": (1, 2)}
 PARTS = "R", "U_image", "U_expression", "S"
 
 
-class Calibration(Config):
+class CalibrationConfig(Config):
     """Sizes of the simulated data sets.
 
     Attributes
@@ -87,30 +87,35 @@ class Calibration(Config):
         return [(int(a), int(b)) for a, b in (design.split("x") for design in self.designs)]
 
 
-def simulate(settings: Calibration, donors: int, units: int, repeat: int) -> Tissue:
+def simulate(settings: CalibrationConfig, donors: int, units: int, repeat: int) -> PairedDataset:
     """Draw one data set of gates: training donors, and test donors who are scored."""
     bits = _stream(settings, "bits", donors, units, repeat).integers(
         2, size=((settings.train + donors) * units, 3)
     )
-    tissue = _shown(settings, 2.0 * bits - 1, donors, units, repeat)
+    paired = _shown(settings, 2.0 * bits - 1, donors, units, repeat)
     for gate, label in GATES.items():
         draws = _stream(settings, f"labels of {gate}", donors, units, repeat)
-        tissue.units.obs[gate] = pd.Categorical(_noisy(label(bits), settings.noise, draws))
-    return tissue
+        paired.adata.obs[gate] = pd.Categorical(_noisy(label(bits), settings.noise, draws))
+    return paired
 
 
 def gates(
-    settings: Calibration, probe: Probe, cells: int, donors: int, units: int, repeat: int
+    settings: CalibrationConfig,
+    probe: ProbeConfig,
+    cells: int,
+    donors: int,
+    units: int,
+    repeat: int,
 ) -> Iterator[dict[str, object]]:
     """Yield the estimated parts of each gate in one data set, beside the truth."""
-    tissue = simulate(settings, donors, units, repeat)
-    tasks = {gate: Classification(kind="classification") for gate in GATES}
+    paired = simulate(settings, donors, units, repeat)
+    tasks = {gate: ClassificationTask(kind="classification") for gate in GATES}
     posteriors = {
-        name: judge(name, tissue, tasks, [repeat], represent, probe).posteriors
-        for name, represent in pair_and_parts(tissue).items()
+        name: judge(name, paired, tasks, [repeat], represent, probe).posteriors
+        for name, represent in pair_and_parts(paired).items()
     }
-    (fold,) = tissue.folds
-    found = information(tissue.units, tissue.groups, [fold], tasks, posteriors, cells)
+    (fold,) = paired.folds
+    found = information(paired.adata, paired.groups, [fold], tasks, posteriors, cells)
     found = found[found["method"] == PAIR]
     rows = {(row["task"], row["quantity"]): row for row in found.to_dict("records")}
     for gate in GATES:
@@ -128,7 +133,7 @@ def gates(
 
 
 def gaussians(
-    settings: Calibration, probe: Probe, donors: int, units: int, repeat: int
+    settings: CalibrationConfig, probe: ProbeConfig, donors: int, units: int, repeat: int
 ) -> Iterator[dict[str, object]]:
     """Yield the estimated parts of each Gaussian target in one data set, beside the truth.
 
@@ -137,18 +142,18 @@ def gaussians(
     """
     draws = _stream(settings, "gaussians", donors, units, repeat)
     sources = draws.standard_normal(((settings.train + donors) * units, 3))
-    tissue = _shown(settings, sources, donors, units, repeat)
-    (fold,) = tissue.folds
+    paired = _shown(settings, sources, donors, units, repeat)
+    (fold,) = paired.folds
     train, test = np.flatnonzero(fold.probe), np.flatnonzero(fold.test)
-    inner = np.unique(tissue.groups[train], return_inverse=True)[1] % probe.inner_folds
+    inner = np.unique(paired.groups[train], return_inverse=True)[1] % probe.inner_folds
     for case, weights in GAUSSIANS.items():
         y = (sources @ weights + draws.standard_normal(len(sources)))[:, None]
         question = Question(train, inner, test, np.zeros(0, dtype=np.int64), y[train])
         bits = []
-        for represent in pair_and_parts(tissue).values():
+        for represent in pair_and_parts(paired).values():
             linear = LinearProbe(represent(fold, 0), probe)
             said = linear.answer(question, linear.choose(question)).predicted
-            own = [tissue.donor[test] == donor for donor in np.unique(tissue.donor[test])]
+            own = [paired.donor[test] == donor for donor in np.unique(paired.donor[test])]
             r2 = np.mean([metrics.regression(y[test][d], said[d])["r2"] for d in own])
             bits.append(float(-0.5 * np.log2(1 - r2)))
         known = _named(gaussian_truth(weights))
@@ -181,7 +186,7 @@ def gaussian_truth(weights: tuple[float, ...]) -> Decomposition:
     return gaussian.broja(mixing @ mixing.T + noise, (1, 2, 2))
 
 
-def table(settings: Calibration, probe: Probe, cells: int) -> pd.DataFrame:
+def table(settings: CalibrationConfig, probe: ProbeConfig, cells: int) -> pd.DataFrame:
     """Return one row per design, repeat, case and part: truth, estimate, interval.
 
     The interval of a gate's part is that of the study; Gaussian targets have none.
@@ -199,12 +204,12 @@ def table(settings: Calibration, probe: Probe, cells: int) -> pd.DataFrame:
 
 
 def _shown(
-    settings: Calibration,
-    sources: Float64[np.ndarray, "units 3"],
+    settings: CalibrationConfig,
+    sources: Float64[np.ndarray, "obs 3"],
     donors: int,
     units: int,
     repeat: int,
-) -> Tissue:
+) -> PairedDataset:
     """Return units whose embeddings show the sources, with a shift of each donor and noise."""
     everyone = settings.train + donors
     donor = np.repeat([f"d{number:02}" for number in range(everyone)], units)
@@ -224,12 +229,12 @@ def _shown(
         sides.append((x + settings.shift * np.repeat(shift, units, axis=0)).astype(np.float32))
     train = np.arange(len(donor)) < settings.train * units
     fold = Fold("holdout", train, train, ~train)
-    return Tissue(rows, sides[0], sides[1], donor, donor, [fold], "train")
+    return PairedDataset(rows, sides[0], sides[1], donor, donor, [fold], "train")
 
 
 def _noisy(
-    label: Int[np.ndarray, " units"], noise: float, draws: np.random.Generator
-) -> Int[np.ndarray, " units"]:
+    label: Int[np.ndarray, " obs"], noise: float, draws: np.random.Generator
+) -> Int[np.ndarray, " obs"]:
     """Replace each label with probability `noise` by another one."""
     classes = int(label.max()) + 1
     other = (label + draws.integers(1, classes, size=len(label))) % classes
@@ -246,5 +251,5 @@ def _named(parts: Decomposition) -> dict[str, float]:
     return dict(zip(PARTS, values, strict=True))
 
 
-def _stream(settings: Calibration, purpose: str, *numbers: int) -> np.random.Generator:
+def _stream(settings: CalibrationConfig, purpose: str, *numbers: int) -> np.random.Generator:
     return stream(settings.seed, "calibrate", purpose, *map(str, numbers))

@@ -4,16 +4,16 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float32, Float64
 
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.design import Design
 
 
 def confusions(
-    x: Float32[np.ndarray, "units d"],
+    x: Float32[np.ndarray, "obs d"],
     states: pd.DataFrame,
-    train: Bool[np.ndarray, " units"],
-    test: Bool[np.ndarray, " units"],
-    probe: Probe,
+    train: Bool[np.ndarray, " obs"],
+    test: Bool[np.ndarray, " obs"],
+    probe: ProbeConfig,
 ) -> dict[str, Float64[np.ndarray, "true decoded"]]:
     """Return p(decoded level | true level) of each state on test units, by linear probes of `x`.
 

@@ -13,12 +13,12 @@ from cell_synergy import encoders, models
 from cell_synergy.core.config import load, section, suggest, value
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.names import UNIMODAL
-from cell_synergy.data.config import Dataset
-from cell_synergy.downstream.spatial.config import Spatial
-from cell_synergy.finetuning.config import Finetune
-from cell_synergy.studies.claims.evidence import Claims
-from cell_synergy.studies.scaling.subsets import Scaling
-from cell_synergy.studies.trifeature.world import Trifeature
+from cell_synergy.data.config import DatasetConfig
+from cell_synergy.downstream.spatial.config import SpatialConfig
+from cell_synergy.finetuning.config import FinetuneConfig
+from cell_synergy.studies.claims.evidence import ClaimsConfig
+from cell_synergy.studies.scaling.subsets import ScalingConfig
+from cell_synergy.studies.trifeature.world import TrifeatureConfig
 
 NEEDED = (*UNIMODAL, "concat")  # what all others are compared with
 ALL = "all"  # tasks
@@ -42,7 +42,7 @@ def check() -> None:
 
 def _methods() -> Iterator[str]:
     """Yield what is wrong with methods."""
-    own, claims = section("models"), load(Claims, "claims")
+    own, claims = section("models"), load(ClaimsConfig, "claims")
     yield from _unknown("models", own, models.names())
     for name in NEEDED:
         if name not in own:
@@ -54,7 +54,7 @@ def _methods() -> Iterator[str]:
         "claims.aligned": claims.aligned,
         "claims.synergy_aware": [claims.synergy_aware],
         "claims.redundant": [claims.redundant],
-        "trifeature.methods": load(Trifeature, "trifeature").methods,
+        "trifeature.methods": load(TrifeatureConfig, "trifeature").methods,
     }
     for key, names in named.items():
         yield from _unknown(key, names, {*models.names(), *own})
@@ -75,19 +75,19 @@ def _experts() -> Iterator[str]:
 def _tasks() -> Iterator[str]:
     """Yield what is wrong with tasks, of which another data set may have some."""
     for name in value("datasets"):
-        load(Dataset, f"data.{name}")  # a block that is wrong is told here
+        load(DatasetConfig, f"data.{name}")  # a block that is wrong is told here
     known = {
         str(task)
         for block in section("data").values()
         for task in (block.get("tasks") if isinstance(block, dict) else None) or {}
     }
-    claims = load(Claims, "claims")
+    claims = load(ClaimsConfig, "claims")
     asked = {
-        "spatial.targets": load(Spatial, "spatial").targets,
-        "scaling.tasks": load(Scaling, "scaling").tasks,
+        "spatial.targets": load(SpatialConfig, "spatial").targets,
+        "scaling.tasks": load(ScalingConfig, "scaling").tasks,
         "claims.local": claims.local,
         "claims.niches": claims.niches,
-        "finetune.tasks": [t for t in load(Finetune, "finetune").tasks if t != ALL],
+        "finetune.tasks": [t for t in load(FinetuneConfig, "finetune").tasks if t != ALL],
     }
     for key, tasks in asked.items():
         for task in (task for task in tasks if task not in known):

@@ -57,7 +57,7 @@ def read(raw: Path, units: ad.AnnData, unit_um: float) -> tuple[pd.DataFrame, Vi
 
 
 def state_table(
-    latent: pd.DataFrame, labels: Int[np.ndarray, " units"], shown: Mapping[str, Iterable[str]]
+    latent: pd.DataFrame, labels: Int[np.ndarray, " obs"], shown: Mapping[str, Iterable[str]]
 ) -> tuple[Float64[np.ndarray, "x1 x2 y"], list[tuple[int, ...]], list[tuple[int, ...]]]:
     """Return p(image states, expression states, label) as counted over units.
 
@@ -109,10 +109,10 @@ def describe(table: Float64[np.ndarray, "x1 x2 y"]) -> dict[str, float]:
 
 def truths(
     latent: pd.DataFrame,
-    labels: Mapping[str, Int[np.ndarray, " units"]],
+    labels: Mapping[str, Int[np.ndarray, " obs"]],
     visible: Visible,
     confusions: Mapping[str, Confusions],
-    scored: Bool[np.ndarray, " units"],
+    scored: Bool[np.ndarray, " obs"],
 ) -> pd.DataFrame:
     """Return what is known of each task, before and after the experts.
 
@@ -132,7 +132,7 @@ def truths(
 
     Returns
     -------
-    One row per task and `seen` (`tissue` or `embeddings`), information in bits.
+    One row per task and `seen` (`paired` or `embeddings`), information in bits.
     """
     rows = []
     for task, shown in visible.items():

@@ -65,7 +65,7 @@ class Canonical:
 
 
 def covariances(
-    image: Float[np.ndarray, "units d1"], expression: Float[np.ndarray, "units d2"]
+    image: Float[np.ndarray, "obs d1"], expression: Float[np.ndarray, "obs d2"]
 ) -> Covariances:
     """Return the covariances of two embeddings of the same units."""
     units, d1 = image.shape

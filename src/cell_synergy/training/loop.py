@@ -31,7 +31,7 @@ from cell_synergy.training.replicas import Rows, Stack
 SECONDS_BETWEEN_CHECKPOINTS = 20.0  # a checkpoint changes when a run can resume, never its result
 
 
-class Training(Config):
+class TrainingConfig(Config):
     """What all trained methods share; see params.yaml for units and sources."""
 
     max_epochs: PositiveInt
@@ -56,7 +56,7 @@ class Trained(Method):
     def network(self, d1: int, d2: int) -> Network:
         """Return a freshly initialised network for embeddings of these dimensions."""
 
-    def batch(self, training: Training, rows: int) -> int:
+    def batch(self, training: TrainingConfig, rows: int) -> int:
         """Return the number of pairs per step, where the smallest fold has `rows`."""
         if rows < training.batch_size:
             raise ConfigError(
@@ -71,7 +71,7 @@ class Trained(Method):
 
     def fit(self, jobs: Sequence[Job], run: Run) -> list[Weights]:
         """Optimise the network's loss on every job at once; return what gives `z3`."""
-        training = validate(Training, dict(run.training), "training")
+        training = validate(TrainingConfig, dict(run.training), "training")
         networks = []
         for job in jobs:
             torch.manual_seed(integer(job.seed, "initial weights"))
@@ -86,9 +86,9 @@ class Trained(Method):
     def transform(
         self,
         weights: Weights,
-        image: Float32[np.ndarray, "units d1"],
-        expression: Float32[np.ndarray, "units d2"],
-    ) -> Float32[np.ndarray, "units d3"]:
+        image: Float32[np.ndarray, "obs d1"],
+        expression: Float32[np.ndarray, "obs d2"],
+    ) -> Float32[np.ndarray, "obs d3"]:
         """Run the network in evaluation mode."""
         network = self.network(image.shape[1], expression.shape[1])
         state = {k: torch.from_numpy(v).float() for k, v in weights.items()}
@@ -99,7 +99,7 @@ class Trained(Method):
         network.load_state_dict(state, strict=False)
         network.to(device()).eval()
         inputs = (torch.from_numpy(image).to(device()), torch.from_numpy(expression).to(device()))
-        joint: Float32[np.ndarray, "units d3"] = network.joint(inputs).cpu().numpy()
+        joint: Float32[np.ndarray, "obs d3"] = network.joint(inputs).cpu().numpy()
         return joint
 
 
@@ -107,7 +107,7 @@ class _Loop:
     """One run of the training loop over all jobs."""
 
     def __init__(
-        self, method: Trained, stack: Stack, training: Training, jobs: Sequence[Job], run: Run
+        self, method: Trained, stack: Stack, training: TrainingConfig, jobs: Sequence[Job], run: Run
     ) -> None:
         self.stack, self.training, self.jobs, self.run_ = stack, training, jobs, run
         self.rows = Rows([_tensors(job.pairs) for job in jobs], device())
@@ -200,7 +200,7 @@ class _Loop:
                 self.run_.log(f"{name}/{job.name}", loss, epoch)
 
 
-def augment(batch: Inputs, training: Training, generator: torch.Generator) -> Inputs:
+def augment(batch: Inputs, training: TrainingConfig, generator: torch.Generator) -> Inputs:
     """Return a label-preserving view of standardised embeddings: dropped features, then noise."""
     views = []
     for x in batch:

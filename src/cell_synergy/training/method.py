@@ -25,9 +25,9 @@ class Pairs:
         Who each unit came from.
     """
 
-    image: Float32[np.ndarray, "units d1"]
-    expression: Float32[np.ndarray, "units d2"]
-    donor: Shaped[np.ndarray, " units"]
+    image: Float32[np.ndarray, "obs d1"]
+    expression: Float32[np.ndarray, "obs d2"]
+    donor: Shaped[np.ndarray, " obs"]
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ class Method(Config, ABC):
     def transform(
         self,
         weights: Weights,
-        image: Float32[np.ndarray, "units d1"],
-        expression: Float32[np.ndarray, "units d2"],
-    ) -> Float32[np.ndarray, "units d3"]:
+        image: Float32[np.ndarray, "obs d1"],
+        expression: Float32[np.ndarray, "obs d2"],
+    ) -> Float32[np.ndarray, "obs d3"]:
         """Return the joint embedding of any units, trained on or not."""
 
     @property

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cell_synergy.core.errors import ConfigError
 
-Inputs = tuple[Float[Tensor, "*jobs units d1"], Float[Tensor, "*jobs units d2"]]
+Inputs = tuple[Float[Tensor, "*jobs obs d1"], Float[Tensor, "*jobs obs d2"]]
 Loss = TypeVar("Loss", bound=Callable[..., Tensor])
 Comparison = Callable[[Float[Tensor, "n d"], Float[Tensor, "n d"]], Float[Tensor, ""]]
 
@@ -33,7 +33,7 @@ class Network(nn.Module):
         """Return the objective on augmented views of one batch of pairs."""
 
     @abstractmethod
-    def joint(self, inputs: Inputs) -> Float[Tensor, "units d3"]:
+    def joint(self, inputs: Inputs) -> Float[Tensor, "obs d3"]:
         """Return the joint embedding `z3`."""
 
     def forward(self, views: Sequence[Inputs]) -> Float[Tensor, ""]:
@@ -71,7 +71,7 @@ def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 class _Norm(nn.BatchNorm1d):
     """Batch norm in the precision of its statistics; `vmap` cannot mix the two."""
 
-    def forward(self, x: Float[Tensor, "units d"]) -> Float[Tensor, "units d"]:
+    def forward(self, x: Float[Tensor, "obs d"]) -> Float[Tensor, "obs d"]:
         return super().forward(x.to(self.weight.dtype))
 
 
@@ -82,11 +82,11 @@ class Towers(Network):
         super().__init__()
         self.encoders = nn.ModuleList([mlp(d, hidden, width // 2) for d in (d1, d2)])
 
-    def encode(self, inputs: Inputs) -> list[Float[Tensor, "units half"]]:
+    def encode(self, inputs: Inputs) -> list[Float[Tensor, "obs half"]]:
         """Return each modality's part of `z3`."""
         return [f(x) for f, x in zip(self.encoders, inputs, strict=True)]
 
-    def joint(self, inputs: Inputs) -> Float[Tensor, "units width"]:
+    def joint(self, inputs: Inputs) -> Float[Tensor, "obs width"]:
         """Return the joint embedding `z3`."""
         return torch.cat(self.encode(inputs), dim=1)
 
@@ -99,7 +99,7 @@ class Projected(Towers):
         half = width // 2
         self.projectors = nn.ModuleList([mlp(half, half, half) for _ in range(2)])
 
-    def project(self, inputs: Inputs) -> list[Float[Tensor, "units half"]]:
+    def project(self, inputs: Inputs) -> list[Float[Tensor, "obs half"]]:
         """Return each modality's projection."""
         return [g(h) for g, h in zip(self.projectors, self.encode(inputs), strict=True)]
 
@@ -144,10 +144,10 @@ class Block(nn.Module):
 
     def forward(
         self,
-        tokens: Float[Tensor, "#sets units length width"],
+        tokens: Float[Tensor, "#sets obs length width"],
         hidden: Bool[Tensor, "sets length"],
         kept: int,
-    ) -> Float[Tensor, "sets units kept width"]:
+    ) -> Float[Tensor, "sets obs kept width"]:
         """Return the first `kept` tokens after attention to those that each set does not hide.
 
         The sets of one batch share what they have in common: before their first block that is
@@ -164,8 +164,8 @@ class Block(nn.Module):
         return fed
 
     def _split(
-        self, x: Float[Tensor, "sets units length width"]
-    ) -> Float[Tensor, "sets units heads length depth"]:
+        self, x: Float[Tensor, "sets obs length width"]
+    ) -> Float[Tensor, "sets obs heads length depth"]:
         sets, units, length, width = x.shape
         return x.view(sets, units, length, self.heads, width // self.heads).transpose(2, 3)
 

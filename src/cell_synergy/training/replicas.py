@@ -98,7 +98,7 @@ class Rows:
         sides = zip(*unique.values(), strict=True)
         self.flat = tuple(_joined(side).to(place) for side in sides)
 
-    def take(self, rows: Int[Tensor, "jobs units"]) -> Inputs:
+    def take(self, rows: Int[Tensor, "jobs obs"]) -> Inputs:
         """Return the embeddings of the given rows of each job."""
         places = (rows.to(self.offsets.device) + self.offsets).flatten()
         image, expression = (x.index_select(0, places).view(*rows.shape, -1) for x in self.flat)

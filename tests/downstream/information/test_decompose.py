@@ -13,7 +13,7 @@ from cell_synergy.downstream.information.decompose import (
     COLUMNS,
     PAIR,
     HeldOut,
-    Information,
+    InformationConfig,
     decompose,
 )
 
@@ -218,4 +218,4 @@ def test_what_cannot_be_decomposed_is_refused(case, change, reason):
 
 def test_one_cell_is_no_setting():
     with pytest.raises(ValueError, match="cells"):
-        Information(cells=1)
+        InformationConfig(cells=1)

@@ -4,11 +4,11 @@ from scipy.spatial.distance import pdist
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from cell_synergy.data.embeddings import standardise
-from cell_synergy.downstream.spatial.config import Consistency
+from cell_synergy.downstream.spatial.config import ConsistencyConfig
 from cell_synergy.downstream.spatial.consistency import PairQuestion, draw, features, score
 from cell_synergy.downstream.spatial.graph import nearest
 
-SETTINGS = Consistency(nearest=5, farthest=0.8, pairs=30)
+SETTINGS = ConsistencyConfig(nearest=5, farthest=0.8, pairs=30)
 
 
 @pytest.fixture
@@ -76,12 +76,12 @@ def asked(units, make_tissue, make_dataset, probe):
     """Score a representation of the tiny data set's units on pairs of one unseen donor."""
 
     def ask(z, settings=SETTINGS):
-        tissue = make_tissue(units, make_dataset())
+        paired = make_tissue(units, make_dataset())
         section = units.obs["section"].astype(str).to_numpy()
         pairs = draw(units.obsm["spatial"], section, settings, 0)
-        fold = tissue.folds[0]
-        question = PairQuestion(pairs, tissue, fold, probe)
-        z = standardise(z.astype(np.float32), fold.align, tissue.groups, "train")
+        fold = paired.folds[0]
+        question = PairQuestion(pairs, paired, fold, probe)
+        z = standardise(z.astype(np.float32), fold.align, paired.groups, "train")
         return {row["metric"]: row for row in question.scores(z, {})}
 
     return ask
@@ -98,4 +98,4 @@ def test_a_representation_of_the_place_is_consistent_and_noise_is_not(asked, uni
 
 
 def test_without_pairs_nothing_is_asked(asked, units):
-    assert asked(units.obsm["spatial"], Consistency(nearest=11, farthest=0.8, pairs=30)) == {}
+    assert asked(units.obsm["spatial"], ConsistencyConfig(nearest=11, farthest=0.8, pairs=30)) == {}

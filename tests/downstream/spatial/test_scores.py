@@ -6,7 +6,7 @@ import pytest
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.downstream.evaluate import COLUMNS
-from cell_synergy.downstream.spatial.config import Spatial
+from cell_synergy.downstream.spatial.config import SpatialConfig
 from cell_synergy.downstream.spatial.distance import curves
 from cell_synergy.downstream.spatial.layout import OF_THE_BAND
 from cell_synergy.downstream.spatial.scores import Surroundings, judge
@@ -24,18 +24,18 @@ def judged(units, make_tissue, make_dataset, probe):
     """Judge a representation of the tiny data set; `change` may change the units after it."""
 
     def run(embed, change=None, seeds=(0,), name="image", **params):
-        dataset, spatial = make_dataset(), Spatial.model_validate(PARAMS | params)
+        dataset, spatial = make_dataset(), SpatialConfig.model_validate(PARAMS | params)
         changed = units.copy()
         if change:
             change(changed)
-        tissue = replace(make_tissue(units, dataset), units=changed)
-        surroundings = Surroundings.of(tissue, dataset.tasks, spatial)
+        paired = replace(make_tissue(units, dataset), units=changed)
+        surroundings = Surroundings.of(paired, dataset.tasks, spatial)
 
         def represent(fold, seed):  # noqa: ARG001
-            return embed(tissue, surroundings).astype(np.float32)
+            return embed(paired, surroundings).astype(np.float32)
 
         kinds = spatial.probes
-        return judge(name, tissue, surroundings, list(seeds), represent, probe, kinds)
+        return judge(name, paired, surroundings, list(seeds), represent, probe, kinds)
 
     return run
 
@@ -43,10 +43,10 @@ def judged(units, make_tissue, make_dataset, probe):
 def of_neighbours(number):
     """Embed a unit by the label and the composition of its neighbours in a band."""
 
-    def embed(tissue, surroundings):
+    def embed(paired, surroundings):
         band = next(t.band for t in surroundings.targets if t.number == number)
-        codes = tissue.units.obs["region"].cat.codes.to_numpy().astype(np.int64)
-        shares = composition(tissue.units.obsm["cell_type_ratio"].to_numpy(), band)
+        codes = paired.adata.obs["region"].cat.codes.to_numpy().astype(np.int64)
+        shares = composition(paired.adata.obsm["cell_type_ratio"].to_numpy(), band)
         return np.concatenate([np.eye(3)[majority(codes, 3, band)], np.nan_to_num(shares)], axis=1)
 
     return embed
@@ -97,8 +97,8 @@ def test_scores_have_a_sis(judged):
 
 
 def test_labels_of_test_donors_change_no_fit(judged):
-    def noise(tissue, _):
-        return np.random.default_rng(5).standard_normal((tissue.units.n_obs, 4))
+    def noise(paired, _):
+        return np.random.default_rng(5).standard_normal((paired.adata.n_obs, 4))
 
     def permuted(units):
         own = (units.obs["donor"] == "A").to_numpy()
@@ -132,7 +132,7 @@ def test_nonlinear_probes_judge_neighbours_where_they_are_asked_for(judged):
 
 
 def test_tasks_of_other_data_sets_alone_leave_the_pairs(judged, capsys):
-    scores = judged(lambda tissue, _: tissue.image, targets="layer")
+    scores = judged(lambda paired, _: paired.image, targets="layer")
     assert set(scores["task"]) == {"consistency"}
     assert "tiny: spatial.targets names none of its tasks (region, " in capsys.readouterr().out
 
@@ -150,4 +150,4 @@ def test_where_nothing_can_be_asked_there_are_columns_and_no_rows(judged):
 
 def test_what_cannot_be_judged_is_refused(judged):
     with pytest.raises(DataError, match="image: the embedding of fold 'A', seed 0 is not finite"):
-        judged(lambda tissue, _: np.full((tissue.units.n_obs, 2), np.nan))
+        judged(lambda paired, _: np.full((paired.adata.n_obs, 2), np.nan))

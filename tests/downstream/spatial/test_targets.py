@@ -56,11 +56,11 @@ def asked(units, make_tissue, make_dataset):
 
     def ask(least=1, changed=units, **settings):
         dataset = make_dataset(**settings)
-        tissue = replace(make_tissue(units, dataset), units=changed)
+        paired = replace(make_tissue(units, dataset), units=changed)
         section = changed.obs["section"].astype(str).to_numpy()
         around = np.array([[0.0], [250.0]]).repeat(len(section), axis=1)
         found = targets(
-            tissue, dataset.tasks, bands(changed.obsm["spatial"], section, around), least
+            paired, dataset.tasks, bands(changed.obsm["spatial"], section, around), least
         )
         return {target.task: target for target in found}
 

@@ -131,8 +131,8 @@ def read(words):
 
 
 def test_sections_are_apart_for_each_donor_and_spelt_in_one_way(words):
-    tissue = _placed(*read(words(column("slide", [" 1", "1.0"] * 80))))
-    assert sorted(set(tissue.units.obs["section"])) == ["A/1", "B/1", "C/1", "D/1"]
+    paired = _placed(*read(words(column("slide", [" 1", "1.0"] * 80))))
+    assert sorted(set(paired.adata.obs["section"])) == ["A/1", "B/1", "C/1", "D/1"]
 
 
 def test_strokes_in_names_do_not_join_sections_of_two_donors(words):
@@ -140,8 +140,8 @@ def test_strokes_in_names_do_not_join_sections_of_two_donors(words):
         table.obs["who"] = np.repeat(["a/b", "a", "C", "D"], 40)
         table.obs["slide"] = np.repeat(["c", "b/c", "1", "1"], 40)
 
-    tissue = _placed(*read(words(change)))
-    assert tissue.units.obs.groupby("section")["donor"].nunique().to_list() == [1, 1, 1, 1]
+    paired = _placed(*read(words(change)))
+    assert paired.adata.obs.groupby("section")["donor"].nunique().to_list() == [1, 1, 1, 1]
 
 
 def test_places_and_shares_of_a_data_frame_are_found_by_name(words, table):
@@ -154,7 +154,7 @@ def test_places_and_shares_of_a_data_frame_are_found_by_name(words, table):
         table.obsm["types"] = pd.DataFrame(shares, names, ["T", "B", "C"])
 
     own, found = read(words(change, composition="types"))
-    np.testing.assert_array_equal(_placed(own, found).units.obsm["spatial"], places)
+    np.testing.assert_array_equal(_placed(own, found).adata.obsm["spatial"], places)
     np.testing.assert_array_equal(_shares(own, found), shares)
 
 

@@ -8,12 +8,17 @@ import torch
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.encoders._nicheformer import pretraining
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
-from cell_synergy.encoders._nicheformer.pretraining import Pretraining, build, masked, pretrain
+from cell_synergy.encoders._nicheformer.pretraining import (
+    PretrainingConfig,
+    build,
+    masked,
+    pretrain,
+)
 from cell_synergy.encoders._nicheformer.tokenizer import Sentences
 from tests import broken
 
 GENES = 20
-SETTINGS = Pretraining(epochs=3, batch_size=8, lr=0.01, weight_decay=0.0, seed=0)
+SETTINGS = PretrainingConfig(epochs=3, batch_size=8, lr=0.01, weight_decay=0.0, seed=0)
 
 
 def _sentences(cells, seed=0):

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 from scipy import sparse
 
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw import readers
 
-DATASET = Dataset(
+DATASET = DatasetConfig(
     source="folder",
     folder="mine",
     reader="h5ad",

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw import readers
 from cell_synergy.raw.readers import her2st
 
-DATASET = Dataset(
+DATASET = DatasetConfig(
     source="manifest",
     reader="her2st",
     unit_um=100.0,

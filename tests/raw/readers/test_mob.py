@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw import readers
 
-DATASET = Dataset(
+DATASET = DatasetConfig(
     source="manifest",
     reader="mob",
     unit_um=100.0,

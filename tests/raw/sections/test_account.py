@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 from cell_synergy.core.config import section as section_of
 from cell_synergy.core.errors import DataError
-from cell_synergy.data import paired
+from cell_synergy.data.paired import read as read_pairs
 from cell_synergy.raw import build as building
 from cell_synergy.raw.sections.account import Account
 from cell_synergy.raw.sections.placement import Placed
@@ -166,7 +166,7 @@ def test_the_stage_writes_the_table_beside_the_pairs(written, tmp_path, monkeypa
     table = pd.read_csv(out.with_suffix(".csv"))
     assert table["section"].tolist() == ["A1", "B1", "R1"]
     assert table["read"].tolist() == [98] * 3
-    kept = paired.read(out).obs["section"].value_counts()
+    kept = read_pairs(out).obs["section"].value_counts()
     assert table["kept"].tolist()[:2] == kept[["A1", "B1"]].tolist()
     assert table["um_per_px"].tolist() == [2.0] * 3
     assert table["field_px"].tolist() == [56.0] * 3

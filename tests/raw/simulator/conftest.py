@@ -1,6 +1,6 @@
 import pytest
 
-from cell_synergy.raw.simulator.config import Simulator
+from cell_synergy.raw.simulator.config import SimulatorConfig
 
 TWIN = {
     "platform": "xenium",
@@ -35,6 +35,6 @@ def twin():
     """Return a function that makes a small twin, with changes."""
 
     def make(**changes):
-        return Simulator.model_validate({**TWIN, **changes})
+        return SimulatorConfig.model_validate({**TWIN, **changes})
 
     return make

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import scale
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw import readers
 from cell_synergy.raw.simulator import cells, expression, simulate, states
 from cell_synergy.studies import truth
@@ -47,7 +47,7 @@ def spots(twin, tmp_path_factory):
 
 def _read(folder, platform):
     """Return the sections that the platform's reader finds, by name."""
-    dataset = Dataset.model_validate({
+    dataset = DatasetConfig.model_validate({
         "source": "folder", "folder": "own", "reader": platform, "sections": PLATFORMS[platform],
         "unit_um": 100.0, "standardise": "train", "split": "holdout",
         "tasks": {"niche": {"kind": "classification"}}, "roles": {"train": "R1", "test": "T0"},

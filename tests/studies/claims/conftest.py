@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cell_synergy.studies.claims.evidence import Claims, Tables
+from cell_synergy.studies.claims.evidence import ClaimsConfig, Tables
 
 ALIGNED = ["cca", "simclr"]
 METHODS = ["concat", *ALIGNED, "comm"]
@@ -14,7 +14,7 @@ DONORS = [f"D{i}" for i in range(6)]
 
 @pytest.fixture
 def claims():
-    return Claims(
+    return ClaimsConfig(
         aligned="cca, simclr", synergy_aware="comm", redundant="simclr", local="cell_type, region",
         niches="niche",
     )  # fmt: skip

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from cell_synergy.studies.scaling.subsets import Scaling
+from cell_synergy.studies.scaling.subsets import ScalingConfig
 from tests.downstream.conftest import (
     codes,
     make_dataset,
     make_tissue,
-    probe,
     relabel,
     run_all,
     units,
@@ -16,7 +15,7 @@ from tests.downstream.conftest import (
 from tests.training.conftest import load, pairs, scratch, training
 
 __all__ = [
-    "codes", "load", "make_dataset", "make_tissue", "pairs", "probe", "relabel", "run_all",
+    "codes", "load", "make_dataset", "make_tissue", "pairs", "relabel", "run_all",
     "scratch", "training", "units",
 ]  # fmt: skip
 
@@ -29,7 +28,7 @@ def dataset(make_dataset):
 
 
 @pytest.fixture
-def tissue(make_tissue, units, dataset):
+def paired(make_tissue, units, dataset):
     return make_tissue(units, dataset)
 
 
@@ -40,11 +39,11 @@ def settings():
         "fractions": "5, 25, 50, 100", "draws": 2, "pairs": 10, "labels": 10,
         "tasks": "region, layer", "seed": 0,
     }  # fmt: skip
-    return lambda **changes: Scaling.model_validate(base | changes)
+    return lambda **changes: ScalingConfig.model_validate(base | changes)
 
 
 @pytest.fixture
-def fold(tissue):
-    (only,) = tissue.folds
+def fold(paired):
+    (only,) = paired.folds
     assert not np.any(only.test & only.probe)
     return only

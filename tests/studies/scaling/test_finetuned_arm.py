@@ -21,11 +21,11 @@ def scores(units, dataset, probe, settings, tmp_path):
     def made(units=units, known=None, **changes):
         tuning = small.settings(**({"rounds": 2, "how": "last"} | changes))
         expert = small.nicheformer(np.asarray(units.X.todense()))
-        tissue = seen_by(expert, units, dataset, tuning)
+        paired = seen_by(expert, units, dataset, tuning)
         study = settings(fractions="5, 50, 100", draws=1)
         tasks = study.chosen(dataset.tasks, "tiny")
         known = known or Unfinished(Path(mkdtemp(dir=tmp_path)))
-        return table(list(scale(expert, tissue, tasks, tuning, probe, study, known)), tissue.units)
+        return table(list(scale(expert, paired, tasks, tuning, probe, study, known)), paired.adata)
 
     return made
 

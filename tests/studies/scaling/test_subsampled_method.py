@@ -9,7 +9,7 @@ from tempfile import mkdtemp
 import numpy as np
 import pytest
 
-from cell_synergy.finetuning.align import Align, align
+from cell_synergy.finetuning.align import AlignConfig, align
 from cell_synergy.studies.scaling import DRAWN, EVERY
 from cell_synergy.studies.scaling.subsampled_method import Arm, scale
 from cell_synergy.studies.scaling.subset_evaluator import COLUMNS, table
@@ -17,18 +17,18 @@ from cell_synergy.studies.scaling.subsets import parts
 from cell_synergy.studies.scaling.unfinished import Unfinished
 from cell_synergy.training.loop import _Loop
 
-ALIGN = Align(seed=3, seeds=2, held=0.1)
+ALIGN = AlignConfig(seed=3, seeds=2, held=0.1)
 
 
 @pytest.fixture
-def arm(load, tissue, training, tmp_path):
+def arm(load, paired, training, tmp_path):
     """Align a method on all pairs; return it as an arm of the study."""
 
-    def made(name="simclr", tissue=tissue):
+    def made(name="simclr", paired=paired):
         folder, method = tmp_path / name, load(name)
         if not folder.is_dir():
-            align("tiny", method, tissue, training, ALIGN, folder, tmp_path / f"{name}-curves")
-        return Arm(method, tissue, training, ALIGN, folder, tmp_path)
+            align("tiny", method, paired, training, ALIGN, folder, tmp_path / f"{name}-curves")
+        return Arm(method, paired, training, ALIGN, folder, tmp_path)
 
     return made
 
@@ -38,7 +38,7 @@ def scores(arm, dataset, probe, settings, tmp_path):
     def made(name="simclr", arm=arm, known=None, **changes):
         own, known = arm(name), known or Unfinished(Path(mkdtemp(dir=tmp_path)))
         rows = scale(name, own, dataset, probe, settings(**changes), known)
-        return table(list(rows), own.tissue.units)
+        return table(list(rows), own.paired.adata)
 
     return made
 
@@ -49,25 +49,25 @@ def learnt(arm, fold, some):
 
 
 @pytest.mark.parametrize("name", ["simclr", "cca"])
-def test_test_donors_change_nothing_that_is_learnt(name, arm, tissue, fold, settings):
+def test_test_donors_change_nothing_that_is_learnt(name, arm, paired, fold, settings):
     poisoned = {}
     for side in ("image", "expression"):
-        x = getattr(tissue, side).copy()
+        x = getattr(paired, side).copy()
         x[fold.test] = 1e3 * np.random.default_rng(5).standard_normal(x[fold.test].shape)
         poisoned[side] = x
-    other = replace(tissue, **poisoned)
-    some = list(parts(tissue, fold, settings()))[2:]
-    one, two = (learnt(arm(name, tissue=own), fold, some) for own in (tissue, other))
+    other = replace(paired, **poisoned)
+    some = list(parts(paired, fold, settings()))[2:]
+    one, two = (learnt(arm(name, paired=own), fold, some) for own in (paired, other))
     assert len(one) == 4 + (2 if name == "simclr" else 1)
     for (_, clean), (_, dirty) in zip(one, two, strict=True):
         assert all(clean[key].tobytes() == dirty[key].tobytes() for key in clean)
 
 
-def test_only_drawn_pairs_are_learnt_from(arm, tissue, fold, settings):
-    some = [part for part in parts(tissue, fold, settings()) if part.fraction == 25]
-    other = replace(tissue, image=tissue.image.copy())
+def test_only_drawn_pairs_are_learnt_from(arm, paired, fold, settings):
+    some = [part for part in parts(paired, fold, settings()) if part.fraction == 25]
+    other = replace(paired, image=paired.image.copy())
     other.image[~some[0].few.align] += 7
-    one, two = (learnt(arm(tissue=own), fold, some) for own in (tissue, other))
+    one, two = (learnt(arm(paired=own), fold, some) for own in (paired, other))
     same = [
         all(clean[key].tobytes() == changed[key].tobytes() for key in clean)
         for (_, clean), (_, changed) in zip(one, two, strict=True)
@@ -75,16 +75,16 @@ def test_only_drawn_pairs_are_learnt_from(arm, tissue, fold, settings):
     assert same == [True, False]  # the other draw has pairs that were changed
 
 
-def test_the_whole_is_what_the_study_learnt(arm, tissue, fold, settings):
-    *_, whole = parts(tissue, fold, settings())
+def test_the_whole_is_what_the_study_learnt(arm, paired, fold, settings):
+    *_, whole = parts(paired, fold, settings())
     own = arm()
     found = learnt(own, fold, [whole])
     assert [seed for seed, _ in found] == [3, 4]
-    z = own.method.transform(found[0][1], *tissue.standardised(fold))
+    z = own.method.transform(found[0][1], *paired.standardised(fold))
     assert np.array_equal(own.embedding(whole, found[0][1]), z)
 
 
-def test_every_fraction_takes_the_same_steps(arm, tissue, fold, settings, training):
+def test_every_fraction_takes_the_same_steps(arm, paired, fold, settings, training):
     taken = {}
     own = arm()
 
@@ -94,7 +94,7 @@ def test_every_fraction_takes_the_same_steps(arm, tissue, fold, settings, traini
             return [{}] * len(jobs)
 
     own.method = Noted()
-    some = [part for part in parts(tissue, fold, settings()) if part.fraction < 100]
+    some = [part for part in parts(paired, fold, settings()) if part.fraction < 100]
     learnt(own, fold, some)
     whole = training["max_epochs"] * (72 // training["batch_size"])
     for rows, given in taken.items():
@@ -123,13 +123,13 @@ def test_the_table_has_every_fraction_and_says_what_was_left_out(scores):
     assert labelled[25, EVERY] == labelled[100, DRAWN] == (120,)
 
 
-def test_labels_of_other_units_are_no_secret_help(scores, arm, tissue, relabel, fold, settings):
+def test_labels_of_other_units_are_no_secret_help(scores, arm, paired, relabel, fold, settings):
     """With the labels drawn, all other labels may be wrong and nothing changes."""
-    some = [p for p in parts(tissue, fold, settings()) if (p.fraction, p.draw) == (25, 0)]
-    codes = tissue.units.obs["region"].cat.codes.to_numpy().copy()
+    some = [p for p in parts(paired, fold, settings()) if (p.fraction, p.draw) == (25, 0)]
+    codes = paired.adata.obs["region"].cat.codes.to_numpy().copy()
     hidden = ~some[0].few.probe & ~fold.test
     codes[hidden] = (codes[hidden] + 1) % 3
-    lied = replace(tissue, units=relabel(codes))
+    lied = replace(paired, units=relabel(codes))
     one = scores("concat")
     two = scores("concat", arm=lambda name: replace_tissue(arm(name), lied))
     place = (one["fraction"] == 25) & (one["draw"] == 0)
@@ -138,8 +138,8 @@ def test_labels_of_other_units_are_no_secret_help(scores, arm, tissue, relabel, 
         assert np.array_equal(mine, other) is same
 
 
-def replace_tissue(arm, tissue):
-    arm.tissue = tissue
+def replace_tissue(arm, paired):
+    arm.paired = paired
     return arm
 
 
@@ -172,9 +172,9 @@ def test_what_was_scored_before_a_kill_is_not_learnt_again(scores, tmp_path, mon
 
 
 def test_a_part_that_is_interrupted_continues_from_its_checkpoint(
-    arm, tissue, fold, settings, monkeypatch
+    arm, paired, fold, settings, monkeypatch
 ):
-    part = next(part for part in parts(tissue, fold, settings()) if part.fraction == 50)
+    part = next(part for part in parts(paired, fold, settings()) if part.fraction == 50)
     ((_, expected),) = arm().learnt(fold, part)
     epoch = _Loop._epoch
     done: list[int] = []

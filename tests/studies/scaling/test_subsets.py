@@ -9,36 +9,36 @@ from pydantic import ValidationError
 from cell_synergy.studies.scaling.subsets import parts
 
 
-def test_fractions_of_a_draw_are_nested_and_equal_in_every_donor(tissue, fold, settings):
-    found = list(parts(tissue, fold, settings()))
+def test_fractions_of_a_draw_are_nested_and_equal_in_every_donor(paired, fold, settings):
+    found = list(parts(paired, fold, settings()))
     for draw in (0, 1):
         own = [part for part in found if part.draw == draw and part.fraction < 100]
         for small, large in pairwise(own):
             assert (small.few.probe <= large.few.probe).all()
     for part in found:
-        counts = [part.few.probe[tissue.donor == donor].sum() for donor in "ABC"]
+        counts = [part.few.probe[paired.donor == donor].sum() for donor in "ABC"]
         assert counts == [round(part.fraction / 100 * 40)] * 3
         assert part.pairs == part.few.align.sum() == 2 * counts[0]
 
 
-def test_the_whole_is_one_draw_of_everything(tissue, fold, settings):
-    *_, whole = parts(tissue, fold, settings())
+def test_the_whole_is_one_draw_of_everything(paired, fold, settings):
+    *_, whole = parts(paired, fold, settings())
     assert (whole.fraction, whole.draw) == (100, 0)
     assert (whole.few.align == fold.align).all()
     assert (whole.few.probe == fold.probe).all()
 
 
-def test_draws_differ_and_depend_on_the_seed_alone(tissue, fold, settings):
+def test_draws_differ_and_depend_on_the_seed_alone(paired, fold, settings):
     one, again, other = (
-        [part.few.probe for part in parts(tissue, fold, settings(seed=seed))] for seed in (0, 0, 1)
+        [part.few.probe for part in parts(paired, fold, settings(seed=seed))] for seed in (0, 0, 1)
     )
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
     assert not np.array_equal(one[2], one[3])  # the two draws of a quarter
 
 
-def test_test_donors_are_scored_and_never_drawn(tissue, fold, settings):
-    for part in parts(tissue, fold, settings()):
+def test_test_donors_are_scored_and_never_drawn(paired, fold, settings):
+    for part in parts(paired, fold, settings()):
         for own in (part.few, part.labelled):
             assert (own.test == fold.test).all()
             assert not (own.test & (own.align | own.probe)).any()

@@ -10,11 +10,11 @@ from ruamel.yaml import YAML
 from scipy import sparse
 
 from cell_synergy.core.config import validate
-from cell_synergy.data.config import Dataset
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import folds
-from cell_synergy.downstream.probes.config import Probe
-from cell_synergy.studies.spectrum.config import Settings
+from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.studies.spectrum.config import SpectrumConfig
 
 PARAMS = YAML(typ="safe").load(Path(__file__).parents[3] / "params.yaml")
 TRAIN, TEST, UNITS = "ABCD", "TUVWX", 60
@@ -24,13 +24,13 @@ SETTINGS = {"axes": 8, "fractions": "5, 50, 100", "ranks": 4, "permutations": 50
 @pytest.fixture(scope="session")
 def probe():
     """The study's linear probe."""
-    return Probe(**PARAMS["probe"])
+    return ProbeConfig(**PARAMS["probe"])
 
 
 @pytest.fixture(scope="session")
 def settings():
     """Eight axes, three fractions."""
-    return Settings(**SETTINGS)
+    return SpectrumConfig(**SETTINGS)
 
 
 @pytest.fixture(scope="session")
@@ -42,11 +42,11 @@ def dataset():
         "source": "manifest", "reader": "tiny", "unit_um": 100.0, "standardise": "train",
         "split": "holdout", "tasks": tasks, "roles": roles,
     }  # fmt: skip
-    return validate(Dataset, base, "data.tiny")
+    return validate(DatasetConfig, base, "data.tiny")
 
 
 @pytest.fixture(scope="session")
-def tissue(dataset):
+def paired(dataset):
     """Two shared latents, two latents of each modality alone, 12 and 10 features."""
     rng = np.random.default_rng(0)
     names = [*TRAIN, *TEST]
@@ -68,7 +68,7 @@ def tissue(dataset):
     )
     units.obsm["spatial"] = rng.uniform(0, 1000, (count, 2))
     units.uns = {"source": "tiny"}
-    return Tissue(
+    return PairedDataset(
         units, image.astype(np.float32), expression.astype(np.float32), donor, donor,
         folds(units.obs, dataset), "train",
     )  # fmt: skip

@@ -84,9 +84,9 @@ def test_a_method_that_was_scored_on_other_donors_is_refused(ceiling):
         compare(scores("ceiling", ceiling), scores("comm", ceiling[:7]))
 
 
-def test_the_ceiling_is_scored_like_a_method(tissue, dataset, probe):
-    both = np.concatenate([tissue.image, tissue.expression], axis=1)
-    table = ceiling_scores(tissue, dataset.tasks, lambda *_: both, probe)
+def test_the_ceiling_is_scored_like_a_method(paired, dataset, probe):
+    both = np.concatenate([paired.image, paired.expression], axis=1)
+    table = ceiling_scores(paired, dataset.tasks, lambda *_: both, probe)
     means = table[table["metric"] == "macro_f1"].groupby("task")["value"].mean()
     assert means["both"] > 0.9
     assert means["image_only"] > 0.9

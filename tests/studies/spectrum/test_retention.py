@@ -9,20 +9,20 @@ from cell_synergy.studies.spectrum.tabulate import shared
 
 
 @pytest.fixture(scope="module")
-def found(tissue, settings):
-    (fold,) = tissue.folds
-    image, expression = tissue.standardised(fold)
-    every = Within.of(image, expression, tissue.donor)
+def found(paired, settings):
+    (fold,) = paired.folds
+    image, expression = paired.standardised(fold)
+    every = Within.of(image, expression, paired.donor)
     return shared(every.some(np.flatnonzero(fold.align)), settings, fold)
 
 
 @pytest.fixture(scope="module")
-def kept(tissue, settings, probe, found):
+def kept(paired, settings, probe, found):
     """Return the mean share over test donors of what an embedding keeps."""
-    (fold,) = tissue.folds
-    image, expression = tissue.standardised(fold)
-    every = Within.of(image, expression, tissue.donor)
-    reader = Reader(tissue, fold, targets(found, every, settings.axes), probe)
+    (fold,) = paired.folds
+    image, expression = paired.standardised(fold)
+    every = Within.of(image, expression, paired.donor)
+    reader = Reader(paired, fold, targets(found, every, settings.axes), probe)
 
     def mean(z):
         shares = reader.kept(z.astype(np.float32), {})
@@ -32,8 +32,8 @@ def kept(tissue, settings, probe, found):
 
 
 @pytest.fixture(scope="module")
-def sides(tissue):
-    return tissue.standardised(tissue.folds[0])
+def sides(paired):
+    return paired.standardised(paired.folds[0])
 
 
 def test_the_two_shared_directions_are_found(found):
@@ -58,20 +58,20 @@ def test_the_variates_keep_what_is_shared_and_nothing_else(kept, found, sides):
     assert max(shares[IMAGE], shares[EXPRESSION]) < 0.05
 
 
-def test_noise_keeps_nothing_and_donors_do_not_count(kept, tissue):
+def test_noise_keeps_nothing_and_donors_do_not_count(kept, paired):
     rng = np.random.default_rng(0)
-    noise = rng.standard_normal((len(tissue.donor), 6))
-    told = 5 * (tissue.donor[:, None] == np.unique(tissue.donor)) + 1e-3 * noise[:, :1]
+    noise = rng.standard_normal((len(paired.donor), 6))
+    told = 5 * (paired.donor[:, None] == np.unique(paired.donor)) + 1e-3 * noise[:, :1]
     assert max(map(abs, kept(noise).values())) < 0.06
     assert max(map(abs, kept(told).values())) < 0.06
 
 
-def test_without_a_direction_only_what_is_unique_is_asked(tissue, settings, found):
-    image, expression = tissue.standardised(tissue.folds[0])
-    every = Within.of(image, expression, tissue.donor)
+def test_without_a_direction_only_what_is_unique_is_asked(paired, settings, found):
+    image, expression = paired.standardised(paired.folds[0])
+    every = Within.of(image, expression, paired.donor)
     none = type(found)(found.correlations[:0], found.image[:, :0], found.expression[:, :0])
     wanted = targets(none, every, settings.axes)
     assert set(wanted) == {IMAGE, EXPRESSION}
     leading = wanted[IMAGE].values
-    assert leading.shape == (len(tissue.donor), settings.axes)
+    assert leading.shape == (len(paired.donor), settings.axes)
     assert leading.var() * settings.axes == pytest.approx(every.image.var() * 12, rel=0.05)

@@ -9,11 +9,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data import embeddings, paired
+from cell_synergy.data import embeddings
+from cell_synergy.data.paired import write as write_pairs
 from cell_synergy.data.splits import folds
 from cell_synergy.studies.spectrum import tabulate as table
 from cell_synergy.studies.spectrum.ceiling_scores import ceiling_scores
-from cell_synergy.studies.spectrum.config import Settings
+from cell_synergy.studies.spectrum.config import SpectrumConfig
 from cell_synergy.studies.spectrum.correlations import Within
 from cell_synergy.training import weights
 from stages.spectrum import Args, main
@@ -24,9 +25,9 @@ METHODS = ["concat", "image", "expression"]
 
 
 @pytest.fixture(scope="module")
-def embed(tissue):
+def embed(paired):
     def embedded(method, fold, _):
-        image, expression = tissue.standardised(fold)
+        image, expression = paired.standardised(fold)
         both = np.concatenate([image, expression], axis=1)
         return {"image": image, "expression": expression}.get(method, both)
 
@@ -34,23 +35,23 @@ def embed(tissue):
 
 
 @pytest.fixture(scope="module")
-def scores(tissue, dataset, probe, embed):
+def scores(paired, dataset, probe, embed):
     """Scores of the methods, with linear probes."""
     found = [
-        ceiling_scores(tissue, dataset.tasks, partial(embed, name), probe).assign(method=name)
+        ceiling_scores(paired, dataset.tasks, partial(embed, name), probe).assign(method=name)
         for name in METHODS
     ]
     return pd.concat(found)
 
 
 @pytest.fixture(scope="module")
-def tabulate(tissue, dataset, probe, embed, scores):
+def tabulate(paired, dataset, probe, embed, scores):
     """Tabulate, with some settings changed."""
 
     def tabulated(**changed):
-        settings = Settings(**SETTINGS | changed)
+        settings = SpectrumConfig(**SETTINGS | changed)
         seeds = {name: [0] for name in METHODS}
-        return table.tabulate(tissue, dataset.tasks, seeds, embed, scores, settings, probe, 0.1)
+        return table.tabulate(paired, dataset.tasks, seeds, embed, scores, settings, probe, 0.1)
 
     return tabulated
 
@@ -138,43 +139,43 @@ def test_a_second_run_is_the_same_and_another_seed_is_not(tabulate, found):
     assert not np.allclose(other, picked(found, "ceiling", fraction=50)["value"])
 
 
-def test_larger_fractions_hold_the_smaller_ones(tissue):
-    order = np.random.default_rng(0).permutation(np.flatnonzero(tissue.folds[0].align))
-    small, large = (set(table._nested(order, tissue.donor, f).tolist()) for f in (10.0, 50.0))
+def test_larger_fractions_hold_the_smaller_ones(paired):
+    order = np.random.default_rng(0).permutation(np.flatnonzero(paired.folds[0].align))
+    small, large = (set(table._nested(order, paired.donor, f).tolist()) for f in (10.0, 50.0))
     assert small < large
     assert len(large) == len(order) / 2
-    few = table._nested(order, tissue.donor, 1e-4)
-    assert np.unique(tissue.donor[few], return_counts=True)[1].tolist() == [2, 2, 2, 2]
+    few = table._nested(order, paired.donor, 1e-4)
+    assert np.unique(paired.donor[few], return_counts=True)[1].tolist() == [2, 2, 2, 2]
 
 
-def test_test_donors_change_nothing_that_is_learnt(tissue, settings):
-    fold = tissue.folds[0]
+def test_test_donors_change_nothing_that_is_learnt(paired, settings):
+    fold = paired.folds[0]
     train = np.flatnonzero(fold.align)
-    poisoned = tissue.image.copy()
+    poisoned = paired.image.copy()
     poisoned[fold.test] = 1e6
     learnt = []
-    for image in (tissue.image, poisoned):
-        every = Within.of(image, tissue.expression, tissue.donor)
+    for image in (paired.image, poisoned):
+        every = Within.of(image, paired.expression, paired.donor)
         learnt.append(table.shared(every.some(train), settings, fold))
     np.testing.assert_array_equal(learnt[0].image, learnt[1].image)
 
 
-def test_too_many_axes_for_the_pairs_are_refused(tissue):
-    fold = tissue.folds[0]
-    every = Within.of(tissue.image, tissue.expression, tissue.donor)
+def test_too_many_axes_for_the_pairs_are_refused(paired):
+    fold = paired.folds[0]
+    every = Within.of(paired.image, paired.expression, paired.donor)
     few = every.some(np.flatnonzero(fold.align)[::12])
     with pytest.raises(DataError, match=r"20 training pairs .* set spectrum\.axes lower"):
-        table.shared(few, Settings(**SETTINGS), fold)
+        table.shared(few, SpectrumConfig(**SETTINGS), fold)
 
 
 def test_where_pairs_are_too_few_there_are_spectra_and_no_shares(
-    tissue, dataset, probe, embed, capsys
+    paired, dataset, probe, embed, capsys
 ):
-    fold = tissue.folds[0]
-    few = np.zeros(len(tissue.donor), dtype=bool)
+    fold = paired.folds[0]
+    few = np.zeros(len(paired.donor), dtype=bool)
     few[np.flatnonzero(fold.align)[::12]] = True
-    small = replace(tissue, folds=[replace(fold, align=few, probe=few)])
-    settings = Settings(**SETTINGS | {"fractions": "100"})
+    small = replace(paired, folds=[replace(fold, align=few, probe=few)])
+    settings = SpectrumConfig(**SETTINGS | {"fractions": "100"})
     empty = pd.DataFrame(columns=["task", "metric", "probe", "method", "value"])
     found = table.tabulate(
         small, dataset.tasks, {"concat": [0]}, embed, empty, settings, probe, 0.0
@@ -186,25 +187,25 @@ def test_where_pairs_are_too_few_there_are_spectra_and_no_shares(
     assert set(picked(found, "ceiling_corrected")["note"]) == {"not estimable: p + q >= n"}
 
 
-def test_without_a_task_there_are_spectra_and_shares(tissue, probe, embed, scores):
-    settings = Settings(**SETTINGS | {"fractions": "100"})
+def test_without_a_task_there_are_spectra_and_shares(paired, probe, embed, scores):
+    settings = SpectrumConfig(**SETTINGS | {"fractions": "100"})
     none = scores.iloc[:0]
-    found = table.tabulate(tissue, {}, {"concat": [0]}, embed, none, settings, probe, 0.1)
+    found = table.tabulate(paired, {}, {"concat": [0]}, embed, none, settings, probe, 0.1)
     assert list(found.columns) == table.COLUMNS
     kept = picked(found, "shared", seed="all").set_index("method")["value"]
     assert kept["concat"] > 0.95
     assert not {"over_ceiling", "score"} & set(found["quantity"])
 
 
-def test_four_donors_held_out_in_turn_have_numbers_and_no_intervals(tissue, dataset, probe):
+def test_four_donors_held_out_in_turn_have_numbers_and_no_intervals(paired, dataset, probe):
     """Each donor is a fold of its own; what is said is a mean over folds."""
-    rows = np.flatnonzero(np.isin(tissue.donor, list("ABCD")))
+    rows = np.flatnonzero(np.isin(paired.donor, list("ABCD")))
     roles = {"study": ("A", "B", "C", "D")}
     turned = dataset.model_copy(update={"split": "leave-one-donor-out", "roles": roles})
-    units = tissue.units[rows].copy()
+    units = paired.adata[rows].copy()
     few = replace(
-        tissue, units=units, image=tissue.image[rows], expression=tissue.expression[rows],
-        groups=tissue.donor[rows], donor=tissue.donor[rows], folds=folds(units.obs, turned),
+        paired, units=units, image=paired.image[rows], expression=paired.expression[rows],
+        groups=paired.donor[rows], donor=paired.donor[rows], folds=folds(units.obs, turned),
         mode="donor",
     )  # fmt: skip
 
@@ -214,7 +215,7 @@ def test_four_donors_held_out_in_turn_have_numbers_and_no_intervals(tissue, data
     tasks = {"both": dataset.tasks["both"]}
     both = ceiling_scores(few, tasks, partial(embed, "concat"), probe)
     both = both.assign(method="concat", probe="linear, transductive")
-    settings = Settings(**SETTINGS | {"fractions": "100", "permutations": 5})
+    settings = SpectrumConfig(**SETTINGS | {"fractions": "100", "permutations": 5})
     seeds = {"concat": [0]}
     found = table.tabulate(few, tasks, seeds, embed, both, settings, probe, 0.1)
     assert not found.duplicated(table.COLUMNS[:10]).any()
@@ -227,7 +228,7 @@ def test_four_donors_held_out_in_turn_have_numbers_and_no_intervals(tissue, data
 
 
 @pytest.fixture
-def args(tmp_path, monkeypatch, tissue, dataset, scores):
+def args(tmp_path, monkeypatch, paired, dataset, scores):
     """A folder with all that the stage reads."""
     blocks = {name: PARAMS["models"][name] for name in METHODS}
     params = PARAMS | {"models": blocks, "spectrum": SETTINGS, "datasets": ["tiny"]}
@@ -236,11 +237,11 @@ def args(tmp_path, monkeypatch, tissue, dataset, scores):
     with (tmp_path / "params.yaml").open("w") as file:
         YAML().dump(params | {"data": data}, file)
     monkeypatch.chdir(tmp_path)
-    units = tissue.units.copy()
+    units = paired.adata.copy()
     units.uns["tasks"] = dict.fromkeys(dataset.tasks, "classification")
-    paired.write(tmp_path / "pairs.h5ad", units)
+    write_pairs(tmp_path / "pairs.h5ad", units)
     for name in ("image", "expression"):
-        x = getattr(tissue, name)
+        x = getattr(paired, name)
         embeddings.write(tmp_path / f"{name}.h5ad", x, units.obs_names, {})
     for name in METHODS:
         (tmp_path / "weights" / name).mkdir(parents=True)

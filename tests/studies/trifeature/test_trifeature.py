@@ -10,9 +10,16 @@ from ruamel.yaml import YAML
 from cell_synergy import models
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.random import stream
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.studies.trifeature.benchmark import run, score
-from cell_synergy.studies.trifeature.world import COLOUR, SHAPE, TEST, TEXTURE, Trifeature, World
+from cell_synergy.studies.trifeature.world import (
+    COLOUR,
+    SHAPE,
+    TEST,
+    TEXTURE,
+    TrifeatureConfig,
+    World,
+)
 
 PARAMS = YAML(typ="safe").load(Path(__file__).parents[3] / "params.yaml")
 TINY = {
@@ -23,7 +30,7 @@ KINDS = pytest.mark.parametrize("kind", ["any", "matching"])
 
 
 def make(seed=0, **changed):
-    return World.make(Trifeature(**TINY | changed), 3, seed)
+    return World.make(TrifeatureConfig(**TINY | changed), 3, seed)
 
 
 @pytest.fixture(scope="module")
@@ -163,8 +170,8 @@ def test_too_many_pairs_are_refused_with_the_number_there_are(world):
 
 
 def test_concat_keeps_redundancy_and_uniqueness_and_no_linear_synergy():
-    settings = Trifeature(**TINY | {"noise": 0.01, "probe_pairs": 1500, "image_width": 64})
-    table = score("concat", models.load("concat", {}), settings, {}, Probe(**PARAMS["probe"]))
+    settings = TrifeatureConfig(**TINY | {"noise": 0.01, "probe_pairs": 1500, "image_width": 64})
+    table = score("concat", models.load("concat", {}), settings, {}, ProbeConfig(**PARAMS["probe"]))
     table = table[table["probe"] == "linear"]
     values = table.set_index("task")["value"]
     assert (values[["redundancy", "unique_image", "unique_expression"]] > 0.99).all()

@@ -53,8 +53,8 @@ def holding(
 
 
 def gathered(
-    p: Float64[np.ndarray, "units classes"], weights: Float64[np.ndarray, " units"], cells: int
-) -> Int64[np.ndarray, " units"]:
+    p: Float64[np.ndarray, "obs classes"], weights: Float64[np.ndarray, " obs"], cells: int
+) -> Int64[np.ndarray, " obs"]:
     """Return the cell of each unit, so that little information is lost; nothing is random.
 
     The cell that loses most is split across the widest axis of its root probabilities; then units
@@ -82,9 +82,9 @@ def gathered(
 
 
 def _centres(
-    p: Float64[np.ndarray, "units classes"],
-    weights: Float64[np.ndarray, " units"],
-    cell: Int64[np.ndarray, " units"],
+    p: Float64[np.ndarray, "obs classes"],
+    weights: Float64[np.ndarray, " obs"],
+    cell: Int64[np.ndarray, " obs"],
 ) -> Float64[np.ndarray, "_ classes"]:
     """Return the log of each cell's mean posterior."""
     masses = (np.eye(cell.max() + 1)[cell] * weights[:, None]).T @ p

@@ -54,7 +54,7 @@ _OF_CELLS = [*_NEVER_NEGATIVE, "S"]
 _SHORT = 1e-3  # bits that cells may fail to hold without a note
 
 
-class Information(Config):
+class InformationConfig(Config):
     """How information is decomposed.
 
     Attributes

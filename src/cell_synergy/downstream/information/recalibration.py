@@ -16,10 +16,10 @@ _ROUNDING = 1e-10
 
 
 def recalibrate(
-    posterior: Float[np.ndarray, "units classes"],
-    y: Int[np.ndarray, " units"],
-    groups: Shaped[np.ndarray, " units"],
-) -> Float64[np.ndarray, "units classes"]:
+    posterior: Float[np.ndarray, "obs classes"],
+    y: Int[np.ndarray, " obs"],
+    groups: Shaped[np.ndarray, " obs"],
+) -> Float64[np.ndarray, "obs classes"]:
     """Return log p^slope + offset of each class, normalised, fitted on the other groups' units.
 
     The fit is that of greatest likelihood, where groups weigh the same. A posterior whose best
@@ -36,16 +36,16 @@ def recalibrate(
     return calibrated
 
 
-def equal_weights(groups: Shaped[np.ndarray, " units"]) -> Float64[np.ndarray, " units"]:
+def equal_weights(groups: Shaped[np.ndarray, " obs"]) -> Float64[np.ndarray, " obs"]:
     """Return weights that sum to one, and to the same in every group."""
     _, number, counts = np.unique(groups, return_inverse=True, return_counts=True)
     return np.asarray(1 / (len(counts) * counts[number]))
 
 
 def _scaling(
-    logits: Float64[np.ndarray, "units classes"],
-    onehot: Float64[np.ndarray, "units classes"],
-    weights: Float64[np.ndarray, " units"],
+    logits: Float64[np.ndarray, "obs classes"],
+    onehot: Float64[np.ndarray, "obs classes"],
+    weights: Float64[np.ndarray, " obs"],
     start: Float64[np.ndarray, " parameters"],
 ) -> Float64[np.ndarray, " parameters"]:
     """Return slope and offsets of greatest likelihood, the slope at least 0."""
@@ -57,9 +57,9 @@ def _scaling(
 
 
 def _newton(
-    logits: Float64[np.ndarray, "units classes"],
-    onehot: Float64[np.ndarray, "units classes"],
-    weights: Float64[np.ndarray, " units"],
+    logits: Float64[np.ndarray, "obs classes"],
+    onehot: Float64[np.ndarray, "obs classes"],
+    weights: Float64[np.ndarray, " obs"],
     start: Float64[np.ndarray, " parameters"],
 ) -> Float64[np.ndarray, " parameters"]:
     """Return the minimum of the penalised log-loss, which is convex, by Newton's method.
@@ -71,7 +71,7 @@ def _newton(
 
     def gradient(
         at: Float64[np.ndarray, " parameters"],
-    ) -> tuple[Float64[np.ndarray, " parameters"], Float64[np.ndarray, "units classes"]]:
+    ) -> tuple[Float64[np.ndarray, " parameters"], Float64[np.ndarray, "obs classes"]]:
         p = softmax(at[0] * logits + at[1:], axis=1)
         rest = weights[:, None] * (p - onehot)
         slopes = np.concatenate([[np.vdot(rest, logits)], rest.sum(axis=0)])

@@ -21,7 +21,7 @@ Posteriors = Mapping[str, Mapping[str, np.ndarray]]
 
 def information(
     units: ad.AnnData,
-    groups: Shaped[np.ndarray, " units"],
+    groups: Shaped[np.ndarray, " obs"],
     folds: Sequence[Fold],
     tasks: Mapping[str, Task],
     posteriors: Posteriors,
@@ -88,7 +88,7 @@ def _of_task(
     return np.concatenate([own[f"{task}/{fold.name}"] for fold in folds]) / 255
 
 
-def _too_few(codes: Int[np.ndarray, " units"], groups: Shaped[np.ndarray, " units"]) -> str:
+def _too_few(codes: Int[np.ndarray, " obs"], groups: Shaped[np.ndarray, " obs"]) -> str:
     """Say why a task has no information that can be estimated; "" if it has."""
     for what, names in (("classes", codes), ("donors (sections, blocks)", groups)):
         if (count := len(np.unique(names))) < 2:  # noqa: PLR2004 - nothing to tell, or to fit on

@@ -50,8 +50,8 @@ def single(x: Float64[Array, "*shape"]) -> Float32[Array, "*shape"]:
 
 
 def with_ones(
-    x: Float[Array, "units features"], *others: Float[Array, "units _"]
-) -> Float64[Array, "units columns"]:
+    x: Float[Array, "obs features"], *others: Float[Array, "obs _"]
+) -> Float64[Array, "obs columns"]:
     """Return columns, ones for the intercept, and other columns, copied in double precision."""
     xp, start = library(), x.shape[1] + 1
     width = start + sum(y.shape[1] for y in others)

@@ -17,8 +17,8 @@ _TINY = 1e-30
 
 
 def principal(
-    block: Float32[np.ndarray, "units _"], rows: Int[np.ndarray, " rows"], axes: int
-) -> Float32[Tensor, "units axes"]:
+    block: Float32[np.ndarray, "obs _"], rows: Int[np.ndarray, " rows"], axes: int
+) -> Float32[Tensor, "obs axes"]:
     """Turn units to the leading principal axes of some rows; one factor makes mean variance one.
 
     Axes keep their relative variances, so that AdamW learns from leading ones first.

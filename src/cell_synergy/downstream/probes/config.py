@@ -6,10 +6,10 @@ import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from cell_synergy.core.config import Config
-from cell_synergy.downstream.probes.mlp import MLP
+from cell_synergy.downstream.probes.mlp import MLPConfig
 
 
-class Probe(Config):
+class ProbeConfig(Config):
     """The probes.
 
     Attributes
@@ -31,7 +31,7 @@ class Probe(Config):
     inner_folds: Annotated[int, Field(ge=2)]
     tolerance: PositiveFloat
     iterations: PositiveInt
-    mlp: MLP
+    mlp: MLPConfig
 
     def grid(self) -> list[float]:
         """Return the penalties, strongest first."""

@@ -44,13 +44,11 @@ class Linear:
     gradient_norm: float
     iterations: int
 
-    def scores(self, x: Float[np.ndarray, "units d"]) -> Float64[np.ndarray, "units outputs"]:
+    def scores(self, x: Float[np.ndarray, "obs d"]) -> Float64[np.ndarray, "obs outputs"]:
         """Return predictions of a ridge probe, logits of a logistic one."""
         return np.asarray(x @ self.coefficients + self.intercept)
 
-    def probabilities(
-        self, x: Float[np.ndarray, "units d"]
-    ) -> Float64[np.ndarray, "units outputs"]:
+    def probabilities(self, x: Float[np.ndarray, "obs d"]) -> Float64[np.ndarray, "obs outputs"]:
         """Return the class probabilities of a logistic probe."""
         logits = self.scores(x)
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -77,13 +75,13 @@ class Frame:
         return Frame(self.mean + (shift if self.axes is None else self.axes @ shift), self.axes)
 
     @classmethod
-    def about_mean(cls, x: Float[np.ndarray, "units d"]) -> "Frame":
+    def about_mean(cls, x: Float[np.ndarray, "obs d"]) -> "Frame":
         """Return the features as coordinates, less their mean."""
         return cls(_linalg.of(x.mean(axis=0, dtype=np.float64)), None)
 
     def columns(
-        self, x: Float[np.ndarray, "units d"], *others: Float[np.ndarray, "units _"]
-    ) -> Float64[Array, "units columns"]:
+        self, x: Float[np.ndarray, "obs d"], *others: Float[np.ndarray, "obs _"]
+    ) -> Float64[Array, "obs columns"]:
         """Return coordinates of units, a last column of ones for the intercept, and others."""
         if self.axes is not None:
             return _linalg.with_ones((_linalg.of(x) - self.mean) @ self.axes, *others)
@@ -105,8 +103,8 @@ class Frame:
 
 
 def coordinates(
-    x: Float[np.ndarray, "units d"],
-) -> tuple[Frame, Float64[Array, "units columns"]]:
+    x: Float[np.ndarray, "obs d"],
+) -> tuple[Frame, Float64[Array, "obs columns"]]:
     """Return centred features, or principal axes if units are fewer; and a last column of ones."""
     frame = Frame.about_mean(x)
     columns = frame.columns(x)
@@ -143,15 +141,15 @@ class Design:
     """
 
     frame: Frame
-    columns: Float64[Array, "units columns"]
-    group: Int[np.ndarray, " units"]
+    columns: Float64[Array, "obs columns"]
+    group: Int[np.ndarray, " obs"]
     whole: "Design | None" = None
 
     @classmethod
     def of(
         cls,
-        x: Float[np.ndarray, "units d"],
-        groups: Shaped[np.ndarray, " units"] | None = None,
+        x: Float[np.ndarray, "obs d"],
+        groups: Shaped[np.ndarray, " obs"] | None = None,
     ) -> "Design":
         """Find the coordinates.
 
@@ -171,7 +169,7 @@ class Design:
         groups = np.zeros(len(x)) if groups is None else groups
         return cls(frame, columns, np.unique(groups, return_inverse=True)[1])
 
-    def part(self, rows: Bool[np.ndarray, " units"]) -> "Design":
+    def part(self, rows: Bool[np.ndarray, " obs"]) -> "Design":
         """Return some of the units, centred anew."""
         own = self.columns[_linalg.rows(rows)]
         shift = own[:, :-1].mean(axis=0)
@@ -179,7 +177,7 @@ class Design:
         return Design(self.frame.moved(shift), own, self.group[rows], self)
 
     def ridge(
-        self, y: Float[np.ndarray, "units outputs"], strengths: Sequence[float]
+        self, y: Float[np.ndarray, "obs outputs"], strengths: Sequence[float]
     ) -> list[Linear]:
         """Fit ridge regression of each strength in closed form; `y` has one column per output."""
         targets = _linalg.of(y)
@@ -192,7 +190,7 @@ class Design:
 
     def logistic(
         self,
-        y: Int[np.ndarray, " units"],
+        y: Int[np.ndarray, " obs"],
         classes: int,
         strengths: Sequence[float],
         tolerance: float,

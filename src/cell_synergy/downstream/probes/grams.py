@@ -45,9 +45,9 @@ class Grams:
     @classmethod
     def of(
         cls,
-        x: Float[np.ndarray, "units d"],
-        y: Float[np.ndarray, "units outputs"],
-        groups: Shaped[np.ndarray, " units"],
+        x: Float[np.ndarray, "obs d"],
+        y: Float[np.ndarray, "obs outputs"],
+        groups: Shaped[np.ndarray, " obs"],
     ) -> "Grams":
         """Sum over units of features `x`, outputs `y` and names of their group."""
         frame = Frame.about_mean(x) if len(x) >= x.shape[1] else coordinates(x)[0]

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from cell_synergy.downstream.probes import metrics
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.design import Design, Linear
 from cell_synergy.downstream.probes.tasks import Answer, Chosen, Question
 
@@ -12,7 +12,7 @@ from cell_synergy.downstream.probes.tasks import Answer, Chosen, Question
 class LinearProbe:
     """Linear probes of one representation; questions about the same rows share their design."""
 
-    def __init__(self, z: Float[np.ndarray, "units d"], probe: Probe) -> None:
+    def __init__(self, z: Float[np.ndarray, "obs d"], probe: ProbeConfig) -> None:
         self.z, self.probe = z, probe
         self.designs: dict[tuple[bytes, bytes], Design] = {}
 

@@ -38,7 +38,7 @@ class Units:
         Mean square along each axis.
     """
 
-    columns: Float64[Array, "units columns"]
+    columns: Float64[Array, "obs columns"]
     turn: Float64[Array, "columns columns"] | None
     variance: Float64[Array, " columns"]
 
@@ -80,7 +80,7 @@ class Optimum(NamedTuple):
 
 def path(
     units: Units,
-    onehot: Float64[Array, "classes units"],
+    onehot: Float64[Array, "classes obs"],
     strengths: Sequence[float],
     tolerance: float,
     iterations: int,

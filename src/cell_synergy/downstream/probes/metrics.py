@@ -7,8 +7,8 @@ _CONSTANT = 1e-24  # variance of rounding errors
 
 
 def classification(
-    y: Int[np.ndarray, " units"],
-    probabilities: Float[np.ndarray, "units classes"],
+    y: Int[np.ndarray, " obs"],
+    probabilities: Float[np.ndarray, "obs classes"],
     prior: Float[np.ndarray, " classes"],
 ) -> dict[str, float]:
     """Score class probabilities.
@@ -44,8 +44,8 @@ def classification(
 
 
 def gaussian_bits(
-    y: Float[np.ndarray, "units outputs"],
-    predicted: Float[np.ndarray, "units outputs"],
+    y: Float[np.ndarray, "obs outputs"],
+    predicted: Float[np.ndarray, "obs outputs"],
     mean: Float[np.ndarray, " outputs"],
     variance: Float[np.ndarray, " outputs"],
     unexplained: float,
@@ -76,7 +76,7 @@ def gaussian_bits(
 
 
 def regression(
-    y: Float[np.ndarray, "units outputs"], predicted: Float[np.ndarray, "units outputs"]
+    y: Float[np.ndarray, "obs outputs"], predicted: Float[np.ndarray, "obs outputs"]
 ) -> dict[str, float]:
     """Score predicted values: `r2`, uniform average over outputs, and the mean `pearson` beside it.
 

@@ -43,7 +43,7 @@ _OUT = 0.1  # spread of the first outputs: near the prior, so that no fit starts
 _NEVER = -1e30
 
 
-class MLP(Config):
+class MLPConfig(Config):
     """The nonlinear probe.
 
     Attributes
@@ -78,9 +78,9 @@ class MLP(Config):
 
 
 def answer(
-    blocks: Sequence[Float32[np.ndarray, "units _"]],
+    blocks: Sequence[Float32[np.ndarray, "obs _"]],
     questions: Sequence[Question],
-    settings: MLP,
+    settings: MLPConfig,
     seed: int,
     *,
     late: bool = False,
@@ -139,7 +139,7 @@ class _Training:
         self,
         blocks: Sequence[np.ndarray],
         questions: Sequence[Question],
-        settings: MLP,
+        settings: MLPConfig,
         seed: int,
         *,
         late: bool,

@@ -26,7 +26,7 @@ class Solution(NamedTuple):
 
 
 def grams(
-    columns: Float64[Array, "units columns"], group: Int[np.ndarray, " units"]
+    columns: Float64[Array, "obs columns"], group: Int[np.ndarray, " obs"]
 ) -> list[Float64[Array, "columns columns"]]:
     """Return the Gram matrix of each group's units; groups are numbered from 0."""
     if not group.any():

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.names import DONOR
 from cell_synergy.data.config import Task
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.paired import target
 from cell_synergy.data.splits import Fold, held, inner_folds
@@ -36,10 +36,10 @@ class Goal:
     """
 
     name: str
-    labelled: Bool[np.ndarray, " units"]
-    codes: Int[np.ndarray, " units"]
+    labelled: Bool[np.ndarray, " obs"]
+    codes: Int[np.ndarray, " obs"]
     classes: tuple[str, ...]
-    target: Float[np.ndarray, "units outputs"]
+    target: Float[np.ndarray, "obs outputs"]
 
 
 @dataclass(frozen=True)
@@ -130,12 +130,12 @@ class Answer:
     iterations: int
 
 
-def goals(tissue: Tissue, tasks: Mapping[str, Task]) -> list[Goal]:
+def goals(paired: PairedDataset, tasks: Mapping[str, Task]) -> list[Goal]:
     """Return what each task asks, in their order.
 
     Targets of a regression are standardised per donor where the embeddings are.
     """
-    units, found = tissue.units, []
+    units, found = paired.adata, []
     for name, task in tasks.items():
         if task.kind == "classification":
             column = units.obs[name].cat
@@ -145,17 +145,17 @@ def goals(tissue: Tissue, tasks: Mapping[str, Task]) -> list[Goal]:
         else:
             values = target(units, name, task)
             labelled = np.isfinite(values).all(axis=1)
-            if tissue.mode == "donor":
+            if paired.mode == "donor":
                 own = values[labelled].astype(np.float32)
                 values = np.full_like(values, np.nan)
                 values[labelled] = standardise(
-                    own, np.ones(len(own), dtype=bool), tissue.groups[labelled], "donor"
+                    own, np.ones(len(own), dtype=bool), paired.groups[labelled], "donor"
                 )
             found.append(Goal(name, labelled, np.full(units.n_obs, -1), (), values))
     return found
 
 
-def ask(goal: Goal, fold: Fold, tissue: Tissue, inner: int) -> Question:
+def ask(goal: Goal, fold: Fold, paired: PairedDataset, inner: int) -> Question:
     """Return the question of a goal on a fold, with `inner` inner folds of whole donors.
 
     Raises
@@ -169,35 +169,35 @@ def ask(goal: Goal, fold: Fold, tissue: Tissue, inner: int) -> Question:
             f"task {goal.name!r}: no training unit of fold {fold.name!r} has a label; "
             "give labelled donors a training role, or drop the task"
         )
-    dealt = inner_folds(tissue.groups[train], tissue.units.obsm["spatial"][train], inner)
+    dealt = inner_folds(paired.groups[train], paired.adata.obsm["spatial"][train], inner)
     return Question.of(goal, train, dealt, np.flatnonzero(fold.test))
 
 
-def ask_donor(fold: Fold, tissue: Tissue, inner: int) -> tuple[Goal, Question] | None:
+def ask_donor(fold: Fold, paired: PairedDataset, inner: int) -> tuple[Goal, Question] | None:
     """Return the question whose tissue a unit is, or None where the fold trains on one donor only.
 
     Learnt on part of each training section and asked on a stripe at its end, since a donor whom
     the probe never saw cannot be named. A representation that is free of the donor is at chance.
     """
     own = fold.probe
-    names, codes = np.unique(tissue.owners, return_inverse=True)
+    names, codes = np.unique(paired.owners, return_inverse=True)
     nothing = np.zeros((len(codes), 0))
     goal = Goal(DONOR, own, np.where(own, codes, -1), tuple(map(str, names)), nothing)
     if len(np.unique(codes[own])) < 2:  # noqa: PLR2004 - nobody to tell apart
         return None
-    asked = held(tissue.units, own, _STRIPE)
+    asked = held(paired.adata, own, _STRIPE)
     train = np.flatnonzero(own & ~asked)
-    stripes = _stripes(tissue, train, inner)
+    stripes = _stripes(paired, train, inner)
     return goal, Question.of(goal, train, stripes, np.flatnonzero(asked))
 
 
 def _stripes(
-    tissue: Tissue, rows: Int[np.ndarray, " rows"], count: int
+    paired: PairedDataset, rows: Int[np.ndarray, " rows"], count: int
 ) -> Int[np.ndarray, " rows"]:
     """Deal each donor's rows out to `count` stripes."""
-    groups: Shaped[np.ndarray, " rows"] = tissue.groups[rows]
+    groups: Shaped[np.ndarray, " rows"] = paired.groups[rows]
     dealt = np.zeros(len(rows), dtype=np.int64)
     for group in np.unique(groups):
         own = groups == group
-        dealt[own] = inner_folds(groups[own], tissue.units.obsm["spatial"][rows[own]], count)
+        dealt[own] = inner_folds(groups[own], paired.adata.obsm["spatial"][rows[own]], count)
     return dealt

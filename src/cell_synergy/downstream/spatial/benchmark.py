@@ -11,11 +11,11 @@ from cell_synergy.commands.experiment import take
 from cell_synergy.core.config import Config, load, validate, value
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.files import atomic
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.spatial.checks import check
-from cell_synergy.downstream.spatial.config import Spatial
+from cell_synergy.downstream.spatial.config import SpatialConfig
 from cell_synergy.downstream.spatial.scores import TOO_FEW, Surroundings, judge
 from cell_synergy.training import weights
 
@@ -35,19 +35,19 @@ def run(words: dict[str, Any]) -> Path:
     asked = take(words)
     paths = validate(Paths, words, "argument")
     use_threads(value("threads"))
-    probe, spatial = load(Probe, "probe"), load(Spatial, "spatial")
-    tissue = Tissue.read(paths.pairs, paths.image, paths.expression, asked.dataset)
+    probe, spatial = load(ProbeConfig, "probe"), load(SpatialConfig, "spatial")
+    paired = PairedDataset.read(paths.pairs, paths.image, paths.expression, asked.dataset)
     sections = asked.dataset.sections
     views = sections is None or sections.units == "cells"
-    check(tissue.units, asked.dataset.unit_um, views=views)
-    surroundings = Surroundings.of(tissue, asked.dataset.tasks, spatial)
+    check(paired.adata, asked.dataset.unit_um, views=views)
+    surroundings = Surroundings.of(paired, asked.dataset.tasks, spatial)
 
-    def represent(fold: Fold, seed: int) -> Float32[np.ndarray, "units d"]:
+    def represent(fold: Fold, seed: int) -> Float32[np.ndarray, "obs d"]:
         learnt = weights.load(paths.weights, fold.name, seed)
-        return asked.method.transform(learnt, *tissue.standardised(fold))
+        return asked.method.transform(learnt, *paired.standardised(fold))
 
-    seeds = weights.seeds(paths.weights, tissue.folds[0].name)[:1]
-    scores = judge(asked.method_name, tissue, surroundings, seeds, represent, probe, spatial.probes)
+    seeds = weights.seeds(paths.weights, paired.folds[0].name)[:1]
+    scores = judge(asked.method_name, paired, surroundings, seeds, represent, probe, spatial.probes)
     if scores.empty:
         tqdm.write(f"{asked.dataset_name}: {TOO_FEW}; the table has no rows")
     with atomic(paths.out) as new:

@@ -59,7 +59,7 @@ def check(units: ad.AnnData, unit_um: float, *, views: bool) -> None:
             )
 
 
-def _refuse_copies(places: Float64[np.ndarray, "units 2"], names: pd.Index, where: str) -> None:
+def _refuse_copies(places: Float64[np.ndarray, "obs 2"], names: pd.Index, where: str) -> None:
     """Refuse units that lie where another one does."""
     _, first, of = np.unique(places, axis=0, return_index=True, return_inverse=True)
     if len(copies := np.flatnonzero(first[of] != np.arange(len(places)))):
@@ -70,7 +70,7 @@ def _refuse_copies(places: Float64[np.ndarray, "units 2"], names: pd.Index, wher
         )
 
 
-def _closest(apart: Float64[np.ndarray, " units"], unit_um: float, *, views: bool) -> float:
+def _closest(apart: Float64[np.ndarray, " obs"], unit_um: float, *, views: bool) -> float:
     """Return how close units can lie, as a share of their size, by how regularly they lie."""
     if of_array(apart) is not None:
         return CLOSEST

@@ -23,7 +23,7 @@ Probes = Annotated[tuple[Literal["linear", "mlp"], ...], BeforeValidator(listed)
 """Names of probes in one line, separated by commas."""
 
 
-class Consistency(Config):
+class ConsistencyConfig(Config):
     """Pairs of units that lie close together, or far apart.
 
     Attributes
@@ -41,7 +41,7 @@ class Consistency(Config):
     pairs: PositiveInt
 
 
-class Spatial(Config):
+class SpatialConfig(Config):
     """Bands around units, and pairs of units.
 
     Attributes
@@ -66,4 +66,4 @@ class Spatial(Config):
     targets: Names
     probes: Probes
     seed: int
-    consistency: Consistency
+    consistency: ConsistencyConfig

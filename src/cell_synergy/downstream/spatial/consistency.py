@@ -13,13 +13,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Shaped
 
 from cell_synergy.core.random import stream
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.splits import Fold, inner_folds
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import Answer, Chosen, Question
-from cell_synergy.downstream.spatial.config import Consistency
+from cell_synergy.downstream.spatial.config import ConsistencyConfig
 from cell_synergy.downstream.spatial.graph import nearest
 from cell_synergy.downstream.spatial.layout import CONSISTENCY
 
@@ -46,9 +46,9 @@ class Pairs:
 
 
 def draw(
-    spatial: Float[np.ndarray, "units 2"],
-    sections: Shaped[np.ndarray, " units"],
-    settings: Consistency,
+    spatial: Float[np.ndarray, "obs 2"],
+    sections: Shaped[np.ndarray, " obs"],
+    settings: ConsistencyConfig,
     seed: int,
 ) -> Pairs:
     """Draw pairs of each section, the same whatever other sections there are.
@@ -85,7 +85,7 @@ def draw(
 
 
 def features(
-    z: Float32[np.ndarray, "units d"], pairs: Pairs
+    z: Float32[np.ndarray, "obs d"], pairs: Pairs
 ) -> Float32[np.ndarray, "pairs features"]:
     """Return what a probe sees of each pair: product and absolute difference of each feature."""
     first, second = z[pairs.first], z[pairs.second]
@@ -101,21 +101,21 @@ class PairQuestion:
         The question; its rows are pairs. None if there are no pairs to learn from, or to judge by.
     """
 
-    def __init__(self, pairs: Pairs, tissue: Tissue, fold: Fold, probe: Probe) -> None:
-        self.pairs, self.tissue, self.fold, self.probe = pairs, tissue, fold, probe
+    def __init__(self, pairs: Pairs, paired: PairedDataset, fold: Fold, probe: ProbeConfig) -> None:
+        self.pairs, self.paired, self.fold, self.probe = pairs, paired, fold, probe
         self.train, self.test = fold.probe[pairs.first], fold.test[pairs.first]
         self.asked = self._ask() if self.train.any() and self.test.any() else None
 
     def _ask(self) -> Question:
         train, test = np.flatnonzero(self.train), np.flatnonzero(self.test)
         units = self.pairs.first[train]
-        spatial = self.tissue.units.obsm["spatial"][units]
-        inner = inner_folds(self.tissue.groups[units], spatial, self.probe.inner_folds)
+        spatial = self.paired.adata.obsm["spatial"][units]
+        inner = inner_folds(self.paired.groups[units], spatial, self.probe.inner_folds)
         y = self.pairs.close[train].astype(np.int64)
         return Question(train, inner, test, np.arange(_CLASSES), y)
 
     def scores(
-        self, z: Float32[np.ndarray, "units d"], chosen: dict[str, Chosen]
+        self, z: Float32[np.ndarray, "obs d"], chosen: dict[str, Chosen]
     ) -> Iterator[dict[str, object]]:
         """Yield one row per metric and test donor; the penalty is chosen unless it is known.
 
@@ -128,7 +128,7 @@ class PairQuestion:
         """
         if self.asked is None:
             return
-        seen, groups = features(z, self.pairs), self.tissue.groups[self.pairs.first]
+        seen, groups = features(z, self.pairs), self.paired.groups[self.pairs.first]
         linear = LinearProbe(standardise(seen, self.train, groups, "train"), self.probe)
         if CONSISTENCY not in chosen:
             chosen[CONSISTENCY] = linear.choose(self.asked)
@@ -138,7 +138,7 @@ class PairQuestion:
             yield {**row, **vars(answer.chosen), **fit}
 
     def _by_donor(self, asked: Question, answer: Answer) -> Iterator[dict[str, object]]:
-        donors = self.tissue.donor[self.pairs.first[asked.test]]
+        donors = self.paired.donor[self.pairs.first[asked.test]]
         close, said = self.pairs.close[asked.test], answer.predicted[:, 1]
         place = {"task": CONSISTENCY, "fold": self.fold.name, "classes": _CLASSES}
         for donor in np.unique(donors):
@@ -162,7 +162,7 @@ def score(close: Bool[np.ndarray, " pairs"], said: Float[np.ndarray, " pairs"]) 
 
 
 def _close(
-    spatial: Float[np.ndarray, "units 2"], settings: Consistency, random: np.random.Generator
+    spatial: Float[np.ndarray, "obs 2"], settings: ConsistencyConfig, random: np.random.Generator
 ) -> Int[np.ndarray, "2 pairs"]:
     everyone = np.resize(np.arange(len(spatial)), max(settings.pairs, len(spatial)))
     first = random.permutation(everyone)[: settings.pairs]
@@ -171,7 +171,7 @@ def _close(
 
 
 def _far(
-    spatial: Float[np.ndarray, "units 2"], settings: Consistency, random: np.random.Generator
+    spatial: Float[np.ndarray, "obs 2"], settings: ConsistencyConfig, random: np.random.Generator
 ) -> Int[np.ndarray, "2 pairs"]:
     """Draw random pairs, and keep the first that lie beyond the quantile of all drawn."""
     first = random.integers(len(spatial), size=_DRAWN)

@@ -33,20 +33,20 @@ class Band:
     """
 
     graph: csr_array
-    inner: Float64[np.ndarray, " units"]
-    outer: Float64[np.ndarray, " units"]
+    inner: Float64[np.ndarray, " obs"]
+    outer: Float64[np.ndarray, " obs"]
 
     @property
-    def degree(self) -> Int[np.ndarray, " units"]:
+    def degree(self) -> Int[np.ndarray, " obs"]:
         """Number of neighbours of each unit."""
         return np.diff(self.graph.indptr)
 
 
 def edges(
-    spatial: Float[np.ndarray, "units 2"],
-    sections: Shaped[np.ndarray, " units"],
+    spatial: Float[np.ndarray, "obs 2"],
+    sections: Shaped[np.ndarray, " obs"],
     counts: Sequence[int],
-) -> Float64[np.ndarray, "edges units"]:
+) -> Float64[np.ndarray, "edges obs"]:
     """Return 0 and the outer radius of each band in each unit's section, in micrometres.
 
     Parameters
@@ -66,9 +66,9 @@ def edges(
 
 
 def bands(
-    spatial: Float[np.ndarray, "units 2"],
-    sections: Shaped[np.ndarray, " units"],
-    around: Float64[np.ndarray, "edges units"],
+    spatial: Float[np.ndarray, "obs 2"],
+    sections: Shaped[np.ndarray, " obs"],
+    around: Float64[np.ndarray, "edges obs"],
 ) -> list[Band]:
     """Return the neighbours of every unit in the bands between the edges around it.
 
@@ -130,8 +130,8 @@ def radii(tree: KDTree, counts: Sequence[int]) -> Float64[np.ndarray, " counts"]
 
 
 def nearest(
-    spatial: Float[np.ndarray, "units 2"], count: int
-) -> tuple[Float64[np.ndarray, "units count"], Int[np.ndarray, "units count"]]:
+    spatial: Float[np.ndarray, "obs 2"], count: int
+) -> tuple[Float64[np.ndarray, "obs count"], Int[np.ndarray, "obs count"]]:
     """Return the nearest other units of each unit of a section, and how far away they are."""
     apart, which = KDTree(spatial).query(spatial, k=np.arange(2, count + 2))
     return np.asarray(apart), np.asarray(which)

@@ -10,13 +10,13 @@ from tqdm import tqdm
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.names import LINEAR, NONLINEAR, TRANSDUCTIVE
 from cell_synergy.data.config import Task, none_of
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import Asked, Representation, table
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import Answer, Chosen, Goal
-from cell_synergy.downstream.spatial.config import Spatial
+from cell_synergy.downstream.spatial.config import SpatialConfig
 from cell_synergy.downstream.spatial.consistency import PairQuestion, Pairs, draw
 from cell_synergy.downstream.spatial.graph import bands, edges
 from cell_synergy.downstream.spatial.layout import CONSISTENCY, OF_THE_BAND
@@ -43,7 +43,9 @@ class Surroundings:
     pairs: Pairs
 
     @classmethod
-    def of(cls, tissue: Tissue, tasks: Mapping[str, Task], spatial: Spatial) -> "Surroundings":
+    def of(
+        cls, paired: PairedDataset, tasks: Mapping[str, Task], spatial: SpatialConfig
+    ) -> "Surroundings":
         """Find the neighbours of all units, and draw the pairs.
 
         Of a data set that has none of the targets nothing is asked of neighbours, and a line says
@@ -51,22 +53,22 @@ class Surroundings:
         """
         chosen = {name: tasks[name] for name in spatial.targets if name in tasks}
         if not chosen:
-            source = tissue.units.uns["source"]
+            source = paired.adata.uns["source"]
             tqdm.write(f"{source}: {none_of('spatial.targets', tasks)}; neighbours are left out")
-        places = np.asarray(tissue.units.obsm["spatial"], dtype=np.float64)
-        sections = tissue.pieces  # neighbours and pairs on one side of every split
+        places = np.asarray(paired.adata.obsm["spatial"], dtype=np.float64)
+        sections = paired.pieces  # neighbours and pairs on one side of every split
         around = bands(places, sections, edges(places, sections, spatial.neighbours))
-        asked = targets(tissue, chosen, around, spatial.least)
+        asked = targets(paired, chosen, around, spatial.least)
         return cls(asked, draw(places, sections, spatial.consistency, spatial.seed))
 
 
 def judge(
     name: str,
-    tissue: Tissue,
+    paired: PairedDataset,
     surroundings: Surroundings,
     seeds: list[int],
     represent: Representation,
-    probe: Probe,
+    probe: ProbeConfig,
     kinds: Collection[str],
 ) -> pd.DataFrame:
     """Score the representation `represent(fold, seed)` of all units.
@@ -101,18 +103,18 @@ def judge(
         If the representation is not finite.
     """
     rows: list[dict[str, object]] = []
-    for fold in tissue.folds:
-        asked = _Fold(tissue, surroundings, fold, probe, kinds)
+    for fold in paired.folds:
+        asked = _Fold(paired, surroundings, fold, probe, kinds)
         for seed in seeds:
-            z = standardise(represent(fold, seed), fold.align, tissue.groups, tissue.mode)
+            z = standardise(represent(fold, seed), fold.align, paired.groups, paired.mode)
             if not np.isfinite(z).all():
                 raise DataError(
                     f"{name}: the embedding of fold {fold.name!r}, seed {seed} is not finite; "
                     "train it again, with a smaller lr"
                 )
             rows += [row | {"seed": seed} for row in asked.scores(z, seed, first=seed == seeds[0])]
-    scores = table(name, tissue, rows, asked=False)
-    return scores.join(_of_bands(tissue, surroundings, rows))
+    scores = table(name, paired, rows, asked=False)
+    return scores.join(_of_bands(paired, surroundings, rows))
 
 
 class _Fold:
@@ -120,17 +122,17 @@ class _Fold:
 
     def __init__(
         self,
-        tissue: Tissue,
+        paired: PairedDataset,
         surroundings: Surroundings,
         fold: Fold,
-        probe: Probe,
+        probe: ProbeConfig,
         kinds: Collection[str],
     ) -> None:
         goals = [target.goal for target in surroundings.targets]
         goals = [goal for goal in goals if _can_be_asked(goal, fold)]
-        self.asked = Asked(tissue, goals, fold, probe)
-        self.pairs = PairQuestion(surroundings.pairs, tissue, fold, probe)
-        self.transductive = TRANSDUCTIVE * (tissue.mode == "donor")
+        self.asked = Asked(paired, goals, fold, probe)
+        self.pairs = PairQuestion(surroundings.pairs, paired, fold, probe)
+        self.transductive = TRANSDUCTIVE * (paired.mode == "donor")
         self.kinds, self.chosen = kinds, dict[str, Chosen]()
 
     def scores(self, z: np.ndarray, seed: int, *, first: bool) -> Iterator[dict[str, object]]:
@@ -155,14 +157,14 @@ def _can_be_asked(goal: Goal, fold: Fold) -> bool:
 
 
 def _of_bands(
-    tissue: Tissue, surroundings: Surroundings, rows: list[dict[str, object]]
+    paired: PairedDataset, surroundings: Surroundings, rows: list[dict[str, object]]
 ) -> pd.DataFrame:
     """Return target, number, radii and neighbours of the band that each row is about."""
     known: dict[tuple[object, object], tuple[object, ...]] = {}
     for target in surroundings.targets:
         values = target.band.inner, target.band.outer, target.band.degree.astype(np.float64)
-        for donor in np.unique(tissue.donor[target.goal.labelled]):
-            own = target.goal.labelled & (tissue.donor == donor)
+        for donor in np.unique(paired.donor[target.goal.labelled]):
+            own = target.goal.labelled & (paired.donor == donor)
             means = [float(of_units[own].mean()) for of_units in values]
             known[target.goal.name, donor] = (target.task, target.number, *means)
     nothing: tuple[object, ...] = (CONSISTENCY, None, None, None, None)

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.config import Task
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.downstream.probes.tasks import Goal, goals
 from cell_synergy.downstream.spatial.graph import Band
 
@@ -41,7 +41,7 @@ class Target:
 
 
 def targets(
-    tissue: Tissue, tasks: Mapping[str, Task], around: list[Band], least: int
+    paired: PairedDataset, tasks: Mapping[str, Task], around: list[Band], least: int
 ) -> list[Target]:
     """Return what every task asks of the neighbours in every band, labels and compositions alike.
 
@@ -63,22 +63,20 @@ def targets(
     """
     asked = {name: task for name, task in tasks.items() if task.kind != "gene_panel"}
     compositions = [name for name, task in asked.items() if task.kind == "composition"]
-    if compositions and "cell_type_ratio" not in tissue.units.obsm:
+    if compositions and "cell_type_ratio" not in paired.adata.obsm:
         raise DataError(
-            f"{tissue.units.uns['source']}: task {compositions[0]!r} but no "
+            f"{paired.adata.uns['source']}: task {compositions[0]!r} but no "
             "obsm['cell_type_ratio']; store each unit's cell-type shares there, or drop the task"
         )
     found = []
     for number, band in enumerate(around, start=1):
-        for goal in goals(replace(tissue, units=_as_seen(tissue.units, asked, band)), asked):
-            enough = _enough(goal.labelled, tissue, least)
+        for goal in goals(replace(paired, adata=_as_seen(paired.adata, asked, band)), asked):
+            enough = _enough(goal.labelled, paired, least)
             found.append(Target(_named(goal, number, enough), goal.name, number, band))
     return found
 
 
-def majority(
-    codes: Int[np.ndarray, " units"], classes: int, band: Band
-) -> Int[np.ndarray, " units"]:
+def majority(codes: Int[np.ndarray, " obs"], classes: int, band: Band) -> Int[np.ndarray, " obs"]:
     """Return the most frequent class among each unit's neighbours; -1 where none has a label.
 
     Of classes that are equally frequent the one whose neighbours are nearer on average is taken; if
@@ -102,8 +100,8 @@ def majority(
 
 
 def composition(
-    shares: Float[np.ndarray, "units types"], band: Band
-) -> Float64[np.ndarray, "units types"]:
+    shares: Float[np.ndarray, "obs types"], band: Band
+) -> Float64[np.ndarray, "obs types"]:
     """Return the mean composition of each unit's neighbours; NaN where none has one."""
     known = np.isfinite(shares).all(axis=1)
     sums = _links(band) @ np.where(known[:, None], shares, 0.0)
@@ -136,15 +134,15 @@ def _links(band: Band) -> sparse.csr_array:
 
 
 def _enough(
-    labelled: Bool[np.ndarray, " units"], tissue: Tissue, least: int
-) -> Bool[np.ndarray, " units"]:
+    labelled: Bool[np.ndarray, " obs"], paired: PairedDataset, least: int
+) -> Bool[np.ndarray, " obs"]:
     """Return the labelled units of donors that have enough of them."""
-    donors, of = np.unique(tissue.donor, return_inverse=True)
+    donors, of = np.unique(paired.donor, return_inverse=True)
     counts = np.bincount(of[labelled], minlength=len(donors))
     return labelled & (counts[of] >= least)
 
 
-def _named(goal: Goal, number: int, labelled: Bool[np.ndarray, " units"]) -> Goal:
+def _named(goal: Goal, number: int, labelled: Bool[np.ndarray, " obs"]) -> Goal:
     """Return the goal under the name of its band, with these units labelled."""
     return replace(
         goal,

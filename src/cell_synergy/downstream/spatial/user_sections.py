@@ -15,12 +15,12 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.core.files import atomic
 from cell_synergy.core.labels import as_names
 from cell_synergy.data.composition import shares_of
-from cell_synergy.data.config import Composition, Task
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.config import CompositionTask, Task
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.obsm import numbers
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.spatial.checks import check
-from cell_synergy.downstream.spatial.config import Spatial
+from cell_synergy.downstream.spatial.config import SpatialConfig
 from cell_synergy.downstream.spatial.distance import curves
 from cell_synergy.downstream.spatial.layout import CONSISTENCY
 from cell_synergy.downstream.spatial.scores import TOO_FEW, Surroundings, judge
@@ -67,18 +67,18 @@ def run(words: dict[str, Any]) -> Path:
     use_threads(value("threads"))
     named = {own.image, own.expression, *own.joint, own.composition} - {None}
     table = read_table(own.units, {str(key) for key in named})
-    tissue = _placed(own, table)
+    paired = _placed(own, table)
     tasks: dict[str, Task] = dict.fromkeys(own.label, CLASSES)
     if own.composition is not None:
-        tissue.units.obsm["cell_type_ratio"] = _shares(own, table)
-        tasks[COMPOSITION] = Composition(kind="composition")
-    probe, spatial = load(Probe, "probe"), load(Spatial, "spatial")
+        paired.adata.obsm["cell_type_ratio"] = _shares(own, table)
+        tasks[COMPOSITION] = CompositionTask(kind="composition")
+    probe, spatial = load(ProbeConfig, "probe"), load(SpatialConfig, "spatial")
     surroundings = Surroundings.of(
-        tissue, tasks, spatial.model_copy(update={"targets": tuple(tasks)})
+        paired, tasks, spatial.model_copy(update={"targets": tuple(tasks)})
     )
     scores = pd.concat(
-        judge(name, tissue, surroundings, [0], represent, probe, spatial.probes)
-        for name, represent in representations(own, table, tissue).items()
+        judge(name, paired, surroundings, [0], represent, probe, spatial.probes)
+        for name, represent in representations(own, table, paired).items()
     )
     if scores.empty:
         raise DataError(f"{own.units}: {TOO_FEW}; lower that, or add units")
@@ -88,18 +88,18 @@ def run(words: dict[str, Any]) -> Path:
     return own.out
 
 
-def _placed(own: OwnTissue, table: ad.AnnData) -> Tissue:
+def _placed(own: OwnTissue, table: ad.AnnData) -> PairedDataset:
     """Return the table as probes see it, with sections and places in micrometres."""
     _refuse_words(own)
     if "spatial" not in table.obsm:
         raise DataError(f"{own.units}: no obsm['spatial']; store each unit's place there")
-    tissue = tissue_of(own, table)
+    paired = tissue_of(own, table)
     where = f"{own.units}: obs[{own.section!r}]"
     section = as_names(column_of(table, own.section, own.units), "section", where)
-    tissue.units.obs["section"] = _apart(tissue.donor, section.to_numpy())
-    tissue.units.obsm["spatial"] = own.mpp * tissue.units.obsm["spatial"]
-    check(tissue.units, own.unit_um, views=False)
-    return tissue
+    paired.adata.obs["section"] = _apart(paired.donor, section.to_numpy())
+    paired.adata.obsm["spatial"] = own.mpp * paired.adata.obsm["spatial"]
+    check(paired.adata, own.unit_um, views=False)
+    return paired
 
 
 def _refuse_words(own: OwnTissue) -> None:
@@ -114,7 +114,7 @@ def _refuse_words(own: OwnTissue) -> None:
             raise DataError(f"label={label}: this name is taken; rename the column of obs")
 
 
-def _apart(donor: Shaped[np.ndarray, " units"], section: Shaped[np.ndarray, " units"]) -> list[str]:
+def _apart(donor: Shaped[np.ndarray, " obs"], section: Shaped[np.ndarray, " obs"]) -> list[str]:
     """Return names of sections that are different for those of different donors."""
     pairs = list(zip(donor, section, strict=True))
     plain = [f"{of}/{name}" for of, name in pairs]

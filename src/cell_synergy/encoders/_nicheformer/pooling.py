@@ -37,7 +37,7 @@ class Opened:
     pooling: Pooling
 
     @torch.inference_mode()
-    def embed(self, batch_size: int) -> Float32[np.ndarray, "units dim"]:
+    def embed(self, batch_size: int) -> Float32[np.ndarray, "obs dim"]:
         """Embed every unit; `batch_size` cells are read at a time."""
         network = self.network
         network.to(device())  # type: ignore[arg-type]

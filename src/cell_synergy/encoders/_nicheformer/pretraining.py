@@ -38,7 +38,7 @@ _POOL = 16  # batches of like length are cut from this many batches' cells
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
 
 
-class Pretraining(Config):
+class PretrainingConfig(Config):
     """Passes over the cells, cells per step, AdamW's largest step and weight decay, seed."""
 
     epochs: PositiveInt
@@ -67,7 +67,7 @@ def pretrain(
     config: NicheformerConfig,
     cells: Sentences,
     held: Sentences,
-    settings: Pretraining,
+    settings: PretrainingConfig,
     work: Path,
     label: str,
 ) -> Pretrained:
@@ -116,7 +116,7 @@ class _Run:
         config: NicheformerConfig,
         cells: Sentences,
         held: Sentences,
-        settings: Pretraining,
+        settings: PretrainingConfig,
     ) -> None:
         self.cells, self.held, self.settings = cells, held, settings
         self.genes = config.prediction_size - FIRST_GENE
@@ -238,7 +238,7 @@ def _shuffled(
 
 
 def _key(
-    config: NicheformerConfig, cells: Sentences, held: Sentences, settings: Pretraining
+    config: NicheformerConfig, cells: Sentences, held: Sentences, settings: PretrainingConfig
 ) -> str:
     """Return the name of a checkpoint: it changes with code, sizes, settings, cells and torch."""
     digest = hashlib.sha256()

@@ -49,7 +49,7 @@ class View:
 
     def embed(
         self, pairs: ad.AnnData, raw: Path, width: int, record: Record
-    ) -> Float32[np.ndarray, "units width"]:
+    ) -> Float32[np.ndarray, "obs width"]:
         """Embed every unit; batches that `record` has are not computed again.
 
         Parameters
@@ -102,8 +102,8 @@ class View:
 
 
 def _crops(
-    slide: Slide, sides: list[int], centres: Float[np.ndarray, "units 2"]
-) -> list[UInt8[Tensor, "units _ _ 3"]]:
+    slide: Slide, sides: list[int], centres: Float[np.ndarray, "obs 2"]
+) -> list[UInt8[Tensor, "obs _ _ 3"]]:
     """Cut the fields of view of each unit."""
     fields = []
     for side in sides:
@@ -135,7 +135,7 @@ def _read_ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def _require_finite(features: Float32[np.ndarray, "units width"], names: pd.Index) -> None:
+def _require_finite(features: Float32[np.ndarray, "obs width"], names: pd.Index) -> None:
     broken = np.flatnonzero(~np.isfinite(features).all(axis=1))
     if len(broken):
         raise DataError(

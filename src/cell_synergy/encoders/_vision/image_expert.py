@@ -53,7 +53,7 @@ class ImageExpert(Encoder):
         """The fields of view, narrow to wide as they are told."""
         return [self.field_um] if self.context_um is None else [self.field_um, self.context_um]
 
-    def embed(self, pairs: ad.AnnData, raw: Path, expert: Path) -> Float32[np.ndarray, "units dim"]:
+    def embed(self, pairs: ad.AnnData, raw: Path, expert: Path) -> Float32[np.ndarray, "obs dim"]:
         """Embed every unit; what was done before an interruption is not done again.
 
         See `Encoder.embed`.

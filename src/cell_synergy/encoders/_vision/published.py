@@ -112,8 +112,8 @@ class Published(ImageExpert, ABC):
 
         @torch.inference_mode()
         def run(
-            patches: UInt8[Tensor, "units side side 3"],
-        ) -> Float32[Tensor, "units features"]:
+            patches: UInt8[Tensor, "obs side side 3"],
+        ) -> Float32[Tensor, "obs features"]:
             x = transformer.inputs(patches, self.input_px, self.resize, self.mean, self.std)
             with torch.autocast(device().type, torch.bfloat16, enabled=half):
                 return transformer.features(network, x, self.pooling)

@@ -32,7 +32,7 @@ class Record:
         file.seek(end)
         file.truncate()  # what a kill left half-written
 
-    def add(self, batch: Float32[np.ndarray, "units dim"]) -> None:
+    def add(self, batch: Float32[np.ndarray, "obs dim"]) -> None:
         """Write a batch; a kill from here on leaves it done."""
         content = np.ascontiguousarray(batch, dtype="<f4").tobytes()
         self._file.write(_HEADER.pack(*batch.shape, crc32(content)) + content)

@@ -104,12 +104,12 @@ def halve(network: nn.Module) -> nn.Module:
 
 
 def inputs(
-    patches: UInt8[Tensor, "units h w 3"],
+    patches: UInt8[Tensor, "obs h w 3"],
     side: int,
     mode: Literal["bilinear", "bicubic"],
     mean: Sequence[float],
     std: Sequence[float],
-) -> Float32[Tensor, "units 3 side side"]:
+) -> Float32[Tensor, "obs 3 side side"]:
     """Resize (antialiased) and normalise; colours stay the fastest axis in memory.
 
     Unlike Pillow, colours are not rounded after resizing.
@@ -127,8 +127,8 @@ def inputs(
 
 
 def features(
-    network: VisionTransformer, x: Float[Tensor, "units 3 side side"], pooling: Pooling
-) -> Float32[Tensor, "units features"]:
+    network: VisionTransformer, x: Float[Tensor, "obs 3 side side"], pooling: Pooling
+) -> Float32[Tensor, "obs features"]:
     """Return the class token after the last norm, and after it the mean of the patch tokens."""
     tokens = network.forward_features(x)
     first = tokens[:, 0]

@@ -8,13 +8,13 @@ import pandas as pd
 from tqdm import tqdm
 
 from cell_synergy.core.labels import some
-from cell_synergy.data.config import Dataset, Task
+from cell_synergy.data.config import DatasetConfig, Task
 from cell_synergy.data.splits import Fold
 
 _LEAST = 2  # labelled training units, so that some can choose the penalty
 
 
-def of_tasks(pairs: ad.AnnData, dataset: Dataset, split: Sequence[Fold]) -> Iterator[str]:
+def of_tasks(pairs: ad.AnnData, dataset: DatasetConfig, split: Sequence[Fold]) -> Iterator[str]:
     """Tell of tasks that have no answer on these folds: no label to learn from, or to score.
 
     Donors without a label of a task are named in the log.

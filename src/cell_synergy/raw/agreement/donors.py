@@ -10,12 +10,12 @@ from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import check_spellings, folded, some
 from cell_synergy.data import blocks
-from cell_synergy.data.config import BLOCKS, Dataset
+from cell_synergy.data.config import BLOCKS, DatasetConfig
 from cell_synergy.data.naming import is_file_name
 from cell_synergy.data.splits import INSTEAD, contradictions
 
 
-def of_names(name: str, dataset: Dataset, seen: Sequence[tuple[str, str]]) -> Iterator[str]:
+def of_names(name: str, dataset: DatasetConfig, seen: Sequence[tuple[str, str]]) -> Iterator[str]:
     """Tell of roles that nobody has, of spellings, and of names that no file can have.
 
     Parameters
@@ -58,7 +58,7 @@ def _near(name: str, known: set[str]) -> str:
 
 def of_donors(
     name: str,
-    dataset: Dataset,
+    dataset: DatasetConfig,
     study: Sequence[ad.AnnData],
     reference: Sequence[ad.AnnData],
     sections: Iterable[str],
@@ -95,7 +95,7 @@ def of_donors(
 
 
 def _lost_blocks(
-    dataset: Dataset, tables: Sequence[ad.AnnData], sections: Iterable[str]
+    dataset: DatasetConfig, tables: Sequence[ad.AnnData], sections: Iterable[str]
 ) -> list[str]:
     """Return the blocks without a unit."""
     numbers = range(1, (dataset.blocks or 0) + 1)

@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from tqdm import tqdm
 
 from cell_synergy.core.labels import some
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.remarks import REMARK
 from cell_synergy.data.splits import Fold, contradictions, folds, held
 from cell_synergy.raw.agreement.answerable import of_tasks
@@ -42,7 +42,7 @@ NOTHING = Needs(components=0, batch=0, held=0.0, images=False)
 
 
 def finish(
-    told: Told, pairs: ad.AnnData, reference: ad.AnnData, dataset: Dataset, needs: Needs
+    told: Told, pairs: ad.AnnData, reference: ad.AnnData, dataset: DatasetConfig, needs: Needs
 ) -> None:
     """Check the joined pairs, refuse them if anything was told, and give them their remark."""
     split = [] if contradictions(pairs.obs, dataset) else folds(pairs.obs, dataset)
@@ -83,11 +83,11 @@ def of_sizes(pairs: ad.AnnData, split: Sequence[Fold], needs: Needs) -> Iterator
 
 
 def _learnt_from(pairs: ad.AnnData, fold: Fold, share: float) -> int:
-    kept_back: Bool[np.ndarray, " units"] = held(pairs, fold.align, share)
+    kept_back: Bool[np.ndarray, " obs"] = held(pairs, fold.align, share)
     return int((fold.align & ~kept_back).sum())
 
 
-def remark(dataset: Dataset, pairs: ad.AnnData, reference: ad.AnnData) -> str:
+def remark(dataset: DatasetConfig, pairs: ad.AnnData, reference: ad.AnnData) -> str:
     """Return what every table of the data set has to say; "" if nothing."""
     said = []
     if dataset.gap_um is not None:

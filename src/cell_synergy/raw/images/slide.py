@@ -32,7 +32,7 @@ class Slide:
         padded: UInt8[np.ndarray, "side side 3"] = strip.take(columns - first, axis=1)
         return padded
 
-    def order(self, centres: Float[np.ndarray, "units 2"]) -> Int[np.ndarray, " units"]:
+    def order(self, centres: Float[np.ndarray, "obs 2"]) -> Int[np.ndarray, " obs"]:
         """Return the order in which crops around `centres` are read fastest."""
         if isinstance(self._pixels, np.ndarray):
             return np.arange(len(centres))

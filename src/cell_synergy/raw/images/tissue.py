@@ -29,10 +29,10 @@ class TissueRule(Config):
 
 def on_tissue(
     slide: Slide,
-    centres_um: Float[np.ndarray, "units 2"],
+    centres_um: Float[np.ndarray, "obs 2"],
     mpp: float,
     rule: TissueRule,
-) -> tuple[Bool[np.ndarray, " units"], Bool[np.ndarray, " units"]]:
+) -> tuple[Bool[np.ndarray, " obs"], Bool[np.ndarray, " obs"]]:
     """Say for each unit whether its square lies inside the image, and whether it shows tissue."""
     side = max(round(rule.field_um / mpp), 1)
     pixels = centres_um / mpp

@@ -8,7 +8,7 @@ from pkgutil import iter_modules
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.section import Section
 from cell_synergy.raw.sources import located
 
@@ -18,7 +18,7 @@ def names() -> list[str]:
     return [module.name for module in iter_modules(__path__)]
 
 
-def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
+def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
     """Read every section under the folder `raw`, or where it says that the files are.
 
     Raises

@@ -24,7 +24,7 @@ from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import as_names
 from cell_synergy.data import anndata_files
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.images import image_size
 from cell_synergy.raw.section import Section, check_section
 from cell_synergy.raw.sections.matrix import as_counts
@@ -35,7 +35,7 @@ from cell_synergy.raw.sources import IMAGES
 _IMAGES = (*IMAGES, ".ome.tif", ".ome.tiff", ".ome.btf")
 
 
-def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
+def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
     """Read every `.h5ad` under `raw`, in the order of their names."""
     tables = sorted(
         file
@@ -58,7 +58,7 @@ def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
             yield section
 
 
-def _sections(file: Path, dataset: Dataset) -> Iterator[Section]:
+def _sections(file: Path, dataset: DatasetConfig) -> Iterator[Section]:
     table = anndata_files.read(file)
     if table.n_obs == 0:
         raise DataError(f"{file}: no units; leave the file out or give its counts")
@@ -145,7 +145,7 @@ def _mpp(table: ad.AnnData, file: Path) -> float:
     return mpp
 
 
-def _spatial(table: ad.AnnData, file: Path) -> Float64[np.ndarray, "units 2"]:
+def _spatial(table: ad.AnnData, file: Path) -> Float64[np.ndarray, "obs 2"]:
     if "spatial" not in table.obsm:
         raise DataError(
             f"{file}: no obsm['spatial']{suggest('spatial', table.obsm)}; "

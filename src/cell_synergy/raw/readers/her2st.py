@@ -20,7 +20,7 @@ from jaxtyping import Float64
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.images import image_size
 from cell_synergy.raw.registration import apply_affine, fit_affine, nearest_within
 from cell_synergy.raw.section import Section, check_section
@@ -67,7 +67,7 @@ _CARRY_UM = 140.0
 _PIXELS = ["pixel_x", "pixel_y"]
 
 
-def read(raw: Path, dataset: Dataset) -> Iterator[Section]:  # noqa: ARG001 - every reader's signature
+def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:  # noqa: ARG001 - every reader's signature
     """Read the 24 sections under `raw`, one at a time."""
     for name in (*_SLIDES, *_COUNTS_ONLY):
         yield _section(raw, name)

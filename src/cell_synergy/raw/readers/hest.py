@@ -17,7 +17,7 @@ import numpy as np
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import some
 from cell_synergy.data import anndata_files
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.images import image_size
 from cell_synergy.raw.section import Section
 from cell_synergy.raw.sections.assembly import Measured, assemble, needs_image, options_of
@@ -29,7 +29,7 @@ from cell_synergy.raw.sections.transcripts import count_cells
 _SCALE = "pixel_size_um_estimated"
 
 
-def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
+def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
     """Read the sections under `raw`; their names are HEST's ids."""
     _require_files(raw, dataset)
     present = {path.stem for path in (raw / "wsis").glob("*.tif")}
@@ -37,7 +37,7 @@ def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
     return assemble(raw, dataset, present, partial(_measure, raw, dataset))
 
 
-def _require_files(raw: Path, dataset: Dataset) -> None:
+def _require_files(raw: Path, dataset: DatasetConfig) -> None:
     """Name every file that is missing, or every folder, at once."""
     options = options_of(dataset)
     counts = "st/{}.h5ad" if options.units == "spots" else "transcripts/{}_transcripts.parquet"
@@ -70,7 +70,7 @@ def _require_files(raw: Path, dataset: Dataset) -> None:
         )
 
 
-def _measure(raw: Path, dataset: Dataset, name: str) -> Measured:
+def _measure(raw: Path, dataset: DatasetConfig, name: str) -> Measured:
     options = options_of(dataset)
     image: Path | None = raw / "wsis" / f"{name}.tif"
     if not needs_image(dataset, name) and not (raw / "wsis" / f"{name}.tif").is_file():

@@ -18,7 +18,7 @@ import pandas as pd
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.images import image_size
 from cell_synergy.raw.section import Section, check_section
 from cell_synergy.raw.sections.placement import keep_inside
@@ -48,7 +48,7 @@ _INTERVALS = np.array([32, 34])  # of the array, between the first and last colu
 _MPP = 2.75
 
 
-def read(raw: Path, dataset: Dataset) -> Iterator[Section]:  # noqa: ARG001 - every reader's signature
+def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:  # noqa: ARG001 - every reader's signature
     """Read the three sections under `raw`, one at a time."""
     for name, replicate in _SECTIONS.items():
         source = raw / "counts" / f"{name}_MOB_count_matrix-1.tsv.gz"

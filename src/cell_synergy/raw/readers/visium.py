@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.registration import fit_affine
 from cell_synergy.raw.section import Section
 from cell_synergy.raw.sections.assembly import Measured, assemble, needs_image, options_of
@@ -32,13 +32,13 @@ _PITCH_UM = 100.0
 _ROW_UM, _COLUMN_UM = _PITCH_UM * np.sqrt(3) / 2, _PITCH_UM / 2
 
 
-def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
+def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
     """Read the sections under `raw`, one folder each."""
     present = (path.name for path in raw.iterdir() if path.is_dir())
     return assemble(raw, dataset, present, partial(_measure, raw, dataset))
 
 
-def _measure(raw: Path, dataset: Dataset, name: str) -> Measured:
+def _measure(raw: Path, dataset: DatasetConfig, name: str) -> Measured:
     options, needed = options_of(dataset), needs_image(dataset, name)
     found = outputs(raw / name)
     counts = read_matrix(found, "filtered_feature_bc_matrix")

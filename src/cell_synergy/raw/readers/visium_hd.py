@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.section import Section
 from cell_synergy.raw.sections.assembly import Measured, assemble, needs_image, options_of
 from cell_synergy.raw.sections.downscaled import find_slide
@@ -25,13 +25,13 @@ from cell_synergy.raw.sections.spaceranger import in_tissue, places, read_positi
 _SCALE = "microns_per_pixel"
 
 
-def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
+def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
     """Read the sections under `raw`, one folder each."""
     present = (path.name for path in raw.iterdir() if path.is_dir())
     return assemble(raw, dataset, present, partial(_measure, raw, dataset))
 
 
-def _measure(raw: Path, dataset: Dataset, name: str) -> Measured:
+def _measure(raw: Path, dataset: DatasetConfig, name: str) -> Measured:
     options, needed = options_of(dataset), needs_image(dataset, name)
     if options.bin_um is None:
         raise ConfigError("reader 'visium_hd' needs sections.bin_um, for example 8")

@@ -19,7 +19,7 @@ from jaxtyping import Float64
 
 from cell_synergy.core import filetypes
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.config import Dataset
+from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.images import image_size
 from cell_synergy.raw.section import Section
 from cell_synergy.raw.sections.assembly import Measured, assemble, needs_image, options_of
@@ -55,13 +55,13 @@ _LAYOUT = (
 )
 
 
-def read(raw: Path, dataset: Dataset) -> Iterator[Section]:
+def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
     """Read the sections under `raw`, one folder each."""
     present = (path.name for path in raw.iterdir() if path.is_dir())
     return assemble(raw, dataset, present, partial(_measure, raw, dataset))
 
 
-def _measure(raw: Path, dataset: Dataset, name: str) -> Measured:
+def _measure(raw: Path, dataset: DatasetConfig, name: str) -> Measured:
     found, options = outputs(raw / name), options_of(dataset)
     seen = needs_image(dataset, name) or has_image(raw / name, options.image)
     export = _exported(found)

@@ -79,7 +79,7 @@ class Account:
         section: Section,
         role: str,
         slide: Slide,
-        seen: tuple[Bool[np.ndarray, " units"], Bool[np.ndarray, " units"]],
+        seen: tuple[Bool[np.ndarray, " obs"], Bool[np.ndarray, " obs"]],
         rules: Limits,
     ) -> None:
         """Add a section with an image.
@@ -152,9 +152,7 @@ class Account:
         self.rows.append(row | values)
 
 
-def _cause(
-    section: Section, slide: Slide, off: Bool[np.ndarray, " units"], rules: TissueRule
-) -> str:
+def _cause(section: Section, slide: Slide, off: Bool[np.ndarray, " obs"], rules: TissueRule) -> str:
     """Say by the brightness around units off tissue what is likely wrong."""
     scale = "the places, the micrometres per pixel and the image do not belong together"
     if not off.any():

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.data.config import Dataset, Sections
+from cell_synergy.data.config import DatasetConfig, SectionsConfig
 from cell_synergy.raw.section import Section, check_section
 from cell_synergy.raw.sections.label_tables import Labels, join, read_labels, shares
 from cell_synergy.raw.sections.patches import gather
@@ -57,7 +57,7 @@ class Tables(NamedTuple):
     composition: Labels | None
 
 
-def options_of(dataset: Dataset) -> Sections:
+def options_of(dataset: DatasetConfig) -> SectionsConfig:
     """Return the block `sections`, which readers of 10x and HEST files need."""
     if dataset.sections is None:
         raise ConfigError(
@@ -67,7 +67,7 @@ def options_of(dataset: Dataset) -> Sections:
     return dataset.sections
 
 
-def needs_image(dataset: Dataset, name: str) -> bool:
+def needs_image(dataset: DatasetConfig, name: str) -> bool:
     """Say whether a section cannot do without an image: of a reference donor counts are enough."""
     options = options_of(dataset)
     group = name if dataset.named == "section" else options.donor_of([name]).get(name, "")
@@ -76,7 +76,7 @@ def needs_image(dataset: Dataset, name: str) -> bool:
 
 def assemble(
     root: Path,
-    dataset: Dataset,
+    dataset: DatasetConfig,
     present: Iterable[str],
     measure: Callable[[str], Measured],
 ) -> Iterator[Section]:
@@ -118,7 +118,7 @@ def _table(root: Path, name: str | None, key: str, donor_of: dict[str, str]) -> 
 
 
 def _section(
-    root: Path, dataset: Dataset, tables: Tables, name: str, donor: str, found: Measured
+    root: Path, dataset: DatasetConfig, tables: Tables, name: str, donor: str, found: Measured
 ) -> Section:
     options = options_of(dataset)
     where = f"{found.source}, section {name}"

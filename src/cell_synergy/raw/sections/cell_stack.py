@@ -46,8 +46,8 @@ def stack(
 
 
 def onto_genes(
-    counts: Float32[sparse.csr_matrix, "units own"], own: pd.Index, genes: pd.Index
-) -> Float32[sparse.csr_matrix, "units genes"]:
+    counts: Float32[sparse.csr_matrix, "obs own"], own: pd.Index, genes: pd.Index
+) -> Float32[sparse.csr_matrix, "obs genes"]:
     """Return counts with the columns of all `genes`, of which the matrix has its own."""
     place = pd.Series(np.arange(len(genes)), index=genes)[own].to_numpy()
     wide = sparse.csr_matrix(

@@ -13,7 +13,7 @@ _EXACT = 0.1  # by which a spacing that the platform fixes may be missed
 
 
 def check_pitch(
-    places_um: Float[np.ndarray, "units 2"],
+    places_um: Float[np.ndarray, "obs 2"],
     unit_um: float,
     where: str,
     pitch_um: float | None = None,
@@ -57,7 +57,7 @@ def check_pitch(
         )
 
 
-def spacing(places_um: Float[np.ndarray, "units 2"]) -> float | None:
+def spacing(places_um: Float[np.ndarray, "obs 2"]) -> float | None:
     """Return the distance of neighbours in an array of spots; None for what is no array."""
     places = places_um[np.isfinite(places_um).all(axis=1)]
     if len(places) < _FEWEST:

@@ -91,7 +91,7 @@ def keep_inside(
     return table[inside].copy(), placed
 
 
-def finite(table: ad.AnnData, where: str, what: What = "units") -> Float64[np.ndarray, "units 2"]:
+def finite(table: ad.AnnData, where: str, what: What = "units") -> Float64[np.ndarray, "obs 2"]:
     """Return the places of a table, two finite numbers each."""
     place = np.asarray(table.obsm["spatial"], dtype=np.float64)
     if place.shape != (table.n_obs, 2):
@@ -109,12 +109,12 @@ def finite(table: ad.AnnData, where: str, what: What = "units") -> Float64[np.nd
 
 
 def _inside(
-    pixels: Float64[np.ndarray, "units 2"], size: tuple[int, int]
-) -> Bool[np.ndarray, " units"]:
+    pixels: Float64[np.ndarray, "obs 2"], size: tuple[int, int]
+) -> Bool[np.ndarray, " obs"]:
     return np.asarray(((pixels >= -_SLACK) & (pixels <= np.array(size) + _SLACK)).all(axis=1))
 
 
-def _cause(pixels: Float64[np.ndarray, "units 2"], size: tuple[int, int]) -> tuple[str, bool]:
+def _cause(pixels: Float64[np.ndarray, "obs 2"], size: tuple[int, int]) -> tuple[str, bool]:
     """Say what change would bring all observations inside, or what else may be wrong."""
     changes = {
         "x and y swapped": (pixels[:, ::-1], "swap the two columns of places"),

@@ -86,7 +86,7 @@ def in_tissue(counts: ad.AnnData, positions: pd.DataFrame, source: Path) -> ad.A
 
 def places(
     counts: ad.AnnData, positions: pd.DataFrame, source: Path
-) -> Float64[np.ndarray, "units 2"]:
+) -> Float64[np.ndarray, "obs 2"]:
     """Return x and y of each barcode of the matrix, in pixels."""
     if lost := sorted(set(counts.obs_names) - set(positions.index)):
         raise DataError(

@@ -14,14 +14,14 @@ import pandas as pd
 from cell_synergy.core.files import atomic
 from cell_synergy.data.config import Role
 from cell_synergy.raw.simulator import cells, expression, image, native, states
-from cell_synergy.raw.simulator.config import Simulator
+from cell_synergy.raw.simulator.config import SimulatorConfig
 
 Item = tuple[str, Role]
 
 
 def simulate(
     name: str,
-    config: Simulator,
+    config: SimulatorConfig,
     roles: Mapping[str, Role],
     out: Path,
     progress: Callable[[Iterable[Item]], Iterable[Item]],
@@ -80,7 +80,7 @@ def simulate(
 def _draw(
     donor: str,
     role: Role,
-    config: Simulator,
+    config: SimulatorConfig,
     genes: expression.Panel,
     latent: pd.DataFrame,
     stream: Callable[[str], np.random.Generator],

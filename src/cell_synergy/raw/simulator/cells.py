@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float64, Int64
 
-from cell_synergy.raw.simulator.config import Simulator
+from cell_synergy.raw.simulator.config import SimulatorConfig
 from cell_synergy.raw.simulator.lattice import Lattice
 
 TYPES = ("lymphocyte", "fibroblast", "epithelial", "plasma", "macrophage", "muscle")
@@ -36,7 +36,7 @@ class Cells:
 
 
 def place(
-    config: Simulator, lattice: Lattice, latent: pd.DataFrame, rng: np.random.Generator
+    config: SimulatorConfig, lattice: Lattice, latent: pd.DataFrame, rng: np.random.Generator
 ) -> Cells:
     """Put cells on a jittered hexagonal grid, their types drawn from each unit's own mixture.
 
@@ -53,7 +53,7 @@ def place(
     return Cells(position, unit, kind.astype(np.int64), lattice.inside(position, unit))
 
 
-def tally(cells: Cells, units: int, kinds: int) -> Int64[np.ndarray, "units kinds"]:
+def tally(cells: Cells, units: int, kinds: int) -> Int64[np.ndarray, "obs kinds"]:
     """Count the cells of each type inside each unit."""
     code = cells.unit[cells.inside] * kinds + cells.kind[cells.inside]
     return np.bincount(code, minlength=units * kinds).reshape(units, kinds)
@@ -72,8 +72,8 @@ def _grid(
 
 
 def _mixture(
-    dominant: Int64[np.ndarray, " units"], config: Simulator, rng: np.random.Generator
-) -> Float64[np.ndarray, "units kinds"]:
+    dominant: Int64[np.ndarray, " obs"], config: SimulatorConfig, rng: np.random.Generator
+) -> Float64[np.ndarray, "obs kinds"]:
     kinds = config.cell_types
     mean = np.full((len(dominant), kinds), (1 - config.purity) / (kinds - 1))
     mean[np.arange(len(dominant)), dominant] = config.purity

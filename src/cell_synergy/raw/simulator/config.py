@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.data.config import Role, Twin, listed
+from cell_synergy.data.config import Role, SimulatedDatasetConfig, listed
 from cell_synergy.raw.simulator.lattice import Lattice
 
 
-class Simulator(Twin):
+class SimulatorConfig(SimulatedDatasetConfig):
     """A twin's own settings, and what all twins share (section `simulator`).
 
     Attributes

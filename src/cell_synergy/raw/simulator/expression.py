@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.raw.simulator.cells import Cells, tally
-from cell_synergy.raw.simulator.config import Simulator
+from cell_synergy.raw.simulator.config import SimulatorConfig
 from cell_synergy.raw.simulator.states import levels
 
 
@@ -29,7 +29,7 @@ class Panel:
     programmes: dict[str, Float64[np.ndarray, "levels genes"]]
 
 
-def panel(config: Simulator, rng: np.random.Generator) -> Panel:
+def panel(config: SimulatorConfig, rng: np.random.Generator) -> Panel:
     """Draw the genes of a twin: each level of a state raises a gene programme of its own."""
     shown = {
         state: count for state, count in levels(config).items() if not state.startswith("image")
@@ -54,10 +54,10 @@ def panel(config: Simulator, rng: np.random.Generator) -> Panel:
 
 
 def counts(
-    config: Simulator,
+    config: SimulatorConfig,
     genes: Panel,
     latent: pd.DataFrame,
-    ratio: Float64[np.ndarray, "units kinds"],
+    ratio: Float64[np.ndarray, "obs kinds"],
     rng: np.random.Generator,
 ) -> csr_matrix:
     """Draw the counts of one donor's units.

@@ -11,7 +11,7 @@ from scipy.ndimage import fourier_gaussian
 from tifffile import imwrite
 
 from cell_synergy.raw.simulator.cells import Cells
-from cell_synergy.raw.simulator.config import Simulator
+from cell_synergy.raw.simulator.config import SimulatorConfig
 from cell_synergy.raw.simulator.lattice import Lattice
 
 STAINS = np.array(  # haematoxylin of Ruifrok and Johnston 2001, eosin of Macenko et al. 2009
@@ -64,7 +64,7 @@ BORDER_UM = 12.0  # more than any cell reaches
 Texture = Float32[np.ndarray, "size size"]
 
 
-def textures(config: Simulator, rng: np.random.Generator) -> dict[str, Texture]:
+def textures(config: SimulatorConfig, rng: np.random.Generator) -> dict[str, Texture]:
     """Draw the periodic textures of a twin.
 
     `homogeneous`, `fibrous`, `vacuolated` and `reticular` are the levels of `image_stroma`, as
@@ -92,7 +92,7 @@ def textures(config: Simulator, rng: np.random.Generator) -> dict[str, Texture]:
 
 
 def render(
-    config: Simulator,
+    config: SimulatorConfig,
     lattice: Lattice,
     latent: pd.DataFrame,
     cells: Cells,
@@ -138,7 +138,7 @@ def render(
     return np.ascontiguousarray(rgb[border:-border, border:-border])
 
 
-def write(path: Path, image: UInt8[np.ndarray, "height width 3"], config: Simulator) -> None:
+def write(path: Path, image: UInt8[np.ndarray, "height width 3"], config: SimulatorConfig) -> None:
     """Write a tiled TIFF, JPEG-compressed with halved chroma, its resolution in the tags."""
     imwrite(
         path,
@@ -156,7 +156,7 @@ def write(path: Path, image: UInt8[np.ndarray, "height width 3"], config: Simula
 
 
 def _ground(
-    config: Simulator,
+    config: SimulatorConfig,
     lattice: Lattice,
     latent: pd.DataFrame,
     local: dict[str, Float32[np.ndarray, "height width"]],
@@ -227,7 +227,7 @@ def _nucleus(
 def _transmit(
     layers: _Layers,
     local: dict[str, Float32[np.ndarray, "height width"]],
-    config: Simulator,
+    config: SimulatorConfig,
     rng: np.random.Generator,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Mix the stains into light: donor's vectors, amounts and background; slide; camera."""

@@ -47,13 +47,13 @@ class Lattice:
         return np.array([across, self.rows * self.row_pitch]) + 2 * self.margin
 
     @property
-    def places(self) -> Int64[np.ndarray, "units 2"]:
+    def places(self) -> Int64[np.ndarray, "obs 2"]:
         """Row and column of each unit; hexagonal columns are counted in halves, as in Visium."""
         row, column = np.divmod(np.arange(self.units), self.columns)
         return np.stack([row, 2 * column + row % 2 if self.hexagonal else column], axis=1)
 
     @property
-    def centres(self) -> Float64[np.ndarray, "units 2"]:
+    def centres(self) -> Float64[np.ndarray, "obs 2"]:
         """X and y of each unit, micrometres from the tissue's top left corner."""
         row, column = self.places.T
         across = column / 2 if self.hexagonal else column
@@ -79,7 +79,7 @@ class Lattice:
         low = self.margin
         return np.asarray(((points >= low) & (points < self.extent - low)).all(axis=1))
 
-    def field(self, rng: np.random.Generator, smooth_um: float) -> Float64[np.ndarray, " units"]:
+    def field(self, rng: np.random.Generator, smooth_um: float) -> Float64[np.ndarray, " obs"]:
         """Return a smooth random field of unit variance.
 
         White noise under a Gaussian with a standard deviation of `smooth_um`, on the grid or, where

@@ -16,7 +16,7 @@ from jaxtyping import Float64, Int64
 from scipy.sparse import csr_matrix
 
 from cell_synergy.raw.simulator import cells
-from cell_synergy.raw.simulator.config import Simulator
+from cell_synergy.raw.simulator.config import SimulatorConfig
 from cell_synergy.raw.simulator.lattice import Lattice
 
 PIXEL_UM = 0.2125  # of Xenium's morphology image
@@ -48,13 +48,13 @@ class Drawn:
     lattice: Lattice
     placed: cells.Cells
     labels: pd.DataFrame
-    share: Float64[np.ndarray, "units kinds"]
+    share: Float64[np.ndarray, "obs kinds"]
     counts: csr_matrix
     dealt: csr_matrix
     order: Int64[np.ndarray, " inside"]
 
 
-def xenium(folder: Path, drawn: Drawn, config: Simulator) -> dict[str, pd.DataFrame]:
+def xenium(folder: Path, drawn: Drawn, config: SimulatorConfig) -> dict[str, pd.DataFrame]:
     """Write a Xenium section, whose morphology image is of the units without the margin.
 
     Centroids are in the middle of a grid of 0.1 um, so that no rounding moves them to another unit.
@@ -80,7 +80,7 @@ def xenium(folder: Path, drawn: Drawn, config: Simulator) -> dict[str, pd.DataFr
     return {"labels": _named(labels.assign(cell_type=kinds), drawn.name, "cell_id", names)}
 
 
-def visium(folder: Path, drawn: Drawn, config: Simulator) -> dict[str, pd.DataFrame]:
+def visium(folder: Path, drawn: Drawn, config: SimulatorConfig) -> dict[str, pd.DataFrame]:
     """Write a Visium section, all of whose spots lie on tissue.
 
     Returns

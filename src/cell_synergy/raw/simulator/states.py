@@ -8,20 +8,20 @@ import pandas as pd
 from jaxtyping import Float64, Int64
 
 from cell_synergy.data.config import Role
-from cell_synergy.raw.simulator.config import Simulator
+from cell_synergy.raw.simulator.config import SimulatorConfig
 from cell_synergy.raw.simulator.lattice import Lattice
 
 STROMA, SHARED = 4, 3
 PAIRING = np.array([2, 0, 3, 1])  # the expression level that belongs to each image level
 
 
-def stream(config: Simulator, *purpose: str) -> np.random.Generator:
+def stream(config: SimulatorConfig, *purpose: str) -> np.random.Generator:
     """Return the random stream of one purpose (twin, donor, what for)."""
     words = [zlib.crc32(word.encode()) for word in purpose]
     return np.random.default_rng(np.random.SeedSequence([config.seed, *words]))
 
 
-def levels(config: Simulator) -> dict[str, int]:
+def levels(config: SimulatorConfig) -> dict[str, int]:
     """Return the number of levels of every latent state.
 
     The prefix of a name says which modality shows the state; both show a `shared_` one.
@@ -39,7 +39,7 @@ def levels(config: Simulator) -> dict[str, int]:
     }
 
 
-def sample(config: Simulator, role: Role, rng: np.random.Generator) -> pd.DataFrame:
+def sample(config: SimulatorConfig, role: Role, rng: np.random.Generator) -> pd.DataFrame:
     """Draw the latent states of one section on smooth random fields.
 
     States are independent, each level as frequent as the next, with one exception: with
@@ -63,7 +63,7 @@ def sample(config: Simulator, role: Role, rng: np.random.Generator) -> pd.DataFr
     count, lattice = levels(config), config.lattice(role)
     none = np.zeros(lattice.units, dtype=np.int64)
 
-    def draw(levels: int, within: Int64[np.ndarray, " units"]) -> Int64[np.ndarray, " units"]:
+    def draw(levels: int, within: Int64[np.ndarray, " obs"]) -> Int64[np.ndarray, " obs"]:
         return _split(lattice.field(rng, config.correlation_um), levels, within)
 
     states = {"shared_type": _patches(rng, lattice, config)}
@@ -81,7 +81,7 @@ def sample(config: Simulator, role: Role, rng: np.random.Generator) -> pd.DataFr
     return pd.DataFrame({name: states[name] for name in count}, dtype=np.int64)
 
 
-def labels(latent: pd.DataFrame, config: Simulator, role: Role) -> pd.DataFrame:
+def labels(latent: pd.DataFrame, config: SimulatorConfig, role: Role) -> pd.DataFrame:
     """Return the label of each task as a categorical column; missing where it is undefined."""
     nuclei, programme = latent["image_nuclei"], latent["expression_programme"]
     image, expression = latent["image_stroma"], latent["expression_stroma"]
@@ -108,7 +108,7 @@ def labels(latent: pd.DataFrame, config: Simulator, role: Role) -> pd.DataFrame:
     )
 
 
-def visible(config: Simulator) -> Mapping[str, Mapping[str, list[str]]]:
+def visible(config: SimulatorConfig) -> Mapping[str, Mapping[str, list[str]]]:
     """Return, per task and modality, the latent states that its label depends on and that show."""
     pair = config.synergy
     tasks = {
@@ -128,7 +128,7 @@ def visible(config: Simulator) -> Mapping[str, Mapping[str, list[str]]]:
     }
 
 
-def _regions(latent: pd.DataFrame, config: Simulator) -> pd.Series:
+def _regions(latent: pd.DataFrame, config: SimulatorConfig) -> pd.Series:
     """Return the region of each unit.
 
     Each pair of shared and image state is cut into as many regions as evenness allows, which the
@@ -142,8 +142,8 @@ def _regions(latent: pd.DataFrame, config: Simulator) -> pd.Series:
 
 
 def _split(
-    field: Float64[np.ndarray, " units"], count: int, strata: Int64[np.ndarray, " units"]
-) -> Int64[np.ndarray, " units"]:
+    field: Float64[np.ndarray, " obs"], count: int, strata: Int64[np.ndarray, " obs"]
+) -> Int64[np.ndarray, " obs"]:
     """Cut a field at the quantiles that make its levels equally frequent within each stratum."""
     level = np.empty(len(field), dtype=np.int64)
     for stratum in np.unique(strata):
@@ -154,8 +154,8 @@ def _split(
 
 
 def _patches(
-    rng: np.random.Generator, lattice: Lattice, config: Simulator
-) -> Int64[np.ndarray, " units"]:
+    rng: np.random.Generator, lattice: Lattice, config: SimulatorConfig
+) -> Int64[np.ndarray, " obs"]:
     """Return a map of cell types: the largest of as many fields, each offset to equal area."""
     count = config.cell_types
     fields = np.stack([lattice.field(rng, config.correlation_um) for _ in range(count)], axis=1)

@@ -13,7 +13,7 @@ from cell_synergy.scoring.inference import LEAST_DONORS
 SUPPORTED, NOT_SUPPORTED, NOT_TESTABLE = "supported", "not supported", "not testable here"
 
 
-class Claims(Config):
+class ClaimsConfig(Config):
     """Which methods and tasks the claims are about.
 
     Attributes

@@ -16,7 +16,7 @@ from cell_synergy.scoring.reference import require_complete
 from cell_synergy.scoring.tables import ALL_FOLDS
 from cell_synergy.studies.claims.evidence import (
     NOT_TESTABLE,
-    Claims,
+    ClaimsConfig,
     Finding,
     Tables,
     if_holds,
@@ -32,7 +32,7 @@ _OVER_SEEDS = "all"
 _DRAWN = "drawn"  # labels that shrink with the pairs
 
 
-def redundancy(tables: Tables, claims: Claims) -> Finding:
+def redundancy(tables: Tables, claims: ClaimsConfig) -> Finding:
     """Supported if every aligned method keeps more of what both show than of what either shows.
 
     Shares of the spectrum's variates and of the rest of each embedding: the interval of the first
@@ -59,7 +59,7 @@ def redundancy(tables: Tables, claims: Claims) -> Finding:
     )
 
 
-def ceiling(tables: Tables, claims: Claims) -> Finding:
+def ceiling(tables: Tables, claims: ClaimsConfig) -> Finding:
     """Supported if no aligned method's linear score is above the spectral ceiling on any task."""
     if not (aligned := _aligned(tables, claims)):
         return no_method(claims.aligned)
@@ -81,7 +81,7 @@ def ceiling(tables: Tables, claims: Claims) -> Finding:
     )
 
 
-def local(tables: Tables, claims: Claims) -> Finding:
+def local(tables: Tables, claims: ClaimsConfig) -> Finding:
     """Supported if no fusion method is above the better expert on any local task."""
     rows = _sis(tables, claims.local)
     rows = rows[~rows["method"].isin(CONTROLS)]
@@ -101,7 +101,7 @@ def local(tables: Tables, claims: Claims) -> Finding:
     return if_holds(above.empty, "; ".join(found))
 
 
-def niches(tables: Tables, claims: Claims) -> Finding:
+def niches(tables: Tables, claims: ClaimsConfig) -> Finding:
     """Supported if the synergy-aware method is above the better expert on every niche task.
 
     Under linear probes; the bits that it certifies, and its gains in the bands of distance, stand
@@ -134,7 +134,7 @@ def niches(tables: Tables, claims: Claims) -> Finding:
     return if_holds(bool((rows["p_corrected"] < _LEVEL).all()), "; ".join(found))
 
 
-def efficiency(tables: Tables, claims: Claims) -> Finding:
+def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
     """Supported if the fine-tuned expert is above every other arm on the mean over fractions.
 
     Labels shrink with the pairs; tasks, draws and seeds are averaged within donors. The interval of
@@ -165,7 +165,7 @@ def efficiency(tables: Tables, claims: Claims) -> Finding:
     )
 
 
-def highest(tables: Tables, claims: Claims) -> Finding:
+def highest(tables: Tables, claims: ClaimsConfig) -> Finding:
     """Supported if the synergy-aware method's mean over tasks is above every other fusion method's.
 
     Linear scores (macro F1, R2); the gain over the better expert differs from the score by the same
@@ -198,7 +198,7 @@ def highest(tables: Tables, claims: Claims) -> Finding:
     )
 
 
-def captured(tables: Tables, claims: Claims) -> Finding:
+def captured(tables: Tables, claims: ClaimsConfig) -> Finding:
     """Supported if the method keeps more of what both show than shuffled pairs, and than the rest.
 
     Of intervals: that of its share of what both show is above those of the control trained on
@@ -224,7 +224,7 @@ def captured(tables: Tables, claims: Claims) -> Finding:
 COLLAPSE = "alignment keeps what both modalities show more than the rest"
 HIGHEST = "CoMM has the highest SIS"
 CAPTURED = "SimCLR captures redundancy"
-RULES: Mapping[str, Callable[[Tables, Claims], Finding]] = {
+RULES: Mapping[str, Callable[[Tables, ClaimsConfig], Finding]] = {
     COLLAPSE: redundancy,
     "what is aligned stays at or under the linear ceiling": ceiling,
     "local tasks are served by one modality": local,
@@ -249,7 +249,7 @@ def _kept(tables: Tables) -> dict[str, pd.DataFrame] | str:
     return {s: rows.pivot_table(index="method", columns="quantity", values=s) for s in sides}
 
 
-def _aligned(tables: Tables, claims: Claims) -> list[str]:
+def _aligned(tables: Tables, claims: ClaimsConfig) -> list[str]:
     """Return the aligned methods that are in the study."""
     return [name for name in claims.aligned if name in tables.methods]
 

@@ -9,7 +9,13 @@ from scipy.stats import norm
 from cell_synergy.core.names import LINEAR
 from cell_synergy.data.remarks import of_datasets
 from cell_synergy.scoring.inference import CONFIDENCE
-from cell_synergy.studies.claims.evidence import NOT_TESTABLE, Claims, Finding, Tables, if_holds
+from cell_synergy.studies.claims.evidence import (
+    NOT_TESTABLE,
+    ClaimsConfig,
+    Finding,
+    Tables,
+    if_holds,
+)
 from cell_synergy.studies.claims.rules import CAPTURED, COLLAPSE, HIGHEST, RULES
 
 COLUMNS = ["claim", "dataset", "verdict", "evidence", "simulated"]
@@ -22,7 +28,7 @@ def verdicts(
     found: Mapping[str, Tables],
     simulated: Mapping[str, bool],
     trifeature: pd.DataFrame,
-    claims: Claims,
+    claims: ClaimsConfig,
 ) -> pd.DataFrame:
     """Return the verdict on every claim on every data set, and on Trifeature's drawn embeddings.
 
@@ -48,7 +54,7 @@ def verdicts(
 _ELSEWHERE: Finding = (NOT_TESTABLE, "the task has no tissue, donors or niches")
 
 
-def on_trifeature(scores: pd.DataFrame, claims: Claims) -> dict[str, Finding]:
+def on_trifeature(scores: pd.DataFrame, claims: ClaimsConfig) -> dict[str, Finding]:
     """Return the claims that Trifeature tests, by binomial intervals over its test pairs.
 
     Alignment keeps redundancy more than uniqueness, and captures it, if its interval is above both

@@ -15,20 +15,20 @@ from cell_synergy.core.config import Config, load, section, value
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.files import atomic
 from cell_synergy.core.names import FINE_TUNED
-from cell_synergy.data import paired
-from cell_synergy.data.config import Dataset, Task
-from cell_synergy.data.dataset import Tissue
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.data.config import DatasetConfig, Task
+from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.data.paired import read as read_pairs
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import Answer, goals
 from cell_synergy.finetuning import tunable
 from cell_synergy.finetuning.adapters import Adapted
-from cell_synergy.finetuning.config import Finetune
+from cell_synergy.finetuning.config import FinetuneConfig
 from cell_synergy.finetuning.finetune import seen_by
 from cell_synergy.finetuning.tunable import Expert
 from cell_synergy.finetuning.tuning import Frozen, Tuning
 from cell_synergy.studies.scaling import DRAWN, EVERY, FROZEN, PRIOR, TUNED, WHOLE
 from cell_synergy.studies.scaling.subset_evaluator import Row, Scored, linear_rows, table
-from cell_synergy.studies.scaling.subsets import Part, Scaling, parts
+from cell_synergy.studies.scaling.subsets import Part, ScalingConfig, parts
 from cell_synergy.studies.scaling.unfinished import Unfinished, resumed
 
 
@@ -44,11 +44,11 @@ class Args(Config):
 
 def scale(
     expert: Expert,
-    tissue: Tissue,
+    paired: PairedDataset,
     tasks: Mapping[str, Task],
-    settings: Finetune,
-    probe: Probe,
-    scaling: Scaling,
+    settings: FinetuneConfig,
+    probe: ProbeConfig,
+    scaling: ScalingConfig,
     known: Unfinished,
 ) -> Iterator[Row]:
     """Yield the scores of an expert at every fraction, and what was left out and why.
@@ -67,21 +67,21 @@ def scale(
         What a former run has scored; it is not learnt again.
     """
     adapted = Adapted(expert, settings)
-    every = goals(tissue, tasks)
-    for fold in tissue.folds:
-        for part in parts(tissue, fold, scaling):
-            scored = Scored(tissue, every, part, probe, scaling)
+    every = goals(paired, tasks)
+    for fold in paired.folds:
+        for part in parts(paired, fold, scaling):
+            scored = Scored(paired, every, part, probe, scaling)
             rows = partial(_arms, adapted, scored, part, settings.seed + part.draw)
             yield from known.rows(f"{fold.name} {part.fraction} {part.draw}", rows)
 
 
 def _arms(adapted: Adapted, scored: Scored, part: Part, seed: int) -> Iterator[Row]:
     """Yield what every arm makes of one part."""
-    tissue = scored.tissue
+    paired = scored.paired
     for arm in (PRIOR, FROZEN, TUNED):
         yield from ({"method": arm, **row} for row in scored.refused)
-    nothing = np.zeros((tissue.units.n_obs, 1), dtype=np.float32)
-    for arm, x in ((PRIOR, nothing), (FROZEN, tissue.expression)):
+    nothing = np.zeros((paired.adata.n_obs, 1), dtype=np.float32)
+    for arm, x in ((PRIOR, nothing), (FROZEN, paired.expression)):
         for row in linear_rows(scored, x):
             yield {"method": arm, "seed": seed, **row}
     for row in _tuned(adapted, scored, part, seed):
@@ -90,8 +90,8 @@ def _arms(adapted: Adapted, scored: Scored, part: Part, seed: int) -> Iterator[R
 
 def _tuned(adapted: Adapted, scored: Scored, part: Part, seed: int) -> Iterator[Row]:
     """Tune on each task of one part, and yield what that scores."""
-    tissue, known = scored.tissue, scored.linear(DRAWN, scored.tissue.expression)
-    frozen = Frozen.of(tissue.expression, part.few.align, tissue.groups, tissue.mode)
+    paired, known = scored.paired, scored.linear(DRAWN, scored.paired.expression)
+    frozen = Frozen.of(paired.expression, part.few.align, paired.groups, paired.mode)
     drawn: dict[str, Answer] = {}
     read: dict[str, Answer] = {}
     for name, linear in known.items():
@@ -101,7 +101,7 @@ def _tuned(adapted: Adapted, scored: Scored, part: Part, seed: int) -> Iterator[
         found = tuning.run()
         drawn[name] = found.answer
         if part.fraction != WHOLE and part.draw == 0:
-            x = adapted.embed(found.tuned, np.arange(tissue.units.n_obs)).cpu().numpy()
+            x = adapted.embed(found.tuned, np.arange(paired.adata.n_obs)).cpu().numpy()
             read |= scored.linear(EVERY, x, [name])
     yield from scored.rows(DRAWN, drawn, FINE_TUNED)
     if part.fraction == WHOLE:
@@ -113,8 +113,8 @@ def _tuned(adapted: Adapted, scored: Scored, part: Part, seed: int) -> Iterator[
 def run(args: Args) -> None:
     """Read, draw, tune, score, write."""
     use_threads(value("threads"))
-    dataset, probe = load(Dataset, f"data.{args.dataset}"), load(Probe, "probe")
-    settings, scaling = load(Finetune, "finetune"), load(Scaling, "scaling")
+    dataset, probe = load(DatasetConfig, f"data.{args.dataset}"), load(ProbeConfig, "probe")
+    settings, scaling = load(FinetuneConfig, "finetune"), load(ScalingConfig, "scaling")
     block = section(f"encoders.{args.expert}")
     encoder = encoders.load(args.expert, block)
     tasks = scaling.chosen(dataset.tasks, args.dataset)
@@ -122,10 +122,10 @@ def run(args: Args) -> None:
     said = [args.expert, block, *(each.model_dump(mode="json") for each in blocks)]
     with resumed(said, [args.pairs, args.frozen]) as known:
         rows: list[Row] = []
-        units = paired.read(args.pairs)
+        units = read_pairs(args.pairs)
         if tasks:
             expert = tunable.read(args.expert, encoder, units, args.frozen, settings.cells)
-            tissue = seen_by(expert, units, dataset, settings)
-            rows = list(scale(expert, tissue, tasks, settings, probe, scaling, known))
+            paired = seen_by(expert, units, dataset, settings)
+            rows = list(scale(expert, paired, tasks, settings, probe, scaling, known))
         with atomic(args.out) as new:
             table(rows, units).to_csv(new, index=False, float_format="%.5g")

@@ -17,15 +17,15 @@ from cell_synergy.commands.experiment import take
 from cell_synergy.core.config import Config, load, section, validate, value
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.files import atomic
-from cell_synergy.data.config import Dataset
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold, held
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import goals
-from cell_synergy.finetuning.align import Align
+from cell_synergy.finetuning.align import AlignConfig
 from cell_synergy.studies.scaling import WHOLE
 from cell_synergy.studies.scaling.subset_evaluator import Row, Scored, linear_rows, table
-from cell_synergy.studies.scaling.subsets import Part, Scaling, parts
+from cell_synergy.studies.scaling.subsets import Part, ScalingConfig, parts
 from cell_synergy.studies.scaling.unfinished import Unfinished, resumed
 from cell_synergy.training import weights
 from cell_synergy.training.method import Job, Method, Pairs, Run, Weights
@@ -61,18 +61,18 @@ class Arm:
     def __init__(
         self,
         method: Method,
-        tissue: Tissue,
+        paired: PairedDataset,
         training: Mapping[str, Any],
-        align: Align,
+        align: AlignConfig,
         folder: Path,
         work: Path,
     ) -> None:
-        self.method, self.tissue, self.training = method, tissue, training
+        self.method, self.paired, self.training = method, paired, training
         self.align, self.folder, self.work = align, folder, work
 
     def learnt(self, fold: Fold, part: Part) -> Iterator[tuple[int, Weights]]:
         """Yield the seed and what was learnt from a part; from the whole once per seed."""
-        learnt_from = fold.align & ~held(self.tissue.units, fold.align, self.align.held)
+        learnt_from = fold.align & ~held(self.paired.adata, fold.align, self.align.held)
         if part.fraction == WHOLE:
             for seed in weights.seeds(self.folder, fold.name):
                 yield seed, weights.load(self.folder, fold.name, seed)
@@ -80,14 +80,14 @@ class Arm:
             job = self._job(part, learnt_from)
             yield job.seed, self._fit(job, int(learnt_from.sum()))
 
-    def embedding(self, part: Part, learnt: Weights) -> Float32[np.ndarray, "units d"]:
+    def embedding(self, part: Part, learnt: Weights) -> Float32[np.ndarray, "obs d"]:
         """Embed all units, test donors too, with what was learnt."""
-        return self.method.transform(learnt, *self.tissue.standardised(part.few))
+        return self.method.transform(learnt, *self.paired.standardised(part.few))
 
     def _job(self, part: Part, learnt_from: np.ndarray) -> Job:
-        image, expression = self.tissue.standardised(part.few)
+        image, expression = self.paired.standardised(part.few)
         own, none = (
-            Pairs(image[rows], expression[rows], self.tissue.donor[rows])
+            Pairs(image[rows], expression[rows], self.paired.donor[rows])
             for rows in (np.flatnonzero(part.few.align & learnt_from), np.zeros(0, dtype=np.int64))
         )
         return Job(f"{part.few.name}-{part.draw}", own, none, self.align.seed + part.draw)
@@ -109,17 +109,22 @@ def _no_curve(name: str, number: float, epoch: int) -> None:
 
 
 def scale(
-    name: str, arm: Arm, dataset: Dataset, probe: Probe, settings: Scaling, known: Unfinished
+    name: str,
+    arm: Arm,
+    dataset: DatasetConfig,
+    probe: ProbeConfig,
+    settings: ScalingConfig,
+    known: Unfinished,
 ) -> Iterator[Row]:
     """Yield the scores of a method at every fraction, and what was left out and why.
 
     What is `known` of a former run is not learnt again.
     """
-    every = goals(arm.tissue, settings.chosen(dataset.tasks, str(arm.tissue.units.uns["source"])))
-    for fold in arm.tissue.folds:
+    every = goals(arm.paired, settings.chosen(dataset.tasks, str(arm.paired.adata.uns["source"])))
+    for fold in arm.paired.folds:
         asked = {}
-        for part in parts(arm.tissue, fold, settings):
-            scored = Scored(arm.tissue, every, part, probe, settings)
+        for part in parts(arm.paired, fold, settings):
+            scored = Scored(arm.paired, every, part, probe, settings)
             yield from ({"method": name, **row} for row in scored.refused)
             if scored.asked:
                 asked[part] = scored
@@ -140,15 +145,15 @@ def run(words: dict[str, Any]) -> Path:
     asked = take(words)
     paths = validate(Paths, words, "argument")
     use_threads(value("threads"))
-    tissue = Tissue.read(paths.pairs, paths.image, paths.expression, asked.dataset)
-    align = load(Align, "align")
-    probe, settings = load(Probe, "probe"), load(Scaling, "scaling")
+    paired = PairedDataset.read(paths.pairs, paths.image, paths.expression, asked.dataset)
+    align = load(AlignConfig, "align")
+    probe, settings = load(ProbeConfig, "probe"), load(ScalingConfig, "scaling")
     training = section("training")
     blocks = [asked.method, asked.dataset, align, probe, settings]
     said = [asked.method_name, training, *(each.model_dump(mode="json") for each in blocks)]
     with resumed(said, [paths.pairs, paths.image, paths.expression, paths.weights]) as known:
-        arm = Arm(asked.method, tissue, training, align, paths.weights, known.folder)
+        arm = Arm(asked.method, paired, training, align, paths.weights, known.folder)
         rows = list(scale(asked.method_name, arm, asked.dataset, probe, settings, known))
         with atomic(paths.out) as new:
-            table(rows, tissue.units).to_csv(new, index=False, float_format="%.5g")
+            table(rows, paired.adata).to_csv(new, index=False, float_format="%.5g")
     return paths.out

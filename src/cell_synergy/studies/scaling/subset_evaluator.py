@@ -8,24 +8,24 @@ import pandas as pd
 from jaxtyping import Float32
 
 from cell_synergy.core.names import LINEAR
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.remarks import remarked
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import COLUMNS as OF_THE_SCORE
 from cell_synergy.downstream.evaluate import OF_THE_FIT, Asked
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import Answer, Goal
 from cell_synergy.studies.scaling import DRAWN, EVERY, WHOLE
-from cell_synergy.studies.scaling.subsets import Part, Scaling
+from cell_synergy.studies.scaling.subsets import Part, ScalingConfig
 
 COLUMNS = [*OF_THE_SCORE, "labels", "fraction", "draw", "pairs", "labelled", "note"]
 METRICS = "macro_f1", "r2", "bits"
 _FIT = ["method", "task", "metric", "fold", "seed", "labels", "fraction", "draw"]
 
 Row = dict[str, object]
-Embedding = Float32[np.ndarray, "units d"]
+Embedding = Float32[np.ndarray, "obs d"]
 
 
 class Scored:
@@ -38,17 +38,22 @@ class Scored:
     """
 
     def __init__(
-        self, tissue: Tissue, goals: list[Goal], part: Part, probe: Probe, settings: Scaling
+        self,
+        paired: PairedDataset,
+        goals: list[Goal],
+        part: Part,
+        probe: ProbeConfig,
+        settings: ScalingConfig,
     ) -> None:
-        self.tissue, self.part, self.probe = tissue, part, probe
+        self.paired, self.part, self.probe = paired, part, probe
         self.refused: list[Row] = []
         self.asked: dict[str, Asked] = {}
         for labels, fold in ((DRAWN, part.few), (EVERY, part.labelled)):
             kept = [goal for goal in goals if self._asks(goal, labels, fold, settings)]
             if kept:
-                self.asked[labels] = Asked(tissue, kept, fold, probe)
+                self.asked[labels] = Asked(paired, kept, fold, probe)
 
-    def _asks(self, goal: Goal, labels: str, fold: Fold, settings: Scaling) -> bool:
+    def _asks(self, goal: Goal, labels: str, fold: Fold, settings: ScalingConfig) -> bool:
         """Return whether a goal can be learnt; if not, note why."""
         known = np.flatnonzero(fold.probe & goal.labelled)
         note = ""
@@ -76,7 +81,7 @@ class Scored:
         if labels not in self.asked:
             return {}
         asked = self.asked[labels]
-        z = standardise(x, asked.fold.align, self.tissue.groups, self.tissue.mode)
+        z = standardise(x, asked.fold.align, self.paired.groups, self.paired.mode)
         probe, found = LinearProbe(z, self.probe), {}
         for name in asked.tasks if names is None else names:
             question = asked.tasks[name][1]

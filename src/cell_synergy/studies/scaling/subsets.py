@@ -18,7 +18,7 @@ from tqdm import tqdm
 from cell_synergy.core.config import Config
 from cell_synergy.core.random import stream
 from cell_synergy.data.config import Names, Task, listed, none_of
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
 from cell_synergy.studies.scaling import WHOLE
 
@@ -30,7 +30,7 @@ def _shares(values: tuple[float, ...]) -> tuple[float, ...]:
     return values
 
 
-class Scaling(Config):
+class ScalingConfig(Config):
     """The scaling study.
 
     Attributes
@@ -89,14 +89,14 @@ class Part:
     labelled: Fold
 
 
-def parts(tissue: Tissue, fold: Fold, settings: Scaling) -> Iterator[Part]:
+def parts(paired: PairedDataset, fold: Fold, settings: ScalingConfig) -> Iterator[Part]:
     """Yield every draw of every fraction of a fold; the whole is one draw.
 
     Of one draw the fractions are nested: each holds the smaller ones, in every donor.
     """
     for fraction in settings.fractions:
         for draw in range(1 if fraction == WHOLE else settings.draws):
-            drawn = _drawn(tissue.groups, fold, fraction, draw, settings.seed)
+            drawn = _drawn(paired.groups, fold, fraction, draw, settings.seed)
             align = fold.align & drawn
             few = replace(fold, align=align, probe=fold.probe & drawn)
             labelled = replace(fold, align=align)
@@ -104,8 +104,8 @@ def parts(tissue: Tissue, fold: Fold, settings: Scaling) -> Iterator[Part]:
 
 
 def _drawn(
-    groups: Shaped[np.ndarray, " units"], fold: Fold, fraction: float, draw: int, seed: int
-) -> Bool[np.ndarray, " units"]:
+    groups: Shaped[np.ndarray, " obs"], fold: Fold, fraction: float, draw: int, seed: int
+) -> Bool[np.ndarray, " obs"]:
     """Return the units of one draw: the first ones of a permutation of each training donor."""
     drawn = np.zeros(len(groups), dtype=bool)
     for group in np.unique(groups[fold.probe]):

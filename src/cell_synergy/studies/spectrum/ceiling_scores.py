@@ -9,10 +9,10 @@ from jaxtyping import Float32
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.names import CONTROLS, DONOR, LINEAR, UNIMODAL
 from cell_synergy.data.config import Task
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.downstream.evaluate import Asked, Representation, table
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import goals
 from cell_synergy.scoring.inference import LEAST_DONORS, inflation, paired_t, sign_flip
 
@@ -24,22 +24,22 @@ _LEVEL = 0.05
 
 
 def ceiling_scores(
-    tissue: Tissue, tasks: Mapping[str, Task], variates: Representation, probe: Probe
+    paired: PairedDataset, tasks: Mapping[str, Task], variates: Representation, probe: ProbeConfig
 ) -> pd.DataFrame:
     """Score linear probes of the canonical variates as a method's are scored.
 
     A data set without a task has no rows.
     """
     rows: list[dict[str, object]] = []
-    every = goals(tissue, tasks)
-    for fold in tissue.folds:
-        z: Float32[np.ndarray, "units d"] = standardise(
-            variates(fold, 0), fold.align, tissue.groups, tissue.mode
+    every = goals(paired, tasks)
+    for fold in paired.folds:
+        z: Float32[np.ndarray, "obs d"] = standardise(
+            variates(fold, 0), fold.align, paired.groups, paired.mode
         )
-        asked = Asked(tissue, every, fold, probe)
+        asked = Asked(paired, every, fold, probe)
         answers = {LINEAR: asked.linear(z, {}, donor=False)}
         rows += [row | {"seed": 0} for row in asked.scores(answers)]
-    return table(CEILING, tissue, rows, asked=bool(every))
+    return table(CEILING, paired, rows, asked=bool(every))
 
 
 def compare(ceiling: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from cell_synergy.data.config import listed
 Percent = Annotated[float, Field(gt=0, le=100)]
 
 
-class Settings(Config):
+class SpectrumConfig(Config):
     """How the spectrum is measured.
 
     Attributes

@@ -26,16 +26,16 @@ class Within:
         Whose tissue each unit is.
     """
 
-    image: Float64[np.ndarray, "units d1"]
-    expression: Float64[np.ndarray, "units d2"]
-    donor: Shaped[np.ndarray, " units"]
+    image: Float64[np.ndarray, "obs d1"]
+    expression: Float64[np.ndarray, "obs d2"]
+    donor: Shaped[np.ndarray, " obs"]
 
     @classmethod
     def of(
         cls,
-        image: Float[np.ndarray, "units d1"],
-        expression: Float[np.ndarray, "units d2"],
-        donor: Shaped[np.ndarray, " units"],
+        image: Float[np.ndarray, "obs d1"],
+        expression: Float[np.ndarray, "obs d2"],
+        donor: Shaped[np.ndarray, " obs"],
     ) -> "Within":
         """Take out each donor's means."""
         return cls(within(image, donor), within(expression, donor), donor)
@@ -122,16 +122,16 @@ class Shared:
     expression: Float64[np.ndarray, "d2 k"]
 
     def variates(
-        self, image: Float[np.ndarray, "units d1"], expression: Float[np.ndarray, "units d2"]
-    ) -> Float32[np.ndarray, "units _"]:
+        self, image: Float[np.ndarray, "obs d1"], expression: Float[np.ndarray, "obs d2"]
+    ) -> Float32[np.ndarray, "obs _"]:
         """Return both sides' canonical variates, and a constant, so that there is a column."""
         sides = [image @ self.image, expression @ self.expression, np.zeros((len(image), 1))]
         return np.concatenate(sides, axis=1).astype(np.float32)
 
 
 def within(
-    x: Float[np.ndarray, "units d"], donor: Shaped[np.ndarray, " units"]
-) -> Float64[np.ndarray, "units d"]:
+    x: Float[np.ndarray, "obs d"], donor: Shaped[np.ndarray, " obs"]
+) -> Float64[np.ndarray, "obs d"]:
     """Return features less the mean of their donor's units."""
     centred = x.astype(np.float64)
     for name in np.unique(donor):
@@ -141,8 +141,8 @@ def within(
 
 
 def shuffle(
-    donor: Shaped[np.ndarray, " units"], draws: np.random.Generator
-) -> Int64[np.ndarray, " units"]:
+    donor: Shaped[np.ndarray, " obs"], draws: np.random.Generator
+) -> Int64[np.ndarray, " obs"]:
     """Return an order that permutes the units of each donor."""
     order = np.arange(len(donor))
     for name in np.unique(donor):

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float64
 
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.splits import Fold
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import Chosen, Goal, Question, ask
 from cell_synergy.studies.spectrum.correlations import Shared, Within, within
@@ -29,7 +29,7 @@ class Target:
         Of each column in the share that is kept.
     """
 
-    values: Float64[np.ndarray, "units columns"]
+    values: Float64[np.ndarray, "obs columns"]
     weights: Float64[np.ndarray, " columns"]
 
 
@@ -61,7 +61,7 @@ def targets(shared: Shared, pairs: Within, axes: int) -> dict[str, Target]:
 
 
 def _rest(
-    x: Float64[np.ndarray, "units d"], known: Float64[np.ndarray, "units k"], axes: int
+    x: Float64[np.ndarray, "obs d"], known: Float64[np.ndarray, "obs k"], axes: int
 ) -> Target:
     _, vectors = np.linalg.eigh(x.T @ x)
     leading = x @ vectors[:, ::-1][:, :axes]
@@ -73,33 +73,33 @@ class Reader:
     """Linear readers of one fold's targets; penalties are chosen with the first embedding shown."""
 
     def __init__(
-        self, tissue: Tissue, fold: Fold, wanted: Mapping[str, Target], probe: Probe
+        self, paired: PairedDataset, fold: Fold, wanted: Mapping[str, Target], probe: ProbeConfig
     ) -> None:
-        self.tissue, self.fold, self.wanted, self.probe = tissue, fold, wanted, probe
-        everyone = np.ones(len(tissue.donor), dtype=bool)
+        self.paired, self.fold, self.wanted, self.probe = paired, fold, wanted, probe
+        everyone = np.ones(len(paired.donor), dtype=bool)
         nothing = np.full(len(everyone), -1)
         goals = {n: Goal(n, everyone, nothing, (), t.values) for n, t in wanted.items()}
         self.asked: dict[str, Question] = {
-            name: ask(goal, fold, tissue, probe.inner_folds) for name, goal in goals.items()
+            name: ask(goal, fold, paired, probe.inner_folds) for name, goal in goals.items()
         }
 
     def kept(
-        self, z: Float[np.ndarray, "units d"], chosen: dict[str, Chosen]
+        self, z: Float[np.ndarray, "obs d"], chosen: dict[str, Chosen]
     ) -> dict[str, dict[str, float]]:
         """Return the share of each target that test donors' joint embeddings show, within donors.
 
         It is 1 less the squared error over the spread, the columns weighted: 1 if all is kept, 0 if
         nothing is, and below where the reader misleads. Penalties not in `chosen` are added.
         """
-        tissue, test = self.tissue, self.fold.test
-        centred = within(z, tissue.donor).astype(np.float32)
-        scaled = standardise(centred, self.fold.align, tissue.groups, "train")
+        paired, test = self.paired, self.fold.test
+        centred = within(z, paired.donor).astype(np.float32)
+        scaled = standardise(centred, self.fold.align, paired.groups, "train")
         linear, found = LinearProbe(scaled, self.probe), {}
         for name, question in self.asked.items():
             if name not in chosen:
                 chosen[name] = linear.choose(question)
             values, target = linear.answer(question, chosen[name]).predicted, self.wanted[name]
-            donors, true = tissue.donor[test], target.values[test]
+            donors, true = paired.donor[test], target.values[test]
             found[name] = {
                 str(donor): _explained(
                     true[donors == donor], values[donors == donor], target.weights
@@ -110,8 +110,8 @@ class Reader:
 
 
 def _explained(
-    true: Float64[np.ndarray, "units k"],
-    said: Float[np.ndarray, "units k"],
+    true: Float64[np.ndarray, "obs k"],
+    said: Float[np.ndarray, "obs k"],
     weights: Float64[np.ndarray, " k"],
 ) -> float:
     said = said - said.mean(axis=0)

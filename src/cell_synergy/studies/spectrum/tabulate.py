@@ -11,14 +11,14 @@ from tqdm import tqdm
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.random import stream
 from cell_synergy.data.config import Task
-from cell_synergy.data.dataset import Tissue
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.remarks import remarked
 from cell_synergy.data.splits import Fold, held
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import Chosen
 from cell_synergy.scoring.inference import LEAST_DONORS, inflation, paired_t
 from cell_synergy.studies.spectrum.ceiling_scores import ceiling_scores, compare
-from cell_synergy.studies.spectrum.config import Settings
+from cell_synergy.studies.spectrum.config import SpectrumConfig
 from cell_synergy.studies.spectrum.correlations import (
     Shared,
     Spectrum,
@@ -43,17 +43,17 @@ _WHOLE = 100.0  # per cent
 _LEAST = 2  # units of a donor that vary about their mean
 
 Rows = list[dict[str, object]]
-Embed = Callable[[str, Fold, int], Float32[np.ndarray, "units d"]]
+Embed = Callable[[str, Fold, int], Float32[np.ndarray, "obs d"]]
 
 
 def tabulate(
-    tissue: Tissue,
+    paired: PairedDataset,
     tasks: Mapping[str, Task],
     seeds: Mapping[str, Sequence[int]],
     embed: Embed,
     scores: pd.DataFrame,
-    settings: Settings,
-    probe: Probe,
+    settings: SpectrumConfig,
+    probe: ProbeConfig,
     kept_back: float,
 ) -> pd.DataFrame:
     """Return the spectrum, what each method keeps of it, and where the methods' scores stand.
@@ -89,52 +89,52 @@ def tabulate(
         all pairs of a fold are too few to say what is shared, methods and tasks are left out.
         Intervals are over donors; `held_out` and shares have them from five donors on.
     """
-    in_turn = len(tissue.folds) > 1
-    spectra, found = _of_folds(tissue, settings, kept_back)
-    if len(found) < len(tissue.folds):
-        return _table(tissue, [_means(list(chain(*spectra.values())), in_turn)])
+    in_turn = len(paired.folds) > 1
+    spectra, found = _of_folds(paired, settings, kept_back)
+    if len(found) < len(paired.folds):
+        return _table(paired, [_means(list(chain(*spectra.values())), in_turn)])
     rows: Rows = []
-    for fold in tissue.folds:
-        every = Within.of(*tissue.standardised(fold), tissue.donor)
+    for fold in paired.folds:
+        every = Within.of(*paired.standardised(fold), paired.donor)
         wanted = targets(found[fold.name], every, settings.axes)
         rows += spectra[fold.name]
-        rows += list(_kept(Reader(tissue, fold, wanted, probe), seeds, embed))
+        rows += list(_kept(Reader(paired, fold, wanted, probe), seeds, embed))
 
-    def variates(fold: Fold, _: int) -> Float32[np.ndarray, "units d"]:
-        return found[fold.name].variates(*tissue.standardised(fold))
+    def variates(fold: Fold, _: int) -> Float32[np.ndarray, "obs d"]:
+        return found[fold.name].variates(*paired.standardised(fold))
 
-    ceiling = ceiling_scores(tissue, tasks, variates, probe)
-    return _table(tissue, [_means(rows, in_turn), compare(ceiling, scores)])
+    ceiling = ceiling_scores(paired, tasks, variates, probe)
+    return _table(paired, [_means(rows, in_turn), compare(ceiling, scores)])
 
 
 def _of_folds(
-    tissue: Tissue, settings: Settings, kept_back: float
+    paired: PairedDataset, settings: SpectrumConfig, kept_back: float
 ) -> tuple[dict[str, Rows], dict[str, Shared]]:
     """Return the spectra of each fold, and what both show, of folds with enough pairs."""
     spectra: dict[str, Rows] = {}
     found: dict[str, Shared] = {}
-    for fold in tissue.folds:
-        every = Within.of(*tissue.standardised(fold), tissue.donor)
-        train = np.flatnonzero(fold.align & ~held(tissue.units, fold.align, kept_back))
+    for fold in paired.folds:
+        every = Within.of(*paired.standardised(fold), paired.donor)
+        train = np.flatnonzero(fold.align & ~held(paired.adata, fold.align, kept_back))
         spectra[fold.name] = list(_spectra(every, fold, train, settings))
         try:
             found[fold.name] = shared(every.some(train), settings, fold)
         except DataError as error:  # too few pairs for so many axes
             tqdm.write(
-                f"{tissue.units.uns['source']}: {error}; what methods keep and the ceiling's "
+                f"{paired.adata.uns['source']}: {error}; what methods keep and the ceiling's "
                 "scores are left out"
             )
     return spectra, found
 
 
-def _table(tissue: Tissue, parts: list[pd.DataFrame]) -> pd.DataFrame:
+def _table(paired: PairedDataset, parts: list[pd.DataFrame]) -> pd.DataFrame:
     """Return the parts under each other, in the columns of all spectra."""
     table = pd.concat([part for part in parts if len(part)])
-    table = table.assign(dataset=tissue.units.uns["source"]).reindex(columns=COLUMNS)
-    return remarked(table, tissue.units.uns)
+    table = table.assign(dataset=paired.adata.uns["source"]).reindex(columns=COLUMNS)
+    return remarked(table, paired.adata.uns)
 
 
-def shared(pairs: Within, settings: Settings, fold: Fold) -> Shared:
+def shared(pairs: Within, settings: SpectrumConfig, fold: Fold) -> Shared:
     """Return the directions of all training pairs, in their leading axes, that are not noise.
 
     Raises
@@ -153,7 +153,7 @@ def shared(pairs: Within, settings: Settings, fold: Fold) -> Shared:
 
 
 def _spectra(
-    every: Within, fold: Fold, train: Int[np.ndarray, " train"], settings: Settings
+    every: Within, fold: Fold, train: Int[np.ndarray, " train"], settings: SpectrumConfig
 ) -> Iterator[dict[str, object]]:
     """Yield the spectra of each fraction of the training pairs."""
     order = stream(settings.seed, "fractions", fold.name).permutation(train)
@@ -202,7 +202,7 @@ def _of_one(
 
 
 def _noise(
-    pairs: Within, axes: int | None, settings: Settings, fold: Fold, fraction: float
+    pairs: Within, axes: int | None, settings: SpectrumConfig, fold: Fold, fraction: float
 ) -> Float64[np.ndarray, "permutations k"]:
     """Return correlations of shuffles, none where they could not tell anything from noise."""
     if not spectrum(pairs, axes).estimable:

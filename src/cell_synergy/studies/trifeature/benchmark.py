@@ -13,12 +13,12 @@ from cell_synergy.core.device import fingerprint, scratch, use_threads
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.files import atomic
 from cell_synergy.downstream.probes import mlp
-from cell_synergy.downstream.probes.config import Probe
+from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.metrics import classification
 from cell_synergy.downstream.probes.tasks import Question
 from cell_synergy.models import load as load_method
-from cell_synergy.studies.trifeature.world import TEST, Trifeature, World, standardised
+from cell_synergy.studies.trifeature.world import TEST, TrifeatureConfig, World, standardised
 from cell_synergy.training.method import Job, Method, Pairs, Run
 
 TASKS = {
@@ -30,9 +30,9 @@ TASKS = {
 def score(
     name: str,
     method: Method,
-    settings: Trifeature,
+    settings: TrifeatureConfig,
     training: Mapping[str, object],
-    probe: Probe,
+    probe: ProbeConfig,
 ) -> pd.DataFrame:
     """Fit and probe a method with each seed.
 
@@ -56,10 +56,10 @@ def score(
 def represent(
     name: str,
     method: Method,
-    settings: Trifeature,
+    settings: TrifeatureConfig,
     training: Mapping[str, object],
     world: World,
-) -> Iterator[tuple[str, Int[np.ndarray, "units 2"], Float32[np.ndarray, "units d"]]]:
+) -> Iterator[tuple[str, Int[np.ndarray, "obs 2"], Float32[np.ndarray, "obs d"]]]:
     """Yield, for each kind of training pairs, the probe's pairs and their standardised `z3`."""
     jobs = [
         Job(f"{kind}-{world.seed}", pairs, _none_of(pairs), world.seed)
@@ -80,10 +80,10 @@ def represent(
 
 
 def _probed(
-    z: Float32[np.ndarray, "units d"],
-    labels: Mapping[str, Int[np.ndarray, " units"]],
-    part: Int[np.ndarray, " units"],
-    probe: Probe,
+    z: Float32[np.ndarray, "obs d"],
+    labels: Mapping[str, Int[np.ndarray, " obs"]],
+    part: Int[np.ndarray, " obs"],
+    probe: ProbeConfig,
     seed: int,
 ) -> Iterator[dict[str, object]]:
     """Yield the score of each probe on each task, and how it was reached."""
@@ -117,13 +117,13 @@ def _probed(
 def run(words: dict[str, Any]) -> Path:
     """Score the method `models.name` as params.yaml says; write the table to `out`."""
     name, _ = named(words.get("models", {}), "name", "models")
-    settings = load(Trifeature, "trifeature")
+    settings = load(TrifeatureConfig, "trifeature")
     if name not in settings.methods:
         raise ConfigError(f"trifeature.methods: no {name!r}{suggest(name, settings.methods)}")
     block = settings.methods[name]
     training = merge(section("training"), {"max_epochs": settings.max_epochs})
     use_threads(value("threads"))
-    table = score(name, load_method(name, block), settings, training, load(Probe, "probe"))
+    table = score(name, load_method(name, block), settings, training, load(ProbeConfig, "probe"))
     with atomic(out := Path(words["out"])) as new:
         table.to_csv(new, index=False, float_format="%.6g")
     return out

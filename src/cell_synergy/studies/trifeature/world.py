@@ -20,7 +20,7 @@ TEST_TRIPLETS = 200
 TEST = -1
 
 
-class Trifeature(Config):
+class TrifeatureConfig(Config):
     """The benchmark's settings.
 
     Attributes
@@ -79,7 +79,7 @@ class World:
     expression: Float32[np.ndarray, "items d2"]
 
     @classmethod
-    def make(cls, settings: Trifeature, folds: int, seed: int) -> "World":
+    def make(cls, settings: TrifeatureConfig, folds: int, seed: int) -> "World":
         """Draw the split of triplets (training ones into `folds`), the matching, the embeddings."""
         every = np.indices((VALUES,) * 3).reshape(3, -1).T
         shuffled = _stream(seed, "split").permutation(len(every))
@@ -135,7 +135,7 @@ class World:
         match = True if kind == "matching" else None
         return self.pairs(self.draw(self.part != TEST, match, count, "training", kind))
 
-    def probe_pairs(self, kind: str, count: int) -> Int[np.ndarray, "units 2"]:
+    def probe_pairs(self, kind: str, count: int) -> Int[np.ndarray, "obs 2"]:
         """Draw `count` pairs for a probe to learn from and `count` to score it, rounded down.
 
         Both items of a pair are of one part of the split, so that inner folds share no triplet.
@@ -150,15 +150,15 @@ class World:
                 drawn.append(self.draw(self.part == part, rule, size, *purpose))
         return np.concatenate(drawn)
 
-    def pairs(self, items: Int[np.ndarray, "units 2"]) -> Pairs:
+    def pairs(self, items: Int[np.ndarray, "obs 2"]) -> Pairs:
         """Return pairs of items as methods take them."""
         donor = np.full(len(items), "trifeature")
         return Pairs(self.image[items[:, 0]], self.expression[items[:, 1]], donor)
 
-    def label(self, task: str, items: Int[np.ndarray, "units 2"]) -> Int[np.ndarray, " units"]:
+    def label(self, task: str, items: Int[np.ndarray, "obs 2"]) -> Int[np.ndarray, " obs"]:
         """Return what a probe has to tell of each pair."""
         first, second = self.triplets[items[:, 0]], self.triplets[items[:, 1]]
-        found: Int[np.ndarray, " units"] = {
+        found: Int[np.ndarray, " obs"] = {
             "redundancy": first[:, SHAPE],
             "unique_image": first[:, TEXTURE],
             "unique_expression": second[:, TEXTURE],
