@@ -9,7 +9,7 @@ from benchmarks import planted
 def test_the_rule_is_the_only_difference_between_the_two_tissues():
     with_rule, without = (planted.paired(0, planted=rule) for rule in (True, False))
     ring = np.tile(planted.nodule()[1], len(with_rule.donor) // len(planted.nodule()[1]))
-    same = (with_rule.adata.obs["label"] == without.units.obs["label"]).to_numpy()
+    same = (with_rule.adata.obs["label"] == without.adata.obs["label"]).to_numpy()
     assert same[ring != planted.PLANTED].all()
     assert not same[ring == planted.PLANTED].all()
     other = ~same
