@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 # a stage executes, however they are imported.
 WATCH = """
 import os, sys
-stage, root = os.environ.get("DVC_STAGE"), os.environ["DVC_ROOT"] if "DVC_STAGE" in os.environ else ""
+stage, root = (os.environ.get(name, "") for name in ("DVC_STAGE", "DVC_ROOT"))
 def note(event, given):
     if event == "exec" and given[0].co_filename.startswith(root + "/"):
         with open(f"{root}/runs/ran/{stage}", "a") as file:

@@ -164,9 +164,7 @@ class SourceTree:
     def _taken(self, source: Source, found: Import, name: str) -> list[Path]:
         """Return the files that are run to take a name from a module."""
         if name == "*":
-            raise source.error(
-                found.line, f"name what is imported from {found.module} instead of *"
-            )
+            raise source.error(found.line, f"import names from {found.module} instead of *")
         if self._exists(module := f"{found.module}.{name}"):
             return self.files(module)
         if self._file(found.module) is None:
