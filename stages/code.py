@@ -7,6 +7,7 @@ one file per module. A line is the hash of a source file's tokens, and the file'
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from cell_synergy.core.atomic import atomic
 from cell_synergy.core.code import SourceTree, listed
@@ -37,30 +38,53 @@ class Args(Config):
     out: Path
 
 
-def closures(tree: SourceTree, notebooks: Path) -> Iterator[tuple[str, frozenset[Path]]]:
-    """Yield the name of each file that is written, and the code that it stands for.
+class Program(NamedTuple):
+    """What one file is about.
 
-    Raises
-    ------
-    ConfigError
-        If a stage is listed and does not load modules of its package by name.
+    Attributes
+    ----------
+    name
+        The file, in the folder of all.
+    roots
+        The source files that the stage starts with.
+    chosen
+        Package and module of what the stage loads by name.
     """
+
+    name: str
+    roots: list[Path]
+    chosen: dict[str, str]
+
+    def code(self, tree: SourceTree) -> frozenset[Path]:
+        """Return the source files that the stage runs.
+
+        Raises
+        ------
+        ConfigError
+            If the stage is listed and does not load modules of its package by name.
+        """
+        found = tree.closure(self.roots, self.chosen)
+        for package, module in self.chosen.items():
+            if not found.issuperset(tree.files(module)):
+                raise ConfigError(
+                    f"stage {self.name.partition('/')[0]} loads no module of {package} by name; "
+                    f"take it out of PER_MODULE in stages/{Path(__file__).name}"
+                )
+        return found
+
+
+def programs(tree: SourceTree, notebooks: Path) -> Iterator[Program]:
+    """Yield what there is to hash: each stage, or each module or notebook that a stage may run."""
     for stage in tree.members(tree.scripts.name):
         script = tree.files(f"{tree.scripts.name}.{stage}")
         if stage == PER_NOTEBOOK:
             for notebook in sorted(notebooks.glob("*.py")):
-                yield f"{stage}/{notebook.stem}", tree.closure([*script, notebook], {})
+                yield Program(f"{stage}/{notebook.stem}", [*script, notebook], {})
         elif package := PER_MODULE.get(stage):
             for name, module in tree.members(package).items():
-                code = tree.closure(script, {package: module})
-                if not code.issuperset(tree.files(module)):
-                    raise ConfigError(
-                        f"stage {stage} loads no module of {package} by name; take it out of "
-                        f"PER_MODULE in {__file__}"
-                    )
-                yield f"{stage}/{name}", code
+                yield Program(f"{stage}/{name}", script, {package: module})
         elif stage != Path(__file__).stem:
-            yield stage, tree.closure(script, {})
+            yield Program(stage, script, {})
 
 
 def main(args: Args) -> None:
@@ -69,9 +93,10 @@ def main(args: Args) -> None:
     whole = list(args.notebooks.glob("*.py"))
     with atomic(args.out) as folder:
         folder.mkdir()
-        for name, code in closures(tree, args.notebooks):
-            (folder / name).parent.mkdir(exist_ok=True)
-            (folder / name).write_text(listed(tree, code, whole), "utf-8", newline="\n")
+        for program in programs(tree, args.notebooks):
+            file = folder / program.name
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(listed(tree, program.code(tree), whole), "utf-8", newline="\n")
 
 
 if __name__ == "__main__":

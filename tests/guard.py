@@ -63,7 +63,9 @@ class Code:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.tree = SourceTree(root / "src", root / "stages")
-        self.closures = dict(code.closures(self.tree, root / "notebooks"))
+        programs = code.programs(self.tree, root / "notebooks")
+        self.programs = {program.name: program for program in programs}
+        self.run_by = functools.cache(self._run_by)
 
     def of(self, stage: Stage) -> Path:
         """Return the file of hashes that belongs to a stage."""
@@ -84,11 +86,14 @@ class Code:
         own = self.of(stage)
         return sorted(map(str, wrong ^ {own}))
 
+    def _run_by(self, name: Path) -> frozenset[Path]:
+        """Return the source files that a file of hashes is about."""
+        return self.programs[str(name.relative_to(HASHES))].code(self.tree)
+
     def undeclared(self, stage: Stage) -> list[str]:
         """Return the parameters that a stage's code reads and dvc.yaml does not declare."""
         wrong = set()
-        run = self.closures[str(self.of(stage).relative_to(HASHES))]
-        for file in run - {self.root / name for name in CONFIG}:
+        for file in self.run_by(self.of(stage)) - {self.root / name for name in CONFIG}:
             for read in reads(self.tree.source(file)):
                 if read is None:
                     wrong.add(f"{file.name}: a section whose name cannot be read from the code")
