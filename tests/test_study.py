@@ -108,7 +108,8 @@ def test_every_figure_and_table_comes_out(study):
     assert len((study / "results/sis/lung.csv").read_text().splitlines()) > 100
 
 
-def test_each_stage_depends_on_every_file_that_it_runs(study):
+def test_each_stage_depends_on_every_file_that_it_runs(study, monkeypatch):
+    monkeypatch.chdir(study)
     tree = SourceTree(study / "src", study / "stages")
     instances = [stage for stage in guard.stages(study) if stage.name != "code"]
     for stage in instances:
