@@ -254,7 +254,7 @@ def _tokens(text: str) -> Iterator[tuple[_Position, _Position, str]]:
             yield token.start, token.end, kind if kind in _LAYOUT else token.string
 
 
-def _between(lines: Sequence[str], begin: _Position, end: _Position) -> str:
+def _between(lines: list[str], begin: _Position, end: _Position) -> str:
     """Return the text between two places."""
     (first, start), (last, stop) = begin, end
     part = lines[first - 1 : last]

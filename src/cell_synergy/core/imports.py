@@ -48,7 +48,7 @@ class Import:
     by_name: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Source:
     """One Python file.
 
@@ -185,37 +185,29 @@ class Source:
     def _by_name(self, call: ast.Call) -> Import:
         """Return the import of a call of `import_module`."""
         given = {word.arg: word.value for word in call.keywords}
-        name, *rest = [*call.args, *filter(None, [given.get("name")])] or [call]
-        parts = list(self._parts(name))
-        hole = parts.index(None) if None in parts else len(parts)
-        begin = "".join(part or "" for part in parts[:hole])
-        dynamic = hole < len(parts)
-        anchor = next(iter([*rest, *filter(None, [given.get("package")])]), None)
-        readable = begin.endswith(".") or not dynamic
-        if any("." in (part or "") for part in parts[hole:]) or not (begin and readable):
+        name = call.args[0] if call.args else given.get("name", call)
+        anchor = call.args[1] if len(call.args) > 1 else given.get("package")
+        begin, hole, end = self._pattern(name).partition("*")
+        if not begin or (hole and not begin.endswith(".")) or "." in end:
             raise self.error(call.lineno, f"what is imported cannot be read; {_REMEDY}")
         if begin.startswith(".") and getattr(anchor, "id", "") != "__package__":
             raise self.error(call.lineno, f"a relative name without __package__; {_REMEDY}")
-        if begin.strip("."):
-            begin = begin.removesuffix(".") if dynamic else begin
-        return Import(call.lineno, self._absolute(begin, call.lineno), by_name=dynamic)
+        if hole and begin.strip("."):
+            begin = begin.removesuffix(".")
+        return Import(call.lineno, self._absolute(begin, call.lineno), by_name=bool(hole))
 
-    def _parts(self, node: ast.AST) -> Iterator[str | None]:
-        """Yield the texts that a string is joined from, None for those known at run time only."""
+    def _pattern(self, node: ast.AST) -> str:
+        """Return the text that an expression makes, with `*` for what only the run will tell."""
         if isinstance(node, ast.JoinedStr):
-            for value in node.values:
-                yield from self._parts(value)
-        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-            yield from self._parts(node.left)
-            yield from self._parts(node.right)
-        elif isinstance(node, ast.FormattedValue):
-            yield from self._parts(node.value)
-        elif isinstance(node, ast.Constant):
-            yield str(node.value)
-        elif isinstance(node, ast.Name):
-            yield {"__name__": self.module, "__package__": self.package}.get(node.id)
-        else:
-            yield None
+            return "".join(map(self._pattern, node.values))
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            return self._pattern(node.left) + self._pattern(node.right)
+        if isinstance(node, ast.FormattedValue):
+            return self._pattern(node.value)
+        if isinstance(node, ast.Constant):
+            return str(node.value)
+        known = {"__name__": self.module, "__package__": self.package}
+        return known.get(node.id, "*") if isinstance(node, ast.Name) else "*"
 
 
 def _dotted(node: ast.AST) -> str:
