@@ -25,12 +25,16 @@ CONFIG = {Path("src/cell_synergy/core", f"{name}.py") for name in ("config", "do
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage instance of dvc.yaml; its files are relative to the repository."""
+    """A stage instance of dvc.yaml; its files are relative to the repository.
+
+    `first` says whether a runner has to reproduce it before it asks what is out of date.
+    """
 
     name: str
     words: list[str]
     files: list[Path]
     params: set[str]
+    first: bool = False
 
     @property
     def arguments(self) -> dict[str, str]:
@@ -52,6 +56,7 @@ def stages(root: Path) -> list[Stage]:
                     if not isinstance(d, ParamsDependency)
                 ],
                 {p for d in stage.deps if isinstance(d, ParamsDependency) for p in d.params},
+                bool((stage.meta or {}).get("first")),
             )
             for stage in repo.index.stages
         ]

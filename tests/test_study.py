@@ -130,6 +130,25 @@ def test_a_second_run_does_nothing(study):
     assert (study / "dvc.lock").read_bytes() == lock
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "stale"),
+    [
+        ("core/config.py", "has no", "lacks", set()),
+        ("models/byol.py", "deepcopy(", "copy_of(", {"align", "probe", "spatial"}),
+    ],
+)
+def test_a_change_of_code_reaches_its_users_alone(study, file, old, new, stale):
+    path = study / "src/cell_synergy" / file
+    before = path.read_text()
+    path.write_text("# A comment.\n" + before.replace(old, new))
+    run(study, "dvc", "repro", "code")
+    found = set(re.findall(r"^(\S+):$", run(study, "dvc", "status").stdout, re.MULTILINE))
+    path.write_text(before)
+    run(study, "dvc", "repro", "code")
+    every = {"spectrum@lung", "claims"} if stale else set()
+    assert found == {f"{kind}@lung-byol" for kind in stale} | every
+
+
 def test_a_forced_run_gives_the_same_bytes(study):
     lock = (study / "dvc.lock").read_bytes()
     for stage in ("code", "download@lung", "pairs@lung", "embed@lung-pca", "align@lung-comm",

@@ -1,12 +1,13 @@
 """Which code a stage runs, over a repository of a few lines: what changes its hash and what not."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from cell_synergy.core.code import SourceTree, fingerprint, listed
+from cell_synergy.core.code import SourceTree, listed
 from cell_synergy.core.errors import ConfigError, DataError
 from stages import code
 
@@ -88,13 +89,6 @@ def names(text):
 
 def changed(before, after):
     return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-
-
-def of(text):
-    """Return the hash of a text."""
-    path = Path("text.py")
-    path.write_text(text)
-    return fingerprint(SourceTree(Path("src"), Path("stages")).source(path))
 
 
 def test_each_stage_has_a_file_and_fit_one_per_model():
@@ -266,46 +260,12 @@ def test_a_stage_that_is_listed_and_loads_nothing_by_name_is_refused(monkeypatch
         made()
 
 
-SPELLINGS = [
-    ("x = f'{a}' 'b'", "x = f'{a}'   'b'  # c", True),
-    ("x = f'{a!r:>{w}} {{}} {b[\"k\"]}'", "x = f'{a!r:>{w}} {{}} {b[\"l\"]}'", False),
-    ("x = f'''{\na}\n'''", "x = f'''{\n a}\n'''", False),
-    ("raise KeyError", "raise  KeyError", True),
-    ("raise E(f'{a} é') from b", "raise E('''\nc''') from b", True),
-    ("é = E('é', f(x='é')), 'é'", "é = E('é', f(x='é')), 'e'", False),
-    ("e = lib.SomeError('a', x='b')", "e = lib.SomeError('c', x='d')", True),
-    ("e = lib.SomeErrors('a')", "e = lib.SomeErrors('b')", False),
-    ("raise E('a', 1)", "raise E('a', 2)", False),
-    ("if a:\n  b\nc", "if a:\n    b\nc", True),
-    ("if a:\n  b\nc", "if a:\n  b\n  c", False),
-    ("x = 'doc'", "x = 'dog'", False),
-    ("def f():\n  'doc'\n  'more'\n  1", "def f():\n  1", True),
-    ("x = [\n  1,\n\n  2]", "x = [1, 2]", True),
-    ("x = 'a\\\nb'", "x = 'ab'", False),
-]
-
-
-@pytest.mark.parametrize(("one", "other", "same"), SPELLINGS)
-def test_two_spellings_have_one_hash_if_they_differ_in_nothing_that_runs(one, other, same):
-    assert (of(one) == of(other)) == same
-
-
-@pytest.mark.parametrize("text", ["", "# c\n", '"""d"""\n', '"""d"""\n\n# c\n"e"\n'])
-def test_a_file_without_code_has_no_hash(text):
-    assert not of(text)
-
-
-def test_the_hashes_are_those_that_every_version_of_python_gives():
-    known = "8e00f8b371d4e979792601150ce4b9503f2f76731fd233cf0d4bb731b8ac6180"
-    text = "".join(f"{one}\n" for one, *_ in SPELLINGS)
-    assert of(text) == known
-
-
 def test_it_loads_neither_torch_nor_pandas():
     show = "import sys, stages.code; print(*{'torch', 'pandas', 'numpy'} & set(sys.modules))"
     done = subprocess.run(
-        [sys.executable, "-c", show], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+        [sys.executable, "-c", show], cwd=ROOT, capture_output=True, text=True, check=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+    )  # fmt: skip
     assert not done.stdout.strip()
 
 
