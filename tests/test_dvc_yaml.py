@@ -234,8 +234,8 @@ def find(name, instances=STAGES):
         ({"results/code/probe/comm": None}, ["results/code/probe/comm"]),
         ({"": "results/code/sis"}, ["results/code/sis"]),
         ({"": "results/code"}, ["results/code"]),
-        ({"": "src/cell_synergy/names.py"}, ["src/cell_synergy/names.py"]),
-        ({"": "src/cell_synergy/learning"}, ["src/cell_synergy/learning"]),
+        ({"": "src/cell_synergy/models/byol.py"}, ["src/cell_synergy/models/byol.py"]),
+        ({"": "src/cell_synergy/models"}, ["src/cell_synergy/models"]),
         ({"": "stages"}, ["stages"]),
         ({"": "notebooks/sis.py"}, ["notebooks/sis.py"]),
         (
