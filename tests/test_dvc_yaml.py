@@ -16,6 +16,7 @@ from dvc.utils.hydra import apply_overrides
 from cell_synergy import encoders, models
 from cell_synergy.core.code import SourceTree
 from cell_synergy.core.config import section, value
+from cell_synergy.models import comm, shuffled
 from stages import code
 from tests import guard
 
