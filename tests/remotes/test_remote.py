@@ -1,4 +1,4 @@
-"""`python -m slurm.remote`: what is wrong with a remote is said soon, by whatever it fails."""
+"""`python -m runner.remote`: what is wrong with a remote is said soon, by whatever it fails."""
 
 import re
 import socket
@@ -32,7 +32,7 @@ def checked(site, *words):
     paths = {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "slurm.remote", *words], cwd=site.path, check=False,
+        [sys.executable, "-m", "runner.remote", *words], cwd=site.path, check=False,
         env=site.environment | paths, capture_output=True, text=True,
     )  # fmt: skip
     return done.returncode, done.stderr, time.monotonic() - began
