@@ -149,10 +149,13 @@ def _steps(
     """Return the steps of the selected stages that are changed, or made from one that is."""
     steps: dict[Any, Step] = {}
     for stage in serial:
-        producers = tuple(made.addressing for made in graph.successors(stage))
-        after = tuple(made.addressing for made in graph.successors(stage) if made in steps)
-        if stage in selected and (after or is_changed(stage)):
-            steps[stage] = Step(stage.addressing, after, producers, _reason_uncached(stage))
+        if stage not in selected:
+            continue
+        producers = list(graph.successors(stage))
+        after = tuple(steps[producer].name for producer in producers if producer in steps)
+        if after or is_changed(stage):
+            names = tuple(producer.addressing for producer in producers)
+            steps[stage] = Step(stage.addressing, after, names, _reason_uncached(stage))
     return list(steps.values())
 
 

@@ -61,9 +61,10 @@ def ran(shared):
 def stage(name, shared, deps="in", before="", **more):
     """Return a stage that notes that it ran and copies what it reads."""
     inputs = deps.split()
+    command = filter(None, [f"echo {name} >> {shared}/ran;", before, f"cat {deps} > out/{name}"])
     return (
         f"  {name}:\n"
-        f"    cmd: echo {name} >> {shared}/ran; {before} cat {deps} > out/{name}\n"
+        f"    cmd: {' '.join(command)}\n"
         f"    deps: [{', '.join(inputs)}]\n"
         f"    outs: [out/{name}]\n"
         + "".join(f"    {key}: {value}\n" for key, value in more.items())
