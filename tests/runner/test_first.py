@@ -71,6 +71,7 @@ def test_a_change_runs_its_users_alone(computed, run):
     assert (computed / "both").read_text() == "a\nchanged\n"
 
 
+@pytest.mark.slow
 def test_the_lock_file_has_the_bytes_of_a_serial_run(computed, fresh, run):
     serial = fresh(name="serial")
     assert run(serial, "dvc", "repro")[0] == 0
@@ -107,6 +108,7 @@ def test_one_that_fails_is_reported_and_nothing_else_runs(fresh, run):
         assert ran(where) == ["code"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", [True, False])
 def test_one_that_is_interrupted_runs_again(fresh, run, begin, eventually, group):
     where = fresh(WAIT)
@@ -125,6 +127,7 @@ def test_one_that_is_interrupted_runs_again(fresh, run, begin, eventually, group
     assert ran(where) == ["a", "apart", "b", "both", "code", "code"]
 
 
+@pytest.mark.slow
 def test_one_that_is_killed_runs_again(fresh, run, begin, eventually):
     where = fresh(WAIT)
     process = begin(where, "runner.local")
@@ -139,6 +142,7 @@ def test_one_that_is_killed_runs_again(fresh, run, begin, eventually):
     assert ran(where) == ["a", "apart", "b", "both", "code", "code"]
 
 
+@pytest.mark.slow
 def test_what_it_is_made_from_runs_with_it(repository, run):
     where = repository(
         "  made: {cmd: echo made >> ran; cat in > made, deps: [in], outs: [made]}\n"
