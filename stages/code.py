@@ -63,14 +63,14 @@ class Program(NamedTuple):
         ConfigError
             If the stage is listed and does not load modules of its package by name.
         """
-        found = tree.closure(self.roots, self.chosen)
+        files = tree.closure(self.roots, self.chosen)
         for package, module in self.chosen.items():
-            if not found.issuperset(tree.files(module)):
+            if not files.issuperset(tree.files(module)):
                 raise ConfigError(
                     f"stage {self.name.partition('/')[0]} loads no module of {package} by name; "
                     f"take it out of PER_MODULE in stages/{Path(__file__).name}"
                 )
-        return found
+        return files
 
 
 def programs(tree: SourceTree, notebooks: Path) -> Iterator[Program]:

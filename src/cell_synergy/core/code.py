@@ -53,7 +53,7 @@ class SourceTree:
     def members(self, package: str) -> dict[str, str]:
         """Return the full names of a package's modules by the short ones, without private ones."""
         self.files(package)
-        names = sorted({path.stem for path in self._place(package).iterdir()})
+        names = sorted({path.stem for path in self._stem(package).iterdir()})
         public = [name for name in names if name.isidentifier() and not name.startswith("_")]
         return {name: full for name in public if self._file(full := f"{package}.{name}")}
 
@@ -68,17 +68,17 @@ class SourceTree:
             Packages of which the program imports one module by name, and that module; of every
             other package that is imported from by name all modules count.
         """
-        found: set[Path] = set()
-        new = set(roots)
-        while new:
-            found.add(file := new.pop())
+        visited: set[Path] = set()
+        queue = set(roots)
+        while queue:
+            visited.add(file := queue.pop())
             files, packages = self._imported(file)
             for package in packages:
-                every = list(self.members(package).values())
-                modules = [chosen[package]] if package in chosen else every
+                members = list(self.members(package).values())
+                modules = [chosen[package]] if package in chosen else members
                 files = files.union(*(self.files(module) for module in modules))
-            new |= files - found
-        return frozenset(found)
+            queue |= files - visited
+        return frozenset(visited)
 
     def _source(self, path: Path) -> Source:
         """Parse a file."""
@@ -101,7 +101,7 @@ class SourceTree:
                 return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         return ""
 
-    def _place(self, module: str) -> Path:
+    def _stem(self, module: str) -> Path:
         """Return the path of a module without its suffix, whether it exists or not."""
         top, *rest = module.split(".")
         base = self.scripts.parent if top == self.scripts.name else self.src
@@ -109,58 +109,61 @@ class SourceTree:
 
     def _find_file(self, module: str) -> Path | None:
         """Return the file of a module; None for a folder without `__init__`."""
-        place = self._place(module)
-        files = (place / "__init__.py", place.with_name(f"{place.name}.py"))
+        stem = self._stem(module)
+        files = (stem / "__init__.py", stem.with_name(f"{stem.name}.py"))
         return next(filter(Path.is_file, files), None)
 
     def _find(self, module: str) -> bool:
         """Return whether the tree has a module, or a folder of modules, of this name."""
-        return self._file(module) is not None or any(self._place(module).glob("**/*.py"))
+        return self._file(module) is not None or any(self._stem(module).glob("**/*.py"))
 
     def _find_imported(self, path: Path) -> tuple[frozenset[Path], frozenset[str]]:
         """Return the files that a file imports, and the packages it imports from by name."""
         source = self.source(path)
         files: set[Path] = set()
         packages: set[str] = set()
-        for found in source.imports:
-            if not self._is_own(source, found):
+        for statement in source.imports:
+            if not self._is_internal(source, statement):
                 continue
-            if not self._exists(found.module):
-                raise source.error(found.line, f"there is no module {found.module}; correct it")
-            files.update(self.files(found.module))
-            if found.by_name:
-                packages.add(found.module)
-            for name in found.names:
-                files.update(self._taken(source, found, name))
+            if not self._exists(statement.module):
+                raise source.error(
+                    statement.line, f"there is no module {statement.module}; correct it"
+                )
+            files.update(self.files(statement.module))
+            if statement.by_name:
+                packages.add(statement.module)
+            for name in statement.names:
+                files.update(self._imported_name(source, statement, name))
         for module, name in source.attributes:
             if self._exists(module.partition(".")[0]) and self._exists(module):
                 files.update(self._lazy(module, name))
         return frozenset(files), frozenset(packages)
 
-    def _is_own(self, source: Source, found: Import) -> bool:
+    def _is_internal(self, source: Source, statement: Import) -> bool:
         """Return whether an import is of this tree; one of other code of the repository is refused.
 
         Such code is no dependency of the stage that hashes the tree: its changes would go unseen.
         """
-        top = found.module.partition(".")[0]
+        top = statement.module.partition(".")[0]
         if self._exists(top):
             return True
         beside = self.scripts.parent / top
         if beside.with_suffix(".py").is_file() or any(beside.glob("*.py")):
             raise source.error(
-                found.line, f"{top} lies outside of {self.src} and {self.scripts}; move it there"
+                statement.line,
+                f"{top} lies outside of {self.src} and {self.scripts}; move it there",
             )
         return False
 
-    def _taken(self, source: Source, found: Import, name: str) -> list[Path]:
+    def _imported_name(self, source: Source, statement: Import, name: str) -> list[Path]:
         """Return the files that are run to take a name from a module."""
         if name == "*":
-            raise source.error(found.line, f"import names from {found.module} instead of *")
-        if self._exists(module := f"{found.module}.{name}"):
+            raise source.error(statement.line, f"import names from {statement.module} instead of *")
+        if self._exists(module := f"{statement.module}.{name}"):
             return self.files(module)
-        if self._file(found.module) is None:
-            raise source.error(found.line, f"there is no module {module}; correct it")
-        return self._lazy(found.module, name)
+        if self._file(statement.module) is None:
+            raise source.error(statement.line, f"there is no module {module}; correct it")
+        return self._lazy(statement.module, name)
 
     def _lazy(self, module: str, name: str) -> list[Path]:
         """Return what the `__getattr__` of a module may import for an attribute.

@@ -60,7 +60,7 @@ def _tokens(text: str) -> Iterator[tuple[_Position, _Position, str]]:
 
 
 def _between(lines: list[str], begin: _Position, end: _Position) -> str:
-    """Return the text between two places."""
+    """Return the text between two positions."""
     (first, start), (last, stop) = begin, end
     part = lines[first - 1 : last]
     part[-1] = part[-1][:stop]  # before the start is cut off, which may be on the same line
@@ -72,20 +72,20 @@ def _ignored(source: Source) -> Iterator[tuple[_Position, _Position]]:
     """Yield begin and end of docstrings, other strings that do nothing, and error messages."""
     lines = StringIO(source.text).readlines()
 
-    def place(line: int, column: int) -> _Position:  # the parser counts bytes
+    def position(line: int, column: int) -> _Position:  # the parser counts bytes
         return line, len(lines[line - 1].encode()[:column].decode())
 
     for node in ast.walk(source.tree):
-        found: Iterable[ast.expr] = ()
+        texts: Iterable[ast.expr] = ()
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            found = _strings(node.value)
+            texts = _strings(node.value)
         elif isinstance(node, ast.Raise):
-            found = _strings(node)
+            texts = _strings(node)
         elif isinstance(node, ast.Call) and _name(node.func).endswith("Error"):
-            found = [text for part in [*node.args, *node.keywords] for text in _strings(part)]
-        for text in found:
+            texts = [text for part in [*node.args, *node.keywords] for text in _strings(part)]
+        for text in texts:
             last, end = text.end_lineno or text.lineno, text.end_col_offset or 0
-            yield place(text.lineno, text.col_offset), place(last, end)
+            yield position(text.lineno, text.col_offset), position(last, end)
 
 
 def _name(node: ast.expr) -> str:

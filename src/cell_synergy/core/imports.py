@@ -108,14 +108,14 @@ class Source:
     @cached_property
     def attributes(self) -> frozenset[tuple[str, str]]:
         """What import statements bind, in full, with each attribute that is read of it."""
-        found = set()
+        attributes = set()
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Attribute):
                 above, _, last = _dotted(node).rpartition(".")
                 root, dot, rest = above.partition(".")
                 if root in self._bound:
-                    found.add((f"{self._bound[root]}{dot}{rest}", last))
-        return frozenset(found)
+                    attributes.add((f"{self._bound[root]}{dot}{rest}", last))
+        return frozenset(attributes)
 
     def error(self, line: int, sentence: str) -> DataError:
         """Return an error about a line of the file."""
@@ -184,17 +184,17 @@ class Source:
 
     def _by_name(self, call: ast.Call) -> Import:
         """Return the import of a call of `import_module`."""
-        given = {word.arg: word.value for word in call.keywords}
-        name = call.args[0] if call.args else given.get("name", call)
-        anchor = call.args[1] if len(call.args) > 1 else given.get("package")
-        begin, hole, end = self._pattern(name).partition("*")
-        if not begin or (hole and not begin.endswith(".")) or "." in end:
+        keywords = {keyword.arg: keyword.value for keyword in call.keywords}
+        name = call.args[0] if call.args else keywords.get("name", call)
+        anchor = call.args[1] if len(call.args) > 1 else keywords.get("package")
+        prefix, hole, suffix = self._pattern(name).partition("*")
+        if not prefix or (hole and not prefix.endswith(".")) or "." in suffix:
             raise self.error(call.lineno, f"what is imported cannot be read; {_REMEDY}")
-        if begin.startswith(".") and getattr(anchor, "id", "") != "__package__":
+        if prefix.startswith(".") and getattr(anchor, "id", "") != "__package__":
             raise self.error(call.lineno, f"a relative name without __package__; {_REMEDY}")
-        if hole and begin.strip("."):
-            begin = begin.removesuffix(".")
-        return Import(call.lineno, self._absolute(begin, call.lineno), by_name=bool(hole))
+        if hole and prefix.strip("."):
+            prefix = prefix.removesuffix(".")
+        return Import(call.lineno, self._absolute(prefix, call.lineno), by_name=bool(hole))
 
     def _pattern(self, node: ast.AST) -> str:
         """Return the text that an expression makes, with `*` for what only the run will tell."""
@@ -206,8 +206,8 @@ class Source:
             return self._pattern(node.value)
         if isinstance(node, ast.Constant):
             return str(node.value)
-        known = {"__name__": self.module, "__package__": self.package}
-        return known.get(node.id, "*") if isinstance(node, ast.Name) else "*"
+        constants = {"__name__": self.module, "__package__": self.package}
+        return constants.get(node.id, "*") if isinstance(node, ast.Name) else "*"
 
 
 def _dotted(node: ast.AST) -> str:
