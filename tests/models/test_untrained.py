@@ -41,7 +41,7 @@ def test_the_random_control_keeps_squared_lengths_on_average(load, pairs, run, o
     assert ratio == pytest.approx(np.ones(len(both)), rel=0.06)
 
 
-def test_the_random_control_does_not_look_at_the_pairs(fitted, load, pairs, run, one):
+def test_the_random_control_does_not_depend_on_the_pairs(fitted, load, pairs, run, one):
     other = type(pairs)(pairs.image + 1, pairs.expression * 2, pairs.donor)
     first, second = (
         load("random").transform(weights, pairs.image, pairs.expression)

@@ -1,4 +1,4 @@
-"""The one training loop: it resumes bit for bit, refuses what cannot work, and augments as said."""
+"""The training loop: bit-for-bit resumption, refused settings, and the moments of augmentation."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from tests import broken
 
 
 class Curve:
-    """Remember what is logged; raise at the start of one epoch's entry, if asked."""
+    """Record what is logged; raise KeyboardInterrupt at the first entry of epoch `stop`."""
 
     def __init__(self, stop=None):
         self.stop, self.entries = stop, []
@@ -106,7 +106,7 @@ def _broken(path, how, tmp_path):
     elif how == "a flipped bit":
         path.write_bytes(whole[:-9000] + bytes([whole[-9000] ^ 1]) + whole[-8999:])
     elif how == "code":
-        torch.save({"stack": broken.bomb(tmp_path)[0]}, path)
+        torch.save({"replicas": broken.bomb(tmp_path)[0]}, path)
     else:
         content = torch.load(path, weights_only=True)
         torch.save(how(content), path)
@@ -117,13 +117,13 @@ def _broken(path, how, tmp_path):
     [
         "cut", "empty", "a flipped bit", "code", lambda _: [1], lambda c: {**c, "curves": 3},
         lambda c: {**c, "curves": [{"train": [1.0, 2.0, 3.0]}]}, lambda c: {**c, "generators": []},
-        lambda c: {**c, "stack": dict(list(c["stack"].items())[1:])},
-        lambda c: {**c, "stack": {n: t[..., :1] for n, t in c["stack"].items()}},
+        lambda c: {**c, "replicas": dict(list(c["replicas"].items())[1:])},
+        lambda c: {**c, "replicas": {n: t[..., :1] for n, t in c["replicas"].items()}},
         lambda c: {**c, "optimiser": {**c["optimiser"], "param_groups": []}},
-        lambda c: {**c, "global": torch.zeros(3)},
+        lambda c: {**c, "global_generator": torch.zeros(3)},
     ],
 )  # fmt: skip
-def test_a_checkpoint_that_cannot_be_taken_up_is_set_aside(
+def test_a_checkpoint_that_cannot_be_restored_is_set_aside(
     how, load, pairs, run, monkeypatch, tmp_path, capsys
 ):
     expected = content(fit(load("simclr"), pairs, run(Curve())))
@@ -136,9 +136,9 @@ def test_a_checkpoint_that_cannot_be_taken_up_is_set_aside(
     torch.manual_seed(99)
     capsys.readouterr()
     assert content(fit(load("simclr"), pairs, run(Curve()))) == expected
-    said = capsys.readouterr()
-    assert "checkpoint.pt: this checkpoint " in said.out + said.err
-    assert "set aside as checkpoint.pt.broken" in said.out + said.err
+    printed = capsys.readouterr()
+    assert "checkpoint.pt: this checkpoint " in printed.out + printed.err
+    assert "set aside as checkpoint.pt.broken" in printed.out + printed.err
     assert log.checkpoint.with_name("checkpoint.pt.broken").exists()
     assert not (tmp_path / "boom").exists()
 
@@ -146,7 +146,7 @@ def test_a_checkpoint_that_cannot_be_taken_up_is_set_aside(
 def test_another_users_checkpoint_is_not_read(load, pairs, run, monkeypatch, tmp_path):
     expected = content(fit(load("simclr"), pairs, run(Curve())))
     log = run(Curve())
-    torch.save({"stack": broken.bomb(tmp_path)[0]}, log.checkpoint)
+    torch.save({"replicas": broken.bomb(tmp_path)[0]}, log.checkpoint)
     monkeypatch.setattr("os.getuid", lambda: log.checkpoint.stat().st_uid + 1)
     monkeypatch.setattr(torch, "load", None)
     assert content(fit(load("simclr"), pairs, log)) == expected
