@@ -6,9 +6,10 @@ self-attention; masking the tokens of one modality gives the embedding of the ot
 augmented views, InfoNCE pairs the fusion of each with {image only, expression only, fusion} of
 the other; the three terms are averaged. `z3` is the fused embedding, before the projector.
 
-Departures: views are embeddings (Gaussian noise and feature dropout); a modality has `tokens`
-tokens, each a learned linear map of rank `rank` of its one embedding. With `pairing: within-donor`
-the expression embeddings are permuted within each donor before training: the control `shuffled`.
+Departures: views are embeddings (Gaussian noise and feature dropout); the `tokens` tokens of a
+modality are learned linear maps of its one embedding, through `rank` dimensions that they share.
+With `pairing: within-donor` the expression embeddings are permuted within each donor before
+training: the control `shuffled`.
 """
 
 from collections.abc import Sequence
