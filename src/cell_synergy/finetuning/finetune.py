@@ -16,7 +16,7 @@ from cell_synergy.core.files import atomic
 from cell_synergy.core.names import FINE_TUNED
 from cell_synergy.data.config import DatasetConfig, Task
 from cell_synergy.data.dataset import PairedDataset
-from cell_synergy.data.splits import folds, groups_of
+from cell_synergy.data.splits import Fold, folds, groups_of
 from cell_synergy.downstream.evaluate import Asked, Judged, table
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
@@ -68,22 +68,18 @@ def finetune(
     rows: list[dict[str, object]] = []
     posteriors: dict[str, np.ndarray] = {}
     targets = goals(paired, tasks)
-    total = len(paired.folds) * len(seeds) * len(targets)
-    label = f"{paired.adata.uns['source']} {expert.name}"
-    with tqdm(total=total, desc=label, unit="fit") as progress:
+    progress = tqdm(
+        total=len(paired.folds) * len(seeds) * len(targets),
+        desc=f"{paired.adata.uns['source']} {expert.name}", unit="fit",
+    )  # fmt: skip
+    with progress:
         for fold in paired.folds:
             evaluator = Asked(paired, targets, fold, probe)
-            frozen = Frozen.of(paired.expression, fold.align, paired.groups, paired.mode)
-            linear = LinearProbe(frozen.z, probe)
+            fits = _FoldFits(adapted, paired, fold, probe, work)
             for seed in seeds:
                 by_task = {}
                 for target, task in evaluator.tasks.values():
-                    folder = work / f"{target.name}-{fold.name}-{seed}"
-                    if not _complete(folder):
-                        penalty = linear.choose(task).strength
-                        tuning = Tuning(adapted, frozen, task, penalty, probe, settings, seed)
-                        _save(folder, adapted, frozen, tuning.run(), target, task)
-                    by_task[target.name] = _load(folder)
+                    by_task[target.name] = fits.prediction(target, task, seed)
                     progress.update()
                 predictions = {FINE_TUNED: by_task}
                 rows += [row | {"seed": seed} for row in evaluator.scores(predictions)]
@@ -106,6 +102,26 @@ def seen_by(
         folds(adata.obs, dataset),
         dataset.standardise,
     )
+
+
+class _FoldFits:
+    """The fits of one fold, each in a folder of its own."""
+
+    def __init__(
+        self, adapted: Adapted, paired: PairedDataset, fold: Fold, probe: ProbeConfig, work: Path
+    ) -> None:
+        self.adapted, self.fold, self.probe, self.work = adapted, fold, probe, work
+        self.frozen = Frozen.of(paired.expression, fold.align, paired.groups, paired.mode)
+        self.linear = LinearProbe(self.frozen.z, probe)
+
+    def prediction(self, target: Goal, task: Question, seed: int) -> Answer:
+        """Return the prediction of one task, computed only where its folder is not complete."""
+        folder = self.work / f"{target.name}-{self.fold.name}-{seed}"
+        if not _complete(folder):
+            penalty, settings = self.linear.choose(task).strength, self.adapted.settings
+            tuning = Tuning(self.adapted, self.frozen, task, penalty, self.probe, settings, seed)
+            _save(folder, self.adapted, self.frozen, tuning.run(), target, task)
+        return _load(folder)
 
 
 def _complete(folder: Path) -> bool:
