@@ -47,7 +47,8 @@ def finetune(
     expert
         The frozen expert.
     paired
-        The observations, with the embedding of the frozen expert as `expression`; see `seen_by`.
+        The observations, with the embedding of the frozen expert as `expression`, as
+        `seen_by` returns them.
     tasks
         Tasks to predict.
     settings
@@ -60,7 +61,7 @@ def finetune(
 
     Returns
     -------
-    Scores of the method `<expert> <how>` with the probe `fine-tuned`, whose strength is the number
+    Scores of the method `<expert> <how>` with the probe `FINE_TUNED`, whose strength is the number
     of rounds. Posteriors are those of the first seed.
     """
     adapted = Adapted(expert, settings)
