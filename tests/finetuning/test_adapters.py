@@ -105,9 +105,9 @@ def test_dropout_is_for_training_only(expert):
 
 def test_adapters_start_with_their_seed(expert):
     adapted = Adapted(expert, small.settings())
-    one, again, other = (adapted.start(seed) for seed in (0, 0, 1))
-    assert all(torch.equal(one[name], again[name]) for name in one)
-    assert any((one[name] != other[name]).any() for name in one)
+    first, again, other = (adapted.start(seed) for seed in (0, 0, 1))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any((first[name] != other[name]).any() for name in first)
 
 
 @pytest.mark.parametrize("how", ["linear", "lora", "last"])
@@ -186,7 +186,7 @@ def test_weights_that_are_something_else_are_named(how, expert, tmp_path, given,
 
 
 @pytest.mark.parametrize(
-    ("file", "given", "said"),
+    ("file", "content", "message"),
     [
         ("base.json", "<html></html>", r"base\.json: is a web page"),
         ("base.json", "[]", r"base\.json: holds no JSON object"),
@@ -207,13 +207,13 @@ def test_weights_that_are_something_else_are_named(how, expert, tmp_path, given,
         ("adapter_model.safetensors", None, r"adapter_model\.safetensors: no such file; give the"),
     ],
 )
-def test_a_damaged_folder_of_adapters_is_named(expert, tmp_path, file, given, said):
+def test_a_damaged_folder_of_adapters_is_named(expert, tmp_path, file, content, message):
     adapted = Adapted(expert, small.settings())
     adapted.save(tmp_path, adapted.start(0))
     (tmp_path / file).unlink()
-    if given is not None:
-        (tmp_path / file).write_text(given)
-    with pytest.raises(DataError, match=said):
+    if content is not None:
+        (tmp_path / file).write_text(content)
+    with pytest.raises(DataError, match=message):
         load(tmp_path, expert)
 
 

@@ -28,17 +28,17 @@ def pairs():
 
 
 @pytest.fixture
-def run(tmp_path):
+def context(tmp_path):
     """The context of a run of two epochs."""
     return Run(TRAINING, lambda *_: None, tmp_path / "checkpoint.pt", "test")
 
 
 @pytest.fixture(scope="session")
-def one():
+def fit_one():
     """Return a function that fits one specification and returns its weights."""
 
-    def fitted(method, pairs, run, seed=0):
-        (weights,) = method.fit([Job(f"holdout-{seed}", pairs, pairs, seed)], run)
+    def fitted(method, pairs, context, seed=0):
+        (weights,) = method.fit([Job(f"holdout-{seed}", pairs, pairs, seed)], context)
         return weights
 
     return fitted
@@ -51,14 +51,14 @@ def load():
 
 
 @pytest.fixture
-def fit(pairs, run, load, one):
+def fit(pairs, context, load, fit_one):
     """Fit a method of params.yaml on the pairs; return its weights with one seed."""
-    return lambda name, seed=0: one(load(name), pairs, run, seed)
+    return lambda name, seed=0: fit_one(load(name), pairs, context, seed)
 
 
 @pytest.fixture(scope="session")
-def fitted(pairs, load, one, tmp_path_factory):
+def fitted(pairs, load, fit_one, tmp_path_factory):
     """Return the weights of a method with seed 0, fitted once for all tests that only read them."""
     checkpoint = tmp_path_factory.mktemp("fitted") / "checkpoint.pt"
-    run = Run(TRAINING, lambda *_: None, checkpoint, "test")
-    return functools.cache(lambda name: one(load(name), pairs, run))
+    context = Run(TRAINING, lambda *_: None, checkpoint, "test")
+    return functools.cache(lambda name: fit_one(load(name), pairs, context))

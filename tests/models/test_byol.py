@@ -72,7 +72,9 @@ def test_after_a_step_each_target_keeps_the_share_of_the_schedule(networks, prog
         assert torch.equal(buffer, replicas.buffers[name]), name
 
 
-def test_training_moves_the_target_after_the_online_network(load, pairs, run, one, monkeypatch):
+def test_training_moves_the_target_after_the_online_network(
+    load, pairs, context, fit_one, monkeypatch
+):
     seen = []
     method = load("byol", tau_base=0.9)
     cls = type(method.network(4, 4))
@@ -85,7 +87,7 @@ def test_training_moves_the_target_after_the_online_network(load, pairs, run, on
         seen.append((progress, ((new - old).norm() / (online - old).norm()).item()))
 
     monkeypatch.setattr(cls, "after_step", watched)
-    one(method, pairs, run)
+    fit_one(method, pairs, context)
     progress, moved = zip(*seen, strict=True)
     assert progress == pytest.approx([(k + 1) / len(seen) for k in range(len(seen))])
     expected = [0.1 * (np.cos(np.pi * share) + 1) / 2 for share in progress]

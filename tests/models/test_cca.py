@@ -22,8 +22,8 @@ def pair(x, y):
 
 
 @pytest.fixture
-def solved(run, one):
-    return lambda method, pairs: one(method, pairs, run)
+def solved(context, fit_one):
+    return lambda method, pairs: fit_one(method, pairs, context)
 
 
 def test_train_and_test_correlations_equal_the_published_ones(load, solved):

@@ -86,9 +86,9 @@ def test_the_shuffling_follows_the_seed(pairs):
     assert (first != other).any()
 
 
-def test_shuffled_is_comm_on_shuffled_pairs(load, pairs, run, one):
-    control = one(load("shuffled"), pairs, run)
-    by_hand = one(load("comm"), permute_within_donor(pairs, 0), run)
+def test_shuffled_is_comm_on_shuffled_pairs(load, pairs, context, fit_one):
+    control = fit_one(load("shuffled"), pairs, context)
+    by_hand = fit_one(load("comm"), permute_within_donor(pairs, 0), context)
     for name, array in control.items():
         np.testing.assert_array_equal(array, by_hand[name])
 

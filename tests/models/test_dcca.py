@@ -203,10 +203,10 @@ def test_finishing_projects_the_outputs_as_cca_with_the_same_ridge_does(load, pa
     np.testing.assert_allclose(after[1], before[1] @ solution.expression, atol=1e-4)
 
 
-def test_a_step_takes_its_own_number_of_pairs_or_all_there_are(load, run):
+def test_a_step_takes_its_own_number_of_pairs_or_all_there_are(load, context):
     method, training = (
         load("dcca", batch_size=50),
-        validate(TrainingConfig, run.training, "training"),
+        validate(TrainingConfig, context.training, "training"),
     )
     assert method.pairs_per_step(training, 1000) == 50
     assert method.pairs_per_step(training, 40) == 40
@@ -243,13 +243,13 @@ def test_linear_cca_finds_nothing_quadratic(quadratic):
 
 
 @pytest.mark.slow
-def test_dcca_finds_what_is_quadratic_with_every_seed(quadratic, load, run, tmp_path):
+def test_dcca_finds_what_is_quadratic_with_every_seed(quadratic, load, context, tmp_path):
     train, test = quadratic
     method = load("dcca", hidden=64, width=4, ridge=0.001, batch_size=500, lr=0.02)
     plain = {"max_epochs": 20, "batch_size": 200, "noise_std": 0.0, "feature_dropout": 0.0}
-    run = Run(run.training | plain, lambda *_: None, tmp_path / "checkpoint.pt", "hermite")
+    context = Run(context.training | plain, lambda *_: None, tmp_path / "checkpoint.pt", "hermite")
     validation = Pairs(test.image[:16], test.expression[:16], test.donor[:16])
-    jobs = [Job(f"holdout-{seed}", train, validation, seed) for seed in range(3)]
-    for weights in method.fit(jobs, run):
+    specs = [Job(f"holdout-{seed}", train, validation, seed) for seed in range(3)]
+    for weights in method.fit(specs, context):
         joint = method.transform(weights, test.image, test.expression)
         assert min(paired(joint[:, :2], joint[:, 2:])) >= 0.99

@@ -54,7 +54,7 @@ def with_a_fixed_candidate(z1, z2):
 
 
 def one_term(part, *z, temperature):
-    """CoMM's term of one modality: the mean of two terms leaves that of the fusion out."""
+    """CoMM's term of one modality: computed by subtracting the term of the fusion."""
     both = comm_loss([z[part], z[2]], [z[3 + part], z[5]], temperature)
     return 2 * both - comm_loss([z[2]], [z[5]], temperature)
 
@@ -157,15 +157,15 @@ LOADED = {name: models.load(name, BLOCKS[name]) for name in models.names()}
 LOADED["dim, infonce"] = models.load("dim", BLOCKS["dim"] | {"bound": "infonce"})
 METHODS = {name: method for name, method in LOADED.items() if isinstance(method, Trained)}
 CROSS_MODAL = [name for name, m in METHODS.items() if isinstance(m.network(8, 8), TwoTower)]
-UNITS, D1, D2 = 24, 12, 10
+N_OBS, D1, D2 = 24, 12, 10
 
 
-def batches(jobs, d2=D2):
-    """Two views of one batch for each of several jobs; the modalities share some of what varies."""
+def batches(n_fits, d2=D2):
+    """Two views of a batch for each of several fits; the modalities share some of their variance."""
     rng = torch.Generator().manual_seed(0)
-    shared = torch.randn(2, jobs, UNITS, 3, generator=rng)
+    shared = torch.randn(2, n_fits, N_OBS, 3, generator=rng)
     image, expression = (
-        shared @ torch.randn(3, d, generator=rng) + torch.randn(2, jobs, UNITS, d, generator=rng)
+        shared @ torch.randn(3, d, generator=rng) + torch.randn(2, n_fits, N_OBS, d, generator=rng)
         for d in (D1, d2)
     )
     return list(zip(image, expression, strict=True))
@@ -181,8 +181,10 @@ def test_replicas_have_the_losses_of_single_networks(name):
     views = batches(3)
     networks = [network(name, seed) for seed in range(3)]
     alone = [
-        copy.deepcopy(net)([(image[job], expression[job]) for image, expression in views]).item()
-        for job, net in enumerate(networks)
+        copy.deepcopy(net)(
+            [(image[index], expression[index]) for image, expression in views]
+        ).item()
+        for index, net in enumerate(networks)
     ]
     stacked = Replicas(networks).losses(views, training=True)
     assert len(set(alone)) == 3
@@ -205,7 +207,7 @@ def test_losses_stay_in_single_precision_where_networks_are_halved(name):
 def test_the_order_of_a_batch_does_not_matter_but_the_pairing_does(name):
     views = [(image[0].double(), expression[0].double()) for image, expression in batches(1)]
     net = network(name).double()
-    order = torch.randperm(UNITS, generator=torch.Generator().manual_seed(1))
+    order = torch.randperm(N_OBS, generator=torch.Generator().manual_seed(1))
     loss = net(views).item()
     moved = net([(image[order], expression[order]) for image, expression in views]).item()
     assert moved == pytest.approx(loss, rel=1e-9)

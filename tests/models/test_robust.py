@@ -62,12 +62,12 @@ def coldest(name):
 
 
 def fit(method, cases, batch, checkpoint):
-    """Fit one job per case, all at once; return the weights and every logged loss."""
+    """Fit all cases at once; return the weights and all logged losses."""
     logged = []
     training = TRAINING | {"batch_size": batch}
-    run = Run(training, lambda _, loss, __: logged.append(loss), checkpoint, "edges")
-    jobs = [Job(f"{case}-0", EDGES[case], EDGES[case], 0) for case in cases]
-    return method.fit(jobs, run), logged
+    context = Run(training, lambda _, loss, __: logged.append(loss), checkpoint, "edges")
+    specs = [Job(f"{case}-0", EDGES[case], EDGES[case], 0) for case in cases]
+    return method.fit(specs, context), logged
 
 
 @pytest.mark.parametrize("batch", [2, ROWS])

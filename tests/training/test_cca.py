@@ -177,11 +177,11 @@ def test_signs_are_fixed_by_the_largest_entry_of_each_image_direction(xy):
 
 
 def test_fewer_components_are_the_leading_ones(xy):
-    every, some = (solve(covariances(*xy), 0.1, components) for components in (None, 4))
-    assert every.correlations.shape == (9,)
-    np.testing.assert_array_equal(some.correlations, every.correlations[:4])
-    np.testing.assert_allclose(some.image, every.image[:, :4], atol=1e-12)
-    np.testing.assert_allclose(some.expression, every.expression[:, :4], atol=1e-12)
+    full, leading = (solve(covariances(*xy), 0.1, components) for components in (None, 4))
+    assert full.correlations.shape == (9,)
+    np.testing.assert_array_equal(leading.correlations, full.correlations[:4])
+    np.testing.assert_allclose(leading.image, full.image[:, :4], atol=1e-12)
+    np.testing.assert_allclose(leading.expression, full.expression[:, :4], atol=1e-12)
 
 
 def test_equal_embeddings_correlate_fully_and_independent_ones_hardly():
