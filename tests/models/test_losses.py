@@ -161,7 +161,7 @@ N_OBS, D1, D2 = 24, 12, 10
 
 
 def batches(n_fits, d2=D2):
-    """Two views of a batch for each of several fits; the modalities share some of their variance."""
+    """Two views of a batch for each of several fits; the modalities share part of the variance."""
     rng = torch.Generator().manual_seed(0)
     shared = torch.randn(2, n_fits, N_OBS, 3, generator=rng)
     image, expression = (

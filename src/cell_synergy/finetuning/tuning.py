@@ -15,7 +15,6 @@ the selected number of rounds and predicts with the factor of that round.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import torch
@@ -64,7 +63,7 @@ class Frozen:
         fit: Bool[np.ndarray, " obs"],
         groups: Shaped[np.ndarray, " obs"],
         mode: str,
-    ) -> Self:
+    ) -> "Frozen":
         """Standardise features; `data.embeddings.standardise` describes the parameters."""
         _, codes = np.unique(groups, return_inverse=True)
         if mode == "train":
