@@ -214,8 +214,7 @@ class _Trainer:
         start = linear.coefficients / scale, (linear.intercept - fit.origin) / scale
         self.head = [tensor(part).requires_grad_() for part in start]
         self.steps = min(tuning.settings.steps, -(-len(fit.rows) // tuning.settings.batch_size))
-        self.target = tensor(fit.target)
-        self.origin = tensor(fit.origin)
+        self.target, self.origin = tensor(fit.target), tensor(fit.origin)
         self.params = tuning.adapted.start(tuning.seed)
         decay = tuning.settings.weight_decay
         groups = [
@@ -236,13 +235,7 @@ class _Trainer:
         return design.logistic(y, task.classes, penalties, probe.tolerance, probe.iterations)[0]
 
     def train(self) -> None:
-        """Take the optimiser steps of one round.
-
-        Raises
-        ------
-        ConfigError
-            If the loss is not finite.
-        """
+        """Take the optimiser steps of one round."""
         seed, settings = self.tuning.seed, self.tuning.settings
         rng = stream(seed, "finetune", self.fit.name, str(self.rounds))
         torch.manual_seed(integer(seed, "dropout", self.fit.name, str(self.rounds)))

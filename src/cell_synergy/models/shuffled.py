@@ -1,7 +1,7 @@
-"""Shuffled control: CoMM, trained on expression embeddings that are permuted within each donor.
+"""Control: CoMM trained on pairs of which expression is permuted within donor.
 
-The method is `comm` with `pairing: within-donor` (Dufumier et al. 2025; see `models/comm.py`). It
-never sees a true pair, so that what it gains over the experts is not due to the pairing.
+It is `comm` itself, with the same hyperparameters and `pairing: within-donor`. What it scores above
+chance needs no knowledge of which patch and which profile belong together.
 """
 
 from cell_synergy.models.comm import Model
