@@ -129,7 +129,7 @@ def test_labels_of_other_units_are_no_secret_help(scores, arm, paired, relabel, 
     codes = paired.adata.obs["region"].cat.codes.to_numpy().copy()
     hidden = ~some[0].few.probe & ~fold.test
     codes[hidden] = (codes[hidden] + 1) % 3
-    lied = replace(paired, units=relabel(codes))
+    lied = replace(paired, adata=relabel(codes))
     one = scores("concat")
     two = scores("concat", arm=lambda name: replace_tissue(arm(name), lied))
     place = (one["fraction"] == 25) & (one["draw"] == 0)
