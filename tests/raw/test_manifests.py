@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import cell_synergy.data
+import cell_synergy.raw
 from cell_synergy.core.errors import DataError
 from cell_synergy.raw.download import read_manifest
 from tests import broken
@@ -35,7 +35,7 @@ def test_a_manifest_needs_its_columns(tmp_path):
 
 @pytest.mark.parametrize(("dataset", "files"), [("her2st", 70), ("mob", 9)])
 def test_our_manifests_pin_every_address_to_a_commit(dataset, files):
-    folder = Path(next(iter(cell_synergy.data.__path__))) / "manifests"
+    folder = Path(next(iter(cell_synergy.raw.__path__))) / "manifests"
     entries = read_manifest(folder / f"{dataset}.csv")
     assert len(entries) == files
     for entry in entries:

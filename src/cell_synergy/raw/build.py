@@ -16,14 +16,14 @@ from cell_synergy.data.classes import ClassRule, classes
 from cell_synergy.data.composition import joined_shares
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.paired import log_normalise
-from cell_synergy.raw.agreement.donors import of_donors, of_names
-from cell_synergy.raw.agreement.joined_pairs import NOTHING, Needs, finish
-from cell_synergy.raw.agreement.problems import Told
+from cell_synergy.raw.checks.donor_roles import of_donors, of_names
+from cell_synergy.raw.checks.joined_pairs import NOTHING, Needs, finish
+from cell_synergy.raw.checks.problems import Told
 from cell_synergy.raw.images import on_tissue, open_slide
-from cell_synergy.raw.section import Section
-from cell_synergy.raw.sections.account import Account, Limits, Share
-from cell_synergy.raw.sections.cell_stack import of_units, onto_genes, stack
-from cell_synergy.raw.sections.genes import name_alike, require_shared
+from cell_synergy.raw.sections.cell_counts import of_units, onto_genes, stack
+from cell_synergy.raw.sections.gene_names import name_alike, require_shared
+from cell_synergy.raw.sections.qc import Account, Limits, Share
+from cell_synergy.raw.sections.section import Section
 
 
 class Rules(Limits, ClassRule):

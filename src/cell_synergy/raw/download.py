@@ -2,7 +2,7 @@
 
 A manifest is a CSV with one row per file: `path` (below the data set's raw folder), `sha256`,
 `url` (at a pinned commit), and `unpack`: empty for a file taken as it is, or which member of the
-container at `url` it is (see `cell_synergy.raw.conversion.unpack`). The manifest's name is the
+container at `url` it is (see `cell_synergy.raw.containers.unpack`). The manifest's name is the
 data set's. For a file that is rewritten (`rdata:`, `table:`) the checksum is of the text inside the
 gzip, because compressors differ: rows and columns in upstream's order, integers without a decimal
 point, tabs, newlines, an empty corner.
@@ -24,7 +24,7 @@ from tqdm import tqdm
 from cell_synergy.core import filetypes
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.files import atomic
-from cell_synergy.raw.conversion import KINDS, checksum, has_text_checksum, unpack
+from cell_synergy.raw.containers import KINDS, checksum, has_text_checksum, unpack
 
 _HERE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG}
 _COLUMNS = ["path", "sha256", "url", "unpack"]

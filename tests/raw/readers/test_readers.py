@@ -4,7 +4,7 @@ import pytest
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.raw import readers
-from cell_synergy.raw.folder import record_folder
+from cell_synergy.raw.user_folder import record_folder
 from tests.raw import native
 
 

@@ -9,8 +9,8 @@ from pkgutil import iter_modules
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.config import DatasetConfig
-from cell_synergy.raw.section import Section
-from cell_synergy.raw.sources import located
+from cell_synergy.raw.external_files import located
+from cell_synergy.raw.sections.section import Section
 
 
 def names() -> list[str]:

@@ -25,12 +25,12 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import as_names
 from cell_synergy.data import anndata_files
 from cell_synergy.data.config import DatasetConfig
+from cell_synergy.raw.external_files import IMAGES
 from cell_synergy.raw.images import image_size
-from cell_synergy.raw.section import Section, check_section
-from cell_synergy.raw.sections.matrix import as_counts
+from cell_synergy.raw.sections.coordinates import keep_inside
+from cell_synergy.raw.sections.count_matrix import as_counts
 from cell_synergy.raw.sections.pixel_size import check_pitch
-from cell_synergy.raw.sections.placement import keep_inside
-from cell_synergy.raw.sources import IMAGES
+from cell_synergy.raw.sections.section import Section, check_section
 
 _IMAGES = (*IMAGES, ".ome.tif", ".ome.tiff", ".ome.btf")
 

@@ -23,8 +23,8 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.images import image_size
 from cell_synergy.raw.registration import apply_affine, fit_affine, nearest_within
-from cell_synergy.raw.section import Section, check_section
-from cell_synergy.raw.sections.placement import keep_inside
+from cell_synergy.raw.sections.coordinates import keep_inside
+from cell_synergy.raw.sections.section import Section, check_section
 from cell_synergy.raw.spot_tables import (
     PITCH_UM,
     array_positions,

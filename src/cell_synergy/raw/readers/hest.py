@@ -19,10 +19,10 @@ from cell_synergy.core.labels import some
 from cell_synergy.data import anndata_files
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.images import image_size
-from cell_synergy.raw.section import Section
 from cell_synergy.raw.sections.assembly import Measured, assemble, needs_image, options_of
-from cell_synergy.raw.sections.matrix import CONTROL, as_counts, of_symbols
+from cell_synergy.raw.sections.count_matrix import CONTROL, as_counts, of_symbols
 from cell_synergy.raw.sections.pixel_size import check_pitch
+from cell_synergy.raw.sections.section import Section
 from cell_synergy.raw.sections.section_files import find, read_scale
 from cell_synergy.raw.sections.transcripts import count_cells
 

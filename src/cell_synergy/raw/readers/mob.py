@@ -20,8 +20,8 @@ from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.images import image_size
-from cell_synergy.raw.section import Section, check_section
-from cell_synergy.raw.sections.placement import keep_inside
+from cell_synergy.raw.sections.coordinates import keep_inside
+from cell_synergy.raw.sections.section import Section, check_section
 from cell_synergy.raw.spot_tables import array_positions, read_counts, read_table
 
 

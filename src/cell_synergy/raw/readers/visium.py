@@ -19,13 +19,13 @@ import pandas as pd
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.registration import fit_affine
-from cell_synergy.raw.section import Section
 from cell_synergy.raw.sections.assembly import Measured, assemble, needs_image, options_of
-from cell_synergy.raw.sections.downscaled import check_diameter, find_slide
-from cell_synergy.raw.sections.matrix import read_matrix
+from cell_synergy.raw.sections.count_matrix import read_matrix
 from cell_synergy.raw.sections.pixel_size import check_pitch
+from cell_synergy.raw.sections.section import Section
 from cell_synergy.raw.sections.section_files import outputs
-from cell_synergy.raw.sections.spaceranger import in_tissue, places, read_positions
+from cell_synergy.raw.sections.spaceranger_images import check_diameter, find_slide
+from cell_synergy.raw.sections.tissue_positions import in_tissue, places, read_positions
 
 # Between neighbouring rows, and between neighbouring columns, of which a row has every second.
 _PITCH_UM = 100.0

@@ -14,13 +14,13 @@ from pathlib import Path
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.data.config import DatasetConfig
-from cell_synergy.raw.section import Section
 from cell_synergy.raw.sections.assembly import Measured, assemble, needs_image, options_of
-from cell_synergy.raw.sections.downscaled import find_slide
-from cell_synergy.raw.sections.matrix import read_matrix
+from cell_synergy.raw.sections.count_matrix import read_matrix
 from cell_synergy.raw.sections.pixel_size import check_pitch
+from cell_synergy.raw.sections.section import Section
 from cell_synergy.raw.sections.section_files import find, outputs, read_scale
-from cell_synergy.raw.sections.spaceranger import in_tissue, places, read_positions
+from cell_synergy.raw.sections.spaceranger_images import find_slide
+from cell_synergy.raw.sections.tissue_positions import in_tissue, places, read_positions
 
 _SCALE = "microns_per_pixel"
 

@@ -21,9 +21,9 @@ from cell_synergy.core import filetypes
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.images import image_size
-from cell_synergy.raw.section import Section
 from cell_synergy.raw.sections.assembly import Measured, assemble, needs_image, options_of
-from cell_synergy.raw.sections.matrix import read_matrix
+from cell_synergy.raw.sections.count_matrix import read_matrix
+from cell_synergy.raw.sections.section import Section
 from cell_synergy.raw.sections.section_files import (
     find,
     find_image,

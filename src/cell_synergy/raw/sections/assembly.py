@@ -12,11 +12,11 @@ from tqdm import tqdm
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.data.config import DatasetConfig, SectionsConfig
-from cell_synergy.raw.section import Section, check_section
+from cell_synergy.raw.external_files import below
+from cell_synergy.raw.sections.coordinates import keep_inside
 from cell_synergy.raw.sections.label_tables import Labels, join, read_labels, shares
 from cell_synergy.raw.sections.patches import gather
-from cell_synergy.raw.sections.placement import keep_inside
-from cell_synergy.raw.sources import below
+from cell_synergy.raw.sections.section import Section, check_section
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from cell_synergy.core import filetypes
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.core.labels import MISSING
-from cell_synergy.raw.sources import IMAGES
+from cell_synergy.raw.external_files import IMAGES
 
 AGAIN = "copy it again"
 IDENTIFIERS = ("barcode", "cell_id", "section")

@@ -18,7 +18,7 @@ from scipy import sparse
 from cell_synergy.core import filetypes
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
-from cell_synergy.raw.sections.matrix import CONTROL, of_symbols
+from cell_synergy.raw.sections.count_matrix import CONTROL, of_symbols
 from cell_synergy.raw.sections.section_files import words
 
 _COLUMNS = ("cell_id", "feature_name", "he_x", "he_y", "qv")

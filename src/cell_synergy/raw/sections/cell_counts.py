@@ -7,7 +7,7 @@ from jaxtyping import Float32, Int64
 from scipy import sparse
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.raw.section import Section
+from cell_synergy.raw.sections.section import Section
 
 Cells = tuple[sparse.csr_matrix, Int64[np.ndarray, " cells"]]
 """Counts, cells x genes, and the row of each cell's unit, ascending."""

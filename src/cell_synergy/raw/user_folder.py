@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.data.config import DatasetConfig, SectionsConfig
-from cell_synergy.raw.sources import IMAGES, below, record
+from cell_synergy.raw.external_files import IMAGES, below, record
 
 _OWN = {".h5ad", *IMAGES}
 

@@ -8,7 +8,7 @@ import pytest
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.raw import build as building
-from cell_synergy.raw.agreement.joined_pairs import NOTHING
+from cell_synergy.raw.checks.joined_pairs import NOTHING
 
 GENES = " ".join(f"g{i}" for i in range(40))
 

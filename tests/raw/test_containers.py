@@ -11,8 +11,8 @@ from rdata.conversion.to_r import build_r_object
 from rdata.parser import RObjectType
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.raw import conversion
-from cell_synergy.raw.conversion import checksum, unpack
+from cell_synergy.raw import containers
+from cell_synergy.raw.containers import checksum, unpack
 from tests import broken
 
 # Genes x spots, as in R; the text is that of the original release.
@@ -145,7 +145,7 @@ def test_a_container_that_is_something_else_is_one_sentence(tmp_path, how, given
 
 
 def test_a_member_that_would_fill_the_disk_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(conversion, "_LARGEST", 10**6)
+    monkeypatch.setattr(containers, "_LARGEST", 10**6)
     with zipfile.ZipFile(tmp_path / "c", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.tsv", bytes(2 * 10**6))
     with pytest.raises(DataError, match=r"a\.tsv: would be 0 GB out of its zip, over the"):

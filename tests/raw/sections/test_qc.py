@@ -10,8 +10,8 @@ from cell_synergy.core.config import section as section_of
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.paired import read as read_pairs
 from cell_synergy.raw import build as building
-from cell_synergy.raw.sections.account import Account
-from cell_synergy.raw.sections.placement import Placed
+from cell_synergy.raw.sections.coordinates import Placed
+from cell_synergy.raw.sections.qc import Account
 from stages.pairs import Args, main
 
 GENES = " ".join(f"g{i}" for i in range(12))

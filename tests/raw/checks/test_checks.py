@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.raw.agreement.joined_pairs import Needs
-from cell_synergy.raw.agreement.problems import Told
-from tests.raw.agreement.conftest import GENES, REGION
+from cell_synergy.raw.checks.joined_pairs import Needs
+from cell_synergy.raw.checks.problems import Told
+from tests.raw.checks.conftest import GENES, REGION
 
 BLOCKS = {"split": "leave-one-block-out", "blocks": 4, "gap_um": 50.0, "roles": {"study": "A"}}
 

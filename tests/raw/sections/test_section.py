@@ -11,7 +11,7 @@ from scipy import sparse
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.raw.images import image_size
-from cell_synergy.raw.section import Section, check_section
+from cell_synergy.raw.sections.section import Section, check_section
 
 SOURCE = Path("S1.h5ad")
 SIZE = (100, 50)

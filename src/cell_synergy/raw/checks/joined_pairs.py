@@ -12,8 +12,8 @@ from cell_synergy.core.labels import some
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.remarks import REMARK
 from cell_synergy.data.splits import Fold, contradictions, folds, held
-from cell_synergy.raw.agreement.answerable import of_tasks
-from cell_synergy.raw.agreement.problems import Told
+from cell_synergy.raw.checks.problems import Told
+from cell_synergy.raw.checks.task_labels import of_tasks
 
 
 @dataclass(frozen=True)

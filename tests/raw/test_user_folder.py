@@ -3,8 +3,8 @@ import json
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.raw.folder import fetch_hub, record_folder
-from cell_synergy.raw.sources import located
+from cell_synergy.raw.external_files import located
+from cell_synergy.raw.user_folder import fetch_hub, record_folder
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.composition import shares_of
-from cell_synergy.raw.sections.placement import Placed, finite
+from cell_synergy.raw.sections.coordinates import Placed, finite
 
 _EXACT = 2**24  # up to which float32 holds every integer
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.raw.sections.genes import name_alike, require_shared
+from cell_synergy.raw.sections.gene_names import name_alike, require_shared
 
 SYMBOLS = {"TP53": "ENSG00000141510", "EGFR": "ENSG00000146648", "ACTB": "ENSG00000075624"}
 

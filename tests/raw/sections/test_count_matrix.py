@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.raw.sections.matrix import read_matrix
+from cell_synergy.raw.sections.count_matrix import read_matrix
 from tests.raw import native, variants
 
 COUNTS = np.array([[1, 0, 4], [0, 2, 0]], dtype=np.int32)

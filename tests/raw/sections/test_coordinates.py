@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.raw.sections.placement import finite, keep_inside
+from cell_synergy.raw.sections.coordinates import finite, keep_inside
 
 SIZE = (200, 100)
 MPP = 0.5

@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from cell_synergy.core import filetypes
 from cell_synergy.core.errors import DataError
+from cell_synergy.raw.external_files import IMAGES
 from cell_synergy.raw.images import image_size
 from cell_synergy.raw.sections.section_files import AGAIN, find_image, has_image, images_in, outputs
-from cell_synergy.raw.sources import IMAGES
 
 _SLACK = 2.0  # pixels by which Space Ranger's rounding may miss
 _DIAMETER_UM = (45.0, 75.0)  # of Visium's spots: 55, in some versions 65

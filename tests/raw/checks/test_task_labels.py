@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from tests.raw.agreement.conftest import GENES
+from tests.raw.checks.conftest import GENES
 
 
 def relabel(one, labels):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.raw.sources import fingerprint, located, record
+from cell_synergy.raw.external_files import fingerprint, located, record
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.files import atomic
 from cell_synergy.raw.images import Slide, TissueRule
-from cell_synergy.raw.section import Section
+from cell_synergy.raw.sections.section import Section
 
 _COLUMNS = (
     *("section", "donor", "role", "um_per_px", "image_width", "image_height", "field_px"),
