@@ -54,7 +54,7 @@ def test_our_manifests_pin_every_address_to_a_commit(dataset, files):
         ("\n", r"the columns are \[\]; name them"),
         (broken.POINTER, "is a pointer of Git LFS"),
         ("<html></html>", "is a web page, not a manifest"),
-        (f"path,sha256,url,unpack\na,{'0' * 64},file:///etc/passwd,\n", "is no address of the web"),
+        (f"path,sha256,url,unpack\na,{'0' * 64},file:///etc/passwd,\n", "is not a web address"),
     ],
 )
 def test_a_manifest_of_another_form_is_named(tmp_path, text, said):

@@ -38,7 +38,7 @@ def test_a_users_folder_stays_in_its_place_and_is_recorded(tmp_path, dataset):
 def test_a_platforms_folder_is_recorded_as_far_as_its_sections_have_donors(tmp_path, own):
     folder, out = tmp_path / "own", tmp_path / "raw"
     folder.mkdir()
-    with pytest.raises(DataError, match=r"own: nothing there of the sections S1, S2; set `folder`"):
+    with pytest.raises(DataError, match=r"own: no file there of the sections S1, S2; set `folder`"):
         record_folder(folder, own("xenium"), out)
     for name in ("S1/outs/cells.parquet", "S2/he.tif", "S3/he.tif", "labels.csv"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

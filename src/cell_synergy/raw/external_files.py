@@ -1,9 +1,9 @@
-"""Raw files that stay where they are: `sources.json` says where, and what they were.
+"""Raw files that stay in an external folder: `sources.json` records the folder and its files.
 
-Slides have gigabytes and may not be redistributed; a copy of them, and with it DVC's cache, would
-hold them twice. The raw folder of such a data set holds this one file: the folder, and of each file
-its size and checksum, so that a change of any file changes the raw folder when `download` runs
-again, and is refused by whoever reads before that.
+Slides have gigabytes and may not be redistributed; a copy, and with it DVC's cache, would double
+their size on disk. The raw folder of such a data set holds only this record: the folder, and the
+size and checksum of each file. If a file changes, the record changes when `download` runs again;
+until then, reading it is refused.
 """
 
 import hashlib
@@ -16,44 +16,54 @@ from tqdm import tqdm
 from cell_synergy.core import filetypes
 from cell_synergy.core.errors import DataError
 
-NAME = "sources.json"
+_RECORD = "sources.json"
 IMAGES = (".tif", ".tiff", ".btf", ".svs", ".png", ".jpg", ".jpeg")
-"""How names of images end."""
+"""Suffixes of images."""
 
 _BLOCK = 2**20
 _BLOCKS = 16
 
 
 def record(folder: Path, files: Iterable[Path], out: Path) -> None:
-    """Write into the folder `out` where `files` below `folder` are and what they hold."""
-    found = {
+    """Write the record of some files.
+
+    Parameters
+    ----------
+    folder
+        The folder that holds the files.
+    files
+        The files, below `folder`.
+    out
+        Folder that the record is written to.
+    """
+    fingerprints = {
         str(file.relative_to(folder)): fingerprint(file)
         for file in tqdm(sorted(files), desc="recording", unit="file")
     }
-    text = json.dumps({"folder": str(folder.resolve()), "files": found}, indent=1)
-    (out / NAME).write_text(text + "\n", encoding="utf-8")
+    text = json.dumps({"folder": str(folder.resolve()), "files": fingerprints}, indent=1)
+    (out / _RECORD).write_text(text + "\n", encoding="utf-8")
 
 
 def located(raw: Path) -> Path:
-    """Return the folder that holds a data set's files: `raw`, or the one that it names.
+    """Return the folder that holds a data set's files: `raw`, or the one that its record names.
 
     Raises
     ------
     DataError
-        If a recorded file is missing or was changed.
+        If a recorded file is missing or has changed.
     """
-    if not (raw / NAME).is_file():
+    if not (raw / _RECORD).is_file():
         return raw
-    again = f"run `dvc repro -f download@{raw.name}`"
-    recorded = filetypes.read_json(raw / NAME, "the record of a folder", again)
+    remedy = f"run `dvc repro -f download@{raw.name}`"
+    recorded = filetypes.read_json(raw / _RECORD, "the record of a folder", remedy)
     if not (isinstance(recorded.get("folder"), str) and isinstance(recorded.get("files"), dict)):
-        raise DataError(f"{raw / NAME}: names no folder and its files; {again}")
+        raise DataError(f"{raw / _RECORD}: does not name a folder and its files; {remedy}")
     folder = Path(recorded["folder"])
-    for name, was in recorded["files"].items():
+    for name, recorded_fingerprint in recorded["files"].items():
         if not (folder / name).is_file():
-            raise DataError(f"{folder / name}: is not there any more; put it back or {again}")
-        if fingerprint(folder / name) != was:
-            raise DataError(f"{folder / name}: was changed since it was recorded; {again}")
+            raise DataError(f"{folder / name}: does not exist any more; put it back or {remedy}")
+        if fingerprint(folder / name) != recorded_fingerprint:
+            raise DataError(f"{folder / name}: was changed since it was recorded; {remedy}")
     return folder
 
 
@@ -65,7 +75,7 @@ def below(root: Path, name: str, key: str) -> Path:
 
 
 def fingerprint(path: Path) -> str:
-    """Return a file's size and a SHA-256: of all of it, or of 16 MiB spread evenly over it."""
+    """Return a file's size and a SHA-256: of the file, or of 16 MiB spread evenly over it."""
     size = path.stat().st_size
     digest = hashlib.sha256()
     with path.open("rb") as file:

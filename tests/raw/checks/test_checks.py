@@ -7,7 +7,7 @@ import pytest
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.raw.checks.joined_pairs import Needs
-from cell_synergy.raw.checks.problems import Told
+from cell_synergy.raw.checks.problems import Problems
 from tests.raw.checks.conftest import GENES, REGION
 
 BLOCKS = {"split": "leave-one-block-out", "blocks": 4, "gap_um": 50.0, "roles": {"study": "A"}}
@@ -31,15 +31,15 @@ def test_all_is_told_at_once(refused, three):
         assert re.search(pattern, sentence), sentence
 
 
-def test_one_thing_is_told_as_one_sentence():
-    told = Told("lab")
-    told.refuse()
-    told.add(["a", "a"])
+def test_one_problem_is_one_message():
+    problems = Problems("lab")
+    problems.raise_if_any()
+    problems.add(["a", "a"])
     with pytest.raises(DataError, match=r"^a$"):
-        told.refuse()
-    told.add(["b"])
+        problems.raise_if_any()
+    problems.add(["b"])
     with pytest.raises(DataError, match=r"lab: .* for 2 reasons:\n  1. a\n  2. b$"):
-        told.refuse()
+        problems.raise_if_any()
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_blocks_lie_a_gap_apart_and_the_pairs_say_so(build, strip, capsys):
 def test_gaps_that_leave_nothing_of_a_block_are_refused(refused, strip):
     for gap, lost in ((400.0, "A1-block2, A1-block3"), (2000.0, "A1-block1, A1-block2, A1-")):
         told = refused([strip()], **BLOCKS | {"gap_um": gap})
-        assert told[0].startswith(f"lab: the gaps leave no unit of {lost}")
+        assert told[0].startswith(f"lab: the gaps leave no observation of {lost}")
         assert "lower data.lab.gap_um or data.lab.blocks" in told[0]
         assert not any("no section" in sentence for sentence in told)
 
@@ -186,7 +186,7 @@ def test_an_expert_that_cannot_be_fitted_is_said_as_soon_as_pairs_are_made(
     build, three, capsys, components, said
 ):
     assert build(three, needs=Needs(components, 0, 0.0, images=False))[0].n_obs == 48
-    line = "fits 24 components, which needs more reference units (24) and genes (40)"
+    line = "fits 24 components, which needs more reference observations (24) and genes (40)"
     assert (line in capsys.readouterr().out) == said
 
 
@@ -200,5 +200,5 @@ def test_an_impossible_panel_is_told_with_the_rest(refused, three):
     tasks = {"panel": {"kind": "gene_panel", "genes": 50}, "layer": {"kind": "classification"}}
     told = refused(three, tasks=tasks)
     assert len(told) == 2
-    assert "gene panel of 50" in told[0]
+    assert "the gene panel has 50 genes" in told[0]
     assert "no obs column 'layer'" in told[1]

@@ -9,21 +9,21 @@ from tests.raw import native, variants
 def test_hest_spots_and_cells(tmp_path, ask):
     names, pixels, counts = native.hest(tmp_path, "A1")
     spots = native.one(tmp_path, ask("hest"))
-    assert spots.counts.var_names.tolist() == native.GENES
-    np.testing.assert_allclose(spots.counts.obsm["spatial"], pixels[:40] * native.MPP)
-    np.testing.assert_array_equal(spots.counts.X.toarray(), counts[:40])
+    assert spots.adata.var_names.tolist() == native.GENES
+    np.testing.assert_allclose(spots.adata.obsm["spatial"], pixels[:40] * native.MPP)
+    np.testing.assert_array_equal(spots.adata.X.toarray(), counts[:40])
     cells = native.one(tmp_path, ask("hest", "cells"))
-    assert set(cells.counts.obs_names) == set(names)
-    order = [names.index(name) for name in cells.counts.obs_names]
-    np.testing.assert_array_equal(cells.counts.to_df()[native.GENES], counts[order])
-    np.testing.assert_allclose(cells.counts.obsm["spatial"], pixels[order] * native.MPP)
+    assert set(cells.adata.obs_names) == set(names)
+    order = [names.index(name) for name in cells.adata.obs_names]
+    np.testing.assert_array_equal(cells.adata.to_df()[native.GENES], counts[order])
+    np.testing.assert_allclose(cells.adata.obsm["spatial"], pixels[order] * native.MPP)
     assert str(cells.image) == "wsis/A1.tif"
 
 
 def test_transcripts_are_read_in_pieces_and_cells_may_be_numbers(tmp_path, ask, monkeypatch):
     native.hest(tmp_path, "A1")
-    whole = native.one(tmp_path, ask("hest", "cells")).counts
-    monkeypatch.setattr("cell_synergy.raw.sections.transcripts._PIECE", 97)
+    whole = native.one(tmp_path, ask("hest", "cells")).adata
+    monkeypatch.setattr("cell_synergy.raw.sections.transcripts._BATCH_ROWS", 97)
     path = tmp_path / "transcripts/A1_transcripts.parquet"
     table = pd.read_parquet(path)
     table["cell_id"] = (
@@ -31,7 +31,7 @@ def test_transcripts_are_read_in_pieces_and_cells_may_be_numbers(tmp_path, ask, 
     )
     table["feature_name"] = table["feature_name"].str.encode("utf-8")
     table.drop(columns="is_gene").to_parquet(path)
-    pieces = native.one(tmp_path, ask("hest", "cells")).counts
+    pieces = native.one(tmp_path, ask("hest", "cells")).adata
     names = [str(int(name[4:])) for name in whole.obs_names]
     found = pieces[names, whole.var_names]
     np.testing.assert_array_equal(found.X.toarray(), whole.X.toarray())

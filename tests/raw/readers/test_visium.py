@@ -19,10 +19,10 @@ def test_visium_spots_lie_where_space_ranger_says(tmp_path, ask, header, folded)
     section = native.one(tmp_path, ask("visium"))
     assert (section.name, section.donor, str(section.image)) == ("A1", "A", "A1/he.tif")
     assert section.mpp == pytest.approx(native.VISIUM_MPP)
-    assert section.counts.obs_names.tolist() == barcodes.tolist()
-    assert section.counts.var_names.tolist() == native.GENES
-    np.testing.assert_array_equal(section.counts.X.toarray(), counts)
-    np.testing.assert_allclose(section.counts.obsm["spatial"], pixels * native.VISIUM_MPP)
+    assert section.adata.obs_names.tolist() == barcodes.tolist()
+    assert section.adata.var_names.tolist() == native.GENES
+    np.testing.assert_array_equal(section.adata.X.toarray(), counts)
+    np.testing.assert_allclose(section.adata.obsm["spatial"], pixels * native.VISIUM_MPP)
     assert section.cells is None
 
 
@@ -47,7 +47,7 @@ VISIUM = {
     r"spatial: no tissue_positions\.csv \(or _list\.csv, or \.parquet\); put it there":
         lambda folder: (folder / "outs/spatial/tissue_positions.csv").unlink(),
     r"tissue_positions\.csv: no column 'array_row' \(did you mean 'array_col'": _lose("array_row"),
-    r"the row of barcode '0+-1' is not of six columns with numbers":
+    r"the row of barcode '0+-1' does not have six columns with numbers":
         _positions(lambda table: table.astype(object).replace({"array_col": {0: "left"}})),
     r"\d+ of \d+ barcodes of the matrix \(e\.g\. \d+-1\) have no tissue position":
         _positions(lambda table: table.iloc[:200]),
@@ -99,7 +99,7 @@ def marked(folder, pixels):
 def shown(folder, section):
     """Return the mean colour of the image at each spot."""
     with open_slide(folder / section.image) as slide:
-        centres = section.counts.obsm["spatial"] / section.mpp
+        centres = section.adata.obsm["spatial"] / section.mpp
         side = max(round(8 * native.VISIUM_MPP / section.mpp), 1)
         return np.array([slide.crop(centre, side).mean(axis=(0, 1)) for centre in centres])
 
@@ -119,8 +119,8 @@ def test_without_a_slide_spots_lie_where_they_are_in_the_hires_image(
     section = native.one(tmp_path, ask("visium"))
     assert str(section.image) == f"A1/{spatial}/{prefix}tissue_hires_image{suffix}"
     assert section.mpp == pytest.approx(native.VISIUM_MPP / HIRES)
-    np.testing.assert_array_equal(section.counts.obsm["spatial"], slide.counts.obsm["spatial"])
-    np.testing.assert_array_equal(section.counts.X.toarray(), counts)
+    np.testing.assert_array_equal(section.adata.obsm["spatial"], slide.adata.obsm["spatial"])
+    np.testing.assert_array_equal(section.adata.X.toarray(), counts)
     assert np.abs(shown(tmp_path, section) - (120, 60, 140)).max() < 20
 
 
@@ -141,7 +141,7 @@ def test_an_image_that_is_named_has_its_own_scale(tmp_path, ask, image, scale):
     downscaled(tmp_path / "A1")
     section = native.one(tmp_path, ask("visium", image=image))
     assert section.mpp == pytest.approx(native.VISIUM_MPP / scale)
-    np.testing.assert_allclose(section.counts.obsm["spatial"], pixels * native.VISIUM_MPP)
+    np.testing.assert_allclose(section.adata.obsm["spatial"], pixels * native.VISIUM_MPP)
     assert np.abs(shown(tmp_path, section) - (120, 60, 140)).max() < (60 if scale < HIRES else 20)
 
 
@@ -153,7 +153,7 @@ def test_places_of_labels_are_of_the_slide_whichever_image_is_read(tmp_path, ask
     table.to_csv(tmp_path / "labels.csv", index=False)
     for image in (None, "spatial/tissue_hires_image.png", "spatial/tissue_lowres_image.png"):
         section = native.one(tmp_path, ask("visium", image=image, labels="labels.csv"))
-        assert section.counts.obs["half"].tolist() == words.tolist()
+        assert section.adata.obs["half"].tolist() == words.tolist()
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,14 @@ def test_visium_hd_bins_are_gathered_into_patches(tmp_path, ask):
     _, pixels, counts = native.visium_hd(tmp_path / "A1")
     section = native.one(tmp_path, ask("visium_hd", "patches", least=1))
     assert section.mpp == native.MPP
-    assert section.counts.n_obs == 6 * 4
+    assert section.adata.n_obs == 6 * 4
     assert section.cells is None
     inside = (pixels * native.MPP // 50 == [2, 1]).all(axis=1)
-    patch = section.counts["2x1"]
+    patch = section.adata["2x1"]
     np.testing.assert_array_equal(patch.X.toarray()[0], counts[inside].sum(axis=0))
     np.testing.assert_array_equal(patch.obsm["spatial"][0], [125, 75])
     bins = native.one(tmp_path, ask("visium_hd"))
-    np.testing.assert_allclose(bins.counts.obsm["spatial"], pixels * native.MPP)
+    np.testing.assert_allclose(bins.adata.obsm["spatial"], pixels * native.MPP)
 
 
 def test_visium_hd_needs_its_bins_and_their_scale(tmp_path, ask):
@@ -30,7 +30,7 @@ def test_visium_hd_needs_its_bins_and_their_scale(tmp_path, ask):
         native.one(tmp_path, ask("visium_hd", bin_um=None))
     scales = tmp_path / "A1/binned_outputs/square_008um/spatial/scalefactors_json.json"
     for text, message in (("{}", "no number 'microns_per_pixel'"),
-                          ('{"microns_per_pixel": -1}', "is -1.0, which is no scale")):  # fmt: skip
+                          ('{"microns_per_pixel": -1}', "is -1.0, which is not")):  # fmt: skip
         scales.write_text(text)
         with pytest.raises(DataError, match=rf"scalefactors_json\.json: .*{message}"):
             native.one(tmp_path, ask("visium_hd"))
@@ -66,4 +66,4 @@ def test_the_hires_image_stands_in_for_the_slide_and_tells_its_size(tmp_path, as
     section = native.one(tmp_path, ask("visium_hd"))
     assert str(section.image) == f"A1/{place}/tissue_hires_image.png"
     assert section.mpp == 4 * native.MPP
-    np.testing.assert_allclose(section.counts.obsm["spatial"], pixels * native.MPP)
+    np.testing.assert_allclose(section.adata.obsm["spatial"], pixels * native.MPP)

@@ -16,10 +16,10 @@ def test_xenium_cells_are_carried_into_the_image_without_controls(tmp_path, ask,
     section = native.one(tmp_path, ask("xenium", "cells"))
     assert str(section.image) == "A1/section_he_image.ome.tif"
     assert section.mpp == pytest.approx(native.MPP)
-    assert section.counts.obs_names.tolist() == names
-    assert section.counts.var_names.tolist() == native.GENES
-    np.testing.assert_array_equal(section.counts.X.toarray(), counts)
-    np.testing.assert_allclose(section.counts.obsm["spatial"], pixels * native.MPP, atol=1e-6)
+    assert section.adata.obs_names.tolist() == names
+    assert section.adata.var_names.tolist() == native.GENES
+    np.testing.assert_array_equal(section.adata.X.toarray(), counts)
+    np.testing.assert_allclose(section.adata.obsm["spatial"], pixels * native.MPP, atol=1e-6)
 
 
 def test_an_image_is_chosen_by_its_name(tmp_path, ask):
@@ -33,7 +33,7 @@ def test_cells_beyond_a_part_of_the_image_are_dropped_and_counted(tmp_path, ask,
     _, pixels, _ = native.xenium(tmp_path / "A1")
     native.image(tmp_path / "A1/section_he_image.ome.tif", (native.SIZE[0], 300))
     below = int((pixels[:, 1] > 300).sum())
-    assert native.one(tmp_path, ask("xenium", "cells")).counts.n_obs == 300 - below
+    assert native.one(tmp_path, ask("xenium", "cells")).adata.n_obs == 300 - below
     assert f"{below} of 300 cells lie outside the image, dropped" in capsys.readouterr().out
 
 
@@ -77,7 +77,7 @@ XENIUM = {
         lambda folder: (folder / "experiment.xenium").unlink(),
     r"experiment\.xenium: no number 'pixel_size'":
         lambda folder: _replace(folder / "experiment.xenium", "pixel_size", "size"),
-    r"experiment\.xenium: 'pixel_size' is 0\.0, which is no scale":
+    r"experiment\.xenium: 'pixel_size' is 0\.0, which is not a positive number":
         lambda folder: (folder / "experiment.xenium").write_text('{"pixel_size": 0}'),
     r"A1: no imagealignment\.csv \(or matrix\.csv.*\); put it there":
         lambda folder: (folder / "section_he_imagealignment.csv").unlink(),

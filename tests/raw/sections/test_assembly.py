@@ -21,11 +21,11 @@ def test_patches_hold_their_cells(tmp_path, ask, reader):
     column, row = (pixels * native.MPP // 50).astype(int).T
     patch = pd.Series([f"{x}x{y}" for x, y in zip(column, row, strict=True)], index=names)
     sizes = patch.value_counts()
-    assert set(section.counts.obs_names) == set(sizes.index[sizes >= 12])
-    assert 0 < section.counts.n_obs < len(sizes)  # some are too small
+    assert set(section.adata.obs_names) == set(sizes.index[sizes >= 12])
+    assert 0 < section.adata.n_obs < len(sizes)  # some are too small
     wide = pd.DataFrame(counts, index=names, columns=native.GENES)
-    expected = wide.groupby(patch).sum().loc[section.counts.obs_names]
-    found = section.counts.to_df()[native.GENES]
+    expected = wide.groupby(patch).sum().loc[section.adata.obs_names]
+    found = section.adata.to_df()[native.GENES]
     np.testing.assert_array_equal(found, expected)
     assert section.cells is not None
     assert section.cells.obs["unit"].to_dict() == patch[section.cells.obs_names].to_dict()

@@ -131,7 +131,7 @@ BROKEN = {
     r"matrix\.mtx\.gz is symmetric": _line(0, "%%MatrixMarket matrix coordinate integer symmetric"),
     r"not a 10x matrix of .*\(.*[Rr]ow index.*\); copy": _line(3, "99 1 1"),
     r"not a 10x matrix of .*\(.*\); copy it again": _line(3, "-1 1 1"),
-    r"counts are missing, negative or no integers": _line(3, "1 1 -4"),
+    r"counts are missing, negative or not integers": _line(3, "1 1 -4"),
     r"1 of 6 features have no type; name it": _half_typed,
 }  # fmt: skip
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.raw.sections.gene_names import name_alike, require_shared
+from cell_synergy.raw.sections.gene_names import require_shared, unify_gene_names
 
 SYMBOLS = {"TP53": "ENSG00000141510", "EGFR": "ENSG00000146648", "ACTB": "ENSG00000075624"}
 
@@ -26,7 +26,7 @@ def table(genes, cells=False):
 def test_ids_become_the_symbols_of_other_sections_with_their_counts(capsys):
     versions = [f"{name}.{i}" for i, name in enumerate(SYMBOLS.values())]
     given = {"A": table(SYMBOLS), "B": table([*versions, "ENSG00000999999"], cells=True)}
-    found = name_alike("lab", given)
+    found = unify_gene_names("lab", given)
     assert found["A"] is given["A"]
     assert found["B"].var_names.tolist() == ["TP53", "EGFR", "ACTB", "ENSG00000999999"]
     np.testing.assert_array_equal(found["B"].X.toarray(), [[1, 2, 3, 4], [2, 4, 6, 8]])
@@ -38,14 +38,16 @@ def test_ids_become_the_symbols_of_other_sections_with_their_counts(capsys):
 
 def test_ids_that_have_one_symbol_are_added():
     twice = ["ENSG00000182378.14", "ENSG00000182378.14_PAR_Y", "ENSG00000141510.1"]
-    found = name_alike("lab", {"A": table(twice), "B": table(["TP53", "PLCXD1"])})
+    found = unify_gene_names("lab", {"A": table(twice), "B": table(["TP53", "PLCXD1"])})
     assert found["A"].var_names.tolist() == ["PLCXD1", "TP53"]
     np.testing.assert_array_equal(found["A"].X.toarray(), [[3, 3], [6, 6]])
 
 
 def test_versions_go_where_sections_have_others():
     one, two = ([f"{name}.{i}" for name in SYMBOLS.values()] for i in (1, 2))
-    found = name_alike("lab", {"A": table(one), "B": table(two), "C": table(SYMBOLS.values())})
+    found = unify_gene_names(
+        "lab", {"A": table(one), "B": table(two), "C": table(SYMBOLS.values())}
+    )
     for own in found.values():
         assert own.var_names.tolist() == list(SYMBOLS.values())
 
@@ -53,7 +55,7 @@ def test_versions_go_where_sections_have_others():
 def test_sections_that_agree_keep_their_names():
     for genes in (SYMBOLS, [f"{name}.1" for name in SYMBOLS.values()]):
         given = {"A": table(genes), "B": table(genes)}
-        found = name_alike("lab", given)
+        found = unify_gene_names("lab", given)
         assert all(found[key].var_names.tolist() == list(genes) for key in given)
 
 

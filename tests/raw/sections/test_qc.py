@@ -10,7 +10,7 @@ from cell_synergy.core.config import section as section_of
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.paired import read as read_pairs
 from cell_synergy.raw import build as building
-from cell_synergy.raw.sections.coordinates import Placed
+from cell_synergy.raw.sections.coordinates import ImageCoverage
 from cell_synergy.raw.sections.qc import Account
 from stages.pairs import Args, main
 
@@ -26,7 +26,7 @@ def tissue(section, tmp_path):
         image[:, 60:] = right
         (tmp_path / f"{name}.png").write_bytes(imagecodecs.png_encode(image))
         one = section(name, name[0], GENES, image=f"{name}.png", mpp=mpp)
-        one.counts.obsm["spatial"] = np.random.default_rng(1).uniform(10, 50, (24, 2)) * mpp * 2
+        one.adata.obsm["spatial"] = np.random.default_rng(1).uniform(10, 50, (24, 2)) * mpp * 2
         return one
 
     return make
@@ -47,8 +47,8 @@ def build(dataset, rules, tmp_path, section):
 
 def test_the_table_says_what_became_of_every_section(build, tissue, tmp_path):
     one = tissue("A1", right=255)
-    one.counts.obsm["spatial"][:, 0] = np.where(np.arange(24) < 20, 15, 45)
-    one.counts.obsm["spatial"][0] = 3, 20
+    one.adata.obsm["spatial"][:, 0] = np.where(np.arange(24) < 20, 15, 45)
+    one.adata.obsm["spatial"][0] = 3, 20
     row = build([one]).loc["A1"]
     assert row[["donor", "role"]].tolist() == ["A", "study"]
     assert row[["um_per_px", "image_width", "image_height", "field_px"]].tolist() == [
@@ -69,7 +69,7 @@ def test_the_table_says_what_became_of_every_section(build, tissue, tmp_path):
     assert (tmp_path / "lab.csv").read_bytes() == first
 
 
-WHITE, BLACK = "bare glass: the places", "is black: .* a fluorescence image"
+WHITE, BLACK = "bare glass: the coordinates", "is black: .* not a fluorescence image"
 
 
 @pytest.mark.parametrize(("right", "limits", "cause"), [
@@ -79,9 +79,9 @@ def test_mostly_off_tissue_is_an_error_with_the_share_and_the_cause(
     build, tissue, right, limits, cause
 ):
     one = tissue("A1", left=right if "white" in limits else 100, right=right)
-    one.counts.obsm["spatial"][:, 0] = np.where(np.arange(24) < 10, 15, 45)
+    one.adata.obsm["spatial"][:, 0] = np.where(np.arange(24) < 10, 15, 45)
     share = "24 of 24" if limits else "14 of 24"
-    message = rf"section A1: {share} units lie off tissue .*A1\.png .*allows 50% .*{cause}"
+    message = rf"section A1: {share} observations lie off tissue .*A1\.png .*allows 50% .*{cause}"
     with pytest.raises(DataError, match=message):
         build([one], **limits)
     if not limits:
@@ -90,8 +90,10 @@ def test_mostly_off_tissue_is_an_error_with_the_share_and_the_cause(
 
 def test_a_section_of_which_nothing_stays_is_refused(build, tissue):
     one = tissue("A1")
-    one.counts.obsm["spatial"] /= 100
-    with pytest.raises(DataError, match="0 of 24 units lie off tissue and 24 too near the border"):
+    one.adata.obsm["spatial"] /= 100
+    with pytest.raises(
+        DataError, match="0 of 24 observations lie off tissue and 24 too near the border"
+    ):
         build([one])
 
 
@@ -99,7 +101,9 @@ def test_a_field_of_few_pixels_is_told_and_of_fewer_refused(build, tissue, capsy
     build([tissue("A1")], few_px=16.0, least_px=8.0)
     assert "pixels of the 8 um" not in capsys.readouterr().out
     build([tissue("A1", mpp=0.6)], few_px=16.0, least_px=8.0)
-    told = "section A1: 0.6 um per pixel of A1.png make 13.3 pixels of the 8 um around a unit"
+    told = (
+        "section A1: 0.6 um per pixel of A1.png make 13.3 pixels of the 8 um around an observation"
+    )
     assert told in capsys.readouterr().out
     with pytest.raises(DataError, match=r"make 7\.27 pixels .* under pairs\.least_px 8: give"):
         build([tissue("A1", mpp=1.1)], few_px=16.0, least_px=8.0)
@@ -114,14 +118,14 @@ def test_resolutions_that_differ_more_than_twofold_are_told(build, tissue, capsy
 
 def test_spots_outside_the_image_count_against_their_share(build, tissue):
     one = tissue("A1")
-    right = Placed("spots", 25, 1, "", "x and y are swapped")
-    row = build([replace(one, placed=right)]).loc["A1"]
+    right = ImageCoverage("spots", 25, 1, "", "x and y are swapped")
+    row = build([replace(one, coverage=right)]).loc["A1"]
     assert row[["read", "outside", "units", "kept"]].tolist() == [25, 1, 24, 24]
-    wrong = Placed("spots", 28, 4, "", "x and y are swapped")
+    wrong = ImageCoverage("spots", 28, 4, "", "x and y are swapped")
     message = "section A1: 4 of 28 spots lie outside the image .*5%.* x and y are swapped"
     with pytest.raises(DataError, match=message):
-        build([replace(one, placed=wrong)])
-    assert build([replace(one, placed=wrong)], outside=0.2).loc["A1", "outside"] == 4
+        build([replace(one, coverage=wrong)])
+    assert build([replace(one, coverage=wrong)], outside=0.2).loc["A1", "outside"] == 4
 
 
 @pytest.mark.parametrize("names", [("A1", "a1"), ("A 1", "A1")])

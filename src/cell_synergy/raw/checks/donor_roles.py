@@ -1,4 +1,4 @@
-"""What is told of roles, names and splits, before sections are joined."""
+"""Roles, names and the split of a data set, checked before its sections are joined."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,89 +15,104 @@ from cell_synergy.data.naming import is_file_name
 from cell_synergy.data.splits import INSTEAD, contradictions
 
 
-def of_names(name: str, dataset: DatasetConfig, seen: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """Tell of roles that nobody has, of spellings, and of names that no file can have.
+def name_problems(
+    name: str, dataset: DatasetConfig, present: Sequence[tuple[str, str]]
+) -> Iterator[str]:
+    """Yield a message for each role without a donor and for each unusable name.
+
+    A name is unusable if it occurs twice, if two spellings differ in blanks or capitals alone, or
+    if no file can be called so.
 
     Parameters
     ----------
     name, dataset
-        The data set.
-    seen
+        The data set's name and configuration.
+    present
         Section and donor of every section in the data, with a role or without.
     """
-    sections, donors = ({pair[place] for pair in seen} for place in (0, 1))
-    found = sections if dataset.named == "section" else donors
-    for group in sorted(set(dataset.role_of) - found):
-        yield f"data.{name}.roles: no {dataset.named} {group!r} in the data{_near(group, found)}"
-    counts = Counter(section for section, _ in seen)
+    sections = {section for section, _ in present}
+    donors = {donor for _, donor in present}
+    groups = sections if dataset.named == "section" else donors
+    for group in sorted(set(dataset.role_of) - groups):
+        hint = _suggest_spelling(group, groups)
+        yield f"data.{name}.roles: no {dataset.named} {group!r} in the data{hint}"
+    counts = Counter(section for section, _ in present)
     for section in sorted(section for section, count in counts.items() if count > 1):
         yield f"{name}: section {section!r} occurs twice; rename one"
-    for names, what in ((sections, "section"), (donors, "donor")):
+    for names, kind in ((sections, "section"), (donors, "donor")):
         try:
-            check_spellings(sorted(names), what, name)
+            check_spellings(sorted(names), kind, name)
         except DataError as error:
             yield str(error)
-    of_role = [pair for pair in seen if pair[dataset.named == "donor"] in dataset.role_of]
-    used = {(section, "section") for section, _ in of_role}
-    if dataset.named == "donor":
-        used |= {(donor, "donor") for _, donor in of_role}
-    for group, what in sorted(used):
+    for group, kind in sorted(_names_in_use(dataset, present)):
         if group == "all" or not is_file_name(group):
-            yield f"{name}: {what} {group!r} cannot name a file; rename it"
+            yield f"{name}: {kind} {group!r} cannot name a file; rename it"
 
 
-def _near(name: str, known: set[str]) -> str:
-    """Suggest the name that was meant: the same number, or the same letters, if there is one."""
-    for other in sorted(known):
+def _names_in_use(
+    dataset: DatasetConfig, present: Sequence[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """Return the names of sections and donors that have a role, each with its kind."""
+    if dataset.named == "section":
+        return {(section, "section") for section, _ in present if section in dataset.role_of}
+    with_role = [(section, donor) for section, donor in present if donor in dataset.role_of]
+    names = {(section, "section") for section, _ in with_role}
+    return names | {(donor, "donor") for _, donor in with_role}
+
+
+def _suggest_spelling(name: str, names: set[str]) -> str:
+    """Return a hint at the name that was probably meant: the same number, or the same letters."""
+    for other in sorted(names):
         if name.isdigit() and other.isdigit() and int(name) == int(other):
             return f" (did you mean {other!r}? write it in quotes: else YAML reads a number)"
         if folded(name) == folded(other):
             return f" (did you mean {other!r}? blanks and capitals count)"
-    return suggest(name, known)
+    return suggest(name, names)
 
 
-def of_donors(
+def split_problems(
     name: str,
     dataset: DatasetConfig,
     study: Sequence[ad.AnnData],
     reference: Sequence[ad.AnnData],
-    sections: Iterable[str],
+    scored_sections: Iterable[str],
 ) -> Iterator[str]:
-    """Tell of donors (sections, blocks) that the split lacks.
+    """Yield a message for each donor (section, block) that the split requires and the data lack.
 
     Parameters
     ----------
     name, dataset
-        The data set.
+        The data set's name and configuration.
     study, reference
-        Units of each section, or part of one.
-    sections
-        Those that are scored, and cut into blocks where the split asks for it.
+        Observations of each section, or of a part of one.
+    scored_sections
+        Names of the sections that are scored; the split may cut them into blocks.
     """
-    if lost := _lost_blocks(dataset, [*study, *reference], sections):
+    if empty := _empty_blocks(dataset, [*study, *reference], scored_sections):
         yield (
-            f"{name}: the gaps leave no unit of {some(lost)}; lower data.{name}.gap_um or "
+            f"{name}: the gaps leave no observation of {some(empty)}; lower data.{name}.gap_um or "
             f"data.{name}.blocks"
         )
         return
-    missing = "{}: no section of a {} donor; check data.{}.roles"
-    told = []
+    messages = []
     if study:
         columns = ["donor", "section", *(["block"] if dataset.split == BLOCKS else [])]
-        obs = pd.concat(table.obs[columns].drop_duplicates() for table in study)
-        told = [f"{name}: {sentence}" for sentence in contradictions(obs, dataset)]
+        obs = pd.concat(adata.obs[columns].drop_duplicates() for adata in study)
+        messages = [f"{name}: {message}" for message in contradictions(obs, dataset)]
     else:
-        told = [missing.format(name, "study", name)]
+        messages = [f"{name}: no section of a study donor; check data.{name}.roles"]
     if not reference:
-        instead = "" if INSTEAD in " ".join(told) else f"; without one take {INSTEAD}"
-        told.append(missing.format(name, "reference", name) + instead)
-    yield from told
+        message = f"{name}: no section of a reference donor; check data.{name}.roles"
+        if INSTEAD not in " ".join(messages):
+            message += f"; without one take {INSTEAD}"
+        messages.append(message)
+    yield from messages
 
 
-def _lost_blocks(
-    dataset: DatasetConfig, tables: Sequence[ad.AnnData], sections: Iterable[str]
+def _empty_blocks(
+    dataset: DatasetConfig, sections: Sequence[ad.AnnData], scored_sections: Iterable[str]
 ) -> list[str]:
-    """Return the blocks without a unit."""
+    """Return the names of the blocks without an observation."""
     numbers = range(1, (dataset.blocks or 0) + 1)
-    wanted = {blocks.name(section, number) for section in sections for number in numbers}
-    return sorted(wanted - {block for table in tables for block in table.obs.get("block", [])})
+    expected = {blocks.name(section, number) for section in scored_sections for number in numbers}
+    return sorted(expected - {block for adata in sections for block in adata.obs.get("block", [])})

@@ -1,4 +1,4 @@
-"""What is told of joined pairs: tasks, numbers of units; and what is remarked of them."""
+"""Joined pairs: whether later stages can use them, and the remark that their tables carry."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,24 +12,25 @@ from cell_synergy.core.labels import some
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.remarks import REMARK
 from cell_synergy.data.splits import Fold, contradictions, folds, held
-from cell_synergy.raw.checks.problems import Told
-from cell_synergy.raw.checks.task_labels import of_tasks
+from cell_synergy.raw.checks.problems import Problems
+from cell_synergy.raw.checks.task_labels import task_problems
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What later stages need, as params.yaml says it.
+    """What later stages require of the pairs, taken from params.yaml.
 
     Attributes
     ----------
     components
-        Axes that the expression expert fits: it needs more reference units, and genes.
+        Number of components that the expression expert fits; it needs more reference observations
+        and more genes than that.
     batch
-        Training pairs in a step of a method that is trained.
+        Batch size of a trained method, in pairs.
     held
-        Share of each training section that no method learns from.
+        Share of each training section that is held back for validation.
     images
-        Whether an expert sees an image of every unit that is scored.
+        Whether an expert needs an image of every scored observation.
     """
 
     components: int
@@ -38,73 +39,100 @@ class Needs:
     images: bool
 
 
-NOTHING = Needs(components=0, batch=0, held=0.0, images=False)
+NO_REQUIREMENTS = Needs(components=0, batch=0, held=0.0, images=False)
 
 
-def finish(
-    told: Told, pairs: ad.AnnData, reference: ad.AnnData, dataset: DatasetConfig, needs: Needs
+def check_pairs(
+    problems: Problems,
+    pairs: ad.AnnData,
+    reference: ad.AnnData,
+    dataset: DatasetConfig,
+    needs: Needs,
 ) -> None:
-    """Check the joined pairs, refuse them if anything was told, and give them their remark."""
+    """Check the joined pairs, raise every problem collected so far, and set the pairs' remark.
+
+    Parameters
+    ----------
+    problems
+        Problems that earlier checks collected.
+    pairs, reference
+        The scored observations, in which the remark is set, and those of reference donors.
+    dataset
+        Configuration of the data set.
+    needs
+        What later stages require.
+
+    Raises
+    ------
+    DataError
+        If there is any problem.
+    """
     split = [] if contradictions(pairs.obs, dataset) else folds(pairs.obs, dataset)
-    told.add(of_tasks(pairs, dataset, split))
-    told.add(of_sizes(pairs, split, needs))
-    told.refuse()
-    tell_expert(str(pairs.uns["source"]), reference, needs.components)
-    if said := remark(dataset, pairs, reference):
-        pairs.uns[REMARK] = said
+    problems.add(task_problems(pairs, dataset, split))
+    problems.add(requirement_problems(pairs, split, needs))
+    problems.raise_if_any()
+    warn_small_reference(str(pairs.uns["source"]), reference, needs.components)
+    if text := dataset_remark(dataset, pairs, reference):
+        pairs.uns[REMARK] = text
 
 
-def tell_expert(name: str, reference: ad.AnnData, components: int) -> None:
-    """Say in the log if the expression expert cannot be fitted, which `pretrain` will refuse."""
-    units, genes = reference.n_obs, int((~reference.var["panel"].to_numpy(bool)).sum())
-    if components and min(units, genes) <= components:
+def warn_small_reference(name: str, reference: ad.AnnData, components: int) -> None:
+    """Warn in the log if the reference is too small for the expression expert to be fitted.
+
+    The stage `pretrain` refuses such a reference.
+    """
+    n_obs, n_genes = reference.n_obs, int((~reference.var["panel"].to_numpy(bool)).sum())
+    if components and min(n_obs, n_genes) <= components:
         tqdm.write(
             f"{name}: the expression expert fits {components} components, which needs more "
-            f"reference units ({units}) and genes ({genes}) than that: before it is fitted, name "
-            "further reference donors, or lower `components` of the expert in `encoders`"
+            f"reference observations ({n_obs}) and genes ({n_genes}) than that: before it is "
+            "fitted, name further reference donors, or lower `components` of the expert in "
+            "`encoders`"
         )
 
 
-def of_sizes(pairs: ad.AnnData, split: Sequence[Fold], needs: Needs) -> Iterator[str]:
-    """Tell of images that an expert needs, and of pairs too few for methods to be trained."""
+def requirement_problems(pairs: ad.AnnData, split: Sequence[Fold], needs: Needs) -> Iterator[str]:
+    """Yield a message if an expert lacks images, and if a fold is smaller than a training batch."""
     name = str(pairs.uns["source"])
     images = pairs.uns["images"]
-    if needs.images and (bare := sorted(section for section, image in images.items() if not image)):
+    without = sorted(section for section, image in images.items() if not image)
+    if needs.images and without:
         yield (
-            f"{name}: no image of section {some(bare)}, which the image expert needs; add it, or "
-            "make it a reference section, of which counts do"
+            f"{name}: no image of section {some(without)}, which the image expert needs; add it, "
+            "or make it a reference section, which needs counts only"
         )
-    few = [_learnt_from(pairs, fold, needs.held) for fold in split]
-    if min(few, default=needs.batch) < needs.batch:
+    sizes = [_n_training_pairs(pairs, fold, needs.held) for fold in split]
+    if min(sizes, default=needs.batch) < needs.batch:
         yield (
-            f"{name}: {min(few)} training pairs in the smallest fold, fewer than a step of "
-            f"training.batch_size: {needs.batch}; add tissue, or set it lower"
+            f"{name}: {min(sizes)} training pairs in the smallest fold, fewer than one batch of "
+            f"training.batch_size: {needs.batch}; add tissue, or lower it"
         )
 
 
-def _learnt_from(pairs: ad.AnnData, fold: Fold, share: float) -> int:
-    kept_back: Bool[np.ndarray, " obs"] = held(pairs, fold.align, share)
-    return int((fold.align & ~kept_back).sum())
+def _n_training_pairs(pairs: ad.AnnData, fold: Fold, share: float) -> int:
+    """Return the number of training pairs of a fold without those held back for validation."""
+    validation_mask: Bool[np.ndarray, " obs"] = held(pairs, fold.align, share)
+    return int((fold.align & ~validation_mask).sum())
 
 
-def remark(dataset: DatasetConfig, pairs: ad.AnnData, reference: ad.AnnData) -> str:
-    """Return what every table of the data set has to say; "" if nothing."""
-    said = []
+def dataset_remark(dataset: DatasetConfig, pairs: ad.AnnData, reference: ad.AnnData) -> str:
+    """Return the caveat that every table of the data set carries; "" if there is none."""
+    remarks = []
     if dataset.gap_um is not None:
-        said.append(
+        remarks.append(
             f"split into blocks of a section, {dataset.gap_um:g} um apart: nothing about other "
             "donors"
         )
-    scored = set(pairs.obs["donor"].astype(str))
-    owners = reference.obs[["section", "donor"]].astype(str).drop_duplicates()
-    shared = owners[owners["donor"].isin(scored)]
+    scored_donors = set(pairs.obs["donor"].astype(str))
+    sections = reference.obs[["section", "donor"]].astype(str).drop_duplicates()
+    shared = sections[sections["donor"].isin(scored_donors)]
     if shared.empty:
-        return "; ".join(said)
+        return "; ".join(remarks)
     if "block" in reference.obs:
-        said.append(
+        remarks.append(
             "the reference, on which experts are fitted, is the first block of each section"
         )
     else:
-        which = ", ".join(f"{row.section} of donor {row.donor}" for row in shared.itertuples())
-        said.append(f"reference section {which}, who is also scored")
-    return "; ".join(said)
+        names = ", ".join(f"{row.section} of donor {row.donor}" for row in shared.itertuples())
+        remarks.append(f"reference section {names}, who is also scored")
+    return "; ".join(remarks)

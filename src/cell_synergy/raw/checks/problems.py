@@ -1,4 +1,4 @@
-"""Sentences about one data set, raised as one error."""
+"""Contradictions between params.yaml and one data set, collected and raised as one error."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -6,36 +6,44 @@ from contextlib import contextmanager
 from cell_synergy.core.errors import DataError
 
 
-class Told:
-    """Sentences about one data set, raised as one error."""
+class Problems:
+    """Messages about one data set, which are raised together as one error.
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.sentences: list[str] = []
+    Parameters
+    ----------
+    dataset
+        The data set's name, which begins the error message.
+    """
+
+    def __init__(self, dataset: str) -> None:
+        self.dataset = dataset
+        self.messages: list[str] = []
 
     def __bool__(self) -> bool:
-        return bool(self.sentences)
+        return bool(self.messages)
 
-    def add(self, sentences: Iterable[str]) -> None:
-        """Add what is to be told."""
-        self.sentences += sentences
+    def add(self, messages: Iterable[str]) -> None:
+        """Add messages."""
+        self.messages += messages
 
     @contextmanager
-    def caught(self) -> Iterator[None]:
-        """Tell an error later."""
+    def collect(self) -> Iterator[None]:
+        """Turn a `DataError` of the block into a message, to be raised later."""
         try:
             yield
         except DataError as error:
-            self.sentences.append(str(error))
+            self.messages.append(str(error))
 
-    def refuse(self) -> None:
-        """Raise what was told, if anything was."""
-        told = list(dict.fromkeys(self.sentences))
-        if len(told) == 1:
-            raise DataError(told[0])
-        if told:
-            lines = "".join(f"\n  {number}. {text}" for number, text in enumerate(told, start=1))
+    def raise_if_any(self) -> None:
+        """Raise one error with every message, each of them once; do nothing without messages."""
+        messages = list(dict.fromkeys(self.messages))
+        if len(messages) == 1:
+            raise DataError(messages[0])
+        if messages:
+            lines = "".join(
+                f"\n  {number}. {text}" for number, text in enumerate(messages, start=1)
+            )
             raise DataError(
-                f"{self.name}: params.yaml and the data do not go together, for {len(told)} "
-                f"reasons:{lines}"
+                f"{self.dataset}: params.yaml and the data contradict each other, for "
+                f"{len(messages)} reasons:{lines}"
             )

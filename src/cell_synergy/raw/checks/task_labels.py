@@ -1,4 +1,4 @@
-"""What is told of tasks that have no answer on the folds of a data set."""
+"""Labels of every task on every fold of the split: whether a probe can be fitted and scored."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,80 +11,105 @@ from cell_synergy.core.labels import some
 from cell_synergy.data.config import DatasetConfig, Task
 from cell_synergy.data.splits import Fold
 
-_LEAST = 2  # labelled training units, so that some can choose the penalty
+_MIN_LABELLED = 2  # training observations, so that cross-validation can select the penalty
 
 
-def of_tasks(pairs: ad.AnnData, dataset: DatasetConfig, split: Sequence[Fold]) -> Iterator[str]:
-    """Tell of tasks that have no answer on these folds: no label to learn from, or to score.
+def task_problems(
+    pairs: ad.AnnData, dataset: DatasetConfig, folds: Sequence[Fold]
+) -> Iterator[str]:
+    """Yield a message for each task that no probe can be fitted to, or scored on.
 
     Donors without a label of a task are named in the log.
+
+    Parameters
+    ----------
+    pairs
+        The joined pairs, with categorical label columns.
+    dataset
+        Configuration of the data set.
+    folds
+        The folds of the split; empty where the split cannot be made.
     """
     name = str(pairs.uns["source"])
-    donor = pairs.obs["donor"].astype(str).to_numpy()
+    donors = pairs.obs["donor"].astype(str).to_numpy()
     for task, spec in dataset.tasks.items():
-        codes = _codes(pairs, task, spec)
-        if codes is None or not split:
+        codes = _label_codes(pairs, task, spec)
+        if codes is None or not folds:
             continue
-        known = codes >= 0
-        what = f"{name}: task {task!r}"
-        if not known.any():
-            yield f"{what}: no unit has a label; drop the task, or give labels"
+        labelled = codes >= 0
+        where = f"{name}: task {task!r}"
+        if not labelled.any():
+            yield f"{where}: no observation has a label; drop the task, or give labels"
             continue
-        bare = sorted(set(donor) - set(donor[known]))
-        if bare and spec.kind != "classification":  # of which `classes` has told
-            tqdm.write(f"{what}: no unit of {some(bare)} has a label")
-        told = list(_of_one_task(what, codes, donor, split))
-        yield from told
-        if spec.kind == "classification" and not told:
+        unlabelled = sorted(set(donors) - set(donors[labelled]))
+        if unlabelled and spec.kind != "classification":  # `classes` has named them for these
+            tqdm.write(f"{where}: no observation of {some(unlabelled)} has a label")
+        messages = list(_unlabelled_folds(where, codes, donors, folds))
+        yield from messages
+        if spec.kind == "classification" and not messages:
             classes = pairs.obs[task].cat.categories.astype(str).tolist()
-            yield from _unlearnt(what, codes, classes, donor, split)
+            yield from _class_problems(where, codes, classes, donors, folds)
 
 
-def _codes(pairs: ad.AnnData, task: str, spec: Task) -> np.ndarray | None:
-    """Return the class of each unit, 0 where a regression has a value, -1 where there is none.
+def _label_codes(pairs: ad.AnnData, task: str, spec: Task) -> np.ndarray | None:
+    """Return the class of each observation, 0 where a regression target is finite, else -1.
 
-    None if the task has all values, or was told of already.
+    None if the target has no missing values, or if its labels were refused before.
     """
     if spec.kind == "classification":
         labels = pairs.obs.get(task)
-        known = labels is not None and isinstance(labels.dtype, pd.CategoricalDtype)
-        return labels.cat.codes.to_numpy().astype(int) if known else None
+        if labels is None or not isinstance(labels.dtype, pd.CategoricalDtype):
+            return None
+        return np.asarray(labels.cat.codes, dtype=int)
     if spec.kind == "gene_panel" or "cell_type_ratio" not in pairs.obsm:
         return None
     shares = pairs.obsm["cell_type_ratio"].to_numpy(dtype=np.float64)
     return np.where(np.isfinite(shares).all(axis=1), 0, -1)
 
 
-def _of_one_task(
-    what: str, codes: np.ndarray, donor: np.ndarray, split: Sequence[Fold]
+def _unlabelled_folds(
+    where: str, codes: np.ndarray, donors: np.ndarray, folds: Sequence[Fold]
 ) -> Iterator[str]:
-    known = codes >= 0
-    have = f"labelled are units of {some(sorted(set(donor[known])))}"
-    if not any((fold.test & known).any() for fold in split):
-        tested = some(sorted({name for fold in split for name in set(donor[fold.test])}))
-        yield f"{what}: no unit of those who are scored, {tested}, has a label ({have})"
-    if few := [fold.name for fold in split if (fold.probe & known).sum() < _LEAST]:
+    """Yield a message if no test observation is labelled, or too few training observations are."""
+    labelled = codes >= 0
+    owners = some(sorted(set(donors[labelled])))
+    if not any((fold.test & labelled).any() for fold in folds):
+        tested = some(sorted({donor for fold in folds for donor in set(donors[fold.test])}))
         yield (
-            f"{what}: in fold {some(few)} no two training units have a label ({have}); label "
-            "further donors (sections) who are trained on, or drop the task"
+            f"{where}: no observation of the scored donors, {tested}, has a label (labelled are "
+            f"observations of {owners})"
+        )
+    if few := [fold.name for fold in folds if (fold.probe & labelled).sum() < _MIN_LABELLED]:
+        yield (
+            f"{where}: in fold {some(few)} fewer than {_MIN_LABELLED} training observations have a "
+            f"label (labelled are observations of {owners}); label further training donors "
+            "(sections), or drop the task"
         )
 
 
-def _unlearnt(
-    what: str, codes: np.ndarray, classes: Sequence[str], donor: np.ndarray, split: Sequence[Fold]
+def _class_problems(
+    where: str,
+    codes: np.ndarray,
+    classes: Sequence[str],
+    donors: np.ndarray,
+    folds: Sequence[Fold],
 ) -> Iterator[str]:
-    """Tell of classes that are scored and never learnt, and of folds that learn one class."""
-    pairs = [(set(codes[fold.probe]) - {-1}, set(codes[fold.test]) - {-1}) for fold in split]
-    if single := [f.name for f, (own, _) in zip(split, pairs, strict=True) if len(own) == 1]:
+    """Yield a message for folds with one training class, and for test classes without training."""
+    train_codes = [set(codes[fold.probe]) - {-1} for fold in folds]
+    test_codes = [set(codes[fold.test]) - {-1} for fold in folds]
+    single = [fold.name for fold, train in zip(folds, train_codes, strict=True) if len(train) == 1]
+    if single:
         yield (
-            f"{what}: training donors of fold {some(single)} have one class only, a "
+            f"{where}: training donors of fold {some(single)} have one class only, a "
             "classification needs two; give them others, or drop the task"
         )
-    scored = set().union(*(test for _, test in pairs))
-    learnt = set().union(*(own & test for own, test in pairs))
-    for code in sorted(scored - learnt):
-        whose = some(sorted(set(donor[codes == code])))
+    scored = set().union(*test_codes)
+    trained = set().union(
+        *(train & test for train, test in zip(train_codes, test_codes, strict=True))
+    )
+    for code in sorted(scored - trained):
+        owners = some(sorted(set(donors[codes == code])))
         yield (
-            f"{what}: class {classes[code]!r} is in no donor who is trained on, only in {whose}; "
-            "give one of them a training role, or put the class into `exclude`"
+            f"{where}: class {classes[code]!r} is in no training donor, only in {owners}; give one "
+            "of them a training role, or put the class into `exclude`"
         )

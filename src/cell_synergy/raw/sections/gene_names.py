@@ -1,8 +1,9 @@
-"""Genes of sections brought under the same names, and how many of them sections share.
+"""Gene names: unified over the sections of a data set, whose genes must largely be the same.
 
-Some sections name genes by symbol and others by Ensembl id, with or without a version. Where they
-differ, versions go and ids become symbols by the table of GENCODE v44 that the package celltypist
-carries. Symbols are never changed: those of mouse and human differ in capitals, and are not mapped.
+Some sections name genes by symbol and others by Ensembl id, with or without a version. Where
+sections differ, versions are removed and ids become symbols by the table of GENCODE v44 that the
+package celltypist carries. Symbols are never changed: those of mouse and human differ in capitals,
+and are not mapped to each other.
 """
 
 import csv
@@ -18,110 +19,135 @@ from scipy import sparse
 from tqdm import tqdm
 
 from cell_synergy.core.errors import DataError
+from cell_synergy.raw.sections.count_matrix import sum_columns
 
-_TABLE = "celltypist/data/samples/GENCODEv44_Gene_id2name.csv"
-_ID = re.compile(r"(ENS[A-Z]*G\d{11})(\.\d+)?(_PAR_Y)?$")
-_MOST = 0.5  # share of ids from which a section is named by id
+_GENCODE_TABLE = "celltypist/data/samples/GENCODEv44_Gene_id2name.csv"
+_ENSEMBL_ID = re.compile(r"(ENS[A-Z]*G\d{11})(\.\d+)?(_PAR_Y)?$")
+_MIN_ID_FRACTION = 0.5  # above this fraction of Ensembl ids, a section counts as named by id
 
 
-def name_alike(name: str, tables: dict[str, ad.AnnData]) -> dict[str, ad.AnnData]:
-    """Return the sections with the same kind of names for their genes.
+def unify_gene_names(name: str, sections: dict[str, ad.AnnData]) -> dict[str, ad.AnnData]:
+    """Return the sections with the same kind of gene names.
 
     Parameters
     ----------
     name
         The data set, for the log.
-    tables
+    sections
         Counts by section, with the counts of their cells in `uns["cells"]` (or None).
     """
-    by_id = {key: _share_of_ids(table.var_names) > _MOST for key, table in tables.items()}
-    first = next(iter(tables.values())).var_names
-    if not any(by_id.values()) or all(table.var_names.equals(first) for table in tables.values()):
-        return tables
-    symbols = {} if all(by_id.values()) else _symbols()
-    renamed = dict(tables)
+    by_id = {key: _id_fraction(adata.var_names) > _MIN_ID_FRACTION
+             for key, adata in sections.items()}  # fmt: skip
+    first = next(iter(sections.values())).var_names
+    equal = all(adata.var_names.equals(first) for adata in sections.values())
+    if equal or not any(by_id.values()):
+        return sections
+    symbol_of = {} if all(by_id.values()) else _read_symbols()
+    renamed = dict(sections)
     for key in [key for key, is_id in by_id.items() if is_id]:
-        bare = [match[1] if (match := _ID.match(gene)) else gene for gene in tables[key].var_names]
-        renamed[key] = _renamed(tables[key], [symbols.get(gene, gene) for gene in bare])
-        if symbols:
-            found = sum(gene in symbols for gene in bare)
-            tqdm.write(f"{name}: section {key}: {found} of {len(bare)} Ensembl ids became symbols")
+        ids = [_without_version(gene) for gene in sections[key].var_names]
+        renamed[key] = _rename_genes(sections[key], [symbol_of.get(gene, gene) for gene in ids])
+        if symbol_of:
+            n_mapped = sum(gene in symbol_of for gene in ids)
+            tqdm.write(
+                f"{name}: section {key}: {n_mapped} of {len(ids)} Ensembl ids became symbols"
+            )
     return renamed
 
 
-def require_shared(name: str, tables: dict[str, ad.AnnData], least: float) -> None:
-    """Refuse sections two of which share fewer genes than `least` of the larger one's.
+def require_shared(name: str, sections: dict[str, ad.AnnData], min_share: float) -> None:
+    """Refuse two sections that share less than `min_share` of the genes of the larger one.
 
-    A gene that a section lacks counts as zero there, so a small panel beside a transcriptome would
-    be mostly zeros; how many genes are lacking is told.
+    A gene that a section does not measure counts as zero there, so a small panel beside a
+    transcriptome would be mostly zeros. The number of such genes is logged.
+
+    Parameters
+    ----------
+    name
+        The data set, for messages.
+    sections
+        Counts by section.
+    min_share
+        Smallest share that is allowed, `pairs.shared_genes`.
 
     Raises
     ------
     DataError
-        With the two sections that share least, and what is likely.
+        Naming the two sections that share least, and the likely cause.
     """
-    keys, shared = list(tables), _shared([table.var_names for table in tables.values()])
-    size = np.diag(shared)
-    share = shared / np.maximum(size[:, None], size)
+    keys = list(sections)
+    n_shared = _count_shared([adata.var_names for adata in sections.values()])
+    size = np.diag(n_shared)
+    share = n_shared / np.maximum(size[:, None], size)
     i, j = np.unravel_index(int(share.argmin()), share.shape)
-    if share[i, j] < least:
-        one, two = (tables[keys[k]].var_names for k in (i, j))
+    if share[i, j] < min_share:
+        first, second = (sections[keys[k]].var_names for k in (i, j))
         raise DataError(
-            f"{name}: sections {keys[i]} ({len(one)} genes, e.g. {_example(one, two)}) and "
-            f"{keys[j]} ({len(two)} genes, e.g. {_example(two, one)}) share "
-            f"{int(shared[i, j])} genes, {share[i, j]:.0%} of the larger one's; pairs.shared_genes "
-            f"asks for {least:.0%}; {_remedy(one, two, least)}"
+            f"{name}: sections {keys[i]} ({len(first)} genes, e.g. {_example(first, second)}) and "
+            f"{keys[j]} ({len(second)} genes, e.g. {_example(second, first)}) share "
+            f"{int(n_shared[i, j])} genes, {share[i, j]:.0%} of the larger one's; "
+            f"pairs.shared_genes requires {min_share:.0%}; {_remedy(first, second, min_share)}"
         )
-    every = set.intersection(*(set(table.var_names) for table in tables.values()))
-    total = len(set.union(*(set(table.var_names) for table in tables.values())))
-    if len(every) < total:
-        worst = keys[int(size.argmin())]
+    in_all = set.intersection(*(set(adata.var_names) for adata in sections.values()))
+    in_any = set.union(*(set(adata.var_names) for adata in sections.values()))
+    if len(in_all) < len(in_any):
+        smallest = int(size.argmin())
         tqdm.write(
-            f"{name}: {len(every)} of {total} genes are in every section; one that a section lacks "
-            f"counts as zero there (section {worst} lacks {total - int(size.min())})"
+            f"{name}: {len(in_all)} of {len(in_any)} genes are in every section; one that a "
+            f"section lacks counts as zero there (section {keys[smallest]} lacks "
+            f"{len(in_any) - int(size[smallest])})"
         )
 
 
-def _shared(genes: list[pd.Index]) -> Float64[np.ndarray, "sections sections"]:
-    """Return how many genes each two sections share."""
-    every = pd.Index(sorted(set().union(*genes)))
-    column = np.concatenate([every.get_indexer(own) for own in genes])
-    row = np.repeat(np.arange(len(genes)), [len(own) for own in genes])
-    shape = (len(genes), len(every))
-    has = sparse.csr_matrix((np.ones(len(row)), (row, column)), shape=shape)
-    return np.asarray((has @ has.T).todense())
+def _count_shared(genes: list[pd.Index]) -> Float64[np.ndarray, "sections sections"]:
+    """Return the number of genes that each two sections share."""
+    union = pd.Index(sorted(set().union(*genes)))
+    column = np.concatenate([union.get_indexer(names) for names in genes])
+    row = np.repeat(np.arange(len(genes)), [len(names) for names in genes])
+    shape = (len(genes), len(union))
+    measured = sparse.csr_matrix((np.ones(len(row)), (row, column)), shape=shape)
+    return np.asarray((measured @ measured.T).todense())
 
 
-def _example(own: pd.Index, other: pd.Index) -> str:
-    only = own.difference(other, sort=False)
-    return repr(str((only if len(only) else own)[0]))
+def _example(genes: pd.Index, other: pd.Index) -> str:
+    """Return a gene for a message, if possible one that the other section does not measure."""
+    unshared = genes.difference(other, sort=False)
+    return repr(str(unshared[0] if len(unshared) else genes[0]))
 
 
-def _remedy(one: pd.Index, two: pd.Index, least: float) -> str:
-    folded = [{str(gene).casefold() for gene in own} for own in (one, two)]
-    if len(folded[0] & folded[1]) >= least * max(map(len, folded)):
+def _remedy(first: pd.Index, second: pd.Index, min_share: float) -> str:
+    """Return what is likely wrong with the gene names of two sections, and the remedy."""
+    first_folded, second_folded = ({str(gene).casefold() for gene in g} for g in (first, second))
+    larger = max(len(first_folded), len(second_folded))
+    if len(first_folded & second_folded) >= min_share * larger:
         return (
             "they differ in capitals, as the symbols of mouse and human do: take one species, or "
             "write the symbols of all sections alike"
         )
-    if (_share_of_ids(one) > _MOST) != (_share_of_ids(two) > _MOST):
+    if (_id_fraction(first) > _MIN_ID_FRACTION) != (_id_fraction(second) > _MIN_ID_FRACTION):
         return (
             "one names genes by Ensembl id, and GENCODE has too few of its ids: name the genes of "
             "all sections by symbol"
         )
-    if len(set(one) & set(two)) >= least * min(len(one), len(two)):
+    if len(set(first) & set(second)) >= min_share * min(len(first), len(second)):
         return "leave the genes out that only one of them has, or take sections of one panel"
     return "name the genes of all sections alike, or take sections of one panel and species"
 
 
-def _share_of_ids(genes: pd.Index) -> float:
-    return float(np.mean([_ID.match(str(gene)) is not None for gene in genes]))
+def _id_fraction(genes: pd.Index) -> float:
+    """Return the fraction of names that are Ensembl ids."""
+    return float(np.mean([_ENSEMBL_ID.match(str(gene)) is not None for gene in genes]))
 
 
-def _symbols() -> dict[str, str]:
+def _without_version(gene: str) -> str:
+    match = _ENSEMBL_ID.match(gene)
+    return match[1] if match else gene
+
+
+def _read_symbols() -> dict[str, str]:
     """Return the symbol of each human Ensembl id, by GENCODE v44."""
     try:
-        path = Path(str(distribution("celltypist").locate_file(_TABLE)))
+        path = Path(str(distribution("celltypist").locate_file(_GENCODE_TABLE)))
     except PackageNotFoundError as error:
         raise DataError(
             "Ensembl ids are mapped to symbols with the table in the package celltypist: install "
@@ -131,23 +157,14 @@ def _symbols() -> dict[str, str]:
         return {row[0]: row[1] for row in csv.reader(lines)}
 
 
-def _renamed(table: ad.AnnData, named: list[str]) -> ad.AnnData:
-    """Return counts by the new names of genes; those of genes that now share one are added."""
-    column, found = pd.factorize(np.array(named, dtype=object))
-    ones = np.ones(len(named), dtype=np.float32)
-    onto = sparse.csr_matrix((ones, (np.arange(len(named)), column)))
-    cells = table.uns["cells"]
-    new = ad.AnnData(
-        _onto(table.X, onto),
-        obs=table.obs,
-        var=pd.DataFrame(index=pd.Index(found, dtype=object)),
-        obsm=dict(table.obsm),
+def _rename_genes(adata: ad.AnnData, names: list[str]) -> ad.AnnData:
+    """Return counts with new gene names; the counts of genes that now share a name are added."""
+    counts, genes = sum_columns(adata.X, names)
+    cells = adata.uns["cells"]
+    if cells is not None:
+        cells = (sum_columns(cells[0], names)[0], cells[1])
+    renamed = ad.AnnData(
+        counts, obs=adata.obs, var=pd.DataFrame(index=genes), obsm=dict(adata.obsm)
     )
-    new.uns = table.uns | {"cells": cells and (_onto(cells[0], onto), cells[1])}
-    return new
-
-
-def _onto(counts: sparse.csr_matrix, onto: sparse.csr_matrix) -> sparse.csr_matrix:
-    new = sparse.csr_matrix(counts @ onto)
-    new.sort_indices()
-    return new
+    renamed.uns = adata.uns | {"cells": cells}
+    return renamed

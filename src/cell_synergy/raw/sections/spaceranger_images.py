@@ -1,9 +1,9 @@
-"""The images that Space Ranger makes of a slide, and their scale factors.
+"""The downscaled images that Space Ranger makes of a slide, and their scale factors.
 
 `tissue_hires_image` (at most 2,000 or 4,000 pixels a side) and `tissue_lowres_image` (600) are the
 slide times `tissue_hires_scalef` and `tissue_lowres_scalef` of `scalefactors_json.json` (10x
-Genomics, "Space Ranger spatial outputs"). They stand in for a slide that was not published, and
-tell whether a slide is the one that the places of the spots count in.
+Genomics, "Space Ranger spatial outputs"). They replace a slide that was not published, and show
+whether a slide is the one in whose pixels the coordinates of the spots are given.
 """
 
 import re
@@ -18,9 +18,9 @@ from cell_synergy.raw.external_files import IMAGES
 from cell_synergy.raw.images import image_size
 from cell_synergy.raw.sections.section_files import AGAIN, find_image, has_image, images_in, outputs
 
-_SLACK = 2.0  # pixels by which Space Ranger's rounding may miss
-_DIAMETER_UM = (45.0, 75.0)  # of Visium's spots: 55, in some versions 65
-_NAME = re.compile(r"(?:^|[_.-])tissue_(hires|lowres)_image$", re.IGNORECASE)
+_SIZE_TOLERANCE_PX = 2.0  # Space Ranger rounds the size of its images
+_DIAMETER_UM = (45.0, 75.0)  # range for Visium's spots of 55 um, in some versions 65
+_DOWNSCALED_NAME = re.compile(r"(?:^|[_.-])tissue_(hires|lowres)_image$", re.IGNORECASE)
 
 
 def find_slide(
@@ -28,16 +28,16 @@ def find_slide(
 ) -> tuple[Path | None, float, tuple[int, int] | None]:
     """Return a section's image, its micrometres per pixel, and its width and height.
 
-    Where there is no image and none is `needed`, the first and the last are None.
-
     Parameters
     ----------
     folder, spatial
-        Of the section, and of Space Ranger's images in it.
+        The section's folder, and the folder of Space Ranger's images in it.
     pattern
-        `sections.image`; without it the only slide in the folder, or `tissue_hires_image`.
+        `sections.image`; None for the only slide in the folder, or `tissue_hires_image`.
     mpp
         Micrometres per pixel of the slide that Space Ranger was given.
+    needed
+        Whether a section without an image is an error; else its image and size are None.
 
     Raises
     ------
@@ -45,8 +45,8 @@ def find_slide(
         If there is no image, its scale factor is missing, or its size shows that it is not the
         slide that Space Ranger was given.
     """
-    images = {level: _image(folder, spatial, level) for level in ("hires", "lowres")}
-    hires = images["hires"]
+    downscaled = {level: _find_downscaled(folder, spatial, level) for level in ("hires", "lowres")}
+    hires = downscaled["hires"]
     if not needed and hires is None and not has_image(folder, pattern):
         return None, mpp, None
     if pattern is None and not images_in(folder) and hires is not None:
@@ -56,8 +56,8 @@ def find_slide(
         _require_unpacked(folder, spatial, pattern)
         image = find_image(folder, pattern)
     size = image_size(image)
-    level = _level(image)
-    if level is None and not any(images.values()):
+    level = _level_of(image)
+    if level is None and not any(downscaled.values()):
         return image, mpp, size
     factors = read_factors(spatial)
     key = f"tissue_{level}_scalef"
@@ -67,28 +67,28 @@ def find_slide(
             "copy the file again, or put the full-resolution image into the section's folder"
         )
     scale = 1.0 if level is None else factors[key]
-    for other, path in images.items():
-        known = f"tissue_{other}_scalef"
-        if other != level and path is not None and known in factors:
-            _check_size(image, size, scale, path, factors[known])
+    for other_level, path in downscaled.items():
+        other_key = f"tissue_{other_level}_scalef"
+        if other_level != level and path is not None and other_key in factors:
+            _check_size(image, size, scale, path, factors[other_key])
     return image, mpp / scale, size
 
 
 def read_factors(spatial: Path) -> dict[str, float]:
-    """Return the positive numbers of a folder's `scalefactors_json.json`; none without the file."""
-    found = sorted(spatial.glob("*scalefactors_json.json*"))
-    found = [path for path in found if not path.name.startswith(".")]
-    if not found:
+    """Return the positive numbers in `scalefactors_json.json`; empty without the file."""
+    paths = sorted(spatial.glob("*scalefactors_json.json*"))
+    paths = [path for path in paths if not path.name.startswith(".")]
+    if not paths:
         return {}
     return {
         key: float(value)
-        for key, value in filetypes.read_json(found[0], "scale factors", AGAIN).items()
+        for key, value in filetypes.read_json(paths[0], "scale factors", AGAIN).items()
         if isinstance(value, int | float) and 0 < value < float("inf")
     }
 
 
 def check_diameter(spatial: Path, mpp: float) -> None:
-    """Say so if the spots of Visium's scale factors are not as large as Visium's are."""
+    """Warn in the log if the spot diameter in the scale factors is not that of Visium's spots."""
     diameter = read_factors(spatial).get("spot_diameter_fullres")
     low, high = _DIAMETER_UM
     if diameter is not None and not low <= diameter * mpp <= high:
@@ -98,46 +98,57 @@ def check_diameter(spatial: Path, mpp: float) -> None:
         )
 
 
-def _level(image: Path) -> str | None:
-    found = _NAME.search(Path(image.name.lower().removesuffix(".gz")).stem)
-    return None if found is None else found[1]
+def _level_of(image: Path) -> str | None:
+    """Return `hires` or `lowres` by the name of an image; None for other images."""
+    match = _DOWNSCALED_NAME.search(Path(image.name.lower().removesuffix(".gz")).stem)
+    return None if match is None else match[1]
 
 
-def _image(folder: Path, spatial: Path, level: str) -> Path | None:
-    """Return Space Ranger's image of a level, if it is there."""
-    for place in (spatial, outputs(folder) / "spatial", outputs(folder), folder):
-        if not place.is_dir():
+def _find_downscaled(folder: Path, spatial: Path, level: str) -> Path | None:
+    """Return Space Ranger's image of a level, if there is one."""
+    for parent in (spatial, outputs(folder) / "spatial", outputs(folder), folder):
+        if not parent.is_dir():
             continue
-        found = [path for path in place.iterdir() if path.name.lower().endswith(IMAGES)]
-        for path in sorted(found):
-            if _level(path) == level and not path.name.startswith("."):
+        images = [path for path in parent.iterdir() if path.name.lower().endswith(IMAGES)]
+        for path in sorted(images):
+            if _level_of(path) == level and not path.name.startswith("."):
                 return path
     return None
 
 
 def _require_unpacked(folder: Path, spatial: Path, pattern: str | None) -> None:
-    """Say so if the only image is packed, as GEO has it."""
+    """Refuse a folder whose only image is gzipped, as in GEO."""
     if pattern is not None or images_in(folder):
         return
-    places = (place for place in (spatial, folder) if place.is_dir())
-    packed = [path for place in places for path in sorted(place.glob("*tissue_hires_image.*.gz"))]
-    if packed:
-        raise DataError(f"{folder}: no image but {packed[0].name}, which is packed; unpack it")
+    parents = (parent for parent in (spatial, folder) if parent.is_dir())
+    gzipped = [
+        path for parent in parents for path in sorted(parent.glob("*tissue_hires_image.*.gz"))
+    ]
+    if gzipped:
+        raise DataError(f"{folder}: no image but {gzipped[0].name}, which is packed; unpack it")
 
 
 def _check_size(
-    image: Path, size: tuple[int, int], scale: float, other: Path, factor: float
+    image: Path, size: tuple[int, int], scale: float, other: Path, other_scale: float
 ) -> None:
-    """Refuse an image of another size than another image of the same slide says."""
+    """Refuse an image whose size contradicts that of another image of the same slide.
+
+    Parameters
+    ----------
+    image, size, scale
+        The image, its width and height, and its scale relative to the full-resolution slide.
+    other, other_scale
+        Another image of the slide, and its scale.
+    """
     other_size = np.array(image_size(other))
-    if (np.abs(np.array(size) * factor / scale - other_size) <= _SLACK).all():
+    if (np.abs(np.array(size) * other_scale / scale - other_size) <= _SIZE_TOLERANCE_PX).all():
         return
-    width, height = (round(side * scale / factor) for side in other_size)
-    across, down = size[0] / width, size[1] / height
-    same = abs(across / down - 1) < _SLACK / min(other_size)
-    what = f", {across:.3g} times as large" if same else ""
+    width, height = (round(side * scale / other_scale) for side in other_size)
+    x_ratio, y_ratio = size[0] / width, size[1] / height
+    same_proportions = abs(x_ratio / y_ratio - 1) < _SIZE_TOLERANCE_PX / min(other_size)
+    ratio = f", {x_ratio:.3g} times as large" if same_proportions else ""
     raise DataError(
-        f"{image}: has {size[0]} x {size[1]} pixels{what}; by {other.name} and its scale factor it "
-        f"should have {width} x {height}, which the places of the spots count in; give the image "
-        "that Space Ranger was given, or set sections.image to that of tissue_hires_image"
+        f"{image}: has {size[0]} x {size[1]} pixels{ratio}; by {other.name} and its scale factor "
+        f"it should have {width} x {height}, in which the coordinates of the spots are given; give "
+        "the image that Space Ranger was given, or set sections.image to that of tissue_hires_image"
     )
