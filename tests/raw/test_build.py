@@ -41,26 +41,26 @@ def test_sections_are_joined_with_names_of_their_own_and_reference_donors_kept_a
     assert reference.obs_names.tolist() == [f"R1_u{i}" for i in range(24)]
     assert set(reference.obs["donor"]) == {"R"}
     for row, one in ((0, three[0]), (24, three[1])):
-        found = study[row : row + 24]
+        result = study[row : row + 24]
         np.testing.assert_array_equal(
-            found[:, one.adata.var_names].X.toarray(), one.adata.X.toarray()
+            result[:, one.adata.var_names].X.toarray(), one.adata.X.toarray()
         )
-        np.testing.assert_array_equal(found.obsm["spatial"], one.adata.obsm["spatial"])
+        np.testing.assert_array_equal(result.obsm["spatial"], one.adata.obsm["spatial"])
     assert study.uns["source"] == "lab"
     assert study.uns["simulated"] is False
     assert study.uns["tasks"] == {"region": "classification"}
 
 
 def test_sections_with_other_genes_are_joined_over_all_and_missing_genes_are_zero(build, section):
-    found = [section("A1", "A", "b a"), section("B1", "B", "c b"), section("R1", "R", "d a")]
-    study, reference = build(found, limits={"shared_genes": 0.0})
+    result = [section("A1", "A", "b a"), section("B1", "B", "c b"), section("R1", "R", "d a")]
+    study, reference = build(result, limits={"shared_genes": 0.0})
     assert study.var_names.tolist() == reference.var_names.tolist() == ["a", "b", "c", "d"]
     dense = study.to_df()
     assert (dense.loc["A1_u0":"A1_u23", ["c", "d"]] == 0).all(axis=None)
     assert (dense.loc["B1_u0":"B1_u23", ["a", "d"]] == 0).all(axis=None)
     assert (reference.to_df()[["b", "c"]] == 0).all(axis=None)
-    np.testing.assert_array_equal(dense["b"][:24], found[0].adata.to_df()["b"])
-    np.testing.assert_array_equal(dense["b"][24:], found[1].adata.to_df()["b"])
+    np.testing.assert_array_equal(dense["b"][:24], result[0].adata.to_df()["b"])
+    np.testing.assert_array_equal(dense["b"][24:], result[1].adata.to_df()["b"])
 
 
 def test_donors_without_a_role_are_left_out_and_named(build, three, section, capsys):
@@ -113,8 +113,8 @@ def test_cells_follow_their_units(build, three, section, tmp_path):
     (tmp_path / "A1.png").write_bytes(imagecodecs.png_encode(image))
     one = section("A1", "A", "b a", image="A1.png", mpp=0.5)
     one.adata.obsm["spatial"][0] = 1, 1  # too near the border
-    found = [_with_cells(one), section("B1", "B", "c a"), three[2]]
-    study, reference = build(found, raw=tmp_path, limits={"shared_genes": 0.0})
+    result = [_with_cells(one), section("B1", "B", "c a"), three[2]]
+    study, reference = build(result, raw=tmp_path, limits={"shared_genes": 0.0})
     cells = paired.cells(study)
     assert cells is not None
     counts, unit = cells

@@ -49,15 +49,16 @@ def build(
     name: str,
     sections: Iterable[Section],
     dataset: DatasetConfig,
-    rules: Rules,
+    config: Rules,
     raw: Path,
-    account: Account | None = None,
-    needs: Needs = NO_REQUIREMENTS,
+    section_qc: Account | None = None,
+    requirements: Needs = NO_REQUIREMENTS,
 ) -> tuple[ad.AnnData, ad.AnnData]:
     """Join the sections of a data set into study pairs and reference observations.
 
     Observations whose field of view leaves the image or shows no tissue are dropped and counted,
-    in the log and in `account`. Sections whose donor has no role are left out and named in the log.
+    in the log and in `section_qc`. Sections whose donor has no role are left out and named in the
+    log.
 
     Parameters
     ----------
@@ -67,13 +68,13 @@ def build(
         The sections as a reader yields them.
     dataset
         Configuration of the data set.
-    rules
+    config
         Thresholds that decide which observations, classes and genes are used.
     raw
         The raw folder; paths of images are relative to it.
-    account
+    section_qc
         Quality-control table that is filled with one row per section.
-    needs
+    requirements
         What later stages require of the pairs.
 
     Returns
@@ -87,18 +88,18 @@ def build(
     DataError
         With every contradiction between params.yaml and the data, if there is any.
     """
-    account = Account() if account is None else account
+    section_qc = Account() if section_qc is None else section_qc
     problems = Problems(name)
-    study, reference = _read_sections(name, sections, dataset, rules, raw, account, problems)
+    study, reference = _read_sections(name, sections, dataset, config, raw, section_qc, problems)
     if not (study and reference):
         if study:
             pairs = _join(name, list(study.values()), dataset)
-            _set_labels(pairs, name, dataset, rules, problems)
+            _set_labels(pairs, name, dataset, config, problems)
         problems.raise_if_any()
     by_section = study | reference
     with problems.collect():
         by_section = unify_gene_names(name, by_section)
-        require_shared(name, by_section, rules.shared_genes)
+        require_shared(name, by_section, config.shared_genes)
     joined = [
         _join(name, [by_section[key] for key in part], dataset) for part in (study, reference)
     ]
@@ -106,11 +107,11 @@ def build(
     pairs, donors = (_with_genes(adata, genes) for adata in joined)
     panel = np.zeros(len(genes), dtype=bool)
     with problems.collect():
-        panel = _gene_panel(donors, dataset, rules.panel_share)
+        panel = _gene_panel(donors, dataset, config.panel_share)
     for adata in (pairs, donors):
         adata.var["panel"] = panel
-    _set_labels(pairs, name, dataset, rules, problems)
-    check_pairs(problems, pairs, donors, dataset, needs)
+    _set_labels(pairs, name, dataset, config, problems)
+    check_pairs(problems, pairs, donors, dataset, requirements)
     for task in set(dataset.tasks) & set(donors.obs):
         donors.obs[task] = as_labels(donors.obs[task]).astype("category")
     for adata in (pairs, donors):
@@ -123,9 +124,9 @@ def _read_sections(
     name: str,
     sections: Iterable[Section],
     dataset: DatasetConfig,
-    rules: Rules,
+    config: Rules,
     raw: Path,
-    account: Account,
+    section_qc: Account,
     problems: Problems,
 ) -> tuple[dict[str, ad.AnnData], dict[str, ad.AnnData]]:
     """Return the scored and the reference observations, each by section (or block of a section)."""
@@ -139,7 +140,7 @@ def _read_sections(
         if role is None:
             tqdm.write(f"{name}: section {section.name} has no role, left out")
             continue
-        adata = _select_observations(section, rules, raw, account, role)
+        adata = _select_observations(section, config, raw, section_qc, role)
         if role == "reference":
             reference[section.name] = _annotate(section, adata)
             continue
@@ -149,7 +150,7 @@ def _read_sections(
             study[section.name] = _annotate(section, scored)
         if first_block.n_obs:
             reference[f"{section.name}, first block"] = _annotate(section, first_block)
-    account.warn_resolution_differences(name)
+    section_qc.warn_resolution_differences(name)
     problems.add(name_problems(name, dataset, present))
     problems.add(
         split_problems(name, dataset, [*study.values()], [*reference.values()], scored_sections)
@@ -158,7 +159,7 @@ def _read_sections(
 
 
 def _select_observations(
-    section: Section, rules: Rules, raw: Path, account: Account, role: str
+    section: Section, config: Rules, raw: Path, section_qc: Account, role: str
 ) -> ad.AnnData:
     """Return the observations of a section that have tissue around them.
 
@@ -169,14 +170,14 @@ def _select_observations(
     adata.obs = adata.obs.drop(columns="block", errors="ignore")
     if section.image is not None and section.mpp is not None:
         if section.coverage is not None:
-            section.coverage.require(rules.outside, f"section {section.name}")
+            section.coverage.require(config.outside, f"section {section.name}")
         with open_slide(raw / section.image) as slide:
-            account.check_resolution(section, rules)
-            inside, tissue = on_tissue(slide, adata.obsm["spatial"], section.mpp, rules)
-            account.add(section, role, slide, (inside, tissue), rules)
+            section_qc.check_resolution(section, config)
+            inside, tissue = on_tissue(slide, adata.obsm["spatial"], section.mpp, config)
+            section_qc.add(section, role, slide, (inside, tissue), config)
         adata = adata[tissue].copy()
     else:
-        account.add_counts(section, role)
+        section_qc.add_counts(section, role)
     return adata
 
 
@@ -250,16 +251,16 @@ def _gene_panel(reference: ad.AnnData, dataset: DatasetConfig, share: float) -> 
 
 
 def _set_labels(
-    pairs: ad.AnnData, name: str, dataset: DatasetConfig, rules: Rules, problems: Problems
+    pairs: ad.AnnData, name: str, dataset: DatasetConfig, config: Rules, problems: Problems
 ) -> None:
     """Make the label column of every task categorical, without excluded, empty and rare classes."""
     for task in dataset.tasks:
         with problems.collect():
-            _set_task_labels(pairs, name, task, dataset, rules)
+            _set_task_labels(pairs, name, task, dataset, config)
 
 
 def _set_task_labels(
-    pairs: ad.AnnData, name: str, task: str, dataset: DatasetConfig, rules: Rules
+    pairs: ad.AnnData, name: str, task: str, dataset: DatasetConfig, config: Rules
 ) -> None:
     groups, spec = pairs.obs[dataset.group], dataset.tasks[task]
     if spec.kind == "composition" and "cell_type_ratio" not in pairs.obsm:
@@ -272,4 +273,4 @@ def _set_task_labels(
     where = f"{name}: task {task!r}"
     # If `classes` refuses the labels, the column must not be categorical for the later checks.
     pairs.obs[task] = pairs.obs[task].astype(object)
-    pairs.obs[task] = classes(pairs.obs[task], groups, spec, rules, where)
+    pairs.obs[task] = classes(pairs.obs[task], groups, spec, config, where)

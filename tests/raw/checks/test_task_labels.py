@@ -13,21 +13,21 @@ def relabel(one, labels):
 
 def test_labels_of_one_donor_alone_are_refused_where_donors_are_left_out(refused, three):
     relabel(three[1], None)
-    (told,) = refused(three, limits={"class_donors": 1})
-    assert told.startswith(
+    (messages,) = refused(three, limits={"class_donors": 1})
+    assert messages.startswith(
         "lab: task 'region': in fold A fewer than 2 training observations have a label"
     )
-    assert "labelled are observations of A" in told
+    assert "labelled are observations of A" in messages
 
 
 def test_no_label_at_all_among_those_who_are_scored_is_refused(refused, three, section):
     sections = [*three, section("T1", "T", GENES)]
     relabel(sections[3], None)
     roles = {"train": "A, B", "test": "T", "reference": "R"}
-    (told,) = refused(sections, split="holdout", roles=roles)
+    (messages,) = refused(sections, split="holdout", roles=roles)
     assert (
         "no observation of the scored donors, T, has a label (labelled are observations of A, B)"
-        in told
+        in messages
     )
 
 
@@ -42,8 +42,8 @@ def test_a_class_that_no_training_donor_has_is_refused(refused, section):
     for one in sections[2:4]:
         relabel(one, ["core", "rim", "edge"] * 8)
     roles = {"train": "A, B", "test": "S, T", "reference": "R"}
-    (told,) = refused(sections, split="holdout", roles=roles)
-    assert told == (
+    (messages,) = refused(sections, split="holdout", roles=roles)
+    assert messages == (
         "lab: task 'region': class 'edge' is in no training donor, only in S, T; give one "
         "of them a training role, or put the class into `exclude`"
     )
@@ -62,9 +62,9 @@ def test_training_donors_of_one_class_are_refused(refused, section):
     sections = [section(f"{d}1", d, GENES) for d in "ASTR"]
     relabel(sections[0], "core")
     roles = {"train": "A", "test": "S, T", "reference": "R"}
-    told = refused(sections, split="holdout", roles=roles)
-    assert any("training donors of fold holdout have one class only" in one for one in told)
-    assert any("class 'rim' is in no training donor" in one for one in told)
+    messages = refused(sections, split="holdout", roles=roles)
+    assert any("training donors of fold holdout have one class only" in one for one in messages)
+    assert any("class 'rim' is in no training donor" in one for one in messages)
 
 
 def test_a_composition_that_no_scored_donor_has_is_refused(refused, three):
@@ -72,5 +72,5 @@ def test_a_composition_that_no_scored_donor_has_is_refused(refused, three):
         one.adata.obsm["cell_type_ratio"] = pd.DataFrame(
             np.full((24, 2), value), one.adata.obs_names, ["p", "q"]
         )
-    (told,) = refused(three, tasks={"mix": {"kind": "composition"}})
-    assert told == "lab: task 'mix': no observation has a label; drop the task, or give labels"
+    (messages,) = refused(three, tasks={"mix": {"kind": "composition"}})
+    assert messages == "lab: task 'mix': no observation has a label; drop the task, or give labels"

@@ -197,9 +197,9 @@ def test_real_regions_are_those_derived_before(real):
     table = pd.read_csv(real / "derived/histology_labels.csv", keep_default_na=False)
     table["label"] = table["label"].replace({"undetermined": ""})
     for name in PAIRED:
-        found = her2st._read_section(real, name).adata.obs["region"].astype(object).fillna("")
+        result = her2st._read_section(real, name).adata.obs["region"].astype(object).fillna("")
         derived = table[table["section"] == name].set_index("spot")["label"]
-        assert found.to_dict() == derived.to_dict()
+        assert result.to_dict() == derived.to_dict()
 
 
 @pytest.mark.realdata

@@ -80,9 +80,9 @@ def test_labels_are_joined_on_rounded_positions_whatever_the_order(raw):
 
 
 def test_places_are_exact_array_coordinates_times_the_pitch_of_the_image(raw):
-    places = _read(raw)[0].adata.obsm["spatial"] / 2.75
+    coords = _read(raw)[0].adata.obsm["spatial"] / 2.75
     # 320 / 32 = 10 and 680 / 34 = 20 pixels from spot to spot; the corners are spots.
-    np.testing.assert_allclose(places, [[160.02, 159.74], [0.0, 0.0], [320.0, 680.0]])
+    np.testing.assert_allclose(coords, [[160.02, 159.74], [0.0, 0.0], [320.0, 680.0]])
 
 
 def test_only_the_x_that_r_put_before_digits_is_removed(raw):

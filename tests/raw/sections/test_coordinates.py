@@ -16,18 +16,18 @@ INSIDE = RNG.uniform(0, 1, (100, 2)) * SIZE
 def table(pixels):
     pixels = np.asarray(pixels, dtype=np.float64)
     names = [f"u{i}" for i in range(len(pixels))]
-    found = ad.AnnData(
+    result = ad.AnnData(
         sparse.csr_matrix(np.arange(len(pixels), dtype=np.float32)[:, None]),
         obs=pd.DataFrame(index=names),
     )
-    found.obsm["spatial"] = pixels * MPP
-    return found
+    result.obsm["spatial"] = pixels * MPP
+    return result
 
 
 def test_what_lies_inside_or_on_the_border_stays_as_it_is():
     given = table([*INSIDE, (0, 0), SIZE])
-    found, coverage = drop_outside_image(given, MPP, SIZE, "spots", "S1")
-    assert found is given
+    result, coverage = drop_outside_image(given, MPP, SIZE, "spots", "S1")
+    assert result is given
     assert (coverage.n_measured, coverage.n_outside) == (102, 0)
     coverage.require(1e-9, "S1")
 
@@ -35,9 +35,9 @@ def test_what_lies_inside_or_on_the_border_stays_as_it_is():
 @pytest.mark.parametrize("place", [(-1, 50), (50, -1), (201, 50), (50, 101), (1e9, 1e9)])
 @pytest.mark.parametrize("what", ["spots", "cells", "observations"])
 def test_a_few_outside_are_dropped_and_counted(place, what, capsys):
-    found, coverage = drop_outside_image(table([place, *INSIDE]), MPP, SIZE, what, "S1")
-    assert found.obs_names.tolist() == [f"u{i}" for i in range(1, 101)]
-    np.testing.assert_array_equal(found.X.toarray()[:, 0], np.arange(1, 101))
+    result, coverage = drop_outside_image(table([place, *INSIDE]), MPP, SIZE, what, "S1")
+    assert result.obs_names.tolist() == [f"u{i}" for i in range(1, 101)]
+    np.testing.assert_array_equal(result.X.toarray()[:, 0], np.arange(1, 101))
     assert (coverage.n_measured, coverage.n_outside) == (101, 1)
     assert f"S1: 1 of 101 {what} lie outside the image, dropped" in capsys.readouterr().out
     coverage.require(0.05, "S1")
@@ -102,6 +102,6 @@ def test_a_tenth_outside_is_too_many_if_turning_the_places_over_mends_it(what):
 
 def test_cells_beyond_a_smaller_scan_stay_allowed():
     pixels = np.vstack([INSIDE[:80], INSIDE[:20] + np.array([300, 10])])
-    found, coverage = drop_outside_image(table(pixels), MPP, SIZE, "cells", "S1")
+    result, coverage = drop_outside_image(table(pixels), MPP, SIZE, "cells", "S1")
     coverage.require(0.05, "S1")
-    assert found.n_obs == 80
+    assert result.n_obs == 80

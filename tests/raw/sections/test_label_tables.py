@@ -9,9 +9,9 @@ from cell_synergy.raw.sections.label_tables import as_proportions, join_labels, 
 
 @pytest.fixture
 def table():
-    places = np.array([[0.0, 0.0], [10.0, 0.0], [20.0, 0.0]])
+    coords = np.array([[0.0, 0.0], [10.0, 0.0], [20.0, 0.0]])
     names = pd.DataFrame(index=["u1", "u2", "u3"])
-    return ad.AnnData(np.ones((3, 1), np.float32), obs=names, obsm={"spatial": places})
+    return ad.AnnData(np.ones((3, 1), np.float32), obs=names, obsm={"spatial": coords})
 
 
 @pytest.fixture
@@ -27,23 +27,23 @@ def labels(tmp_path):
 
 def test_names_join_labels_and_an_empty_label_is_none(labels, table, capsys):
     text = "section,cell_id,region,layer\nA1,u3,rim,1\nA1,u1, ,2\nA1,u9,rim,3\nB1,u2,core,4\n"
-    found = join_labels(labels(text), "A1", table, 1.0, 5.0)
-    assert found["region"].tolist() == [None, None, "rim"]
-    assert found["layer"].tolist() == ["2", None, "1"]
+    result = join_labels(labels(text), "A1", table, 1.0, 5.0)
+    assert result["region"].tolist() == [None, None, "rim"]
+    assert result["layer"].tolist() == ["2", None, "1"]
     assert "1 of 3 rows of labels.csv (e.g. u9) match nothing" in capsys.readouterr().out
 
 
 def test_places_join_the_nearest_row_within_reach(labels, table):
     text = "section,x,y,region\nA1,1,0,near\nA1,18,1,third\nA1,100,0,far\n"
-    found = join_labels(labels(text), "A1", table, 0.5, 4.0)  # at 0.5, 9 and 50 um
-    assert found["region"].tolist() == ["near", "third", None]
+    result = join_labels(labels(text), "A1", table, 0.5, 4.0)  # at 0.5, 9 and 50 um
+    assert result["region"].tolist() == ["near", "third", None]
     with pytest.raises(DataError, match=r"no position of section 'A1' is within 1 um of its data"):
         join_labels(labels("section,x,y,region\nA1,50,50,far\n"), "A1", table, 0.5, 1.0)
 
 
 def test_a_section_without_rows_has_no_labels(labels, table, capsys):
-    found = join_labels(labels("section,barcode,region\nA1,u1,rim\n"), "B1", table, 1.0, 5.0)
-    assert found["region"].tolist() == [None] * 3
+    result = join_labels(labels("section,barcode,region\nA1,u1,rim\n"), "B1", table, 1.0, 5.0)
+    assert result["region"].tolist() == [None] * 3
     assert "section B1: no row in labels.csv, no labels" in capsys.readouterr().out
 
 
@@ -88,16 +88,16 @@ def test_a_cell_type_is_a_column_of_the_table(labels):
     ],
 )
 def test_rows_that_fit_no_unit_are_named(labels, table, text, message):
-    found = labels(text)
+    result = labels(text)
     with pytest.raises(DataError, match=message):
-        join_labels(found, "A1", table, 1.0, 5.0)
+        join_labels(result, "A1", table, 1.0, 5.0)
 
 
 def test_shares_are_numbers_and_a_row_may_have_none(labels, table):
-    found = join_labels(
+    result = join_labels(
         labels("section,barcode,T,B\nA1,u1,.25,.75\nA1,u3,1,0\n"), "A1", table, 1.0, 5.0
     )
-    ratio = as_proportions(found, "S")
+    ratio = as_proportions(result, "S")
     np.testing.assert_array_equal(ratio.loc[["u1", "u3"]], [[0.25, 0.75], [1, 0]])
     assert ratio.loc["u2"].isna().all()
 
@@ -118,21 +118,21 @@ def test_shares_are_numbers_and_a_row_may_have_none(labels, table):
     ],
 )
 def test_what_is_no_share_is_named(labels, table, row, message):
-    found = join_labels(
+    result = join_labels(
         labels(f"section,barcode,T,B\nA1,u1,0,1\nA1,u2,{row}\n"), "A1", table, 1.0, 5.0
     )
     with pytest.raises(DataError, match=message):
-        as_proportions(found, "S")
+        as_proportions(result, "S")
 
 
 @pytest.mark.parametrize("name", ["1", " 1 ", "1.0", "\ufeff1"])
 def test_a_section_that_a_spreadsheet_changed_is_the_folders(tmp_path, table, name):
     for section in ("1", "1.0"):
         (tmp_path / "labels.csv").write_text(f"section,barcode,region\n{name},u1,rim\n2,u1,core\n")
-        found = join_labels(
+        result = join_labels(
             read_labels(tmp_path / "labels.csv", [section]), section, table, 1.0, 5.0
         )
-        assert found["region"].tolist() == ["rim", None, None]
+        assert result["region"].tolist() == ["rim", None, None]
 
 
 @pytest.mark.parametrize(
@@ -177,8 +177,8 @@ def test_blanks_around_a_barcode_are_none_of_it(labels, table):
 def test_a_barcode_is_a_name_whatever_it_looks_like(labels, table):
     table.obs_names = ["007", "1.0", "None"]
     text = "section,barcode,region\nA1,007,rim\nA1,1.0,core\nA1,None,edge\n"
-    found = join_labels(labels(text), "A1", table, 1.0, 5.0)["region"]
-    assert found.to_dict() == {"007": "rim", "1.0": "core", "None": "edge"}
+    result = join_labels(labels(text), "A1", table, 1.0, 5.0)["region"]
+    assert result.to_dict() == {"007": "rim", "1.0": "core", "None": "edge"}
 
 
 @pytest.mark.parametrize("name", ["nan", "NA", "1", "2.0"])
@@ -186,23 +186,23 @@ def test_a_barcode_of_a_parquet_table_is_taken_as_it_is(tmp_path, table, name):
     table.obs_names = [name, "b", "c"]
     rows = pd.DataFrame({"section": 1.0, "barcode": [name, "b"], "region": ["rim", np.nan]})
     rows.to_parquet(tmp_path / "labels.parquet")
-    found = join_labels(read_labels(tmp_path / "labels.parquet", ["1"]), "1", table, 1.0, 5.0)
-    assert found["region"].tolist() == ["rim", None, None]
+    result = join_labels(read_labels(tmp_path / "labels.parquet", ["1"]), "1", table, 1.0, 5.0)
+    assert result["region"].tolist() == ["rim", None, None]
 
 
 def test_numbers_of_cells_in_a_parquet_table_are_whole(tmp_path, table):
     table.obs_names = ["1", "2", "3"]
     rows = pd.DataFrame({"section": ["S", "S"], "cell_id": [1.0, 3.0], "cluster": [4.0, np.nan]})
     rows.to_parquet(tmp_path / "labels.parquet")
-    found = join_labels(read_labels(tmp_path / "labels.parquet", ["S"]), "S", table, 1.0, 5.0)
-    assert found["cluster"].tolist() == ["4", None, None]
+    result = join_labels(read_labels(tmp_path / "labels.parquet", ["S"]), "S", table, 1.0, 5.0)
+    assert result["cluster"].tolist() == ["4", None, None]
 
 
 def test_missing_labels_and_cluster_numbers_read_as_in_an_h5ad(labels, table):
     text = "section,barcode,region,cluster\nA1,u1,nan,1.0\nA1,u2,NA,2.0\nA1,u3, rim  a,\n"
-    found = join_labels(labels(text), "A1", table, 1.0, 5.0)
-    assert found["region"].tolist() == [None, None, "rim a"]
-    assert found["cluster"].tolist() == ["1", "2", None]
+    result = join_labels(labels(text), "A1", table, 1.0, 5.0)
+    assert result["region"].tolist() == [None, None, "rim a"]
+    assert result["cluster"].tolist() == ["1", "2", None]
 
 
 def test_rows_of_other_sections_are_told(labels, capsys):

@@ -36,9 +36,9 @@ def tissue(section, tmp_path):
 def build(dataset, rules, tmp_path, section):
     def make(sections, **limits):
         account = Account()
-        found = [*sections, section("B1", "B", GENES), section("R1", "R", GENES)]
+        result = [*sections, section("B1", "B", GENES), section("R1", "R", GENES)]
         own = rules.model_copy(update=limits)
-        building.build("lab", found, dataset(tasks={}), own, tmp_path, account)
+        building.build("lab", result, dataset(tasks={}), own, tmp_path, account)
         account.write(tmp_path / "lab.csv")
         return pd.read_csv(tmp_path / "lab.csv", index_col="section")
 
@@ -101,19 +101,19 @@ def test_a_field_of_few_pixels_is_told_and_of_fewer_refused(build, tissue, capsy
     build([tissue("A1")], few_px=16.0, least_px=8.0)
     assert "pixels of the 8 um" not in capsys.readouterr().out
     build([tissue("A1", mpp=0.6)], few_px=16.0, least_px=8.0)
-    told = (
+    message = (
         "section A1: 0.6 um per pixel of A1.png make 13.3 pixels of the 8 um around an observation"
     )
-    assert told in capsys.readouterr().out
+    assert message in capsys.readouterr().out
     with pytest.raises(DataError, match=r"make 7\.27 pixels .* under pairs\.least_px 8: give"):
         build([tissue("A1", mpp=1.1)], few_px=16.0, least_px=8.0)
 
 
-@pytest.mark.parametrize(("mpp", "told"), [(1.0, False), (1.1, True)])
-def test_resolutions_that_differ_more_than_twofold_are_told(build, tissue, capsys, mpp, told):
+@pytest.mark.parametrize(("mpp", "warned"), [(1.0, False), (1.1, True)])
+def test_resolutions_that_differ_more_than_twofold_are_told(build, tissue, capsys, mpp, warned):
     build([tissue("A1"), tissue("A2", mpp=mpp)])
     message = f"lab: images differ in resolution: 0.5 um per pixel of section A1, {mpp} of A2"
-    assert (message in capsys.readouterr().out) is told
+    assert (message in capsys.readouterr().out) is warned
 
 
 def test_spots_outside_the_image_count_against_their_share(build, tissue):
@@ -130,9 +130,9 @@ def test_spots_outside_the_image_count_against_their_share(build, tissue):
 
 @pytest.mark.parametrize("names", [("A1", "a1"), ("A 1", "A1")])
 def test_sections_whose_names_look_alike_are_refused(build, section, names):
-    found = [section(name, "A", GENES) for name in names]
+    result = [section(name, "A", GENES) for name in names]
     with pytest.raises(DataError, match="differ in blanks or capitals alone; write a section's"):
-        build(found)
+        build(result)
 
 
 def test_a_section_or_donor_that_comes_twice_is_refused(build, section):
@@ -150,7 +150,7 @@ def test_a_section_has_a_name_that_can_be_a_key(build, section, name):
         build([section(name, "A", GENES)])
 
 
-def test_the_stage_writes_the_table_beside_the_pairs(written, tmp_path, monkeypatch):
+def test_the_stage_writes_the_table_beside_the_pairs(write_sections, tmp_path, monkeypatch):
     block = {
         "source": "folder", "folder": "mine", "reader": "visium", "unit_um": 100.0,
         "standardise": "donor", "split": "leave-one-donor-out", "tasks": {},
@@ -159,7 +159,7 @@ def test_the_stage_writes_the_table_beside_the_pairs(written, tmp_path, monkeypa
     blocks = ("pairs", "experts", "encoders", "align", "training")
     params = {name: section_of(name) for name in blocks} | {"data": {"mine": block}}
     params["training"]["batch_size"] = 8
-    raw = written("visium")
+    raw = write_sections("visium")
     monkeypatch.chdir(tmp_path)
     YAML().dump(params, tmp_path / "params.yaml")
     out, reference = tmp_path / "out/mine.h5ad", tmp_path / "out/reference.h5ad"

@@ -47,7 +47,7 @@ def check_pairs(
     pairs: ad.AnnData,
     reference: ad.AnnData,
     dataset: DatasetConfig,
-    needs: Needs,
+    requirements: Needs,
 ) -> None:
     """Check the joined pairs, raise every problem collected so far, and set the pairs' remark.
 
@@ -59,7 +59,7 @@ def check_pairs(
         The scored observations, in which the remark is set, and those of reference donors.
     dataset
         Configuration of the data set.
-    needs
+    requirements
         What later stages require.
 
     Raises
@@ -69,9 +69,9 @@ def check_pairs(
     """
     split = [] if contradictions(pairs.obs, dataset) else folds(pairs.obs, dataset)
     problems.add(task_problems(pairs, dataset, split))
-    problems.add(requirement_problems(pairs, split, needs))
+    problems.add(requirement_problems(pairs, split, requirements))
     problems.raise_if_any()
-    warn_small_reference(str(pairs.uns["source"]), reference, needs.components)
+    warn_small_reference(str(pairs.uns["source"]), reference, requirements.components)
     if text := dataset_remark(dataset, pairs, reference):
         pairs.uns[REMARK] = text
 
@@ -91,21 +91,23 @@ def warn_small_reference(name: str, reference: ad.AnnData, components: int) -> N
         )
 
 
-def requirement_problems(pairs: ad.AnnData, split: Sequence[Fold], needs: Needs) -> Iterator[str]:
+def requirement_problems(
+    pairs: ad.AnnData, split: Sequence[Fold], requirements: Needs
+) -> Iterator[str]:
     """Yield a message if an expert lacks images, and if a fold is smaller than a training batch."""
     name = str(pairs.uns["source"])
     images = pairs.uns["images"]
     without = sorted(section for section, image in images.items() if not image)
-    if needs.images and without:
+    if requirements.images and without:
         yield (
             f"{name}: no image of section {some(without)}, which the image expert needs; add it, "
             "or make it a reference section, which needs counts only"
         )
-    sizes = [_n_training_pairs(pairs, fold, needs.held) for fold in split]
-    if min(sizes, default=needs.batch) < needs.batch:
+    sizes = [_n_training_pairs(pairs, fold, requirements.held) for fold in split]
+    if min(sizes, default=requirements.batch) < requirements.batch:
         yield (
             f"{name}: {min(sizes)} training pairs in the smallest fold, fewer than one batch of "
-            f"training.batch_size: {needs.batch}; add tissue, or lower it"
+            f"training.batch_size: {requirements.batch}; add tissue, or lower it"
         )
 
 
