@@ -6,8 +6,7 @@ Xenium's control probes, control codewords and unassigned codewords are other ty
 Cell Ranger 2 has no types; there, controls are recognised by their names.
 
 scipy reads the numbers, and the names are read here line by line: `scanpy.read_10x_mtx` turns genes
-and barcodes called `nan` or `NA` into missing values. `scanpy.read_10x_h5` follows the pointers of
-a damaged sparse matrix without checking them, so the HDF5 layout is read here, too.
+and barcodes called `nan` or `NA` into missing values. The indices of HDF5 files are checked.
 """
 
 import zlib
