@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 
-from cell_synergy.core.files import atomic
-from cell_synergy.core.resume import resume
+from cell_synergy.core.resume.torch_states import restore_state, save_state
 from cell_synergy.training.replicas import Stack
 
 Curves = list[dict[str, list[float]]]
@@ -28,15 +27,14 @@ class Checkpoint:
 
     def save(self, generators: Sequence[torch.Generator], curves: Curves) -> None:
         """Write the state of everything that changes."""
-        with atomic(self.path) as new:
-            torch.save(self._content(generators, curves), new)
+        save_state(self.path, self._content(generators, curves))
 
     def resume(self, generators: Sequence[torch.Generator]) -> Curves:
         """Restore that state; return the curves so far, empty without a checkpoint.
 
         One that cannot be taken up is set aside, and the run begins anew.
         """
-        found = resume(
+        found = restore_state(
             self.path,
             lambda: self._content(generators, []),
             lambda content: self._restore(content, generators),
