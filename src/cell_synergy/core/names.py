@@ -9,4 +9,4 @@ LATE_FUSION = "late fusion"
 FINE_TUNED = "fine-tuned"
 TRANSDUCTIVE = ", transductive"  # ends a probe's name where features were scaled per donor
 
-DONOR = "donor"  # the task that asks whose tissue a unit is: a control
+DONOR = "donor"  # the task that asks whose tissue an observation is: a control
