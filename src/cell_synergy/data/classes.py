@@ -116,8 +116,8 @@ def _log_unlabelled(labels: pd.Series, groups: pd.Series, missing: int, what: st
     unlabelled = labels.isna().to_numpy()
     if unlabelled.any():
         tqdm.write(
-            f"{what}: {int(unlabelled.sum())} of {len(labels)} observations are left out ({missing} "
-            "without a label)"
+            f"{what}: {int(unlabelled.sum())} of {len(labels)} observations are left out "
+            f"({missing} without a label)"
         )
     group = groups.astype(str).to_numpy()
     if without := sorted(set(group) - set(group[~unlabelled])):
