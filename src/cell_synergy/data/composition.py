@@ -86,13 +86,14 @@ def joined_shares(name: str, sections: Mapping[str, pd.DataFrame]) -> pd.DataFra
         most = [str(column) for column in sections[largest]]
         if not set(names) & set(most):
             raise DataError(
-                f"{name}: the compositions of sections {largest} ({some(most)}) and {section} "
-                f"({some(names)}) have no cell type in common; name the types of all sections alike"
+                f"{name}: the compositions of sections {largest} ({some(most)}) and "
+                f"{section} ({some(names)}) have no cell type in common; name the types of all "
+                "sections alike"
             )
         if lacking := [column for column in types if column not in names]:
             tqdm.write(
-                f"{name}: section {section} has no shares of {some(lacking)}, which count as zero "
-                "there; if they are only called otherwise, name the types of all sections alike"
+                f"{name}: section {section} has no shares of {some(lacking)}, which count as "
+                "zero there; if they are only called otherwise, name the types of all sections alike"
             )
     complete = [
         shares.rename(columns=str).fillna(0).where(shares.notna().any(axis=1), axis=0)

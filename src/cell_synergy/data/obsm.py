@@ -161,6 +161,6 @@ def _x_and_y(frame: pd.DataFrame, where: str) -> pd.DataFrame:
         if all(columns.count(name) == 1 for name in pair):
             return frame.iloc[:, [columns.index(name) for name in pair]]
     raise DataError(
-        f"{where} has the columns {some([str(name) for name in frame.columns])}; name those of the "
-        "coordinates x and y"
+        f"{where} has the columns {some([str(name) for name in frame.columns])}; name those of "
+        "the coordinates x and y"
     )

@@ -120,7 +120,8 @@ def _divided_donor(obs: pd.DataFrame) -> str:
     donor, count = sections.idxmax(), sections.max()
     return (
         f"split 'leave-one-section-out' would put donor {donor!r}, who has {count} sections, on "
-        f"both sides; use 'leave-one-donor-out', with a further donor as reference, or {INSTEAD}"
+        f"both sides; use 'leave-one-donor-out', with a further donor as reference, or "
+        f"{INSTEAD}"
     )
 
 
