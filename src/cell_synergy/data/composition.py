@@ -93,7 +93,7 @@ def joined_shares(name: str, sections: Mapping[str, pd.DataFrame]) -> pd.DataFra
         if lacking := [column for column in types if column not in names]:
             tqdm.write(
                 f"{name}: section {section} has no shares of {some(lacking)}, which count as "
-                "zero there; if they are only called otherwise, name the types of all sections alike"
+                "zero there; if they have other names, name the types of all sections alike"
             )
     complete = [
         shares.rename(columns=str).fillna(0).where(shares.notna().any(axis=1), axis=0)
