@@ -13,9 +13,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cell_synergy.core.config import Config, arguments, load, section, validate, value
-from cell_synergy.core.device import scratch, use_threads
+from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
 from cell_synergy.core.files import atomic
+from cell_synergy.core.resume.scratch import scratch_folder
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.download import download
 from cell_synergy.raw.simulator import simulate
@@ -51,7 +52,7 @@ def main(args: Args) -> None:
             mirror = os.environ.get("CELL_SYNERGY_MIRROR")
             manifest = args.manifests / f"{args.dataset}.csv"
             version = hashlib.sha256(manifest.read_bytes()).hexdigest()[:12]
-            partly = scratch() / f"{args.dataset}-{version}"
+            partly = scratch_folder() / f"{args.dataset}-{version}"
             download(manifest, partly, Path(mirror) if mirror else None)
             shutil.move(partly, folder)
 

@@ -48,7 +48,7 @@ def judged(table, tmp_path):
 @pytest.mark.slow
 def test_joining_what_each_side_shows_alone_has_a_clear_sis(judged, tmp_path, capsys):
     sis = judged(empty_and_rare, joint="fused")
-    assert "dropped rare (under 10 units in 2 donors)" in capsys.readouterr().out
+    assert "dropped rare (under 10 observations in 2 donors)" in capsys.readouterr().out
     assert set(sis["method"]) == {"concat", "fused"}
     row = sis[(sis["metric"] == "macro_f1") & (sis["probe"] == "linear") & (sis["fold"] == "all")]
     assert (row["sis"] > 0.5).all()
@@ -118,9 +118,9 @@ def one_class(units):
         (None, {"label": "block"}, "label=block: this name is taken"),
         (rename, {}, "has one donor, 'only'; .*two at least, and five for an interval"),
         (unnamed, {}, r"obs\['who'\]: the donor is missing for 1 of 280 rows, first 'u3'"),
-        (broken, {}, r"obsm\['img'\] is not finite for 1 units, first 'u5'; drop them"),
+        (broken, {}, r"obsm\['img'\] is not finite for 1 observations, first 'u5'; drop them"),
         (fractions, {}, r"obs\['what'\] holds fractions, not classes"),
-        (one_class, {}, r"obs\['what'\]: 1 class\(es\) with 10 units in 2 donors"),
+        (one_class, {}, r"obs\['what'\]: 1 class\(es\) with 10 observations in 2 donors"),
     ],
 )
 def test_what_is_missing_is_named_with_the_remedy(judged, change, words, message):

@@ -119,7 +119,8 @@ def test_missing_labels_are_none_of_the_classes_and_are_counted(read, capsys):
     assert paired.adata.obs["what"].cat.categories.to_list() == ["a", "b"]
     assert paired.adata.obs["what"].isna().sum() == 13
     assert (
-        "obs['what']: 13 of 150 units are left out (13 without a label)" in capsys.readouterr().out
+        "obs['what']: 13 of 150 observations are left out (13 without a label)"
+        in capsys.readouterr().out
     )
 
 
@@ -189,7 +190,7 @@ def newer(file):
 @pytest.mark.parametrize(
     ("rewrite", "message"),
     [
-        (shorter, r"obsm\['img'\] has shape \(149, 4\) for 150 units; write it again"),
+        (shorter, r"obsm\['img'\] has shape \(149, 4\) for 150 observations; write it again"),
         (newer, "written by a newer anndata than .* which does not know"),
     ],
 )

@@ -146,7 +146,7 @@ def test_a_class_needs_ten_units_in_each_of_two_donors(build, section, capsys):
     region = study.obs["region"]
     assert region.cat.categories.tolist() == ["core", "rim"]
     assert region.value_counts().to_dict() == {"core": 21, "rim": 20}
-    assert "dropped few, lone (under 10 units in 2 donors)" in capsys.readouterr().out
+    assert "dropped few, lone (under 10 observations in 2 donors)" in capsys.readouterr().out
 
 
 def test_a_task_with_one_class_is_refused(build, three):

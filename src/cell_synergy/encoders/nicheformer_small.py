@@ -22,8 +22,8 @@ from safetensors.torch import save_file
 from scipy import sparse
 
 from cell_synergy.core import filetypes, tensors
-from cell_synergy.core.device import scratch
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.resume.scratch import scratch_folder
 from cell_synergy.data.paired import log_normalise
 from cell_synergy.data.splits import held
 from cell_synergy.encoders import Encoder, sha256
@@ -95,7 +95,7 @@ class Expert(Encoder):
             cells.taken(~apart),
             cells.taken(apart),
             self.pretraining,
-            scratch(),
+            scratch_folder(),
             f"{source} nicheformer_small",
         )
         network = found.model.nicheformer.cpu()

@@ -11,9 +11,10 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from cell_synergy.commands.experiment import take
 from cell_synergy.core.config import Config, merge, section, validate, value
-from cell_synergy.core.device import fingerprint, scratch, use_threads
+from cell_synergy.core.device import use_threads
 from cell_synergy.core.files import atomic
 from cell_synergy.core.overrides import Word
+from cell_synergy.core.resume.scratch import run_hash, scratch_folder
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import held
 from cell_synergy.training import weights
@@ -89,7 +90,7 @@ def align(
     from there.
     """
     jobs = list(_jobs(method, paired, settings))
-    checkpoint = scratch() / _key(method, training, jobs)
+    checkpoint = scratch_folder() / _key(method, training, jobs)
     with atomic(out) as folder, atomic(curves) as logged:
         folder.mkdir()
         with _curves(logged) as log:
@@ -147,4 +148,4 @@ def _key(method: Method, training: Mapping[str, object], jobs: Sequence[Job]) ->
         for array in (pairs.image, pairs.expression, pairs.donor.astype("U"))
     )
     settings = (type(method).__module__, method.model_dump(), dict(training))
-    return f"{fingerprint(*settings, [job.name for job in jobs], data=arrays)}.pt"
+    return f"{run_hash(*settings, [job.name for job in jobs], arrays=arrays)}.pt"

@@ -6,9 +6,10 @@ from typing import Any
 
 from cell_synergy import encoders
 from cell_synergy.core.config import Config, merge, named, section, suggest, validate, value
-from cell_synergy.core.device import fingerprint, scratch, use_threads
+from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.core.files import atomic
+from cell_synergy.core.resume.scratch import run_hash, scratch_folder
 from cell_synergy.data.config import DatasetConfig, Task
 from cell_synergy.data.paired import read as read_pairs
 from cell_synergy.downstream.benchmark import write
@@ -55,7 +56,7 @@ def run(words: dict[str, Any]) -> Path:
     paired = seen_by(expert, units, dataset, settings)
     inputs = encoders.sha256(paths.pairs), expert.name, expert.sha256
     configs = (c.model_dump(mode="json") for c in (encoder, dataset, settings, probe))
-    work = scratch() / f"finetune-{fingerprint(*inputs, *configs)}"
+    work = scratch_folder() / f"finetune-{run_hash(*inputs, *configs)}"
     judged = finetune(expert, paired, tasks, settings, probe, work)
     with atomic(paths.out) as folder:
         shutil.copytree(work, folder)

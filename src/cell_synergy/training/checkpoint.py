@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 
-from cell_synergy.core.files import atomic
-from cell_synergy.core.resume import resume
+from cell_synergy.core.resume.torch_states import restore_state, save_state
 from cell_synergy.training.replicas import Replicas
 
 Curves = list[dict[str, list[float]]]
@@ -29,15 +28,14 @@ class Checkpoint:
 
     def save(self, generators: Sequence[torch.Generator], curves: Curves) -> None:
         """Write the state of replicas, optimiser, schedule and generators, and the curves."""
-        with atomic(self.path) as temporary:
-            torch.save(self._content(generators, curves), temporary)
+        save_state(self.path, self._content(generators, curves))
 
     def resume(self, generators: Sequence[torch.Generator]) -> Curves:
         """Restore the saved state; return the curves so far, which are empty without a checkpoint.
 
         A checkpoint that cannot be restored is set aside, and training starts anew.
         """
-        content = resume(
+        content = restore_state(
             self.path,
             lambda: self._content(generators, []),
             lambda content: self._restore(content, generators),

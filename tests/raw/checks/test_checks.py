@@ -23,7 +23,7 @@ def test_all_is_told_at_once(refused, three):
         r"needs at least two donors to score \(an interval five donors\).*found \['A'\].*block-out",
         r"no obs column 'layer'",
         r"task 'mix' needs obsm\['cell_type_ratio'\]",
-        r"task 'region': 0 class\(es\) with 4 units in 2 donors",
+        r"task 'region': 0 class\(es\) with 4 observations in 2 donors",
         r"no image of section A1",
     ]
     assert len(messages) == len(expected)
@@ -120,7 +120,7 @@ def test_blocks_lie_a_gap_apart_and_the_pairs_say_so(build, strip, capsys):
     }
     assert min(x["A1-block3"]) - max(x["A1-block2"]) >= 100
     assert min(x["A1-block2"]) - max(reference.obsm["spatial"][:, 0]) >= 100
-    assert "units dropped in the gaps of 100 um between 4 blocks" in capsys.readouterr().out
+    assert "observations dropped in the gaps of 100 um between 4 blocks" in capsys.readouterr().out
     assert study.uns["remark"] == (
         "split into blocks of a section, 100 um apart: nothing about other donors; the reference, "
         "on which experts are fitted, is the first block of each section"
@@ -138,7 +138,7 @@ def test_gaps_that_leave_nothing_of_a_block_are_refused(refused, strip):
 def test_one_scored_block_is_refused(refused, strip):
     (messages, rare) = refused([strip()], **BLOCKS | {"blocks": 2})
     assert "needs two blocks beside the reference, found ['A1-block2']: raise `blocks`" in messages
-    assert "0 class(es) with 4 units in 2 blocks" in rare
+    assert "0 class(es) with 4 observations in 2 blocks" in rare
 
 
 def test_cells_follow_their_blocks(build, strip):

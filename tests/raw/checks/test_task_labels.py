@@ -34,7 +34,7 @@ def test_no_label_at_all_among_those_who_are_scored_is_refused(refused, three, s
 def test_donors_without_a_label_are_named(build, three, section, capsys):
     sections = [*three, relabel(section("C1", "C", GENES), None)]
     build(sections, roles={"study": "A, B, C", "reference": "R"})
-    assert "lab: task 'region': no unit of C has a label" in capsys.readouterr().out
+    assert "lab: task 'region': no observation of C has a label" in capsys.readouterr().out
 
 
 def test_a_class_that_no_training_donor_has_is_refused(refused, section):

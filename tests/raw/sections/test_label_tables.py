@@ -105,7 +105,10 @@ def test_shares_are_numbers_and_a_row_may_have_none(labels, table):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (".5,.4", "S: the shares of 1 of 3 units sum to 0.9, not to 1, first of 'u2' .0.5, 0.4."),
+        (
+            ".5,.4",
+            "S: the shares of 1 of 3 observations sum to 0.9, not to 1, first of 'u2' .0.5, 0.4.",
+        ),
         ("-.5,1.5", "are negative or infinite, first of 'u2'"),
         ("much,0", "S: 'much' of 'u2' in column 'T' is not a number; give shares from 0"),
         ("25%,75%", "S: '25%' of 'u2' in column 'T' is not a number"),

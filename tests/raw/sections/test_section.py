@@ -131,7 +131,7 @@ def test_unknown_proportions_are_a_whole_empty_row(section):
         wrong = ratio.copy()
         wrong.loc["u3", "B"] = value
         section.adata.obsm["cell_type_ratio"] = wrong
-        with pytest.raises(DataError, match=r"of 1 of 3 units are (missing|negative).*'u3'"):
+        with pytest.raises(DataError, match=r"of 1 of 3 observations are (missing|negative).*'u3'"):
             check_section(section, SOURCE)
     section.adata.obsm["cell_type_ratio"] = ratio.to_numpy()
     with pytest.raises(DataError, match="array without names"):

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cell_synergy.core.resume.part_store import PartStore
 from cell_synergy.finetuning.finetune import seen_by
 from cell_synergy.finetuning.tuning import Tuning
 from cell_synergy.studies.scaling import DRAWN, EVERY, FROZEN, PRIOR, TUNED
 from cell_synergy.studies.scaling.finetuned_arm import scale
 from cell_synergy.studies.scaling.subset_evaluator import table
-from cell_synergy.studies.scaling.unfinished import Unfinished
 from tests.finetuning import small
 
 
@@ -24,7 +24,7 @@ def scores(units, dataset, probe, settings, tmp_path):
         paired = seen_by(expert, units, dataset, tuning)
         study = settings(fractions="5, 50, 100", draws=1)
         tasks = study.chosen(dataset.tasks, "tiny")
-        known = known or Unfinished(Path(mkdtemp(dir=tmp_path)))
+        known = known or PartStore(Path(mkdtemp(dir=tmp_path)))
         return table(list(scale(expert, paired, tasks, tuning, probe, study, known)), paired.adata)
 
     return made
@@ -94,7 +94,7 @@ def test_what_was_scored_before_a_kill_is_not_tuned_again(scores, tmp_path, monk
 
     monkeypatch.setattr(Tuning, "run", counted)
     with pytest.raises(KeyboardInterrupt):
-        scores(known=Unfinished(tmp_path))
+        scores(known=PartStore(tmp_path))
     stop = 9
-    assert scores(known=Unfinished(tmp_path)).to_csv() == expected
+    assert scores(known=PartStore(tmp_path)).to_csv() == expected
     assert len(tuned) == 2  # half of the pairs before, the whole after

@@ -9,12 +9,12 @@ from tempfile import mkdtemp
 import numpy as np
 import pytest
 
+from cell_synergy.core.resume.part_store import PartStore
 from cell_synergy.finetuning.align import AlignConfig, align
 from cell_synergy.studies.scaling import DRAWN, EVERY
 from cell_synergy.studies.scaling.subsampled_method import Arm, scale
 from cell_synergy.studies.scaling.subset_evaluator import COLUMNS, table
 from cell_synergy.studies.scaling.subsets import parts
-from cell_synergy.studies.scaling.unfinished import Unfinished
 from cell_synergy.training.loop import _Loop
 
 ALIGN = AlignConfig(seed=3, seeds=2, held=0.1)
@@ -36,7 +36,7 @@ def arm(load, paired, training, tmp_path):
 @pytest.fixture
 def scores(arm, dataset, probe, settings, tmp_path):
     def made(name="simclr", arm=arm, known=None, **changes):
-        own, known = arm(name), known or Unfinished(Path(mkdtemp(dir=tmp_path)))
+        own, known = arm(name), known or PartStore(Path(mkdtemp(dir=tmp_path)))
         rows = scale(name, own, dataset, probe, settings(**changes), known)
         return table(list(rows), own.paired.adata)
 
@@ -164,10 +164,10 @@ def test_what_was_scored_before_a_kill_is_not_learnt_again(scores, tmp_path, mon
     monkeypatch.setattr(Arm, "_fit", counted)
     (tmp_path / "kept").mkdir()
     with pytest.raises(KeyboardInterrupt):
-        scores(known=Unfinished(tmp_path / "kept"))
+        scores(known=PartStore(tmp_path / "kept"))
     assert fitted == ["holdout-0", "holdout-1", "holdout-0"]
     fitted.clear()
-    assert scores(known=Unfinished(tmp_path / "kept")).to_csv() == expected
+    assert scores(known=PartStore(tmp_path / "kept")).to_csv() == expected
     assert fitted == ["holdout-1"]
 
 

@@ -6,7 +6,6 @@ the epoch with the least loss on held cells is kept. Every epoch draws from stre
 an interrupted run continues bit for bit.
 """
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,9 +23,9 @@ from tqdm import tqdm
 from cell_synergy.core.config import Config
 from cell_synergy.core.device import device
 from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.core.files import atomic
 from cell_synergy.core.random import integer, stream
-from cell_synergy.core.resume import resume
+from cell_synergy.core.resume.scratch import run_hash
+from cell_synergy.core.resume.torch_states import restore_state, save_state
 from cell_synergy.core.signals import held_back
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from cell_synergy.encoders._nicheformer.modeling import IGNORED, NicheformerForMaskedLM
@@ -179,12 +178,11 @@ class _Run:
 
     def save(self, path: Path) -> None:
         """Write all that a continued run needs."""
-        with atomic(path) as new:
-            torch.save(self._content(), new)
+        save_state(path, self._content())
 
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint, if there is one that can be taken up."""
-        resume(path, self._content, self._restore)
+        restore_state(path, self._content, self._restore)
 
     def _content(self) -> dict[str, Any]:
         return {
@@ -241,13 +239,12 @@ def _key(
     config: NicheformerConfig, cells: Sentences, held: Sentences, settings: PretrainingConfig
 ) -> str:
     """Return the name of a checkpoint: it changes with code, sizes, settings, cells and torch."""
-    digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(file.read_bytes())
-    digest.update(f"{device()} {torch.__version__} {settings} {config.to_json_string()}".encode())
-    for sentences in (cells, held):
-        digest.update(sentences.tokens.tobytes() + sentences.starts.tobytes())
-    return digest.hexdigest()[:32]
+    arrays = (
+        array.tobytes()
+        for sentences in (cells, held)
+        for array in (sentences.tokens, sentences.starts)
+    )
+    return run_hash(settings.model_dump(mode="json"), config.to_json_string(), arrays=arrays)
 
 
 def _share(step: int, steps: int) -> float:

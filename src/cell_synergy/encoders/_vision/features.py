@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from cell_synergy.core.device import device
 from cell_synergy.core.errors import DataError
-from cell_synergy.encoders._vision.resumption import Record
+from cell_synergy.core.resume.part_store import PartStore
 from cell_synergy.raw.images import Slide, open_slide
 
 Network = Callable[[UInt8[Tensor, "_ _ _ 3"]], Float32[Tensor, "_ _"]]
@@ -48,9 +48,9 @@ class View:
     batch_size: int
 
     def embed(
-        self, pairs: ad.AnnData, raw: Path, width: int, record: Record
+        self, pairs: ad.AnnData, raw: Path, width: int, store: PartStore
     ) -> Float32[np.ndarray, "obs width"]:
-        """Embed every unit; batches that `record` has are not computed again.
+        """Embed every unit; batches that `store` has are not computed again.
 
         Parameters
         ----------
@@ -60,7 +60,7 @@ class View:
             Folder that the images are relative to.
         width
             Features of all fields together.
-        record
+        store
             Batches in the order of this function; takes the new ones.
 
         Raises
@@ -70,7 +70,7 @@ class View:
         """
         sections = pairs.obs["section"].astype(str).to_numpy()
         embedding = np.empty((pairs.n_obs, width), dtype=np.float32)
-        done = iter(record.done)
+        done = store.batches()
         with tqdm(total=pairs.n_obs, desc="patches", unit="patch") as progress:
             for section in dict.fromkeys(sections):
                 rows = np.flatnonzero(sections == section)
@@ -85,7 +85,7 @@ class View:
                     for number, (part, features) in enumerate(batches):
                         if number >= len(known):
                             _require_finite(features, pairs.obs_names[rows[part]])
-                            record.add(features)
+                            store.add_batch(features)
                         embedding[rows[part]] = features
                         progress.update(len(part))
         return embedding

@@ -1,7 +1,6 @@
 """An expert that sees images: its fields of view, and an embedding that can be interrupted."""
 
 import hashlib
-import inspect
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,15 +8,14 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import timm
-import torch
 from jaxtyping import Float32
 from pydantic import JsonValue, PositiveFloat, PositiveInt
 
 from cell_synergy.core.device import device
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.resume.part_store import resumable
 from cell_synergy.encoders import Encoder, read_card, sha256
 from cell_synergy.encoders._vision.features import Network, View
-from cell_synergy.encoders._vision.resumption import resumed
 from cell_synergy.encoders._vision.transformer import has_bfloat16
 from cell_synergy.raw import images
 
@@ -71,18 +69,18 @@ class ImageExpert(Encoder):
                 f"({str(expected)[:12]}...); run `dvc repro pretrain` again"
             )
         view = View(self.network(weights), self.fields_um, self.batch_size)
-        with resumed(self._identity(pairs, raw, card)) as record:
-            return view.embed(pairs, raw, int(str(card["dimension"])), record)
+        with resumable("embed", self._identity(pairs, raw, card)) as store:
+            return view.embed(pairs, raw, int(str(card["dimension"])), store)
 
     def _identity(
         self, pairs: ad.AnnData, raw: Path, card: Mapping[str, JsonValue]
     ) -> dict[str, JsonValue]:
-        """Return everything that the embedding depends on."""
+        """Return what the embedding depends on besides the code, torch and the machine."""
         sections = pairs.obs["section"].astype(str)
         units = hashlib.sha256("\0".join([*pairs.obs_names, *sections]).encode())
         units.update(np.ascontiguousarray(pairs.obsm["spatial"], dtype=np.float64).tobytes())
-        own = [*Path(__file__).parent.glob("*.py"), Path(images.__file__)]
         return {
+            "encoder": type(self).__module__,
             "weights": card["sha256"],
             "settings": self.model_dump(mode="json"),
             "units": units.hexdigest(),
@@ -91,12 +89,6 @@ class ImageExpert(Encoder):
                 for section, name in pairs.uns["images"].items()
                 if (sections == section).any()
             },
-            "code": [sha256(file) for file in sorted([*own, Path(inspect.getfile(type(self)))])],
-            "versions": [torch.__version__, timm.__version__],
-            "device": [
-                str(device()),
-                torch.backends.cpu.get_cpu_capability(),
-                has_bfloat16(device()),
-                torch.get_num_threads(),
-            ],
+            "timm": timm.__version__,
+            "bfloat16": has_bfloat16(device()),
         }

@@ -15,6 +15,7 @@ from cell_synergy.core.config import Config, load, section, value
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.files import atomic
 from cell_synergy.core.names import FINE_TUNED
+from cell_synergy.core.resume.part_store import PartStore, resumable
 from cell_synergy.data.config import DatasetConfig, Task
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.paired import read as read_pairs
@@ -29,7 +30,6 @@ from cell_synergy.finetuning.tuning import Frozen, Tuning
 from cell_synergy.studies.scaling import DRAWN, EVERY, FROZEN, PRIOR, TUNED, WHOLE
 from cell_synergy.studies.scaling.subset_evaluator import Row, Scored, linear_rows, table
 from cell_synergy.studies.scaling.subsets import Part, ScalingConfig, parts
-from cell_synergy.studies.scaling.unfinished import Unfinished, resumed
 
 
 class Args(Config):
@@ -49,7 +49,7 @@ def scale(
     settings: FinetuneConfig,
     probe: ProbeConfig,
     scaling: ScalingConfig,
-    known: Unfinished,
+    known: PartStore,
 ) -> Iterator[Row]:
     """Yield the scores of an expert at every fraction, and what was left out and why.
 
@@ -120,7 +120,7 @@ def run(args: Args) -> None:
     tasks = scaling.chosen(dataset.tasks, args.dataset)
     blocks = [dataset, settings, probe, scaling]
     said = [args.expert, block, *(each.model_dump(mode="json") for each in blocks)]
-    with resumed(said, [args.pairs, args.frozen]) as known:
+    with resumable("scaling", *said, files=[args.pairs, args.frozen]) as known:
         rows: list[Row] = []
         units = read_pairs(args.pairs)
         if tasks:

@@ -17,6 +17,7 @@ from cell_synergy.commands.experiment import take
 from cell_synergy.core.config import Config, load, section, validate, value
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.files import atomic
+from cell_synergy.core.resume.part_store import PartStore, resumable
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold, held
@@ -26,7 +27,6 @@ from cell_synergy.finetuning.align import AlignConfig
 from cell_synergy.studies.scaling import WHOLE
 from cell_synergy.studies.scaling.subset_evaluator import Row, Scored, linear_rows, table
 from cell_synergy.studies.scaling.subsets import Part, ScalingConfig, parts
-from cell_synergy.studies.scaling.unfinished import Unfinished, resumed
 from cell_synergy.training import weights
 from cell_synergy.training.method import Job, Method, Pairs, Run, Weights
 
@@ -114,7 +114,7 @@ def scale(
     dataset: DatasetConfig,
     probe: ProbeConfig,
     settings: ScalingConfig,
-    known: Unfinished,
+    known: PartStore,
 ) -> Iterator[Row]:
     """Yield the scores of a method at every fraction, and what was left out and why.
 
@@ -151,7 +151,8 @@ def run(words: dict[str, Any]) -> Path:
     training = section("training")
     blocks = [asked.method, asked.dataset, align, probe, settings]
     said = [asked.method_name, training, *(each.model_dump(mode="json") for each in blocks)]
-    with resumed(said, [paths.pairs, paths.image, paths.expression, paths.weights]) as known:
+    files = [paths.pairs, paths.image, paths.expression, paths.weights]
+    with resumable("scaling", *said, files=files) as known:
         arm = Arm(asked.method, paired, training, align, paths.weights, known.folder)
         rows = list(scale(asked.method_name, arm, asked.dataset, probe, settings, known))
         with atomic(paths.out) as new:

@@ -9,9 +9,10 @@ import pandas as pd
 from jaxtyping import Float32, Int
 
 from cell_synergy.core.config import load, merge, named, section, suggest, value
-from cell_synergy.core.device import fingerprint, scratch, use_threads
+from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.files import atomic
+from cell_synergy.core.resume.scratch import run_hash, scratch_folder
 from cell_synergy.downstream.probes import mlp
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
@@ -66,10 +67,10 @@ def represent(
         for kind in TASKS
         for pairs in [world.training_pairs(kind, settings.pairs)]
     ]
-    said = fingerprint(
+    said = run_hash(
         name, method.model_dump(), settings.model_dump(mode="json"), dict(training), world.seed
     )
-    checkpoint = scratch() / f"trifeature-{said}.pt"
+    checkpoint = scratch_folder() / f"trifeature-{said}.pt"
     learnt = method.fit(jobs, Run(training, lambda *_: None, checkpoint, f"trifeature {name}"))
     checkpoint.unlink(missing_ok=True)
     for kind, weights in zip(TASKS, learnt, strict=True):
