@@ -162,7 +162,9 @@ def test_upsampling_interpolates_between_pixel_centres():
 def test_other_weights_than_the_recorded_ones_are_refused(tissue):
     pairs, raw, folder = tissue
     (folder / encoders.CARD).write_text(json.dumps({"sha256": "0" * 64}))
-    message = r"sha256 579344248a93\.\.\.\) are not those .*\(000000000000\.\.\.\); run `dvc repro"
+    message = (
+        r"sha256 579344248a93\.\.\.\) is not the file .*\(000000000000\.\.\.\); run `dvc repro"
+    )
     with pytest.raises(DataError, match=message):
         _expert().embed(pairs, raw, folder)
 

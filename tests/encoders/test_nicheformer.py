@@ -79,14 +79,14 @@ def _embedded(settings, pairs, folder):
 
 @torch.no_grad()
 def test_observations_are_embedded_by_their_token_sequence(published, pairs, tmp_path):
-    found = _embedded(published, pairs, tmp_path / "expert")
+    embedding = _embedded(published, pairs, tmp_path / "expert")
     network = checkpoint_layouts.load(tmp_path / "model.safetensors", SMALL())
     means = np.where(np.arange(20) % 3, 1.0, 2.0)[3:8]
     for row, counts in enumerate(pairs.X.toarray()[:, :5]):
         order = sorted(np.flatnonzero(counts), key=lambda g: (-(counts / means)[g], g))
         ids = torch.tensor([[5, 9, 4, *(33 + np.array(order))]])
-        np.testing.assert_allclose(found[row], network(ids).mean(dim=1)[0].numpy(), atol=1e-5)
-    assert found.shape == (7, 8)
+        np.testing.assert_allclose(embedding[row], network(ids).mean(dim=1)[0].numpy(), atol=1e-5)
+    assert embedding.shape == (7, 8)
 
 
 def test_panel_genes_never_enter(published, pairs, tmp_path):
@@ -103,17 +103,21 @@ def test_an_observation_is_the_mean_over_its_cells(published, pairs, tmp_path):
     whole.X = sparse.csr_matrix(pairs.X[[0, 2]] + pairs.X[[1, 3]])
     cells = {"counts": sparse.csr_matrix(pairs.X[[0, 1, 2, 3]]), "unit": np.array([0, 0, 1, 1])}
     whole.uns["cells"] = cells
-    found = encoders.load("nicheformer", published).embed(whole, tmp_path, tmp_path / "expert")
-    np.testing.assert_allclose(found, [alone[:2].mean(axis=0), alone[2:4].mean(axis=0)], atol=1e-5)
+    embedding = encoders.load("nicheformer", published).embed(whole, tmp_path, tmp_path / "expert")
+    np.testing.assert_allclose(
+        embedding, [alone[:2].mean(axis=0), alone[2:4].mean(axis=0)], atol=1e-5
+    )
 
 
 def test_published_pooling_averages_over_padding(published, pairs, tmp_path):
     settings = published | {"pooling": "published"}
-    found = _embedded(settings, pairs, tmp_path / "expert")
+    embedding = _embedded(settings, pairs, tmp_path / "expert")
     whole = encoders.load("nicheformer", settings | {"batch_size": 7})
-    np.testing.assert_allclose(whole.embed(pairs, tmp_path, tmp_path / "expert"), found, atol=1e-5)
+    np.testing.assert_allclose(
+        whole.embed(pairs, tmp_path, tmp_path / "expert"), embedding, atol=1e-5
+    )
     masked = _embedded(published, pairs, tmp_path / "expert")
-    assert np.abs(found - masked).max() > 1e-3
+    assert np.abs(embedding - masked).max() > 1e-3
 
 
 def test_the_card_describes_the_files(published, pairs, tmp_path):

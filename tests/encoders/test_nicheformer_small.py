@@ -50,16 +50,16 @@ def _embedded(reference, pairs, folder, **changes):
 
 def test_observations_are_embedded_with_the_frozen_weights(units, tmp_path):
     pairs = units(9, 20, panel=4, seed=1)
-    found = _embedded(units(40, 20, panel=4), pairs, tmp_path)
+    embedding = _embedded(units(40, 20, panel=4), pairs, tmp_path)
     opened = _expert().opened(pairs, tmp_path)
     ids, mask = opened.cells.padded(np.arange(9))
     assert ids.shape[1] == 13
     with torch.no_grad():
         hidden = opened.network(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
     expected = (hidden * mask[..., None]).sum(axis=1) / mask.sum(axis=1)[:, None]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert found.dtype == np.float32
-    assert found.std(axis=0).min() > 0
+    np.testing.assert_allclose(embedding, expected, atol=1e-5)
+    assert embedding.dtype == np.float32
+    assert embedding.std(axis=0).min() > 0
 
 
 @pytest.mark.parametrize("part", ["reference", "study"])
@@ -132,9 +132,9 @@ def test_cells_are_trained_on_and_averaged(units, tmp_path):
         return adata, cells
 
     (reference, _), (whole, cells) = with_cells(20, 0), with_cells(5, 1)
-    found = _embedded(reference, whole, tmp_path)
+    embedding = _embedded(reference, whole, tmp_path)
     alone = _expert().embed(cells, tmp_path, tmp_path)
-    np.testing.assert_allclose(found, (alone[::2] + alone[1::2]) / 2, atol=1e-5)
+    np.testing.assert_allclose(embedding, (alone[::2] + alone[1::2]) / 2, atol=1e-5)
 
 
 def test_the_file_is_small_and_in_half_precision(units, tmp_path):
@@ -173,8 +173,8 @@ def test_genes_in_another_order_or_further_ones_give_the_same_rows(units, tmp_pa
     extra.var_names = ["new"]
     other = ad.concat([extra, pairs[:, ::-1]], axis=1)
     other.uns, other.var["panel"] = pairs.uns, False
-    found = _expert().embed(other, tmp_path, tmp_path)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    embedding = _expert().embed(other, tmp_path, tmp_path)
+    np.testing.assert_allclose(embedding, expected, atol=1e-5)
 
 
 def test_data_without_an_expressed_gene_are_refused(units, tmp_path):

@@ -32,13 +32,13 @@ def _normalised(pairs):
 @pytest.mark.parametrize(("count", "genes"), [(200, 30), (30, 200), (50, 55), (50, 50)])
 def test_it_is_scikit_learns_pca_up_to_signs(units, tmp_path, count, genes):
     reference, pairs = units(count, genes, panel=5), units(20, genes, panel=5, seed=1)
-    found = _embedded(reference, pairs, tmp_path)
+    embedding = _embedded(reference, pairs, tmp_path)
     peer = PCA(COMPONENTS, svd_solver="full").fit(_normalised(reference))
     expected = peer.transform(_normalised(pairs))
     axes = load_file(tmp_path / "pca.safetensors")["axes"]
     signs = np.sign((axes * peer.components_).sum(axis=1))
     np.testing.assert_allclose(axes, peer.components_ * signs[:, None], atol=2e-5)
-    np.testing.assert_allclose(found, expected * signs, atol=2e-4)
+    np.testing.assert_allclose(embedding, expected * signs, atol=2e-4)
 
 
 @pytest.mark.parametrize(("count", "genes"), [(60, 20), (20, 60)])
@@ -55,8 +55,8 @@ def test_embedding_does_not_change_the_frozen_expert(units, tmp_path):
     before = (tmp_path / "pca.safetensors").read_bytes()
     second.obs_names = "v" + second.obs_names
     both = ad.concat([first, second], merge="same", uns_merge="same")
-    found = _expert().embed(both, tmp_path, tmp_path)
-    np.testing.assert_allclose(found[:10], alone, atol=1e-5)
+    embedding = _expert().embed(both, tmp_path, tmp_path)
+    np.testing.assert_allclose(embedding[:10], alone, atol=1e-5)
     assert (tmp_path / "pca.safetensors").read_bytes() == before
 
 
@@ -105,8 +105,8 @@ def test_genes_in_another_order_or_further_ones_give_the_same_rows(units, tmp_pa
     extra.var_names = ["new"]
     other = ad.concat([extra, pairs[:, ::-1]], axis=1)
     other.uns, other.var["panel"] = pairs.uns, False
-    found = _expert().embed(other, tmp_path, tmp_path)
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    embedding = _expert().embed(other, tmp_path, tmp_path)
+    np.testing.assert_allclose(embedding, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("panel", [0, 2])
@@ -139,10 +139,10 @@ def test_the_card_identifies_the_weights(units, tmp_path):
 def test_an_observation_without_counts_is_embedded_like_the_origin(units, tmp_path):
     reference, pairs = units(60, 20), units(10, 20, seed=1)
     pairs.X = sparse.csr_matrix(pairs.X.toarray() * (np.arange(10) > 0)[:, None])
-    found = _embedded(reference, pairs, tmp_path)
+    embedding = _embedded(reference, pairs, tmp_path)
     weights = load_file(tmp_path / "pca.safetensors")
-    np.testing.assert_allclose(found[0], -weights["mean"] @ weights["axes"].T, rtol=1e-5)
-    assert np.isfinite(found).all()
+    np.testing.assert_allclose(embedding[0], -weights["mean"] @ weights["axes"].T, rtol=1e-5)
+    assert np.isfinite(embedding).all()
 
 
 @broken.each(broken.COMMON, broken.OTHERS)

@@ -26,6 +26,8 @@ _ALTERNATIVE = {
     "model": "fetch the file elsewhere and set `weights` to its path",
     "dataset": "fetch the files elsewhere and set `folder` of the data set to their folder",
 }
+# raised by the HTTP library of the client, and not part of its typed interface
+_HTTPError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]
 _UNAUTHORIZED, _FORBIDDEN = 401, 403  # HTTP status
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # Headers of the hub's responses; a proxy or a sign-in page sends none of them.
@@ -163,7 +165,7 @@ def _reporting(repo: str, revision: str, kind: _RepoType) -> Iterator[None]:
         raise ConfigError(f"{_one_line(error)} Write the repository as owner/name") from error
     except errors.LocalEntryNotFoundError as error:
         raise DataError(_message(error.__cause__ or error, repo, revision, kind)) from error
-    except (errors.HTTPError, errors.XetDownloadError, OSError, ValueError) as error:
+    except (_HTTPError, errors.XetDownloadError, OSError, ValueError) as error:
         raise DataError(_message(error, repo, revision, kind)) from error
 
 
@@ -179,7 +181,7 @@ def _message(error: BaseException, repo: str, revision: str, kind: _RepoType) ->
             return _refusal(page, kind)
         if not is_from_hub:
             reason = f"HTTP {response.status_code} from a server that is not the hub, maybe a proxy"
-    elif isinstance(error, errors.OfflineModeIsEnabled | errors.HTTPError):
+    elif isinstance(error, errors.OfflineModeIsEnabled | _HTTPError):
         return (
             f"{page} cannot be reached ({reason}) and is not in the hub's cache here; "
             f"connect to the network, or {_ALTERNATIVE[kind]}"

@@ -7,13 +7,14 @@ Nicheformer, of which fine-tuning uses the network, its pooling and its embedder
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 from jaxtyping import Float32
 from pydantic import JsonValue
 
@@ -80,6 +81,30 @@ def read_card(expert: Path) -> dict[str, JsonValue]:
             f"{expert / CARD}: has no key `sha256` with the hash of the weights; {remedy}"
         )
     return card
+
+
+def require_frozen(path: Path, expected: JsonValue, expert: Path) -> None:
+    """Refuse a file whose SHA-256 is not the one in the card of the frozen expert."""
+    if (actual := sha256(path)) != expected:
+        raise DataError(
+            f"{path} (sha256 {actual[:12]}...) is not the file of the frozen expert {expert} "
+            f"({str(expected)[:12]}...); run `dvc repro pretrain` again"
+        )
+
+
+def visible_genes(pairs: ad.AnnData) -> pd.Index:
+    """Return the genes that experts may use: all except the panel, which tasks predict."""
+    genes: pd.Index = pairs.var_names[~pairs.var["panel"].to_numpy(bool)]
+    return genes
+
+
+def require_genes(pairs: ad.AnnData, genes: Iterable[str], remedy: str) -> None:
+    """Refuse pairs in which a gene of the expert is missing or reserved as panel."""
+    if missing := sorted(set(genes) - set(visible_genes(pairs))):
+        raise DataError(
+            f"{pairs.uns['source']}: {len(missing)} genes of the expert are missing from the pairs "
+            f"or reserved as panel, first {missing[0]!r}; {remedy}"
+        )
 
 
 def sha256(path: Path) -> str:

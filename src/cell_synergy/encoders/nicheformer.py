@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from cell_synergy.core import arrays, filetypes, hub
 from cell_synergy.core.errors import DataError
-from cell_synergy.encoders import Encoder, read_card, sha256
+from cell_synergy.encoders import Encoder, read_card, require_frozen, sha256, visible_genes
 from cell_synergy.encoders._nicheformer import checkpoint_layouts, symbols
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from cell_synergy.encoders._nicheformer.modeling import Pooling
@@ -118,16 +118,11 @@ class Expert(Encoder):
         card = read_card(expert)
         files = self._locate(str(card["revision"]) or self.revision)
         for key, path in zip(("sha256", "genes_sha256", "means_sha256"), files, strict=True):
-            if (actual := sha256(path)) != card[key]:
-                raise DataError(
-                    f"{path} (sha256 {actual[:12]}...) is not the file of the frozen expert "
-                    f"{expert} ({str(card[key])[:12]}...); run `dvc repro pretrain` again"
-                )
+            require_frozen(path, card[key], expert)
         config = NicheformerConfig()
         genes, means = _read_genes(files, config)
         counts, obs_index = cell_counts(pairs)
-        visible = pairs.var_names[~pairs.var["panel"].to_numpy(bool)]
-        mapped = symbols.to_ensembl(visible, genes, self.species)
+        mapped = symbols.to_ensembl(visible_genes(pairs), genes, self.species)
         _report_genes(mapped, genes, str(pairs.uns["source"]))
         context = SPECIES[self.species], ASSAY[self.assay], MODALITY[self.modality]
         max_length = config.max_position_embeddings

@@ -27,7 +27,7 @@ from cell_synergy.core.device import scratch
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.paired import log_normalise
 from cell_synergy.data.splits import held
-from cell_synergy.encoders import Encoder, sha256
+from cell_synergy.encoders import Encoder, require_genes, sha256, visible_genes
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from cell_synergy.encoders._nicheformer.modeling import NicheformerModel, Pooling
 from cell_synergy.encoders._nicheformer.pooling import Opened, cell_counts
@@ -85,7 +85,7 @@ class Expert(Encoder):
     def freeze(self, reference: ad.AnnData, out: Path) -> dict[str, JsonValue]:
         source = str(reference.uns["source"])
         counts, obs_index = cell_counts(reference)
-        visible = reference.var_names[~reference.var["panel"].to_numpy(bool)]
+        visible = visible_genes(reference)
         selected = _highly_variable_genes(counts, self.genes, self.least_share, source)
         means = nonzero_means(counts[:, selected]).astype(np.float32)
         tokenizer = self._tokenizer(visible[selected], means)
@@ -137,19 +137,14 @@ class Expert(Encoder):
                 f"{expert / _WEIGHTS}: has no mean for each gene of {_GENES}; {_REMEDY}"
             )
         tokenizer = self._tokenizer(genes, means.numpy())
-        visible = pairs.var_names[~pairs.var["panel"].to_numpy(bool)]
+        require_genes(pairs, tokenizer.genes, _REMEDY)
         counts, obs_index = cell_counts(pairs)
-        if missing := sorted(set(tokenizer.genes) - set(visible)):
-            raise DataError(
-                f"{pairs.uns['source']}: {len(missing)} genes of the expert are missing from the "
-                f"pairs or reserved as panel, first {missing[0]!r}; {_REMEDY}"
-            )
         with torch.device("meta"):
             network = NicheformerModel(self._config(tokenizer))
         tensors.require_match(expert / _WEIGHTS, state, network.state_dict(), _REMEDY)
         network.load_state_dict({name: t.float() for name, t in state.items()}, assign=True)
         network.train(mode=False)
-        cells = tokenizer.encode(counts, visible, len(tokenizer.genes))
+        cells = tokenizer.encode(counts, visible_genes(pairs), len(tokenizer.genes))
         return Opened(network, cells, obs_index, self.pooling)
 
     def _tokenizer(self, genes: pd.Index, means: Float32[np.ndarray, " genes"]) -> Tokenizer:

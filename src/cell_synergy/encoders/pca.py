@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import scipy.linalg
 from jaxtyping import Float32
 from pydantic import JsonValue, PositiveFloat, PositiveInt
@@ -18,9 +19,10 @@ from scipy import sparse
 from cell_synergy.core import arrays, filetypes
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.paired import log_normalise, visible_counts
-from cell_synergy.encoders import Encoder, sha256
+from cell_synergy.encoders import Encoder, require_genes, sha256, visible_genes
 
 _WEIGHTS, _GENES = "pca.safetensors", "genes.txt"
+_REMEDY = "fit the expert again (`dvc repro pretrain`)"
 
 
 class Expert(Encoder):
@@ -42,7 +44,7 @@ class Expert(Encoder):
 
     def freeze(self, reference: ad.AnnData, out: Path) -> dict[str, JsonValue]:
         counts = visible_counts(reference)
-        genes = reference.var_names[~reference.var["panel"].to_numpy(bool)]
+        genes = visible_genes(reference)
         is_detected = np.asarray((counts > 0).mean(axis=0)).ravel() >= self.least_share
         n_genes = int(is_detected.sum())
         if min(n_genes, reference.n_obs) <= self.components:
@@ -72,30 +74,23 @@ class Expert(Encoder):
         expert: Path,
     ) -> Float32[np.ndarray, "obs dim"]:
         weights, genes = _read_fitted(expert)
-        visible = pairs.var_names[~pairs.var["panel"].to_numpy(bool)]
-        if missing := sorted(set(genes) - set(visible)):
-            raise DataError(
-                f"{pairs.uns['source']}: {len(missing)} genes of the expert are missing from the "
-                f"pairs or reserved as panel, first {missing[0]!r}; fit the expert again "
-                "(`dvc repro pretrain`)"
-            )
+        require_genes(pairs, genes, _REMEDY)
         # normalised over all visible genes, as in `freeze`
         x = log_normalise(visible_counts(pairs), self.target_sum)
-        columns = visible.get_indexer(genes)
+        columns = visible_genes(pairs).get_indexer(pd.Index(genes))
         projection = x[:, columns] @ weights["axes"].T - weights["mean"] @ weights["axes"].T
         return np.asarray(projection, dtype=np.float32)
 
 
 def _read_fitted(expert: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     """Return the weights and the gene list of a fitted expert."""
-    remedy = "fit the expert again (`dvc repro pretrain`)"
-    weights = arrays.safetensors(expert / _WEIGHTS, remedy)
-    filetypes.required(expert / _GENES, "a list of genes", remedy)
+    weights = arrays.safetensors(expert / _WEIGHTS, _REMEDY)
+    filetypes.required(expert / _GENES, "a list of genes", _REMEDY)
     genes = (expert / _GENES).read_text().split("\n")[:-1]
     shapes = {name: array.shape[-1:] for name, array in weights.items()}
     if shapes != {"mean": (len(genes),), "axes": (len(genes),)}:
         raise DataError(
-            f"{expert}: {_WEIGHTS} does not match the {len(genes)} genes of {_GENES}; {remedy}"
+            f"{expert}: {_WEIGHTS} does not match the {len(genes)} genes of {_GENES}; {_REMEDY}"
         )
     return weights, genes
 

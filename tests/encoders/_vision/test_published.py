@@ -136,7 +136,7 @@ def test_a_branch_of_the_hub_is_resolved_once_and_recorded(
 def test_other_weights_than_the_frozen_ones_are_refused(network, weights, make, embed):
     embed(make())
     torch.save({n: t + 1 for n, t in network.state_dict().items()}, weights)
-    message = r"weights\.bin: these weights \(sha256 .*\) are not those of .*frozen .*; run `dvc"
+    message = r"weights\.bin \(sha256 .*\) is not the file of the frozen .*; run `dvc"
     with pytest.raises(DataError, match=message):
         embed(make(), freeze=False)
 

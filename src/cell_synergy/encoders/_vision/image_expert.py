@@ -14,8 +14,7 @@ from jaxtyping import Float32
 from pydantic import JsonValue, PositiveFloat, PositiveInt
 
 from cell_synergy.core.device import device
-from cell_synergy.core.errors import DataError
-from cell_synergy.encoders import Encoder, read_card, sha256
+from cell_synergy.encoders import Encoder, read_card, require_frozen, sha256
 from cell_synergy.encoders._vision.features import Network, View
 from cell_synergy.encoders._vision.resumption import resumed
 from cell_synergy.encoders._vision.transformer import has_bfloat16
@@ -64,11 +63,7 @@ class ImageExpert(Encoder):
         """
         card = read_card(expert)
         weights = self.weights_file(card)
-        if (expected := card["sha256"]) != (actual := sha256(weights)):
-            raise DataError(
-                f"{weights}: these weights (sha256 {actual[:12]}...) are not those of {expert} "
-                f"({str(expected)[:12]}...); run `dvc repro pretrain` again"
-            )
+        require_frozen(weights, card["sha256"], expert)
         embedder = View(self.network(weights), self.fields_um, self.batch_size)
         with resumed(self._dependencies(pairs, raw, card)) as record:
             return embedder.embed(pairs, raw, int(str(card["dimension"])), record)
