@@ -7,7 +7,7 @@ gene list.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -74,7 +74,8 @@ class Sentences:
     def select(self, mask: Bool[np.ndarray, " cells"]) -> "Sentences":
         """Return the sequences of the selected cells."""
         offsets = np.concatenate([[0], np.cumsum(self.lengths[mask])])
-        return Sentences(self.tokens[np.repeat(mask, self.lengths)], offsets, self.min_length)
+        tokens = self.tokens[np.repeat(mask, self.lengths)]
+        return replace(self, tokens=tokens, offsets=offsets)
 
     def batches(self, size: int) -> Iterator[Int64[np.ndarray, " batch"]]:
         """Yield the indices of all cells in batches of similar length, shortest first."""
