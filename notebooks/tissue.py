@@ -21,14 +21,14 @@ from cell_synergy.data.tissue import read
 from scipy.spatial import cKDTree
 from sklearn.metrics import f1_score
 
-from cell_synergy.core.config import load, value
+from cell_synergy.core.config import load, read_param
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.splits import folds
 from cell_synergy.figures import style
 from cell_synergy.raw.images import open_slide
 
 style.style()
-focal, datasets = value("method"), value("datasets")
+focal, datasets = read_param("method"), read_param("datasets")
 columns = ("image", "expression", focal)
 
 

@@ -133,9 +133,9 @@ def check_study() -> None:
         Names what is wrong. Nothing is asked of a repository that is another one's.
     """
     if PARAMS.is_file() and STAGES.is_dir():
-        from cell_synergy.studies import preflight  # noqa: PLC0415 - seconds that a job or --help need not
+        from cell_synergy.commands import check_params  # noqa: PLC0415 - seconds that a job or --help need not
 
-        preflight.check()
+        check_params.check()
 
 
 def _lost(stage: Any) -> str:  # noqa: ANN401 - DVC ships no types

@@ -3,7 +3,7 @@ import hashlib
 import pytest
 
 from cell_synergy import encoders
-from cell_synergy.core.config import section
+from cell_synergy.core.config import read_section
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.encoders import Encoder
 
@@ -15,7 +15,7 @@ def test_every_file_is_an_expert_of_that_name():
 @pytest.mark.parametrize("name", encoders.names())
 def test_every_expert_takes_the_settings_of_the_parameter_file(name, request, monkeypatch):
     monkeypatch.chdir(request.config.rootpath)
-    assert isinstance(encoders.load(name, section(f"encoders.{name}")), Encoder)
+    assert isinstance(encoders.load(name, read_section(f"encoders.{name}")), Encoder)
 
 
 def test_settings_that_an_expert_does_not_know_are_refused():

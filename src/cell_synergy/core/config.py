@@ -20,7 +20,7 @@ SHARED = (
 )  # fmt: skip
 _LONG = 80  # letters of a value that a message shows
 _ARGUMENT = "argument"  # where a stage's inputs and outputs are named
-_TOP: dict[str, tuple[Any, str]] = {
+_TOP_LEVEL: dict[str, tuple[Any, str]] = {
     "method": (str, "the name of a method: `method: comm`"),
     "threads": (PositiveInt, "a whole number, 1 or more: `threads: 1`"),
     "datasets": (
@@ -44,47 +44,60 @@ class Config(BaseModel):
 C = TypeVar("C", bound=Config)
 
 
-def section(name: str) -> dict[str, Any]:
-    """Return one section of params.yaml; `name` may be dotted."""
-    values: Any = _read()
-    for depth, key in enumerate(parts := name.split(".")):
-        if not isinstance(values, dict) or key not in values:
-            above = ".".join(parts[:depth]) or PARAMS.name
-            known = values if isinstance(values, dict) else {}
-            raise ConfigError(f"{above} has no {key!r}{suggest(key, known)}")
-        values = values[key]
-    if not isinstance(values, dict):
-        found = "empty" if values is None else f"{_shown(values)}, a single value"
-        remedy = "write `name: value` lines below it, or {}"
-        raise ConfigError(f"{_where(parts)}{name!r} is {found}, not a section; {remedy}")
-    return values
+def read_params() -> dict[str, Any]:
+    """Read params.yaml of the working directory; for commands, stages and notebooks.
 
-
-def value(name: str) -> Any:  # noqa: ANN401 - whatever params.yaml holds there
-    """Return one value of params.yaml; `name` may be dotted."""
-    above, _, last = name.rpartition(".")
-    values = section(above) if above else _read()
-    if last not in values:
-        raise ConfigError(f"{above or PARAMS.name} has no {last!r}{suggest(last, values)}")
-    if name in _TOP:
-        kind, wanted = _TOP[name]
-        try:
-            TypeAdapter(kind).validate_python(values[name], strict=True)
-        except ValidationError as error:
-            told = f"{name} is {_shown(values[name])}, and has to be {wanted}"
-            raise ConfigError(f"{_where([name])}{told}") from error
-    return values[last]
-
-
-def _read() -> dict[str, Any]:
-    """Read params.yaml, whose sections are those that stages share and one per stage."""
-    values = mapping_of(PARAMS)
+    Its top level has the sections that stages share, and one section per stage.
+    """
+    params = mapping_of(PARAMS)
     if STAGES.is_dir():
-        known = [*SHARED, *(script.stem for script in STAGES.glob("[!_]*.py"))]
-        if unknown := [str(key) for key in values if key not in known]:
-            place = _where([unknown[0]])
-            raise ConfigError(f"{place}unknown {unknown[0]!r}{suggest(unknown[0], known)}")
-    return values
+        valid = [*SHARED, *(script.stem for script in STAGES.glob("[!_]*.py"))]
+        if unknown := [str(key) for key in params if key not in valid]:
+            line = _where([unknown[0]])
+            raise ConfigError(f"{line}unknown {unknown[0]!r}{suggest(unknown[0], valid)}")
+    return params
+
+
+def read_section(name: str) -> dict[str, Any]:
+    """Read one section of params.yaml; `name` may be dotted."""
+    return section_of(read_params(), name)
+
+
+def read_param(name: str) -> Any:  # noqa: ANN401 - params.yaml may have any type there
+    """Read one parameter of params.yaml; `name` may be dotted."""
+    return param_of(read_params(), name)
+
+
+def section_of(params: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return one section of parameters; `name` may be dotted."""
+    section: Any = params
+    for depth, key in enumerate(keys := name.split(".")):
+        if not isinstance(section, Mapping) or key not in section:
+            parent = ".".join(keys[:depth]) or PARAMS.name
+            valid = section if isinstance(section, Mapping) else {}
+            raise ConfigError(f"{parent} has no {key!r}{suggest(key, valid)}")
+        section = section[key]
+    if not isinstance(section, dict):
+        content = "empty" if section is None else f"{_shortened(section)}, a single value"
+        remedy = "write `name: value` lines below it, or {}"
+        raise ConfigError(f"{_where(keys)}{name!r} is {content}, not a section; {remedy}")
+    return section
+
+
+def param_of(params: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - as in read_param
+    """Return one parameter; `name` may be dotted."""
+    parent, _, key = name.rpartition(".")
+    section = section_of(params, parent) if parent else params
+    if key not in section:
+        raise ConfigError(f"{parent or PARAMS.name} has no {key!r}{suggest(key, section)}")
+    if name in _TOP_LEVEL:
+        kind, expected = _TOP_LEVEL[name]
+        try:
+            TypeAdapter(kind).validate_python(section[name], strict=True)
+        except ValidationError as error:
+            message = f"{name} is {_shortened(section[name])}, and has to be {expected}"
+            raise ConfigError(f"{_where([name])}{message}") from error
+    return section[key]
 
 
 def _where(keys: Sequence[str]) -> str:
@@ -93,7 +106,7 @@ def _where(keys: Sequence[str]) -> str:
     return f"{PARAMS.name}: " if line is None else f"{PARAMS.name}, line {line}: "
 
 
-def _shown(value: object) -> str:
+def _shortened(value: object) -> str:
     """Return a value as a message has it: short."""
     text = "empty" if value is None else repr(str(value) if isinstance(value, Word) else value)
     return text if len(text) <= _LONG else f"{text[:_LONG]}..."
@@ -179,9 +192,10 @@ def _meant(detail: ErrorDetails, config: type[BaseModel]) -> tuple[int | str, ..
     return (*above, *near)
 
 
-def load(config: type[C], name: str, overrides: Sequence[str] = ()) -> C:
-    """Read section `name` of params.yaml with `a.b=value` overrides on top."""
-    return validate(config, merge(section(name), parse(overrides)), name)
+def load(config: type[C], name: str, overrides: Mapping[str, Any] | Word | None = None) -> C:
+    """Read section `name` of params.yaml as a configuration, with nested overrides on top."""
+    section = read_section(name)
+    return validate(config, section if overrides is None else merge(section, overrides), name)
 
 
 def _explain(
@@ -198,7 +212,7 @@ def _explain(
     told = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "path_type":
         told = "Input should be the path of a file or folder"
-    return f"{place}: {told}, got {_shown(detail['input'])}{_source(place, detail)}"
+    return f"{place}: {told}, got {_shortened(detail['input'])}{_source(place, detail)}"
 
 
 def _source(place: str, detail: ErrorDetails) -> str:
@@ -246,20 +260,29 @@ def arguments(config: type[C], words: Sequence[str]) -> C:
     return validate(config, parse(words), _ARGUMENT)
 
 
-def named(block: object, key: str, where: str) -> tuple[str, dict[str, Any]]:
-    """Take the choice `key` out of a block of words; the rest overrides the chosen section."""
+def pop_choice(block: object, key: str, where: str) -> tuple[str, dict[str, Any]]:
+    """Split a block of overrides into the name under `key` and the other overrides.
+
+    Parameters
+    ----------
+    block
+        Overrides, of which `key` names a section of params.yaml and the others change values of
+        that section. It stays as it is.
+    key, where
+        `where.key=NAME` is the argument that has the name.
+    """
     if not isinstance(block, Mapping):
         raise ConfigError(f"{where}={block} is a single value; write {where}.{key}={block}")
-    rest = dict(block)
-    name = rest.pop(key, None)
+    overrides = {name: value for name, value in block.items() if name != key}
+    name = block.get(key)
     if not isinstance(name, str) or not name:
         raise ConfigError(f"{where}.{key}=NAME is missing")
     if "/" in name or name in {".", ".."}:
         raise ConfigError(f"{where}.{key}={name} is a path, not a name; params.yaml has the names")
-    if isinstance(rest.get(name), Mapping):
-        inner = next(iter(rest[name]), "NAME")
+    if isinstance(overrides.get(name), Mapping):
+        inner = next(iter(overrides[name]), "NAME")
         raise ConfigError(
             f"{where}.{name}.{inner}: {where}.{key}={name} names the block already; did you mean "
             f"{where}.{inner}=VALUE?"
         )
-    return str(name), rest
+    return str(name), overrides

@@ -4,16 +4,14 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from cell_synergy.commands.experiment import take
-from cell_synergy.core.config import Config, merge, section, validate, value
-from cell_synergy.core.device import fingerprint, scratch, use_threads
+from cell_synergy.core.config import Config
+from cell_synergy.core.device import fingerprint, scratch
 from cell_synergy.core.files import atomic
-from cell_synergy.core.overrides import Word
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import held
 from cell_synergy.training import weights
@@ -37,39 +35,6 @@ class AlignConfig(Config):
     seed: NonNegativeInt
     seeds: PositiveInt
     held: Annotated[float, Field(ge=0, lt=0.5)]
-
-
-class Paths(Config):
-    """What the stage reads and writes."""
-
-    pairs: Path
-    image: Path
-    expression: Path
-    out: Path
-    curves: Path
-
-
-def run(words: dict[str, Any]) -> Path:
-    """Align as the nested words `models`, `data`, `training`, `align` and the paths say."""
-    asked = take(words)
-    training = _training(words.pop("training", {}))
-    settings = validate(AlignConfig, merge(section("align"), words.pop("align", {})), "align")
-    paths = validate(Paths, words, "argument")
-    use_threads(value("threads"))
-    paired = PairedDataset.read(paths.pairs, paths.image, paths.expression, asked.dataset)
-    label = f"{asked.dataset_name} {asked.method_name}"
-    align(label, asked.method, paired, training, settings, paths.out, paths.curves)
-    return paths.out
-
-
-def _training(changed: Mapping[str, Any] | Word) -> dict[str, object]:
-    """Return the section `training` with what is changed, also for a method that has no steps."""
-    merged = merge(section("training"), changed)
-    if changed:
-        from cell_synergy.training.loop import TrainingConfig  # noqa: PLC0415 - torch
-
-        validate(TrainingConfig, merged, "training")
-    return merged
 
 
 def align(

@@ -17,19 +17,39 @@ command wrote.
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cell_synergy.commands.command import command_on_table
+from cell_synergy.core.config import load, read_param
 from cell_synergy.core.errors import answered_help, reported
 
-BESIDE = ("-scores",)  # what stands beside the curves
+if TYPE_CHECKING:
+    from cell_synergy.downstream.spatial.user_sections import UserSectionsConfig
+
+SUFFIXES = ("-scores",)  # of the table beside the curves
+
+
+def run(args: "UserSectionsConfig") -> None:
+    """Read, score, write."""
+    from cell_synergy.core.device import use_threads
+    from cell_synergy.data.classes import ClassRule
+    from cell_synergy.downstream.probes.config import ProbeConfig
+    from cell_synergy.downstream.spatial.config import SpatialConfig
+    from cell_synergy.downstream.spatial.user_sections import write_section_scores
+    from cell_synergy.raw.build import Rules
+
+    use_threads(read_param("threads"))
+    probe, spatial = load(ProbeConfig, "probe"), load(SpatialConfig, "spatial")
+    rule: ClassRule = load(Rules, "pairs")
+    write_section_scores(args, probe, spatial, rule)
 
 
 def main(argv: Sequence[str]) -> None:
     """Run the public command."""
     if not answered_help(argv, __doc__ or "", bare=False):
         with reported():
-            from cell_synergy.downstream.spatial import user_sections  # noqa: PLC0415 - torch, not for --help
-        command_on_table(argv, user_sections.OwnTissue, user_sections.run, "spatial units=", BESIDE)
+            from cell_synergy.downstream.spatial.user_sections import UserSectionsConfig
+        command_on_table(argv, UserSectionsConfig, run, "spatial units=", SUFFIXES)
 
 
 if __name__ == "__main__":

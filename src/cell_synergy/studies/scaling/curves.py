@@ -16,7 +16,7 @@ from jaxtyping import Float, Float64
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.names import UNIMODAL
 from cell_synergy.scoring.inference import LEAST_DONORS, inflation, jackknife_t, paired_t
-from cell_synergy.studies.scaling import DRAWN, TUNED, WHOLE
+from cell_synergy.studies.scaling import DRAWN_LABELS, TUNED, WHOLE
 
 __all__ = ["TUNED", "better_single", "by_donor", "crossovers", "curves", "left_out", "read"]
 
@@ -160,7 +160,7 @@ def better_single(scores: pd.DataFrame) -> pd.DataFrame:
     :
         Columns `dataset, task, method`.
     """
-    whole = scores[(scores["labels"] == DRAWN) & (scores["fraction"] == WHOLE)]
+    whole = scores[(scores["labels"] == DRAWN_LABELS) & (scores["fraction"] == WHOLE)]
     inner = whole[whole["method"].isin(UNIMODAL)].dropna(subset=["inner"])
     if inner.empty:
         return pd.DataFrame(columns=["dataset", "task", "method"])
