@@ -80,7 +80,7 @@ def test_the_whole_is_what_the_study_learnt(arm, paired, fold, settings):
     own = arm()
     found = learnt(own, fold, [whole])
     assert [seed for seed, _ in found] == [3, 4]
-    z = own.method.transform(found[0][1], *paired.standardised(fold))
+    z = own._method.transform(found[0][1], *paired.standardised(fold))
     assert np.array_equal(own.embed(whole, found[0][1]), z)
 
 
@@ -129,7 +129,7 @@ def test_labels_of_other_units_are_no_secret_help(scores, arm, paired, relabel, 
     codes = paired.adata.obs["region"].cat.codes.to_numpy().copy()
     hidden = ~some[0].drawn.probe & ~fold.test
     codes[hidden] = (codes[hidden] + 1) % 3
-    lied = replace(paired, units=relabel(codes))
+    lied = replace(paired, adata=relabel(codes))
     one = scores("concat")
     two = scores("concat", arm=lambda name: replace_tissue(arm(name), lied))
     place = (one["fraction"] == 25) & (one["draw"] == 0)
