@@ -17,12 +17,12 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from cell_synergy.data.tissue import read
 from scipy.spatial import cKDTree
 from sklearn.metrics import f1_score
 
 from cell_synergy.core.config import load, read_param
 from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.paired import read
 from cell_synergy.data.splits import folds
 from cell_synergy.figures import style
 from cell_synergy.raw.images import open_slide

@@ -2,7 +2,7 @@ import pytest
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from slurm.plan import make_plan
+from runner.plan import make_plan
 
 STAGES = """
   last: {cmd: cat left right > last, deps: [left, right], outs: [last]}

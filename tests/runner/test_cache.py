@@ -3,8 +3,8 @@ import signal
 
 import pytest
 
-from slurm.cache import main
-from tests.slurm.conftest import start
+from runner.cache import main
+from tests.runner.conftest import start
 
 STAGES = (
     "  one: {cmd: 'cp in one', deps: [in], outs: [one]}\n"
@@ -147,18 +147,18 @@ def test_a_stopped_check_goes_on(where, begin, check, eventually):
     with huge.open("r+b") as file:
         file.truncate(10**12)  # a sparse file, which takes half an hour
     record = where / ".dvc/tmp/cache-check"
-    process = begin(where, "slurm.cache", "--jobs", "2")
+    process = begin(where, "runner.cache", "--jobs", "2")
     assert eventually(lambda: record.exists() and len(record.read_text().split()) > 3)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "stopped: the same command goes on" in err
+    assert "stopped: the same command resumes" in err
     assert huge.stat().st_size == 10**12
     huge.unlink()
     done = [place for place in record.read_text().split() if place.endswith(path.parent.name)]
     code, said = check()
     assert code == 1
-    assert "going on with the check that stopped 2" in said
+    assert "resuming the check that stopped 2" in said
     assert "  many/b\n" in said
     assert len(done) < 2
     assert not record.exists()

@@ -1,4 +1,4 @@
-"""Bring results from DVC's run-cache; no command is ever executed."""
+"""Restore results from DVC's run-cache; no command is ever executed."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -12,30 +12,32 @@ from dvc.repo import Repo, lock_repo
 from dvc.stage.cache import RunCacheNotFoundError
 from dvc_data.hashfile.hash_info import HashInfo
 
-from slurm.lockfile import record
-from slurm.plan import Plan, Step
+from runner.lockfile import record
+from runner.plan import Plan, Step
 
 
 def restore(plan: Plan) -> list[Step]:
-    """Restore the steps whose results the cache has; return those that are left.
+    """Restore the steps whose results are in the run-cache; return the remaining steps.
 
-    The outputs of what is left stay as they are. A step that waits for one of these is left too,
-    and waits for nothing else any more.
+    The outputs of a remaining step stay as they are. A step that waits for a remaining one remains
+    as well; the returned steps wait for remaining steps only.
     """
-    left: dict[str, Step] = {}
+    remaining: dict[str, Step] = {}
     if not plan.steps:
         return []
-    with Repo(str(plan.root), _wait_for_lock=True) as repo, lock_repo(repo), no_commands():
+    with Repo(str(plan.root), _wait_for_lock=True) as repo, lock_repo(repo), _commands_disabled():
         stages = {stage.addressing: stage for stage in repo.index.stages}
         for step in plan.steps:
             stage = stages[step.name]
-            if left.keys() & set(step.after) or not _restored(stage, plan.order):
-                left[step.name] = step
-    return [replace(step, after=tuple(filter(left.get, step.after))) for step in left.values()]
+            if remaining.keys() & set(step.after) or not _is_restored(stage, plan.order):
+                remaining[step.name] = step
+    return [
+        replace(step, after=tuple(filter(remaining.get, step.after))) for step in remaining.values()
+    ]
 
 
-def _restored(stage: Any, order: Sequence[str]) -> bool:  # noqa: ANN401 - DVC ships no types
-    """Restore a stage; return whether the cache has it."""
+def _is_restored(stage: Any, order: Sequence[str]) -> bool:  # noqa: ANN401 - DVC ships no types
+    """Restore a stage if it is in the run-cache; return whether it is up to date now."""
     if not stage.changed():
         return True
     try:
@@ -43,7 +45,7 @@ def _restored(stage: Any, order: Sequence[str]) -> bool:  # noqa: ANN401 - DVC s
             stage.save_deps()
             for out in stage.outs:  # or the former results would pass for those of these inputs
                 out.hash_info = HashInfo()
-        _look(stage)
+        _require_cached(stage)
     except (RunCacheNotFoundError, DependencyDoesNotExistError):
         return False
     stage.run()
@@ -51,8 +53,8 @@ def _restored(stage: Any, order: Sequence[str]) -> bool:  # noqa: ANN401 - DVC s
     return True
 
 
-def _look(stage: Any) -> None:  # noqa: ANN401
-    """Raise RunCacheNotFoundError if the cache has no results of a stage."""
+def _require_cached(stage: Any) -> None:  # noqa: ANN401
+    """Raise RunCacheNotFoundError if the run-cache has no entry for the stage."""
     cache = stage.repo.stage_cache
     try:
         cache.restore(stage, dry=True)
@@ -64,8 +66,8 @@ def _look(stage: Any) -> None:  # noqa: ANN401
 
 
 @contextmanager
-def no_commands() -> Iterator[None]:
-    """Let every command of DVC fail: it runs them in $SHELL."""
+def _commands_disabled() -> Iterator[None]:
+    """Make every command that DVC starts fail: it runs them in $SHELL."""
     before = os.environ.get("SHELL")
     os.environ["SHELL"] = "false"
     try:

@@ -3,8 +3,8 @@ import os
 import pytest
 from dvc.repo import Repo
 
-from slurm.plan import make_plan
-from slurm.restore import restore
+from runner.plan import make_plan
+from runner.restore import restore
 
 STAGES = """
   a: {cmd: echo a >> ran; cat in > a, deps: [in], outs: [a]}

@@ -1,6 +1,6 @@
 import pytest
 
-from slurm.lockfile import sort
+from runner.lockfile import sort_entries
 
 ENTRY = "  {0}:\n    cmd: 'echo\n\n      two'\n    outs:\n    - path: {0}\n"
 STAGES = (
@@ -15,7 +15,7 @@ def lock(*names):
 def test_entries_are_put_in_order_and_those_of_former_stages_last(repository):
     where = repository("  a: {cmd: echo}\n")
     (where / "dvc.lock").write_text(lock("former", "'1.5'", "c@x-y", "b"))
-    sort(where, ["a", "b", "c@x-y", "1.5"])
+    sort_entries(where, ["a", "b", "c@x-y", "1.5"])
     assert (where / "dvc.lock").read_text() == lock("b", "c@x-y", "'1.5'", "former")
 
 
@@ -23,13 +23,13 @@ def test_a_file_in_order_is_not_written(repository):
     where = repository("  a: {cmd: echo}\n")
     (where / "dvc.lock").write_text(lock("a", "b"))
     before = (where / "dvc.lock").stat().st_mtime_ns
-    sort(where, ["a", "b"])
+    sort_entries(where, ["a", "b"])
     assert (where / "dvc.lock").stat().st_mtime_ns == before
 
 
 def test_no_file_is_made(repository):
     where = repository("  a: {cmd: echo}\n")
-    sort(where, ["a"])
+    sort_entries(where, ["a"])
     assert not (where / "dvc.lock").exists()
 
 
@@ -49,7 +49,7 @@ def test_no_file_is_made(repository):
 def test_what_dvc_does_not_write_is_left_alone(repository, foreign):
     where = repository("  a: {cmd: echo}\n")
     (where / "dvc.lock").write_text(foreign)
-    sort(where, ["a", "b"])
+    sort_entries(where, ["a", "b"])
     assert (where / "dvc.lock").read_text() == foreign
 
 
@@ -59,6 +59,6 @@ def test_into_such_a_file_dvc_itself_writes(repository, run):
     for where in (serial, parallel):
         (where / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
     assert run(serial, "dvc", "repro")[0] == 0
-    code, _, err = run(parallel, "slurm.local", "--jobs", "1")
+    code, _, err = run(parallel, "runner.local", "--jobs", "1")
     assert code == 0, err
     assert (parallel / "dvc.lock").read_text() == (serial / "dvc.lock").read_text()
