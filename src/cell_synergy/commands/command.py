@@ -88,16 +88,12 @@ def command(
         axes = {"dataset": dataset, "method": name, "expert": name}
         of_stage = paths(stage, axes, read_section("experts"))
         merged = {**{key: path for key, path in of_stage.items() if "." not in key}, **overrides}
+        outputs = {output: Path(of_stage[output]) for output in OUTPUTS if output in of_stage}
+        if folder:
+            outputs["out"] = Path(RUNS, folder, dataset, name)
         places = [
-            _place(
-                output,
-                given.get(output),
-                Path(RUNS, folder, dataset, name)
-                if folder
-                else _below_runs(Path(of_stage[output]), words),
-            )
-            for output in OUTPUTS
-            if output in of_stage
+            _place(output, given.get(output), _below_runs(path, words))
+            for output, path in outputs.items()
         ]
         inputs = {key: Path(str(merged[key])) for key in INPUTS if key in merged}
         with guarded(config_name, places, inputs) as new:
