@@ -1,18 +1,18 @@
-"""Judge a representation with probes: the study's, or your own.
+"""Score a representation with probes: the study's, or your own.
 
 python -m cell_synergy.downstream.run_benchmarks units=my.h5ad image=X_uni \
     expression=X_nicheformer label=region donor=patient joint=X_fused out=sis.csv
 
-reads two embeddings from `obsm`, labels and donors from `obs`, leaves each donor out in turn, and
+reads two embeddings from `obsm`, labels and donors from `obs`, holds each donor out in turn, and
 writes the SIS of their concatenation and of every embedding named by `joint` (optional, several
-separated by commas), with intervals from five donors on; the scores stand beside, as
+separated by commas), with intervals from five donors on. The scores are written beside it, as
 sis-scores.csv, and redundant, unique and synergistic bits, as sis-information.csv.
-`standardise=donor` scales features with each donor's own units.
+`standardise=donor` scales features with the observations of each donor.
 
 python -m cell_synergy.downstream.run_benchmarks --config-name downstream \
     evaluation.modality=multimodal data.dataset=lung
 
-judges a method of the study on every task of a data set.
+scores a method of the study on every task of a data set.
 
 `evaluation.modality` is multimodal, unimodal_img or unimodal_gex; `evaluation.align_method` names
 the method (by default the focal `method` of params.yaml), `evaluation.weights` a folder of its
@@ -20,7 +20,7 @@ weights (by default those of the stage `align`). Overrides of the sections `mode
 `data.<dataset>` and `probe` may follow.
 
 Both write to `out=FILE.csv`, by default a file under runs/, or to a file of the usual name in
-`out=FOLDER`, and replace nothing there but what the same command wrote.
+`out=FOLDER`, and replace only files there that the same command wrote.
 """
 
 import sys

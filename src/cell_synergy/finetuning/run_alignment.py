@@ -1,13 +1,13 @@
-"""Align two embeddings of the same units with one method.
+"""Align two embeddings of the same observations with one method.
 
 python -m cell_synergy.finetuning.run_alignment --config-name align \
     models.name=comm data.dataset=lung training.max_epochs=50
 
-Reads what the stage `align@lung-comm` reads. Beside `models.name` and `data.dataset` stand
-overrides of the sections `models.<name>`, `data.<dataset>`, `training` and `align`. Writes weights
-to `out=FOLDER` and training curves to `curves=FOLDER`, by default folders of that stage's name
-under runs/, never to results/. Replaces nothing there but what this command wrote. An interrupted
-run goes on where it stopped.
+Reads the inputs of the stage `align@lung-comm`. Besides `models.name` and `data.dataset` there may
+be overrides of the sections `models.<name>`, `data.<dataset>`, `training` and `align`. Writes
+weights to `out=FOLDER` and training curves to `curves=FOLDER`, by default folders of that stage's
+name under runs/, never to results/. Only files that this command wrote are replaced there. The same
+command resumes an interrupted run.
 """
 
 import sys

@@ -148,7 +148,8 @@ def read(words):
 
 
 def test_sections_are_apart_for_each_donor_and_spelt_in_one_way(words):
-    paired = spatial_dataset(*read(words(column("slide", [" 1", "1.0"] * 80))), RULE)
+    own, found = read(words(column("slide", [" 1", "1.0"] * 80)))
+    paired = spatial_dataset(own, found, RULE)
     assert sorted(set(paired.adata.obs["section"])) == ["A/1", "B/1", "C/1", "D/1"]
 
 
@@ -157,7 +158,8 @@ def test_strokes_in_names_do_not_join_sections_of_two_donors(words):
         table.obs["who"] = np.repeat(["a/b", "a", "C", "D"], 40)
         table.obs["slide"] = np.repeat(["c", "b/c", "1", "1"], 40)
 
-    paired = spatial_dataset(*read(words(change)), RULE)
+    own, found = read(words(change))
+    paired = spatial_dataset(own, found, RULE)
     assert paired.adata.obs.groupby("section")["donor"].nunique().to_list() == [1, 1, 1, 1]
 
 
