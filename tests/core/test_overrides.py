@@ -1,13 +1,14 @@
 """What is written on the command line, where text is wanted and where it is not."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import Field
 
 from cell_synergy.core.config import Config, merge, parse, validate
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.overrides import Word
 from cell_synergy.data.config import DatasetConfig, Names
 from cell_synergy.downstream.spatial.user_sections import UserSectionsConfig
 from cell_synergy.downstream.user_table import UserTableConfig
@@ -105,3 +106,14 @@ def test_a_path_knows_the_home_folder(monkeypatch):
     assert validate(Kinds, parse(["place=~/x #1"]), "a").place == Path("/home/me/x #1")
     assert validate(Kinds, parse(["place=~nobody-here/x"]), "a").place == Path("~nobody-here/x")
     assert validate(Kinds, parse(["place=a~b"]), "a").place == Path("a~b")
+
+
+class Blocks(Config):
+    models: Any = Field(default_factory=dict)
+
+
+def test_a_word_of_a_type_that_is_not_known_stays_a_word():
+    given = validate(Blocks, parse(["models.name=010", "models.mlp.lr=1e-3"]), "argument").models
+    assert given == {"name": "010", "mlp": {"lr": "1e-3"}}
+    assert isinstance(given["mlp"]["lr"], Word)
+    assert isinstance(validate(Blocks, parse(["models=comm"]), "argument").models, Word)
