@@ -18,9 +18,9 @@ from cell_synergy.core.errors import reported
 from cell_synergy.core.files import atomic
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.download import download
-from cell_synergy.raw.folder import fetch_hub, record_folder
 from cell_synergy.raw.simulator import simulate
 from cell_synergy.raw.simulator.config import SimulatorConfig
+from cell_synergy.raw.user_folder import fetch_hub, record_folder
 
 
 class Args(Config):

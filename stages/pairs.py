@@ -12,9 +12,9 @@ from cell_synergy.core.errors import reported
 from cell_synergy.data import paired
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw import build
-from cell_synergy.raw.agreement.joined_pairs import Needs
+from cell_synergy.raw.checks.joined_pairs import Needs
 from cell_synergy.raw.readers import read
-from cell_synergy.raw.sections.account import Account
+from cell_synergy.raw.sections.qc import Account
 
 
 class Args(Config):

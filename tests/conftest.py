@@ -16,7 +16,7 @@ from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.mlp import MLPConfig
 from cell_synergy.raw import build
 from cell_synergy.raw.images import TissueRule
-from cell_synergy.raw.section import Section
+from cell_synergy.raw.sections.section import Section
 
 DATASET = {
     "source": "manifest",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.raw.sections.matrix import read_matrix
+from cell_synergy.raw.sections.count_matrix import read_matrix
 from tests.raw import native, variants
 
 COUNTS = np.array([[1, 0, 4], [0, 2, 0]], dtype=np.int32)
@@ -17,11 +17,11 @@ COUNTS = np.array([[1, 0, 4], [0, 2, 0]], dtype=np.int32)
 def test_genes_that_share_a_symbol_are_added_and_controls_are_no_genes(tmp_path, folded):
     genes = ["TBCE", "ACTB", "TBCE"]
     native.matrix(tmp_path, "m", ["u1", "u2"], COUNTS, genes, native.CONTROLS, folded)
-    found = read_matrix(tmp_path, "m")
-    assert found.obs_names.tolist() == ["u1", "u2"]
-    assert found.var_names.tolist() == ["TBCE", "ACTB"]
-    np.testing.assert_array_equal(found.X.toarray(), [[5, 0], [0, 2]])
-    assert found.X.dtype == np.float32
+    result = read_matrix(tmp_path, "m")
+    assert result.obs_names.tolist() == ["u1", "u2"]
+    assert result.var_names.tolist() == ["TBCE", "ACTB"]
+    np.testing.assert_array_equal(result.X.toarray(), [[5, 0], [0, 2]])
+    assert result.X.dtype == np.float32
 
 
 def test_a_data_set_name_may_stand_before_the_file_name_but_once(tmp_path):
@@ -82,21 +82,23 @@ MEX: dict[str, dict[str, Any]] = {
     *((*both, variant) for both in variants.ALL for variant in list(MEX)[:2]),
     *(("visium", "spots", variant) for variant in list(MEX)[2:]),
 ])  # fmt: skip
-def test_counts_as_text_give_the_pairs_of_the_hdf5(written, made, reader, units, variant):
+def test_counts_as_text_give_the_pairs_of_the_hdf5(
+    write_sections, make_pairs, reader, units, variant
+):
     genes = ["nan", "NA", "None", "1"]
-    root = written(reader, genes=genes)
-    wanted = made(root, reader, units, **variants.UNITS[reader][units])
-    assert set(genes) <= set(wanted[0].var_names)
+    root = write_sections(reader, genes=genes)
+    expected = make_pairs(root, reader, units, **variants.UNITS[reader][units])
+    assert set(genes) <= set(expected[0].var_names)
     for name in variants.NAMES:
         variants.mex(root / name, variants.STEM[reader], **MEX[variant])
-    variants.same(made(root, reader, units, **variants.UNITS[reader][units]), wanted)
+    variants.same(make_pairs(root, reader, units, **variants.UNITS[reader][units]), expected)
 
 
-def test_labels_join_the_counts_of_either_form(written, made):
-    root = written("visium", labels=True)
-    wanted = made(root, "visium", "spots", labels="labels.csv")
+def test_labels_join_the_counts_of_either_form(write_sections, make_pairs):
+    root = write_sections("visium", labels=True)
+    expected = make_pairs(root, "visium", "spots", labels="labels.csv")
     variants.mex(root / "A1", variants.STEM["visium"])
-    variants.same(made(root, "visium", "spots", labels="labels.csv"), wanted)
+    variants.same(make_pairs(root, "visium", "spots", labels="labels.csv"), expected)
 
 
 def _cut(path):
@@ -131,43 +133,43 @@ BROKEN = {
     r"matrix\.mtx\.gz is symmetric": _line(0, "%%MatrixMarket matrix coordinate integer symmetric"),
     r"not a 10x matrix of .*\(.*[Rr]ow index.*\); copy": _line(3, "99 1 1"),
     r"not a 10x matrix of .*\(.*\); copy it again": _line(3, "-1 1 1"),
-    r"counts are missing, negative or no integers": _line(3, "1 1 -4"),
+    r"counts are missing, negative or not integers": _line(3, "1 1 -4"),
     r"1 of 6 features have no type; name it": _half_typed,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("message", BROKEN)
-def test_what_is_wrong_in_counts_as_text_is_named(written, made, message):
-    root = written("visium")
+def test_what_is_wrong_in_counts_as_text_is_named(write_sections, make_pairs, message):
+    root = write_sections("visium")
     variants.mex(root / "A1", variants.STEM["visium"], edit=BROKEN[message])
     with pytest.raises(DataError, match=message) as caught:
-        made(root, "visium", "spots")
+        make_pairs(root, "visium", "spots")
     assert "\n" not in str(caught.value)
 
 
-def test_truncated_counts_and_missing_files_are_named(written, made):
-    root = written("visium")
+def test_truncated_counts_and_missing_files_are_named(write_sections, make_pairs):
+    root = write_sections("visium")
     variants.mex(root / "A1", variants.STEM["visium"])
     folder = root / "A1" / variants.STEM["visium"]
     _cut(folder / "matrix.mtx.gz")
     with pytest.raises(DataError, match=r"not a 10x matrix of .*; copy it again"):
-        made(root, "visium", "spots")
+        make_pairs(root, "visium", "spots")
     for name in ("matrix.mtx.gz", "barcodes.tsv.gz"):
         (folder / name).unlink()
     with pytest.raises(DataError, match=r"no matrix\.mtx\.gz, no barcodes\.tsv\.gz; put"):
-        made(root, "visium", "spots")
+        make_pairs(root, "visium", "spots")
     shutil.rmtree(folder)
     (root / "A1" / f"{variants.STEM['visium']}.tar.gz").write_bytes(b"")
     with pytest.raises(DataError, match=r"; unpack filtered_feature_bc_matrix\.tar\.gz"):
-        made(root, "visium", "spots")
+        make_pairs(root, "visium", "spots")
 
 
-def test_features_without_types_are_genes_but_for_controls(wanted, made):
-    root, plain = wanted("xenium", "cells")
+def test_features_without_types_are_genes_but_for_controls(plain_pairs, make_pairs):
+    root, plain = plain_pairs("xenium", "cells")
     assert plain[0].var_names.tolist() == sorted(native.GENES)
     for name in variants.NAMES:
         variants.mex(root / name, variants.STEM["xenium"], edit=_untyped)
-    variants.same(made(root, "xenium", "cells"), plain)
+    variants.same(make_pairs(root, "xenium", "cells"), plain)
 
 
 def _hdf5(key, change):
@@ -180,24 +182,24 @@ def _hdf5(key, change):
     return edit
 
 
-def test_an_hdf5_of_cell_ranger_2_is_read(wanted, made):
-    root, plain = wanted("visium", "spots")
+def test_an_hdf5_of_cell_ranger_2_is_read(plain_pairs, make_pairs):
+    root, plain = plain_pairs("visium", "spots")
     with h5py.File(root / "A1" / f"{variants.STEM['visium']}.h5", "r+") as file:
         file.move("matrix", "GRCh38")
         file["GRCh38/genes"] = file["GRCh38/features/id"][()]
         file["GRCh38/gene_names"] = file["GRCh38/features/name"][()]
         del file["GRCh38/features"]
-    variants.same(made(root, "visium", "spots"), plain)
+    variants.same(make_pairs(root, "visium", "spots"), plain)
 
 
-def test_the_order_of_entries_in_an_hdf5_means_nothing(wanted, made):
-    root, plain = wanted("visium", "spots")
+def test_the_order_of_entries_in_an_hdf5_means_nothing(plain_pairs, make_pairs):
+    root, plain = plain_pairs("visium", "spots")
     with h5py.File(root / "A1" / f"{variants.STEM['visium']}.h5", "r+") as file:
         group = file["matrix"]
         for start, end in zip(group["indptr"][:-1], group["indptr"][1:], strict=True):
             for part in ("data", "indices"):
                 group[part][start:end] = group[part][start:end][::-1]
-    variants.same(made(root, "visium", "spots"), plain)
+    variants.same(make_pairs(root, "visium", "spots"), plain)
 
 
 @pytest.mark.parametrize(("key", "change", "message"), [
@@ -208,8 +210,10 @@ def test_the_order_of_entries_in_an_hdf5_means_nothing(wanted, made):
     ("barcodes", lambda x: np.r_[x[1:2], x[1:]], "1 barcodes occur more than once"),
     ("shape", lambda _: np.array([2**40, 2**40]), "1099511627776 barcodes, but 6 features"),
 ])  # fmt: skip
-def test_an_hdf5_that_points_outside_itself_is_refused(written, made, key, change, message):
-    root = written("visium")
+def test_an_hdf5_that_points_outside_itself_is_refused(
+    write_sections, make_pairs, key, change, message
+):
+    root = write_sections("visium")
     _hdf5(key, change)(root / "A1" / f"{variants.STEM['visium']}.h5")
     with pytest.raises(DataError, match=message):
-        made(root, "visium", "spots")
+        make_pairs(root, "visium", "spots")

@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.raw.sections.placement import finite, keep_inside
+from cell_synergy.raw.sections.coordinates import drop_outside_image, spatial_coords
 
 SIZE = (200, 100)
 MPP = 0.5
@@ -16,49 +16,51 @@ INSIDE = RNG.uniform(0, 1, (100, 2)) * SIZE
 def table(pixels):
     pixels = np.asarray(pixels, dtype=np.float64)
     names = [f"u{i}" for i in range(len(pixels))]
-    found = ad.AnnData(
+    result = ad.AnnData(
         sparse.csr_matrix(np.arange(len(pixels), dtype=np.float32)[:, None]),
         obs=pd.DataFrame(index=names),
     )
-    found.obsm["spatial"] = pixels * MPP
-    return found
+    result.obsm["spatial"] = pixels * MPP
+    return result
 
 
 def test_what_lies_inside_or_on_the_border_stays_as_it_is():
     given = table([*INSIDE, (0, 0), SIZE])
-    found, placed = keep_inside(given, MPP, SIZE, "spots", "S1")
-    assert found is given
-    assert (placed.read, placed.outside) == (102, 0)
-    placed.require(1e-9, "S1")
+    result, coverage = drop_outside_image(given, MPP, SIZE, "spots", "S1")
+    assert result is given
+    assert (coverage.n_measured, coverage.n_outside) == (102, 0)
+    coverage.require(1e-9, "S1")
 
 
 @pytest.mark.parametrize("place", [(-1, 50), (50, -1), (201, 50), (50, 101), (1e9, 1e9)])
-@pytest.mark.parametrize("what", ["spots", "cells", "units"])
+@pytest.mark.parametrize("what", ["spots", "cells", "observations"])
 def test_a_few_outside_are_dropped_and_counted(place, what, capsys):
-    found, placed = keep_inside(table([place, *INSIDE]), MPP, SIZE, what, "S1")
-    assert found.obs_names.tolist() == [f"u{i}" for i in range(1, 101)]
-    np.testing.assert_array_equal(found.X.toarray()[:, 0], np.arange(1, 101))
-    assert (placed.read, placed.outside) == (101, 1)
+    result, coverage = drop_outside_image(table([place, *INSIDE]), MPP, SIZE, what, "S1")
+    assert result.obs_names.tolist() == [f"u{i}" for i in range(1, 101)]
+    np.testing.assert_array_equal(result.X.toarray()[:, 0], np.arange(1, 101))
+    assert (coverage.n_measured, coverage.n_outside) == (101, 1)
     assert f"S1: 1 of 101 {what} lie outside the image, dropped" in capsys.readouterr().out
-    placed.require(0.05, "S1")
+    coverage.require(0.05, "S1")
 
 
-@pytest.mark.parametrize(("what", "allowed"), [("spots", False), ("units", False), ("cells", True)])
+@pytest.mark.parametrize(
+    ("what", "allowed"), [("spots", False), ("observations", False), ("cells", True)]
+)
 def test_more_may_lie_outside_of_cells_alone(what, allowed):
     some = np.vstack([INSIDE, INSIDE[:20] + np.array([300, 0])])
-    _, placed = keep_inside(table(some), MPP, SIZE, what, "S1")
+    _, coverage = drop_outside_image(table(some), MPP, SIZE, what, "S1")
     if allowed:
-        placed.require(0.05, "S1")
+        coverage.require(0.05, "S1")
         return
     message = rf"S1: 20 of 120 {what} lie outside the image of 200 x 100 pixels .*more than 5%"
     with pytest.raises(DataError, match=message):
-        placed.require(0.05, "S1")
+        coverage.require(0.05, "S1")
 
 
-@pytest.mark.parametrize("what", ["spots", "cells", "units"])
+@pytest.mark.parametrize("what", ["spots", "cells", "observations"])
 def test_more_than_half_outside_are_refused_of_everything(what):
     with pytest.raises(DataError, match=r"60 of 100 .* more than 50% .*are not of one section"):
-        keep_inside(
+        drop_outside_image(
             table(INSIDE + np.where(np.arange(100) < 60, 300, 0)[:, None]), MPP, SIZE, what, ""
         )
 
@@ -68,38 +70,38 @@ CAUSES = {
     "with x and y swapped all would lie inside: swap the two columns": TALL,
     "with y turned upside down all would lie inside: count y downwards": INSIDE * [1, -1],
     "with x mirrored all would lie inside: count x to the right": INSIDE * [-1, 1],
-    "another scale, or the places are not pixels of this image": INSIDE * 4,
+    "another scale, or the coordinates are not pixels of this image": INSIDE * 4,
 }
 
 
 @pytest.mark.parametrize("cause", CAUSES)
 def test_a_likely_cause_is_named(cause):
     with pytest.raises(DataError, match=cause):
-        keep_inside(table(CAUSES[cause]), MPP, SIZE, "spots", "S1")[1].require(0.05, "S1")
+        drop_outside_image(table(CAUSES[cause]), MPP, SIZE, "spots", "S1")[1].require(0.05, "S1")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_missing_places_are_called_so_and_not_outside(value):
     pixels = INSIDE.copy()
     pixels[[3, 5], 0] = value
-    with pytest.raises(DataError, match=r"S1: 2 of 100 cells have no place: x or y is NaN .*'u3'"):
-        keep_inside(table(pixels), MPP, SIZE, "cells", "S1")
-    with pytest.raises(DataError, match="2 of 100 units have no place"):
-        finite(table(pixels), "S1")
+    with pytest.raises(DataError, match=r"S1: obsm\['spatial'\] is not finite for 2 .*'u3'"):
+        drop_outside_image(table(pixels), MPP, SIZE, "cells", "S1")
+    with pytest.raises(DataError, match="is not finite for 2"):
+        spatial_coords(table(pixels), "S1")
 
 
 @pytest.mark.parametrize("what", ["spots", "cells"])
 def test_a_tenth_outside_is_too_many_if_turning_the_places_over_mends_it(what):
     turned = INSIDE[np.argsort(INSIDE[:, 0])][:, ::-1]  # (y, x) of an image of 200 x 100
     pixels = np.vstack([turned[:45], turned[-5:]])
-    _, placed = keep_inside(table(pixels), MPP, SIZE, what, "S1")
-    assert (placed.read, placed.outside) == (50, 5)
+    _, coverage = drop_outside_image(table(pixels), MPP, SIZE, what, "S1")
+    assert (coverage.n_measured, coverage.n_outside) == (50, 5)
     with pytest.raises(DataError, match=r"5 of 50 .* with x and y swapped all would lie inside"):
-        placed.require(0.05, "S1")
+        coverage.require(0.05, "S1")
 
 
 def test_cells_beyond_a_smaller_scan_stay_allowed():
     pixels = np.vstack([INSIDE[:80], INSIDE[:20] + np.array([300, 10])])
-    found, placed = keep_inside(table(pixels), MPP, SIZE, "cells", "S1")
-    placed.require(0.05, "S1")
-    assert found.n_obs == 80
+    result, coverage = drop_outside_image(table(pixels), MPP, SIZE, "cells", "S1")
+    coverage.require(0.05, "S1")
+    assert result.n_obs == 80

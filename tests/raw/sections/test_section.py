@@ -11,7 +11,7 @@ from scipy import sparse
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.raw.images import image_size
-from cell_synergy.raw.section import Section, check_section
+from cell_synergy.raw.sections.section import Section, check_section
 
 SOURCE = Path("S1.h5ad")
 SIZE = (100, 50)
@@ -34,20 +34,20 @@ def test_a_right_section_passes_with_units_on_the_border_of_the_image(section):
 
 
 def test_without_an_image_no_place_is_outside(section):
-    section.counts.obsm["spatial"][1] = (1e6, 1e6)
+    section.adata.obsm["spatial"][1] = (1e6, 1e6)
     check_section(replace(section, image=None, mpp=None), SOURCE)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 0.5])
 def test_counts_that_are_none_are_named_with_gene_and_unit(section, value):
-    section.counts.X[1, 1] = value
-    with pytest.raises(DataError, match=r"1 counts .*gene 'GAPDH' in unit 'u2'.*raw counts"):
+    section.adata.X[1, 1] = value
+    with pytest.raises(DataError, match=r"1 counts .*gene 'GAPDH' in observation 'u2'.*raw counts"):
         check_section(section, SOURCE)
 
 
 def test_the_unit_of_a_wrong_count_is_found_past_empty_units(section):
-    section.counts.X = sparse.csr_matrix(np.array([[0, 0], [0, 0], [0, 0.5]], dtype=np.float32))
-    with pytest.raises(DataError, match="gene 'GAPDH' in unit 'u3'"):
+    section.adata.X = sparse.csr_matrix(np.array([[0, 0], [0, 0], [0, 0.5]], dtype=np.float32))
+    with pytest.raises(DataError, match="gene 'GAPDH' in observation 'u3'"):
         check_section(section, SOURCE)
 
 
@@ -55,85 +55,85 @@ def test_the_unit_of_a_wrong_count_is_found_past_empty_units(section):
 @pytest.mark.parametrize(
     ("axis", "names", "message"),
     [
-        ("obs_names", ["u1", "u2", "u1"], "1 unit names occur more than once .*'u1'"),
+        ("obs_names", ["u1", "u2", "u1"], "1 observation names occur more than once .*'u1'"),
         ("var_names", ["ACTB", "ACTB"], "1 gene names occur more than once .*'ACTB'"),
     ],
 )
 def test_names_that_repeat_are_named(section, axis, names, message):
-    setattr(section.counts, axis, names)
+    setattr(section.adata, axis, names)
     with pytest.raises(DataError, match=message):
         check_section(section, SOURCE)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_places_that_are_not_finite_are_named(section, value):
-    section.counts.obsm["spatial"][2, 1] = value
-    with pytest.raises(DataError, match=r"1 of 3 units have no place: x or y is NaN .*'u3'"):
+    section.adata.obsm["spatial"][2, 1] = value
+    with pytest.raises(DataError, match=r"obsm.'spatial'. is not finite for 1 .*'u3'"):
         check_section(section, SOURCE)
 
 
 def test_three_coordinates_are_refused(section):
-    section.counts.obsm["spatial"] = np.zeros((3, 3))
+    section.adata.obsm["spatial"] = np.zeros((3, 3))
     with pytest.raises(DataError, match=r"shape \(3, 3\).*x and y"):
         check_section(section, SOURCE)
 
 
 def test_units_at_one_place_are_refused(section):
-    section.counts.obsm["spatial"] = np.full((3, 2), 7.0)
-    with pytest.raises(DataError, match="section S1: all 3 units lie at one place"):
+    section.adata.obsm["spatial"] = np.full((3, 2), 7.0)
+    with pytest.raises(DataError, match="section S1: all 3 observations have the same coordinates"):
         check_section(section, SOURCE)
-    check_section(replace(section, counts=section.counts[:1].copy()), SOURCE)
+    check_section(replace(section, adata=section.adata[:1].copy()), SOURCE)
 
 
 @pytest.mark.parametrize(("value", "message"), [
-    (2.0**24, "a count of 16777216 is no count of molecules"),
-    (2.0**31, "a count of 2147483648 is no count of molecules"),
+    (2.0**24, "a count of 16777216 is not a count of molecules"),
+    (2.0**31, "a count of 2147483648 is not a count of molecules"),
 ])  # fmt: skip
 def test_counts_beyond_what_is_exact_are_refused(section, value, message):
-    section.counts.X[1, 1] = value
+    section.adata.X[1, 1] = value
     with pytest.raises(DataError, match=message):
         check_section(section, SOURCE)
-    section.counts.X[1, 1] = 2.0**24 - 1
+    section.adata.X[1, 1] = 2.0**24 - 1
     check_section(section, SOURCE)
 
 
 def test_counts_of_nothing_are_refused(section):
     with pytest.raises(DataError, match="section S1: no genes; leave the section out"):
-        check_section(replace(section, counts=section.counts[:, :0].copy()), SOURCE)
-    section.counts.X = sparse.csr_matrix(np.zeros((3, 2), dtype=np.float32))
+        check_section(replace(section, adata=section.adata[:, :0].copy()), SOURCE)
+    section.adata.X = sparse.csr_matrix(np.zeros((3, 2), dtype=np.float32))
     with pytest.raises(DataError, match="section S1: all counts are 0; give raw counts"):
         check_section(section, SOURCE)
 
 
 @pytest.mark.parametrize("name", ["", " "])
 def test_empty_names_are_refused(section, name):
-    section.counts.var_names = ["ACTB", name]
+    section.adata.var_names = ["ACTB", name]
     with pytest.raises(DataError, match="1 gene names are empty; name every gene"):
         check_section(section, SOURCE)
-    section.counts.var_names = ["nan", "NA"]
+    section.adata.var_names = ["nan", "NA"]
     check_section(section, SOURCE)
 
 
 def test_an_empty_donor_and_an_empty_section_are_refused(section):
     with pytest.raises(DataError, match="the donor is empty"):
         check_section(replace(section, donor=" "), SOURCE)
-    with pytest.raises(DataError, match="no units"):
-        check_section(replace(section, counts=section.counts[:0].copy()), SOURCE)
+    with pytest.raises(DataError, match="no observations"):
+        check_section(replace(section, adata=section.adata[:0].copy()), SOURCE)
 
 
 def test_unknown_proportions_are_a_whole_empty_row(section):
     ratio = pd.DataFrame(
-        {"T": [1.0, np.nan, 0.5], "B": [0.0, np.nan, 0.5]}, section.counts.obs_names
+        {"T": [1.0, np.nan, 0.5], "B": [0.0, np.nan, 0.5]}, section.adata.obs_names
     )
-    section.counts.obsm["cell_type_ratio"] = ratio
+    section.adata.obsm["cell_type_ratio"] = ratio
     check_section(section, SOURCE)
     for value in (np.nan, -0.1):
         wrong = ratio.copy()
         wrong.loc["u3", "B"] = value
-        section.counts.obsm["cell_type_ratio"] = wrong
+        section.adata.obsm["cell_type_ratio"] = wrong
         with pytest.raises(DataError, match=r"of 1 of 3 units are (missing|negative).*'u3'"):
             check_section(section, SOURCE)
-    section.counts.obsm["cell_type_ratio"] = ratio.to_numpy()
+    section.adata.obsm["cell_type_ratio"] = ratio.to_numpy()
     with pytest.raises(DataError, match="array without names"):
         check_section(section, SOURCE)
 

@@ -11,8 +11,8 @@ from rdata.conversion.to_r import build_r_object
 from rdata.parser import RObjectType
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.raw import conversion
-from cell_synergy.raw.conversion import checksum, unpack
+from cell_synergy.raw import containers
+from cell_synergy.raw.containers import checksum, unpack
 from tests import broken
 
 # Genes x spots, as in R; the text is that of the original release.
@@ -88,7 +88,7 @@ def test_a_value_that_is_no_count_is_refused_and_named(tmp_path, value):
     table = TABLE.astype(float)
     table.loc["Gm1", "9x10.5"] = value
     source = _workspace(tmp_path / "MOB.RData", MOB1=table)
-    with pytest.raises(DataError, match=r"for spot 9x10.5, gene Gm1, which is no count"):
+    with pytest.raises(DataError, match=r"for spot 9x10.5, gene Gm1, which is not a count"):
         unpack(source, "rdata:MOB1", tmp_path / "out.gz")
 
 
@@ -145,10 +145,10 @@ def test_a_container_that_is_something_else_is_one_sentence(tmp_path, how, given
 
 
 def test_a_member_that_would_fill_the_disk_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(conversion, "_LARGEST", 10**6)
+    monkeypatch.setattr(containers, "_MAX_BYTES", 10**6)
     with zipfile.ZipFile(tmp_path / "c", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.tsv", bytes(2 * 10**6))
-    with pytest.raises(DataError, match=r"a\.tsv: would be 0 GB out of its zip, over the"):
+    with pytest.raises(DataError, match=r"a\.tsv: would be 0 GB out of its zip, over the limit"):
         unpack(tmp_path / "c", "zip:a.tsv", tmp_path / "a.tsv")
     assert not (tmp_path / "a.tsv").exists()
 

@@ -76,27 +76,27 @@ POSITIONS = {
 
 
 @pytest.mark.parametrize("variant", POSITIONS)
-def test_tissue_positions_are_read_in_every_form(wanted, made, variant):
-    root, plain = wanted("visium", "spots")
+def test_tissue_positions_are_read_in_every_form(plain_pairs, make_pairs, variant):
+    root, plain = plain_pairs("visium", "spots")
     for name in variants.NAMES:
         POSITIONS[variant](root / name)
-    variants.same_but_rounding(made(root, "visium", "spots"), plain)
+    variants.same_but_rounding(make_pairs(root, "visium", "spots"), plain)
 
 
-def test_spots_of_a_raw_matrix_that_are_off_tissue_are_dropped(wanted, made, capsys):
-    root, plain = wanted("visium", "spots")
+def test_spots_of_a_raw_matrix_that_are_off_tissue_are_dropped(plain_pairs, make_pairs, capsys):
+    root, plain = plain_pairs("visium", "spots")
     path = root / "A1/spatial/tissue_positions.csv"
     table = pd.read_csv(path)
     inside = np.flatnonzero(table["in_tissue"])
     table.loc[inside[:5], "in_tissue"] = 0
     table.to_csv(path, index=False)
-    study = made(root, "visium", "spots")[0]
+    study = make_pairs(root, "visium", "spots")[0]
     assert "5 of 98 barcodes of the matrix are not in tissue" in capsys.readouterr().out
-    lost = {f"A1_{table['barcode'][row]}" for row in inside[:5]}
-    assert set(plain[0].obs_names) - set(study.obs_names) == lost & set(plain[0].obs_names)
+    missing = {f"A1_{table['barcode'][row]}" for row in inside[:5]}
+    assert set(plain[0].obs_names) - set(study.obs_names) == missing & set(plain[0].obs_names)
     table.assign(in_tissue=0).to_csv(path, index=False)
     with pytest.raises(DataError, match="in_tissue is 0 for every barcode"):
-        made(root, "visium", "spots")
+        make_pairs(root, "visium", "spots")
 
 
 @pytest.mark.parametrize(("change", "message"), [
@@ -105,11 +105,13 @@ def test_spots_of_a_raw_matrix_that_are_off_tissue_are_dropped(wanted, made, cap
     (lambda text: text.split()[0] + "\n", "has no row"),
     (lambda text: text.replace("array_row,", "array_row,array_row,", 1), "occurs twice"),
 ])  # fmt: skip
-def test_tissue_positions_that_cannot_be_told_apart_are_refused(written, made, change, message):
-    root = written("visium")
+def test_tissue_positions_that_cannot_be_told_apart_are_refused(
+    write_sections, make_pairs, change, message
+):
+    root = write_sections("visium")
     _text(change)(root / "B1")
     if message is None:
-        made(root, "visium", "spots")
+        make_pairs(root, "visium", "spots")
         return
     with pytest.raises(DataError, match=message):
-        made(root, "visium", "spots")
+        make_pairs(root, "visium", "spots")

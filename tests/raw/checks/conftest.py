@@ -8,7 +8,7 @@ import pytest
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.raw import build as building
-from cell_synergy.raw.agreement.joined_pairs import NOTHING
+from cell_synergy.raw.checks.joined_pairs import NO_REQUIREMENTS
 
 GENES = " ".join(f"g{i}" for i in range(40))
 
@@ -17,7 +17,7 @@ REGION = {"region": {"kind": "classification"}}
 
 @pytest.fixture
 def build(dataset, rules):
-    def make(sections, needs=NOTHING, limits=None, **changes):
+    def make(sections, needs=NO_REQUIREMENTS, limits=None, **changes):
         own = rules.model_copy(update={"class_units": 4} | (limits or {}))
         changes = {"tasks": REGION, **changes}
         return building.build("lab", sections, dataset(**changes), own, Path(), None, needs)
@@ -27,15 +27,15 @@ def build(dataset, rules):
 
 @pytest.fixture
 def refused(build):
-    """Return the sentences of a refusal."""
+    """Return a function that gives the messages of a refusal."""
 
-    def told(sections, **changes):
+    def messages(sections, **changes):
         with pytest.raises(DataError) as error:
             build(sections, **changes)
         text = str(error.value)
         return re.split(r"\n  \d+\. ", text)[1:] or [text]
 
-    return told
+    return messages
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def strip(section):
     def make(name="A1", donor="A"):
         one = section(name, donor, GENES, units=80)
         x, y = (axis.ravel() for axis in np.meshgrid(np.arange(20), np.arange(4)))
-        one.counts.obsm["spatial"] = 50.0 * np.column_stack([x, y])
-        one.counts.obs["region"] = np.array(["core", "rim"])[y % 2]
+        one.adata.obsm["spatial"] = 50.0 * np.column_stack([x, y])
+        one.adata.obs["region"] = np.array(["core", "rim"])[y % 2]
         return one
 
     return make

@@ -1,8 +1,8 @@
 """Members of upstream containers: files of a zip, tables of an R workspace, gzipped tables.
 
 Count tables are rewritten in the layout of the original Spatial Transcriptomics release: one row
-per spot, one column per gene, tab-separated integers, `<x>x<y>` before each row and an empty
-corner, in the order of the upstream object.
+per spot, one column per gene, tab-separated integers, `<x>x<y>` as the name of each row, and an
+empty corner; rows and columns stay in the order of the upstream object.
 """
 
 import gzip
@@ -22,15 +22,16 @@ from cell_synergy.core import filetypes
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 
-_LARGEST = 2**33  # bytes of one member: more is a mistake, or meant to fill the disk
-_DAMAGED = (
+_MAX_BYTES = 2**33  # of one member; a larger one is a mistake, or meant to fill the disk
+_READ_ERRORS = (
     AssertionError, AttributeError, BadZipFile, EOFError, LookupError, lzma.LZMAError, MemoryError,
     NotImplementedError, OSError, RecursionError, RuntimeError, struct.error, TypeError, ValueError,
     zlib.error,
 )  # fmt: skip
 KINDS = ("zip", "rdata", "table")
+"""Values of `unpack` before the colon."""
 
-_SPOT = re.compile(r"X?(\d+(?:\.\d+)?x\d+(?:\.\d+)?)")
+_SPOT_NAME = re.compile(r"X?(\d+(?:\.\d+)?x\d+(?:\.\d+)?)")
 
 
 def unpack(container: Path, how: str, target: Path) -> None:
@@ -49,7 +50,8 @@ def unpack(container: Path, how: str, target: Path) -> None:
     Raises
     ------
     DataError
-        If the container cannot be read, has no such member, or holds anything but counts of spots.
+        If the container cannot be read, has no such member, or the member does not hold counts of
+        spots.
     """
     kind, _, member = how.partition(":")
     if kind not in KINDS:
@@ -63,21 +65,20 @@ def unpack(container: Path, how: str, target: Path) -> None:
             write_counts(pd.read_csv(container, sep="\t", index_col=0, compression="gzip"), target)
     except DataError:
         raise
-    except _DAMAGED as error:
-        what = filetypes.never(container, "what holds it")
+    except _READ_ERRORS as error:
+        reason = filetypes.never(container, "what holds it") or f"cannot be read ({error})"
         raise DataError(
-            f"the container of {target.name} {what or f'cannot be read ({error})'}; "
-            "run again, or use a mirror that has the file"
+            f"the container of {target.name} {reason}; run again, or use a mirror that has the file"
         ) from error
 
 
 def has_text_checksum(how: str) -> bool:
-    """Say whether a file is rewritten, so that its checksum is of the text, not of the gzip."""
+    """Return whether a file is rewritten, so that its checksum is of the text, not of the gzip."""
     return how.partition(":")[0] in {"rdata", "table"}
 
 
 def checksum(path: Path, *, text: bool) -> str:
-    """Return the sha256 of a file, of what it decompresses to if `text`; "" if it cannot be."""
+    """Return the sha256 of a file; with `text`, of its decompressed content, "" if not a gzip."""
     try:
         with gzip.open(path) if text else path.open("rb") as file:
             digest = hashlib.sha256()
@@ -89,35 +90,48 @@ def checksum(path: Path, *, text: bool) -> str:
 
 
 def write_counts(table: pd.DataFrame, target: Path) -> None:
-    """Write counts as gzipped text, spots x genes; a genes x spots table is turned round."""
-    spots = _spots(table.index)
+    """Write counts as gzipped text, spots x genes; a genes x spots table is transposed.
+
+    Parameters
+    ----------
+    table
+        Counts, with spots named `<x>x<y>` along one axis.
+    target
+        File to write.
+
+    Raises
+    ------
+    DataError
+        If no axis consists of spots, or a value is not a count.
+    """
+    spots = _spot_names(table.index)
     if spots is None:
         table = table.T
-        spots = _spots(table.index)
+        spots = _spot_names(table.index)
     if spots is None:
         raise DataError(
             f"the source of {target.name} has no axis of spots named <x>x<y>; "
             "upstream has changed, get the file from another mirror"
         )
     values = table.to_numpy(dtype=np.float64, na_value=np.nan)
-    wrong = ~((values >= 0) & (values == np.floor(values)))
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
+    invalid = ~((values >= 0) & (values == np.floor(values)))
+    if invalid.any():
+        row, column = np.argwhere(invalid)[0]
         raise DataError(
             f"the source of {target.name} has {values[row, column]} for spot {spots[row]}, gene "
-            f"{table.columns[column]}, which is no count; get the file from another mirror"
+            f"{table.columns[column]}, which is not a count; get the file from another mirror"
         )
-    whole = pd.DataFrame(values.astype(np.int64), index=spots, columns=table.columns)
-    # Neither time nor name in the header: the same table is the same bytes.
+    counts = pd.DataFrame(values.astype(np.int64), index=spots, columns=table.columns)
+    # The gzip header has neither time nor name, so that the same table gives the same bytes.
     with target.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
-        file.write(whole.to_csv(sep="\t", lineterminator="\n").encode())
+        file.write(counts.to_csv(sep="\t", lineterminator="\n").encode())
 
 
-def _spots(names: pd.Index) -> list[str] | None:
+def _spot_names(names: pd.Index) -> list[str] | None:
     """Return the names without the X that R puts before them, None if they are not spots."""
-    matches = [_SPOT.fullmatch(str(name)) for name in names]
-    found = [match.group(1) for match in matches if match]
-    return found if found and len(found) == len(matches) else None
+    matches = [_SPOT_NAME.fullmatch(str(name)) for name in names]
+    spots = [match.group(1) for match in matches if match]
+    return spots if spots and len(spots) == len(matches) else None
 
 
 def _extract(container: Path, member: str, target: Path) -> None:
@@ -126,10 +140,10 @@ def _extract(container: Path, member: str, target: Path) -> None:
             raise DataError(
                 f"{target.name}: the zip has no {member!r}{suggest(member, archive.namelist())}"
             )
-        if (size := archive.getinfo(member).file_size) > _LARGEST:
+        if (size := archive.getinfo(member).file_size) > _MAX_BYTES:
             raise DataError(
-                f"{target.name}: would be {size / 1e9:.0f} GB out of its zip, over the "
-                f"{_LARGEST / 1e9:.0f} GB that are believed; check the manifest's address"
+                f"{target.name}: would be {size / 1e9:.0f} GB out of its zip, over the limit "
+                f"of {_MAX_BYTES / 1e9:.0f} GB; check the manifest's address"
             )
         with archive.open(member) as source, target.open("wb") as copy:
             shutil.copyfileobj(source, copy)
@@ -141,9 +155,9 @@ def _r_table(container: Path, name: str) -> pd.DataFrame:
     objects = rdata.read_rda(container)
     if name not in objects:
         raise DataError(f"the R workspace has no {name!r}{suggest(name, objects)}")
-    found = objects[name]
-    # A matrix with row and column names arrives as an xarray.DataArray.
-    table = found.to_pandas() if hasattr(found, "to_pandas") else found
+    value = objects[name]
+    # rdata returns a matrix with row and column names as an xarray.DataArray.
+    table = value.to_pandas() if hasattr(value, "to_pandas") else value
     if not isinstance(table, pd.DataFrame):
-        raise DataError(f"{name} is a {type(found).__name__}, not a named matrix or data frame")
+        raise DataError(f"{name} is a {type(value).__name__}, not a named matrix or data frame")
     return table

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.raw.sources import fingerprint, located, record
+from cell_synergy.raw.external_files import fingerprint, located, record
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_changed_file_is_refused_until_it_is_recorded_again(raw, tmp_path, nam
 
 def test_a_lost_file_is_refused(raw, tmp_path):
     (tmp_path / "own/a.csv").unlink()
-    with pytest.raises(DataError, match=r"own/a\.csv: is not there any more; put it back or run"):
+    with pytest.raises(DataError, match=r"own/a\.csv: does not exist any more; put it back or run"):
         located(raw)
 
 
@@ -71,8 +71,8 @@ def test_of_a_large_file_sixteen_pieces_count(tmp_path):
     [
         ("", "is empty"),
         ('{"folder": "', "cannot be read as the record of a folder"),
-        ('{"folder": "/x"}', "names no folder and its files"),
-        ('{"folder": "/x", "files": []}', "names no folder and its files"),
+        ('{"folder": "/x"}', "does not name a folder and its files"),
+        ('{"folder": "/x", "files": []}', "does not name a folder and its files"),
     ],
 )
 def test_a_broken_record_is_refused(tmp_path, text, message):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.raw.agreement.joined_pairs import Needs
-from cell_synergy.raw.agreement.problems import Told
-from tests.raw.agreement.conftest import GENES, REGION
+from cell_synergy.raw.checks.joined_pairs import Needs
+from cell_synergy.raw.checks.problems import Problems
+from tests.raw.checks.conftest import GENES, REGION
 
 BLOCKS = {"split": "leave-one-block-out", "blocks": 4, "gap_um": 50.0, "roles": {"study": "A"}}
 
@@ -16,7 +16,7 @@ BLOCKS = {"split": "leave-one-block-out", "blocks": 4, "gap_um": 50.0, "roles": 
 def test_all_is_told_at_once(refused, three):
     roles = {"study": "A, X", "reference": "R, Y"}
     tasks = {"layer": {"kind": "classification"}, "mix": {"kind": "composition"}, **REGION}
-    told = refused(three, roles=roles, tasks=tasks, needs=Needs(24, 100, 0.1, images=True))
+    messages = refused(three, roles=roles, tasks=tasks, needs=Needs(24, 100, 0.1, images=True))
     expected = [
         r"no donor 'X' in the data",
         r"no donor 'Y' in the data",
@@ -26,32 +26,32 @@ def test_all_is_told_at_once(refused, three):
         r"task 'region': 0 class\(es\) with 4 units in 2 donors",
         r"no image of section A1",
     ]
-    assert len(told) == len(expected)
-    for sentence, pattern in zip(told, expected, strict=True):
+    assert len(messages) == len(expected)
+    for sentence, pattern in zip(messages, expected, strict=True):
         assert re.search(pattern, sentence), sentence
 
 
-def test_one_thing_is_told_as_one_sentence():
-    told = Told("lab")
-    told.refuse()
-    told.add(["a", "a"])
+def test_one_problem_is_one_message():
+    problems = Problems("lab")
+    problems.raise_if_any()
+    problems.add(["a", "a"])
     with pytest.raises(DataError, match=r"^a$"):
-        told.refuse()
-    told.add(["b"])
+        problems.raise_if_any()
+    problems.add(["b"])
     with pytest.raises(DataError, match=r"lab: .* for 2 reasons:\n  1. a\n  2. b$"):
-        told.refuse()
+        problems.raise_if_any()
 
 
 @pytest.mark.parametrize(
-    ("roles", "found", "hint"),
+    ("roles", "result", "hint"),
     [
         ({"study": "1, B", "reference": "R"}, "01", "did you mean '01'? write it in quotes"),
         ({"study": "a, B", "reference": "R"}, "A", "did you mean 'A'? blanks and capitals count"),
         ({"study": "A B, B", "reference": "R"}, "AB", "did you mean 'AB'?"),
     ],
 )
-def test_a_role_that_nobody_has_is_refused_with_the_nearest(refused, section, roles, found, hint):
-    sections = [section(f"{d}1", d, GENES) for d in (found, "B", "R")]
+def test_a_role_that_nobody_has_is_refused_with_the_nearest(refused, section, roles, result, hint):
+    sections = [section(f"{d}1", d, GENES) for d in (result, "B", "R")]
     assert any(hint in sentence for sentence in refused(sections, roles=roles))
 
 
@@ -64,20 +64,20 @@ def test_donors_as_yaml_numbers_are_those_of_the_data(build, section):
 
 @pytest.mark.parametrize("other", ["a", "A "])
 def test_a_donor_under_two_spellings_in_two_files_is_refused(refused, three, section, other):
-    told = refused([*three, section("A9", other, GENES)])
-    assert any("differ in blanks or capitals alone" in sentence for sentence in told)
+    messages = refused([*three, section("A9", other, GENES)])
+    assert any("differ in blanks or capitals alone" in sentence for sentence in messages)
 
 
 @pytest.mark.parametrize("name", ["a/b", "all", ".x", "a\\b", "a" * 101])
 def test_a_donor_whose_name_no_file_can_have_is_refused(refused, three, section, name):
-    told = refused([*three, section("X1", name, GENES)], roles={
+    messages = refused([*three, section("X1", name, GENES)], roles={
         "study": ["A", "B", name], "reference": "R"})  # fmt: skip
-    assert told == [f"lab: donor {name!r} cannot name a file; rename it"]
+    assert messages == [f"lab: donor {name!r} cannot name a file; rename it"]
 
 
 def test_a_section_that_occurs_twice_is_refused(refused, three, section):
-    told = refused([*three, section("A1", "A", GENES)])
-    assert told[0] == "lab: section 'A1' occurs twice; rename one"
+    messages = refused([*three, section("A1", "A", GENES)])
+    assert messages[0] == "lab: section 'A1' occurs twice; rename one"
 
 
 def test_the_name_of_a_donor_without_a_role_does_not_matter(build, three, section):
@@ -85,24 +85,24 @@ def test_the_name_of_a_donor_without_a_role_does_not_matter(build, three, sectio
 
 
 def test_holdout_without_its_roles_is_told(refused, three):
-    told = refused(three, split="holdout", roles={"probe": "A, B", "reference": "R"})
-    assert [re.findall(r"role '(\w+)' and found none", one) for one in told] == [
+    messages = refused(three, split="holdout", roles={"probe": "A, B", "reference": "R"})
+    assert [re.findall(r"role '(\w+)' and found none", one) for one in messages] == [
         ["train"], ["test"],
     ]  # fmt: skip
 
 
 def test_a_missing_reference_names_what_can_be_had(refused, three):
-    (told,) = refused(three[:2], roles={"study": "A, B"})
-    assert "no section of a reference donor; check data.lab.roles" in told
-    assert "`split: leave-one-block-out`" in told
+    (messages,) = refused(three[:2], roles={"study": "A, B"})
+    assert "no section of a reference donor; check data.lab.roles" in messages
+    assert "`split: leave-one-block-out`" in messages
 
 
 def test_two_animals_with_two_sections_each_are_told_what_can_be_had(refused, build, strip):
     four = [strip(name, name[0]) for name in ("A1", "A2", "B1", "B2")]
     roles = {"study": "A1, B1, A2", "reference": "B2"}
-    (told,) = refused(four, split="leave-one-section-out", roles=roles)
-    assert "donor 'A', who has 2 sections, on both sides; use 'leave-one-donor-out'" in told
-    assert "`split: leave-one-block-out`" in told
+    (messages,) = refused(four, split="leave-one-section-out", roles=roles)
+    assert "donor 'A', who has 2 sections, on both sides; use 'leave-one-donor-out'" in messages
+    assert "`split: leave-one-block-out`" in messages
     study, reference = build(four, **BLOCKS | {"roles": {"study": "A, B"}})
     assert study.obs["block"].nunique() == 4 * 3
     assert sorted(reference.obs["block"].unique()) == [f"{s}-block1" for s in
@@ -128,16 +128,16 @@ def test_blocks_lie_a_gap_apart_and_the_pairs_say_so(build, strip, capsys):
 
 
 def test_gaps_that_leave_nothing_of_a_block_are_refused(refused, strip):
-    for gap, lost in ((400.0, "A1-block2, A1-block3"), (2000.0, "A1-block1, A1-block2, A1-")):
-        told = refused([strip()], **BLOCKS | {"gap_um": gap})
-        assert told[0].startswith(f"lab: the gaps leave no unit of {lost}")
-        assert "lower data.lab.gap_um or data.lab.blocks" in told[0]
-        assert not any("no section" in sentence for sentence in told)
+    for gap, missing in ((400.0, "A1-block2, A1-block3"), (2000.0, "A1-block1, A1-block2, A1-")):
+        messages = refused([strip()], **BLOCKS | {"gap_um": gap})
+        assert messages[0].startswith(f"lab: the gaps leave no observation of {missing}")
+        assert "lower data.lab.gap_um or data.lab.blocks" in messages[0]
+        assert not any("no section" in sentence for sentence in messages)
 
 
 def test_one_scored_block_is_refused(refused, strip):
-    (told, rare) = refused([strip()], **BLOCKS | {"blocks": 2})
-    assert "needs two blocks beside the reference, found ['A1-block2']: raise `blocks`" in told
+    (messages, rare) = refused([strip()], **BLOCKS | {"blocks": 2})
+    assert "needs two blocks beside the reference, found ['A1-block2']: raise `blocks`" in messages
     assert "0 class(es) with 4 units in 2 blocks" in rare
 
 
@@ -170,15 +170,15 @@ def test_without_anything_to_say_there_is_no_remark(build, three):
         (Needs(0, 24, 0.0, images=False), None),
         (Needs(0, 22, 0.1, images=False), None),
         (Needs(0, 23, 0.1, images=False), r"22 training pairs .*batch_size: 23"),
-        (Needs(0, 0, 0.0, images=True), "no image of section A1, B1, which the image expert needs"),
+        (Needs(0, 0, 0.0, images=True), "no image of section A1, B1, which"),
     ],
 )  # fmt: skip
 def test_what_later_stages_need_is_asked_of_the_pairs(build, refused, three, needs, message):
     if message is None:
         assert build(three, needs=needs)[0].n_obs == 48
     else:
-        (told,) = refused(three, needs=needs)
-        assert re.search(message, told)
+        (messages,) = refused(three, needs=needs)
+        assert re.search(message, messages)
 
 
 @pytest.mark.parametrize(("components", "said"), [(23, False), (24, True)])
@@ -186,7 +186,7 @@ def test_an_expert_that_cannot_be_fitted_is_said_as_soon_as_pairs_are_made(
     build, three, capsys, components, said
 ):
     assert build(three, needs=Needs(components, 0, 0.0, images=False))[0].n_obs == 48
-    line = "fits 24 components, which needs more reference units (24) and genes (40)"
+    line = "fits 24 components, which needs more reference observations (24) and genes (40)"
     assert (line in capsys.readouterr().out) == said
 
 
@@ -198,7 +198,7 @@ def test_panel_genes_do_not_count_for_the_expert(build, three, capsys):
 
 def test_an_impossible_panel_is_told_with_the_rest(refused, three):
     tasks = {"panel": {"kind": "gene_panel", "genes": 50}, "layer": {"kind": "classification"}}
-    told = refused(three, tasks=tasks)
-    assert len(told) == 2
-    assert "gene panel of 50" in told[0]
-    assert "no obs column 'layer'" in told[1]
+    messages = refused(three, tasks=tasks)
+    assert len(messages) == 2
+    assert "the gene panel has 50 genes" in messages[0]
+    assert "no obs column 'layer'" in messages[1]
