@@ -32,7 +32,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from cell_synergy import encoders
-from cell_synergy.core.config import section
+from cell_synergy.core.config import read_section
 from cell_synergy.core.device import device, use_threads
 from cell_synergy.core.resume.part_store import PartStore
 from cell_synergy.encoders import efficientnet_lite0
@@ -141,7 +141,7 @@ def cases() -> dict[str, tuple[list[float], int, transforms.Compose, Forward, Ne
     if not isinstance(made, VisionTransformer):
         raise TypeError(f"{MODEL} is no vision transformer")
     vit = made
-    settings = section("encoders.efficientnet_lite0")
+    settings = read_section("encoders.efficientnet_lite0")
     lite = encoders.load("efficientnet_lite0", settings)
     if not isinstance(lite, efficientnet_lite0.Expert):
         raise TypeError("efficientnet_lite0 is an image expert")

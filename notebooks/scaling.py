@@ -21,13 +21,14 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
-from cell_synergy.core.config import section, value
+from cell_synergy.core.config import read_param, read_section
 from cell_synergy.figures import style
-from cell_synergy.studies.scaling import DRAWN, EVERY, FROZEN, PRIOR, TUNED
+from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, FROZEN, PRIOR, TUNED
 from cell_synergy.studies.scaling.curves import better_single, crossovers, curves, left_out, read
 
 style.style()
-focal, datasets, expert = value("method"), value("datasets"), section("experts")["finetuned"]
+focal, datasets = read_param("method"), read_param("datasets")
+expert = read_param("experts")["finetuned"]
 methods = [focal, "concat", "image", "expression"]
 scores = pd.concat([read(Path(scaling), Path(finetune), d, methods) for d in datasets])
 scores = scores[scores["metric"].isin(["macro_f1", "r2", ""])]
@@ -55,7 +56,7 @@ names = {
 def draw(axes, rows, tone, labels):
     """Draw one curve with its interval and draws."""
     rows = rows[rows["labels"] == labels].sort_values("pairs")
-    solid = labels == DRAWN
+    solid = labels == DRAWN_LABELS
     axes.plot(
         rows["pairs"], rows["score"], color=tone, lw=1.3 if solid else 0.8,
         ls="-" if solid else (0, (4, 2)), marker="o" if solid else None, ms=3, zorder=3,
@@ -70,7 +71,7 @@ fig, grid = plt.subplots(
     layout="constrained",
 )  # fmt: skip
 for row, dataset in zip(grid, datasets, strict=True):
-    spec, own = section(f"data.{dataset}"), lines[lines["dataset"] == dataset]
+    spec, own = read_section(f"data.{dataset}"), lines[lines["dataset"] == dataset]
     if own.empty:
         tried = (absent["dataset"] == dataset).any()
         words = "too few training pairs" if tried else "no task of scaling.tasks"
@@ -82,21 +83,21 @@ for row, dataset in zip(grid, datasets, strict=True):
             method = best[dataset, task] if arm == "single" else arm
             rows = here[here["method"] == method]
             if arm == PRIOR:
-                null = rows[rows["labels"] == DRAWN].sort_values("pairs")
+                null = rows[rows["labels"] == DRAWN_LABELS].sort_values("pairs")
                 axes.plot(null["pairs"], null["score"], color=tone, lw=0.9, ls=":")
                 continue
-            for labels in (DRAWN, EVERY):
+            for labels in (DRAWN_LABELS, ALL_LABELS):
                 draw(axes, rows, tone, labels)
             drawn = scores[
                 (scores["dataset"] == dataset) & (scores["task"] == task)
-                & (scores["method"] == method) & (scores["labels"] == DRAWN)
+                & (scores["method"] == method) & (scores["labels"] == DRAWN_LABELS)
                 & (scores["note"] == "")
             ]  # fmt: skip
             dots = drawn.groupby(["fraction", "draw", "seed"])[["pairs", "value"]].mean()
             axes.scatter(dots["pairs"], dots["value"], s=4, color=tone, alpha=0.5, lw=0, zorder=2)
         case = against[
             (against["dataset"] == dataset) & (against["task"] == task)
-            & (against["second"] == focal) & (against["labels"] == DRAWN)
+            & (against["second"] == focal) & (against["labels"] == DRAWN_LABELS)
         ]  # fmt: skip
         words = case["said"].iloc[0] if len(case) else ""
         for arm in (TUNED, focal):
@@ -117,7 +118,7 @@ for row, dataset in zip(grid, datasets, strict=True):
         place = style.title(dataset, spec["source"] == "simulator")
         axes.set_title(f"{place}: {task.replace('_', ' ')}", pad=13)
         gone = absent[(absent["dataset"] == dataset) & (absent["task"] == task)]
-        gone = gone[(gone["labels"] == DRAWN) & ~gone["fraction"].isin(ticks["fraction"])]
+        gone = gone[(gone["labels"] == DRAWN_LABELS) & ~gone["fraction"].isin(ticks["fraction"])]
         reasons = [f"{f:g} %" for f in gone["fraction"]]
         reasons = f"left out, too few: {', '.join(reasons)}" if reasons else ""
         for at, side, text in ((0, "left", words), (1, "right", reasons)):

@@ -16,12 +16,13 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from cell_synergy.core.config import section, value
+from cell_synergy.core.config import read_param, read_section
 from cell_synergy.figures import style
 from cell_synergy.scoring.tables import ALL_FOLDS, read_methods, read_sis, sis_by_donor
 
 style.style()
-methods, focal, datasets = list(section("models")), value("method"), value("datasets")
+methods, focal = list(read_section("models")), read_param("method")
+datasets = read_param("datasets")
 shown = style.order([m for m in methods if m not in style.UNIMODAL])
 donors = {d: sis_by_donor(read_methods(Path(scores), d, methods)) for d in datasets}
 overall = {d: read_sis(Path(sis), d) for d in datasets}
@@ -38,13 +39,13 @@ overall = {d: drawn(t[t["fold"] == ALL_FOLDS]) for d, t in overall.items()}
 donors["lung" if "lung" in donors else datasets[0]].head()
 
 # %%
-columns = max([1, *(len(section(f"data.{dataset}")["tasks"]) for dataset in datasets)])
+columns = max([1, *(len(read_section(f"data.{dataset}")["tasks"]) for dataset in datasets)])
 height = 0.19 * len(shown) + 0.75
 fig, grid = plt.subplots(
     len(datasets), columns, figsize=(1.55 * columns + 1.0, height * len(datasets)), squeeze=False
 )
 for row, dataset in zip(grid, datasets, strict=True):
-    table, spec = donors[dataset], section(f"data.{dataset}")
+    table, spec = donors[dataset], read_section(f"data.{dataset}")
     tasks = list(spec["tasks"])
     if not tasks:
         style.tell(row[0], "no task in this data set")

@@ -15,7 +15,7 @@ from dvc.utils.hydra import apply_overrides
 
 from cell_synergy import encoders, models
 from cell_synergy.core.code import SourceTree
-from cell_synergy.core.config import section, value
+from cell_synergy.core.config import read_param, read_section
 from cell_synergy.models import comm, shuffled
 from stages import code
 from tests import guard
@@ -31,10 +31,10 @@ for _stage in STAGES:
 
 def of_other_experts():
     """Return what pretrain and embed of one data set become with experts that are not in use."""
-    used = section("experts").values()
+    used = read_section("experts").values()
     for stage in BY_NAME["pretrain"] + BY_NAME["embed"]:
         own, dataset = stage.arguments.get("expert", ""), stage.name.partition("@")[2]
-        if not dataset.startswith(f"{value('datasets')[0]}-"):
+        if not dataset.startswith(f"{read_param('datasets')[0]}-"):
             continue
         for other in sorted({*encoders.names()} - {*used}):
             words, files, params = (
@@ -119,11 +119,11 @@ def test_what_has_nothing_to_do_with_the_tissue_comes_after_it():
 
 
 def test_the_stages_are_the_grid_of_params():
-    datasets = value("datasets")
+    datasets = read_param("datasets")
     grid = {f"{d}-{m}" for d in datasets for m in models.names()}
     for name in ("align", "probe", "spatial"):
         assert {stage.name for stage in BY_NAME[name]} == {f"{name}@{cell}" for cell in grid}
-    experts = section("experts")
+    experts = read_section("experts")
     frozen = {"embed": [experts["image"], experts["expression"]], "pretrain": experts.values()}
     for name, those in frozen.items():
         cells = {f"{name}@{d}-{e}" for d in datasets for e in those}
@@ -151,7 +151,9 @@ def test_choosing_another_focal_method_changes_one_line_of_params(tmp_path):
 
 
 def test_the_shuffled_control_is_comm_value_for_value():
-    assert section("models.shuffled") == section("models.comm") | {"pairing": "within-donor"}
+    assert read_section("models.shuffled") == read_section("models.comm") | {
+        "pairing": "within-donor"
+    }
     assert shuffled.Model is comm.Model
 
 
@@ -182,14 +184,14 @@ def test_a_new_method_is_one_file_and_one_block(tree):
     instances, changed = guard.stages(tree), guard.Code(tree)
     added = {stage.name for stage in instances} - {stage.name for stage in STAGES}
     kinds = ("align", "probe", "spatial")
-    assert added == {f"{kind}@{d}-mine" for kind in kinds for d in value("datasets")}
+    assert added == {f"{kind}@{d}-mine" for kind in kinds for d in read_param("datasets")}
     for stage in (find(f"{kind}@lung-mine", instances) for kind in kinds):
         assert not changed.wrong(stage)
         assert not changed.undeclared(stage)
         assert tree / "src/cell_synergy/models/mine.py" in changed.run_by(changed.of(stage))
     program = (
-        "from cell_synergy import models; from cell_synergy.core.config import section;"
-        "print(models.load('mine', section('models.mine')).width)"
+        "from cell_synergy import models; from cell_synergy.core.config import read_section;"
+        "print(models.load('mine', read_section('models.mine')).width)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tree, text=True, capture_output=True, check=True,
@@ -258,21 +260,21 @@ def test_the_guard_sees_a_wrong_dep_on_code(change, seen):
 def test_the_guard_sees_a_param_read_through_any_function(tree):
     judging = tree / "src/cell_synergy/downstream/evaluate.py"
     judging.write_text(
-        "from cell_synergy.core.config import section\n" + judging.read_text()
-        + "\n\ndef _hidden():\n    return section('training')['lr']\n"
+        "from cell_synergy.core.config import read_section\n" + judging.read_text()
+        + "\n\ndef _hidden():\n    return read_section('training')['lr']\n"
     )  # fmt: skip
     stage = find("probe@lung-comm")
     assert guard.Code(tree).undeclared(stage) == ["evaluate.py: training"]
-    edit(judging, "section('training')", "section(''.join(['train', 'ing']))")
+    edit(judging, "read_section('training')", "read_section(''.join(['train', 'ing']))")
     assert "cannot be read" in guard.Code(tree).undeclared(stage)[0]
 
 
 @pytest.mark.parametrize(
     "lines",
     [
-        "from cell_synergy.core.config import section as s\nX = s('training')\n",
-        "import cell_synergy.core.config as c\nX = c.section('training')\n",
-        "from cell_synergy.core.config import section\nf = section\nX = f('training')\n",
+        "from cell_synergy.core.config import read_section as s\nX = s('training')\n",
+        "import cell_synergy.core.config as c\nX = c.read_section('training')\n",
+        "from cell_synergy.core.config import read_section\nf = read_section\nX = f('training')\n",
         "X = YAML().load('params.yaml')\n",
         "X = open('params.yaml').read()\n",
     ],

@@ -187,9 +187,10 @@ def test_a_killed_stage_leaves_no_output_and_continues_from_its_checkpoint(study
         "expression=data/embeddings/lung/pca.h5ad", "training.max_epochs=4000", "align.seeds=1",
     ]  # fmt: skip
     code = (
-        "import sys; from cell_synergy.training import training as t;"
-        "t.SECONDS_BETWEEN_CHECKPOINTS = 0.1; from cell_synergy.core.config import parse;"
-        "from cell_synergy.finetuning.align import run; run(parse(sys.argv[1:]))"
+        "import sys; from cell_synergy.training import loop as t;"
+        "t.SECONDS_BETWEEN_CHECKPOINTS = 0.1; from cell_synergy.core.config import arguments;"
+        "from cell_synergy.finetuning.run_alignment import Args, run;"
+        "run(arguments(Args, sys.argv[1:]))"
     )
     scratch = study / "kill"
     settings = {"PYTHONPATH": str(study / "src"), "CELL_SYNERGY_SCRATCH": str(scratch)}

@@ -5,9 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cell_synergy.core.config import validate
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.downstream import run_benchmarks
-from cell_synergy.downstream.user_table import run
+from cell_synergy.downstream.user_table import UserTableConfig
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,9 @@ def judged(table, tmp_path):
         units.write_h5ad(tmp_path / "mine.h5ad")
         usual = {"units": str(tmp_path / "mine.h5ad"), "image": "img", "expression": "gex"}
         usual |= {"label": "what", "donor": "who", "out": str(tmp_path / "new" / "sis.csv")}
-        return pd.read_csv(run(usual | words), keep_default_na=False, na_values={"sis": ""})
+        config = validate(UserTableConfig, usual | words, "argument")
+        run_benchmarks.run_on_table(config)
+        return pd.read_csv(config.out, keep_default_na=False, na_values={"sis": ""})
 
     return run_with
 
@@ -110,7 +113,7 @@ def one_class(units):
         (named("concat"), {"joint": "concat"}, "joint=concat: this name is taken"),
         (named("pca"), {"joint": "pca"}, "joint=pca: this name is taken"),
         (named("pair"), {"joint": "pair"}, "joint=pair: this name is taken"),
-        (None, {"joint": "img"}, "joint=img: this expert is judged in any case"),
+        (None, {"joint": "img"}, "joint=img: this expert is always scored"),
         (None, {"expression": "img"}, "image=img and expression=img are the same"),
         (None, {"label": "who"}, "label=who is also the donor"),
         (None, {"label": "donor"}, "label=donor: this name is taken; rename the column"),
@@ -140,7 +143,7 @@ def test_a_word_too_many_or_missing_is_named(judged):
     with pytest.raises(ConfigError, match=r"argument\.lable: unknown parameter \(did you mean"):
         judged(lable="what")
     with pytest.raises(ConfigError, match=r"argument\.image: missing"):
-        run({"units": "a.h5ad"})
+        validate(UserTableConfig, {"units": "a.h5ad"}, "argument")
 
 
 def test_the_public_command_reaches_it():

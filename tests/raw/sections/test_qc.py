@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from cell_synergy.core.config import section as section_of
+from cell_synergy.core.config import read_section
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.paired import read as read_pairs
 from cell_synergy.raw import build as building
@@ -157,7 +157,7 @@ def test_the_stage_writes_the_table_beside_the_pairs(write_sections, tmp_path, m
         "roles": {"reference": "R1", "study": "A1, B1"}, "sections": {"units": "spots"},
     }  # fmt: skip
     blocks = ("pairs", "experts", "encoders", "align", "training")
-    params = {name: section_of(name) for name in blocks} | {"data": {"mine": block}}
+    params = {name: read_section(name) for name in blocks} | {"data": {"mine": block}}
     params["training"]["batch_size"] = 8
     raw = write_sections("visium")
     monkeypatch.chdir(tmp_path)

@@ -10,7 +10,7 @@ import pytest
 from cell_synergy.core.resume.part_store import PartStore
 from cell_synergy.finetuning.finetune import seen_by
 from cell_synergy.finetuning.tuning import Tuning
-from cell_synergy.studies.scaling import DRAWN, EVERY, FROZEN, PRIOR, TUNED
+from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, FROZEN, PRIOR, TUNED
 from cell_synergy.studies.scaling.finetuned_arm import scale
 from cell_synergy.studies.scaling.subset_evaluator import table
 from tests.finetuning import small
@@ -61,15 +61,17 @@ def test_the_arms_are_the_expert_tuned_and_frozen_and_the_null(scores):
     null = known[(known["method"] == PRIOR) & (known["metric"] == "bits")]
     assert null["value"].abs().max() < 1e-6
     whole = known[(known["fraction"] == 100) & (known["method"] == TUNED)]
-    drawn, every = (whole.loc[whole["labels"] == w, "value"].to_numpy() for w in (DRAWN, EVERY))
+    drawn, every = (
+        whole.loc[whole["labels"] == w, "value"].to_numpy() for w in (DRAWN_LABELS, ALL_LABELS)
+    )
     assert np.array_equal(drawn, every)
     half = known[(known["fraction"] == 50) & (known["method"] == TUNED)]
-    assert dict(half.groupby("labels")["labelled"].first()) == {DRAWN: 60, EVERY: 120}
+    assert dict(half.groupby("labels")["labelled"].first()) == {DRAWN_LABELS: 60, ALL_LABELS: 120}
 
 
 def test_the_head_alone_scores_as_the_frozen_twin(scores):
     found = scores(how="linear")
-    place = (found["metric"] == "macro_f1") & (found["labels"] == DRAWN)
+    place = (found["metric"] == "macro_f1") & (found["labels"] == DRAWN_LABELS)
     tuned, frozen = (
         found.loc[place & (found["method"] == arm), "value"].to_numpy() for arm in (TUNED, FROZEN)
     )
