@@ -81,7 +81,7 @@ def run_all(units, make_tissue, make_dataset, probe):
 
     def judged(labelled=units, seeds=(0,), probe=probe, embed=None, **changed):
         dataset = make_dataset(**changed)
-        paired = replace(make_tissue(units, dataset), units=labelled)
+        paired = replace(make_tissue(units, dataset), adata=labelled)
         represent = embed or (lambda fold, seed: paired.image)  # noqa: ARG005
         return judge("image", paired, dataset.tasks, list(seeds), represent, probe)
 

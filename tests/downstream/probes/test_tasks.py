@@ -94,7 +94,7 @@ def test_sensitivity_is_what_the_worse_neighbour_of_the_best_penalty_costs(
 def test_goals_are_what_the_tasks_ask(units, make_tissue, make_dataset, relabel, codes):
     codes[7] = -1
     dataset = make_dataset()
-    paired = replace(make_tissue(units, dataset), units=relabel(codes))
+    paired = replace(make_tissue(units, dataset), adata=relabel(codes))
     region, composition, panel = goals(paired, dataset.tasks)
     assert (region.name, region.classes) == ("region", ("core", "edge", "rim"))
     np.testing.assert_array_equal(region.codes, codes)
@@ -132,10 +132,10 @@ def test_blocks_are_not_asked_whose_tissue_they_are(units, make_tissue, make_dat
     blocks = np.array([f"{donor}-block{i % 2}" for i, donor in enumerate(paired.donor)])
     cut = units.copy()
     cut.obs["block"] = blocks
-    asked = ask_donor(paired.folds[0], replace(paired, units=cut, groups=blocks), 2)
+    asked = ask_donor(paired.folds[0], replace(paired, adata=cut, groups=blocks), 2)
     assert asked is not None
     goal, question = asked
     assert goal.classes == tuple("ABCD")
     assert question.classes == 3
-    one = replace(paired, units=cut, groups=blocks, donor=np.full(len(blocks), "A"))
+    one = replace(paired, adata=cut, groups=blocks, donor=np.full(len(blocks), "A"))
     assert ask_donor(paired.folds[0], one, 2) is None

@@ -28,7 +28,7 @@ def judged(units, make_tissue, make_dataset, probe):
         changed = units.copy()
         if change:
             change(changed)
-        paired = replace(make_tissue(units, dataset), units=changed)
+        paired = replace(make_tissue(units, dataset), adata=changed)
         surroundings = Surroundings.of(paired, dataset.tasks, spatial)
 
         def represent(fold, seed):  # noqa: ARG001

@@ -56,7 +56,7 @@ def asked(units, make_tissue, make_dataset):
 
     def ask(least=1, changed=units, **settings):
         dataset = make_dataset(**settings)
-        paired = replace(make_tissue(units, dataset), units=changed)
+        paired = replace(make_tissue(units, dataset), adata=changed)
         section = changed.obs["section"].astype(str).to_numpy()
         around = np.array([[0.0], [250.0]]).repeat(len(section), axis=1)
         found = targets(
