@@ -22,7 +22,7 @@ def data(units, features, classes, seed=0):
 @pytest.fixture(params=[np, torch], ids=["numpy", "torch"])
 def library(request, monkeypatch):
     """Compute with either library; torch's arrays are on the GPU where there is one."""
-    monkeypatch.setattr(_linalg, "library", lambda: request.param)
+    monkeypatch.setattr(_linalg, "array_module", lambda: request.param)
 
 
 def logistic(x, y, classes, strength, tolerance=TOLERANCE, iterations=ITERATIONS):

@@ -84,7 +84,7 @@ def test_many_units_of_many_features_are_not_turned_along_their_axes(monkeypatch
     x, y = data(400, 20, 4)
     rows = np.arange(400) % 4 > 0
     turned = Design.of(x)
-    monkeypatch.setattr(probes, "_CHEAP", 0)
+    monkeypatch.setattr(probes, "_MAX_ROTATION", 0)
     design = Design.of(x)
     assert design.frame.axes is None
     assert turned.frame.axes is not None

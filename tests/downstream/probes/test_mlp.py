@@ -5,10 +5,11 @@ import pytest
 
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.downstream.probes import mlp
+from cell_synergy.downstream.probes.config import MLPConfig
 from cell_synergy.downstream.probes.design import Design
 from cell_synergy.downstream.probes.tasks import Question
 
-SETTINGS = mlp.MLPConfig(
+SETTINGS = MLPConfig(
     hidden=16, axes=16, powers=8, epochs=12, batches=6, lr=0.02,
     weakest=0.1, strongest=3.0, strengths=2,
 )  # fmt: skip

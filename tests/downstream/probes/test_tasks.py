@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.downstream.probes.tasks import Chosen, ask_donor, goals
+from cell_synergy.downstream.probes.tasks import Chosen, goals, make_donor_task
 
 REGION = {"region": {"kind": "classification"}}
 COMPOSITION = {"composition": {"kind": "composition", "circular": True}}
@@ -99,10 +99,10 @@ def test_goals_are_what_the_tasks_ask(units, make_tissue, make_dataset, relabel,
     assert (region.name, region.classes) == ("region", ("core", "edge", "rim"))
     np.testing.assert_array_equal(region.codes, codes)
     np.testing.assert_array_equal(region.labelled, codes >= 0)
-    np.testing.assert_array_equal(composition.target, units.obsm["cell_type_ratio"])
+    np.testing.assert_array_equal(composition.outputs, units.obsm["cell_type_ratio"])
     counts = units.X.toarray()
     expected = np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True))[:, :4]
-    np.testing.assert_allclose(panel.target, expected, rtol=1e-5)
+    np.testing.assert_allclose(panel.outputs, expected, rtol=1e-5)
 
 
 def test_how_well_the_donor_shows_is_scored_on_training_donors(run_all):
@@ -132,10 +132,10 @@ def test_blocks_are_not_asked_whose_tissue_they_are(units, make_tissue, make_dat
     blocks = np.array([f"{donor}-block{i % 2}" for i, donor in enumerate(paired.donor)])
     cut = units.copy()
     cut.obs["block"] = blocks
-    asked = ask_donor(paired.folds[0], replace(paired, adata=cut, groups=blocks), 2)
+    asked = make_donor_task(paired.folds[0], replace(paired, adata=cut, groups=blocks), 2)
     assert asked is not None
     goal, question = asked
     assert goal.classes == tuple("ABCD")
     assert question.classes == 3
     one = replace(paired, adata=cut, groups=blocks, donor=np.full(len(blocks), "A"))
-    assert ask_donor(paired.folds[0], one, 2) is None
+    assert make_donor_task(paired.folds[0], one, 2) is None

@@ -76,13 +76,13 @@ def test_targets_are_labels_and_compositions_of_the_neighbours(asked, units):
     assert np.array_equal(region.goal.codes, majority(codes, 3, region.band))
     assert np.array_equal(region.goal.labelled, region.goal.codes >= 0)
     shares = units.obsm["cell_type_ratio"].to_numpy()
-    assert ratio.goal.target == pytest.approx(composition(shares, ratio.band), nan_ok=True)
+    assert ratio.goal.outputs == pytest.approx(composition(shares, ratio.band), nan_ok=True)
 
 
 def test_compositions_are_scaled_per_donor_where_embeddings_are(asked, units):
     goal = asked(standardise="donor")["composition"].goal
     for donor in "ABCD":
-        own = goal.target[(units.obs["donor"] == donor).to_numpy() & goal.labelled]
+        own = goal.outputs[(units.obs["donor"] == donor).to_numpy() & goal.labelled]
         assert own.mean(axis=0) == pytest.approx(0, abs=1e-5)
         assert own.std(axis=0) == pytest.approx(1, abs=1e-5)
 
