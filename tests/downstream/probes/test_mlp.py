@@ -182,7 +182,7 @@ def test_more_batches_than_rows(blocks):
 
 def test_how_it_was_chosen(blocks, xor):
     (found,) = answer(clear(blocks), ask(xor), strengths=3)
-    assert found.chosen.strength in SETTINGS.model_copy(update={"strengths": 3}).grid()
+    assert found.chosen.strength in SETTINGS.model_copy(update={"strengths": 3}).weight_decays()
     assert found.chosen.sensitivity >= 0
     assert 0 < found.iterations <= 12 * 6
     assert found.iterations % 6 == 0

@@ -62,7 +62,7 @@ class Training:
         late: bool,
     ) -> None:
         self.settings, self.seed, self.late = settings, seed, late
-        self.decays = settings.grid()
+        self.decays = settings.weight_decays()
         row_sets = {q.train.tobytes(): q.train for q in questions}
         offsets = {key: len(blocks[0]) * i for i, key in enumerate(row_sets)}
         self.tasks = [
@@ -163,14 +163,14 @@ class Training:
         predictions = []
         for number, task in enumerate(self.tasks):
             scores, factors = np.array([epoch[number] for epoch in history]).swapaxes(0, 1)
-            chosen = Chosen.best(self.decays, scores.max(axis=0))
-            decay = self.decays.index(chosen.strength)
+            selection = Chosen.best(self.decays, scores.max(axis=0))
+            decay = self.decays.index(selection.strength)
             epoch = int(scores[:, decay].argmax())
             axes = zip(snapshots[epoch], (2, 2, 1, 1), strict=True)
             weights = [w[number : number + 1].narrow(axis, decay, 1) for w, axis in axes]
             steps = (epoch + 1) * self.settings.batches
             predictions.append(
-                self._predict(task[-1], weights, factors[epoch, decay], chosen, steps)
+                self._predict(task[-1], weights, factors[epoch, decay], selection, steps)
             )
         return predictions
 
@@ -226,7 +226,7 @@ class Training:
         return np.array(scores)
 
     def _predict(
-        self, fit: Fit, weights: Sequence[Tensor], shrink: float, chosen: Chosen, steps: int
+        self, fit: Fit, weights: Sequence[Tensor], shrink: float, selection: Chosen, steps: int
     ) -> Answer:
         """Predict a task's test rows with one network of its fit to all training rows."""
         test = gather_rows(self.x, fit.x_offset + fit.question.test[None])
@@ -241,4 +241,4 @@ class Training:
         first, *rest = torch.autograd.grad(loss, leaves)
         norm = max(float(g.abs().max()) for g in (first * self.connected[:, None], *rest))
         predicted = fit.predicted(added.double().cpu().numpy(), shrink)
-        return Answer(predicted, chosen, norm, steps)
+        return Answer(predicted, selection, norm, steps)

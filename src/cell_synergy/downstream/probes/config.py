@@ -37,7 +37,7 @@ class MLPConfig(Config):
     strongest: PositiveFloat
     strengths: PositiveInt
 
-    def grid(self) -> list[float]:
+    def weight_decays(self) -> list[float]:
         """Return the weight decays, largest first."""
         return [float(s) for s in np.geomspace(self.strongest, self.weakest, self.strengths)]
 

@@ -34,13 +34,13 @@ class LinearProbe:
             totals += validation_mask.sum() * np.array(scores)
         return Chosen.best(penalties, totals / len(question.train))
 
-    def answer(self, question: Question, chosen: Chosen) -> Answer:
+    def answer(self, question: Question, selection: Chosen) -> Answer:
         """Fit to all training rows with the selected penalty, and predict the test rows."""
         everything = np.ones(len(question.train), dtype=bool)
-        (linear,) = self._fit(self._design(question), question, everything, [chosen.strength])
+        (linear,) = self._fit(self._design(question), question, everything, [selection.strength])
         x = self.z[question.test]
         predicted = linear.probabilities(x) if question.classes else linear.scores(x)
-        return Answer(predicted, chosen, linear.gradient_norm, linear.iterations)
+        return Answer(predicted, selection, linear.gradient_norm, linear.iterations)
 
     def _design(self, question: Question, mask: Bool[np.ndarray, " train"] | None = None) -> Design:
         """Return the design of the training rows, or of those in a mask.
