@@ -186,14 +186,16 @@ def table(
     source = paired.adata.uns["source"]
     scores = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=source, method=name)
     if asked and set(scores["task"]) <= {DONOR}:
-        raise DataError(f"{name}: no test unit has a label; check `roles` against the labels")
+        raise DataError(
+            f"{name}: no test observation has a label; check `roles` against the labels"
+        )
     repeated = scores.duplicated(["task", "metric", "probe", "fold", "seed"])
     scores.loc[repeated, OF_THE_FIT] = np.nan
     return remarked(scores, paired.adata.uns)
 
 
 def pair_and_parts(paired: PairedDataset) -> dict[str, Representation]:
-    """Return the two embeddings, `image` and `expression`, and their concatenation `concat`."""
+    """Return the two embeddings `image` and `expression`, and their concatenation `concat`."""
     return {
         "image": lambda fold, _: paired.standardised(fold)[0],
         "expression": lambda fold, _: paired.standardised(fold)[1],
@@ -217,7 +219,9 @@ class Asked:
     ) -> None:
         self.paired, self.fold, self.probe = paired, fold, probe
         folds = probe.inner_folds
-        self.tasks = {goal.name: (goal, ask(goal, fold, paired, folds)) for goal in targets}
+        self.tasks = {}
+        for goal in targets:
+            self.tasks[goal.name] = goal, ask(goal, fold, paired, folds)
         control = make_donor_task(fold, paired, folds)
         self.with_control = self.tasks | ({DONOR: control} if control else {})
 
@@ -263,7 +267,8 @@ class Asked:
         posteriors = {}
         for name, (goal, question) in self.tasks.items():
             if goal.classes:
-                best = max((of_tasks[name] for of_tasks in predictions.values()), key=_cv_score)
+                candidates = (of_tasks[name] for of_tasks in predictions.values())
+                best = max(candidates, key=lambda candidate: candidate.chosen.inner)
                 probabilities = all_classes(best.predicted, goal, question)
                 rounded = np.round(255 * probabilities).astype(np.uint8)
                 posteriors[f"{name}/{self.fold.name}"] = rounded
@@ -291,7 +296,3 @@ class Asked:
             for metric, value in score(mask).items():
                 if not np.isnan(value):  # an undefined score has no row, rather than a zero
                     yield {**key, "metric": metric, "value": value}
-
-
-def _cv_score(prediction: Answer) -> float:
-    return prediction.chosen.inner

@@ -198,7 +198,7 @@ def test_nothing_asked(blocks):
 def test_features_that_are_not_finite_are_refused(blocks, xor):
     broken = blocks[1].copy()
     broken[[5, 8], 2] = np.nan
-    with pytest.raises(DataError, match=r"block 1 .* not finite for 2 units, first unit 5"):
+    with pytest.raises(DataError, match=r"block 1 .* not finite for 2 .* first number 5"):
         answer([blocks[0], broken], ask(xor))
 
 

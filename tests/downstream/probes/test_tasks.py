@@ -35,7 +35,7 @@ def test_the_first_seed_chooses_the_penalty_of_all(run, codes):
 def test_without_a_labelled_training_unit_the_task_is_refused_with_a_remedy(run, relabel, codes):
     codes[:80] = -1
     roles = {"train": "A, B", "test": "C, D"}
-    with pytest.raises(DataError, match="task 'region': no training unit of fold 'holdout' has a"):
+    with pytest.raises(DataError, match="task 'region': no training observation of fold"):
         run(relabel(codes), split="holdout", roles=roles, tasks=REGION)
 
 

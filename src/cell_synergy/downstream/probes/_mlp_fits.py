@@ -138,7 +138,8 @@ def shrunk_logits(
         Outputs of the networks for the validation rows of all fits, which a factor between 0 and 1
         shrinks; it is found by Newton's method.
     """
-    prior = torch.cat([tensor(fit.origin).expand(len(fit.held), -1) for fit in fits]).double()
+    priors = [tensor(fit.origin).expand(len(fit.held), -1) for fit in fits]
+    prior = torch.cat(priors).double()
     y = torch.cat([tensor(fit.target[fit.held]) for fit in fits]).double()
     factor = torch.full_like(added[:, :1, :1], 0.5)
     for _ in range(_NEWTON):
@@ -168,7 +169,8 @@ def shrunk_values(
     for fit in fits:
         y = fit.target[fit.held]
         spread = len(y) * y.var(axis=0)
-        varies = fit.question.y[fit.held].std(axis=0) > _CONSTANT  # R2 of others is undefined
+        deviation = fit.question.y[fit.held].std(axis=0)
+        varies = deviation > _CONSTANT  # R2 of other outputs is undefined
         share = len(y) / total / max(varies.sum(), 1)
         best_possible += share * varies.sum()
         weights.append(np.where(varies, share / np.where(varies, spread, 1), 0) + 0 * y)

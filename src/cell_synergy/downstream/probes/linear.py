@@ -26,7 +26,8 @@ class LinearProbe:
         penalties = self.probe.grid()
         totals = np.zeros(len(penalties))
         for number in np.unique(question.inner):
-            train_mask, validation_mask = question.inner != number, question.inner == number
+            validation_mask = question.inner == number
+            train_mask = ~validation_mask
             fits = self._fit(self._design(question, train_mask), question, train_mask, penalties)
             x = self.z[question.train[validation_mask]].astype(np.float64)
             y = question.y[validation_mask]

@@ -55,8 +55,8 @@ def answer(
     for number, block in enumerate(blocks):
         if len(wrong := np.flatnonzero(~np.isfinite(block).all(axis=1))):
             raise DataError(
-                f"block {number} of the representation is not finite for {len(wrong)} units, first "
-                f"unit {wrong[0]}; train it again, with a smaller lr"
+                f"block {number} of the representation is not finite for {len(wrong)} "
+                f"observations, first number {wrong[0]}; train it again, with a smaller lr"
             )
     order = sorted(range(len(questions)), key=lambda number: questions[number].classes == 0)
     if not order:

@@ -206,8 +206,8 @@ def ask(goal: Goal, fold: Fold, paired: PairedDataset, n_inner_folds: int) -> Qu
     train = np.flatnonzero(fold.probe & goal.labelled)
     if len(train) == 0:
         raise DataError(
-            f"task {goal.name!r}: no training unit of fold {fold.name!r} has a label; "
-            "give labelled donors a training role, or drop the task"
+            f"task {goal.name!r}: no training observation of fold {fold.name!r} has "
+            "a label; give labelled donors a training role, or drop the task"
         )
     coords = paired.adata.obsm["spatial"][train]
     cv = inner_folds(paired.groups[train], coords, n_inner_folds)
