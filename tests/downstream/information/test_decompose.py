@@ -1,4 +1,4 @@
-"""Gates recovered from continuous embeddings of their inputs, and what intervals and errors say."""
+"""Logic gates recovered from embeddings of their inputs; intervals, notes and errors."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Posteriors of probes become one task each: which rows, in which order, of which folds."""
+"""Selection and order of the rows of every task, from the posteriors of all folds."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Data, and the two libraries that the linear probes compute with."""
+"""Data, and the two array libraries that the linear probes compute with."""
 
 import numpy as np
 import pytest
@@ -25,6 +25,6 @@ def library(request, monkeypatch):
     monkeypatch.setattr(_linalg, "array_module", lambda: request.param)
 
 
-def logistic(x, y, classes, strength, tolerance=TOLERANCE, iterations=ITERATIONS):
-    (probe,) = Design.of(x).logistic(y, classes, [strength], tolerance, iterations)
+def logistic(x, y, classes, penalty, tolerance=TOLERANCE, iterations=ITERATIONS):
+    (probe,) = Design.of(x).logistic(y, classes, [penalty], tolerance, iterations)
     return probe

@@ -18,7 +18,7 @@ INNER = TRAIN % 3
 
 
 def ask(y, train=TRAIN, inner=INNER, test=TEST):
-    """Ask a class (integers) or values of each unit."""
+    """Build the task to predict classes (integers) or values."""
     if y.dtype.kind == "f":
         return Question(train, inner, test, np.zeros(0, dtype=np.int64), y[train])
     present, codes = np.unique(y[train], return_inverse=True)

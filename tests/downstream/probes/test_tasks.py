@@ -1,4 +1,4 @@
-"""What probes are asked of a tiny tissue, how penalties are chosen, and who is told."""
+"""Probe tasks of a tiny data set, selection of penalties, and the control task `donor`."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ COMPOSITION = {"composition": {"kind": "composition", "circular": True}}
 
 
 def test_test_donors_do_not_choose_the_penalty(run, relabel, codes):
-    """Without test donors the labels are noise and want the strongest penalty."""
+    """Labels of the training donors are noise, for which the largest penalty is best."""
     rng = np.random.default_rng(3)
     noise = np.concatenate([codes[:40], rng.integers(3, size=120)])
     scores = run(relabel(noise), tasks=REGION).scores
