@@ -123,7 +123,12 @@ def types(values):
             "no share of any observation",
         ),
         (types(lambda x: x.astype(str)), {"composition": "types"}, DataError, "holds text and no"),
-        (None, {"mpp": 0.31}, DataError, "units of 100 um lie 2.* apart .median., which cannot be"),
+        (
+            None,
+            {"mpp": 0.31},
+            DataError,
+            "observations of 100 um lie 2.* apart .median., which cannot be",
+        ),
         (
             lost,
             {},
@@ -136,7 +141,7 @@ def types(values):
             DataError,
             "not finite for 1 observations, first 'u3'; drop these observations",
         ),
-        (None, {"mpp": 20}, DataError, "section 'A/1': units of 100 um lie .* micrometres"),
+        (None, {"mpp": 20}, DataError, "section 'A/1': observations of 100 um lie .* micrometres"),
         (None, {"section": "slice"}, DataError, "no obs.'slice'. .did you mean 'slide'"),
         (None, {"composition": "type"}, DataError, "no obsm.'type'. .did you mean 'types'"),
         (None, {"unit_um": 0}, ConfigError, "argument.unit_um: Input should be greater than 0"),

@@ -17,9 +17,8 @@ from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.obsm import numbers
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.spatial.checks import check
-from cell_synergy.downstream.spatial.config import SpatialConfig
+from cell_synergy.downstream.spatial.config import CONSISTENCY, SpatialConfig
 from cell_synergy.downstream.spatial.distance import curves
-from cell_synergy.downstream.spatial.layout import CONSISTENCY
 from cell_synergy.downstream.spatial.scores import TOO_FEW, Surroundings, judge
 from cell_synergy.downstream.user_table import (
     CLASSES,
