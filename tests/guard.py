@@ -19,7 +19,7 @@ from stages import code
 
 HASHES = Path("results/code")
 MODULE_NAMES = {"cell_synergy.models": "models.name", "cell_synergy.encoders": "expert"}
-READERS_OF_PARAMS = ("load", "section", "value", "mapping_of")
+READERS_OF_PARAMS = ("load", "read_section", "read_param", "read_params", "mapping_of")
 CONFIG = {Path("src/cell_synergy/core", f"{name}.py") for name in ("config", "yaml", "overrides")}
 
 

@@ -83,25 +83,25 @@ def test_the_reader_returns_what_was_simulated(simulator, raw, spots, platform):
     share = count / count.sum(axis=1, keepdims=True)
     stream = states.stream(config, "lung", "T0", "counts")
     counts = expression.sample_counts(config, genes, latent, share, stream)
-    np.testing.assert_array_equal(section.counts.X.toarray(), counts.toarray())
-    np.testing.assert_allclose(section.counts.obsm["spatial"], lattice.centres, atol=1.5)
+    np.testing.assert_array_equal(section.adata.X.toarray(), counts.toarray())
+    np.testing.assert_allclose(section.adata.obsm["spatial"], lattice.centres, atol=1.5)
     assert section.mpp == pytest.approx(config.mpp, rel=1e-3)
-    assert section.counts.var_names[:2].tolist() == ["SIM0000", "SIM0001"]
-    ratio = section.counts.obsm["cell_type_ratio"][list(cells.TYPES[: config.cell_types])]
+    assert section.adata.var_names[:2].tolist() == ["SIM0000", "SIM0001"]
+    ratio = section.adata.obsm["cell_type_ratio"][list(cells.TYPES[: config.cell_types])]
     np.testing.assert_allclose(ratio, share, atol=1e-6)
-    assert (ratio.idxmax(axis=1) == section.counts.obs["cell_type"]).mean() > 0.95  # but for ties
+    assert (ratio.idxmax(axis=1) == section.adata.obs["cell_type"]).mean() > 0.95  # but for ties
     for task, label in states.labels(latent, config, "test").items():
-        assert section.counts.obs[task].tolist() == label.tolist(), task
+        assert section.adata.obs[task].tolist() == label.tolist(), task
     if platform == "xenium":
         sums = section.cells.to_df().groupby(section.cells.obs["unit"], observed=True).sum()
-        np.testing.assert_array_equal(sums.loc[section.counts.obs_names], counts.toarray())
+        np.testing.assert_array_equal(sums.loc[section.adata.obs_names], counts.toarray())
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_latent_states_are_joined_to_their_observations(simulator, raw, spots, platform):
     folder = spots if platform == "visium" else raw
     config, section = simulator(platform=platform), _read(folder, platform)["T0"]
-    adata = section.counts[::-1].copy()
+    adata = section.adata[::-1].copy()
     adata.obs["section"] = "T0"
     latent, visible = truth.read(folder, adata, 100.0)
     drawn = states.sample(config, "test", states.stream(config, "lung", "T0", "states"))
@@ -120,7 +120,7 @@ def test_all_observations_lie_inside_the_image(raw, spots, platform):
     section = _read(spots if platform == "visium" else raw, platform)["T0"]
     folder = spots if platform == "visium" else raw
     height, width, _ = tifffile.imread(folder / section.image).shape
-    spatial = section.counts.obsm["spatial"]
+    spatial = section.adata.obsm["spatial"]
     assert (spatial - 56).min() >= 0
     assert (spatial + 56 <= np.array([width, height]) * section.mpp).all()
 
@@ -168,7 +168,7 @@ def features(raw):
     """Return each donor's standardised log-normalised counts, image statistics and states."""
     by_donor = {}
     for donor, section in _read(raw, "xenium").items():
-        adata = section.counts
+        adata = section.adata
         adata.obs["section"] = donor
         counts = adata.X.toarray().astype(float)
         picture, half = tifffile.imread(raw / section.image).astype(float), round(50 / 2)
