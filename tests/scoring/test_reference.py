@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cell_synergy.scoring.inference import infer
-from cell_synergy.scoring.reference import INFERRED, pairs
+from cell_synergy.scoring.inference import donor_inference
+from cell_synergy.scoring.reference import INFERRED, with_reference
 from cell_synergy.scoring.tables import sis_table
 
 
@@ -38,7 +38,7 @@ def fused(suffix=""):
 
 
 def test_the_better_modality_is_that_of_the_inner_scores_not_of_the_test_donors():
-    found = pairs(
+    found = with_reference(
         rows("linear", LINEAR, inner={"image": 0.1, "expression": 0.2, "concat": 0}),
         ("image", "expression"),
     )
@@ -104,14 +104,14 @@ def test_donors_are_inferred_from_and_folds_are_not(in_turn):
     wide = scores.pivot_table("value", index="donor", columns="method")
     best = wide["expression"].to_numpy()
     methods = ["cca", "comm", "pca"]
-    said = infer(
+    result = donor_inference(
         wide[methods].to_numpy() - best[:, None],
         best,
         np.array([True, True, False]),
         in_turn=in_turn,
     )
-    limits = said.gain.low, said.gain.high, said.ratio.low, said.ratio.high
-    expected = np.column_stack([*limits, said.p.single, said.p.corrected])
+    limits = result.gain.low, result.gain.high, result.ratio.low, result.ratio.high
+    expected = np.column_stack([*limits, result.p.uncorrected, result.p.corrected])
     found = table.xs("all", level="fold").loc[methods, INFERRED]
     np.testing.assert_allclose(found.to_numpy(dtype=float), expected)
     assert found["p_corrected"].isna().tolist() == [False, False, True]
