@@ -183,7 +183,7 @@ def gaussian_truth(weights: tuple[float, ...]) -> Decomposition:
     a, b, c = weights
     mixing = np.array([[a, b, c], [1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 1]], dtype=np.float64)
     noise = np.diag([1.0, *[1e-5] * 4])
-    return gaussian.broja(mixing @ mixing.T + noise, (1, 2, 2))
+    return gaussian.mmi(mixing @ mixing.T + noise, (1, 2, 2))
 
 
 def table(settings: CalibrationConfig, probe: ProbeConfig, cells: int) -> pd.DataFrame:

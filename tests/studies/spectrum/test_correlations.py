@@ -10,11 +10,11 @@ from scipy.optimize import minimize
 from cell_synergy.core.errors import DataError
 from cell_synergy.studies.spectrum.correlations import (
     Within,
-    held_out,
-    null,
-    population,
+    held_out_correlations,
+    permutation_null,
+    population_correlations,
     spectrum,
-    wachter,
+    wachter_edge,
 )
 from cell_synergy.training.cca import covariances, solve
 
@@ -34,7 +34,10 @@ def drawn(rho, p, q, n, seed=0, donors=1, turned=True):
 
 def edge_of(pairs, axes, permutations=100):
     found = spectrum(pairs, axes)
-    return max(found.edge, null(pairs, axes, permutations, np.random.default_rng(1))[:, 0].max())
+    return max(
+        found.edge,
+        permutation_null(pairs, axes, permutations, np.random.default_rng(1))[:, 0].max(),
+    )
 
 
 @pytest.mark.parametrize(
@@ -42,12 +45,12 @@ def edge_of(pairs, axes, permutations=100):
 )
 def test_the_edge_of_noise_is_that_of_the_papers_sizes(share, edge):
     """Worked out by hand for 1536 and 512 features of 71,000 pairs (Wachter 1980)."""
-    assert wachter(1536, 512, round(71_000 * share)) == pytest.approx(edge, abs=1e-3)
+    assert wachter_edge(1536, 512, round(71_000 * share)) == pytest.approx(edge, abs=1e-3)
 
 
 @pytest.mark.parametrize(("p", "q", "n"), [(3, 4, 7), (3, 4, 6), (100, 1, 101)])
 def test_without_more_pairs_than_features_noise_correlates_fully(p, q, n):
-    assert wachter(p, q, n) == 1
+    assert wachter_edge(p, q, n) == 1
 
 
 @pytest.mark.parametrize("donors", [1, 5])
@@ -95,10 +98,10 @@ def test_the_correction_inverts_the_relation_of_sample_and_population(p, q, n):
     least = (c1 * c2 / ((1 - c1) * (1 - c2))) ** 0.25
     rho = np.linspace(least + 1e-3, 1, 20)[::-1]
     sample = rho * np.sqrt((1 - c1 + c1 / rho**2) * (1 - c2 + c2 / rho**2))
-    np.testing.assert_allclose(population(sample, p, q, n), rho, atol=1e-8)
+    np.testing.assert_allclose(population_correlations(sample, p, q, n), rho, atol=1e-8)
     at_least = least * np.sqrt((1 - c1 + c1 / least**2) * (1 - c2 + c2 / least**2))
-    assert at_least == pytest.approx(wachter(p, q, n))
-    assert population(np.array([0.99 * at_least]), p, q, n) == 0
+    assert at_least == pytest.approx(wachter_edge(p, q, n))
+    assert population_correlations(np.array([0.99 * at_least]), p, q, n) == 0
 
 
 def test_corrected_correlations_are_near_the_populations_and_the_samples_are_not():
@@ -113,7 +116,7 @@ def test_corrected_correlations_are_near_the_populations_and_the_samples_are_not
 @pytest.mark.parametrize(("n", "axes"), [(150, None), (150, 10), (1000, None), (60, 10)])
 def test_the_corrected_ceiling_of_shuffled_pairs_is_zero_and_the_samples_is_not(n, axes, seed):
     pairs = drawn([0.9, 0.8], 40, 30, n, seed, donors=2)
-    shuffled = pairs.shuffled(np.random.default_rng(seed))
+    shuffled = pairs.permuted(np.random.default_rng(seed))
     edge = edge_of(pairs, axes)
     found = spectrum(shuffled, axes)
     assert (found.correlations**2).sum() > 0.5
@@ -132,24 +135,24 @@ def test_with_too_few_pairs_nothing_is_estimable_whatever_the_sample_shows(n):
 
 def test_shuffles_have_the_spectrum_of_noise():
     pairs = drawn([0.95, 0.9], 60, 30, 500, donors=5)
-    noise = null(pairs, None, 200, np.random.default_rng(0))
+    noise = permutation_null(pairs, None, 200, np.random.default_rng(0))
     assert noise.shape == (200, 30)
     assert (np.diff(noise, axis=1) <= 0).all()
-    assert noise[:, 0].mean() == pytest.approx(wachter(60, 30, 495), abs=0.03)
-    again = null(pairs, None, 200, np.random.default_rng(0))
+    assert noise[:, 0].mean() == pytest.approx(wachter_edge(60, 30, 495), abs=0.03)
+    again = permutation_null(pairs, None, 200, np.random.default_rng(0))
     np.testing.assert_array_equal(noise, again)
 
 
 def test_one_shuffle_of_the_null_is_the_spectrum_of_these_shuffled_pairs():
     pairs = drawn([0.9], 8, 12, 200, donors=4)
-    (noise,) = null(pairs, None, 1, np.random.default_rng(7))
-    expected = spectrum(pairs.shuffled(np.random.default_rng(7)), None).correlations
+    (noise,) = permutation_null(pairs, None, 1, np.random.default_rng(7))
+    expected = spectrum(pairs.permuted(np.random.default_rng(7)), None).correlations
     np.testing.assert_allclose(noise, expected, atol=1e-7)
 
 
 def test_shuffles_stay_within_donors():
     pairs = drawn([0.9], 8, 12, 200, donors=4)
-    order = pairs.shuffled(np.random.default_rng(0)).expression
+    order = pairs.permuted(np.random.default_rng(0)).expression
     for donor in "0123":
         own = pairs.donor == donor
         np.testing.assert_array_equal(
@@ -161,7 +164,7 @@ def test_shuffles_stay_within_donors():
 def test_what_is_shared_is_found_on_other_units_and_noise_is_not():
     whole = drawn([0.9, 0.7], 20, 15, 2000, donors=4)
     train, test = (whole.some(np.flatnonzero(np.isin(whole.donor, list(d)))) for d in ("01", "23"))
-    values = held_out(spectrum(train, None), test)
+    values = held_out_correlations(spectrum(train, None), test)
     assert set(values) == {"2", "3"}
     means = np.mean(list(values.values()), axis=0)
     np.testing.assert_allclose(means[:2], [0.9, 0.7], atol=0.05)

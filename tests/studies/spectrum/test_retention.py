@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from cell_synergy.studies.spectrum.correlations import Within
-from cell_synergy.studies.spectrum.retention import EXPRESSION, IMAGE, SHARED, Reader, targets
+from cell_synergy.studies.spectrum.retention import (
+    EXPRESSION,
+    IMAGE,
+    SHARED,
+    RetentionProbe,
+    retention_targets,
+)
 from cell_synergy.studies.spectrum.tabulate import shared
 
 
@@ -22,10 +28,12 @@ def kept(paired, settings, probe, found):
     (fold,) = paired.folds
     image, expression = paired.standardised(fold)
     every = Within.of(image, expression, paired.donor)
-    reader = Reader(paired, fold, targets(found, every, settings.axes), probe)
+    probe_of_targets = RetentionProbe(
+        paired, fold, retention_targets(found, every, settings.axes), probe
+    )
 
     def mean(z):
-        shares = reader.kept(z.astype(np.float32), {})
+        shares = probe_of_targets.explained(z.astype(np.float32), {})
         return {name: np.mean(list(values.values())) for name, values in shares.items()}
 
     return mean
@@ -70,7 +78,7 @@ def test_without_a_direction_only_what_is_unique_is_asked(paired, settings, foun
     image, expression = paired.standardised(paired.folds[0])
     every = Within.of(image, expression, paired.donor)
     none = type(found)(found.correlations[:0], found.image[:, :0], found.expression[:, :0])
-    wanted = targets(none, every, settings.axes)
+    wanted = retention_targets(none, every, settings.axes)
     assert set(wanted) == {IMAGE, EXPRESSION}
     leading = wanted[IMAGE].values
     assert leading.shape == (len(paired.donor), settings.axes)

@@ -141,10 +141,12 @@ def test_a_second_run_is_the_same_and_another_seed_is_not(tabulate, found):
 
 def test_larger_fractions_hold_the_smaller_ones(paired):
     order = np.random.default_rng(0).permutation(np.flatnonzero(paired.folds[0].align))
-    small, large = (set(table._nested(order, paired.donor, f).tolist()) for f in (10.0, 50.0))
+    small, large = (
+        set(table._nested_subset(order, paired.donor, f).tolist()) for f in (10.0, 50.0)
+    )
     assert small < large
     assert len(large) == len(order) / 2
-    few = table._nested(order, paired.donor, 1e-4)
+    few = table._nested_subset(order, paired.donor, 1e-4)
     assert np.unique(paired.donor[few], return_counts=True)[1].tolist() == [2, 2, 2, 2]
 
 
@@ -181,7 +183,7 @@ def test_where_pairs_are_too_few_there_are_spectra_and_no_shares(
         small, dataset.tasks, {"concat": [0]}, embed, empty, settings, probe, 0.0
     )
     assert list(found.columns) == table.COLUMNS
-    assert "20 training pairs tell nothing of 8 + 8 axes" in capsys.readouterr().out
+    assert "20 training pairs are too few for 8 + 8 axes" in capsys.readouterr().out
     assert {"ceiling", "correlation", "held_out"} <= set(found["quantity"])
     assert not {"shared", "unique_image", "over_ceiling", "score"} & set(found["quantity"])
     assert set(picked(found, "ceiling_corrected")["note"]) == {"not estimable: p + q >= n"}
