@@ -204,10 +204,10 @@ def test_four_donors_held_out_in_turn_have_numbers_and_no_intervals(paired, data
     rows = np.flatnonzero(np.isin(paired.donor, list("ABCD")))
     roles = {"study": ("A", "B", "C", "D")}
     turned = dataset.model_copy(update={"split": "leave-one-donor-out", "roles": roles})
-    units = paired.adata[rows].copy()
+    adata = paired.adata[rows].copy()
     few = replace(
-        paired, units=units, image=paired.image[rows], expression=paired.expression[rows],
-        groups=paired.donor[rows], donor=paired.donor[rows], folds=folds(units.obs, turned),
+        paired, adata=adata, image=paired.image[rows], expression=paired.expression[rows],
+        groups=paired.donor[rows], donor=paired.donor[rows], folds=folds(adata.obs, turned),
         mode="donor",
     )  # fmt: skip
 
