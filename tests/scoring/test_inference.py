@@ -194,22 +194,22 @@ def test_deviations_from_the_others_vary_more_than_they_show():
     assert squares.mean(axis=0).var() / shown == pytest.approx(6 / 5, rel=0.02)
 
 
-@pytest.mark.parametrize("in_turn", [False, True])
-def test_intervals_cover_the_truth_as_often_as_they_say(in_turn):
+@pytest.mark.parametrize("cross_validated", [False, True])
+def test_intervals_cover_the_truth_as_often_as_they_say(cross_validated):
     values = np.random.default_rng(2).standard_normal((2, 20, 7, 10_000))
-    if in_turn:  # squared deviations from the other donors, over twenty features
+    if cross_validated:  # squared deviations from the other donors, over twenty features
         values = (values - (values.sum(axis=2, keepdims=True) - values) / 6) ** 2
     gain = (values[0] - values[1]).sum(axis=0)
-    found = donor_inference(gain, bests(7), every(gain.shape[1]), in_turn=in_turn)
+    found = donor_inference(gain, bests(7), every(gain.shape[1]), in_turn=cross_validated)
     covered = (found.gain.low <= 0) & (found.gain.high >= 0)
     assert covered.mean() == pytest.approx(0.95, abs=0.01)
 
 
-@pytest.mark.parametrize("in_turn", [False, True])
-def test_the_interval_over_donors_is_that_of_the_inference(in_turn):
+@pytest.mark.parametrize("cross_validated", [False, True])
+def test_the_interval_over_donors_is_that_of_the_inference(cross_validated):
     gain = gains(7, 3)
-    found = donor_interval(gain, in_turn=in_turn)
-    expected = donor_inference(gain, bests(7), every(3), in_turn=in_turn).gain
+    found = donor_interval(gain, in_turn=cross_validated)
+    expected = donor_inference(gain, bests(7), every(3), in_turn=cross_validated).gain
     np.testing.assert_array_equal([found.low, found.high], [expected.low, expected.high])
 
 

@@ -99,15 +99,15 @@ class Spectrum:
         estimates = population_correlations(self.correlations, self.p, self.q, self.freedom)
         return np.where(self.correlations > edge, estimates, 0.0)
 
-    def shared(self, edge: float) -> "Shared":
+    def shared(self, edge: float) -> "SharedDirections":
         """Return the directions with a correlation above `edge`."""
         corrected = self.corrected(edge)
         mask = corrected > 0
-        return Shared(corrected[mask], self.image[:, mask], self.expression[:, mask])
+        return SharedDirections(corrected[mask], self.image[:, mask], self.expression[:, mask])
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedDirections:
     """Canonical directions of two embeddings with correlations above the edge of noise.
 
     Attributes

@@ -12,7 +12,11 @@ from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import Chosen, Goal, Question, ask
-from cell_synergy.studies.spectrum.correlations import Shared, Within, centre_within_donors
+from cell_synergy.studies.spectrum.correlations import (
+    SharedDirections,
+    Within,
+    centre_within_donors,
+)
 
 SHARED, IMAGE, EXPRESSION = "shared", "unique_image", "unique_expression"
 
@@ -33,7 +37,9 @@ class RetentionTarget:
     weights: Float64[np.ndarray, " columns"]
 
 
-def retention_targets(shared: Shared, pairs: Within, axes: int) -> dict[str, RetentionTarget]:
+def retention_targets(
+    shared: SharedDirections, pairs: Within, axes: int
+) -> dict[str, RetentionTarget]:
     """Return the shared content of both embeddings, and the unique content of each.
 
     Parameters

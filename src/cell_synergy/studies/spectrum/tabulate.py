@@ -20,7 +20,7 @@ from cell_synergy.scoring.inference import LEAST_DONORS, donor_interval, not_tes
 from cell_synergy.studies.spectrum.ceiling_scores import ceiling_scores, compare
 from cell_synergy.studies.spectrum.config import SpectrumConfig
 from cell_synergy.studies.spectrum.correlations import (
-    Shared,
+    SharedDirections,
     Spectrum,
     Within,
     held_out_correlations,
@@ -109,10 +109,10 @@ def tabulate(
 
 def _fit_folds(
     paired: PairedDataset, config: SpectrumConfig, validation_share: float
-) -> tuple[dict[str, Rows], dict[str, Shared]]:
+) -> tuple[dict[str, Rows], dict[str, SharedDirections]]:
     """Return the spectra of each fold, and the shared directions of folds with enough pairs."""
     spectra: dict[str, Rows] = {}
-    directions: dict[str, Shared] = {}
+    directions: dict[str, SharedDirections] = {}
     for fold in paired.folds:
         pairs = Within.of(*paired.standardised(fold), paired.donor)
         train = np.flatnonzero(fold.align & ~held(paired.adata, fold.align, validation_share))
@@ -134,7 +134,7 @@ def _assemble(paired: PairedDataset, parts: list[pd.DataFrame]) -> pd.DataFrame:
     return remarked(table, paired.adata.uns)
 
 
-def shared(pairs: Within, config: SpectrumConfig, fold: Fold) -> Shared:
+def shared(pairs: Within, config: SpectrumConfig, fold: Fold) -> SharedDirections:
     """Return the canonical directions of all training pairs that are above the edge of noise.
 
     Parameters
