@@ -7,7 +7,7 @@
 
 # %% tags=["parameters"]
 figure = "figures/calibrate"
-known = "results/calibrate.csv"
+calibration = "results/calibrate.csv"
 
 # %%
 from pathlib import Path
@@ -25,7 +25,7 @@ parts = {
     "U_expression": ("unique to expression", style.EXPRESSION),
     "S": ("synergy", style.FOCUS),
 }
-table = pd.read_csv(known)
+table = pd.read_csv(calibration)
 table["error"] = table["estimate"] - table["truth"]
 designs = table[["donors", "units"]].drop_duplicates().sort_values(["donors", "units"])
 designs = [tuple(design) for design in designs.to_numpy()]

@@ -106,8 +106,8 @@ def test_one_variable_in_another_unit_changes_nothing(scale):
     covariance = np.array([[1, 0.5, 0.3], [0.5, 1, 0.2], [0.3, 0.2, 1]])
     expected = astuple(mmi(covariance, (1, 1, 1)))
     units = np.diag([1.0, scale, 1.0])
-    found = astuple(mmi(units @ covariance @ units, (1, 1, 1)))
-    assert found == pytest.approx(expected, abs=1.5e-7)
+    result = astuple(mmi(units @ covariance @ units, (1, 1, 1)))
+    assert result == pytest.approx(expected, abs=1.5e-7)
 
 
 @pytest.mark.parametrize("noise", [1e-10, 1e-8, 1e-5])

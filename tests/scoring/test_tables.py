@@ -202,10 +202,10 @@ def write(folder, method, table):
 def test_files_are_read_with_their_names_as_text(tmp_path, scores):
     for method, table in scores.replace({"donor": {"a": "NA", "b": "01"}}).groupby("method"):
         write(tmp_path, method, table)
-    found = read_scores(tmp_path, "toy")
-    assert set(found["donor"]) == {"NA", "01"}
-    assert set(found["fold"]) == {"0", "1"}
-    assert sis_table(found)["sis"].tolist() == pytest.approx(sis_table(scores)["sis"].tolist())
+    result = read_scores(tmp_path, "toy")
+    assert set(result["donor"]) == {"NA", "01"}
+    assert set(result["fold"]) == {"0", "1"}
+    assert sis_table(result)["sis"].tolist() == pytest.approx(sis_table(scores)["sis"].tolist())
 
 
 def test_a_file_of_another_method_or_data_set_is_refused(tmp_path, scores):

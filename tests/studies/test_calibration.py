@@ -41,9 +41,9 @@ def probe():
     ],
 )
 def test_without_noise_a_gate_has_its_textbook_parts(gate, parts):
-    known = gate_truth(gate, 1e-9)
-    found = known.redundant, known.unique1, known.unique2, known.synergy
-    np.testing.assert_allclose(found, parts, atol=1e-4)
+    exact = gate_truth(gate, 1e-9)
+    result = exact.redundant, exact.unique1, exact.unique2, exact.synergy
+    np.testing.assert_allclose(result, parts, atol=1e-4)
 
 
 def test_noise_takes_bits_away():

@@ -33,9 +33,9 @@ def drawn(rho, p, q, n, seed=0, donors=1, turned=True):
 
 
 def edge_of(pairs, axes, permutations=100):
-    found = spectrum(pairs, axes)
+    result = spectrum(pairs, axes)
     return max(
-        found.edge,
+        result.edge,
         permutation_null(pairs, axes, permutations, np.random.default_rng(1))[:, 0].max(),
     )
 
@@ -56,17 +56,17 @@ def test_without_more_pairs_than_features_noise_correlates_fully(p, q, n):
 @pytest.mark.parametrize("donors", [1, 5])
 def test_correlations_are_those_of_the_closed_form_within_donors(donors):
     pairs = drawn([0.8, 0.5], 12, 9, 400, donors=donors)
-    found, expected = spectrum(pairs, None), solve(covariances(pairs.image, pairs.expression), 0.0)
-    np.testing.assert_allclose(found.correlations, expected.correlations, atol=1e-10)
-    np.testing.assert_allclose(found.image, expected.image, atol=1e-8)
-    np.testing.assert_allclose(found.expression, expected.expression, atol=1e-8)
-    assert (found.p, found.q, found.freedom) == (12, 9, 400 - donors)
+    result, expected = spectrum(pairs, None), solve(covariances(pairs.image, pairs.expression), 0.0)
+    np.testing.assert_allclose(result.correlations, expected.correlations, atol=1e-10)
+    np.testing.assert_allclose(result.image, expected.image, atol=1e-8)
+    np.testing.assert_allclose(result.expression, expected.expression, atol=1e-8)
+    assert (result.p, result.q, result.freedom) == (12, 9, 400 - donors)
 
 
 def test_projections_have_variance_one():
     pairs = drawn([0.8], 12, 9, 400)
-    found = spectrum(pairs, 5)
-    for x, directions in ((pairs.image, found.image), (pairs.expression, found.expression)):
+    result = spectrum(pairs, 5)
+    for x, directions in ((pairs.image, result.image), (pairs.expression, result.expression)):
         np.testing.assert_allclose((x @ directions).var(axis=0), 1, atol=1e-10)
         assert directions.shape[1] == 5
 
@@ -76,8 +76,8 @@ def test_axes_are_those_along_which_an_embedding_varies_most():
     image = pairs.image.copy()
     image[:, :2] *= 100
     image[:, 0] += 100 * pairs.expression[:, 0]
-    found = spectrum(Within.of(image, pairs.expression, pairs.donor), 2)
-    share = np.linalg.norm(found.image[:2], axis=0) / np.linalg.norm(found.image, axis=0)
+    result = spectrum(Within.of(image, pairs.expression, pairs.donor), 2)
+    share = np.linalg.norm(result.image[:2], axis=0) / np.linalg.norm(result.image, axis=0)
     assert share.min() > 0.99
 
 
@@ -86,8 +86,8 @@ def test_means_of_donors_are_no_correlation():
     donor = np.repeat(np.arange(8).astype(str), 50)
     shift = np.repeat(10 * rng.standard_normal((8, 1)), 50, axis=0)
     x, y = rng.standard_normal((400, 4)) + shift, rng.standard_normal((400, 3)) + shift
-    found = spectrum(Within.of(x, y, donor), None)
-    assert found.correlations[0] < 0.2
+    result = spectrum(Within.of(x, y, donor), None)
+    assert result.correlations[0] < 0.2
     assert spectrum(Within.of(x, y, np.full(400, "one")), None).correlations[0] > 0.9
 
 
@@ -105,9 +105,9 @@ def test_the_correction_inverts_the_relation_of_sample_and_population(p, q, n):
 
 
 def test_corrected_correlations_are_near_the_populations_and_the_samples_are_not():
-    found = [spectrum(drawn([0.9, 0.7, 0.5], 60, 40, 600, seed), None) for seed in range(20)]
-    corrected = np.mean([f.corrected(f.edge)[:2] for f in found], axis=0)
-    raw = np.mean([f.correlations[:2] for f in found], axis=0)
+    result = [spectrum(drawn([0.9, 0.7, 0.5], 60, 40, 600, seed), None) for seed in range(20)]
+    corrected = np.mean([f.corrected(f.edge)[:2] for f in result], axis=0)
+    raw = np.mean([f.correlations[:2] for f in result], axis=0)
     np.testing.assert_allclose(corrected, [0.9, 0.7], atol=0.01)
     assert (raw - [0.9, 0.7] > 0.015).all()
 
@@ -118,18 +118,18 @@ def test_the_corrected_ceiling_of_shuffled_pairs_is_zero_and_the_samples_is_not(
     pairs = drawn([0.9, 0.8], 40, 30, n, seed, donors=2)
     shuffled = pairs.permuted(np.random.default_rng(seed))
     edge = edge_of(pairs, axes)
-    found = spectrum(shuffled, axes)
-    assert (found.correlations**2).sum() > 0.5
-    assert not found.corrected(edge).any()
+    result = spectrum(shuffled, axes)
+    assert (result.correlations**2).sum() > 0.5
+    assert not result.corrected(edge).any()
     assert spectrum(pairs, axes).estimable
 
 
 @pytest.mark.parametrize("n", [4, 40, 60, 70])
 def test_with_too_few_pairs_nothing_is_estimable_whatever_the_sample_shows(n):
-    found = spectrum(drawn([], 40, 30, n, donors=2), None)
-    assert not found.estimable
-    assert np.isnan(found.corrected(found.edge)).all()
-    assert found.correlations[0] == pytest.approx(1)
+    result = spectrum(drawn([], 40, 30, n, donors=2), None)
+    assert not result.estimable
+    assert np.isnan(result.corrected(result.edge)).all()
+    assert result.correlations[0] == pytest.approx(1)
     assert spectrum(drawn([], 40, 30, 74, donors=2), None).estimable
 
 
@@ -194,17 +194,17 @@ def test_a_modality_that_does_not_vary_within_donors_is_refused(side):
 def test_the_linear_ceiling_sees_nothing_of_the_hermite_task():
     with np.load(GOLDEN / "hermite.npz") as file:
         train = Within.of(file["Xtr"], file["Ytr"], np.zeros(len(file["Xtr"])).astype(str))
-    found = spectrum(train, None)
+    result = spectrum(train, None)
     published = json.loads((GOLDEN / "spectral.json").read_text())["hermite"]["linear_cca"]
-    assert found.correlations[:2] == pytest.approx(published["train"], abs=6e-5)
-    assert len(found.shared(edge_of(train, None)).correlations) == 0
+    assert result.correlations[:2] == pytest.approx(published["train"], abs=6e-5)
+    assert len(result.shared(edge_of(train, None)).correlations) == 0
 
 
 def test_no_linear_map_of_the_variates_sees_their_product():
     """Products of variates that are not paired are Hermite polynomials of degree two."""
     pairs = drawn([0.9, 0.8], 10, 10, 20_000)
-    found = spectrum(pairs, None).shared(0.5)
-    z = found.variates(pairs.image, pairs.expression)[:, :4]
+    result = spectrum(pairs, None).shared(0.5)
+    z = result.variates(pairs.image, pairs.expression)[:, :4]
     product = z[:, 0] * z[:, 3]
     said = z @ np.linalg.lstsq(z, product, rcond=None)[0]
     assert 1 - ((product - said) ** 2).sum() / (product**2).sum() < 0.01
@@ -227,6 +227,6 @@ def test_descending_the_spectral_contrastive_loss_ends_at_the_cut_spectrum(k):
         return value, 2 * np.concatenate([slope.ravel() for slope in slopes])
 
     start = 0.1 * np.random.default_rng(0).standard_normal(14 * k)
-    found = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 5000})
+    result = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 5000})
     expected = -(spectrum(pairs, None).correlations[:k] ** 2).sum()
-    assert found.fun == pytest.approx(expected, abs=1e-9)
+    assert result.fun == pytest.approx(expected, abs=1e-9)
