@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/
 .PHONY: repro cluster test test-all lint format lock store install check
 
 repro: install  ## compute every stage that is out of date, as many at a time as there are cores
-	python -m slurm.local
+	python -m runner.local
 
 cluster: install  ## compute every stage that is out of date as SLURM jobs
 	python -m slurm.submit

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import anndata as ad
@@ -32,12 +32,12 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from cell_synergy import encoders
-from cell_synergy.core.config import section
+from cell_synergy.core.config import read_section
 from cell_synergy.core.device import device, use_threads
+from cell_synergy.core.resume.part_store import PartStore
 from cell_synergy.encoders import efficientnet_lite0
 from cell_synergy.encoders._vision import transformer
 from cell_synergy.encoders._vision.features import Network, View
-from cell_synergy.encoders._vision.resumption import Record
 
 SIDE, MPP, BATCH, REPEATS = 8_000, 0.5, 16, 3
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -108,8 +108,9 @@ def ours(
     network: Network, folder: Path, table: ad.AnnData, fields_um: list[float], width: int
 ) -> Float32[np.ndarray, "obs dim"]:
     """Embed with the study's loop."""
-    with TemporaryFile() as file:
-        return View(network, fields_um, BATCH).embed(table, folder, width, Record(file))
+    with TemporaryDirectory() as work:
+        store = PartStore(Path(work))
+        return View(network, fields_um, BATCH).embed(table, folder, width, store)
 
 
 def way(side: int, mean: tuple[float, ...], std: tuple[float, ...]) -> transforms.Compose:
@@ -140,7 +141,7 @@ def cases() -> dict[str, tuple[list[float], int, transforms.Compose, Forward, Ne
     if not isinstance(made, VisionTransformer):
         raise TypeError(f"{MODEL} is no vision transformer")
     vit = made
-    settings = section("encoders.efficientnet_lite0")
+    settings = read_section("encoders.efficientnet_lite0")
     lite = encoders.load("efficientnet_lite0", settings)
     if not isinstance(lite, efficientnet_lite0.Expert):
         raise TypeError("efficientnet_lite0 is an image expert")

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from cell_synergy import models
-from cell_synergy.core.config import merge, section, validate
+from cell_synergy.core.config import merge, read_section, validate
 from cell_synergy.core.device import device, use_threads
 from cell_synergy.training.loop import Trained, TrainingConfig
 from cell_synergy.training.method import Job, Pairs, Run
@@ -115,11 +115,11 @@ def best(run: Callable[[], float]) -> tuple[float, float]:
 def main(units: int) -> None:
     """Print seconds per model and epoch, and ratios to the peer."""
     use_threads(1)
-    method = models.load("simclr", section("models.simclr"))
+    method = models.load("simclr", read_section("models.simclr"))
     if not isinstance(method, Trained):
         raise TypeError("simclr is trained by gradient steps")
     changed = {"max_epochs": 1, "batch_size": BATCH}
-    training = validate(TrainingConfig, merge(section("training"), changed), "training")
+    training = validate(TrainingConfig, merge(read_section("training"), changed), "training")
     half = validate(TrainingConfig, training.model_dump() | {"precision": "bfloat16"}, "training")
     pairs = data(units)
     print(f"{units} pairs of {D1} and {D2} features on {device()}")

@@ -23,7 +23,7 @@ import pandas as pd
 from jaxtyping import Float32
 
 from cell_synergy import encoders
-from cell_synergy.core.config import load, merge, parse, section, value
+from cell_synergy.core.config import load, merge, parse, read_param, read_section
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
 from cell_synergy.core.names import DONOR
@@ -45,7 +45,7 @@ def embeddings(
 ) -> dict[str, Embedding]:
     """Freeze both experts and embed the units with each, and with the untrained network."""
     found = {}
-    for name, block in (("pca", section("encoders.pca")), ("nicheformer_small", settings)):
+    for name, block in (("pca", read_section("encoders.pca")), ("nicheformer_small", settings)):
         (folder / name).mkdir()
         clock, expert = process_time(), encoders.load(name, block)
         card = expert.freeze(reference, folder / name)
@@ -85,10 +85,10 @@ def scores(
 
 def main(name: str, table: Path, reference: Path, words: list[str]) -> None:
     """Print one row per expert, one column per task."""
-    use_threads(value("threads"))
+    use_threads(read_param("threads"))
     dataset = load(DatasetConfig, f"data.{name}")
     units = read_pairs(table)
-    settings = merge(section("encoders.nicheformer_small"), parse(words))
+    settings = merge(read_section("encoders.nicheformer_small"), parse(words))
     with TemporaryDirectory() as folder:
         found = embeddings(units, read_pairs(reference), settings, Path(folder))
     rows = [scores(expert, units, embedding, dataset) for expert, embedding in found.items()]

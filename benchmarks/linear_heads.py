@@ -22,7 +22,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from cell_synergy import models
-from cell_synergy.core.config import load, section, value
+from cell_synergy.core.config import load, read_param, read_section
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
 from cell_synergy.core.pipeline import paths
@@ -87,31 +87,32 @@ def linear(directions: int) -> dict[str, Method]:
     """Return the methods, as wide as there are shared directions."""
     width = {"width": 2 * directions}
     return {
-        "cca": models.load("cca", section("models.cca") | {"components": directions}),
-        "barlowtwins, linear": LinearBarlowTwins(**section("models.barlowtwins") | width),
-        "vicreg, linear": LinearVICReg(**section("models.vicreg") | width),
+        "cca": models.load("cca", read_section("models.cca") | {"components": directions}),
+        "barlowtwins, linear": LinearBarlowTwins(**read_section("models.barlowtwins") | width),
+        "vicreg, linear": LinearVICReg(**read_section("models.vicreg") | width),
     }
 
 
 def learnt(method: Method, name: str, pairs: Pairs, rest: Pairs) -> list[Weights]:
     """Fit one method with every seed of the study."""
-    align = section("align")
+    align = read_section("align")
     seeds = range(align["seed"], align["seed"] + (align["seeds"] if method.seeded else 1))
     jobs = [Job(f"{name}-{seed}", pairs, rest, seed) for seed in seeds]
     with TemporaryDirectory() as scratch:
         checkpoint = Path(scratch, "checkpoint.pt")
-        return method.fit(jobs, Run(section("training"), lambda *_: None, checkpoint, name))
+        return method.fit(jobs, Run(read_section("training"), lambda *_: None, checkpoint, name))
 
 
 def judged(name: str) -> pd.DataFrame:
     """Return how far linear alignments of one data set stand from its ceiling."""
     where = {"dataset": name, "method": "any"}
-    files = {k: Path(v) for k, v in paths("probe", where).items() if not k.startswith("data")}
+    arguments = paths("probe", where, read_section("experts"))
+    files = {k: Path(v) for k, v in arguments.items() if not k.startswith("data")}
     dataset, probe = load(DatasetConfig, f"data.{name}"), load(ProbeConfig, "probe")
     paired = PairedDataset.read(files["pairs"], files["image"], files["expression"], dataset)
     (fold,) = paired.folds
     image, expression = paired.standardised(fold)
-    kept_back = held(paired.adata, fold.align, section("align")["held"])
+    kept_back = held(paired.adata, fold.align, read_section("align")["held"])
     rows = np.flatnonzero(fold.align & ~kept_back)
     pairs, rest = (
         Pairs(image[some], expression[some], paired.donor[some])
@@ -121,7 +122,7 @@ def judged(name: str) -> pd.DataFrame:
     found = shared(every.some(rows), load(SpectrumConfig, "spectrum"), fold)
     variates = found.variates(image, expression)
     ceiling = ceiling_scores(paired, dataset.tasks, partial(_always, variates), probe)
-    table = read_methods(files["out"].parent.parent, name, section("models"))
+    table = read_methods(files["out"].parent.parent, name, read_section("models"))
     scores = [table[table["method"].isin(BESIDE)]]
     for title, method in linear(len(found.correlations)).items():
         for seed, weights in enumerate(learnt(method, title, pairs, rest)):
@@ -137,9 +138,9 @@ def _always(z: Float32[np.ndarray, "obs d"], _: Fold, __: int) -> Float32[np.nda
 
 def main(names: list[str]) -> None:
     """Print gains over the ceiling; + and - mark those above and below it."""
-    use_threads(value("threads"))
+    use_threads(read_param("threads"))
     marks = {"above": "+", "below": "-", "at": " ", "": "?"}
-    for name in names or value("datasets"):
+    for name in names or read_param("datasets"):
         table = judged(name)
         table = table[table["metric"].isin(["macro_f1", "r2"])]
         top = table[(table["quantity"] == "score") & (table["method"] == "ceiling")]

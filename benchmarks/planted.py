@@ -26,8 +26,7 @@ from cell_synergy.data.config import ClassificationTask
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import pair_and_parts
-from cell_synergy.downstream.probes.config import ProbeConfig
-from cell_synergy.downstream.probes.mlp import MLPConfig
+from cell_synergy.downstream.probes.config import MLPConfig, ProbeConfig
 from cell_synergy.downstream.spatial.config import SpatialConfig
 from cell_synergy.downstream.spatial.scores import Surroundings, judge
 from cell_synergy.scoring.inference import paired_t

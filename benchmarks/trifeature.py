@@ -12,11 +12,11 @@ import sys
 import pandas as pd
 
 from cell_synergy import models
-from cell_synergy.core.config import load, merge, section, value
+from cell_synergy.core.config import load, merge, read_param, read_section
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
 from cell_synergy.downstream.probes.config import ProbeConfig
-from cell_synergy.studies.trifeature.benchmark import score
+from cell_synergy.studies.trifeature.trifeature_scores import score_method
 from cell_synergy.studies.trifeature.world import TrifeatureConfig
 
 SEEDS = 3
@@ -35,14 +35,14 @@ def row(table: pd.DataFrame, probe: str) -> str:
 
 def main(names: list[str]) -> None:
     """Score the named methods, or all fusion methods and controls."""
-    use_threads(value("threads"))
+    use_threads(read_param("threads"))
     settings = load(TrifeatureConfig, "trifeature").model_copy(update={"seeds": SEEDS})
-    training = merge(section("training"), {"max_epochs": settings.max_epochs})
+    training = merge(read_section("training"), {"max_epochs": settings.max_epochs})
     probe = load(ProbeConfig, "probe")
     print(f"{'':12} | {'probe':6} | " + " | ".join(f"{task:20}" for task in TASKS))
     for name in names or [n for n in models.names() if n not in OTHERS]:
-        block = merge(section(f"models.{name}"), settings.methods.get(name, {}))
-        table = score(name, models.load(name, block), settings, training, probe)
+        block = merge(read_section(f"models.{name}"), settings.methods.get(name, {}))
+        table = score_method(name, models.load(name, block), settings, training, probe)
         for kind in ("linear", "mlp"):
             print(f"{name:12} | {kind:6} | {row(table, kind)}", flush=True)
 

@@ -24,7 +24,7 @@ from jaxtyping import Float32
 from ruamel.yaml import YAML
 
 from cell_synergy import encoders, models
-from cell_synergy.core.config import load, merge, section, validate, value
+from cell_synergy.core.config import load, merge, read_param, read_section, validate
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
 from cell_synergy.data.config import DatasetConfig
@@ -43,7 +43,7 @@ CHANGED = {"batch_size": 64, "max_epochs": 85}
 
 def reference(name: str) -> tuple[PairedDataset, DatasetConfig]:
     """Return the reference donors of a twin, embedded, each left out in turn."""
-    data = section(f"data.{name}")
+    data = read_section(f"data.{name}")
     units = read_pairs(Path(f"data/reference/{name}.h5ad"))
     for task, spec in data["tasks"].items():
         if spec["kind"] == "classification":
@@ -68,14 +68,14 @@ def reference(name: str) -> tuple[PairedDataset, DatasetConfig]:
 
 
 def _embedded(name: str, kind: str, units: Any) -> Float32[np.ndarray, "obs dim"]:  # noqa: ANN401
-    expert = section("experts")[kind]
-    encoder = encoders.load(expert, section(f"encoders.{expert}"))
+    expert = read_section("experts")[kind]
+    encoder = encoders.load(expert, read_section(f"encoders.{expert}"))
     return encoder.embed(units, Path(f"data/raw/{name}"), Path(f"data/experts/{name}/{expert}"))
 
 
 def combinations(name: str) -> Iterator[dict[str, Any]]:
     """Yield every combination of the values that a method's grid lists."""
-    grid = dict(word.split("=") for word in section("tuning")[name].split())
+    grid = dict(word.split("=") for word in read_section("tuning")[name].split())
     tried = [YAML(typ="safe").load(f"[{values}]") for values in grid.values()]
     for chosen in product(*tried):
         yield dict(zip(grid, chosen, strict=True))
@@ -92,7 +92,7 @@ def score(
         rows = Pairs(image, expression, paired.donor[fold.align])
         jobs.append(Job(f"{fold.name}-0", rows, rows, 0))
     with TemporaryDirectory() as folder:
-        training = merge(section("training"), CHANGED)
+        training = merge(read_section("training"), CHANGED)
         run = Run(training, lambda *_: None, Path(folder, "checkpoint"), name)
         learnt = method.fit(jobs, run)
     weights = {job.name: found for job, found in zip(jobs, learnt, strict=True)}
@@ -108,13 +108,13 @@ def score(
 
 def main(names: list[str]) -> None:
     """Tune the named methods, or all that have a grid."""
-    use_threads(value("threads"))
+    use_threads(read_param("threads"))
     probe = load(ProbeConfig, "probe")
     twins = {name: reference(name) for name in TWINS}
-    for name in names or list(section("tuning")):
+    for name in names or list(read_section("tuning")):
         rows = []
         for chosen in combinations(name):
-            method = models.load(name, merge(section(f"models.{name}"), chosen))
+            method = models.load(name, merge(read_section(f"models.{name}"), chosen))
             row: dict[str, Any] = {"method": name, "values": json.dumps(chosen)}
             row |= {
                 twin: score(f"{twin} {name} {chosen}", method, *known, probe)

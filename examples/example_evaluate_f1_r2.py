@@ -14,7 +14,7 @@ from typing import Literal
 import pandas as pd
 
 from cell_synergy import models
-from cell_synergy.core.config import load, section
+from cell_synergy.core.config import load, read_section
 from cell_synergy.core.errors import places, reported
 from cell_synergy.core.names import LINEAR
 from cell_synergy.core.pipeline import paths
@@ -30,9 +30,15 @@ from cell_synergy.training import weights
 def read(dataset: str) -> tuple[PairedDataset, DatasetConfig]:
     """Return a data set with both experts' embeddings, and its description."""
     spec = load(DatasetConfig, f"data.{dataset}")
-    place = paths("align", {"dataset": dataset, "method": "any"})
-    pairs, image, expression = (Path(place[name]) for name in ("pairs", "image", "expression"))
+    arguments = paths("align", {"dataset": dataset, "method": "any"}, read_section("experts"))
+    pairs, image, expression = (Path(arguments[name]) for name in ("pairs", "image", "expression"))
     return PairedDataset.read(pairs, image, expression, spec), spec
+
+
+def weights_folder(dataset: str, method: str) -> Path:
+    """Return the folder of the study's weights of a method."""
+    axes = {"dataset": dataset, "method": method}
+    return Path(paths("align", axes, read_section("experts"))["out"])
 
 
 def linear_scores(
@@ -42,7 +48,7 @@ def linear_scores(
 
     Parameters
     ----------
-    tissue, spec, dataset
+    paired, spec, dataset
         The data set.
     folders
         Where each method's weights are; None stands for the study's own.
@@ -55,8 +61,8 @@ def _rows(
 ) -> Iterator[dict[str, object]]:
     probe, every = load(ProbeConfig, "probe"), goals(paired, spec.tasks)
     for name, given in folders.items():
-        method = models.load(name, section(f"models.{name}"))
-        folder = given or Path(paths("align", {"dataset": dataset, "method": name})["out"])
+        method = models.load(name, read_section(f"models.{name}"))
+        folder = given or weights_folder(dataset, name)
         for fold in paired.folds:
             seed = weights.seeds(folder, fold.name)[0]
             learnt = weights.load(folder, fold.name, seed)

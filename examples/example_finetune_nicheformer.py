@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from cell_synergy.core.config import section
+from cell_synergy.core.config import read_section
 from cell_synergy.core.errors import places, reported
 from cell_synergy.finetuning import run_expert
 
 
 def main(dataset: str = "lung", task: str = "cell_type") -> None:
     """Tune, then print scores per test donor."""
-    expert = section("experts")["finetuned"]
+    expert = read_section("experts")["finetuned"]
     found = {}
     for how in ("last", "linear"):
         out = Path("runs/examples/finetune", how)

@@ -11,7 +11,7 @@ import sys
 from example_spatial_neighbors import spatial_scores
 
 from cell_synergy.core.errors import places, reported
-from cell_synergy.downstream.spatial.layout import CONSISTENCY
+from cell_synergy.downstream.spatial.config import CONSISTENCY
 
 
 def main(dataset: str = "lung", *methods: str) -> None:

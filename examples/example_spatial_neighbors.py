@@ -8,25 +8,18 @@ distance, from the centre's embedding, on donors that the probe has not seen.
 
 import sys
 from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from example_evaluate_f1_r2 import read
-from jaxtyping import Float32
+from example_evaluate_f1_r2 import read, weights_folder
 
 from cell_synergy import models
-from cell_synergy.core.config import load, section
+from cell_synergy.core.config import load, read_section
 from cell_synergy.core.errors import places, reported
 from cell_synergy.core.names import LINEAR
-from cell_synergy.core.pipeline import paths
-from cell_synergy.data.dataset import PairedDataset
-from cell_synergy.data.splits import Fold
+from cell_synergy.downstream.method_scores import TrainedMethod
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.spatial.config import SpatialConfig
 from cell_synergy.downstream.spatial.scores import Surroundings, judge
-from cell_synergy.training import weights
 
 
 def spatial_scores(dataset: str, methods: Sequence[str], probes: Sequence[str]) -> pd.DataFrame:
@@ -37,21 +30,13 @@ def spatial_scores(dataset: str, methods: Sequence[str], probes: Sequence[str]) 
     paired, spec = read(dataset)
     probe, spatial = load(ProbeConfig, "probe"), load(SpatialConfig, "spatial")
     surroundings = Surroundings.of(paired, spec.tasks, spatial)
-    found = []
+    scores = []
     for name in methods:
-        folder = Path(paths("align", {"dataset": dataset, "method": name})["out"])
-        seeds = weights.seeds(folder, paired.folds[0].name)[:1]
-        shown = partial(_joint, name, folder, paired)
-        found.append(judge(name, paired, surroundings, seeds, shown, probe, probes))
-    return pd.concat(found, ignore_index=True)
-
-
-def _joint(
-    name: str, folder: Path, paired: PairedDataset, fold: Fold, seed: int
-) -> Float32[np.ndarray, "obs d"]:
-    """Return the joint embedding that the study's weights give."""
-    method = models.load(name, section(f"models.{name}"))
-    return method.transform(weights.load(folder, fold.name, seed), *paired.standardised(fold))
+        method = models.load(name, read_section(f"models.{name}"))
+        trained = TrainedMethod(method, weights_folder(dataset, name), paired)
+        seeds = trained.seeds()[:1]
+        scores.append(judge(name, paired, surroundings, seeds, trained.embed, probe, probes))
+    return pd.concat(scores, ignore_index=True)
 
 
 def main(dataset: str = "lung", *methods: str) -> None:

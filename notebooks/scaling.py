@@ -21,14 +21,15 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
-from cell_synergy.core.config import section, value
+from cell_synergy.core.config import read_param, read_section
 from cell_synergy.figures import style
 from cell_synergy.scoring.tables import HEADLINE_METRICS
-from cell_synergy.studies.scaling import DRAWN, EVERY, FROZEN, PRIOR, TUNED
+from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, FROZEN, PRIOR, TUNED
 from cell_synergy.studies.scaling.curves import better_single, crossovers, curves, left_out, read
 
 style.set_style()
-focal, datasets, expert = value("method"), value("datasets"), section("experts")["finetuned"]
+focal, datasets = read_param("method"), read_param("datasets")
+expert = read_param("experts")["finetuned"]
 methods = [focal, "concat", "image", "expression"]
 scores = pd.concat([read(Path(scaling), Path(finetune), d, methods) for d in datasets])
 scores = scores[scores["metric"].isin([*HEADLINE_METRICS, ""])]
@@ -56,7 +57,7 @@ names = {
 def draw(axes, rows, tone, labels):
     """Draw one curve, with its interval if labels are subsampled."""
     rows = rows[rows["labels"] == labels].sort_values("pairs")
-    solid = labels == DRAWN
+    solid = labels == DRAWN_LABELS
     axes.plot(
         rows["pairs"], rows["score"], color=tone, lw=1.3 if solid else 0.8,
         ls="-" if solid else (0, (4, 2)), marker="o" if solid else None, ms=3, zorder=3,
@@ -71,7 +72,7 @@ fig, grid = plt.subplots(
     layout="constrained",
 )  # fmt: skip
 for row, dataset in zip(grid, datasets, strict=True):
-    spec, curves_here = section(f"data.{dataset}"), lines[lines["dataset"] == dataset]
+    spec, curves_here = read_section(f"data.{dataset}"), lines[lines["dataset"] == dataset]
     if curves_here.empty:
         is_short = (missing["dataset"] == dataset).any()
         reason = "too few training pairs" if is_short else "no task of scaling.tasks"
@@ -83,21 +84,21 @@ for row, dataset in zip(grid, datasets, strict=True):
             method = best[dataset, task] if arm == "single" else arm
             rows = curve[curve["method"] == method]
             if arm == PRIOR:
-                null = rows[rows["labels"] == DRAWN].sort_values("pairs")
+                null = rows[rows["labels"] == DRAWN_LABELS].sort_values("pairs")
                 axes.plot(null["pairs"], null["score"], color=tone, lw=0.9, ls=":")
                 continue
-            for labels in (DRAWN, EVERY):
+            for labels in (DRAWN_LABELS, ALL_LABELS):
                 draw(axes, rows, tone, labels)
             drawn = scores[
                 (scores["dataset"] == dataset) & (scores["task"] == task)
-                & (scores["method"] == method) & (scores["labels"] == DRAWN)
+                & (scores["method"] == method) & (scores["labels"] == DRAWN_LABELS)
                 & (scores["note"] == "")
             ]  # fmt: skip
             dots = drawn.groupby(["fraction", "draw", "seed"])[["pairs", "value"]].mean()
             axes.scatter(dots["pairs"], dots["value"], s=4, color=tone, alpha=0.5, lw=0, zorder=2)
         case = crossings[
             (crossings["dataset"] == dataset) & (crossings["task"] == task)
-            & (crossings["second"] == focal) & (crossings["labels"] == DRAWN)
+            & (crossings["second"] == focal) & (crossings["labels"] == DRAWN_LABELS)
         ]  # fmt: skip
         message = case["said"].iloc[0] if len(case) else ""
         for arm in (TUNED, focal):
@@ -119,7 +120,7 @@ for row, dataset in zip(grid, datasets, strict=True):
         axes.set_title(f"{title}: {task.replace('_', ' ')}", pad=13)
         omitted = missing[(missing["dataset"] == dataset) & (missing["task"] == task)]
         omitted = omitted[
-            (omitted["labels"] == DRAWN) & ~omitted["fraction"].isin(ticks["fraction"])
+            (omitted["labels"] == DRAWN_LABELS) & ~omitted["fraction"].isin(ticks["fraction"])
         ]
         fractions = ", ".join(f"{f:g} %" for f in omitted["fraction"])
         reason = f"left out, too few: {fractions}" if fractions else ""

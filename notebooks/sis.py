@@ -16,7 +16,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from cell_synergy.core.config import section, value
+from cell_synergy.core.config import read_param, read_section
 from cell_synergy.figures import style
 from cell_synergy.scoring.tables import (
     ALL_FOLDS,
@@ -27,7 +27,8 @@ from cell_synergy.scoring.tables import (
 )
 
 style.set_style()
-methods, focal, datasets = list(section("models")), value("method"), value("datasets")
+methods, focal = list(read_section("models")), read_param("method")
+datasets = read_param("datasets")
 listed = style.order([m for m in methods if m not in style.UNIMODAL])
 donors = {d: sis_by_donor(read_methods(Path(scores), d, methods)) for d in datasets}
 donors = {d: headline_rows(table) for d, table in donors.items()}
@@ -35,13 +36,13 @@ overall = {d: headline_rows(read_sis(Path(sis), d), fold=ALL_FOLDS) for d in dat
 donors["lung" if "lung" in donors else datasets[0]].head()
 
 # %%
-columns = max([1, *(len(section(f"data.{dataset}")["tasks"]) for dataset in datasets)])
+columns = max([1, *(len(read_section(f"data.{dataset}")["tasks"]) for dataset in datasets)])
 height = 0.19 * len(listed) + 0.75
 fig, grid = plt.subplots(
     len(datasets), columns, figsize=(1.55 * columns + 1.0, height * len(datasets)), squeeze=False
 )
 for row, dataset in zip(grid, datasets, strict=True):
-    table, spec = donors[dataset], section(f"data.{dataset}")
+    table, spec = donors[dataset], read_section(f"data.{dataset}")
     tasks = list(spec["tasks"])
     if not tasks:
         style.write_message(row[0], "no task in this data set")

@@ -22,14 +22,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from cell_synergy.core.config import section, value
+from cell_synergy.core.config import read_param, read_section
 from cell_synergy.figures import style
 from cell_synergy.scoring.tables import ALL_FOLDS, headline_rows, read_methods, read_sis
 
 style.set_style()
-methods, focal, datasets = list(section("models")), value("method"), value("datasets")
+methods, focal = list(read_section("models")), read_param("method")
+datasets = read_param("datasets")
 listed = style.order([m for m in methods if m not in style.UNIMODAL])
-expert = section(f"encoders.{value('experts')['image']}")
+expert = read_section(f"encoders.{read_param('experts')['image']}")
 views = [expert[key] / 2 for key in ("context_um", "field_um") if expert.get(key)]
 LEVELS = *style.UNIMODAL, focal, "random"
 PAIRS = "consistency"
@@ -124,7 +125,7 @@ columns = max([1, *map(len, targets.values())])
 fig = plt.figure(figsize=(1.62 * columns + 2.9, 2.75 * len(datasets) + 0.45), layout="constrained")
 parts = fig.subfigures(len(datasets), 1, squeeze=False)[:, 0]
 for part, dataset in zip(parts, datasets, strict=True):
-    table, spec = tables[dataset], section(f"data.{dataset}")
+    table, spec = tables[dataset], read_section(f"data.{dataset}")
     grid = part.add_gridspec(2, columns + 1, width_ratios=[*[1] * columns, 1.05])
     if not targets[dataset]:
         message = "no task of spatial.targets in this data set: neighbours are not asked about"

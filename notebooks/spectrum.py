@@ -21,12 +21,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import TwoSlopeNorm
 
-from cell_synergy.core.config import section, value
+from cell_synergy.core.config import read_param, read_section
 from cell_synergy.figures import style
 from cell_synergy.scoring.tables import HEADLINE_METRICS
 
 style.set_style()
-datasets, focal = value("datasets"), value("method")
+datasets, focal = read_param("datasets"), read_param("method")
 tables = {d: pd.read_csv(Path(spectrum, f"{d}.csv"), dtype={"seed": str}) for d in datasets}
 SAMPLE, HELD_OUT, NOISE = "#2f6690", "#c1272d", "#8a8a8a"
 tables[datasets[0]].groupby("quantity")["value"].describe()
@@ -185,16 +185,16 @@ fig, grid = plt.subplots(
     width_ratios=(1, 1, 1.15, 1.35),
 )  # fmt: skip
 for row, dataset in zip(grid, datasets, strict=True):
-    table, spec = tables[dataset], section(f"data.{dataset}")
-    methods = [*style.UNIMODAL, *style.order(list(section("models")))]
+    table, spec = tables[dataset], read_section(f"data.{dataset}")
+    methods = [*style.UNIMODAL, *style.order(list(read_section("models")))]
     draw_correlations(row[0], table)
     draw_ceilings(row[1], table)
     draw_retention(row[2], table, methods)
     draw_comparison(row[3], table, methods, list(spec["tasks"]))
     row[0].set_title(style.title(dataset, spec["source"] == "simulator"), fontsize=10, pad=12)
     row[3].set_title("linear score less the ceiling's (in brackets)", fontsize=7, pad=12)
-compared = len(style.order(list(section("models")))) - len(
-    set(section("models")) & set(style.CONTROLS)
+compared = len(style.order(list(read_section("models")))) - len(
+    set(read_section("models")) & set(style.CONTROLS)
 )
 count = {1: "one method", 10: "ten methods"}.get(compared, f"{compared} methods")
 fig.supxlabel(

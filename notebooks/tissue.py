@@ -20,7 +20,7 @@ import pandas as pd
 from scipy.spatial import cKDTree
 from sklearn.metrics import f1_score
 
-from cell_synergy.core.config import load, value
+from cell_synergy.core.config import load, read_param
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.paired import read
 from cell_synergy.data.splits import folds
@@ -28,7 +28,7 @@ from cell_synergy.figures import style
 from cell_synergy.raw.images import open_slide
 
 style.set_style()
-focal, datasets = value("method"), value("datasets")
+focal, datasets = read_param("method"), read_param("datasets")
 columns = ("image", "expression", focal)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from cell_synergy.core.config import value
+from cell_synergy.core.config import read_param
 from cell_synergy.figures import style
 
 style.set_style()
@@ -47,7 +47,7 @@ for axes, (task, (title, label, index)) in zip(panels, tasks.items(), strict=Tru
     axes.axvline(chance, color="black", lw=0.8, ls=(0, (4, 2)), zorder=1)
     axes.text(chance, -0.62, f"chance {chance:.0f}", fontsize=6, ha="center", va="bottom")
     for y, method in enumerate(methods):
-        tone = style.colour(method, value("method"))
+        tone = style.colour(method, read_param("method"))
         values = rows[rows["method"] == method].set_index("probe")["value"] * 100
         points = values.loc[["linear"]]
         axes.scatter(

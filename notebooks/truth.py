@@ -19,14 +19,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from cell_synergy.core.config import section, value
+from cell_synergy.core.config import read_param, read_section
 from cell_synergy.figures import style
 from cell_synergy.scoring.tables import ALL_FOLDS, headline_rows, read_sis
 
 style.set_style()
-methods, focal = list(section("models")), value("method")
+methods, focal = list(read_section("models")), read_param("method")
 listed = style.order([m for m in methods if m not in style.UNIMODAL])
-simulated = [d for d in value("datasets") if section(f"data.{d}")["source"] == "simulator"]
+simulated = [
+    d for d in read_param("datasets") if read_section(f"data.{d}")["source"] == "simulator"
+]
 parts = {
     "redundant": "#8a8a8a", "unique_image": style.IMAGE,
     "unique_expression": style.EXPRESSION, "synergy": style.FOCUS,

@@ -1,7 +1,7 @@
-"""What was submitted: a folder per commit and variant, in it one per stage.
+"""Submitted jobs on disk: a folder per commit and variant, in it one per stage.
 
-A stage's folder holds `task.json` (what the job is to do), `job` (its number), `log` (a link), and
-from the job `exit` (its exit code) and, if that is 0, `dvc.lock` (the stage's entry).
+A stage's folder holds `task.json` (the stage's producers), `job` (the job's number) and `log` (a
+link); the job adds `exit` (its exit code) and, if that is 0, `dvc.lock` (the stage's entry).
 """
 
 import fcntl
@@ -15,14 +15,14 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from slurm.plan import Step
+from runner.plan import Step
 
-STATE = Path(".dvc", "tmp", "slurm")  # DVC keeps .dvc/tmp out of git
-KEPT = 14 * 24 * 3600  # seconds that an old batch is kept after the last submitter looked at it
+_BATCHES = Path(".dvc", "tmp", "slurm")  # DVC keeps .dvc/tmp out of git
+RETENTION = 14 * 24 * 3600  # seconds that a batch is kept after its last submitter
 
 
 class Batch:
-    """The jobs of one commit and one list of changed parameters.
+    """The jobs of one commit and one list of parameter overrides.
 
     Parameters
     ----------
@@ -30,21 +30,21 @@ class Batch:
         The workspace.
     rev
         The commit.
-    changes
-        `name=value` words of a variant.
+    overrides
+        `name=value` overrides of a variant; empty for the commit itself.
     """
 
-    def __init__(self, root: Path, rev: str, changes: Sequence[str]) -> None:
-        self.root, self.rev, self.changes = root, rev, list(changes)
-        variant = hashlib.sha256(json.dumps([rev, *changes]).encode()).hexdigest()[:8]
-        self.name = rev[:12] + (f"-{variant}" if changes else "")
-        self.folder = root / STATE / self.name
+    def __init__(self, root: Path, rev: str, overrides: Sequence[str]) -> None:
+        self.root, self.rev, self.overrides = root, rev, list(overrides)
+        variant = hashlib.sha256(json.dumps([rev, *overrides]).encode()).hexdigest()[:8]
+        self.name = rev[:12] + (f"-{variant}" if overrides else "")
+        self.folder = root / _BATCHES / self.name
         self.logs = self.folder / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the batch alone: other submitters wait."""
+        """Lock the batch: other submitters wait."""
         with (self.folder / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             os.utime(file.fileno())
@@ -52,71 +52,71 @@ class Batch:
 
     @property
     def patch(self) -> Path:
-        """The changes of a variant, as `git apply` takes them."""
+        """A variant's changes of parameter files, for `git apply`."""
         return self.folder / "variant.patch"
 
     @property
-    def site(self) -> Path:
-        """Where results are restored: the workspace, or a variant's clone."""
-        return self.folder / "clone" if self.changes else self.root
+    def workspace(self) -> Path:
+        """The folder in which results are restored: the repository, or a variant's clone."""
+        return self.folder / "clone" if self.overrides else self.root
 
     @property
     def lock(self) -> Path:
-        """The `dvc.lock` that jobs start from."""
+        """The `dvc.lock` that jobs start with."""
         return self.folder / "dvc.lock"
 
-    def of(self, stage: str) -> Path:
+    def stage_folder(self, stage: str) -> Path:
         """Return a stage's folder."""
         return self.folder / "stages" / stage.replace("/", "_")
 
-    def keep_lock(self, root: Path) -> None:
-        """Let jobs start from the `dvc.lock` of `root`."""
+    def copy_lock(self, root: Path) -> None:
+        """Let jobs start with the `dvc.lock` of `root`."""
         if (root / "dvc.lock").exists():
             new = self.lock.with_suffix(".new")
             shutil.copyfile(root / "dvc.lock", new)
             new.replace(self.lock)
 
-    def forget(self, stage: str) -> None:
+    def remove(self, stage: str) -> None:
         """Remove a stage's folder."""
-        shutil.rmtree(self.of(stage), ignore_errors=True)
+        shutil.rmtree(self.stage_folder(stage), ignore_errors=True)
 
     def prepare(self, step: Step) -> None:
-        """Make a stage's folder anew."""
-        self.forget(step.name)
-        self.of(step.name).mkdir(parents=True)
+        """Create a stage's folder anew."""
+        self.remove(step.name)
+        self.stage_folder(step.name).mkdir(parents=True)
         task = {"producers": step.producers, "after": step.after}
-        (self.of(step.name) / "task.json").write_text(json.dumps(task))
+        (self.stage_folder(step.name) / "task.json").write_text(json.dumps(task))
 
-    def submitted(self, stage: str, job: str) -> None:
-        """Note a stage's job."""
-        (self.of(stage) / "log").symlink_to(self.logs / f"{job}.log")
-        (self.of(stage) / "job").write_text(job)
+    def record_job(self, stage: str, job: str) -> None:
+        """Record the number of a stage's job."""
+        (self.stage_folder(stage) / "log").symlink_to(self.logs / f"{job}.log")
+        (self.stage_folder(stage) / "job").write_text(job)
 
     def job(self, stage: str) -> str | None:
         """Return the number of a stage's job, None if there is none."""
         try:
-            return (self.of(stage) / "job").read_text()
+            return (self.stage_folder(stage) / "job").read_text()
         except FileNotFoundError:
             return None
 
-    def noted(self) -> bool:
-        """Say whether any job was submitted."""
+    def has_jobs(self) -> bool:
+        """Return whether any job was submitted."""
         return any(self.folder.glob("stages/*/job"))
 
-    def code(self, stage: str) -> int | None:
+    def exit_code(self, stage: str) -> int | None:
         """Return the exit code of a stage's job, None before it ends or if it could write none."""
         try:
-            return int((self.of(stage) / "exit").read_text())
+            return int((self.stage_folder(stage) / "exit").read_text())
         except (FileNotFoundError, ValueError):
             return None
 
 
-def sweep(batch: Batch, flying: AbstractSet[str]) -> None:
-    """Remove what other batches left, once they are old and none of their jobs is in flight."""
+def remove_old(batch: Batch, in_flight: AbstractSet[str]) -> None:
+    """Remove other batches that are past their retention and have no job in flight."""
     for lock in batch.folder.parent.glob("*/lock"):
-        with suppress(OSError), lock.open() as file:  # another submitter is at it
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            jobs = {noted.read_text() for noted in lock.parent.glob("stages/*/job")}
-            old = time.time() - lock.stat().st_mtime > KEPT
-            if lock.parent != batch.folder and old and not jobs & flying:
+        with suppress(OSError), lock.open() as held:  # another submitter holds it
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            jobs = {file.read_text() for file in lock.parent.glob("stages/*/job")}
+            old = time.time() - lock.stat().st_mtime > RETENTION
+            if lock.parent != batch.folder and old and not jobs & in_flight:
                 shutil.rmtree(lock.parent, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Other programs: git, bash and those of SLURM."""
+"""Run other programs: git, bash and those of SLURM."""
 
 import subprocess
 from pathlib import Path
@@ -6,17 +6,17 @@ from pathlib import Path
 from dvc.exceptions import DvcException
 
 
-def call(*words: str, text: str | None = None, folder: Path | None = None) -> str:
-    """Run a program; return what it prints.
+def call(*argv: str, stdin: str | None = None, cwd: Path | None = None) -> str:
+    """Run a program; return its standard output.
 
     Parameters
     ----------
-    words
+    argv
         Its name and arguments.
-    text
-        What it reads.
-    folder
-        Where it runs.
+    stdin
+        Its standard input.
+    cwd
+        Its working directory.
 
     Raises
     ------
@@ -24,12 +24,12 @@ def call(*words: str, text: str | None = None, folder: Path | None = None) -> st
         Where it is not installed or fails.
     """
     try:
-        done = subprocess.run(  # noqa: S603 - words, no shell
-            words, input=text, cwd=folder, capture_output=True, text=True, check=False,
+        done = subprocess.run(  # noqa: S603 - no shell
+            argv, input=stdin, cwd=cwd, capture_output=True, text=True, check=False,
             start_new_session=True,  # an interrupt of this program is not for it
         )  # fmt: skip
     except FileNotFoundError as error:
-        raise DvcException(f"there is no `{words[0]}` here: install it") from error
+        raise DvcException(f"there is no `{argv[0]}` here: install it") from error
     if done.returncode:
-        raise DvcException(f"{' '.join(words[:2])}: {done.stderr.strip()}")
+        raise DvcException(f"{' '.join(argv[:2])}: {done.stderr.strip()}")
     return done.stdout.rstrip("\n")

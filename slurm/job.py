@@ -1,6 +1,6 @@
-"""A job's work in its clone: `python -m slurm.job FOLDER STAGE`.
+"""What a job runs in its clone: `python -m slurm.job FOLDER STAGE`.
 
-The outputs that the stage reads come from the cache; nothing but the stage itself is run.
+The outputs that the stage reads are checked out from the cache; only the stage itself is run.
 """
 
 import json
@@ -11,26 +11,26 @@ from typing import Any
 from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
 
-from slurm.lockfile import merge, text_of
-from slurm.stage import run
+from runner.lockfile import entry_text, merge
+from runner.stage import run
 
 
 def main(folder: Path, name: str) -> None:
-    """Reproduce a stage and leave its entry of `dvc.lock` in its folder of the batch."""
+    """Reproduce a stage and write its entry of `dvc.lock` to its folder of the batch."""
     task = json.loads((folder / "task.json").read_text())
     folders = [folder.parent / producer.replace("/", "_") for producer in task["after"]]
     with Repo(_wait_for_lock=True) as repo, lock_repo(repo):
-        for entry in filter(Path.is_file, [made / "dvc.lock" for made in folders]):
+        for entry in filter(Path.is_file, [done / "dvc.lock" for done in folders]):
             if not merge(repo, Path("dvc.lock"), entry.read_text(), ()):
                 raise DvcException("dvc.lock is not as DVC writes it: delete it and commit that")
         stages = {stage.addressing: stage for stage in repo.index.stages}
         for producer in task["producers"]:
-            fetch(stages[producer])
-    run(name, lambda stage: keep(stage, folder / "dvc.lock"))
+            _checkout(stages[producer])
+    run(name, lambda stage: _write_entry(stage, folder / "dvc.lock"))
 
 
-def fetch(stage: Any) -> None:  # noqa: ANN401 - DVC ships no types
-    """Check out a stage's outputs as its entry of `dvc.lock` names them."""
+def _checkout(stage: Any) -> None:  # noqa: ANN401 - DVC ships no types
+    """Check out a stage's outputs of the hashes in its entry of `dvc.lock`."""
     for out in stage.outs:
         in_git = not out.use_cache
         out.use_cache = True
@@ -44,10 +44,10 @@ def fetch(stage: Any) -> None:  # noqa: ANN401 - DVC ships no types
         out.checkout(force=True)
 
 
-def keep(stage: Any, file: Path) -> None:  # noqa: ANN401
+def _write_entry(stage: Any, file: Path) -> None:  # noqa: ANN401
     """Write a stage's entry for the jobs that wait for it."""
     new = file.with_suffix(".new")
-    new.write_text(text_of(stage))
+    new.write_text(entry_text(stage))
     new.replace(file)
 
 

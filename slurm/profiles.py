@@ -1,4 +1,4 @@
-"""Which resources the jobs of a stage ask for: slurm/profiles.yaml and the site's own files."""
+"""Resources of the jobs, by stage: slurm/profiles.yaml and the site's own files."""
 
 import os
 from collections.abc import Iterable
@@ -11,14 +11,15 @@ from ruamel.yaml.error import YAMLError
 
 from cell_synergy.core.config import Config, merge, suggest, validate
 from cell_synergy.core.errors import ConfigError
+from runner.plan import base_name
 
 TRACKED = Path("slurm", "profiles.yaml")
 LOCAL = Path("slurm", "profiles.local.yaml")
-VARIABLE = "CELL_SYNERGY_SLURM"
-DEFAULT = "default"
-OURS = ("warning", "restarts", "modules", "setup")
+_VARIABLE = "CELL_SYNERGY_SLURM"
+_DEFAULT = "default"
+_NOT_SBATCH = ("warning", "restarts", "modules", "setup")
 
-Option = Annotated[str, Field(coerce_numbers_to_str=True)] | None
+_Option = Annotated[str, Field(coerce_numbers_to_str=True)] | None
 
 
 class Profile(Config):
@@ -26,28 +27,28 @@ class Profile(Config):
 
     model_config = Config.model_config | {"alias_generator": lambda name: name.replace("_", "-")}
 
-    partition: Option = None
-    account: Option = None
-    qos: Option = None
-    constraint: Option = None
-    gpus: Option = None
-    gres: Option = None
-    mem: Option = None
-    cpus_per_task: Option = None
-    time: Option = None
+    partition: _Option = None
+    account: _Option = None
+    qos: _Option = None
+    constraint: _Option = None
+    gpus: _Option = None
+    gres: _Option = None
+    mem: _Option = None
+    cpus_per_task: _Option = None
+    time: _Option = None
     warning: PositiveInt | None = None
     restarts: NonNegativeInt = 0
     modules: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
 
     def options(self) -> list[str]:
-        """Return the words for `sbatch`."""
-        asked = self.model_dump(by_alias=True, exclude_none=True, exclude=set(OURS))
-        words = [f"--{name}={value}" for name, value in asked.items()]
-        return words + ([f"--signal=B:USR1@{self.warning}"] if self.warning else [])
+        """Return the options for `sbatch`."""
+        values = self.model_dump(by_alias=True, exclude_none=True, exclude=set(_NOT_SBATCH))
+        options = [f"--{name}={value}" for name, value in values.items()]
+        return options + ([f"--signal=B:USR1@{self.warning}"] if self.warning else [])
 
 
-KEYS = [str(field.alias) for field in Profile.model_fields.values()]
+_KEYS = [str(field.alias) for field in Profile.model_fields.values()]
 
 
 class Profiles:
@@ -61,50 +62,45 @@ class Profiles:
         ConfigError
             Where a file is no YAML, or a section or a key is unknown.
         """
-        known = {DEFAULT, *stages} | {base(name) for name in stages}
+        known = {_DEFAULT, *stages} | {base_name(name) for name in stages}
         files = [root / TRACKED, root / LOCAL]
         self.sections: dict[str, Any] = {}
-        if named := os.environ.get(VARIABLE):
+        if named := os.environ.get(_VARIABLE):
             files.append(Path(named))
             if not files[-1].is_file():
-                raise ConfigError(f"${VARIABLE}: there is no file {named}")
+                raise ConfigError(f"${_VARIABLE}: there is no file {named}")
         for file in filter(Path.is_file, files):
-            found = read(file)
-            for name, section in found.items():
+            sections = _read(file)
+            for name, section in sections.items():
                 if name not in known:
                     raise ConfigError(f"{file}: no stage {name!r}{suggest(name, known)}")
-                check(section or {}, f"{file}: {name}")
-            self.sections = merge(self.sections, {k: v or {} for k, v in found.items()})
+                _check(section or {}, f"{file}: {name}")
+            self.sections = merge(self.sections, {k: v or {} for k, v in sections.items()})
 
     def __getitem__(self, stage: str) -> Profile:
         """Return the profile of a stage, e.g. `align@lung-comm`."""
         merged: dict[str, Any] = {}
-        for name in (DEFAULT, base(stage), stage):
+        for name in (_DEFAULT, base_name(stage), stage):
             merged = merge(merged, self.sections.get(name, {}))
         return Profile.model_validate(merged)
 
 
-def base(stage: str) -> str:
-    """Return a stage's name without its place in the matrix."""
-    return stage.partition("@")[0]
-
-
-def check(section: Any, where: str) -> None:  # noqa: ANN401 - what somebody wrote
-    """Refuse what is no section of profiles."""
+def _check(section: Any, where: str) -> None:  # noqa: ANN401 - whatever the file holds
+    """Refuse a section that is no mapping or has an unknown key."""
     if not isinstance(section, dict):
-        raise ConfigError(f"{where}: `key: value` lines are wanted, not {section!r}")
+        raise ConfigError(f"{where}: expected `key: value` lines, not {section!r}")
     for key in section:
-        if key not in KEYS:
-            raise ConfigError(f"{where}: unknown key {key!r}{suggest(str(key), KEYS)}")
+        if key not in _KEYS:
+            raise ConfigError(f"{where}: unknown key {key!r}{suggest(str(key), _KEYS)}")
     validate(Profile, section, where)
 
 
-def read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> dict[str, Any]:
     """Return the sections of a file."""
     try:
-        found = YAML(typ="safe").load(file)
+        sections = YAML(typ="safe").load(file)
     except YAMLError as error:
         raise ConfigError(f"{file} is not YAML: {error}") from error
-    if not isinstance(found or {}, dict):
-        raise ConfigError(f"{file}: `section: {{key: value}}` lines are wanted")
-    return found or {}
+    if not isinstance(sections or {}, dict):
+        raise ConfigError(f"{file}: expected `section: {{key: value}}` lines")
+    return sections or {}

@@ -8,7 +8,7 @@ from pathlib import Path
 from slurm.batch import Batch
 from slurm.profiles import Profile
 
-# Makes a clone of commit $rev of $root in the folder $clone; $site is DVC's folder for it alone.
+# Clones commit {rev} of {root} into the folder $clone; $site is DVC's site cache for that clone.
 CLONE = """
 git clone -q --shared --no-checkout {root} "$clone"
 cd "$clone"
@@ -30,8 +30,8 @@ stages=({stages})
 stage=${{stages[${{SLURM_ARRAY_TASK_ID:-0}}]}}
 folder={folders}/${{stage//\\//_}}
 rm -f "$folder/exit"
-again=${{SLURM_RESTART_COUNT:-0}}
-late= child= requeued= work= hurry=
+restarted=${{SLURM_RESTART_COUNT:-0}}
+late= child= requeued= work= timer=
 finish() {{
   code=$?
   if [ -z "$requeued" ]; then
@@ -39,20 +39,20 @@ finish() {{
     mv "$folder/exit.new" "$folder/exit"
     echo "$stage: exit code $code, $SECONDS s with clone and inputs"
   fi
-  [ -z "$hurry" ] || kill "$hurry" 2> /dev/null
+  [ -z "$timer" ] || kill "$timer" 2> /dev/null
   rm -rf "$work"
 }}
-# The first interrupt lets an epoch end, the second does not: half of the warning is left then.
+# The first interrupt lets an epoch end, the second, after half of the warning, does not.
 interrupt() {{
   kill -INT -- "-$child"
   (sleep {half}; kill -INT -- "-$child") 2> /dev/null &
-  hurry=$!
+  timer=$!
 }}
 trap finish EXIT
-trap 'late=yes; [ -z "$child" ] || interrupt' USR1  # soon the time is over
-echo "$stage: job $SLURM_JOB_ID on $(hostname), started again $again times"
-if [ "$again" -gt {restarts} ]; then
-  echo "error: started again too often, \\`restarts\\` of its profile is {restarts}" >&2
+trap 'late=yes; [ -z "$child" ] || interrupt' USR1  # the time limit is near
+echo "$stage: job $SLURM_JOB_ID on $(hostname), restarted $restarted times"
+if [ "$restarted" -gt {restarts} ]; then
+  echo "error: restarted too often, \\`restarts\\` of its profile is {restarts}" >&2
   exit 1
 fi
 {setup}
@@ -68,7 +68,7 @@ set +m
 [ -z "$late" ] || interrupt
 while code=0; wait "$child" || code=$?; kill -0 "$child" 2> /dev/null; do :; done
 if [ -n "$late" ] && [ "$code" -ne 0 ]; then
-  if [ "$again" -ge {restarts} ]; then
+  if [ "$restarted" -ge {restarts} ]; then
     echo "error: out of time; raise \\`time\\` or \\`restarts\\` ({restarts}) of its profile" >&2
   else
     echo "out of time: queued again"
@@ -83,10 +83,10 @@ exit "$code"
 def clone_commands(batch: Batch, cache: Path) -> str:
     """Return the commands that make a clone of a batch's code, with its variant's parameters."""
     return CLONE.format(
-        root=quoted(batch.root),
+        root=quote(batch.root),
         rev=batch.rev,
-        patch=quoted(batch.patch),
-        lock=quoted(batch.lock),
+        patch=quote(batch.patch),
+        lock=quote(batch.lock),
         cache=cache,
     )
 
@@ -96,21 +96,21 @@ def job_script(batch: Batch, cache: Path, stages: Sequence[str], profile: Profil
     modules = [shlex.join(["module", "load", name]) for name in profile.modules]
     return JOB.format(
         stages=shlex.join(stages),
-        folders=quoted(batch.folder / "stages"),
+        folders=quote(batch.folder / "stages"),
         restarts=profile.restarts,
         half=(profile.warning or 0) // 2,
         setup="\n".join([*modules, *profile.setup]),
-        binaries=quoted(Path(sys.executable).parent),
-        scratch=f"${{CELL_SYNERGY_SCRATCH:-{quoted(scratch_of(cache))}}}",
+        binaries=quote(Path(sys.executable).parent),
+        scratch=f"${{CELL_SYNERGY_SCRATCH:-{quote(scratch_folder(cache))}}}",
         clone=clone_commands(batch, cache),
     )
 
 
-def scratch_of(cache: Path) -> Path:
-    """Return the folder for checkpoints, beside the cache, which all nodes see."""
+def scratch_folder(cache: Path) -> Path:
+    """Return the folder for checkpoints, beside the cache, which is visible on all nodes."""
     return cache.with_name(f"{cache.name}-scratch")
 
 
-def quoted(path: Path) -> str:
-    """Return a path for the shell."""
+def quote(path: Path) -> str:
+    """Return a path, quoted for the shell."""
     return shlex.quote(str(path))

@@ -1,4 +1,4 @@
-"""The jobs of a plan: those to submit, those on their way, and what became of them."""
+"""The jobs of a plan: pending, in flight, done, failed or skipped."""
 
 import signal
 import time
@@ -6,193 +6,194 @@ from collections.abc import Iterable, Iterator
 
 from dvc.exceptions import DvcException
 
+from runner.console import echo, tail
+from runner.plan import Step, base_name
 from slurm import scheduler
 from slurm.batch import Batch
-from slurm.console import say, tail
-from slurm.plan import Step
-from slurm.profiles import Profile, Profiles, base
+from slurm.profiles import Profile, Profiles
 from slurm.script import job_script
-from slurm.watch import DONE, FAILED, SKIPPED, Table
+from slurm.watch import DONE, FAILED, PENDING, SKIPPED, Table
 from slurm.workspace import Workspace
 
-LOOK = 1.0  # seconds between two looks at what the jobs wrote
-ASK = 15.0  # and, at most, between two questions to SLURM
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_POLL = 1.0  # seconds between two looks at the files that jobs write
+_MAX_QUERY_INTERVAL = 15.0  # seconds between two calls of squeue
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Submission:
-    """Steps on their way through SLURM.
+    """The steps of a plan and their jobs.
 
     Parameters
     ----------
     batch
-        Where jobs are noted.
+        Where the jobs are recorded.
     workspace
-        What they are made of.
+        The commit and the cache that they use.
     profiles
-        What they ask for.
-    most
-        How many may be in flight.
+        Their resources.
+    max_jobs
+        The largest number of jobs in flight; None for no limit.
     """
 
     def __init__(
-        self, batch: Batch, workspace: Workspace, profiles: Profiles, most: int | None
+        self, batch: Batch, workspace: Workspace, profiles: Profiles, max_jobs: int | None
     ) -> None:
-        self.batch, self.workspace, self.profiles, self.most = batch, workspace, profiles, most
-        self.held: dict[str, Step] = {}
-        self.flying: dict[str, Step] = {}
+        self.batch, self.workspace = batch, workspace
+        self.profiles, self.max_jobs = profiles, max_jobs
+        self.pending: dict[str, Step] = {}
+        self.in_flight: dict[str, Step] = {}
         self.done: list[str] = []
         self.failed: list[str] = []
         self.skipped: list[str] = []
         self.table = Table()
-        self.stopping = False
-        self.pause, self.asked = LOOK, 0.0
+        self.interrupted = False
+        self.interval, self.queried = _POLL, 0.0
 
     def join(self, steps: Iterable[Step], before: dict[str, tuple[str, str]]) -> None:
-        """Take over the jobs that are in flight; the other steps are to be submitted.
+        """Watch the jobs that are in flight; the other steps are pending.
 
         Parameters
         ----------
         steps
-            What is to be done.
+            The steps to be done.
         before
-            SLURM's states from before the steps were found not to be in the cache: what was done
-            then has lost its result.
+            SLURM's states from before the steps were looked up in the run-cache: a job that had
+            ended by then has lost its result.
         """
         for step in steps:
             job = self.batch.job(step.name)
-            flies = before.get(job or "", ("COMPLETED", ""))[0] not in scheduler.FINAL
-            if job and flies and self.flying.keys() >= set(step.after):
-                self._take(step, job)
+            active = before.get(job or "", ("COMPLETED", ""))[0] not in scheduler.FINAL
+            if job and active and self.in_flight.keys() >= set(step.after):
+                self._watch(step, job)
                 continue
-            if job and flies:  # it waits for one that failed
+            if job and active:  # it waits for a failed job
                 scheduler.cancel([job])
-            self.batch.forget(step.name)
-            self.held[step.name] = step
-            self.table.set(step.name, "not submitted")
+            self.batch.remove(step.name)
+            self.pending[step.name] = step
+            self.table.set(step.name, PENDING)
 
     def submit(self) -> None:
-        """Submit what may be in flight, or join what another process has submitted meanwhile."""
-        for step in list(self.held.values()):
+        """Submit pending steps up to the limit; watch jobs that another process has submitted."""
+        for step in list(self.pending.values()):
             if job := self.batch.job(step.name):
-                del self.held[step.name]
-                self._take(step, job)
-        for steps, profile in groups(self.held.values(), self.profiles):
-            known = self.flying.keys() | set(self.done)
-            places = len(steps) if self.most is None else self.most - len(self.flying)
-            if places > 0 and known >= set(steps[0].after):
-                self._send(steps[:places], profile)
+                del self.pending[step.name]
+                self._watch(step, job)
+        for steps, profile in groups(self.pending.values(), self.profiles):
+            submitted = self.in_flight.keys() | set(self.done)
+            free = len(steps) if self.max_jobs is None else self.max_jobs - len(self.in_flight)
+            if free > 0 and submitted >= set(steps[0].after):
+                self._send(steps[:free], profile)
 
     def _send(self, steps: list[Step], profile: Profile) -> None:
-        """Submit steps that differ in nothing but their name: one job, or an array."""
-        many = len(steps) > 1
+        """Submit steps that differ only in their name: one job, or an array of jobs."""
+        is_array = len(steps) > 1
         for step in steps:
             self.batch.prepare(step)
-        name = base(steps[0].name) if many else steps[0].name
-        jobs = [self.batch.job(made) for made in steps[0].after if made in self.flying]
+        job_name = base_name(steps[0].name) if is_array else steps[0].name
+        jobs = [self.batch.job(name) for name in steps[0].after if name in self.in_flight]
         options = [
-            f"--job-name={name}",
-            f"--output={self.batch.logs}/{'%A_%a' if many else '%j'}.log",
+            f"--job-name={job_name}",
+            f"--output={self.batch.logs}/{'%A_%a' if is_array else '%j'}.log",
             "--open-mode=append",
             "--requeue",
             "--kill-on-invalid-dep=yes",
             *profile.options(),
-            *([f"--array=0-{len(steps) - 1}"] if many else []),
+            *([f"--array=0-{len(steps) - 1}"] if is_array else []),
             *([f"--dependency=afterok:{':'.join(map(str, jobs))}"] if jobs else []),
         ]
         names = [step.name for step in steps]
         script = job_script(self.batch, self.workspace.cache, names, profile)
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # or a job's number is lost
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # or a job's number is lost
         try:
             number = scheduler.submit(script, options)
             for index, step in enumerate(steps):
-                self.batch.submitted(step.name, f"{number}_{index}" if many else number)
+                self.batch.record_job(step.name, f"{number}_{index}" if is_array else number)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for step in steps:
-            del self.held[step.name]
-            self._take(step, self.batch.job(step.name) or "")
+            del self.pending[step.name]
+            self._watch(step, self.batch.job(step.name) or "")
 
-    def _take(self, step: Step, job: str) -> None:
+    def _watch(self, step: Step, job: str) -> None:
         """Watch a job."""
-        self.flying[step.name] = step
+        self.in_flight[step.name] = step
         self.table.set(step.name, "submitted", job)
 
     def wait(self) -> bool:
-        """Watch until all is done or failed; return whether a signal ended that."""
-        before = {number: signal.signal(number, self._stop) for number in SIGNALS}
+        """Watch until all jobs have ended; return True if a signal came first."""
+        before = {number: signal.signal(number, self._interrupt) for number in _SIGNALS}
         try:
-            while self.flying and not self.stopping:
+            while self.in_flight and not self.interrupted:
                 self.table.draw()
-                time.sleep(LOOK)
-                self._look()
-                if self.held and (self.most is None or len(self.flying) < self.most):
+                time.sleep(_POLL)
+                self._update()
+                if self.pending and (self.max_jobs is None or len(self.in_flight) < self.max_jobs):
                     with self.batch.locked():
                         self.submit()
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
             self.table.draw()
-        return self.stopping
+        return self.interrupted
 
-    def _stop(self, *_: object) -> None:
-        """Note a signal; the loop sees it."""
-        self.stopping = True
+    def _interrupt(self, *_: object) -> None:
+        """Handle a signal: the loop in `wait` ends."""
+        self.interrupted = True
 
-    def _look(self) -> None:
-        """Take note of what has become of the jobs."""
+    def _update(self) -> None:
+        """Update the states of the jobs."""
         states: dict[str, tuple[str, str]] | None = None
-        if time.monotonic() - self.asked > self.pause:
+        if time.monotonic() - self.queried > self.interval:
             try:
-                states = scheduler.states(some=True)
-            except DvcException as error:  # it comes back
+                states = scheduler.states(expect_jobs=True)
+            except DvcException as error:  # SLURM may be down for a while
                 self.table.clear()
-                say(f"waiting for SLURM: {error}")
-            self.asked = time.monotonic()
-            self.pause = min(self.pause * 1.3, ASK)
-        for name in list(self.flying):
-            if name not in self.flying:  # cancelled in this loop, with one that failed
+                echo(f"waiting for SLURM: {error}")
+            self.queried = time.monotonic()
+            self.interval = min(self.interval * 1.3, _MAX_QUERY_INTERVAL)
+        for name in list(self.in_flight):
+            if name not in self.in_flight:  # cancelled in this loop, with one that failed
                 continue
             job = self.batch.job(name) or ""
-            state, why = (states or {}).get(job, ("", ""))
-            if self.batch.code(name) == 0 or state == scheduler.COMPLETED:
+            state, reason = (states or {}).get(job, ("", ""))
+            if self.batch.exit_code(name) == 0 or state == scheduler.COMPLETED:
                 self._end(name, DONE, self.done)
             elif states is not None and (not state or state in scheduler.FINAL):
                 self._fail(name, job, state or "gone from the queue")
             elif state:
-                self.table.set(name, state, why=why)
+                self.table.set(name, state, reason=reason)
 
-    def _end(self, name: str, state: str, where: list[str]) -> None:
-        """Take a step off the list."""
-        self.flying.pop(name, None)
-        self.held.pop(name, None)
-        where.append(name)
+    def _end(self, name: str, state: str, ended: list[str]) -> None:
+        """Move a step to the list of those that ended in a state."""
+        self.in_flight.pop(name, None)
+        self.pending.pop(name, None)
+        ended.append(name)
         self.table.set(name, state)
-        self.pause = LOOK
+        self.interval = _POLL
 
     def _fail(self, name: str, job: str, state: str) -> None:
-        """Report a failed job and cancel what waits for it."""
+        """Report a failed job and cancel the jobs that wait for it."""
         self._end(name, FAILED, self.failed)
-        code = self.batch.code(name)
+        code = self.batch.exit_code(name)
         how = scheduler.exit_code(job) or (f"exit code {code}" if code else "no exit code")
-        log = self.batch.of(name) / "log"
+        log = self.batch.stage_folder(name) / "log"
         self.table.clear()
-        say(f"{name}: job {job} {state}, {how}; the end of {log.relative_to(self.batch.root)}:")
-        say(tail(log))
-        lost = [name]
-        for step in [*self.flying.values(), *self.held.values()]:
-            lost += [step.name] if set(lost) & set(step.after) else []
-        jobs = [self.batch.job(waiting) for waiting in lost[1:]]
+        echo(f"{name}: job {job} {state}, {how}; the end of {log.relative_to(self.batch.root)}:")
+        echo(tail(log))
+        failed = [name]
+        for step in [*self.in_flight.values(), *self.pending.values()]:
+            failed += [step.name] if set(failed) & set(step.after) else []
+        jobs = [self.batch.job(waiting) for waiting in failed[1:]]
         scheduler.cancel([number for number in jobs if number])
-        for waiting in lost[1:]:
+        for waiting in failed[1:]:
             self._end(waiting, SKIPPED, self.skipped)
 
 
 def groups(steps: Iterable[Step], profiles: Profiles) -> Iterator[tuple[list[Step], Profile]]:
-    """Put steps together that share name, resources and what they wait for."""
-    found: dict[tuple[str, Profile, tuple[str, ...]], list[Step]] = {}
+    """Group the steps of equal name in dvc.yaml, resources and producers to wait for."""
+    grouped: dict[tuple[str, Profile, tuple[str, ...]], list[Step]] = {}
     for step in steps:
         profile = profiles[step.name]
-        found.setdefault((base(step.name), profile, step.after), []).append(step)
-    for (_, profile, _), members in found.items():
+        grouped.setdefault((base_name(step.name), profile, step.after), []).append(step)
+    for (_, profile, _), members in grouped.items():
         yield members, profile

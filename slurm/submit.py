@@ -2,9 +2,11 @@
 
     python -m slurm.submit [TARGET ...] [-S NAME=VALUE ...] [--jobs N] [--no-wait] [--dry]
 
-A job works in a throw-away clone of HEAD and shares nothing but DVC's cache. What the jobs computed
-is then restored here; nothing is executed. With -S it becomes an experiment (`dvc exp show`)
-instead. Resources stand in slurm/profiles.yaml.
+A job works in a throw-away clone of HEAD and shares nothing but DVC's cache. Its results are then
+restored here. With -S they become an experiment (`dvc exp show`) instead. Resources stand in
+slurm/profiles.yaml. Stages with `meta: {first: true}` in dvc.yaml run here, before the rest is
+planned, also with --dry: only then is it known what is out of date. They write nothing but their
+own outputs; no other stage is run on this machine.
 """
 
 import argparse
@@ -17,22 +19,22 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from cell_synergy.core.errors import ConfigError
+from runner.console import INTERRUPTED, available_cores, describe, echo
+from runner.executor import plan_after_first
+from runner.hook import run_check
+from runner.lockfile import sort_entries
+from runner.plan import Plan, base_name
+from runner.restore import restore
 from slurm import scheduler
-from slurm.batch import Batch, sweep
-from slurm.console import explained, say
-from slurm.lockfile import sort
-from slurm.plan import Plan, check_study, make_plan
-from slurm.profiles import Profiles, base
-from slurm.restore import restore
-from slurm.script import scratch_of
+from slurm.batch import Batch, remove_old
+from slurm.profiles import Profiles
+from slurm.script import scratch_folder
 from slurm.submission import Submission, groups
 from slurm.variant import make_clone, save_experiment
 from slurm.workspace import inspect
 
-STOPPED = 130
 
-
-def arguments(words: list[str] | None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m slurm.submit",
@@ -41,118 +43,124 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("targets", nargs="*", metavar="TARGET", help="stages; none means all")
-    add("-S", "--set-param", action="append", default=[], metavar="NAME=VALUE", dest="changes",
+    add("-S", "--set-param", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
         help="a variant, submitted as an experiment")  # fmt: skip
     add("--jobs", type=int, help="jobs in flight at most (default: all)")
     add("--no-wait", action="store_true", help="submit and return; the same command joins")
-    add("--dry", action="store_true", help="only say what would be submitted")
-    found = parser.parse_args(words)
-    if found.jobs is not None and found.jobs < 1:
-        parser.error(f"--jobs {found.jobs}: at least 1")
-    return found
+    add("--dry", action="store_true", help="print what would be submitted, and submit nothing")
+    args = parser.parse_args(argv)
+    if args.jobs is not None and args.jobs < 1:
+        parser.error(f"--jobs {args.jobs}: at least 1")
+    return args
 
 
-def run(given: argparse.Namespace) -> int:
-    """Do what the command line says; return the exit code."""
+def run(args: argparse.Namespace) -> int:
+    """Submit, watch and restore as the command line says; return the exit code."""
     os.chdir(Repo.find_root())
     workspace = inspect()
-    batch = Batch(workspace.root, workspace.rev, given.changes)
+    batch = Batch(workspace.root, workspace.rev, args.overrides)
     with batch.locked():
-        if given.changes:
+        if args.overrides:
             make_clone(batch, workspace)
-        os.chdir(batch.site)
-        check_study()
-        plan = make_plan(given.targets)
-        refuse_what_is_lost(plan)
+        os.chdir(batch.workspace)
+        run_check()
+        plan = plan_after_first(args.targets, available_cores())
+        _require_restorable(plan)
         profiles = Profiles(workspace.root, plan.order)
-        if given.dry:
-            show(plan, profiles)
+        if args.dry:
+            _print_plan(plan, profiles)
             if not plan.steps:
-                say("nothing to submit: all stages are up to date")
+                echo("nothing to submit: all stages are up to date")
             return 0
-        scratch_of(workspace.cache).mkdir(exist_ok=True)
-        (scratch_of(workspace.cache) / ".gitignore").write_text("*\n")
-        states = scheduler.states(some=batch.noted())
-        sweep(batch, {job for job, (state, _) in states.items() if state not in scheduler.FINAL})
-        left = restore(plan)
-        batch.keep_lock(batch.site)
-        submission = Submission(batch, workspace, profiles, given.jobs)
-        submission.join(left, states)
+        scratch = scratch_folder(workspace.cache)
+        scratch.mkdir(exist_ok=True)
+        (scratch / ".gitignore").write_text("*\n")
+        states = scheduler.states(expect_jobs=batch.has_jobs())
+        active = {job for job, (state, _) in states.items() if state not in scheduler.FINAL}
+        remove_old(batch, active)
+        remaining = restore(plan)
+        batch.copy_lock(batch.workspace)
+        submission = Submission(batch, workspace, profiles, args.jobs)
+        submission.join(remaining, states)
         submission.submit()
-    if not left:
-        say("nothing to submit: all stages are up to date")
-        return finish(plan, batch, submission, given.targets)
-    if given.no_wait:
-        say(f"{len(submission.flying)} jobs in flight, {len(submission.held)} not submitted; the "
-            f"same command submits what is left and brings the results")  # fmt: skip
+    if not remaining:
+        echo("nothing to submit: all stages are up to date")
+        return _finish(plan, batch, submission, args.targets)
+    if args.no_wait:
+        echo(
+            f"{len(submission.in_flight)} jobs in flight, {len(submission.pending)} not submitted; "
+            "the same command submits what is left and restores the results"
+        )
         return 0
     if submission.wait():
-        jobs = " ".join(str(batch.job(name)) for name in submission.flying)
-        say(f"jobs are left running: the same command joins them, `scancel {jobs}` ends them")
-        return STOPPED
-    return finish(plan, batch, submission, given.targets)
+        jobs = " ".join(str(batch.job(name)) for name in submission.in_flight)
+        echo(f"jobs are left running: the same command joins them, `scancel {jobs}` ends them")
+        return INTERRUPTED
+    return _finish(plan, batch, submission, args.targets)
 
 
-def finish(plan: Plan, batch: Batch, submission: Submission, targets: list[str]) -> int:
-    """Bring the results, say how it ended, return the exit code."""
+def _finish(plan: Plan, batch: Batch, submission: Submission, targets: list[str]) -> int:
+    """Restore the results, print a summary, return the exit code."""
     with batch.locked():
         missing = {step.name for step in restore(plan)}.intersection(submission.done)
-        sort(plan.root, plan.order)
+        sort_entries(plan.root, plan.order)
         if submission.table.rows:
-            say(submission.table.counts())
+            echo(submission.table.counts())
         if submission.failed:
-            say(f"failed: {', '.join(submission.failed)}")
+            echo(f"failed: {', '.join(submission.failed)}")
             if submission.skipped:
-                say(f"cancelled, as they wait for these: {', '.join(submission.skipped)}")
-            say("the same command submits what is missing")
+                echo(f"cancelled, as they wait for these: {', '.join(submission.skipped)}")
+            echo("the same command submits what is missing")
         if missing:
-            say(f"done, but not for what the workspace now holds: {', '.join(sorted(missing))}; "
-                f"undo what was changed since, and the same command brings them")  # fmt: skip
+            echo(
+                f"done, but not for what the workspace now holds: {', '.join(sorted(missing))}; "
+                "undo what was changed since, and the same command brings them"
+            )
         if submission.failed or missing:
             return 1
-        if batch.changes:
+        if batch.overrides:
             name = save_experiment(batch, targets)
-            say(f"experiment {name}: `dvc exp show` lists it, `dvc exp apply {name}` brings it")
+            echo(f"experiment {name}: `dvc exp show` lists it, `dvc exp apply {name}` brings it")
     return 0
 
 
-def refuse_what_is_lost(plan: Plan) -> None:
+def _require_restorable(plan: Plan) -> None:
     """Refuse a plan with stages whose results could not come back from a job."""
     for step in plan.steps:
-        if step.lost:
+        if step.uncached:
             raise DvcException(
-                f"{step.name} cannot be a job, as its result could not come back: {step.lost}"
+                f"{step.name} cannot be a job, as its result could not come back: {step.uncached}"
             )
 
 
-def show(plan: Plan, profiles: Profiles) -> None:
+def _print_plan(plan: Plan, profiles: Profiles) -> None:
     """Print what would be submitted."""
     for steps, profile in groups(plan.steps, profiles):
         for step in steps:
             array = [f"array of {len(steps)}"] if len(steps) > 1 else []
-            after = [f"after {', '.join(counted(step.after))}"] if step.after else []
+            after = [f"after {', '.join(_abbreviate(step.after))}"] if step.after else []
             print("  ".join([step.name, shlex.join(profile.options()), *array, *after]))
 
 
-def counted(names: tuple[str, ...]) -> list[str]:
-    """Return the names, several of one stage as `align@... (15)`."""
-    found: dict[str, list[str]] = {}
+def _abbreviate(names: tuple[str, ...]) -> list[str]:
+    """Return the names, with several instances of one stage as `align@... (15)`."""
+    instances: dict[str, list[str]] = {}
     for name in names:
-        found.setdefault(base(name), []).append(name)
-    return [f"{k}@... ({len(v)})" if len(v) > 1 else v[0] for k, v in found.items()]
+        instances.setdefault(base_name(name), []).append(name)
+    return [f"{k}@... ({len(v)})" if len(v) > 1 else v[0] for k, v in instances.items()]
 
 
-def main(words: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    given = arguments(words)
+    args = parse_args(argv)
     logging.getLogger("dvc").setLevel(logging.WARNING)
     try:
-        return run(given)
+        return run(args)
     except (DvcException, ConfigError) as error:
-        say(f"error: {explained(error)}")
+        echo(f"error: {describe(error)}")
         return 1
     except KeyboardInterrupt:
-        return STOPPED
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python -m slurm.throwaway [--nodes N] [--cpus N] [--memory MB] [--gpus N] COMMAND ...
 
-Its nodes are processes, its GPUs are /dev/null: jobs find $CUDA_VISIBLE_DEVICES set, and nothing
-holds them to it. It listens on loopback alone, without users, limits or accounting: to try jobs
+Its nodes are processes, its GPUs are /dev/null: jobs have $CUDA_VISIBLE_DEVICES set, which nothing
+enforces. It listens on loopback alone, without users, limits or accounting: to try jobs
 out, not to share a machine. Jobs end with the command. Debian has what it needs: `apt-get install
 slurmctld slurmd slurm-client`.
 """
@@ -27,10 +27,10 @@ from typing import Self
 
 from dvc.exceptions import DvcException
 
-from slurm.console import say
+from runner.console import INTERRUPTED, echo
 
-PROGRAMS = ("slurmctld", "slurmd", "sbatch")
-CONTROLLER = """
+_PROGRAMS = ("slurmctld", "slurmd", "sbatch")
+_CONTROLLER = """
 ClusterName=throwaway
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={port}
@@ -65,15 +65,14 @@ MailProg=/bin/true
 DefMemPerCPU=100
 PartitionName=all Nodes=ALL Default=YES State=UP
 """
-NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory={memory}"  # noqa: E501
-PATIENCE = 30  # seconds for the cluster to come up, and for jobs to end
-STOPPED = 130
-MOST = 60_000_000  # SLURM counts jobs to 67 million
+_NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory={memory}"  # noqa: E501
+_TIMEOUT = 30  # seconds for the cluster to come up, and for jobs to end
+_MAX_JOB_ID = 60_000_000  # SLURM's job numbers end at 67 million
 
 
 @dataclass(frozen=True)
 class Node:
-    """What a node claims to have: cores, memory in MB, GPUs."""
+    """The resources that a node claims: cores, memory in MB, GPUs."""
 
     cpus: int
     memory: int
@@ -81,12 +80,12 @@ class Node:
 
 
 class Cluster:
-    """A SLURM on this machine, for the time of a `with` block.
+    """A SLURM cluster on this machine, for the time of a `with` block.
 
     Parameters
     ----------
     folder
-        Its files.
+        Folder for its files.
     nodes
         They are named n1, n2 and so on.
 
@@ -103,7 +102,7 @@ class Cluster:
         self.daemons: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
-        for program in PROGRAMS:
+        for program in _PROGRAMS:
             if not shutil.which(program):
                 raise DvcException(
                     f"there is no `{program}` here: apt-get install slurmctld slurmd slurm-client"
@@ -122,17 +121,17 @@ class Cluster:
         for name in self.nodes:
             self.start("slurmd", "-D", "-N", name)
         idle = ["idle"] * len(self.nodes)
-        if not eventually(lambda: self.ask("sinfo", "-hN", "-o", "%t").split() == idle, PATIENCE):
+        if not wait_until(lambda: self.query("sinfo", "-hN", "-o", "%t").split() == idle, _TIMEOUT):
             log = self.folder / "slurmctld.log"
-            said = log.read_text()[-1000:] if log.exists() else "slurmctld writes no log"
-            raise DvcException(f"SLURM does not start here: {said}")
+            message = log.read_text()[-1000:] if log.exists() else "slurmctld writes no log"
+            raise DvcException(f"SLURM does not start here: {message}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         try:
-            self.ask("scancel", "--me")
-            eventually(lambda: not self.ask("squeue", "-h"), PATIENCE)
+            self.query("scancel", "--me")
+            wait_until(lambda: not self.query("squeue", "-h"), _TIMEOUT)
         finally:
             self.stop()
 
@@ -141,35 +140,36 @@ class Cluster:
         for name in ("state", "dev"):
             (self.folder / name).mkdir(parents=True)
         host = socket.gethostname().partition(".")[0]
-        own, *ports = free_ports(len(self.nodes) + 1)
-        first = int(time.time()) % MOST  # or its jobs would be taken for those of the last one
-        text = CONTROLLER.format(
-            host=host, user=getpass.getuser(), folder=self.folder, port=own, first=first
+        controller_port, *ports = _free_ports(len(self.nodes) + 1)
+        # The jobs of two clusters, one after the other, must not have the same numbers.
+        first = int(time.time()) % _MAX_JOB_ID
+        text = _CONTROLLER.format(
+            host=host, user=getpass.getuser(), folder=self.folder, port=controller_port, first=first
         )
         resources = ""
         for (name, node), port in zip(self.nodes.items(), ports, strict=True):
-            line = NODE.format(name=name, host=host, port=port, cpus=node.cpus, memory=node.memory)
+            line = _NODE.format(name=name, host=host, port=port, cpus=node.cpus, memory=node.memory)
             text += line + (f" Gres=gpu:{node.gpus}" if node.gpus else "") + "\n"
             for number in range(node.gpus):
                 file = self.folder / f"dev/{name}-gpu{number}"
                 with suppress(PermissionError):
                     os.mknod(file, 0o20666, os.makedev(1, 3))  # a /dev/null
-                which = f"File={file}" if file.exists() else "Count=1"
-                resources += f"NodeName={name} Name=gpu {which}\n"
+                files = f"File={file}" if file.exists() else "Count=1"
+                resources += f"NodeName={name} Name=gpu {files}\n"
         (self.folder / "slurm.conf").write_text(text)
         (self.folder / "gres.conf").write_text(resources)
 
-    def start(self, *words: str) -> None:
-        """Start a daemon; it is known by its last word."""
-        self.daemons[words[-1]] = subprocess.Popen(  # noqa: S603 - words, no shell
-            words, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    def start(self, *argv: str) -> None:
+        """Start a daemon; its key in `daemons` is its last argument."""
+        self.daemons[argv[-1]] = subprocess.Popen(  # noqa: S603 - no shell
+            argv, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
 
-    def ask(self, *words: str) -> str:
-        """Run one of SLURM's commands; return what it prints."""
-        return subprocess.run(  # noqa: S603 - words, no shell
-            words, env=self.environment, text=True, check=False, capture_output=True
+    def query(self, *argv: str) -> str:
+        """Run one of SLURM's commands; return its standard output."""
+        return subprocess.run(  # noqa: S603 - no shell
+            argv, env=self.environment, text=True, check=False, capture_output=True
         ).stdout.strip()
 
     def stop(self) -> None:
@@ -182,18 +182,18 @@ class Cluster:
             process.kill()
 
 
-def eventually(met: Callable[[], object], seconds: float) -> bool:
-    """Wait until something is true; return whether it came."""
-    end = time.monotonic() + seconds
-    while not met():
+def wait_until(condition: Callable[[], object], timeout: float) -> bool:
+    """Wait until a condition is true; return False at the timeout."""
+    end = time.monotonic() + timeout
+    while not condition():
         if time.monotonic() > end:
             return False
         time.sleep(0.1)
     return True
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports on which nobody listens."""
+def _free_ports(count: int) -> list[int]:
+    """Return free ports."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(closing(socket.socket())) for _ in range(count)]
         for each in sockets:
@@ -201,50 +201,50 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def arguments(words: list[str] | None) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m slurm.throwaway",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    for name, number, what in (
+    for name, number, text in (
         ("nodes", 2, "how many"), ("cpus", 1, "cores of each"), ("memory", 16384, "MB of each"),
         ("gpus", 1, "of each"),
     ):  # fmt: skip
-        parser.add_argument(f"--{name}", type=int, default=number, help=f"{what} ({number})")
+        parser.add_argument(f"--{name}", type=int, default=number, help=f"{text} ({number})")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
-    given = parser.parse_args(words)
-    for name, least in (("nodes", 1), ("cpus", 1), ("memory", 1), ("gpus", 0)):
-        if (number := getattr(given, name)) < least:
-            parser.error(f"--{name} {number}: at least {least}")
-    if not given.command:
+    args = parser.parse_args(argv)
+    for name, minimum in (("nodes", 1), ("cpus", 1), ("memory", 1), ("gpus", 0)):
+        if (number := getattr(args, name)) < minimum:
+            parser.error(f"--{name} {number}: at least {minimum}")
+    if not args.command:
         parser.error("COMMAND: what is to run on the cluster?")
-    return given
+    return args
 
 
-def main(words: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    given = arguments(words)
-    nodes = [Node(given.cpus, given.memory, given.gpus)] * given.nodes
+    args = parse_args(argv)
+    nodes = [Node(args.cpus, args.memory, args.gpus)] * args.nodes
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda told, _: sys.exit(128 + told))
+        signal.signal(number, lambda caught, _: sys.exit(128 + caught))
     try:
         with (
             TemporaryDirectory(prefix="throwaway-slurm-") as folder,
             Cluster(Path(folder), nodes) as cluster,
         ):
             before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for the command
-            code = subprocess.run(  # noqa: S603 - what the user typed
-                given.command, env=cluster.environment, check=False,
+            code = subprocess.run(  # noqa: S603 - the user's command
+                args.command, env=cluster.environment, check=False,
                 preexec_fn=lambda: signal.signal(signal.SIGINT, before),
             ).returncode  # fmt: skip
             return code if code >= 0 else 128 - code
     except (DvcException, OSError) as error:
-        say(f"error: {error}")
+        echo(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        return STOPPED
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A variant of the study, `-S method=byol`: its clone, and the experiment it becomes."""
+"""A variant of the study, `-S method=byol`: its clone, and the experiment made of it."""
 
 import shutil
 from contextlib import chdir
@@ -11,55 +11,55 @@ from dvc.utils.hydra import apply_overrides, to_hydra_overrides
 
 from slurm.batch import Batch
 from slurm.command import call
-from slurm.script import clone_commands, quoted
+from slurm.script import clone_commands, quote
 from slurm.workspace import Workspace
 
 
 def make_clone(batch: Batch, workspace: Workspace) -> None:
-    """Clone HEAD with the variant's parameters; its results are restored there.
+    """Clone HEAD with the variant's parameters, as a place to restore results in.
 
-    The change of the parameter files is DVC's own, as `dvc exp run -S` makes it.
+    DVC changes the parameter files, as in `dvc exp run -S`.
     """
-    if batch.site.is_dir():
+    if batch.workspace.is_dir():
         return
-    new = batch.site.with_suffix(".new")
+    new = batch.workspace.with_suffix(".new")
     shutil.rmtree(new, ignore_errors=True)
     batch.patch.unlink(missing_ok=True)
-    batch.keep_lock(workspace.root)
-    places = f"clone={quoted(new)} site={quoted(batch.folder / 'dvc')}"
-    call("bash", "-ec", f"{places}\n{clone_commands(batch, workspace.cache)}")
+    batch.copy_lock(workspace.root)
+    variables = f"clone={quote(new)} site={quote(batch.folder / 'dvc')}"
+    call("bash", "-ec", f"{variables}\n{clone_commands(batch, workspace.cache)}")
     with chdir(new):
-        override(batch.changes)
+        override(batch.overrides)
         patch = call("git", "diff", "--", ":!dvc.lock")
         if not patch:
-            raise DvcException(f"-S {' '.join(batch.changes)} changes nothing: HEAD has that")
+            raise DvcException(f"-S {' '.join(batch.overrides)} changes nothing: HEAD has that")
         batch.patch.write_text(f"{patch}\n")
         with Repo() as repo:
             repo.checkout(force=True, allow_missing=True)
-    new.rename(batch.site)
+    new.rename(batch.workspace)
 
 
-def override(changes: list[str]) -> None:
-    """Apply `[file:]name=value` words to the parameter files here."""
-    for path, words in to_path_overrides(changes).items():
-        if any(word.is_sweep_override() for word in to_hydra_overrides(words)):
-            raise DvcException(f"-S {' '.join(words)}: one value; submit a variant for each")
+def override(overrides: list[str]) -> None:
+    """Apply `[file:]name=value` overrides to the parameter files of the working directory."""
+    for path, values in to_path_overrides(overrides).items():
+        if any(value.is_sweep_override() for value in to_hydra_overrides(values)):
+            raise DvcException(f"-S {' '.join(values)}: one value; submit a variant for each")
         if not Path(path).is_file():
-            raise DvcException(f"-S {path}:{' '.join(words)}: there is no file {path}")
+            raise DvcException(f"-S {path}:{' '.join(values)}: there is no file {path}")
         try:
-            apply_overrides(path, words)
+            apply_overrides(path, values)
         except DvcException as error:
-            raise DvcException(f"-S {' '.join(words)}: {error.__cause__ or error}") from error
+            raise DvcException(f"-S {' '.join(values)}: {error.__cause__ or error}") from error
 
 
 def save_experiment(batch: Batch, targets: list[str]) -> str:
-    """Make the clone's state an experiment of the workspace, if it is none yet; return its name."""
+    """Save the clone as an experiment of the repository, once; return the experiment's name."""
     name = f"slurm-{batch.name.rpartition('-')[2]}"
     find = ("git", "for-each-ref", "--format=%(refname)", f"refs/exps/**/{name}")
-    if not call(*find, folder=batch.root):
-        with chdir(batch.site), Repo() as repo:
+    if not call(*find, cwd=batch.root):
+        with chdir(batch.workspace), Repo() as repo:
             repo.experiments.save(targets=targets, name=name)
-        ref = call(*find, folder=batch.site)
-        call("git", "fetch", "--quiet", str(batch.site), f"{ref}:{ref}", folder=batch.root)
-    shutil.rmtree(batch.site)
+        ref = call(*find, cwd=batch.workspace)
+        call("git", "fetch", "--quiet", str(batch.workspace), f"{ref}:{ref}", cwd=batch.root)
+    shutil.rmtree(batch.workspace)
     return name

@@ -1,22 +1,22 @@
-"""A table of stages and states while jobs run."""
+"""A table of the stages and the states of their jobs."""
 
 import shutil
 import sys
 import time
 from dataclasses import dataclass, field
 
-from slurm.console import clock, say
+from runner.console import echo, format_duration
 
-DONE, FAILED, SKIPPED, HELD = "done", "FAILED", "skipped", "not submitted"
+DONE, FAILED, SKIPPED, PENDING = "done", "FAILED", "skipped", "not submitted"
 RUNNING = "RUNNING"
-FIRST = (FAILED, RUNNING)  # of what does not fit on the screen, the last are left out
-USUAL = ("None", "Dependency", "Priority", "Resources")  # reasons that need not be told
-LAST = (HELD, DONE, SKIPPED)
+_FIRST = (FAILED, RUNNING)  # the last rows are omitted where the screen is too small
+_COMMON = ("None", "Dependency", "Priority", "Resources")  # reasons that are not shown
+_LAST = (PENDING, DONE, SKIPPED)
 
 
 @dataclass
 class Row:
-    """A stage on its way.
+    """The state of one stage.
 
     Attributes
     ----------
@@ -24,15 +24,15 @@ class Row:
         One of this module's, or SLURM's.
     job
         The job's number.
-    why
-        What SLURM says a job waits for.
+    reason
+        SLURM's reason reason a job waits.
     since
-        When the state began, seconds.
+        Time at which the state began, in seconds.
     """
 
-    state: str = HELD
+    state: str = PENDING
     job: str = ""
-    why: str = ""
+    reason: str = ""
     since: float = field(default_factory=time.monotonic)
 
 
@@ -45,52 +45,53 @@ class Table:
         self.drawn = 0
         self.began = time.monotonic()
 
-    def set(self, name: str, state: str, job: str = "", why: str = "") -> None:
-        """Note a stage's state."""
+    def set(self, name: str, state: str, job: str = "", reason: str = "") -> None:
+        """Set a stage's state."""
         row = self.rows.setdefault(name, Row())
-        known = (row.state, row.why)
+        before = (row.state, row.reason)
         if row.state != state:
             row.since = time.monotonic()
-        row.state, row.job, row.why = state, job or row.job, "" if why in USUAL else why
-        if (row.state, row.why) != known and not self.live:
-            words = [f"{state:8} {name}", f"job {row.job}" if row.job else "", row.why]
-            say("  ".join([*filter(None, words), f"[{self.counts()}]"]))
+        row.state, row.job, row.reason = state, job or row.job, "" if reason in _COMMON else reason
+        if (row.state, row.reason) != before and not self.live:
+            parts = [f"{state:8} {name}", f"job {row.job}" if row.job else "", row.reason]
+            echo("  ".join([*filter(None, parts), f"[{self.counts()}]"]))
 
     def counts(self) -> str:
-        """Return how many there are of what."""
+        """Return the number of stages in each state, and the time."""
         states = [row.state for row in self.rows.values()]
-        found = [f"{states.count(DONE)}/{len(states)} done", f"{states.count(RUNNING)} running"]
-        found += [f"{n} {what}" for what in (FAILED, SKIPPED) if (n := states.count(what))]
-        return ", ".join([*found, clock(time.monotonic() - self.began)])
+        counts = [f"{states.count(DONE)}/{len(states)} done", f"{states.count(RUNNING)} running"]
+        counts += [f"{n} {state}" for state in (FAILED, SKIPPED) if (n := states.count(state))]
+        return ", ".join([*counts, format_duration(time.monotonic() - self.began)])
 
     def lines(self, width: int, height: int) -> list[str]:
-        """Return the table's text, what matters first."""
+        """Return the table's lines, failed and running stages first."""
 
         def rank(row: Row) -> int:
-            order = [*FIRST, None, *LAST]
+            order = [*_FIRST, None, *_LAST]
             return order.index(row.state if row.state in order else None)
 
         rows = sorted(self.rows.items(), key=lambda item: rank(item[1]))
-        wide = max((len(name) for name in self.rows), default=0)
-        found = []
+        name_width = max((len(name) for name in self.rows), default=0)
+        lines = []
         for name, row in rows[:height]:
-            age = clock(time.monotonic() - row.since) if row.state == RUNNING else row.why
-            found.append(f"{name:{wide}}  {row.state:13} {row.job:>8}  {age}"[:width])
+            elapsed = format_duration(time.monotonic() - row.since)
+            note = elapsed if row.state == RUNNING else row.reason
+            lines.append(f"{name:{name_width}}  {row.state:13} {row.job:>8}  {note}"[:width])
         if len(rows) > height:
-            found.append(f"... and {len(rows) - height} more")
-        return [*found, self.counts()]
+            lines.append(f"... and {len(rows) - height} more")
+        return [*lines, self.counts()]
 
     def draw(self) -> None:
-        """Draw the table over the last one."""
+        """Draw the table in place of the last one."""
         if self.live:
             size = shutil.get_terminal_size()
             lines = self.lines(size.columns - 1, size.lines - 3)
             self.clear()
-            say("\n".join(lines))
+            echo("\n".join(lines))
             self.drawn = len(lines)
 
     def clear(self) -> None:
-        """Remove the drawn table, so that something can be said."""
+        """Remove the drawn table, to make room for a message."""
         if self.drawn:
             print(f"\x1b[{self.drawn}A\x1b[J", end="", file=sys.stderr)
             self.drawn = 0

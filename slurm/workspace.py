@@ -1,4 +1,4 @@
-"""What jobs are made of: the commit and the cache of the workspace, which must be clean."""
+"""The commit and the cache that jobs use; the workspace must not differ from the commit."""
 
 import os
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from dvc.repo import Repo
 
 from slurm.command import call
 
-OWN = {"dvc.lock", ".gitignore"}  # DVC writes them
+_WRITTEN_BY_DVC = {"dvc.lock", ".gitignore"}
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where the work is and what it starts from.
+    """The repository as jobs see it.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ def inspect() -> Workspace:
 def _require_commit(root: Path) -> None:
     """Refuse a repository without a commit, as `git init` in an archive makes one."""
     try:
-        call("git", "rev-parse", "--verify", "--quiet", "HEAD", folder=root)
+        call("git", "rev-parse", "--verify", "--quiet", "HEAD", cwd=root)
     except DvcException as error:
         raise DvcException(
             "jobs run the code of HEAD, and there is no commit here: `git clone` the repository, "
@@ -61,33 +61,33 @@ def _require_commit(root: Path) -> None:
 
 
 def _changes(root: Path) -> list[tuple[str, str]]:
-    """Return state and path of every file that HEAD has not, or has otherwise."""
+    """Return state and path of every file that is not in HEAD or differs from it."""
     options = ("--porcelain", "-z", "--no-renames", "--untracked-files=all")
-    found = call("git", "status", *options, folder=root)
-    entries = [(entry[:2], entry[3:]) for entry in found.split("\0") if entry]
-    return [(state, path) for state, path in entries if Path(path).name not in OWN]
+    output = call("git", "status", *options, cwd=root)
+    entries = [(entry[:2], entry[3:]) for entry in output.split("\0") if entry]
+    return [(state, path) for state, path in entries if Path(path).name not in _WRITTEN_BY_DVC]
 
 
 def _refuse(repo: Any, changes: list[tuple[str, str]]) -> None:  # noqa: ANN401 - DVC ships no types
-    """Refuse changes of tracked files, and new files among what stages read."""
+    """Refuse changes of tracked files, and new files among the dependencies of stages."""
     outs = [Path(out.fs_path) for out in repo.index.outs]
     deps = [Path(dep.fs_path) for dep in repo.index.deps]
-    wrong = []
+    refused = []
     for state, name in changes:
         path = Path(repo.root_dir, name)
-        above = {path, *path.parents}
-        if not above.intersection(outs) and (state != "??" or above.intersection(deps)):
-            wrong.append(name)
-    if wrong:
-        listed = "\n".join(f"    {name}" for name in wrong)
+        parents = {path, *path.parents}
+        if not parents.intersection(outs) and (state != "??" or parents.intersection(deps)):
+            refused.append(name)
+    if refused:
+        listed = "\n".join(f"    {name}" for name in refused)
         raise DvcException(
-            f"jobs run the code of HEAD, and these files are not as there:\n{listed}\n"
+            f"jobs run the code of HEAD, and these files differ from it:\n{listed}\n"
             "commit them, or put them aside with `git stash --include-untracked`"
         )
 
 
 def _cache(repo: Any) -> Path:  # noqa: ANN401
-    """Return the cache's folder, made if need be."""
+    """Return the cache's folder, created where it does not exist."""
     cache = Path(repo.cache.local_cache_dir)
     try:
         cache.mkdir(parents=True, exist_ok=True)

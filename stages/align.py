@@ -1,11 +1,33 @@
 """Fit one method on one data set: weights per fold and seed."""
 
 import sys
+from pathlib import Path
 
-from cell_synergy.core.config import parse
+from cell_synergy.commands.args import ExperimentArgs
+from cell_synergy.commands.experiment import Experiment
+from cell_synergy.core.config import arguments, load, read_param, read_section
+from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
-from cell_synergy.finetuning.align import run
+from cell_synergy.finetuning.align import AlignConfig, align
+
+
+class Args(ExperimentArgs):
+    """Inputs and outputs."""
+
+    out: Path
+    curves: Path
+
+
+def main(args: Args) -> None:
+    """Read, fit, write."""
+    use_threads(read_param("threads"))
+    experiment = Experiment.from_overrides(args.models, args.data)
+    training, config = read_section("training"), load(AlignConfig, "align")
+    paired = experiment.read_paired(args)
+    label = f"{experiment.dataset_name} {experiment.method_name}"
+    align(label, experiment.method, paired, training, config, args.out, args.curves)
+
 
 if __name__ == "__main__":
     with reported(__doc__, resumes=True):
-        run(parse(sys.argv[1:]))
+        main(arguments(Args, sys.argv[1:]))

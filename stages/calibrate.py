@@ -1,9 +1,9 @@
-"""Known answers and what the estimators make of them: bias and intervals by donors and units."""
+"""Estimators on simulations with known answers: bias and intervals by donors and observations."""
 
 import sys
 from pathlib import Path
 
-from cell_synergy.core.config import Config, arguments, load, value
+from cell_synergy.core.config import Config, arguments, load, read_param
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
 from cell_synergy.core.files import atomic
@@ -20,11 +20,11 @@ class Args(Config):
 
 def main(args: Args) -> None:
     """Simulate, estimate, write."""
-    use_threads(value("threads"))
+    use_threads(read_param("threads"))
     cells = load(InformationConfig, "information").cells
-    found = table(load(CalibrationConfig, "calibrate"), load(ProbeConfig, "probe"), cells)
+    results = table(load(CalibrationConfig, "calibrate"), load(ProbeConfig, "probe"), cells)
     with atomic(args.out) as new:
-        found.to_csv(new, index=False, float_format="%.6g")
+        results.to_csv(new, index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from cell_synergy import models
-from cell_synergy.core.config import Config, arguments, load, section, suggest, value
+from cell_synergy.core.config import Config, arguments, load, read_param, read_section, suggest
 from cell_synergy.core.errors import ConfigError, DataError, reported
 from cell_synergy.core.files import atomic
 from cell_synergy.data.remarks import carried
@@ -39,35 +39,35 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def tables(args: Args, dataset: str) -> Tables:
-    """Read what was found on one data set."""
+    """Read the results on one data set."""
     return Tables(
         sis=read_sis(args.sis, dataset),
         information=read(args.information / f"{dataset}.csv"),
         spectrum=read(args.spectrum / f"{dataset}.csv"),
         distance=read(args.distance / f"{dataset}.csv"),
-        scores=read_methods(args.scores, dataset, value("models")),
-        scaling=curves.read(args.scaling, args.finetune, dataset, [value("method"), "concat"]),
-        methods=frozenset(value("models")),
+        scores=read_methods(args.scores, dataset, read_param("models")),
+        scaling=curves.read(args.scaling, args.finetune, dataset, [read_param("method"), "concat"]),
+        methods=frozenset(read_param("models")),
     )
 
 
-def drawn(folder: Path) -> pd.DataFrame:
-    """Read Trifeature's scores, of which there may be none."""
+def trifeature_scores(folder: Path) -> pd.DataFrame:
+    """Read the scores on Trifeature; an empty table if there are none."""
     parts = [read(path) for path in sorted(folder.glob("*.csv"))]
     columns = ["method", "task", "probe", "value", "n", "classes"]
     return pd.concat(parts) if parts else pd.DataFrame(columns=columns)
 
 
 def main(args: Args) -> None:
-    """Read, judge, write."""
-    claims, known = load(ClaimsConfig, "claims"), {*models.names(), *value("models")}
+    """Read, decide, write."""
+    claims, valid = load(ClaimsConfig, "claims"), {*models.names(), *read_param("models")}
     for name in (*claims.aligned, claims.synergy_aware, claims.redundant):
-        if name not in known:  # one that the study leaves out is no mistake
-            raise ConfigError(f"claims: no method {name!r}{suggest(name, known)}")
-    found = {dataset: tables(args, dataset) for dataset in value("datasets")}
-    simulated = {name: section(f"data.{name}")["source"] == "simulator" for name in found}
-    table = verdicts(found, simulated, drawn(args.trifeature), claims)
-    table = carried(table, pd.concat(own.scores for own in found.values()))
+        if name not in valid:  # a method that the study omits is valid
+            raise ConfigError(f"claims: no method {name!r}{suggest(name, valid)}")
+    by_dataset = {dataset: tables(args, dataset) for dataset in read_param("datasets")}
+    simulated = {name: read_section(f"data.{name}")["source"] == "simulator" for name in by_dataset}
+    table = verdicts(by_dataset, simulated, trifeature_scores(args.trifeature), claims)
+    table = carried(table, pd.concat(each.scores for each in by_dataset.values()))
     with atomic(args.out) as new:
         table.to_csv(new, index=False)
     with atomic(args.summary) as new:

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from cell_synergy.core.config import Config, arguments, value
+from cell_synergy.core.config import Config, arguments, read_param
 from cell_synergy.core.errors import reported
 from cell_synergy.core.files import atomic
 from cell_synergy.downstream.spatial.distance import curves
@@ -21,8 +21,8 @@ def main(args: Args) -> None:
     """Read, compute, write."""
     with atomic(args.out) as folder:
         folder.mkdir()
-        for dataset in value("datasets"):
-            scores = read_methods(args.scores, dataset, list(value("models")))
+        for dataset in read_param("datasets"):
+            scores = read_methods(args.scores, dataset, list(read_param("models")))
             curves(scores).to_csv(folder / f"{dataset}.csv", index=False, float_format="%.6g")
 
 

@@ -1,6 +1,6 @@
-"""Get a data set's raw files: from their public place, a mirror, the hub, or the simulator.
+"""Get a data set's raw files: from their public source, a mirror, the hub, or the simulator.
 
-What a user's own folder holds stays there and is recorded.
+The files of a user's own folder stay there; the output records them.
 """
 
 import hashlib
@@ -12,15 +12,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from cell_synergy.core.config import Config, arguments, load, section, validate, value
-from cell_synergy.core.device import scratch, use_threads
+from cell_synergy.core.config import Config, arguments, load, read_param, read_section, validate
+from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
 from cell_synergy.core.files import atomic
+from cell_synergy.core.resume.scratch import scratch_folder
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.download import download
-from cell_synergy.raw.folder import fetch_hub, record_folder
 from cell_synergy.raw.simulator import simulate
 from cell_synergy.raw.simulator.config import SimulatorConfig
+from cell_synergy.raw.user_folder import fetch_hub, record_folder
 
 
 class Args(Config):
@@ -32,28 +33,29 @@ class Args(Config):
 
 
 def main(args: Args) -> None:
-    """Simulate, record or fetch; what was fetched before a kill is kept in the scratch folder."""
-    use_threads(value("threads"))
+    """Simulate, record or fetch; an interrupted download is resumed from the scratch folder."""
+    use_threads(read_param("threads"))
     dataset = load(DatasetConfig, f"data.{args.dataset}")
     with atomic(args.out) as folder:
         if dataset.simulator is not None:
             folder.mkdir()
             progress = partial(tqdm, desc=args.dataset, unit="section")
-            own = {**dataset.simulator.model_dump(), "platform": dataset.reader}
-            config = validate(SimulatorConfig, {**section("simulator"), **own}, "simulator")
+            of_dataset = {**dataset.simulator.model_dump(), "platform": dataset.reader}
+            parameters = {**read_section("simulator"), **of_dataset}
+            config = validate(SimulatorConfig, parameters, "simulator")
             simulate(args.dataset, config, dataset.role_of, folder, progress)
         elif dataset.folder is not None:
-            place = Path(dataset.folder).expanduser()
+            source = Path(dataset.folder).expanduser()
             if dataset.hub is not None:
-                fetch_hub(dataset, place)
-            record_folder(place, dataset, folder)
+                fetch_hub(dataset, source)
+            record_folder(source, dataset, folder)
         else:
             mirror = os.environ.get("CELL_SYNERGY_MIRROR")
             manifest = args.manifests / f"{args.dataset}.csv"
             version = hashlib.sha256(manifest.read_bytes()).hexdigest()[:12]
-            partly = scratch() / f"{args.dataset}-{version}"
-            download(manifest, partly, Path(mirror) if mirror else None)
-            shutil.move(partly, folder)
+            partial_download = scratch_folder() / f"{args.dataset}-{version}"
+            download(manifest, partial_download, Path(mirror) if mirror else None)
+            shutil.move(partial_download, folder)
 
 
 if __name__ == "__main__":

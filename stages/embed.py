@@ -1,10 +1,10 @@
-"""Embed the paired units of one data set with one frozen expert."""
+"""Embed the paired observations of one data set with one frozen expert."""
 
 import sys
 from pathlib import Path
 
 from cell_synergy import encoders
-from cell_synergy.core.config import Config, arguments, section, value
+from cell_synergy.core.config import Config, arguments, read_param, read_section
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
 from cell_synergy.data import embeddings, paired
@@ -22,11 +22,11 @@ class Args(Config):
 
 def main(args: Args) -> None:
     """Read, embed, write."""
-    use_threads(value("threads"))
-    encoder = encoders.load(args.expert, section(f"encoders.{args.expert}"))
-    units = paired.read(args.pairs)
-    embedding = encoder.embed(units, args.raw, args.frozen)
-    embeddings.write(args.out, embedding, units.obs_names, encoders.read_card(args.frozen))
+    use_threads(read_param("threads"))
+    encoder = encoders.load(args.expert, read_section(f"encoders.{args.expert}"))
+    adata = paired.read(args.pairs)
+    embedding = encoder.embed(adata, args.raw, args.frozen)
+    embeddings.write(args.out, embedding, adata.obs_names, encoders.read_card(args.frozen))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draw one figure: run its notebook, which reads results and computes nothing."""
+"""Draw one figure: run its notebook, which reads results and does not compute any."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ class Args(Config):
 
 
 def main(args: Args) -> None:
-    """Run the notebook; fixed dates and ids make PDF files repeatable."""
+    """Run the notebook; with a fixed date the PDF file is reproducible."""
     os.environ["SOURCE_DATE_EPOCH"] = "0"
     run(args.notebook, {"figure": str(args.figure)}, args.out)
 

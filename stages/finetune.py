@@ -1,11 +1,57 @@
 """Scores of one expert, fine-tuned and frozen, on nested fractions of the training pairs."""
 
 import sys
+from pathlib import Path
 
-from cell_synergy.core.config import arguments
+from cell_synergy import encoders
+from cell_synergy.core.config import Config, arguments, load, read_param, read_section
+from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
-from cell_synergy.studies.scaling.finetuned_arm import Args, run
+from cell_synergy.core.files import atomic
+from cell_synergy.core.resume.part_store import resumable
+from cell_synergy.data import paired as pairs
+from cell_synergy.data.config import DatasetConfig
+from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.finetuning import tunable
+from cell_synergy.finetuning.config import FinetuneConfig
+from cell_synergy.finetuning.finetune import seen_by
+from cell_synergy.studies.scaling.finetuned_arm import scale
+from cell_synergy.studies.scaling.subset_evaluator import Row, table
+from cell_synergy.studies.scaling.subsets import ScalingConfig
+
+
+class Args(Config):
+    """Inputs and outputs; `frozen` is the folder of the frozen expert."""
+
+    dataset: str
+    expert: str
+    pairs: Path
+    frozen: Path
+    out: Path
+
+
+def main(args: Args) -> None:
+    """Read, draw, fine-tune, score, write."""
+    use_threads(read_param("threads"))
+    dataset, probe = load(DatasetConfig, f"data.{args.dataset}"), load(ProbeConfig, "probe")
+    config, scaling = load(FinetuneConfig, "finetune"), load(ScalingConfig, "scaling")
+    block = read_section(f"encoders.{args.expert}")
+    encoder = encoders.load(args.expert, block)
+    tasks = scaling.chosen(dataset.tasks, args.dataset)
+    configs = [each.model_dump(mode="json") for each in (dataset, config, probe, scaling)]
+    with resumable(
+        "scaling", args.expert, block, *configs, files=[args.pairs, args.frozen]
+    ) as store:
+        rows: list[Row] = []
+        adata = pairs.read(args.pairs)
+        if tasks:
+            expert = tunable.read(args.expert, encoder, adata, args.frozen, config.cells)
+            paired = seen_by(expert, adata, dataset, config)
+            rows = list(scale(expert, paired, tasks, config, probe, scaling, store))
+        with atomic(args.out) as new:
+            table(rows, adata).to_csv(new, index=False, float_format="%.5g")
+
 
 if __name__ == "__main__":
     with reported(__doc__, resumes=True):
-        run(arguments(Args, sys.argv[1:]))
+        main(arguments(Args, sys.argv[1:]))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cell_synergy.core.config import Config, arguments, suggest, value
+from cell_synergy.core.config import Config, arguments, read_param, suggest
 from cell_synergy.core.errors import ConfigError, reported
 from cell_synergy.core.files import atomic
 from cell_synergy.core.names import DONOR, UNIMODAL
@@ -22,17 +22,17 @@ class Args(Config):
 
 
 def main(args: Args) -> None:
-    """Pick the focal method's rows; scores are macro F1 of classes, R2 of regressions."""
-    method = str(value("method"))
-    known = [name for name in value("models") if name not in UNIMODAL]
-    if method not in known:
-        raise ConfigError(f"method: {method!r} is no fusion method{suggest(method, known)}")
+    """Select the focal method's rows: macro F1 of classifications, R2 of regressions."""
+    method = str(read_param("method"))
+    fusion = [name for name in read_param("models") if name not in UNIMODAL]
+    if method not in fusion:
+        raise ConfigError(f"method: {method!r} is not a fusion method{suggest(method, fusion)}")
     headline: dict[str, dict[str, dict[str, float | None]]] = {}
     remarks: dict[str, str] = {}
-    for dataset in value("datasets"):
+    for dataset in read_param("datasets"):
         table = read_sis(args.sis, dataset)
         remarks |= of_datasets(table)
-        chosen = table[
+        selected = table[
             (table["method"] == method)
             & (table["fold"] == ALL_FOLDS)
             & table["metric"].isin(["macro_f1", "r2"])
@@ -44,11 +44,11 @@ def main(args: Args) -> None:
                 name: None if pd.isna(row[name]) else round(float(row[name]), 6)
                 for name in ("sis", "low", "high", "gain", "score", "best_score")
             }
-            for _, row in chosen.iterrows()
+            for _, row in selected.iterrows()
         }
     with atomic(args.out) as new:
-        told = {"remarks": remarks} if remarks else {}
-        new.write_text(json.dumps({"method": method, **told, **headline}, indent=1) + "\n")
+        noted = {"remarks": remarks} if remarks else {}
+        new.write_text(json.dumps({"method": method, **noted, **headline}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cell_synergy.core import arrays
-from cell_synergy.core.config import Config, arguments, load, value
+from cell_synergy.core.config import Config, arguments, load, read_param
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
 from cell_synergy.core.files import atomic
@@ -27,20 +27,20 @@ class Args(Config):
 
 
 def read(folder: Path, method: str) -> dict[str, np.ndarray]:
-    """Read what a method's probes said of test units."""
+    """Read the posteriors of a method's probes on test observations."""
     remedy = "compute them with `dvc repro`"
     return arrays.npz(folder / f"{method}.npz", "a file of posteriors (.npz)", remedy)
 
 
 def main(args: Args) -> None:
     """Read, compute, write."""
-    use_threads(value("threads"))
+    use_threads(read_param("threads"))
     dataset = load(DatasetConfig, f"data.{args.dataset}")
     cells = load(InformationConfig, "information").cells
-    units = paired.read(args.pairs)
-    posteriors = {method: read(args.posteriors, method) for method in value("models")}
-    groups = groups_of(units.obs, dataset)
-    table = information(units, groups, folds(units.obs, dataset), dataset.tasks, posteriors, cells)
+    adata = paired.read(args.pairs)
+    posteriors = {method: read(args.posteriors, method) for method in read_param("models")}
+    groups = groups_of(adata.obs, dataset)
+    table = information(adata, groups, folds(adata.obs, dataset), dataset.tasks, posteriors, cells)
     table.insert(0, "dataset", args.dataset)
     with atomic(args.out) as new:
         table.to_csv(new, index=False, float_format="%.6g")

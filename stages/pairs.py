@@ -1,19 +1,20 @@
-"""Read a data set's raw files into paired units, reference donors apart.
+"""Read a data set's raw files into paired observations, and those of reference donors.
 
-Beside the pairs, under their name, stands a table of what was kept and dropped of each section.
+A table beside the pairs, of the same name, counts the observations of each section that were kept
+and dropped.
 """
 
 import sys
 from pathlib import Path
 
-from cell_synergy.core.config import Config, arguments, load, section, value
+from cell_synergy.core.config import Config, arguments, load, read_param, read_section
 from cell_synergy.core.errors import reported
 from cell_synergy.data import paired
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw import build
-from cell_synergy.raw.agreement.joined_pairs import Needs
+from cell_synergy.raw.checks.joined_pairs import Needs
 from cell_synergy.raw.readers import read
-from cell_synergy.raw.sections.account import Account
+from cell_synergy.raw.sections.qc import Account
 
 
 class Args(Config):
@@ -26,15 +27,18 @@ class Args(Config):
 
 
 def needs() -> Needs:
-    """Return what the expert and the methods need; an expert that is not fitted has no axes."""
-    expert = section(f"encoders.{value('experts.expression')}")
+    """Return what the expert and the methods require of the data.
+
+    An expert that is not fitted has no components.
+    """
+    expert = read_section(f"encoders.{read_param('experts.expression')}")
     components = expert.get("components", 0)
-    batch, held = value("training.batch_size"), value("align.held")
+    batch, held = read_param("training.batch_size"), read_param("align.held")
     return Needs(components=components, batch=batch, held=held, images=True)
 
 
 def main(args: Args) -> None:
-    """Read, join, check, write; the table of sections lies beside the pairs."""
+    """Read, join, check, write."""
     dataset = load(DatasetConfig, f"data.{args.dataset}")
     rules = load(build.Rules, "pairs")
     sections = read(args.raw, dataset)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from cell_synergy import encoders
-from cell_synergy.core.config import Config, arguments, section, value
+from cell_synergy.core.config import Config, arguments, read_param, read_section
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
 from cell_synergy.core.files import atomic
@@ -22,8 +22,8 @@ class Args(Config):
 
 def main(args: Args) -> None:
     """Read, fit, write."""
-    use_threads(value("threads"))
-    encoder = encoders.load(args.expert, section(f"encoders.{args.expert}"))
+    use_threads(read_param("threads"))
+    encoder = encoders.load(args.expert, read_section(f"encoders.{args.expert}"))
     reference = paired.read(args.reference)
     with atomic(args.out) as folder:
         folder.mkdir()

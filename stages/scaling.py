@@ -1,11 +1,46 @@
-"""Scores of one method, learnt from nested fractions of one data set's training pairs."""
+"""Scores of one method, trained on nested fractions of one data set's training pairs."""
 
 import sys
+from pathlib import Path
 
-from cell_synergy.core.config import parse
+from cell_synergy.commands.args import ExperimentArgs
+from cell_synergy.commands.experiment import Experiment
+from cell_synergy.core.config import arguments, load, read_param, read_section
+from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
-from cell_synergy.studies.scaling.subsampled_method import run
+from cell_synergy.core.files import atomic
+from cell_synergy.core.resume.part_store import resumable
+from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.finetuning.align import AlignConfig
+from cell_synergy.studies.scaling.subsampled_method import SubsampledMethod, scale
+from cell_synergy.studies.scaling.subset_evaluator import table
+from cell_synergy.studies.scaling.subsets import ScalingConfig
+
+
+class Args(ExperimentArgs):
+    """Inputs and outputs."""
+
+    weights: Path
+    out: Path
+
+
+def main(args: Args) -> None:
+    """Read, draw, fit, score, write."""
+    use_threads(read_param("threads"))
+    experiment = Experiment.from_overrides(args.models, args.data)
+    name, method, dataset = experiment.method_name, experiment.method, experiment.dataset
+    align, probe = load(AlignConfig, "align"), load(ProbeConfig, "probe")
+    config, training = load(ScalingConfig, "scaling"), read_section("training")
+    paired = experiment.read_paired(args)
+    configs = [each.model_dump(mode="json") for each in (method, dataset, align, probe, config)]
+    inputs = [args.pairs, args.image, args.expression, args.weights]
+    with resumable("scaling", name, training, *configs, files=inputs) as store:
+        subsampled = SubsampledMethod(method, paired, training, align, args.weights, store.folder)
+        rows = list(scale(name, subsampled, dataset, probe, config, store))
+        with atomic(args.out) as new:
+            table(rows, paired.adata).to_csv(new, index=False, float_format="%.5g")
+
 
 if __name__ == "__main__":
     with reported(__doc__, resumes=True):
-        run(parse(sys.argv[1:]))
+        main(arguments(Args, sys.argv[1:]))

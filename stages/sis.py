@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from cell_synergy.core.config import Config, arguments, value
+from cell_synergy.core.config import Config, arguments, read_param
 from cell_synergy.core.errors import reported
 from cell_synergy.core.files import atomic
 from cell_synergy.scoring.tables import read_methods, sis_table
@@ -19,7 +19,7 @@ class Args(Config):
 
 def main(args: Args) -> None:
     """Read, compute, write."""
-    scores = read_methods(args.scores, args.dataset, list(value("models")))
+    scores = read_methods(args.scores, args.dataset, list(read_param("models")))
     with atomic(args.out) as new:
         sis_table(scores).to_csv(new, index=False, float_format="%.6g")
 

@@ -1,4 +1,4 @@
-"""The spectral ceiling of one data set, and how every method stands to it."""
+"""The spectral ceiling of one data set, and every method relative to it."""
 
 import sys
 from pathlib import Path
@@ -7,18 +7,18 @@ import numpy as np
 from jaxtyping import Float32
 
 from cell_synergy import models
-from cell_synergy.core.config import Config, arguments, load, section, value
+from cell_synergy.core.config import Config, arguments, load, read_param, read_section
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
 from cell_synergy.core.files import atomic
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
+from cell_synergy.downstream.method_scores import TrainedMethod
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.scoring.tables import read_methods
 from cell_synergy.studies.spectrum.config import SpectrumConfig
 from cell_synergy.studies.spectrum.tabulate import tabulate
-from cell_synergy.training import weights
 
 
 class Args(Config):
@@ -35,19 +35,21 @@ class Args(Config):
 
 def main(args: Args) -> None:
     """Read, compute, write."""
-    use_threads(value("threads"))
+    use_threads(read_param("threads"))
     dataset = load(DatasetConfig, f"data.{args.dataset}")
     paired = PairedDataset.read(args.pairs, args.image, args.expression, dataset)
-    methods = {name: models.load(name, block) for name, block in section("models").items()}
-    seeds = {name: weights.seeds(args.weights / name, paired.folds[0].name) for name in methods}
+    trained = {
+        name: TrainedMethod(models.load(name, block), args.weights / name, paired)
+        for name, block in read_section("models").items()
+    }
+    seeds = {name: method.seeds() for name, method in trained.items()}
 
     def embed(name: str, fold: Fold, seed: int) -> Float32[np.ndarray, "obs d"]:
-        learnt = weights.load(args.weights / name, fold.name, seed)
-        return methods[name].transform(learnt, *paired.standardised(fold))
+        return trained[name].embed(fold, seed)
 
     table = tabulate(
-        paired, dataset.tasks, seeds, embed, read_methods(args.scores, args.dataset, methods),
-        load(SpectrumConfig, "spectrum"), load(ProbeConfig, "probe"), value("align")["held"],
+        paired, dataset.tasks, seeds, embed, read_methods(args.scores, args.dataset, trained),
+        load(SpectrumConfig, "spectrum"), load(ProbeConfig, "probe"), read_param("align")["held"],
     )  # fmt: skip
     with atomic(args.out) as new:
         table.to_csv(new, index=False, float_format="%.5g")

@@ -1,11 +1,51 @@
-"""Score one method on Trifeature: what it keeps of redundancy, uniqueness and synergy."""
+"""Score one method on Trifeature: how much redundancy, uniqueness and synergy it preserves."""
 
 import sys
+from pathlib import Path
+from typing import Any
 
-from cell_synergy.core.config import parse
-from cell_synergy.core.errors import reported
-from cell_synergy.studies.trifeature.benchmark import run
+from pydantic import Field
+
+from cell_synergy import models
+from cell_synergy.core.config import (
+    Config,
+    arguments,
+    load,
+    merge,
+    pop_choice,
+    read_param,
+    read_section,
+    suggest,
+)
+from cell_synergy.core.device import use_threads
+from cell_synergy.core.errors import ConfigError, reported
+from cell_synergy.core.files import atomic
+from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.studies.trifeature.trifeature_scores import score_method
+from cell_synergy.studies.trifeature.world import TrifeatureConfig
+
+
+class Args(Config):
+    """Output, and the method as `models.name`; params.yaml has its hyperparameters."""
+
+    models: Any = Field(default_factory=dict)
+    out: Path
+
+
+def main(args: Args) -> None:
+    """Draw, fit, score, write."""
+    use_threads(read_param("threads"))
+    name, _ = pop_choice(args.models, "name", "models")
+    config, probe = load(TrifeatureConfig, "trifeature"), load(ProbeConfig, "probe")
+    if name not in config.methods:
+        raise ConfigError(f"trifeature.methods: no {name!r}{suggest(name, config.methods)}")
+    method = models.load(name, config.methods[name])
+    training = merge(read_section("training"), {"max_epochs": config.max_epochs})
+    table = score_method(name, method, config, training, probe)
+    with atomic(args.out) as new:
+        table.to_csv(new, index=False, float_format="%.6g")
+
 
 if __name__ == "__main__":
     with reported(__doc__, resumes=True):
-        run(parse(sys.argv[1:]))
+        main(arguments(Args, sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""What is known of a simulated twin, on the tissue and after the experts; empty for real tissue."""
+"""Known answers of a simulated data set, before and after the experts; empty for real tissue."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cell_synergy.core.config import Config, arguments, load, value
+from cell_synergy.core.config import Config, arguments, load, read_param
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import reported
 from cell_synergy.core.files import atomic
@@ -33,20 +33,20 @@ class Args(Config):
     out: Path
 
 
-def twin(
+def known_answers(
     dataset: DatasetConfig,
     paired: PairedDataset,
     latent: pd.DataFrame,
     visible: Visible,
     probe: ProbeConfig,
 ) -> pd.DataFrame:
-    """Count the tissue's state tables and blur them as the experts do."""
+    """Compute the known answers from latent states, and from states decoded from embeddings."""
     (fold,) = paired.folds
     sides = zip(("image", "expression"), paired.standardised(fold), strict=True)
     decoded = {}
     for side, x in sides:
-        needed = sorted({state for shown in visible.values() for state in shown[side]})
-        decoded[side] = confusions(x, latent[needed], fold.probe, fold.test, probe)
+        states = sorted({state for by_side in visible.values() for state in by_side[side]})
+        decoded[side] = confusions(x, latent[states], fold.probe, fold.test, probe)
     labels = {
         task: paired.adata.obs[task].cat.codes.to_numpy(np.int64)
         for task, spec in dataset.tasks.items()
@@ -58,14 +58,14 @@ def twin(
 
 def main(args: Args) -> None:
     """Read, compute, write."""
-    use_threads(value("threads"))
+    use_threads(read_param("threads"))
     dataset = load(DatasetConfig, f"data.{args.dataset}")
     probe = load(ProbeConfig, "probe")
     table = pd.DataFrame(columns=COLUMNS)
     if dataset.simulator is not None:
         paired = PairedDataset.read(args.pairs, args.image, args.expression, dataset)
         latent, visible = read(args.raw, paired.adata, dataset.unit_um)
-        table = twin(dataset, paired, latent, visible, probe).assign(dataset=args.dataset)
+        table = known_answers(dataset, paired, latent, visible, probe).assign(dataset=args.dataset)
         table = table.reindex(columns=COLUMNS)
     with atomic(args.out) as new:
         table.to_csv(new, index=False, float_format="%.9g")

@@ -12,11 +12,10 @@ import pytest
 from scipy import sparse
 
 from cell_synergy.data.config import DatasetConfig
-from cell_synergy.downstream.probes.config import ProbeConfig
-from cell_synergy.downstream.probes.mlp import MLPConfig
+from cell_synergy.downstream.probes.config import MLPConfig, ProbeConfig
 from cell_synergy.raw import build
 from cell_synergy.raw.images import TissueRule
-from cell_synergy.raw.section import Section
+from cell_synergy.raw.sections.section import Section
 
 DATASET = {
     "source": "manifest",

@@ -1,4 +1,7 @@
-"""What a stage runs and reads, found in its source: DVC sees none of it (treeverse/dvc#9195)."""
+"""What a stage depends on and reads, beside what its source says: DVC sees none of it.
+
+See https://github.com/treeverse/dvc/issues/9195.
+"""
 
 import ast
 import functools
@@ -10,20 +13,28 @@ from pathlib import Path
 from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 
-BY_NAME = {"models.name": "cell_synergy.models", "expert": "cell_synergy.encoders"}
-ALL_OF = {"cell_synergy.raw.readers": Path("src/cell_synergy/raw/readers")}
+from cell_synergy.core.code import SourceTree
+from cell_synergy.core.imports import Source
+from stages import code
+
+HASHES = Path("results/code")
+MODULE_NAMES = {"cell_synergy.models": "models.name", "cell_synergy.encoders": "expert"}
 READERS_OF_PARAMS = ("load", "section", "value", "mapping_of")
-CONFIG = {Path("src/cell_synergy/core", f"{name}.py") for name in ("config", "documents", "words")}
+CONFIG = {Path("src/cell_synergy/core", f"{name}.py") for name in ("config", "yaml", "overrides")}
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage instance of dvc.yaml; its files are relative to the repository."""
+    """A stage instance of dvc.yaml; its files are relative to the repository.
+
+    `first` says whether a runner has to reproduce it before it asks what is out of date.
+    """
 
     name: str
     words: list[str]
     files: list[Path]
     params: set[str]
+    first: bool = False
 
     @property
     def arguments(self) -> dict[str, str]:
@@ -45,52 +56,10 @@ def stages(root: Path) -> list[Stage]:
                     if not isinstance(d, ParamsDependency)
                 ],
                 {p for d in stage.deps if isinstance(d, ParamsDependency) for p in d.params},
+                bool((stage.meta or {}).get("first")),
             )
             for stage in repo.index.stages
         ]
-
-
-@dataclass(frozen=True)
-class Source:
-    """What the text of one file says.
-
-    Attributes
-    ----------
-    does
-        Whether it is more than a docstring.
-    imports
-        Every module that it may import.
-    reads
-        Each section of params.yaml, with `*` for a name filled in; None if it is not literal.
-    by_name
-        Whether it imports modules by names that it makes.
-    """
-
-    does: bool
-    imports: frozenset[str]
-    reads: frozenset[str | None]
-    by_name: bool
-
-
-@functools.cache
-def source(text: str) -> Source:
-    """Parse the text of a file, once for all trees that hold it."""
-    tree = ast.parse(text)
-    return Source(
-        any(not isinstance(node, ast.Expr) for node in tree.body),
-        frozenset(_imports(tree)),
-        frozenset(_reads(tree)),
-        "import_module" in text,
-    )
-
-
-def _imports(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
 
 
 class Code:
@@ -98,77 +67,50 @@ class Code:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.source = functools.cache(lambda file: source((root / file).read_text()))
-        self.module_files = functools.cache(self._module_files)
-        self.imported = functools.cache(self._imported)
-        self.closure = functools.cache(self._closure)
+        self.tree = SourceTree(root / "src", root / "stages")
+        programs = code.programs(self.tree, root / "notebooks")
+        self.programs = {program.name: program for program in programs}
+        self.run_by = functools.cache(self._run_by)
 
-    def _module_files(self, name: str) -> list[Path]:
-        """Return the files that importing `name` runs, its parent packages included."""
-        parts, files = name.split("."), []
-        for depth in range(1, len(parts) + 1):
-            for base in (Path(), Path("src")):
-                path = base.joinpath(*parts[:depth])
-                found = (path.with_suffix(".py"), path / "__init__.py")
-                files += [file for file in found if (self.root / file).is_file()]
-        return files
+    def of(self, stage: Stage) -> Path:
+        """Return the file of hashes that belongs to a stage."""
+        name = stage.name.partition("@")[0]
+        given = stage.arguments
+        if name in code.PER_MODULE:
+            return HASHES / name / given[MODULE_NAMES[code.PER_MODULE[name]]]
+        if "notebook" in given:
+            return HASHES / name / Path(given["notebook"]).stem
+        return HASHES / name
 
-    def _imported(self, file: Path) -> set[Path]:
-        """Return the repository's files that a file imports itself."""
-        files: set[Path] = set()
-        for name in self.source(file).imports:
-            own = self.module_files(name)
-            files.update(own)
-            if name in ALL_OF and any(self.source(f).by_name for f in (file, *own)):
-                folder = (self.root / ALL_OF[name]).glob("*.py")
-                files.update(f.relative_to(self.root) for f in folder)
-        return files
+    def wrong(self, stage: Stage) -> list[str]:
+        """Return what a stage depends on instead of, or beside, its one file of hashes."""
+        folders = {Path(name) for name in ("src", "stages", "notebooks")} | {HASHES}
+        found = [file for file in stage.files if folders.intersection((file, *file.parents))]
+        wrong = {file for file in found if any((self.root / file).glob("**/*.py"))}
+        wrong |= {file for file in found if file.suffix == ".py" or file.is_relative_to(HASHES)}
+        own = self.of(stage)
+        return sorted(map(str, wrong ^ {own}))
 
-    def _closure(self, files: frozenset[Path]) -> frozenset[Path]:
-        """Return `files` and everything in the repository that they import."""
-        found, new = set(files), list(files)
-        while new:
-            more = self.imported(new.pop()) - found
-            found |= more
-            new += more
-        return frozenset(found)
-
-    def run_by(self, stage: Stage) -> frozenset[Path]:
-        """Return what `python -m MODULE name=value ...` runs, files loaded by name included."""
-        roots = [stage.words[2]]
-        roots += [f"{BY_NAME[k]}.{v}" for k, v in stage.arguments.items() if k in BY_NAME]
-        files = {file for name in roots for file in self.module_files(name)}
-        if "notebook" in stage.arguments:
-            files.add(Path(stage.arguments["notebook"]))
-        return self.closure(frozenset(files))
-
-    def uncovered(self, stage: Stage) -> list[str]:
-        """Return the files that a stage runs and does not depend on, docstrings alone aside."""
-        ran = [file for file in self.run_by(stage) if self.source(file).does]
-        bare = [f for f in ran if not any(f.is_relative_to(dep) for dep in stage.files)]
-        return sorted(map(str, bare))
-
-    def unused(self, instances: list[Stage]) -> list[str]:
-        """Return the code files and folders that a stage depends on and no instance runs."""
-        ran = {file for stage in instances for file in self.run_by(stage)}
-        deps = {dep for stage in instances for dep in stage.files if self._is_code(dep)}
-        idle = {dep for dep in deps if not any(f.is_relative_to(dep) for f in ran)}
-        return sorted(map(str, idle))
-
-    def _is_code(self, dep: Path) -> bool:
-        inside = dep.is_relative_to("src") and any((self.root / dep).glob("*.py"))
-        return dep.suffix == ".py" or inside
+    def _run_by(self, name: Path) -> frozenset[Path]:
+        """Return the source files that a file of hashes is about."""
+        return self.programs[str(name.relative_to(HASHES))].code(self.tree)
 
     def undeclared(self, stage: Stage) -> list[str]:
         """Return the parameters that a stage's code reads and dvc.yaml does not declare."""
         wrong = set()
-        for file in self.run_by(stage) - CONFIG:
-            for read in self.source(file).reads:
+        for file in self.run_by(self.of(stage)) - {self.root / name for name in CONFIG}:
+            for read in reads(self.tree.source(file)):
                 if read is None:
                     wrong.add(f"{file.name}: a section whose name cannot be read from the code")
                 elif not any(_covers(declared, read) for declared in stage.params):
                     wrong.add(f"{file.name}: {read}")
         return sorted(wrong)
+
+
+@functools.cache
+def reads(source: Source) -> frozenset[str | None]:
+    """Return each section of params.yaml that a file reads; see `_reads`."""
+    return frozenset(_reads(source.tree))
 
 
 def _reads(tree: ast.Module) -> Iterator[str | None]:

@@ -1,9 +1,12 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import Field
 
 from cell_synergy.commands import command
-from cell_synergy.core.config import named
+from cell_synergy.commands.command import StageArguments
+from cell_synergy.core.config import Config, pop_choice
 from cell_synergy.core.errors import DataError
 
 DVC = """
@@ -17,6 +20,15 @@ stages:
 WORDS = ["data.dataset=mylab", "models.name=comm"]
 
 
+class Args(Config):
+    models: Any = Field(default_factory=dict)
+    data: Any = Field(default_factory=dict)
+    probe: Any = Field(default_factory=dict)
+    evaluation: Any = Field(default_factory=dict)
+    pairs: Path
+    out: Path
+
+
 @pytest.fixture(autouse=True)
 def _project(tmp_path, monkeypatch):
     (tmp_path / "dvc.yaml").write_text(DVC)
@@ -25,19 +37,21 @@ def _project(tmp_path, monkeypatch):
 
 
 def _command(argv):
-    """Return the words that a command hands on."""
-    given = {}
+    """Return the arguments that a command passes on."""
+    passed = {}
 
-    def stage_of(words):
-        return "probe", named(words.get("models", {}), "name", "models")[0]
-
-    def run(words):
-        given.update(words)
+    def run(args):
+        passed.update(args.model_dump())
         for ending in (".csv", ".npz"):
-            Path(words["out"]).with_suffix(ending).write_text("result")
+            args.out.with_suffix(ending).write_text("result")
 
-    command.command(argv, "How to use it.", "downstream", stage_of, run)
-    return given
+    command.command(argv, "How to use it.", "downstream", Args, _stage_of, run)
+    return passed
+
+
+def _stage_of(overrides):
+    name, _ = pop_choice(overrides.get("models", {}), "name", "models")
+    return StageArguments("probe", name, overrides)
 
 
 def _written(argv, capsys):
@@ -49,7 +63,7 @@ def _written(argv, capsys):
 
 
 def test_paths_are_the_stages_also_for_a_data_set_outside_the_list():
-    assert _command(WORDS)["pairs"] == "data/pairs/mylab.h5ad"
+    assert _command(WORDS)["pairs"] == Path("data/pairs/mylab.h5ad")
 
 
 def test_results_go_to_runs_by_default_and_never_to_results(capsys):
@@ -61,7 +75,7 @@ def test_results_go_to_runs_by_default_and_never_to_results(capsys):
 def test_words_win_over_the_stages_paths_and_reach_the_command():
     found = _command([*WORDS, "out=mine.csv", "pairs=~/p.h5ad", "probe.strengths=2"])
     assert Path("mine.csv").read_text() == "result"
-    assert found["pairs"] == "~/p.h5ad"
+    assert found["pairs"] == Path.home() / "p.h5ad"
     assert found["probe"] == {"strengths": "2"}
     assert found["data"] == {"dataset": "mylab"}
 
@@ -73,7 +87,7 @@ def test_what_a_person_has_there_is_told_before_anything_runs(name):
     Path("mine", name).write_text("mine")
     with pytest.raises(SystemExit, match=rf"error: out=.*{name} is there already.*choose another"):
         command.command(
-            [*WORDS, "out=mine/comm.csv"], "", "downstream", lambda _: ("probe", "comm"), ran.append
+            [*WORDS, "out=mine/comm.csv"], "", "downstream", Args, _stage_of, ran.append
         )
     assert not ran
     assert [path.name for path in Path("mine").iterdir()] == [name]
@@ -113,7 +127,7 @@ def test_what_is_overridden_is_in_the_name_so_that_runs_do_not_overwrite_each_ot
 )
 def test_the_reference_releases_configuration_name_is_accepted(flag):
     for words in ([*flag, *WORDS], WORDS, [*WORDS, *flag]):
-        assert _command(words)["pairs"] == "data/pairs/mylab.h5ad"
+        assert _command(words)["pairs"] == Path("data/pairs/mylab.h5ad")
 
 
 def test_another_configuration_name_is_refused_with_the_right_one():
@@ -140,9 +154,9 @@ def test_help_is_printed_and_nothing_run(flag, capsys):
 
 
 def test_unusable_data_end_the_command_with_one_line():
-    def fail(words):
-        raise DataError(f"{words['pairs']}: no such pairs")
+    def fail(args):
+        raise DataError(f"{args.pairs}: no such pairs")
 
     with pytest.raises(SystemExit) as caught:
-        command.command(WORDS, "", "downstream", lambda _: ("probe", "comm"), fail)
+        command.command(WORDS, "", "downstream", Args, _stage_of, fail)
     assert caught.value.code == "error: data/pairs/mylab.h5ad: no such pairs"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from cell_synergy.core.config import read_section
 from cell_synergy.core.pipeline import paths
 
 ROOT = Path(__file__).parents[1]
@@ -48,7 +49,8 @@ def shrink(params):
 
 def stage(name, **item):
     """Run one stage as dvc.yaml has it."""
-    words = [f"{key}={word}" for key, word in paths(name, item).items()]
+    experts = read_section("experts")
+    words = [f"{key}={word}" for key, word in paths(name, item, experts).items()]
     before, sys.argv = sys.argv, [name, *words]
     try:
         runpy.run_path(str(ROOT / "stages" / f"{name}.py"), run_name="__main__")

@@ -12,13 +12,8 @@ import pytest
 from ruamel.yaml import YAML
 from scipy import sparse
 
-from cell_synergy.core.config import parse
 from cell_synergy.data import paired
 from cell_synergy.data.remarks import REMARK
-from cell_synergy.downstream import benchmark as probe
-from cell_synergy.downstream.spatial import benchmark as spatial
-from cell_synergy.finetuning import align
-from cell_synergy.studies.scaling import subsampled_method as scaling
 
 PARAMS = YAML(typ="safe").load(Path(__file__).parents[1] / "params.yaml")
 METHODS = ["concat", "image", "expression", "simclr"]
@@ -94,11 +89,10 @@ def finish():
               f"frozen=experts/{expert}", f"out={expert}.h5ad")  # fmt: skip
     both = "pairs=pairs.h5ad image=efficientnet_lite0.h5ad expression=pca.h5ad"
     for method in METHODS:
-        words = f"data.dataset=mine models.name={method} {both}"
-        align.run(parse(f"{words} out=align/{method} curves=curves/{method}".split()))
-        for module, name in ((probe, "probe"), (spatial, "spatial"), (scaling, "scaling")):
-            own = f"{words} weights=align/{method} out={name}/mine/{method}.csv"
-            module.run(parse(own.split()))
+        words = f"data.dataset=mine models.name={method} {both}".split()
+        stage("align", *words, f"out=align/{method}", f"curves=curves/{method}")
+        for name in ("probe", "spatial", "scaling"):
+            stage(name, *words, f"weights=align/{method}", f"out={name}/mine/{method}.csv")
     stage("information", "dataset=mine", "pairs=pairs.h5ad", "posteriors=probe/mine",
           "out=information/mine.csv")  # fmt: skip
     stage("sis", "dataset=mine", "scores=probe", "out=sis/mine.csv")

@@ -16,16 +16,23 @@ from PIL import Image
 from ruamel.yaml import YAML
 from scipy import sparse
 
-from cell_synergy.core.config import parse
 from cell_synergy.data import embeddings, paired
-from cell_synergy.downstream import benchmark
-from cell_synergy.downstream.spatial import benchmark as spatial
 from cell_synergy.figures import style
-from cell_synergy.finetuning import align
 from cell_synergy.studies.claims.evidence import NOT_TESTABLE
-from cell_synergy.studies.scaling import finetuned_arm
-from cell_synergy.studies.scaling import subsampled_method as scaling
-from stages import claims, distance, headline, information, sis, spectrum, truth
+from stages import (
+    align,
+    claims,
+    distance,
+    finetune,
+    headline,
+    information,
+    probe,
+    scaling,
+    sis,
+    spatial,
+    spectrum,
+    truth,
+)
 
 ROOT = Path(__file__).parents[1]
 PARAMS = YAML(typ="safe").load(ROOT / "params.yaml")
@@ -96,22 +103,21 @@ def run_stages(models):
     known |= {name: f"data/embeddings/{name}.h5ad" for name in ("image", "expression")}
 
     def words(name, **more):
-        asked = {"data.dataset": "mine", "models.name": name} | known | more
-        return parse([f"{key}={text}" for key, text in asked.items()])
+        return {"data": {"dataset": "mine"}, "models": {"name": name}} | known | more
 
     for name in models:
         weights = f"results/align/mine/{name}"
-        align.run(words(name, out=weights, curves=f"results/curves/{name}"))
-        for stage, folder in ((benchmark, "probe"), (spatial, "spatial")):
-            stage.run(words(name, weights=weights, out=f"results/{folder}/mine/{name}.csv"))
+        align.main(align.Args(**words(name, out=weights, curves=f"results/curves/{name}")))
+        for stage, folder in ((probe, "probe"), (spatial, "spatial")):
+            out = f"results/{folder}/mine/{name}.csv"
+            stage.main(stage.Args(**words(name, weights=weights, out=out)))
     for name in {*models[:2], "concat", "image", "expression"}:
         weights = f"results/align/mine/{name}"
-        scaling.run(words(name, weights=weights, out=f"results/scaling/mine/{name}.csv"))
+        out = f"results/scaling/mine/{name}.csv"
+        scaling.main(scaling.Args(**words(name, weights=weights, out=out)))
     rest = {"dataset": "mine", "pairs": known["pairs"]}
     out = "results/finetune/mine.csv"
-    finetuned_arm.run(
-        finetuned_arm.Args(**rest, expert="nicheformer_small", frozen="none", out=out)
-    )
+    finetune.main(finetune.Args(**rest, expert="nicheformer_small", frozen="none", out=out))
     both = rest | {name: known[name] for name in ("image", "expression")}
     truth.main(truth.Args(**both, raw="data/raw/mine", out="results/truth/mine.csv"))
     information.main(information.Args(

@@ -12,8 +12,25 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from cell_synergy.core.code import SourceTree
+from cell_synergy.core.fingerprint import fingerprint
+from tests import guard
+
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
+
+# Python runs it at every start, also of a notebook's kernel: it notes which files of the repository
+# a stage executes, however they are imported.
+WATCH = """
+import os, sys
+stage, root = (os.environ.get(name, "") for name in ("DVC_STAGE", "DVC_ROOT"))
+def note(event, given):
+    if event == "exec" and given[0].co_filename.startswith(root + "/"):
+        with open(f"{root}/runs/ran/{stage}", "a") as file:
+            file.write(os.path.relpath(given[0].co_filename, root) + "\\n")
+if stage:
+    sys.addaudithook(note)
+"""
 
 
 def shrink(params):
@@ -71,7 +88,9 @@ def study(tmp_path_factory):
     subprocess.run(["git", "init", "-q"], cwd=where, check=True)
     run(where, "dvc", "init", "-q")
     commit(where)
-    run(where, "dvc", "repro")
+    (where / "runs/ran").mkdir(parents=True)
+    (where / "runs/sitecustomize.py").write_text(WATCH)
+    run(where, "dvc", "repro", PYTHONPATH=f"{where / 'src'}:{where / 'runs'}")
     commit(where)
     return where
 
@@ -90,6 +109,21 @@ def test_every_figure_and_table_comes_out(study):
     assert len((study / "results/sis/lung.csv").read_text().splitlines()) > 100
 
 
+def test_each_stage_depends_on_every_file_that_it_runs(study, monkeypatch):
+    monkeypatch.chdir(study)
+    tree = SourceTree(study / "src", study / "stages")
+    instances = [stage for stage in guard.stages(study) if stage.name != "code"]
+    for stage in instances:
+        ran = set((study / "runs/ran" / stage.name).read_text().split())
+        assert f"stages/{stage.name.partition('@')[0]}.py" in ran
+        assert stage.name != "figures@sis" or "src/cell_synergy/figures/style.py" in ran
+        (code,) = (file for file in stage.files if file.is_relative_to("results/code"))
+        hashed = {line.split()[1] for line in (study / code).read_text().splitlines()}
+        without = {name for name in ran - hashed if fingerprint(tree.source(study / name))}
+        assert not without, stage.name
+    assert len(instances) > 60
+
+
 def test_a_second_run_does_nothing(study):
     lock = (study / "dvc.lock").read_bytes()
     done = run(study, "dvc", "repro")
@@ -97,9 +131,28 @@ def test_a_second_run_does_nothing(study):
     assert (study / "dvc.lock").read_bytes() == lock
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "stale"),
+    [
+        ("core/config.py", "has no", "lacks", set()),
+        ("models/byol.py", "deepcopy(", "copy_of(", {"align", "probe", "spatial"}),
+    ],
+)
+def test_a_change_of_code_reaches_its_users_alone(study, file, old, new, stale):
+    path = study / "src/cell_synergy" / file
+    before = path.read_text()
+    path.write_text("# A comment.\n" + before.replace(old, new))
+    run(study, "dvc", "repro", "code")
+    found = set(re.findall(r"^(\S+):$", run(study, "dvc", "status").stdout, re.MULTILINE))
+    path.write_text(before)
+    run(study, "dvc", "repro", "code")
+    every = {"spectrum@lung", "claims"} if stale else set()
+    assert found == {f"{kind}@lung-byol" for kind in stale} | every
+
+
 def test_a_forced_run_gives_the_same_bytes(study):
     lock = (study / "dvc.lock").read_bytes()
-    for stage in ("download@lung", "pairs@lung", "embed@lung-pca", "align@lung-comm",
+    for stage in ("code", "download@lung", "pairs@lung", "embed@lung-pca", "align@lung-comm",
                   "probe@lung-comm", "truth@lung", "spatial@lung-comm", "spectrum@lung",
                   "scaling@lung-comm", "finetune@lung", "claims", "figures@sis"):  # fmt: skip
         run(study, "dvc", "repro", "-s", "-f", "--no-run-cache", stage)
@@ -134,9 +187,10 @@ def test_a_killed_stage_leaves_no_output_and_continues_from_its_checkpoint(study
         "expression=data/embeddings/lung/pca.h5ad", "training.max_epochs=4000", "align.seeds=1",
     ]  # fmt: skip
     code = (
-        "import sys; from cell_synergy.training import training as t;"
-        "t.SECONDS_BETWEEN_CHECKPOINTS = 0.1; from cell_synergy.core.config import parse;"
-        "from cell_synergy.finetuning.align import run; run(parse(sys.argv[1:]))"
+        "import sys; from cell_synergy.training import loop as t;"
+        "t.SECONDS_BETWEEN_CHECKPOINTS = 0.1; from cell_synergy.core.config import arguments;"
+        "from cell_synergy.finetuning.run_alignment import Args, run;"
+        "run(arguments(Args, sys.argv[1:]))"
     )
     scratch = study / "kill"
     settings = {"PYTHONPATH": str(study / "src"), "CELL_SYNERGY_SCRATCH": str(scratch)}

@@ -1,4 +1,4 @@
-"""The two public commands on a tiny workspace: align, then judge, and say what was mistyped."""
+"""The two public commands on a tiny workspace: align, then score, and name what was mistyped."""
 
 import runpy
 import sys
@@ -143,8 +143,8 @@ def test_multimodal_alone_judges_the_focal_method(workspace, capsys):
         (["models.name=simclr", "training.max_epoch=2"], "did you mean 'max_epochs'"),
         (["models.name=simclr", "models.widht=2"], "did you mean 'width'"),
         (["models.name=simclr", "outt=x"], "did you mean 'out'"),
-        (["models.name=simclr", "out.x=1"], r"out\.x: out is a place; write out=PATH"),
-        (["models.name=simclr", "curves.x=1"], r"curves\.x: curves is a place; write curves="),
+        (["models.name=simclr", "out.x=1"], r"out\.x: out is a path; write out=PATH"),
+        (["models.name=simclr", "curves.x=1"], r"curves\.x: curves is a path; write curves="),
         (["models.name=simclr", "data.dataset=tinyy"], "did you mean 'tiny'"),
         (["models.name=simclr", "training.max_epochs=0"], "max_epochs.*greater than 0, got 0"),
         (["models.name=simclr"], r"training\.batch_size: 128 is more than the 72 training pairs"),

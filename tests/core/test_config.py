@@ -9,12 +9,12 @@ from cell_synergy.core.config import (
     arguments,
     load,
     merge,
-    named,
     parse,
-    section,
+    pop_choice,
+    read_param,
+    read_section,
     suggest,
     validate,
-    value,
 )
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.data.config import DatasetConfig
@@ -50,7 +50,7 @@ def _params(tmp_path, monkeypatch):
 
 
 def test_yaml_is_read_as_version_1_2():
-    found = section("training")
+    found = read_section("training")
     assert found["lr"] == 1e-05
     assert isinstance(found["lr"], float)
     assert found["steps"] == 10
@@ -73,7 +73,7 @@ def test_overrides_are_read_as_yaml_1_2_where_no_text_is_wanted():
 
 
 def test_an_override_wins_and_leaves_its_neighbours():
-    found = load(Training, "training", ["nested.depth=5", "lr=0.1"])
+    found = load(Training, "training", parse(["nested.depth=5", "lr=0.1"]))
     assert found == Training(lr=0.1, steps=10, resume="yes", nested=Nested(depth=5))
 
 
@@ -108,26 +108,26 @@ def test_parameters_are_frozen():
 def test_an_unknown_data_set_is_refused_with_the_nearest():
     message = r"data has no 'lungs' \(did you mean 'lung'\?; valid: her2st, lung\)"
     with pytest.raises(ConfigError, match=message):
-        section("data.lungs")
+        read_section("data.lungs")
 
 
 def test_an_unknown_section_or_value_is_refused_with_the_nearest():
     with pytest.raises(ConfigError, match=r"params\.yaml has no 'trainng' .*'training'"):
-        section("trainng")
+        read_section("trainng")
     with pytest.raises(ConfigError, match=r"params\.yaml has no 'methods' .*'method'"):
-        value("methods")
-    assert value("method") == "comm"
-    assert value("training.nested.depth") == 2
+        read_param("methods")
+    assert read_param("method") == "comm"
+    assert read_param("training.nested.depth") == 2
     with pytest.raises(ConfigError, match=r"training\.nested has no 'dept' .*'depth'"):
-        value("training.nested.dept")
+        read_param("training.nested.dept")
 
 
 def test_a_single_value_is_no_section():
     message = r"params\.yaml, line 2: 'method' is 'comm', a single value, not a section"
     with pytest.raises(ConfigError, match=message):
-        section("method")
+        read_section("method")
     with pytest.raises(ConfigError, match=r"training\.lr has no 'x'"):
-        section("training.lr.x")
+        read_section("training.lr.x")
 
 
 @pytest.mark.parametrize(
@@ -141,9 +141,9 @@ def test_an_unknown_method_or_expert_is_refused_with_the_nearest(kind, wrong, ri
 def test_an_unknown_parameter_is_refused_with_the_nearest():
     message = r"training\.stepz: unknown parameter \(did you mean 'steps'\?"
     with pytest.raises(ConfigError, match=message):
-        load(Training, "training", ["stepz=1"])
+        load(Training, "training", parse(["stepz=1"]))
     with pytest.raises(ConfigError, match=r"training\.nested\.dept: .*did you mean 'depth'"):
-        load(Training, "training", ["nested.dept=1"])
+        load(Training, "training", parse(["nested.dept=1"]))
 
 
 def test_a_misspelt_key_of_a_task_is_refused_with_that_kind_of_tasks_keys(dataset):
@@ -208,7 +208,7 @@ def test_the_spelling_of_params_is_answered_with_that_of_the_command_line():
     words = parse(["models.name=dcca", "models.dcca.batch_size=64"])
     message = r"models\.dcca\.batch_size: .*; did you mean models\.batch_size=VALUE\?"
     with pytest.raises(ConfigError, match=message):
-        named(words["models"], "name", "models")
+        pop_choice(words["models"], "name", "models")
 
 
 def test_a_wrong_value_of_params_is_told_with_its_line():
@@ -219,7 +219,7 @@ def test_a_wrong_value_of_params_is_told_with_its_line():
     ):
         load(Training, "training")
     with pytest.raises(ConfigError, match=r"^training\.steps: .*, got 'x'$"):
-        load(Training, "training", ["steps=x", "nested.depth=1"])
+        load(Training, "training", parse(["steps=x", "nested.depth=1"]))
 
 
 TOP = {
@@ -245,7 +245,7 @@ def test_a_top_level_value_of_a_wrong_kind_is_told_with_its_line(line, expected)
     name, message = expected
     Path("params.yaml").write_text(f"# a comment\nalign: {{}}\n{line}\n")
     with pytest.raises(ConfigError, match=rf"^params\.yaml, line 3: {message}"):
-        value(name)
+        read_param(name)
 
 
 def test_a_key_cannot_be_both_value_and_section():
@@ -255,14 +255,14 @@ def test_a_key_cannot_be_both_value_and_section():
 
 def test_a_choice_is_taken_out_of_its_block():
     block = {"name": "comm", "width": 8}
-    assert named(block, "name", "models") == ("comm", {"width": 8})
+    assert pop_choice(block, "name", "models") == ("comm", {"width": 8})
     assert block == {"name": "comm", "width": 8}
     with pytest.raises(ConfigError, match=r"models\.name=NAME is missing"):
-        named({}, "name", "models")
+        pop_choice({}, "name", "models")
     with pytest.raises(
         ConfigError, match=r"models=comm is a single value; write models\.name=comm"
     ):
-        named("comm", "name", "models")
+        pop_choice("comm", "name", "models")
 
 
 def test_a_name_near_no_other_gets_the_list_alone():

@@ -14,7 +14,7 @@ from numpy._core._multiarray_umath import __cpu_features__ as able
 found = [each["architecture"] for each in threadpoolctl.threadpool_info() if "architecture" in each]
 print(torch.backends.cpu.get_cpu_capability(), *found, able["X86_V3"], able["X86_V4"])
 """
-CHOSEN = cpu.AVX2 | cpu.WITHOUT_AVX512
+CHOSEN = cpu._AVX2 | cpu._WITHOUT_AVX512
 
 
 def computed_with(**more):
@@ -28,7 +28,7 @@ def computed_with(**more):
 
 
 @pytest.mark.skipif(
-    not cpu.CPU.is_file() or "avx2" not in cpu.CPU.read_text().split(),
+    not cpu._CPU_INFO.is_file() or "avx2" not in cpu._CPU_INFO.read_text().split(),
     reason="no AVX2 here",
 )
 def test_a_stage_computes_with_avx2_unless_the_environment_says_otherwise():
@@ -41,7 +41,7 @@ def test_a_stage_computes_with_avx2_unless_the_environment_says_otherwise():
     [
         ("aarch64", "avx2", {}),
         ("x86_64", "sse4_2 avx", {}),
-        ("x86_64", "avx2 fma", cpu.AVX2),
+        ("x86_64", "avx2 fma", cpu._AVX2),
         ("x86_64", "avx2 avx512f", CHOSEN),
     ],
 )
@@ -49,7 +49,7 @@ def test_what_a_processor_cannot_do_is_not_asked_of_it(
     machine, flags, chosen, monkeypatch, tmp_path
 ):
     (tmp_path / "cpuinfo").write_text(f"flags\t\t: fpu {flags} popcnt\n")
-    monkeypatch.setattr(cpu, "CPU", tmp_path / "cpuinfo")
+    monkeypatch.setattr(cpu, "_CPU_INFO", tmp_path / "cpuinfo")
     monkeypatch.setattr("platform.machine", lambda: machine)
     for name in CHOSEN:
         monkeypatch.setenv(name, "")  # so that it is as before afterwards

@@ -19,12 +19,12 @@ from cell_synergy.core.files import atomic
 
 NUMBERS = {
     errno.EACCES: "no right to read or write there",
-    errno.EROFS: "the place is read-only: choose another one",
+    errno.EROFS: "this disk is read-only: choose another path",
     errno.ENOSPC: "the disk is full: free some space there",
     errno.EDQUOT: "the quota of this disk is used up",
     errno.EMFILE: "too many files are open: raise the limit, `ulimit -n 4096`",
-    errno.EISDIR: "this is a folder, a file is wanted",
-    errno.ENOTDIR: "something on the way is a file",
+    errno.EISDIR: "this is a folder, and a file is needed",
+    errno.ENOTDIR: "a part of the path is a file",
     errno.ENAMETOOLONG: "the name is too long",
     errno.EIO: "the disk cannot be read or written",
     errno.ESTALE: "the network folder is gone",
@@ -73,7 +73,7 @@ def bad_disk(tmp_path, request):
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"no file system can be mounted: {done.stderr.strip()}")
-    yield place, "the place is read-only" if request.param == "ro" else "the disk is full"
+    yield place, "this disk is read-only" if request.param == "ro" else "the disk is full"
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 

@@ -171,7 +171,7 @@ def test_outputs_in_each_other_are_refused(tmp_path, out, curves):
     (tmp_path / "l").symlink_to(tmp_path)
     places = [Place("out", tmp_path / out), Place("curves", tmp_path / curves)]
     with (
-        pytest.raises(ConfigError, match="give each output a place of its own"),
+        pytest.raises(ConfigError, match="give each output another path"),
         guarded("align", places, {}),
     ):
         raise AssertionError
@@ -214,7 +214,7 @@ def test_a_name_that_is_too_long_for_the_record_is_told_before_anything_runs(tmp
 def test_links_in_a_circle_are_no_place(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "x.csv").symlink_to("x.csv")
-    with pytest.raises(ConfigError, match="is a link to another place"):
+    with pytest.raises(ConfigError, match="is a link to another path"):
         write_table(tmp_path / "x.csv", text=None, inputs={"units": tmp_path / "my.h5ad"})
     with pytest.raises(OSError, match=r"Too many levels|File exists"):
         write_table(tmp_path / "loop" / "x.csv", None, inputs={"units": tmp_path / "my.h5ad"})

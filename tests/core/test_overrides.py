@@ -1,16 +1,17 @@
 """What is written on the command line, where text is wanted and where it is not."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import Field
 
 from cell_synergy.core.config import Config, merge, parse, validate
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.overrides import Word
 from cell_synergy.data.config import DatasetConfig, Names
-from cell_synergy.downstream.spatial.user_sections import OwnTissue
-from cell_synergy.downstream.user_table import Own
+from cell_synergy.downstream.spatial.user_sections import UserSectionsConfig
+from cell_synergy.downstream.user_table import UserTableConfig
 
 WRITTEN = [
     "my data #1/a.h5ad", "run: 1/a.h5ad", "1", "0.5", "1e5", "010", "2024_01", "2024-01-02",
@@ -25,10 +26,12 @@ OWN = {"units": "a.h5ad", "image": "i", "expression": "e", "label": "l", "donor"
 def test_text_stays_as_it_is_written(text):
     for key in ("units", "image", "donor"):
         words = OWN | {key: text}
-        found = validate(Own, parse([f"{k}={v}" for k, v in words.items()]), "argument")
+        found = validate(UserTableConfig, parse([f"{k}={v}" for k, v in words.items()]), "argument")
         assert str(getattr(found, key)) == text
     more = {"section": text, "composition": text, "unit_um": "55", "mpp": ".5"}
-    tissue = validate(OwnTissue, parse([f"{k}={v}" for k, v in (OWN | more).items()]), "argument")
+    tissue = validate(
+        UserSectionsConfig, parse([f"{k}={v}" for k, v in (OWN | more).items()]), "argument"
+    )
     assert (tissue.section, tissue.composition) == (text, text)
     assert (tissue.unit_um, tissue.mpp) == (55.0, 0.5)
 
@@ -37,16 +40,20 @@ def test_text_stays_as_it_is_written(text):
 def test_a_row_of_text_stays_as_it_is_written(text):
     for given, expected in ((text, (text,)), (f"x,{text} , y", ("x", text, "y"))):
         words = OWN | {"label": given, "joint": given}
-        found = validate(Own, parse([f"{k}={v}" for k, v in words.items()]), "argument")
+        found = validate(UserTableConfig, parse([f"{k}={v}" for k, v in words.items()]), "argument")
         assert found.label == found.joint == expected
 
 
 def test_a_row_may_be_written_as_a_list():
     words = OWN | {"label": "[1, yes, 'a, b']"}
-    found = validate(Own, parse([f"{k}={v}" for k, v in words.items()]), "argument")
+    found = validate(UserTableConfig, parse([f"{k}={v}" for k, v in words.items()]), "argument")
     assert found.label == ("1", "yes", "a, b")
-    with pytest.raises(ConfigError, match="label=a,,b: nothing stands between two commas"):
-        validate(Own, parse([f"{k}={v}" for k, v in (OWN | {"label": "a,,b"}).items()]), "argument")
+    with pytest.raises(ConfigError, match="label=a,,b: there is nothing between two commas"):
+        validate(
+            UserTableConfig,
+            parse([f"{k}={v}" for k, v in (OWN | {"label": "a,,b"}).items()]),
+            "argument",
+        )
 
 
 @pytest.mark.parametrize("text", ["run #1: all", "1", "yes", "~/sections", "on"])
@@ -99,3 +106,14 @@ def test_a_path_knows_the_home_folder(monkeypatch):
     assert validate(Kinds, parse(["place=~/x #1"]), "a").place == Path("/home/me/x #1")
     assert validate(Kinds, parse(["place=~nobody-here/x"]), "a").place == Path("~nobody-here/x")
     assert validate(Kinds, parse(["place=a~b"]), "a").place == Path("a~b")
+
+
+class Blocks(Config):
+    models: Any = Field(default_factory=dict)
+
+
+def test_a_word_of_a_type_that_is_not_known_stays_a_word():
+    given = validate(Blocks, parse(["models.name=010", "models.mlp.lr=1e-3"]), "argument").models
+    assert given == {"name": "010", "mlp": {"lr": "1e-3"}}
+    assert isinstance(given["mlp"]["lr"], Word)
+    assert isinstance(validate(Blocks, parse(["models=comm"]), "argument").models, Word)

@@ -2,7 +2,7 @@ import codecs
 
 import pytest
 
-from cell_synergy.core.config import section, value
+from cell_synergy.core.config import read_param, read_section
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.yaml import line_of, mapping_of
 
@@ -40,7 +40,7 @@ def _here(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("content", "message"), BROKEN.values(), ids=list(BROKEN))
-@pytest.mark.parametrize("read", [value, section])
+@pytest.mark.parametrize("read", [read_param, read_section])
 def test_what_cannot_be_read_is_told_in_a_line_with_its_place(tmp_path, content, message, read):
     (tmp_path / "params.yaml").write_bytes(content)
     with pytest.raises(ConfigError, match=message) as caught:
@@ -50,24 +50,24 @@ def test_what_cannot_be_read_is_told_in_a_line_with_its_place(tmp_path, content,
 
 def test_a_mark_of_utf_8_is_no_part_of_the_first_name(tmp_path):
     (tmp_path / "params.yaml").write_bytes(codecs.BOM_UTF8 + b"threads: 1\n")
-    assert value("threads") == 1
+    assert read_param("threads") == 1
 
 
 def test_from_another_folder_the_root_is_named(tmp_path, monkeypatch):
     (tmp_path / "notebooks" / "old").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "notebooks" / "old")
     with pytest.raises(ConfigError, match=r"^no params\.yaml in .*/old; .*root of the repository"):
-        value("threads")
+        read_param("threads")
     (tmp_path / "params.yaml").write_text("threads: 1\n")
     with pytest.raises(ConfigError, match=f"root of the repository: `cd {tmp_path}`$"):
-        section("training")
+        read_section("training")
 
 
 def test_where_no_line_can_be_told_the_mistake_is(tmp_path):
     (tmp_path / "stages").mkdir()
     (tmp_path / "params.yaml").write_bytes(b"a: " + 3000 * b"[" + 3000 * b"]")
     with pytest.raises(ConfigError, match=r"^params\.yaml: unknown 'a'"):
-        value("threads")
+        read_param("threads")
 
 
 def test_a_key_is_found_in_its_line(tmp_path):

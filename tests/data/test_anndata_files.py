@@ -70,7 +70,7 @@ PROGRAM = """
 import runpy, sys
 from pathlib import Path
 test = runpy.run_path(sys.argv[1])
-test["files"].write(Path(sys.argv[2]), test["_table"]())
+test["anndata_files"].write(Path(sys.argv[2]), test["_table"]())
 """
 
 

@@ -44,7 +44,7 @@ EXPECTED = ["1", "2", None, "1", "2", "1", "2", "1"] * 2
 def test_cluster_numbers_with_gaps_are_the_same_classes_however_they_were_saved(made, labels):
     found, said = made(labels)
     assert found.astype(object).where(found.notna(), None).to_list() == EXPECTED
-    assert "2 of 16 units are left out (2 without a label)" in said
+    assert "2 of 16 observations are left out (2 without a label)" in said
 
 
 def test_truth_values_and_words_among_numbers_are_classes(made):
@@ -59,8 +59,8 @@ def test_what_is_excluded_is_spelt_as_loosely_as_labels(made, exclude):
     labels = [1, 2, 3, 1, 2, 3, 1, 3] * 2
     found, said = made(pd.Series(labels, dtype=float), exclude)
     assert found.cat.categories.to_list() == ["1", "3"]
-    assert ("no unit is labelled ['gone']" in said) == ("gone" in exclude)
-    assert "4 of 16 units are left out (0 without a label)" in said
+    assert ("no observation is labelled ['gone']" in said) == ("gone" in exclude)
+    assert "4 of 16 observations are left out (0 without a label)" in said
 
 
 @pytest.mark.parametrize(
@@ -69,11 +69,14 @@ def test_what_is_excluded_is_spelt_as_loosely_as_labels(made, exclude):
         (np.tile([0.5, 1.25], 8), "task 'region' holds fractions, not classes .e.g. 0.5.; bin"),
         (["0.5", "1.0"] * 8, "holds fractions, not classes .e.g. 0.5.; bin them first, or spell"),
         (np.tile([1.0, np.inf], 8), "holds fractions, not classes .e.g. inf."),
-        (range(16), "16 different labels in 16 labelled units are no classes .e.g. '0'.; name a"),
-        ([f"cell {i}" for i in range(16)], "16 different labels in 16 labelled units"),
-        (["nan", "", None, "NA"] * 4, "no unit has a label; check the label column"),
-        (["a"] * 16, "1 class.es. with 3 units in 2 donors, a classification needs two"),
-        (["a"] * 8 + ["b"] * 8, "0 class.es. with 3 units in 2 donors"),
+        (
+            range(16),
+            "16 different labels in 16 labelled observations are no classes .e.g. '0'.; name a",
+        ),
+        ([f"cell {i}" for i in range(16)], "16 different labels in 16 labelled observations"),
+        (["nan", "", None, "NA"] * 4, "no observation has a label; check the label column"),
+        (["a"] * 16, "1 class.es. with 3 observations in 2 donors, a classification needs two"),
+        (["a"] * 8 + ["b"] * 8, "0 class.es. with 3 observations in 2 donors"),
     ],
 )
 def test_what_is_no_class_is_refused_with_the_remedy(made, labels, message):
@@ -93,7 +96,7 @@ def test_many_rare_classes_are_counted_and_a_silent_donor_is_named(capsys):
     classes(labels, groups, ClassificationTask(kind="classification"), RULE, "t")
     said = capsys.readouterr().out
     assert "dropped r0, r1, r2, r3, r4, r5, r6, r7 and 2 more (under" in said
-    assert "t: no unit of C has a label, not asked there" in said
+    assert "t: no observation of C has a label, so the task is not scored there" in said
 
 
 def test_classes_that_differ_in_capitals_alone_are_named(made):
@@ -115,5 +118,7 @@ def test_what_is_too_rare_is_said_of_what_a_split_never_divides(column, told):
     labels = pd.Series(["a"] * 20 + ["b"] * 20)
     rule = ClassRule(class_units=10, class_donors=2)
     spec = ClassificationTask(kind="classification")
-    with pytest.raises(DataError, match=rf"0 class\(es\) with 10 units in 2 {told}, a class"):
+    with pytest.raises(
+        DataError, match=rf"0 class\(es\) with 10 observations in 2 {told}, a class"
+    ):
         classes(labels, groups, spec, rule, "t")

@@ -41,14 +41,23 @@ COUNTS = pd.DataFrame(np.random.default_rng(0).poisson(13, (50, 8)), NAMES, list
     ("given", "message"),
     [
         (TRUE.to_numpy(), "t is an array without names; store a pandas data frame with one column"),
-        (TRUE * 100, "of 50 of 50 units are percentages, which sum to 100, first of 'u0'.*by 100"),
+        (
+            TRUE * 100,
+            "of 50 of 50 observations are percentages, which sum to 100, first of 'u0'.*by 100",
+        ),
         ((TRUE * 100).round(), "are percentages, which sum to 100.*; divide by 100"),
-        (COUNTS, "of 50 of 50 units are counts, which sum to 10.*; divide each row by its sum"),
+        (
+            COUNTS,
+            "of 50 of 50 observations are counts, which sum to 10.*; divide each row by its sum",
+        ),
         (TRUE * 7.5, "sum to 7.5, not to 1.*; divide each row by its sum"),
         (TRUE * 0, r"sum to 0, first of 'u0' \(0, 0, 0, 0, 0, 0, ...\); leave a row empty \(not 0"),
-        (changed((3, slice(None)), 0.0), "of 1 of 50 units sum to 0, first of 'u3'"),
+        (changed((3, slice(None)), 0.0), "of 1 of 50 observations sum to 0, first of 'u3'"),
         (TRUE.drop(columns="a"), "sum to 0.*, not to 1"),
-        (changed((4, 2), np.nan), "of 1 of 50 units are missing in part, first of 'u4'.*write 0"),
+        (
+            changed((4, 2), np.nan),
+            "of 1 of 50 observations are missing in part, first of 'u4'.*write 0",
+        ),
         (changed((4, 2), -0.1), "are negative or infinite, first of 'u4'"),
         (changed((4, 2), np.inf), "are negative or infinite, first of 'u4'"),
         (changed((4, 2), 1e300), r"sum to 1e\+300, not to 1, first of 'u4'"),
@@ -82,7 +91,7 @@ def test_sections_are_stacked_and_a_type_that_one_does_not_name_is_zero_there_an
     told = capsys.readouterr().out
     assert "section S1 has no shares of c, which count as zero there" in told
     assert "section S2 has no shares of a, which" in told
-    assert "1 of 100 units have no shares of cell types and are left out" in told
+    assert "1 of 100 observations have no shares of cell types and are left out" in told
 
 
 def test_sections_that_name_the_same_types_in_another_order_say_nothing(capsys):

@@ -116,7 +116,7 @@ def test_blocks_and_their_split_go_together(dataset):
         _refused(dataset, f"'leave-one-block-out' and the key '{key}' go together",
                  **{k: v for k, v in BLOCKS.items() if k != key})  # fmt: skip
         _refused(dataset, f"the key '{key}' go together", **{key: BLOCKS[key]})
-    _refused(dataset, "'gap_um' is at least 'unit_um', 50", **BLOCKS | {"gap_um": 20.0})
+    _refused(dataset, "'gap_um' must be at least 'unit_um', 50", **BLOCKS | {"gap_um": 20.0})
     _refused(dataset, r"blocks: .*greater than or equal to 2", **BLOCKS | {"blocks": 1})
     _refused(dataset, r"knows the roles .*, not \['test'\]", **BLOCKS | {"roles": {"test": "A"}})
 
@@ -176,7 +176,7 @@ def test_sections_belong_to_donors(dataset):
             {"units": "spots", "least": None, "keep_cells": None, "origin_um": 5.0},
             r"'origin_um' needs units 'patches'",
         ),
-        ({"composition": "shares.csv"}, r"'composition' is of spots or cells"),
+        ({"composition": "shares.csv"}, r"'composition' needs units 'spots' or 'cells'"),
         ({"cell_type": "type"}, r"'cell_type' needs 'labels', and units 'patches'"),
         ({"donor": {}}, r"sections\.donor: unknown parameter \(did you mean 'donors'"),
     ],

@@ -1,4 +1,4 @@
-"""What people store in `obsm` becomes numbers in the units' order, or one sentence."""
+"""What people store in `obsm` becomes numbers in the observations' order, or one sentence."""
 
 import numpy as np
 import pandas as pd
@@ -53,22 +53,25 @@ def beyond(matrix):
         (X.astype(str), "t holds text and no real numbers; store floats"),
         (X.astype(object), "t holds text and no real numbers"),
         (X.astype(complex), "t holds complex128 and no real numbers"),
-        (X[:, 0], r"t has shape \(6,\); it needs one row per unit and at least one column"),
+        (X[:, 0], r"t has shape \(6,\); it needs one row per observation and at least one column"),
         (X[:, :, None], r"t has shape \(6, 3, 1\)"),
         (X[:, :0], r"t has shape \(6, 0\)"),
-        (X[:5], "t has 5 rows for 6 units; write it again"),
-        (broken(2, np.nan), "t is not finite for 1 units, first 'u2'; drop them"),
-        (broken(4, -np.inf), "t is not finite for 1 units, first 'u4'"),
+        (X[:5], "t has 5 rows for 6 observations; write it again"),
+        (broken(2, np.nan), "t is not finite for 1 observations, first 'u2'; drop them"),
+        (broken(4, -np.inf), "t is not finite for 1 observations, first 'u4'"),
         (broken(1, 1e300), r"t holds 1e\+300, beyond single precision; rescale it"),
         (broken(1, 4e38), r"t holds 4e\+38, beyond single precision"),
-        (X * 0 + 7, "t is the same for every unit, or differs by less than a millionth"),
+        (X * 0 + 7, "t is the same for every observation, or differs by less than a millionth"),
         (X * 1e-9, "differs by less than a millionth; name another embedding, or rescale it"),
         (FRAME.assign(b="x"), r"t: columns b hold no real numbers; leave them out"),
         (FRAME.astype({"c": "category"}), r"t: columns c hold no real numbers"),
         (FRAME.astype(complex), "hold no real numbers"),
-        (FRAME.astype("Int64").mask(FRAME == 0), "t is not finite for 1 units, first 'u0'"),
-        (FRAME.set_axis([*"uvwxyz"]), "t: the rows are not those of the units .unit 'u0' has none"),
-        (FRAME[:5], "the rows are not those of the units .unit 'u5' has none"),
+        (FRAME.astype("Int64").mask(FRAME == 0), "t is not finite for 1 observations, first 'u0'"),
+        (
+            FRAME.set_axis([*"uvwxyz"]),
+            "t: the rows are not those of the observations .observation 'u0' has none",
+        ),
+        (FRAME[:5], "the rows are not those of the observations .observation 'u5' has none"),
         (beyond(sparse.csr_matrix(X)), "t: a broken sparse matrix"),
     ],
 )
@@ -101,8 +104,11 @@ def test_places_of_a_data_frame_are_found_by_name(columns):
     ("value", "message"),
     [
         (X, r"t has shape \(6, 3\); it needs two columns, x and y"),
-        (FRAME, r"t has the columns a, b, c; name those of the places x and y"),
-        (broken(3, np.nan)[:, :2], "t is not finite for 1 units, first 'u3'; drop these units"),
+        (FRAME, r"t has the columns a, b, c; name those of the coordinates x and y"),
+        (
+            broken(3, np.nan)[:, :2],
+            "t is not finite for 1 observations, first 'u3'; drop these observations",
+        ),
         (X[:, :2].astype(str), "t holds text and no real numbers"),
     ],
 )

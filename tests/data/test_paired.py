@@ -60,7 +60,9 @@ def test_cells_are_given_without_the_panel_and_written_with_their_units(units, t
     unit = np.array([0, 0, 1, 2, 2, 2])
     counts = sparse.csr_matrix(np.arange(30, dtype=np.float32).reshape(6, 5))
     study.uns["cells"] = {"counts": counts, "unit": unit}
-    with pytest.raises(DataError, match=r"lab: the cells of 3 units \(first 'u0'\) do not add up"):
+    with pytest.raises(
+        DataError, match=r"lab: the cells of 3 patches \(first 'u0'\) do not add up"
+    ):
         paired.cells(study)
     study.X = sparse.csr_matrix([[5, 7, 9, 11, 13], [10, 11, 12, 13, 14], [60, 63, 66, 69, 72]])
     paired.write(tmp_path / "p.h5ad", study)
@@ -69,7 +71,7 @@ def test_cells_are_given_without_the_panel_and_written_with_their_units(units, t
     found, row = cells
     np.testing.assert_array_equal(found.toarray(), counts.toarray()[:, :3])
     np.testing.assert_array_equal(row, unit)
-    with pytest.raises(DataError, match=r"6 cells x 5 genes in units up to 2, for 2 units"):
+    with pytest.raises(DataError, match=r"6 cells x 5 genes in patches up to 2, for 2 patches"):
         paired.cells(study[:2])
 
 
@@ -85,12 +87,12 @@ def _column(name, values):
 
 
 BROKEN = {
-    "unit 'u1' occurs twice; rename it": _rename,
-    "2 counts are NaN, infinite or negative, first nan of gene 'g1' in unit 'u2'; store raw":
+    "observation 'u1' occurs twice; rename it": _rename,
+    "2 counts are NaN, infinite or negative, first nan of gene 'g1' in observation 'u2'; store raw":
         lambda table: table.X.__setitem__((slice(2, 4), 1), np.nan),
-    "1 counts are NaN, infinite or negative, first -1.0 of gene 'g0' in unit 'u3'; store raw":
+    "1 counts are NaN, infinite or negative, first -1.0 of gene 'g0' in observation 'u3'; store":
         lambda table: table.X.__setitem__((3, 0), -1),
-    "no obs['donor']; name the donor of every unit":
+    "no obs['donor']; name the donor of every observation":
         lambda table: table.obs.pop("donor"),
     "obs['donor']: the donor is missing for 1 of 4 rows, first 'u2'; name it for every row":
         _column("donor", pd.Categorical(["A", "A", None, "A"])),
@@ -102,8 +104,8 @@ BROKEN = {
         _column("donor", ["A", "a", "B", "B"]),
     "obs['section']: the section is missing for 2 of 4 rows, first 'u1'; name it for every row":
         _column("section", ["A", "", " ", "A"]),
-    "no obsm['spatial']; store each unit's place": lambda table: table.obsm.clear(),
-    "obsm['spatial'] is not finite for 1 units, first 'u3'; drop these units":
+    "no obsm['spatial']; store each observation's coordinates": lambda table: table.obsm.clear(),
+    "obsm['spatial'] is not finite for 1 observations, first 'u3'; drop these observations":
         lambda table: table.obsm["spatial"].__setitem__((3, 1), np.inf),
     "obs['region'] is not categorical; convert it":
         _column("region", ["x", "y", "x", "y"]),

@@ -55,7 +55,9 @@ def test_pairs_of_another_split_have_no_blocks(dataset):
 
 @pytest.mark.parametrize(("donors", "role"), [("AAB", "test"), ("PTT", "train")])
 def test_holdout_without_the_donors_that_it_needs_is_refused(dataset, donors, role):
-    message = rf"split 'holdout' needs units of role '{role}' and found none: check `roles` .*\["
+    message = (
+        rf"split 'holdout' needs observations of role '{role}' and found none: check `roles` .*\["
+    )
     with pytest.raises(DataError, match=message):
         folds(_obs(list(donors)), dataset(split="holdout", roles=ROLES))
 

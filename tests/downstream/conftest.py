@@ -19,7 +19,7 @@ UNITS, DONORS, PANEL = 40, "ABCD", 4
 
 @pytest.fixture
 def make_dataset():
-    """Describe the data set, with parts changed."""
+    """Build the configuration of the data set, with some keys changed."""
     tasks = {
         "region": {"kind": "classification"},
         "composition": {"kind": "composition", "circular": True},
@@ -35,7 +35,7 @@ def make_dataset():
 
 @pytest.fixture
 def units():
-    """Units whose region (core, edge, rim) is noisily seen in their composition and counts."""
+    """Observations whose composition and counts depend on their region (core, edge, rim)."""
     rng = np.random.default_rng(0)
     count = UNITS * len(DONORS)
     region = np.tile(np.arange(UNITS) % 3, len(DONORS))
@@ -56,7 +56,7 @@ def units():
 
 @pytest.fixture
 def make_tissue():
-    """Build the data set as methods and probes see it, from its units and description."""
+    """Build the paired data set from its observations and configuration."""
 
     def made(units, dataset):
         rng = np.random.default_rng(1)
@@ -77,11 +77,11 @@ def make_tissue():
 
 @pytest.fixture
 def run_all(units, make_tissue, make_dataset, probe):
-    """Judge the image embedding of the units, whatever labels they are given."""
+    """Evaluate the image embedding of the observations, with any labels."""
 
     def judged(labelled=units, seeds=(0,), probe=probe, embed=None, **changed):
         dataset = make_dataset(**changed)
-        paired = replace(make_tissue(units, dataset), units=labelled)
+        paired = replace(make_tissue(units, dataset), adata=labelled)
         represent = embed or (lambda fold, seed: paired.image)  # noqa: ARG005
         return judge("image", paired, dataset.tasks, list(seeds), represent, probe)
 
@@ -90,7 +90,7 @@ def run_all(units, make_tissue, make_dataset, probe):
 
 @pytest.fixture
 def run(run_all):
-    """Judge with linear probes, on the tasks of the data set."""
+    """Evaluate with linear probes, on the tasks of the data set."""
 
     def judged(*words, **changed):
         found = run_all(*words, **changed)
@@ -102,13 +102,13 @@ def run(run_all):
 
 @pytest.fixture
 def codes(units):
-    """Return the region of every unit, as a number."""
+    """Return the region of every observation, as a class code."""
     return units.obs["region"].cat.codes.to_numpy().astype(int)
 
 
 @pytest.fixture
 def relabel(units):
-    """Give the units other regions: numbers of classes, -1 for none."""
+    """Assign other regions to the observations: class codes, -1 for none."""
 
     def relabelled(codes):
         changed = units.copy()

@@ -1,4 +1,4 @@
-"""Judging on a tiny tissue: what is scored, and that test donors stay unseen until they are."""
+"""Evaluation on a tiny data set: which scores there are, and that test donors change no fit."""
 
 import numpy as np
 import pandas as pd
@@ -56,7 +56,7 @@ def test_in_a_holdout_each_test_donor_has_its_own_scores(run):
 
 
 def of_fold(judged, fold):
-    """Return a fold's scores without its values, and what its probes said."""
+    """Return a fold's scores without their values, and its posteriors."""
     scores = judged.scores[judged.scores.fold == fold].drop(columns="value")
     said = {k: v for k, v in judged.posteriors.items() if k.endswith(f"/{fold}")}
     return scores.to_csv(index=False), {k: v.tobytes() for k, v in said.items()}

@@ -5,9 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cell_synergy.core.config import validate
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.downstream import run_benchmarks
-from cell_synergy.downstream.user_table import run
+from cell_synergy.downstream.user_table import UserTableConfig
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,9 @@ def judged(table, tmp_path):
         units.write_h5ad(tmp_path / "mine.h5ad")
         usual = {"units": str(tmp_path / "mine.h5ad"), "image": "img", "expression": "gex"}
         usual |= {"label": "what", "donor": "who", "out": str(tmp_path / "new" / "sis.csv")}
-        return pd.read_csv(run(usual | words), keep_default_na=False, na_values={"sis": ""})
+        config = validate(UserTableConfig, usual | words, "argument")
+        run_benchmarks.run_on_table(config)
+        return pd.read_csv(config.out, keep_default_na=False, na_values={"sis": ""})
 
     return run_with
 
@@ -48,7 +51,7 @@ def judged(table, tmp_path):
 @pytest.mark.slow
 def test_joining_what_each_side_shows_alone_has_a_clear_sis(judged, tmp_path, capsys):
     sis = judged(empty_and_rare, joint="fused")
-    assert "dropped rare (under 10 units in 2 donors)" in capsys.readouterr().out
+    assert "dropped rare (under 10 observations in 2 donors)" in capsys.readouterr().out
     assert set(sis["method"]) == {"concat", "fused"}
     row = sis[(sis["metric"] == "macro_f1") & (sis["probe"] == "linear") & (sis["fold"] == "all")]
     assert (row["sis"] > 0.5).all()
@@ -110,7 +113,7 @@ def one_class(units):
         (named("concat"), {"joint": "concat"}, "joint=concat: this name is taken"),
         (named("pca"), {"joint": "pca"}, "joint=pca: this name is taken"),
         (named("pair"), {"joint": "pair"}, "joint=pair: this name is taken"),
-        (None, {"joint": "img"}, "joint=img: this expert is judged in any case"),
+        (None, {"joint": "img"}, "joint=img: this expert is always scored"),
         (None, {"expression": "img"}, "image=img and expression=img are the same"),
         (None, {"label": "who"}, "label=who is also the donor"),
         (None, {"label": "donor"}, "label=donor: this name is taken; rename the column"),
@@ -118,9 +121,9 @@ def one_class(units):
         (None, {"label": "block"}, "label=block: this name is taken"),
         (rename, {}, "has one donor, 'only'; .*two at least, and five for an interval"),
         (unnamed, {}, r"obs\['who'\]: the donor is missing for 1 of 280 rows, first 'u3'"),
-        (broken, {}, r"obsm\['img'\] is not finite for 1 units, first 'u5'; drop them"),
+        (broken, {}, r"obsm\['img'\] is not finite for 1 observations, first 'u5'; drop them"),
         (fractions, {}, r"obs\['what'\] holds fractions, not classes"),
-        (one_class, {}, r"obs\['what'\]: 1 class\(es\) with 10 units in 2 donors"),
+        (one_class, {}, r"obs\['what'\]: 1 class\(es\) with 10 observations in 2 donors"),
     ],
 )
 def test_what_is_missing_is_named_with_the_remedy(judged, change, words, message):
@@ -140,7 +143,7 @@ def test_a_word_too_many_or_missing_is_named(judged):
     with pytest.raises(ConfigError, match=r"argument\.lable: unknown parameter \(did you mean"):
         judged(lable="what")
     with pytest.raises(ConfigError, match=r"argument\.image: missing"):
-        run({"units": "a.h5ad"})
+        validate(UserTableConfig, {"units": "a.h5ad"}, "argument")
 
 
 def test_the_public_command_reaches_it():

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cell_synergy.downstream import run_benchmarks, user_table
+from cell_synergy.downstream import run_benchmarks
 from cell_synergy.downstream.spatial import __main__ as spatial
-from cell_synergy.downstream.spatial import user_sections as spatial_own
 
 ROOT = Path(__file__).parents[2]
 USUAL = ["image=i", "expression=e", "label=l", "donor=d"]
@@ -27,14 +26,13 @@ def ran(tmp_path, monkeypatch):
     Path("f").write_text("precious")
     words = []
 
-    def work(given):
-        words.append(given)
-        out = Path(given["out"])
+    def work(args):
+        words.append(args)
         for ending in ("", "-scores", "-information"):
-            out.with_name(f"{out.stem}{ending}.csv").write_text("result")
+            args.out.with_name(f"{args.out.stem}{ending}.csv").write_text("result")
 
-    for module in (user_table, spatial_own):
-        monkeypatch.setattr(module, "run", work)
+    monkeypatch.setattr(run_benchmarks, "run_on_table", work)
+    monkeypatch.setattr(spatial, "run", work)
     return words
 
 

@@ -9,8 +9,15 @@ from anndata import AnnData
 from cell_synergy.core.config import validate
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import as_labels
-from cell_synergy.downstream.user_table import Own, read_table, representations, tissue_of
+from cell_synergy.data.classes import ClassRule
+from cell_synergy.downstream.user_table import (
+    UserTableConfig,
+    paired_dataset,
+    read_table,
+    representations,
+)
 
+RULE = ClassRule(class_units=10, class_donors=2)
 COUNT = 150  # units, every fifth of a donor
 
 
@@ -44,9 +51,11 @@ def read(mine, tmp_path):
             with h5py.File(path, "r+") as file:
                 rewrite(file)
         words = {"units": str(path), "image": "img", "expression": "gex", "joint": "fused"}
-        own = validate(Own, words | {"label": "what", "donor": "who"} | more, "argument")
+        own = validate(
+            UserTableConfig, words | {"label": "what", "donor": "who"} | more, "argument"
+        )
         table = read_table(own.units, {own.image, own.expression, *own.joint})
-        paired = tissue_of(own, table)
+        paired = paired_dataset(own, table, RULE)
         return paired, representations(own, table, paired)
 
     return made
@@ -119,7 +128,8 @@ def test_missing_labels_are_none_of_the_classes_and_are_counted(read, capsys):
     assert paired.adata.obs["what"].cat.categories.to_list() == ["a", "b"]
     assert paired.adata.obs["what"].isna().sum() == 13
     assert (
-        "obs['what']: 13 of 150 units are left out (13 without a label)" in capsys.readouterr().out
+        "obs['what']: 13 of 150 observations are left out (13 without a label)"
+        in capsys.readouterr().out
     )
 
 
@@ -145,7 +155,9 @@ def test_names_of_units_may_repeat(read):
 def test_one_donor_says_what_its_sections_are_good_for(read):
     with pytest.raises(DataError, match=r"one donor, 'P0'; .*two at least.*leave-one-section-out"):
         read(column("who", "P0"))
-    with pytest.raises(DataError, match="has 150 donors for 150 units, so that most have one unit"):
+    with pytest.raises(
+        DataError, match="has 150 donors for 150 observations, so that most have one"
+    ):
         read(column("who", [f"P{i}" for i in range(COUNT)]))
     with pytest.raises(DataError, match="a donor called 'all' means all donors; rename it"):
         read(column("who", ["all" if i % 2 else "P" for i in range(COUNT)]))
@@ -154,7 +166,7 @@ def test_one_donor_says_what_its_sections_are_good_for(read):
 def test_a_table_without_units_is_refused(read, mine):
     empty = mine[:0].copy()
     mine._init_as_actual(empty)
-    with pytest.raises(DataError, match=r"mine\.h5ad: no units"):
+    with pytest.raises(DataError, match=r"mine\.h5ad: no observations"):
         read()
 
 
@@ -163,7 +175,9 @@ def test_what_differs_between_donors_alone_is_refused_where_donors_are_scaled(re
         table.obsm["img"] = np.array(NUMBERS, dtype=np.float32)[:, None]
 
     read(change)
-    with pytest.raises(DataError, match=r"obsm\['img'\] is the same for all units of a donor, and"):
+    with pytest.raises(
+        DataError, match=r"obsm\['img'\] is the same for all observations of a donor, and"
+    ):
         read(change, standardise="donor")
 
 
@@ -189,7 +203,7 @@ def newer(file):
 @pytest.mark.parametrize(
     ("rewrite", "message"),
     [
-        (shorter, r"obsm\['img'\] has shape \(149, 4\) for 150 units; write it again"),
+        (shorter, r"obsm\['img'\] has shape \(149, 4\) for 150 observations; write it again"),
         (newer, "written by a newer anndata than .* which does not know"),
     ],
 )

@@ -3,22 +3,22 @@ import hashlib
 import pytest
 
 from cell_synergy import encoders
-from cell_synergy.core.config import section
+from cell_synergy.core.config import read_section
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.encoders import Encoder
 
 
-def test_every_file_is_an_expert_of_that_name():
+def test_each_module_is_an_expert_of_that_name():
     assert {"efficientnet_lite0", "pca"} <= set(encoders.names())
 
 
 @pytest.mark.parametrize("name", encoders.names())
-def test_every_expert_takes_the_settings_of_the_parameter_file(name, request, monkeypatch):
+def test_each_expert_accepts_its_parameters(name, request, monkeypatch):
     monkeypatch.chdir(request.config.rootpath)
-    assert isinstance(encoders.load(name, section(f"encoders.{name}")), Encoder)
+    assert isinstance(encoders.load(name, read_section(f"encoders.{name}")), Encoder)
 
 
-def test_settings_that_an_expert_does_not_know_are_refused():
+def test_unknown_parameters_are_refused():
     settings = {"components": 4, "target_sum": 1e4, "least_shar": 0.1}
     with pytest.raises(
         ConfigError, match=r"encoders\.pca\.least_shar: .*did you mean 'least_share'"

@@ -50,28 +50,28 @@ def tissue(units, tmp_path):
     folder = tmp_path / "expert"
     folder.mkdir()
     (folder / encoders.CARD).write_text(json.dumps(_expert().freeze(units(2, 2), folder)))
-    table = units(10, 2)
-    table.obs["section"] = pd.Categorical(["fine", "coarse"] * 5)
-    places = [(96.0, 96.0), (60.0, 110.0), (130.0, 70.0), (50.0, 50.0), (2.0, 190.0)]
-    table.obsm["spatial"] = np.repeat(places, 2, axis=0)
-    table.uns["mpp"] = {"fine": 0.5, "coarse": 1.0}
-    table.uns["images"] = {"fine": "fine.png", "coarse": "coarse.png"}
+    pairs = units(10, 2)
+    pairs.obs["section"] = pd.Categorical(["fine", "coarse"] * 5)
+    coords = [(96.0, 96.0), (60.0, 110.0), (130.0, 70.0), (50.0, 50.0), (2.0, 190.0)]
+    pairs.obsm["spatial"] = np.repeat(coords, 2, axis=0)
+    pairs.uns["mpp"] = {"fine": 0.5, "coarse": 1.0}
+    pairs.uns["images"] = {"fine": "fine.png", "coarse": "coarse.png"}
     for name, side in (("fine", 384), ("coarse", 192)):
         (tmp_path / f"{name}.png").write_bytes(imagecodecs.png_encode(_blobs(side)))
-    return table, tmp_path, folder
+    return pairs, tmp_path, folder
 
 
-def test_the_weights_are_the_known_ones(units, tmp_path):
+def test_the_weights_have_the_recorded_hash(units, tmp_path):
     card = _expert().freeze(units(2, 2), tmp_path)
     assert card["sha256"] == SHA256
     assert card["state"] == "pretrained"
     assert card["dimension"] == 944
 
 
-def test_every_tensor_of_the_wheel_goes_to_its_own_place_in_the_network():
+def test_each_tensor_of_the_wheel_is_loaded_into_its_layer():
     network = efficientnet_lite0.build(_weights())
     state = torch.load(_weights(), weights_only=True)
-    renamed = efficientnet_lite0._renamed(state, network)
+    renamed = efficientnet_lite0._rename_tensors(state, network)
     assert len(renamed) == len(state)
     assert renamed.keys() == network.state_dict().keys()
     for name, tensor in network.state_dict().items():
@@ -83,12 +83,12 @@ def test_folding_leaves_no_batch_norm_and_the_same_output():
     network, x = efficientnet_lite0.build(_weights()), torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
         expected = network(x)
-        found = efficientnet_lite0.folded(network)(x)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+        actual = efficientnet_lite0.fold_batch_norm(network)(x)
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
     assert not [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
 
 
-def test_features_are_finite_and_the_same_every_time(tissue):
+def test_features_are_finite_and_deterministic(tissue):
     first, second = (_expert().embed(*tissue) for _ in range(2))
     assert first.shape == (10, 944)
     assert first.dtype == np.float32
@@ -96,37 +96,37 @@ def test_features_are_finite_and_the_same_every_time(tissue):
     np.testing.assert_array_equal(first, second)
 
 
-def test_features_do_not_depend_on_the_batch_or_on_other_units(tissue):
-    table, raw, folder = tissue
+def test_features_do_not_depend_on_the_batch_or_on_other_observations(tissue):
+    pairs, raw, folder = tissue
     whole = _expert(batch_size=32).embed(*tissue)
     for size in (1, 2):
-        found = _expert(batch_size=size).embed(*tissue)
-        np.testing.assert_allclose(found, whole, atol=1e-4)
-    some = [7, 2, 4]
-    found = _expert().embed(table[some].copy(), raw, folder)
-    np.testing.assert_allclose(found, whole[some], atol=1e-4)
+        embedding = _expert(batch_size=size).embed(*tissue)
+        np.testing.assert_allclose(embedding, whole, atol=1e-4)
+    subset = [7, 2, 4]
+    embedding = _expert().embed(pairs[subset].copy(), raw, folder)
+    np.testing.assert_allclose(embedding, whole[subset], atol=1e-4)
 
 
 def test_the_field_of_view_is_in_micrometres_whatever_the_resolution(tissue):
-    found = _expert().embed(*tissue)[:8]  # the last two would mostly show reflections
-    fine, coarse = found[::2], found[1::2]
+    embedding = _expert().embed(*tissue)[:8]  # the last two are mostly padding
+    fine, coarse = embedding[::2], embedding[1::2]
     same = np.linalg.norm(fine - coarse, axis=1)
     other = np.linalg.norm(fine - np.roll(fine, 1, axis=0), axis=1)
     assert (same < 0.25 * other).all()
 
 
-def test_a_wrong_scale_shows(tissue):
-    table, raw, folder = tissue
-    right = _expert().embed(table, raw, folder)
-    table.obsm["spatial"][1::2] /= 2
-    table.uns["mpp"]["coarse"] = 0.5
-    wrong = _expert().embed(table, raw, folder)
+def test_a_wrong_scale_changes_the_features(tissue):
+    pairs, raw, folder = tissue
+    right = _expert().embed(pairs, raw, folder)
+    pairs.obsm["spatial"][1::2] /= 2
+    pairs.uns["mpp"]["coarse"] = 0.5
+    wrong = _expert().embed(pairs, raw, folder)
     np.testing.assert_allclose(right[::2], wrong[::2], atol=1e-5)
     distance = np.linalg.norm(right[1] - wrong[1])
     assert distance > 4 * np.linalg.norm(right[0] - right[1])
 
 
-def test_each_field_has_its_half_of_the_features(tissue):
+def test_each_field_of_view_has_half_of_the_features(tissue):
     both = _expert().embed(*tissue)
     narrow = _expert(context_um=SETTINGS["field_um"]).embed(*tissue)
     np.testing.assert_allclose(narrow[:, :472], both[:, :472], atol=1e-5)
@@ -136,42 +136,44 @@ def test_each_field_has_its_half_of_the_features(tissue):
 
 @pytest.mark.parametrize("side", [64, 49])  # even sides are padded unevenly where they are halved
 def test_features_are_timms_spatial_means_of_stages_2_4_and_6(tissue, side):
-    table, raw, folder = tissue
+    pairs, raw, folder = tissue
     golden = np.load(GOLDEN)
-    one = table[1:2].copy()
+    one = pairs[1:2].copy()
     one.obsm["spatial"] = np.full((1, 2), side / 2)
     (raw / "coarse.png").write_bytes(imagecodecs.png_encode(golden[f"patch_{side}"]))
-    found = _expert(field_um=float(side), input_px=side).embed(one, raw, folder)
-    np.testing.assert_allclose(found[0, :472], golden[f"features_{side}"], atol=1e-4)
+    embedding = _expert(field_um=float(side), input_px=side).embed(one, raw, folder)
+    np.testing.assert_allclose(embedding[0, :472], golden[f"features_{side}"], atol=1e-4)
 
 
-def test_shrinking_averages_what_falls_between_the_pixels():
+def test_downsampling_is_antialiased():
     board = np.indices((192, 192)).sum(axis=0) % 2 * 255
     patches = torch.from_numpy(np.repeat(board[None, :, :, None], 3, axis=3).astype(np.uint8))
-    found = efficientnet_lite0._inputs(patches, 64)
-    assert found[:, :, 1:-1, 1:-1].abs().max() < 0.05
+    inputs = efficientnet_lite0._inputs(patches, 64)
+    assert inputs[:, :, 1:-1, 1:-1].abs().max() < 0.05
 
 
-def test_enlarging_interpolates_between_pixel_centres():
+def test_upsampling_interpolates_between_pixel_centres():
     ramp = np.broadcast_to(np.arange(32)[:, None] * 8, (1, 32, 32, 3)).astype(np.uint8)
-    found = efficientnet_lite0._inputs(torch.from_numpy(ramp), 64)
+    inputs = efficientnet_lite0._inputs(torch.from_numpy(ramp), 64)
     expected = ((np.arange(64) + 0.5) / 2 - 0.5).clip(0, 31) * 8 / 127.5 - 1
-    np.testing.assert_allclose(found[0, 1, 20], expected, atol=1e-6)
+    np.testing.assert_allclose(inputs[0, 1, 20], expected, atol=1e-6)
 
 
 def test_other_weights_than_the_recorded_ones_are_refused(tissue):
-    table, raw, folder = tissue
+    pairs, raw, folder = tissue
     (folder / encoders.CARD).write_text(json.dumps({"sha256": "0" * 64}))
-    message = r"sha256 579344248a93\.\.\.\) are not those .*\(000000000000\.\.\.\); run `dvc repro"
+    message = (
+        r"sha256 579344248a93\.\.\.\) is not the file .*\(000000000000\.\.\.\); run `dvc repro"
+    )
     with pytest.raises(DataError, match=message):
-        _expert().embed(table, raw, folder)
+        _expert().embed(pairs, raw, folder)
 
 
 def test_a_missing_image_is_named(tissue):
-    table, raw, folder = tissue
+    pairs, raw, folder = tissue
     (raw / "coarse.png").unlink()
     with pytest.raises(DataError, match=r"coarse\.png: no such image"):
-        _expert().embed(table, raw, folder)
+        _expert().embed(pairs, raw, folder)
 
 
 @broken.each(broken.COMMON, broken.OTHERS)

@@ -33,12 +33,12 @@ SMALL = functools.partial(
 
 @pytest.fixture
 def published(tmp_path, monkeypatch):
-    """Put files like the published ones, smaller, into the test's folder; return the settings."""
+    """Write small files in the published formats; return the parameters of the expert."""
     monkeypatch.setattr(nicheformer, "NicheformerConfig", SMALL)
     rng = torch.Generator().manual_seed(0)
     state = {
         f"nicheformer.{name}": torch.randn(shape, generator=rng)
-        for name, shape in checkpoint_layouts.published(SMALL()).items()
+        for name, shape in checkpoint_layouts.published_shapes(SMALL()).items()
     }
     save_file(state, tmp_path / "model.safetensors")
     ad.AnnData(var=pd.DataFrame(index=GENES)).write_h5ad(tmp_path / "model.h5ad")
@@ -59,65 +59,69 @@ def published(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def table(units):
-    found = units(7, 6, panel=1)
-    found.var_names = [*GENES[3:8], GENES[0]]
-    return found
+def pairs(units):
+    adata = units(7, 6, panel=1)
+    adata.var_names = [*GENES[3:8], GENES[0]]
+    return adata
 
 
-def _frozen(settings, table, folder):
+def _frozen(settings, pairs, folder):
     folder.mkdir(exist_ok=True)
-    card = encoders.load("nicheformer", settings).freeze(table, folder)
+    card = encoders.load("nicheformer", settings).freeze(pairs, folder)
     (folder / encoders.CARD).write_text(json.dumps(card))
     return card
 
 
-def _embedded(settings, table, folder):
-    _frozen(settings, table, folder)
-    return encoders.load("nicheformer", settings).embed(table, folder, folder)
+def _embedded(settings, pairs, folder):
+    _frozen(settings, pairs, folder)
+    return encoders.load("nicheformer", settings).embed(pairs, folder, folder)
 
 
 @torch.no_grad()
-def test_units_are_embedded_one_sentence_each(published, table, tmp_path):
-    found = _embedded(published, table, tmp_path / "expert")
+def test_observations_are_embedded_by_their_token_sequence(published, pairs, tmp_path):
+    embedding = _embedded(published, pairs, tmp_path / "expert")
     network = checkpoint_layouts.load(tmp_path / "model.safetensors", SMALL())
     means = np.where(np.arange(20) % 3, 1.0, 2.0)[3:8]
-    for row, counts in enumerate(table.X.toarray()[:, :5]):
+    for row, counts in enumerate(pairs.X.toarray()[:, :5]):
         order = sorted(np.flatnonzero(counts), key=lambda g: (-(counts / means)[g], g))
         ids = torch.tensor([[5, 9, 4, *(33 + np.array(order))]])
-        np.testing.assert_allclose(found[row], network(ids).mean(dim=1)[0].numpy(), atol=1e-5)
-    assert found.shape == (7, 8)
+        np.testing.assert_allclose(embedding[row], network(ids).mean(dim=1)[0].numpy(), atol=1e-5)
+    assert embedding.shape == (7, 8)
 
 
-def test_panel_genes_never_enter(published, table, tmp_path):
-    before = _embedded(published, table, tmp_path / "expert")
-    counts = table.X.toarray()
+def test_panel_genes_never_enter(published, pairs, tmp_path):
+    before = _embedded(published, pairs, tmp_path / "expert")
+    counts = pairs.X.toarray()
     counts[:, -1] += 500
-    table.X = sparse.csr_matrix(counts)
-    np.testing.assert_array_equal(_embedded(published, table, tmp_path / "expert"), before)
+    pairs.X = sparse.csr_matrix(counts)
+    np.testing.assert_array_equal(_embedded(published, pairs, tmp_path / "expert"), before)
 
 
-def test_a_unit_is_the_mean_over_its_cells(published, table, tmp_path):
-    alone = _embedded(published, table, tmp_path / "expert")
-    whole = table[[0, 2]].copy()
-    whole.X = sparse.csr_matrix(table.X[[0, 2]] + table.X[[1, 3]])
-    cells = {"counts": sparse.csr_matrix(table.X[[0, 1, 2, 3]]), "unit": np.array([0, 0, 1, 1])}
+def test_an_observation_is_the_mean_over_its_cells(published, pairs, tmp_path):
+    alone = _embedded(published, pairs, tmp_path / "expert")
+    whole = pairs[[0, 2]].copy()
+    whole.X = sparse.csr_matrix(pairs.X[[0, 2]] + pairs.X[[1, 3]])
+    cells = {"counts": sparse.csr_matrix(pairs.X[[0, 1, 2, 3]]), "unit": np.array([0, 0, 1, 1])}
     whole.uns["cells"] = cells
-    found = encoders.load("nicheformer", published).embed(whole, tmp_path, tmp_path / "expert")
-    np.testing.assert_allclose(found, [alone[:2].mean(axis=0), alone[2:4].mean(axis=0)], atol=1e-5)
+    embedding = encoders.load("nicheformer", published).embed(whole, tmp_path, tmp_path / "expert")
+    np.testing.assert_allclose(
+        embedding, [alone[:2].mean(axis=0), alone[2:4].mean(axis=0)], atol=1e-5
+    )
 
 
-def test_published_pooling_averages_over_padding(published, table, tmp_path):
+def test_published_pooling_averages_over_padding(published, pairs, tmp_path):
     settings = published | {"pooling": "published"}
-    found = _embedded(settings, table, tmp_path / "expert")
+    embedding = _embedded(settings, pairs, tmp_path / "expert")
     whole = encoders.load("nicheformer", settings | {"batch_size": 7})
-    np.testing.assert_allclose(whole.embed(table, tmp_path, tmp_path / "expert"), found, atol=1e-5)
-    masked = _embedded(published, table, tmp_path / "expert")
-    assert np.abs(found - masked).max() > 1e-3
+    np.testing.assert_allclose(
+        whole.embed(pairs, tmp_path, tmp_path / "expert"), embedding, atol=1e-5
+    )
+    masked = _embedded(published, pairs, tmp_path / "expert")
+    assert np.abs(embedding - masked).max() > 1e-3
 
 
-def test_the_card_says_what_was_read(published, table, tmp_path):
-    card = _frozen(published, table, tmp_path / "expert")
+def test_the_card_describes_the_files(published, pairs, tmp_path):
+    card = _frozen(published, pairs, tmp_path / "expert")
     assert card["state"] == "pretrained"
     assert card["dimension"] == 8
     assert card["context"] == "human, Xenium, spatial"
@@ -126,13 +130,11 @@ def test_the_card_says_what_was_read(published, table, tmp_path):
         assert card[key] == encoders.sha256(tmp_path / file)
 
 
-def test_what_the_hub_holds_is_fetched_at_the_frozen_commit(
-    published, table, tmp_path, monkeypatch
-):
-    asked = []
+def test_files_of_the_hub_are_fetched_at_the_frozen_commit(published, pairs, tmp_path, monkeypatch):
+    requests = []
 
     def fetch(repo, file, revision):
-        asked.append((repo, file, revision))
+        requests.append((repo, file, revision))
         return tmp_path / "snapshots" / "abc" / file
 
     monkeypatch.setattr(hub, "fetch", fetch)
@@ -140,37 +142,35 @@ def test_what_the_hub_holds_is_fetched_at_the_frozen_commit(
     for key in ("weights", "genes"):
         path = tmp_path / published.pop(key).rpartition("/")[2]
         path.rename(folder / path.name)
-    assert _frozen(published, table, tmp_path / "expert")["revision"] == "abc"
-    encoders.load("nicheformer", published).embed(table, tmp_path, tmp_path / "expert")
+    assert _frozen(published, pairs, tmp_path / "expert")["revision"] == "abc"
+    encoders.load("nicheformer", published).embed(pairs, tmp_path, tmp_path / "expert")
     repo = "theislab/Nicheformer"
     files = ("model.safetensors", "model.h5ad")
-    assert asked == [(repo, f, "main") for f in files] + [(repo, f, "abc") for f in files]
+    assert requests == [(repo, f, "main") for f in files] + [(repo, f, "abc") for f in files]
 
 
 @pytest.mark.parametrize("key", ["weights", "genes", "means"])
-def test_a_missing_file_is_named_with_its_key(published, table, tmp_path, key):
+def test_a_missing_file_is_named_with_its_key(published, pairs, tmp_path, key):
     settings = published | {key: str(tmp_path / "nowhere")}
     with pytest.raises(DataError, match=rf"nowhere: no such file; set encoders.nicheformer.{key}"):
-        _frozen(settings, table, tmp_path / "expert")
+        _frozen(settings, pairs, tmp_path / "expert")
 
 
-def test_other_means_than_the_frozen_are_refused(published, table, tmp_path):
-    _frozen(published, table, tmp_path / "expert")
+def test_other_means_than_the_frozen_are_refused(published, pairs, tmp_path):
+    _frozen(published, pairs, tmp_path / "expert")
     np.save(tmp_path / "means.npy", np.ones(20))
-    with pytest.raises(
-        DataError, match=r"means.npy \(sha256 .*\) is not the file that .* was made"
-    ):
-        encoders.load("nicheformer", published).embed(table, tmp_path, tmp_path / "expert")
+    with pytest.raises(DataError, match=r"means.npy \(sha256 .*\) is not the file of the frozen"):
+        encoders.load("nicheformer", published).embed(pairs, tmp_path, tmp_path / "expert")
 
 
 @pytest.mark.parametrize("file", ["model.h5ad", "means.npy"])
-def test_another_gene_list_is_refused(published, table, tmp_path, file):
+def test_another_gene_list_is_refused(published, pairs, tmp_path, file):
     ad.AnnData(var=pd.DataFrame(index=GENES[:19])).write_h5ad(tmp_path / "model.h5ad")
     if file == "means.npy":
         ad.AnnData(var=pd.DataFrame(index=GENES)).write_h5ad(tmp_path / "model.h5ad")
         np.save(tmp_path / "means.npy", np.ones(19))
     with pytest.raises(DataError, match=rf"{file}: has 19 genes, Nicheformer has 20"):
-        _frozen(published, table, tmp_path / "expert")
+        _frozen(published, pairs, tmp_path / "expert")
 
 
 @pytest.mark.parametrize(
@@ -178,49 +178,49 @@ def test_another_gene_list_is_refused(published, table, tmp_path, file):
     [("model.h5ad", "an .h5ad of the gene list"), ("means.npy", "an .npy of gene means")],
 )
 @broken.each(broken.COMMON, broken.OTHERS)
-def test_a_broken_file_is_named(published, table, tmp_path, file, what, given, said):
+def test_a_broken_file_is_named(published, pairs, tmp_path, file, what, given, said):
     (tmp_path / file).write_bytes(given)
     with pytest.raises(DataError, match=rf"{file}: (is|cannot be read as) ") as raised:
-        _frozen(published, table, tmp_path / "expert")
+        _frozen(published, pairs, tmp_path / "expert")
     assert what in str(raised.value) or re.search(said, str(raised.value))
     assert "\n" not in str(raised.value)
 
 
-def test_a_gene_list_that_is_cut_short_is_named(published, table, tmp_path):
+def test_a_gene_list_that_is_cut_short_is_named(published, pairs, tmp_path):
     path = tmp_path / "model.h5ad"
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(DataError, match=r"model\.h5ad: cannot be read as an \.h5ad of the gene"):
-        _frozen(published, table, tmp_path / "expert")
+        _frozen(published, pairs, tmp_path / "expert")
 
 
-def test_gene_means_that_are_objects_are_not_unpickled(published, table, tmp_path):
+def test_gene_means_that_are_objects_are_not_unpickled(published, pairs, tmp_path):
     bomb, marker = broken.bomb(tmp_path)
     np.save(tmp_path / "means.npy", np.array([bomb] * 20, dtype=object))
     with pytest.raises(DataError, match=r"means\.npy: holds objects of Python, which are code"):
-        _frozen(published, table, tmp_path / "expert")
+        _frozen(published, pairs, tmp_path / "expert")
     assert not marker.exists()
 
 
 @pytest.mark.parametrize(
-    ("means", "said"),
+    ("means", "message"),
     [
-        (np.array(["a"] * 20), r"holds <U1, not numbers"),
-        (np.ones(20, complex), "holds complex128, not numbers"),
+        (np.array(["a"] * 20), r"has type <U1, not numbers"),
+        (np.ones(20, complex), "has type complex128, not numbers"),
         (np.r_[np.ones(19), np.inf], "the mean of gene 19 is inf"),
         (np.r_[-1.0, np.ones(19)], r"the mean of gene 0 is -1\.0"),
     ],
 )
-def test_gene_means_that_no_counts_have_are_refused(published, table, tmp_path, means, said):
+def test_invalid_gene_means_are_refused(published, pairs, tmp_path, means, message):
     np.save(tmp_path / "means.npy", means)
-    with pytest.raises(DataError, match=rf"means\.npy: {said}"):
-        _frozen(published, table, tmp_path / "expert")
+    with pytest.raises(DataError, match=rf"means\.npy: {message}"):
+        _frozen(published, pairs, tmp_path / "expert")
 
 
-def test_too_few_known_genes_are_refused(published, table, tmp_path):
-    _frozen(published, table, tmp_path / "expert")
-    table.var_names = [*GENES[3:6], "SIM1", "SIM2", GENES[0]]
+def test_too_few_genes_of_the_list_are_refused(published, pairs, tmp_path):
+    _frozen(published, pairs, tmp_path / "expert")
+    pairs.var_names = [*GENES[3:6], "SIM1", "SIM2", GENES[0]]
     with pytest.raises(DataError, match="only 3 of 5 genes are in the expert's list of 20, 4 are"):
-        encoders.load("nicheformer", published).embed(table, tmp_path, tmp_path / "expert")
+        encoders.load("nicheformer", published).embed(pairs, tmp_path, tmp_path / "expert")
 
 
 def test_a_technology_without_a_token_must_be_replaced_by_name(published):

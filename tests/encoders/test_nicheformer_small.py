@@ -41,25 +41,25 @@ def _expert(**changes):
     return encoders.load("nicheformer_small", {**SETTINGS, **changes})
 
 
-def _embedded(reference, table, folder, **changes):
+def _embedded(reference, pairs, folder, **changes):
     folder.mkdir(exist_ok=True)
     expert = _expert(**changes)
     expert.freeze(reference, folder)
-    return expert.embed(table, folder, folder)
+    return expert.embed(pairs, folder, folder)
 
 
-def test_units_are_embedded_with_the_frozen_weights(units, tmp_path):
-    table = units(9, 20, panel=4, seed=1)
-    found = _embedded(units(40, 20, panel=4), table, tmp_path)
-    opened = _expert().opened(table, tmp_path)
+def test_observations_are_embedded_with_the_frozen_weights(units, tmp_path):
+    pairs = units(9, 20, panel=4, seed=1)
+    embedding = _embedded(units(40, 20, panel=4), pairs, tmp_path)
+    opened = _expert().opened(pairs, tmp_path)
     ids, mask = opened.cells.padded(np.arange(9))
     assert ids.shape[1] == 13
     with torch.no_grad():
         hidden = opened.network(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
     expected = (hidden * mask[..., None]).sum(axis=1) / mask.sum(axis=1)[:, None]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert found.dtype == np.float32
-    assert found.std(axis=0).min() > 0
+    np.testing.assert_allclose(embedding, expected, atol=1e-5)
+    assert embedding.dtype == np.float32
+    assert embedding.std(axis=0).min() > 0
 
 
 @pytest.mark.parametrize("part", ["reference", "study"])
@@ -78,7 +78,7 @@ def test_panel_genes_never_enter(units, tmp_path, part):
     assert genes == {f"g{i}" for i in range(16)}
 
 
-def test_equal_reference_units_give_equal_files(units, tmp_path):
+def test_equal_reference_data_give_equal_files(units, tmp_path):
     cards = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
@@ -89,30 +89,30 @@ def test_equal_reference_units_give_equal_files(units, tmp_path):
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
-def test_a_stripe_of_each_section_is_held_and_never_learnt_from(units, tmp_path, monkeypatch):
+def test_a_stripe_of_each_section_is_for_validation_only(units, tmp_path, monkeypatch):
     reference = units(40, 20)
     reference.obsm["spatial"][:, 0] = np.random.default_rng(0).permutation(40) * 10.0
-    shown: dict[str, Sentences] = {}
+    sequences: dict[str, Sentences] = {}
 
-    def stop(_, cells, held, *__):
-        shown.update(cells=cells, held=held)
+    def stop(_, cells, validation, *__):
+        sequences.update(cells=cells, validation=validation)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(nicheformer_small, "pretrain", stop)
     with pytest.raises(KeyboardInterrupt):
         _expert(genes=20, ranks=20).freeze(reference, tmp_path)
-    apart = reference.obsm["spatial"][:, 0] >= 320
-    for part, rows in (("held", apart), ("cells", ~apart)):
+    validation_mask = reference.obsm["spatial"][:, 0] >= 320
+    for part, rows in (("validation", validation_mask), ("cells", ~validation_mask)):
         sizes = (reference.X[rows] > 0).sum(axis=1).A1 + 3
-        np.testing.assert_array_equal(shown[part].lengths, np.minimum(sizes, 23))
+        np.testing.assert_array_equal(sequences[part].lengths, np.minimum(sizes, 23))
 
 
-def test_the_genes_that_vary_most_are_read(units, tmp_path):
+def test_highly_variable_genes_are_selected(units, tmp_path):
     reference = units(60, 20)
     counts = reference.X.toarray()
     counts[:, 3] = 5
     counts[:, 7] = np.where(np.arange(60) % 2, 60, 0)
-    counts[:, 8] = np.eye(60)[0] * 500  # in one unit of 60
+    counts[:, 8] = np.eye(60)[0] * 500  # in one observation of 60
     reference.X = sparse.csr_matrix(counts)
     _embedded(reference, reference, tmp_path, genes=5)
     genes = (tmp_path / "genes.txt").read_text().split()
@@ -122,19 +122,19 @@ def test_the_genes_that_vary_most_are_read(units, tmp_path):
     assert genes == sorted(genes, key=lambda name: int(name[1:]))
 
 
-def test_cells_teach_and_are_averaged(units, tmp_path):
-    def table(count, seed):
+def test_cells_are_trained_on_and_averaged(units, tmp_path):
+    def with_cells(count, seed):
         cells = units(2 * count, 20, seed=seed)
-        found = cells[::2].copy()
-        found.X = sparse.csr_matrix(cells.X[::2] + cells.X[1::2])
+        adata = cells[::2].copy()
+        adata.X = sparse.csr_matrix(cells.X[::2] + cells.X[1::2])
         unit = np.repeat(np.arange(count), 2)
-        found.uns["cells"] = {"counts": sparse.csr_matrix(cells.X), "unit": unit}
-        return found, cells
+        adata.uns["cells"] = {"counts": sparse.csr_matrix(cells.X), "unit": unit}
+        return adata, cells
 
-    (reference, _), (whole, cells) = table(20, 0), table(5, 1)
-    found = _embedded(reference, whole, tmp_path)
+    (reference, _), (whole, cells) = with_cells(20, 0), with_cells(5, 1)
+    embedding = _embedded(reference, whole, tmp_path)
     alone = _expert().embed(cells, tmp_path, tmp_path)
-    np.testing.assert_allclose(found, (alone[::2] + alone[1::2]) / 2, atol=1e-5)
+    np.testing.assert_allclose(embedding, (alone[::2] + alone[1::2]) / 2, atol=1e-5)
 
 
 def test_the_file_is_small_and_in_half_precision(units, tmp_path):
@@ -157,26 +157,30 @@ def test_the_card_identifies_the_weights(units, tmp_path):
 
 @pytest.mark.parametrize("panel", [0, 2])
 def test_genes_that_are_missing_or_hidden_are_named(units, tmp_path, panel):
-    table = units(10, 16, panel=panel)
+    pairs = units(10, 16, panel=panel)
     _embedded(units(40, 16), units(10, 16), tmp_path)
-    lacking = table if panel else table[:, :-2].copy()
-    with pytest.raises(DataError, match=r"lab: 2 genes of the expert .* first 'g14'; pretrain"):
-        _expert().embed(lacking, tmp_path, tmp_path)
+    incomplete = pairs if panel else pairs[:, :-2].copy()
+    with pytest.raises(
+        DataError, match=r"lab: 2 genes of the expert are missing .* first 'g14'; pretrain"
+    ):
+        _expert().embed(incomplete, tmp_path, tmp_path)
 
 
 def test_genes_in_another_order_or_further_ones_give_the_same_rows(units, tmp_path):
-    table = units(10, 16, seed=1)
-    expected = _embedded(units(40, 16), table, tmp_path)
-    silent = ad.AnnData(sparse.csr_matrix(np.full((10, 1), 9.0, np.float32)), obs=table.obs[[]])
-    silent.var_names = ["new"]
-    other = ad.concat([silent, table[:, ::-1]], axis=1)
-    other.uns, other.var["panel"] = table.uns, False
-    found = _expert().embed(other, tmp_path, tmp_path)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    pairs = units(10, 16, seed=1)
+    expected = _embedded(units(40, 16), pairs, tmp_path)
+    extra = ad.AnnData(sparse.csr_matrix(np.full((10, 1), 9.0, np.float32)), obs=pairs.obs[[]])
+    extra.var_names = ["new"]
+    other = ad.concat([extra, pairs[:, ::-1]], axis=1)
+    other.uns, other.var["panel"] = pairs.uns, False
+    embedding = _expert().embed(other, tmp_path, tmp_path)
+    np.testing.assert_allclose(embedding, expected, atol=1e-5)
 
 
-def test_a_gene_that_no_share_of_cells_has_is_none(units, tmp_path):
+def test_data_without_an_expressed_gene_are_refused(units, tmp_path):
     reference = units(40, 20)
     reference.X = sparse.csr_matrix(np.zeros((40, 20), np.float32))
-    with pytest.raises(DataError, match="lab: no gene is in 5% of the reference cells; lower"):
+    with pytest.raises(
+        DataError, match="lab: no gene is expressed in 5% of the reference cells; lower"
+    ):
         _expert().freeze(reference, tmp_path)

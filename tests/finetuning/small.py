@@ -1,8 +1,7 @@
-"""Experts that are small enough to be tuned in a test."""
+"""An expert that is small enough to be fine-tuned in a test."""
 
 import numpy as np
 import torch
-from timm.models.vision_transformer import VisionTransformer
 
 from cell_synergy.core.config import merge, validate
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
@@ -34,13 +33,13 @@ def settings(**changes):
 
 
 def nicheformer(counts, layers=2):
-    """Return a random Nicheformer that can be tuned."""
-    return tunable.nicheformer("tiny", "a" * 64, opened(counts, layers), most=4)
+    """Return a randomly initialised Nicheformer that can be fine-tuned."""
+    return tunable.nicheformer("tiny", "a" * 64, opened(counts, layers), max_cells=4)
 
 
 def opened(counts, layers=2):
-    """Return a random Nicheformer whose tokens are a unit's genes, ranked by counts."""
-    units, genes = counts.shape
+    """Return a randomly initialised Nicheformer; tokens are genes in the order of their counts."""
+    n_obs, genes = counts.shape
     torch.manual_seed(0)
     config = NicheformerConfig(
         vocab_size=genes + 2, prediction_size=genes, max_position_embeddings=genes,
@@ -48,22 +47,6 @@ def opened(counts, layers=2):
         initializer_range=0.3,
     )  # fmt: skip
     ranked = 2 + np.argsort(-counts, axis=1, kind="stable").astype(np.int32)
-    cells = Sentences(ranked.ravel(), genes * np.arange(units + 1))
+    cells = Sentences(ranked.ravel(), genes * np.arange(n_obs + 1))
     network = NicheformerModel(config).eval()
-    return Opened(network, cells, np.arange(units), "masked")
-
-
-def vision(codes):
-    """Return a random ViT from timm, and patches whose colour is nearly a unit's code."""
-    torch.manual_seed(0)
-    network = VisionTransformer(
-        img_size=16, patch_size=8, depth=2, embed_dim=16, num_heads=2, num_classes=0
-    )
-    rng = np.random.default_rng(0)
-    colours = np.eye(3)[codes] + 0.5 * rng.standard_normal((len(codes), 3))
-    patches = torch.from_numpy(colours).float()[:, :, None, None].expand(-1, -1, 16, 16)
-
-    def shown(rows):
-        return patches[torch.from_numpy(rows)]
-
-    return tunable.vision("tiny_vit", "b" * 64, network.eval(), shown, len(codes))
+    return Opened(network, cells, np.arange(n_obs), "masked")

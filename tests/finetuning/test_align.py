@@ -7,9 +7,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from cell_synergy.core.config import parse, section
+from cell_synergy.core.config import parse, read_section
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.finetuning.align import AlignConfig, _key, _training, align
+from cell_synergy.finetuning.align import AlignConfig, _key, align
+from cell_synergy.finetuning.run_alignment import _training
 from cell_synergy.training import loop, weights
 from cell_synergy.training.method import Job, Pairs
 
@@ -173,5 +174,5 @@ def test_the_checkpoint_changes_with_code_parameters_and_inputs(
 def test_words_of_training_are_checked_also_for_a_method_without_steps(word, told):
     with pytest.raises(ConfigError, match=told):
         _training(parse([word])["training"])
-    assert _training({}) == section("training")
+    assert _training({}) == read_section("training")
     assert _training(parse(["training.max_epochs=3"])["training"])["max_epochs"] == "3"

@@ -1,4 +1,4 @@
-"""The loop: it starts at the linear probe, inner donors stop it, test donors never touch it."""
+"""Fine-tuning on one task: it starts at the linear probe and is validated on inner donors."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import ask, goals
 from cell_synergy.finetuning.adapters import Adapted
 from cell_synergy.finetuning.finetune import seen_by
-from cell_synergy.finetuning.tuning import Frozen, Tuning, _Copy
+from cell_synergy.finetuning.tuning import Frozen, Tuning, _Trainer
 from tests.finetuning import small
 
 
@@ -26,20 +26,20 @@ def paired(expert, units, make_dataset):
 
 @pytest.fixture
 def tune(expert, paired, make_dataset, probe):
-    """Tune on one task of the first fold; returns what was found, and the question."""
+    """Fine-tune on one task of the first fold; return the result, the task and the `Tuning`."""
 
-    def tuned(task="region", paired=paired, seed=0, expert=expert, **changes):
+    def run(name="region", paired=paired, seed=0, expert=expert, **changes):
         settings = small.settings(**changes)
-        (goal,) = [g for g in goals(paired, make_dataset().tasks) if g.name == task]
+        (target,) = [t for t in goals(paired, make_dataset().tasks) if t.name == name]
         fold = paired.folds[0]
-        question = ask(goal, fold, paired, probe.inner_folds)
+        task = ask(target, fold, paired, probe.inner_folds)
         frozen = Frozen.of(paired.expression, fold.align, paired.groups, paired.mode)
-        strength = LinearProbe(frozen.z, probe).choose(question).strength
+        penalty = LinearProbe(frozen.z, probe).choose(task).strength
         adapted = Adapted(expert, settings)
-        tuning = Tuning(adapted, frozen, question, strength, probe, settings, seed)
-        return tuning.run(), question, tuning
+        tuning = Tuning(adapted, frozen, task, penalty, probe, settings, seed)
+        return tuning.run(), task, tuning
 
-    return tuned
+    return run
 
 
 TASKS = ["region", "composition", "gene_panel"]
@@ -54,31 +54,31 @@ def test_frozen_features_are_standardised_as_everywhere(mode, paired):
     np.testing.assert_allclose((paired.expression - mean) * factor, frozen.z, atol=1e-5)
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_the_head_alone_is_the_linear_probe(task, tune, probe):
-    found, question, tuning = tune(task, how="linear")
+@pytest.mark.parametrize("name", TASKS)
+def test_the_head_alone_is_the_linear_probe(name, tune, probe):
+    result, task, tuning = tune(name, how="linear")
     linear = LinearProbe(tuning.frozen.z, probe)
-    expected = linear.answer(question, linear.choose(question))
-    assert found.answer.chosen.strength == 0
-    assert found.answer.iterations == 0
-    assert found.tuned == {}
-    # less the factor that inner folds chose
+    expected = linear.answer(task, linear.choose(task))
+    assert result.answer.chosen.strength == 0
+    assert result.answer.iterations == 0
+    assert result.tuned == {}
+    # up to the shrinkage factor that inner folds select
     ours, theirs = (
         np.log(a.predicted) - np.log(a.predicted).mean(axis=1, keepdims=True)
-        if question.classes
+        if task.classes
         else a.predicted
-        for a in (found.answer, expected)
+        for a in (result.answer, expected)
     )
     correlation = np.corrcoef(ours.ravel(), theirs.ravel())[0, 1]
     assert correlation > 0.98
 
 
 @pytest.mark.parametrize(
-    ("task", "how"), [("region", "lora"), ("region", "last"), ("composition", "lora")]
+    ("name", "how"), [("region", "lora"), ("region", "last"), ("composition", "lora")]
 )
-def test_tuning_is_better_on_inner_folds_than_the_probe_it_starts_from(task, how, tune):
-    before, *_ = tune(task, how="linear")
-    after, *_ = tune(task, how=how)
+def test_finetuning_is_better_on_inner_folds_than_the_probe_at_its_start(name, how, tune):
+    before, *_ = tune(name, how="linear")
+    after, *_ = tune(name, how=how)
     assert after.answer.chosen.strength > 0
     assert after.answer.iterations == 4 * after.answer.chosen.strength
     assert after.answer.chosen.inner > before.answer.chosen.inner + 0.01
@@ -92,50 +92,48 @@ def test_equal_inputs_give_equal_bytes_and_another_seed_others(tune):
 
 
 def test_the_round_with_the_best_score_is_taken(tune, monkeypatch):
-    looks = [(0.1, 1.0), (0.3, 0.5), (0.2, 1.0), (0.3, 1.0)]
-    monkeypatch.setattr(Tuning, "_look", lambda _, copies: looks[copies[0].rounds])
-    found, question, tuning = tune(rounds=3)
-    assert found.answer.chosen.strength == 1  # of equal scores the earlier
-    assert found.answer.chosen.inner == 0.3
-    assert found.answer.chosen.sensitivity == pytest.approx(0.2)
-    # the head of the answer is shrunk by that round's factor
-    z = tuning.frozen.z[question.test]
-    assert np.abs(found.coefficients).max() < np.abs(z).max()
+    validations = [(0.1, 1.0), (0.3, 0.5), (0.2, 1.0), (0.3, 1.0)]
+    monkeypatch.setattr(Tuning, "_validate", lambda _, trainers: validations[trainers[0].rounds])
+    result, task, tuning = tune(rounds=3)
+    assert result.answer.chosen.strength == 1  # of equal scores the earlier
+    assert result.answer.chosen.inner == 0.3
+    assert result.answer.chosen.sensitivity == pytest.approx(0.2)
+    # the head is shrunk by the factor of that round
+    z = tuning.frozen.z[task.test]
+    assert np.abs(result.coefficients).max() < np.abs(z).max()
 
 
 @pytest.mark.parametrize(("held", "expected"), [(1, [1]), (40, [1]), (41, [1, 0]), (999, [1, 0])])
-def test_inner_folds_are_left_out_until_enough_rows_choose_the_round(
-    held, expected, tune, monkeypatch
-):
+def test_inner_folds_are_held_out_until_they_have_enough_rows(held, expected, tune, monkeypatch):
     made = []
-    start = _Copy.__init__
+    start = _Trainer.__init__
 
-    def noted(self, tuning, number):
-        made.append(number)
-        start(self, tuning, number)
+    def recorded(self, tuning, inner_fold):
+        made.append(inner_fold)
+        start(self, tuning, inner_fold)
 
-    monkeypatch.setattr(_Copy, "__init__", noted)
+    monkeypatch.setattr(_Trainer, "__init__", recorded)
     tune(how="linear", held=held)
     assert made == [*expected, None]  # fold 1 is one donor, fold 0 two
 
 
 @pytest.mark.parametrize(("steps", "batch", "expected"), [(4, 10, 4), (50, 20, 4), (50, 7, 12)])
 def test_a_round_is_no_more_than_a_pass_over_the_rows(steps, batch, expected, tune, monkeypatch):
-    seen = []
-    loss = _Copy.loss
+    batches = []
+    loss = _Trainer.loss
 
-    def noted(self, rows, random):
-        seen.append(rows)
-        return loss(self, rows, random)
+    def recorded(self, batch, rng):
+        batches.append(batch)
+        return loss(self, batch, rng)
 
-    monkeypatch.setattr(_Copy, "loss", noted)
-    _, question, tuning = tune(how="linear", steps=steps, batch_size=batch)
-    copy = _Copy(tuning, 1)
-    copy.train()
-    assert len(seen) == copy.steps == expected
-    shown = np.concatenate(seen)
-    assert len(np.unique(shown)) == len(shown) <= (question.inner != 1).sum()
-    assert max(map(len, seen)) <= batch
+    monkeypatch.setattr(_Trainer, "loss", recorded)
+    _, task, tuning = tune(how="linear", steps=steps, batch_size=batch)
+    trainer = _Trainer(tuning, 1)
+    trainer.train()
+    assert len(batches) == trainer.steps == expected
+    rows = np.concatenate(batches)
+    assert len(np.unique(rows)) == len(rows) <= (task.inner != 1).sum()
+    assert max(map(len, batches)) <= batch
 
 
 def test_a_loss_that_is_not_finite_is_named(tune):
@@ -146,7 +144,7 @@ def test_a_loss_that_is_not_finite_is_named(tune):
 def test_the_penalty_holds_the_head_where_features_stay(tune):
     """Without a change of features the head is at its optimum, and its gradient is zero."""
     _, _, tuning = tune(how="linear")
-    copy = _Copy(tuning, None)
-    rows = copy.fit.rows
-    gradients = torch.autograd.grad(copy.loss(rows, np.random.default_rng(0)), copy.head)
+    trainer = _Trainer(tuning, None)
+    rows = trainer.fit.rows
+    gradients = torch.autograd.grad(trainer.loss(rows, np.random.default_rng(0)), trainer.head)
     assert max(float(part.abs().max()) for part in gradients) < 1e-4

@@ -1,4 +1,4 @@
-"""BYOL: who predicts whom, and a target that follows slowly and takes no gradient."""
+"""BYOL: which modality predicts which, and a target that is averaged and takes no gradient."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.models.byol import byol
-from cell_synergy.training.replicas import Stack
+from cell_synergy.training.replicas import Replicas
 
 
 @pytest.fixture
@@ -20,19 +20,21 @@ def inputs(pairs):
     return torch.from_numpy(pairs.image), torch.from_numpy(pairs.expression)
 
 
-def targets(stack):
-    """Pair each averaged parameter with the learnt one that it follows, by name."""
-    named = {name: f"target.{name}" for name in stack.learnt}
-    return {name: copy for name, copy in named.items() if copy in stack.state}
+def targets(replicas):
+    """Return, by the name of each trained parameter, the name of its average."""
+    names = {name: f"target.{name}" for name in replicas.params}
+    return {name: target for name, target in names.items() if target in replicas.buffers}
 
 
 def test_the_target_starts_as_a_copy_of_encoders_and_projectors(networks):
-    stack = Stack(networks)
-    followed = targets(stack)
-    assert {name.split(".")[0] for name in followed} == {"encoders", "projectors"}
-    assert {name.split(".")[0] for name in stack.learnt.keys() - followed.keys()} == {"predictors"}
-    for name, averaged in followed.items():
-        assert torch.equal(stack.learnt[name], stack.state[averaged])
+    replicas = Replicas(networks)
+    averages = targets(replicas)
+    assert {name.split(".")[0] for name in averages} == {"encoders", "projectors"}
+    assert {name.split(".")[0] for name in replicas.params.keys() - averages.keys()} == {
+        "predictors"
+    }
+    for name, averaged in averages.items():
+        assert torch.equal(replicas.params[name], replicas.buffers[averaged])
 
 
 def test_each_modality_predicts_the_target_of_the_other(networks, inputs):
@@ -41,8 +43,8 @@ def test_each_modality_predicts_the_target_of_the_other(networks, inputs):
         network.target.encoders[1][3].bias += 1.0
         z1, z2 = network.target.project(inputs)
         p1, p2 = (
-            predict(z)
-            for predict, z in zip(network.predictors, network.project(inputs), strict=True)
+            predictor(z)
+            for predictor, z in zip(network.predictors, network.project(inputs), strict=True)
         )
         expected = byol(p1, z2) + byol(p2, z1)
         assert network.loss([inputs]).item() == pytest.approx(expected.item(), rel=1e-6)
@@ -57,33 +59,35 @@ def test_the_target_takes_no_gradient_and_the_online_network_does(networks, inpu
 
 @pytest.mark.parametrize(("progress", "tau"), [(0.0, 0.9), (0.5, 0.95), (2 / 3, 0.975), (1.0, 1.0)])
 def test_after_a_step_each_target_keeps_the_share_of_the_schedule(networks, progress, tau):
-    stack = Stack(networks)
+    replicas = Replicas(networks)
     with torch.no_grad():
-        for parameter in stack.learnt.values():
+        for parameter in replicas.params.values():
             parameter.add_(torch.randn_like(parameter))
-    before = {name: state.clone() for name, state in stack.state.items()}
-    stack.network.after_step(stack.learnt, stack.state, progress)
-    for name, averaged in targets(stack).items():
-        expected = tau * before.pop(averaged) + (1 - tau) * stack.learnt[name]
-        torch.testing.assert_close(stack.state[averaged], expected.detach())
-    for name, state in before.items():
-        assert torch.equal(state, stack.state[name]), name
+    before = {name: buffer.clone() for name, buffer in replicas.buffers.items()}
+    replicas.network.after_step(replicas.params, replicas.buffers, progress)
+    for name, averaged in targets(replicas).items():
+        expected = tau * before.pop(averaged) + (1 - tau) * replicas.params[name]
+        torch.testing.assert_close(replicas.buffers[averaged], expected.detach())
+    for name, buffer in before.items():
+        assert torch.equal(buffer, replicas.buffers[name]), name
 
 
-def test_training_moves_the_target_after_the_online_network(load, pairs, run, one, monkeypatch):
+def test_training_moves_the_target_after_the_online_network(
+    load, pairs, context, fit_one, monkeypatch
+):
     seen = []
     method = load("byol", tau_base=0.9)
     cls = type(method.network(4, 4))
     step = cls.after_step
 
-    def watched(self, learnt, state, progress):
-        old = state["target.encoders.0.0.weight"].clone()
-        step(self, learnt, state, progress)
-        new, online = state["target.encoders.0.0.weight"], learnt["encoders.0.0.weight"]
+    def watched(self, params, buffers, progress):
+        old = buffers["target.encoders.0.0.weight"].clone()
+        step(self, params, buffers, progress)
+        new, online = buffers["target.encoders.0.0.weight"], params["encoders.0.0.weight"]
         seen.append((progress, ((new - old).norm() / (online - old).norm()).item()))
 
     monkeypatch.setattr(cls, "after_step", watched)
-    one(method, pairs, run)
+    fit_one(method, pairs, context)
     progress, moved = zip(*seen, strict=True)
     assert progress == pytest.approx([(k + 1) / len(seen) for k in range(len(seen))])
     expected = [0.1 * (np.cos(np.pi * share) + 1) / 2 for share in progress]

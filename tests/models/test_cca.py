@@ -1,4 +1,4 @@
-"""CCA as a method: its weights and projections; the numbers are tested in test_canonical.py."""
+"""CCA as a method: its weights and projections; tests/training/test_cca.py has the numbers."""
 
 import json
 from dataclasses import replace
@@ -22,8 +22,8 @@ def pair(x, y):
 
 
 @pytest.fixture
-def solved(run, one):
-    return lambda method, pairs: one(method, pairs, run)
+def solved(context, fit_one):
+    return lambda method, pairs: fit_one(method, pairs, context)
 
 
 def test_train_and_test_correlations_equal_the_published_ones(load, solved):
@@ -34,8 +34,8 @@ def test_train_and_test_correlations_equal_the_published_ones(load, solved):
     weights = solved(method, pair(x, y))
     np.testing.assert_allclose(weights["correlations"], published["peer_train"], rtol=0, atol=1e-6)
     joint = method.transform(weights, test_x, test_y)
-    found = [np.corrcoef(joint[:, i], joint[:, 8 + i])[0, 1] for i in range(8)]
-    np.testing.assert_allclose(found, published["peer_test"], rtol=0, atol=1e-5)
+    correlations = [np.corrcoef(joint[:, i], joint[:, 8 + i])[0, 1] for i in range(8)]
+    np.testing.assert_allclose(correlations, published["peer_test"], rtol=0, atol=1e-5)
 
 
 def test_weights_are_the_closed_form_with_the_ridge_of_the_parameters(load, solved, pairs):
@@ -45,7 +45,7 @@ def test_weights_are_the_closed_form_with_the_ridge_of_the_parameters(load, solv
         np.testing.assert_array_equal(array, getattr(expected, name).astype(np.float32))
 
 
-def test_canonical_variates_are_white_and_correlate_as_said(load, solved, pairs):
+def test_canonical_variates_are_white_with_the_stated_correlations(load, solved, pairs):
     method = load("cca", components=6, ridge=TINY)
     weights = solved(method, pairs)
     z = method.transform(weights, pairs.image, pairs.expression)
@@ -75,7 +75,7 @@ def test_invertible_maps_of_a_modality_leave_correlations_and_span(side, load, s
         assert abs(np.corrcoef(z1[:, i], z2[:, i])[0, 1]) == pytest.approx(1, abs=1e-5)
 
 
-def test_fewer_units_than_features_are_enough(load, solved, pairs):
+def test_fewer_observations_than_features_are_enough(load, solved, pairs):
     few = Pairs(pairs.image[:12], pairs.expression[:12], pairs.donor[:12])
     method = load("cca", components=8, ridge=0.1)
     weights = solved(method, few)
@@ -83,7 +83,7 @@ def test_fewer_units_than_features_are_enough(load, solved, pairs):
     assert (weights["correlations"] < 1).all()
 
 
-def test_the_order_of_units_does_not_matter(load, solved, pairs):
+def test_the_order_of_observations_does_not_matter(load, solved, pairs):
     method = load("cca", components=4)
     order = np.random.default_rng(7).permutation(len(pairs.donor))
     moved = replace(pairs, image=pairs.image[order], expression=pairs.expression[order])

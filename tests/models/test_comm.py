@@ -1,10 +1,10 @@
-"""CoMM: what its loss contrasts, its mask, and the control with shuffled pairs."""
+"""CoMM: what its loss contrasts, the mask of modalities, and the control with shuffled pairs."""
 
 import numpy as np
 import pytest
 import torch
 
-from cell_synergy.models.comm import comm_loss, shuffled
+from cell_synergy.models.comm import comm_loss, permute_within_donor
 from cell_synergy.training.method import Pairs
 
 
@@ -19,11 +19,11 @@ def inputs(pairs):
     return torch.from_numpy(pairs.image), torch.from_numpy(pairs.expression)
 
 
-SEEN = {0: [(False, True)], 1: [(True, False)], None: [(True, True)]}
+VISIBLE = {0: [(False, True)], 1: [(True, False)], None: [(True, True)]}
 
 
 def fuse(network, inputs, hidden):
-    return network.fuse(inputs, SEEN[hidden])[0]
+    return network.fuse(inputs, VISIBLE[hidden])[0]
 
 
 @pytest.mark.parametrize("hidden", [0, 1])
@@ -35,7 +35,7 @@ def test_a_hidden_modality_has_no_influence(network, inputs, hidden):
 
 
 @pytest.mark.parametrize("hidden", [0, 1])
-def test_the_shown_modality_matters_when_the_other_is_hidden(network, inputs, hidden):
+def test_the_visible_modality_matters_when_the_other_is_hidden(network, inputs, hidden):
     other = [x.clone() for x in inputs]
     other[1 - hidden] += 1
     with torch.inference_mode():
@@ -65,35 +65,35 @@ def test_the_loss_contrasts_image_expression_and_fusion(network, inputs):
 
 
 def test_shuffled_pairs_keep_images_and_move_expression_within_donors(pairs):
-    mixed = shuffled(pairs, 3)
+    mixed = permute_within_donor(pairs, 3)
     np.testing.assert_array_equal(mixed.image, pairs.image)
     np.testing.assert_array_equal(mixed.donor, pairs.donor)
     for donor in np.unique(pairs.donor):
-        own = pairs.donor == donor
-        before, after = (x[own][:, 0] for x in (pairs.expression, mixed.expression))
+        mask = pairs.donor == donor
+        before, after = (x[mask][:, 0] for x in (pairs.expression, mixed.expression))
         np.testing.assert_array_equal(np.sort(after), np.sort(before))
         assert (after == before).mean() < 0.2
 
 
 def test_shuffled_rows_stay_whole(pairs):
     rows = {row.tobytes() for row in pairs.expression}
-    assert {row.tobytes() for row in shuffled(pairs, 0).expression} == rows
+    assert {row.tobytes() for row in permute_within_donor(pairs, 0).expression} == rows
 
 
 def test_the_shuffling_follows_the_seed(pairs):
-    first, again, other = (shuffled(pairs, seed).expression for seed in (0, 0, 1))
+    first, again, other = (permute_within_donor(pairs, seed).expression for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
 
-def test_shuffled_is_comm_on_shuffled_pairs(load, pairs, run, one):
-    control = one(load("shuffled"), pairs, run)
-    by_hand = one(load("comm"), shuffled(pairs, 0), run)
+def test_shuffled_is_comm_on_shuffled_pairs(load, pairs, context, fit_one):
+    control = fit_one(load("shuffled"), pairs, context)
+    by_hand = fit_one(load("comm"), permute_within_donor(pairs, 0), context)
     for name, array in control.items():
         np.testing.assert_array_equal(array, by_hand[name])
 
 
-def test_a_donor_of_one_unit_keeps_its_pair(pairs):
+def test_a_donor_of_one_observation_keeps_its_pair(pairs):
     donor = np.array(["A", *["B"] * (len(pairs.donor) - 1)])
-    mixed = shuffled(Pairs(pairs.image, pairs.expression, donor), 0)
+    mixed = permute_within_donor(Pairs(pairs.image, pairs.expression, donor), 0)
     np.testing.assert_array_equal(mixed.expression[0], pairs.expression[0])

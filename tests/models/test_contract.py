@@ -1,4 +1,4 @@
-"""What every method promises, for every file in src/cell_synergy/models/."""
+"""The contract of a method, for every file in src/cell_synergy/models/."""
 
 from pathlib import Path
 
@@ -34,12 +34,12 @@ def test_a_method_opens_with_its_card(name):
 def test_any_rows_can_be_transformed(name, load, fitted, pairs):
     weights = fitted(name)
     rng = np.random.default_rng(1)
-    for units in (1, 7, 500):
-        image = rng.standard_normal((units, pairs.image.shape[1])).astype(np.float32)
-        expression = rng.standard_normal((units, pairs.expression.shape[1])).astype(np.float32)
+    for n_obs in (1, 7, 500):
+        image = rng.standard_normal((n_obs, pairs.image.shape[1])).astype(np.float32)
+        expression = rng.standard_normal((n_obs, pairs.expression.shape[1])).astype(np.float32)
         joint = load(name).transform(weights, image, expression)
         assert joint.dtype == np.float32
-        assert len(joint) == units
+        assert len(joint) == n_obs
         assert np.isfinite(joint).all()
 
 
@@ -50,12 +50,12 @@ def test_the_joint_embedding_has_the_width_of_the_parameters(name, load, fitted,
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_unit_is_embedded_without_looking_at_the_others(name, load, fitted, pairs):
+def test_the_embedding_of_an_observation_does_not_depend_on_the_others(name, load, fitted, pairs):
     weights, method = fitted(name), load(name)
     joint = method.transform(weights, pairs.image, pairs.expression)
     order = np.random.default_rng(2).permutation(len(joint))[:20]
-    own = method.transform(weights, pairs.image[order], pairs.expression[order])
-    np.testing.assert_allclose(own, joint[order], rtol=0, atol=2e-5 * np.abs(joint).max())
+    subset = method.transform(weights, pairs.image[order], pairs.expression[order])
+    np.testing.assert_allclose(subset, joint[order], rtol=0, atol=2e-5 * np.abs(joint).max())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -75,11 +75,11 @@ def test_another_seed_gives_other_weights_only_if_the_method_is_seeded(name, loa
 def test_fit_and_transform_leave_their_inputs_as_they_are(name, load, fitted, pairs):
     before = [a.copy() for a in (pairs.image, pairs.expression, pairs.donor)]
     weights = fitted(name)
-    learnt = content(weights)
+    fitted_content = content(weights)
     load(name).transform(weights, pairs.image, pairs.expression)
     for array, old in zip((pairs.image, pairs.expression, pairs.donor), before, strict=True):
         np.testing.assert_array_equal(array, old)
-    assert content(weights) == learnt
+    assert content(weights) == fitted_content
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,7 +11,7 @@ from torch.linalg import svdvals
 
 from cell_synergy.core.config import validate
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.models.dcca import dcca, whitened
+from cell_synergy.models.dcca import dcca, whitened_cross_covariance
 from cell_synergy.training.cca import covariances, solve
 from cell_synergy.training.loop import TrainingConfig
 from cell_synergy.training.method import Job, Pairs, Run
@@ -37,7 +37,7 @@ def inputs():
 
 @pytest.fixture
 def xy():
-    """Two embeddings of 300 units with three shared directions, in float64."""
+    """Two embeddings of 300 observations with three shared directions, in float64."""
     rng = torch.Generator().manual_seed(0)
     shared, *noise = (torch.randn(300, d, generator=rng, dtype=torch.float64) for d in (3, 10, 8))
     maps = (torch.randn(3, d, generator=rng, dtype=torch.float64) for d in (10, 8))
@@ -64,13 +64,13 @@ def test_every_row_on_canonical_correlations_is_used_or_its_reason_is_given():
 @pytest.mark.parametrize("row", CLOSED, ids=label)
 def test_the_trace_norm_equals_the_closed_form(row, inputs):
     z1, z2 = views(inputs, row, torch.float64)
-    found = svdvals(whitened(z1, z2, row["hyper"]["ridge"]))
-    assert -found.sum().item() == exact(row["f64"])
-    leading = found[: len(row["singular_values"])].tolist()
+    correlations = svdvals(whitened_cross_covariance(z1, z2, row["hyper"]["ridge"]))
+    assert -correlations.sum().item() == exact(row["f64"])
+    leading = correlations[: len(row["singular_values"])].tolist()
     assert leading == exact(row["singular_values"])
     z1, z2 = views(inputs, row, torch.float32)
-    found = svdvals(whitened(z1, z2, row["hyper"]["ridge"]))
-    assert -found.sum().item() == single(row["f64"])
+    correlations = svdvals(whitened_cross_covariance(z1, z2, row["hyper"]["ridge"]))
+    assert -correlations.sum().item() == single(row["f64"])
 
 
 @pytest.mark.parametrize("row", SQUARED, ids=label)
@@ -78,7 +78,7 @@ def test_the_sum_of_squares_and_its_gradients_equal_the_published_ones(row, inpu
     """The peer's objective, of the same whitened matrix; its gradients go through `eigh`."""
     for dtype, close in ((torch.float64, exact), (torch.float32, single)):
         z1, z2 = views(inputs, row, dtype)
-        loss = -whitened(z1, z2, row["hyper"]["eps"]).square().sum()
+        loss = -whitened_cross_covariance(z1, z2, row["hyper"]["eps"]).square().sum()
         loss.backward()
         assert loss.item() == close(row["f64"])
         if row["grad_norms_f64"][0] is None:  # equal eigenvalues: the peer's gradient is NaN
@@ -142,13 +142,13 @@ EDGES = {
     "equal sides": (torch.eye(16)[:, :8], torch.eye(16)[:, :8]),
     "collapsed to a line": (draw(16, 1).expand(16, 8), -draw(16, 1).expand(16, 8)),
     "batch of two": (draw(2, 8), draw(2, 16)[:, 8:]),
-    "fewer units than outputs": (draw(10, 8), draw(10, 16)[:, 8:]),
+    "fewer observations than outputs": (draw(10, 8), draw(10, 16)[:, 8:]),
     "huge": (1e6 * draw(16, 8), 1e-6 * draw(16, 16)[:, 8:]),
 }
 
 
 @pytest.mark.parametrize("case", EDGES)
-def test_losses_and_gradients_are_finite_for_stacked_copies(case):
+def test_losses_and_gradients_are_finite_for_stacked_replicas(case):
     z1, z2 = (torch.stack([z, z.flip(0)]).requires_grad_() for z in EDGES[case])
     losses = torch.vmap(lambda a, b: dcca(a, b, 1e-3))(z1, z2)
     gradients = torch.autograd.grad(losses.sum(), (z1, z2))
@@ -174,7 +174,7 @@ def test_linear_towers_reach_the_closed_form(xy):
 
     optimiser.step(loss)
     expected = solve(covariances(x.numpy(), y.numpy()), 0.0, 3).correlations.sum()
-    reached = svdvals(whitened(x @ towers[0], y @ towers[1], 1e-12)).sum().item()
+    reached = svdvals(whitened_cross_covariance(x @ towers[0], y @ towers[1], 1e-12)).sum().item()
     assert reached == pytest.approx(expected, abs=1e-6)
 
 
@@ -193,25 +193,25 @@ def test_finishing_projects_the_outputs_as_cca_with_the_same_ridge_does(load, pa
     method = load("dcca", ridge=0.3)
     torch.manual_seed(0)
     network = method.network(pairs.image.shape[1], pairs.expression.shape[1])
-    weights = {k: v.numpy() for k, v in network.kept(network.state_dict()).items()}
+    weights = {k: v.numpy() for k, v in network.inference_state(network.state_dict()).items()}
     before, after = (
         np.split(method.transform(w, pairs.image, pairs.expression), 2, axis=1)
-        for w in (weights, method.finish(weights, pairs))
+        for w in (weights, method.postprocess(weights, pairs))
     )
-    found = solve(covariances(*before), 0.3)
-    np.testing.assert_allclose(after[0], before[0] @ found.image, atol=1e-4)
-    np.testing.assert_allclose(after[1], before[1] @ found.expression, atol=1e-4)
+    solution = solve(covariances(*before), 0.3)
+    np.testing.assert_allclose(after[0], before[0] @ solution.image, atol=1e-4)
+    np.testing.assert_allclose(after[1], before[1] @ solution.expression, atol=1e-4)
 
 
-def test_a_step_takes_its_own_number_of_pairs_or_all_there_are(load, run):
+def test_a_step_takes_its_own_number_of_pairs_or_all_there_are(load, context):
     method, training = (
         load("dcca", batch_size=50),
-        validate(TrainingConfig, run.training, "training"),
+        validate(TrainingConfig, context.training, "training"),
     )
-    assert method.batch(training, 1000) == 50
-    assert method.batch(training, 40) == 40
+    assert method.pairs_per_step(training, 1000) == 50
+    assert method.pairs_per_step(training, 40) == 40
     with pytest.raises(ConfigError, match=r"training\.batch_size: 32 is more than the 31"):
-        method.batch(training, 31)
+        method.pairs_per_step(training, 31)
 
 
 def test_an_odd_width_cannot_be_halved_and_is_refused(load):
@@ -235,21 +235,21 @@ def paired(x, y):
 def test_linear_cca_finds_nothing_quadratic(quadratic):
     published = json.loads((GOLDEN / "spectral.json").read_text())["hermite"]["linear_cca"]
     train, test = quadratic
-    found = solve(covariances(train.image, train.expression), 0.0, 2)
+    solution = solve(covariances(train.image, train.expression), 0.0, 2)
     for rows, expected in ((train, published["train"]), (test, published["test"])):
-        correlations = paired(rows.image @ found.image, rows.expression @ found.expression)
+        correlations = paired(rows.image @ solution.image, rows.expression @ solution.expression)
         assert correlations == pytest.approx(expected, abs=6e-5)
         assert max(correlations) < 0.1
 
 
 @pytest.mark.slow
-def test_dcca_finds_what_is_quadratic_with_every_seed(quadratic, load, run, tmp_path):
+def test_dcca_finds_what_is_quadratic_with_every_seed(quadratic, load, context, tmp_path):
     train, test = quadratic
     method = load("dcca", hidden=64, width=4, ridge=0.001, batch_size=500, lr=0.02)
     plain = {"max_epochs": 20, "batch_size": 200, "noise_std": 0.0, "feature_dropout": 0.0}
-    run = Run(run.training | plain, lambda *_: None, tmp_path / "checkpoint.pt", "hermite")
-    held = Pairs(test.image[:16], test.expression[:16], test.donor[:16])
-    jobs = [Job(f"holdout-{seed}", train, held, seed) for seed in range(3)]
-    for weights in method.fit(jobs, run):
+    context = Run(context.training | plain, lambda *_: None, tmp_path / "checkpoint.pt", "hermite")
+    validation = Pairs(test.image[:16], test.expression[:16], test.donor[:16])
+    specs = [Job(f"holdout-{seed}", train, validation, seed) for seed in range(3)]
+    for weights in method.fit(specs, context):
         joint = method.transform(weights, test.image, test.expression)
         assert min(paired(joint[:, :2], joint[:, 2:])) >= 0.99

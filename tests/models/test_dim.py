@@ -1,4 +1,4 @@
-"""Deep InfoMax: closed forms of both bounds, which look at all pairs in both directions."""
+"""Deep InfoMax: closed forms of both bounds, over all pairs in both directions."""
 
 from math import exp, log
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.models.dim import identification, infonce, jensen_shannon
+from cell_synergy.models.dim import candidate_cross_entropy, infonce, jensen_shannon
 
 N = 8
 
@@ -16,7 +16,7 @@ def scored(matrix):
     return matrix, torch.eye(len(matrix), dtype=matrix.dtype)
 
 
-def test_a_critic_that_cannot_tell_pairs_apart_finds_no_information():
+def test_a_constant_critic_gives_no_information():
     z = torch.zeros(N, 5, dtype=torch.float64)
     assert jensen_shannon(z, z).item() == pytest.approx(0, abs=1e-12)
     assert infonce(z, z).item() == pytest.approx(log(N))
@@ -40,7 +40,7 @@ def test_infonce_is_the_mean_of_both_directions():
     rows, columns = (-s.log_softmax(dim=1).diagonal().mean().item() for s in (scores, scores.T))
     assert rows != pytest.approx(columns, rel=1e-3)
     assert infonce(*scored(scores)).item() == pytest.approx((rows + columns) / 2)
-    assert identification(scores).item() == pytest.approx(rows)
+    assert candidate_cross_entropy(scores).item() == pytest.approx(rows)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every loss against public implementations' numbers, and what no loss may depend on."""
+"""Every loss against public implementations' numbers, and invariances that every loss has."""
 
 import copy
 import json
@@ -18,12 +18,13 @@ from cell_synergy import models
 from cell_synergy.models.barlowtwins import barlow_twins
 from cell_synergy.models.byol import byol
 from cell_synergy.models.comm import comm_loss
-from cell_synergy.models.dim import identification, infonce, jensen_shannon
+from cell_synergy.models.dim import candidate_cross_entropy, infonce, jensen_shannon
 from cell_synergy.models.simsiam import simsiam
 from cell_synergy.models.vicreg import vicreg
 from cell_synergy.training.loop import Trained
-from cell_synergy.training.modules import Towers, negative_cosine, nt_xent
-from cell_synergy.training.replicas import Stack
+from cell_synergy.training.losses import negative_cosine, nt_xent
+from cell_synergy.training.modules import TwoTower
+from cell_synergy.training.replicas import Replicas
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 ROWS = json.loads((GOLDEN / "ssl_losses.json").read_text())["rows"]
@@ -35,8 +36,8 @@ def clip(z1, z2, temperature):
     return infonce(normalize(z1, dim=1) / temperature, normalize(z2, dim=1))
 
 
-def learning_targets(z1, z2):
-    """Minus the cosine where both sides learn: each takes the gradient of its own prediction."""
+def both_with_gradients(z1, z2):
+    """Minus the cosine where both inputs receive gradients, each that of its own prediction."""
     whole = negative_cosine(z1, z2) + negative_cosine(z2, z1)
     return whole - negative_cosine(z1, z2).detach()
 
@@ -49,11 +50,11 @@ def doubled(z1, z2, sim, var, cov):
 def with_a_fixed_candidate(z1, z2):
     """One direction of InfoNCE with the authors' further candidate, of score -10."""
     scores = z2 @ z1.T
-    return identification(torch.cat([scores, torch.full_like(scores[:, :1], -10)], dim=1))
+    return candidate_cross_entropy(torch.cat([scores, torch.full_like(scores[:, :1], -10)], dim=1))
 
 
 def one_term(part, *z, temperature):
-    """CoMM's term of one modality: the mean of two terms leaves that of the fusion out."""
+    """CoMM's term of one modality: computed by subtracting the term of the fusion."""
     both = comm_loss([z[part], z[2]], [z[3 + part], z[5]], temperature)
     return 2 * both - comm_loss([z[2]], [z[5]], temperature)
 
@@ -65,7 +66,7 @@ def all_terms(*z, temperature):
 OURS: dict[str, Callable[..., Tensor]] = {
     "ntxent": nt_xent,
     "clip_symmetric_infonce": clip,
-    "neg_cosine": learning_targets,
+    "neg_cosine": both_with_gradients,
     "simsiam": negative_cosine,
     "simsiam_symmetric": lambda z1, z2: simsiam(z1, z2, z1, z2),
     "byol": byol,
@@ -139,32 +140,32 @@ def test_every_row_is_tested_or_its_reason_is_given():
 @pytest.mark.parametrize("row", TESTED, ids=label)
 def test_losses_and_gradients_equal_the_published_ones(row):
     equal = roughly if "float32 only" in row["note"] else exactly
-    loss, found = gradients(row, torch.float64)
+    loss, computed = gradients(row, torch.float64)
     assert loss == equal(row["f64"])
-    assert found == equal(published(row))
+    assert computed == equal(published(row))
 
 
 @pytest.mark.parametrize("row", TESTED, ids=label)
 def test_single_precision_is_enough_even_where_the_peers_overflows(row):
-    loss, found = gradients(row, torch.float32)
+    loss, computed = gradients(row, torch.float32)
     assert loss == roughly(row["f64"] if row["f32"] is None else row["f32"])
-    assert found == roughly(published(row))
+    assert computed == roughly(published(row))
 
 
 BLOCKS = YAML(typ="safe").load(Path(__file__).parents[2] / "params.yaml")["models"]
 LOADED = {name: models.load(name, BLOCKS[name]) for name in models.names()}
 LOADED["dim, infonce"] = models.load("dim", BLOCKS["dim"] | {"bound": "infonce"})
 METHODS = {name: method for name, method in LOADED.items() if isinstance(method, Trained)}
-CROSS_MODAL = [name for name, m in METHODS.items() if isinstance(m.network(8, 8), Towers)]
-UNITS, D1, D2 = 24, 12, 10
+CROSS_MODAL = [name for name, m in METHODS.items() if isinstance(m.network(8, 8), TwoTower)]
+N_OBS, D1, D2 = 24, 12, 10
 
 
-def batches(jobs, d2=D2):
-    """Two views of one batch for each of several jobs; the modalities share some of what varies."""
+def batches(n_fits, d2=D2):
+    """Two views of a batch for each of several fits; the modalities share part of the variance."""
     rng = torch.Generator().manual_seed(0)
-    shared = torch.randn(2, jobs, UNITS, 3, generator=rng)
+    shared = torch.randn(2, n_fits, N_OBS, 3, generator=rng)
     image, expression = (
-        shared @ torch.randn(3, d, generator=rng) + torch.randn(2, jobs, UNITS, d, generator=rng)
+        shared @ torch.randn(3, d, generator=rng) + torch.randn(2, n_fits, N_OBS, d, generator=rng)
         for d in (D1, d2)
     )
     return list(zip(image, expression, strict=True))
@@ -176,25 +177,27 @@ def network(name, seed=0, d2=D2):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_stacked_copies_have_the_losses_of_single_networks(name):
+def test_replicas_have_the_losses_of_single_networks(name):
     views = batches(3)
     networks = [network(name, seed) for seed in range(3)]
     alone = [
-        copy.deepcopy(net)([(image[job], expression[job]) for image, expression in views]).item()
-        for job, net in enumerate(networks)
+        copy.deepcopy(net)(
+            [(image[index], expression[index]) for image, expression in views]
+        ).item()
+        for index, net in enumerate(networks)
     ]
-    found = Stack(networks).losses(views, training=True)
+    stacked = Replicas(networks).losses(views, training=True)
     assert len(set(alone)) == 3
-    assert found.tolist() == pytest.approx(alone, rel=1e-5, abs=1e-5)
+    assert stacked.tolist() == pytest.approx(alone, rel=1e-5, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_losses_stay_in_single_precision_where_networks_are_halved(name):
     views = batches(2)
-    stack = Stack([network(name, seed) for seed in range(2)])
-    whole = stack.losses(views, training=True)
+    replicas = Replicas([network(name, seed) for seed in range(2)])
+    whole = replicas.losses(views, training=True)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        half = stack.losses(views, training=True)
+        half = replicas.losses(views, training=True)
     assert half.dtype == torch.float32
     assert half.tolist() != whole.tolist()
     assert half.tolist() == pytest.approx(whole.tolist(), rel=0.05, abs=0.05)
@@ -204,7 +207,7 @@ def test_losses_stay_in_single_precision_where_networks_are_halved(name):
 def test_the_order_of_a_batch_does_not_matter_but_the_pairing_does(name):
     views = [(image[0].double(), expression[0].double()) for image, expression in batches(1)]
     net = network(name).double()
-    order = torch.randperm(UNITS, generator=torch.Generator().manual_seed(1))
+    order = torch.randperm(N_OBS, generator=torch.Generator().manual_seed(1))
     loss = net(views).item()
     moved = net([(image[order], expression[order]) for image, expression in views]).item()
     assert moved == pytest.approx(loss, rel=1e-9)

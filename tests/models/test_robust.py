@@ -1,4 +1,4 @@
-"""Inputs at the edge, for every method: finite numbers, or one sentence that says why not."""
+"""Degenerate inputs, for every method: finite numbers, or an error that gives the reason."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from cell_synergy import models
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.training.loop import Trained
 from cell_synergy.training.method import Job, Pairs, Run
-from cell_synergy.training.replicas import Stack
+from cell_synergy.training.replicas import Replicas
 
 BLOCKS = YAML(typ="safe").load(Path(__file__).parents[2] / "params.yaml")["models"]
 NAMES = models.names()
@@ -47,12 +47,12 @@ EDGES = {
         random(ROWS, 1) @ np.ones((1, D1), np.float32),
         random(ROWS, 1) @ np.ones((1, D2), np.float32),
     ),
-    "fewer units than features": edge(random(ROWS, D1), random(ROWS, D2)),
+    "fewer observations than features": edge(random(ROWS, D1), random(ROWS, D2)),
     "far from standardised": edge(1e4 * random(ROWS, D1), 1e-4 * random(ROWS, D2)),
 }
 
-STILL = ["constant", "zero", "one constant modality", "identical rows"]
-REFUSED = [(name, case) for name in ("cca", "dcca") for case in STILL]
+CONSTANT = ["constant", "zero", "one constant modality", "identical rows"]
+REFUSED = [(name, case) for name in ("cca", "dcca") for case in CONSTANT]
 
 
 def coldest(name):
@@ -62,12 +62,12 @@ def coldest(name):
 
 
 def fit(method, cases, batch, checkpoint):
-    """Fit one job per case, all at once; return the weights and every logged loss."""
+    """Fit all cases at once; return the weights and all logged losses."""
     logged = []
     training = TRAINING | {"batch_size": batch}
-    run = Run(training, lambda _, loss, __: logged.append(loss), checkpoint, "edges")
-    jobs = [Job(f"{case}-0", EDGES[case], EDGES[case], 0) for case in cases]
-    return method.fit(jobs, run), logged
+    context = Run(training, lambda _, loss, __: logged.append(loss), checkpoint, "edges")
+    specs = [Job(f"{case}-0", EDGES[case], EDGES[case], 0) for case in cases]
+    return method.fit(specs, context), logged
 
 
 @pytest.mark.parametrize("batch", [2, ROWS])
@@ -75,9 +75,9 @@ def fit(method, cases, batch, checkpoint):
 def test_fits_and_embeds_in_finite_numbers(name, batch, tmp_path):
     method, cases = coldest(name), [case for case in EDGES if (name, case) not in REFUSED]
     weights, logged = fit(method, cases, batch, tmp_path / "checkpoint.pt")
-    for case, learnt in zip(cases, weights, strict=True):
-        assert all(np.isfinite(array).all() for array in learnt.values()), case
-        joint = method.transform(learnt, EDGES[case].image, EDGES[case].expression)
+    for case, fitted in zip(cases, weights, strict=True):
+        assert all(np.isfinite(array).all() for array in fitted.values()), case
+        joint = method.transform(fitted, EDGES[case].image, EDGES[case].expression)
         assert np.isfinite(joint).all(), case
     assert np.isfinite(logged).all()
     assert bool(logged) == (name in TRAINED)
@@ -92,7 +92,7 @@ def test_what_does_not_vary_cannot_correlate_and_is_refused(name, case, batch, t
 
 def test_one_pair_has_nothing_to_be_compared_with(tmp_path):
     with pytest.raises(ConfigError, match=r"training\.batch_size: .*2, got 1"):
-        fit(coldest("simclr"), ["fewer units than features"], 1, tmp_path / "checkpoint.pt")
+        fit(coldest("simclr"), ["fewer observations than features"], 1, tmp_path / "checkpoint.pt")
 
 
 @pytest.mark.parametrize("batch", [2, ROWS])
@@ -100,15 +100,15 @@ def test_one_pair_has_nothing_to_be_compared_with(tmp_path):
 def test_losses_and_gradients_are_finite(name, batch):
     method = coldest(name)
     torch.manual_seed(0)
-    stack = Stack([method.network(D1, D2) for _ in EDGES])
+    replicas = Replicas([method.network(D1, D2) for _ in EDGES])
     image, expression = (
         torch.from_numpy(np.stack([getattr(pairs, side)[:batch] for pairs in EDGES.values()]))
         for side in ("image", "expression")
     )
-    losses = stack.losses([(image, expression)] * stack.network.views, training=True)
+    losses = replicas.losses([(image, expression)] * replicas.network.n_views, training=True)
     losses.sum().backward()
     assert losses.isfinite().all()
-    for parameter, value in stack.learnt.items():
+    for parameter, value in replicas.params.items():
         assert value.grad is not None, parameter
         finite = value.grad.flatten(1).isfinite().all(dim=1)
         assert finite.all(), (parameter, dict(zip(EDGES, finite.tolist(), strict=True)))

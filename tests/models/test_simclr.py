@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.training.modules import nt_xent
+from cell_synergy.training.losses import nt_xent
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def inputs(pairs):
 def test_the_loss_is_between_the_projected_modalities(network, inputs, load):
     with torch.inference_mode():
         h1, h2 = network.joint(inputs).chunk(2, dim=1)
-        z1, z2 = (g(h) for g, h in zip(network.projectors, (h1, h2), strict=True))
+        z1, z2 = (projector(h) for projector, h in zip(network.projectors, (h1, h2), strict=True))
         expected = nt_xent(z1, z2, load("simclr").temperature)
         assert network.loss((inputs, inputs)).item() == pytest.approx(expected.item(), rel=1e-6)
 

@@ -1,4 +1,4 @@
-"""SimSiam: predictors with a bottleneck, targets that stand still."""
+"""SimSiam: predictors with a bottleneck, targets without a gradient."""
 
 import pytest
 import torch
@@ -21,12 +21,12 @@ def inputs(pairs):
 def test_the_loss_is_the_mean_cosine_of_predictions_and_the_other_projections(network, inputs):
     with torch.no_grad():
         z1, z2 = network.project(inputs)
-        p1, p2 = (predict(z) for predict, z in zip(network.predictors, (z1, z2), strict=True))
+        p1, p2 = (predictor(z) for predictor, z in zip(network.predictors, (z1, z2), strict=True))
         cosines = (cosine_similarity(p1, z2) + cosine_similarity(p2, z1)) / 2
         assert network.loss([inputs]).item() == pytest.approx(-cosines.mean().item(), rel=1e-5)
 
 
-def test_a_modality_learns_only_through_its_own_prediction(network, inputs):
+def test_an_encoder_takes_gradients_through_its_own_prediction_alone(network, inputs):
     with torch.no_grad():  # the image's prediction no longer depends on the image
         network.predictors[0][0].weight.zero_()
     network.loss([inputs]).backward()
@@ -38,7 +38,7 @@ def test_a_modality_learns_only_through_its_own_prediction(network, inputs):
 
 
 def test_predictors_are_a_quarter_as_wide_inside(network):
-    widths = [predict[0].out_features / predict[0].in_features for predict in network.predictors]
+    widths = [p[0].out_features / p[0].in_features for p in network.predictors]
     assert widths == [0.25, 0.25]
 
 

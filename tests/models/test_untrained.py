@@ -26,25 +26,25 @@ def test_pca_finds_the_principal_axes(load, fitted, pairs):
     np.testing.assert_allclose(cosines, 1, atol=1e-3)
 
 
-def test_pca_keeps_all_distances_at_full_width(load, pairs, run, one):
+def test_pca_keeps_all_distances_at_full_width(load, pairs, context, fit_one):
     method = load("pca", width=88)
-    joint = method.transform(one(method, pairs, run), pairs.image, pairs.expression)
+    joint = method.transform(fit_one(method, pairs, context), pairs.image, pairs.expression)
     both = np.concatenate([pairs.image, pairs.expression], axis=1)
     np.testing.assert_allclose(joint @ joint.T, both @ both.T, rtol=1e-4, atol=1e-3)
 
 
-def test_the_random_control_keeps_squared_lengths_on_average(load, pairs, run, one):
+def test_the_random_control_keeps_squared_lengths_on_average(load, pairs, context, fit_one):
     method = load("random", width=20_000)
-    joint = method.transform(one(method, pairs, run), pairs.image, pairs.expression)
+    joint = method.transform(fit_one(method, pairs, context), pairs.image, pairs.expression)
     both = np.concatenate([pairs.image, pairs.expression], axis=1)
     ratio = (joint**2).sum(axis=1) / (both**2).sum(axis=1) * both.shape[1] / joint.shape[1]
     assert ratio == pytest.approx(np.ones(len(both)), rel=0.06)
 
 
-def test_the_random_control_does_not_look_at_the_pairs(fitted, load, pairs, run, one):
+def test_the_random_control_does_not_depend_on_the_pairs(fitted, load, pairs, context, fit_one):
     other = type(pairs)(pairs.image + 1, pairs.expression * 2, pairs.donor)
     first, second = (
         load("random").transform(weights, pairs.image, pairs.expression)
-        for weights in (one(load("random"), other, run), fitted("random"))
+        for weights in (fit_one(load("random"), other, context), fitted("random"))
     )
     np.testing.assert_array_equal(first, second)

@@ -8,7 +8,7 @@ from tests.raw import native, variants
 
 
 @pytest.fixture
-def ask(dataset):
+def make_dataset(dataset):
     """Return a function that makes a data set of a platform's reader."""
 
     def make(reader, units="spots", side=50.0, donors=None, **options):
@@ -24,7 +24,7 @@ def ask(dataset):
 
 
 @pytest.fixture
-def written(tmp_path):
+def write_sections(tmp_path):
     """Return a function that writes three sections, which `change` then changes one by one."""
 
     def write(reader, change=None, labels=False, genes=None):
@@ -47,18 +47,18 @@ def written(tmp_path):
 
 
 @pytest.fixture
-def made(ask, rules, tmp_path_factory):
+def make_pairs(make_dataset, rules, tmp_path_factory):
     """Return a function that makes pairs of a folder, writes them and reads them again."""
 
     def make(folder, reader, units, **options):
         side = options.pop("side", 50.0)
-        asked = ask(
+        config = make_dataset(
             reader, units, side=side, donors={name[0]: name for name in variants.NAMES}, **options
         )
-        asked = asked.model_copy(update={"tasks": {}})
-        found = build.build("lab", readers.read(folder, asked), asked, rules, folder)
+        config = config.model_copy(update={"tasks": {}})
+        result = build.build("lab", readers.read(folder, config), config, rules, folder)
         place = tmp_path_factory.mktemp("pairs")
-        for name, table in zip(("study", "reference"), found, strict=True):
+        for name, table in zip(("study", "reference"), result, strict=True):
             paired.write(place / f"{name}.h5ad", table)
         return [paired.read(place / f"{name}.h5ad") for name in ("study", "reference")]
 
@@ -69,14 +69,16 @@ _WANTED: dict[tuple[str, str], list[ad.AnnData]] = {}
 
 
 @pytest.fixture
-def wanted(written, made):
+def plain_pairs(write_sections, make_pairs):
     """Return a function that writes sections in their plainest form and gives their pairs, too."""
 
     def make(reader, units, **options):
-        root = written(reader)
+        root = write_sections(reader)
         key = reader, units
         if key not in _WANTED:
-            _WANTED[key] = made(root, reader, units, **(options or variants.UNITS[reader][units]))
+            _WANTED[key] = make_pairs(
+                root, reader, units, **(options or variants.UNITS[reader][units])
+            )
         return root, [table.copy() for table in _WANTED[key]]
 
     return make

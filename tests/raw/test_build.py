@@ -41,26 +41,26 @@ def test_sections_are_joined_with_names_of_their_own_and_reference_donors_kept_a
     assert reference.obs_names.tolist() == [f"R1_u{i}" for i in range(24)]
     assert set(reference.obs["donor"]) == {"R"}
     for row, one in ((0, three[0]), (24, three[1])):
-        found = study[row : row + 24]
+        result = study[row : row + 24]
         np.testing.assert_array_equal(
-            found[:, one.counts.var_names].X.toarray(), one.counts.X.toarray()
+            result[:, one.adata.var_names].X.toarray(), one.adata.X.toarray()
         )
-        np.testing.assert_array_equal(found.obsm["spatial"], one.counts.obsm["spatial"])
+        np.testing.assert_array_equal(result.obsm["spatial"], one.adata.obsm["spatial"])
     assert study.uns["source"] == "lab"
     assert study.uns["simulated"] is False
     assert study.uns["tasks"] == {"region": "classification"}
 
 
 def test_sections_with_other_genes_are_joined_over_all_and_missing_genes_are_zero(build, section):
-    found = [section("A1", "A", "b a"), section("B1", "B", "c b"), section("R1", "R", "d a")]
-    study, reference = build(found, limits={"shared_genes": 0.0})
+    result = [section("A1", "A", "b a"), section("B1", "B", "c b"), section("R1", "R", "d a")]
+    study, reference = build(result, limits={"shared_genes": 0.0})
     assert study.var_names.tolist() == reference.var_names.tolist() == ["a", "b", "c", "d"]
     dense = study.to_df()
     assert (dense.loc["A1_u0":"A1_u23", ["c", "d"]] == 0).all(axis=None)
     assert (dense.loc["B1_u0":"B1_u23", ["a", "d"]] == 0).all(axis=None)
     assert (reference.to_df()[["b", "c"]] == 0).all(axis=None)
-    np.testing.assert_array_equal(dense["b"][:24], found[0].counts.to_df()["b"])
-    np.testing.assert_array_equal(dense["b"][24:], found[1].counts.to_df()["b"])
+    np.testing.assert_array_equal(dense["b"][:24], result[0].adata.to_df()["b"])
+    np.testing.assert_array_equal(dense["b"][24:], result[1].adata.to_df()["b"])
 
 
 def test_donors_without_a_role_are_left_out_and_named(build, three, section, capsys):
@@ -83,12 +83,14 @@ def test_units_off_the_tissue_or_at_the_border_are_dropped_and_counted(
     image[:, 60:] = 255
     (tmp_path / "A1.png").write_bytes(imagecodecs.png_encode(image))
     one = section("A1", "A", GENES, image="A1.png", mpp=0.5)
-    one.counts.obsm["spatial"][:, 0] = np.where(np.arange(24) < 22, 15, 45)
-    one.counts.obsm["spatial"][0] = 3, 20
+    one.adata.obsm["spatial"][:, 0] = np.where(np.arange(24) < 22, 15, 45)
+    one.adata.obsm["spatial"][0] = 3, 20
     study, _ = build([one, *three[1:]], raw=tmp_path)
     assert study.obs_names[:21].tolist() == [f"A1_u{i}" for i in range(1, 22)]
     assert study.obs_names[21] == "B1_u0"
-    message = "section A1: 3 of 24 units dropped (1 too near the border, the rest off tissue)"
+    message = (
+        "section A1: 3 of 24 observations dropped (1 too near the border, the rest off tissue)"
+    )
     assert message in capsys.readouterr().out
     assert study.uns["images"] == {"A1": "A1.png", "B1": ""}
     assert study.uns["mpp"]["A1"] == 0.5
@@ -96,12 +98,12 @@ def test_units_off_the_tissue_or_at_the_border_are_dropped_and_counted(
 
 def _with_cells(one):
     """Make every unit of two cells, the first with a third of its counts."""
-    x = one.counts.X.toarray()
+    x = one.adata.X.toarray()
     parts = np.stack([x // 3, x - x // 3], axis=1).reshape(-1, x.shape[1])
     cells = ad.AnnData(
         sparse.csr_matrix(parts),
-        obs=pd.DataFrame({"unit": np.repeat(one.counts.obs_names, 2)}),
-        var=one.counts.var,
+        obs=pd.DataFrame({"unit": np.repeat(one.adata.obs_names, 2)}),
+        var=one.adata.var,
     )
     return replace(one, cells=cells[::-1].copy())
 
@@ -110,9 +112,9 @@ def test_cells_follow_their_units(build, three, section, tmp_path):
     image = np.full((120, 120, 3), 128, np.uint8)
     (tmp_path / "A1.png").write_bytes(imagecodecs.png_encode(image))
     one = section("A1", "A", "b a", image="A1.png", mpp=0.5)
-    one.counts.obsm["spatial"][0] = 1, 1  # too near the border
-    found = [_with_cells(one), section("B1", "B", "c a"), three[2]]
-    study, reference = build(found, raw=tmp_path, limits={"shared_genes": 0.0})
+    one.adata.obsm["spatial"][0] = 1, 1  # too near the border
+    result = [_with_cells(one), section("B1", "B", "c a"), three[2]]
+    study, reference = build(result, raw=tmp_path, limits={"shared_genes": 0.0})
     cells = paired.cells(study)
     assert cells is not None
     counts, unit = cells
@@ -125,8 +127,8 @@ def test_cells_follow_their_units(build, three, section, tmp_path):
 
 
 def test_cells_with_other_genes_than_their_units_are_refused(build, three):
-    wrong = replace(_with_cells(three[0]), cells=three[0].counts[:, :3])
-    with pytest.raises(DataError, match="section A1: cells and units have other genes"):
+    wrong = replace(_with_cells(three[0]), cells=three[0].adata[:, :3])
+    with pytest.raises(DataError, match="section A1: cells and observations have different genes"):
         build([wrong, *three[1:]])
 
 
@@ -139,17 +141,17 @@ def test_a_class_needs_ten_units_in_each_of_two_donors(build, section, capsys):
     sections = []
     for donor in "ABR":
         sections.append(section(f"{donor}1", donor, units=54))
-        sections[-1].counts.obs["region"] = labels.get(donor, "core")
+        sections[-1].adata.obs["region"] = labels.get(donor, "core")
     study, _ = build(sections)
     region = study.obs["region"]
     assert region.cat.categories.tolist() == ["core", "rim"]
     assert region.value_counts().to_dict() == {"core": 21, "rim": 20}
-    assert "dropped few, lone (under 10 units in 2 donors)" in capsys.readouterr().out
+    assert "dropped few, lone (under 10 observations in 2 donors)" in capsys.readouterr().out
 
 
 def test_a_task_with_one_class_is_refused(build, three):
     for one in three:
-        one.counts.obs["region"] = "core"
+        one.adata.obs["region"] = "core"
     with pytest.raises(
         DataError, match=r"lab: task 'region': 1 class.* needs two; check the label"
     ):
@@ -158,7 +160,7 @@ def test_a_task_with_one_class_is_refused(build, three):
 
 def test_a_label_in_one_section_alone_leaves_the_others_unlabelled(build, three, section):
     other = section("A2", "A", GENES)
-    del other.counts.obs["region"]
+    del other.adata.obs["region"]
     study, _ = build([*three, other])
     assert study.obs["region"].isna().sum() == 24
     assert study.obs["region"][study.obs["section"] == "A2"].isna().all()
@@ -175,7 +177,7 @@ def test_a_task_without_its_column_is_refused(build, three):
 
 
 def test_columns_that_no_task_names_are_left_behind(build, three, tmp_path):
-    three[0].counts.obs["note"] = "mixed with the missing ones of B, this cannot be written"
+    three[0].adata.obs["note"] = "mixed with the missing ones of B, this cannot be written"
     study, reference = build(three)
     assert set(study.obs) == set(reference.obs) == {"donor", "section", "region"}
     paired.write(tmp_path / "p.h5ad", study)
@@ -183,7 +185,7 @@ def test_columns_that_no_task_names_are_left_behind(build, three, tmp_path):
 
 def test_a_column_block_of_ones_own_is_no_block_of_a_cut_section(build, three):
     for one in three:
-        one.counts.obs["block"] = ["paraffin 1", "paraffin 2"] * 12
+        one.adata.obs["block"] = ["paraffin 1", "paraffin 2"] * 12
     study, reference = build(three)
     assert set(study.obs) == set(reference.obs) == {"donor", "section", "region"}
     assert "remark" not in study.uns
@@ -202,7 +204,7 @@ def test_the_panel_has_the_size_asked_for_and_is_hidden_from_the_expert(build, t
 def test_the_panel_is_chosen_on_reference_donors_only(build, three, section):
     before = build(three, tasks=TASKS)[0].var["panel"]
     for one in three[:2]:
-        one.counts.X = sparse.csr_matrix(one.counts.X.toarray()[:, ::-1] ** 2)
+        one.adata.X = sparse.csr_matrix(one.adata.X.toarray()[:, ::-1] ** 2)
     after = build(three, tasks=TASKS)[0].var["panel"]
     pd.testing.assert_series_equal(before, after)
     other = build([*three[:2], section("R2", "R", GENES)], tasks=TASKS)[0].var["panel"]
@@ -216,16 +218,16 @@ def test_the_panel_holds_the_genes_that_vary_most_in_the_reference(build, three,
     counts = np.random.default_rng(0).poisson(rate, (24, 300)).astype(np.float32)
     counts[:12, :3], counts[12:, 3:6] = counts[:12, :3] * 2, counts[12:, 3:6] * 2
     counts[12:, :3], counts[:12, 3:6] = 0, 0  # on and off, with the mean of many others
-    one.counts.X = sparse.csr_matrix(counts)
+    one.adata.X = sparse.csr_matrix(counts)
     panel = build([*three[:2], one], tasks=TASKS, limits={"shared_genes": 0.0})[0].var["panel"]
     assert set(panel.index[panel]) == {f"g{i}" for i in range(6)}
 
 
 def test_a_panel_of_more_genes_than_the_reference_shows_is_refused(build, three):
-    counts = three[2].counts.X.toarray()
+    counts = three[2].adata.X.toarray()
     counts[2:, 5:] = 0  # two of 24 units are under a tenth
-    three[2].counts.X = sparse.csr_matrix(counts)
-    with pytest.raises(DataError, match=r"lab: a gene panel of 6 was asked for, only 5 genes"):
+    three[2].adata.X = sparse.csr_matrix(counts)
+    with pytest.raises(DataError, match=r"lab: the gene panel has 6 genes, but only 5 genes"):
         build(three, tasks=TASKS)
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import rdata
 
-import cell_synergy.data
+import cell_synergy.raw
 from cell_synergy.core.errors import DataError
 from cell_synergy.raw.download import download, read_manifest
 from tests import broken
@@ -32,13 +32,13 @@ class _Site:
 
     def __init__(self):
         self.files: dict[str, bytes] = {}
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.cut: set[str] = set()
         site = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                site.asked.append(self.path)
+                site.requests.append(self.path)
                 if self.path not in site.files:
                     self.send_error(404)
                     return
@@ -96,10 +96,10 @@ def test_files_are_fetched_once_and_resumed(tmp_path, site, publish):
     out = tmp_path / "raw"
     download(manifest, out, None)
     assert (out / "a/1.tsv").read_bytes() == b"one"
-    assert site.asked == ["/1", "/2"]
+    assert site.requests == ["/1", "/2"]
     (out / "a/2.tsv").unlink()
     download(manifest, out, None)
-    assert site.asked == ["/1", "/2", "/2"]
+    assert site.requests == ["/1", "/2", "/2"]
     assert _files(out) == ["a/1.tsv", "a/2.tsv"]
 
 
@@ -119,7 +119,7 @@ def test_a_wrong_checksum_is_refused_and_nothing_stays(tmp_path, site, publish):
     assert _files(tmp_path / "raw") == ["1.tsv"]
     site.files["/2"] = b"two"
     download(manifest, tmp_path / "raw", None)
-    assert site.asked == ["/1", "/2", "/2"]
+    assert site.requests == ["/1", "/2", "/2"]
 
 
 def test_a_connection_that_breaks_leaves_no_partial_file(tmp_path, site, publish):
@@ -155,7 +155,7 @@ def test_the_mirror_comes_first_and_its_files_are_copied(tmp_path, site, publish
     held.parent.mkdir(parents=True)
     held.write_bytes(b"one")
     download(manifest, tmp_path / "raw", tmp_path / "mirror")
-    assert site.asked == ["/2"]
+    assert site.requests == ["/2"]
     got = tmp_path / "raw/a/1.tsv"
     assert not got.is_symlink()
     os.truncate(got, 0)
@@ -169,7 +169,7 @@ def test_a_wrong_file_in_the_mirror_is_refused(tmp_path, site, publish):
     with pytest.raises(DataError, match=r"wrong checksum from .*mirror/toy/1\.tsv.*replace it"):
         download(manifest, tmp_path / "raw", tmp_path / "mirror")
     assert _files(tmp_path / "raw") == []
-    assert site.asked == []
+    assert site.requests == []
 
 
 def test_a_container_is_fetched_once_for_all_its_members(tmp_path, site, publish):
@@ -183,10 +183,10 @@ def test_a_container_is_fetched_once_for_all_its_members(tmp_path, site, publish
         ("B.tsv", b"b", "/major.zip", "zip:major/B.tsv"),
     )
     download(manifest, tmp_path / "raw", None)
-    assert site.asked == ["/major.zip"]
+    assert site.requests == ["/major.zip"]
     assert _files(tmp_path / "raw") == ["A.tsv", "B.tsv"]
     download(manifest, tmp_path / "raw", None)
-    assert site.asked == ["/major.zip"]
+    assert site.requests == ["/major.zip"]
 
 
 def test_r_data_is_rewritten_and_a_wrong_count_in_it_refused(tmp_path, site, publish):
@@ -221,7 +221,7 @@ def test_the_mirror_of_real_tissue_is_what_the_manifest_says(tmp_path, dataset):
     mirror = os.environ.get("CELL_SYNERGY_MIRROR")
     if not mirror:
         pytest.skip("CELL_SYNERGY_MIRROR names no folder of real tissue")
-    folder = Path(next(iter(cell_synergy.data.__path__))) / "manifests"
+    folder = Path(next(iter(cell_synergy.raw.__path__))) / "manifests"
     download(folder / f"{dataset}.csv", tmp_path, Path(mirror))
     entries = read_manifest(folder / f"{dataset}.csv")
     assert _files(tmp_path) == sorted(entry.path for entry in entries)

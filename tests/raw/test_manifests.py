@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import cell_synergy.data
+import cell_synergy.raw
 from cell_synergy.core.errors import DataError
 from cell_synergy.raw.download import read_manifest
 from tests import broken
@@ -35,7 +35,7 @@ def test_a_manifest_needs_its_columns(tmp_path):
 
 @pytest.mark.parametrize(("dataset", "files"), [("her2st", 70), ("mob", 9)])
 def test_our_manifests_pin_every_address_to_a_commit(dataset, files):
-    folder = Path(next(iter(cell_synergy.data.__path__))) / "manifests"
+    folder = Path(next(iter(cell_synergy.raw.__path__))) / "manifests"
     entries = read_manifest(folder / f"{dataset}.csv")
     assert len(entries) == files
     for entry in entries:
@@ -54,7 +54,7 @@ def test_our_manifests_pin_every_address_to_a_commit(dataset, files):
         ("\n", r"the columns are \[\]; name them"),
         (broken.POINTER, "is a pointer of Git LFS"),
         ("<html></html>", "is a web page, not a manifest"),
-        (f"path,sha256,url,unpack\na,{'0' * 64},file:///etc/passwd,\n", "is no address of the web"),
+        (f"path,sha256,url,unpack\na,{'0' * 64},file:///etc/passwd,\n", "is not a web address"),
     ],
 )
 def test_a_manifest_of_another_form_is_named(tmp_path, text, said):

@@ -17,7 +17,7 @@ def test_spots_of_one_section_meet_at_their_array_position():
 
 
 def test_two_spots_at_one_array_position_are_refused():
-    with pytest.raises(DataError, match=r"Rep1\.tsv: 1 array positions are taken twice \(17x9\)"):
+    with pytest.raises(DataError, match=r"Rep1\.tsv: 1 array positions occur twice \(17x9\)"):
         grid_names(np.array([[17.0, 9.0], [17.2, 8.9]]), SOURCE)
 
 
@@ -39,7 +39,7 @@ def test_counts_are_read_sparse_with_the_names_of_the_file(tmp_path):
 
 def test_text_among_counts_is_refused(tmp_path):
     (tmp_path / "a.tsv").write_text("\tNop58\n9x8\tone\n")
-    with pytest.raises(DataError, match=r"a\.tsv: .*one.*no count"):
+    with pytest.raises(DataError, match=r"a\.tsv: .*one.*not a count"):
         read_counts(tmp_path / "a.tsv")
 
 

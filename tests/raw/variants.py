@@ -16,8 +16,8 @@ UNITS: dict[str, dict[str, dict[str, Any]]] = {
 ALL = [(reader, units) for reader, how in UNITS.items() for units in how]
 
 
-def same(found, wanted):
-    for one, two in zip(found, wanted, strict=True):
+def same(result, expected):
+    for one, two in zip(result, expected, strict=True):
         assert one.obs_names.tolist() == two.obs_names.tolist()
         assert one.var_names.tolist() == two.var_names.tolist()
         np.testing.assert_array_equal(one.X.toarray(), two.X.toarray())
@@ -31,13 +31,13 @@ def same(found, wanted):
             np.testing.assert_array_equal(*counts)
 
 
-def same_but_rounding(found, wanted):
+def same_but_rounding(result, expected):
     """As `same`, with places that may differ in their last digit: the scale is a fit."""
-    for one, two in zip(found, wanted, strict=True):
+    for one, two in zip(result, expected, strict=True):
         np.testing.assert_allclose(one.obsm["spatial"], two.obsm["spatial"], rtol=1e-9)
         one.obsm["spatial"] = two.obsm["spatial"]
         one.uns["mpp"] = two.uns["mpp"]
-    same(found, wanted)
+    same(result, expected)
 
 
 def rename_genes(path, genes):

@@ -10,13 +10,14 @@ import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
-from slurm import cache, local, remote, submit, throwaway
+from runner import cache, local, remote
+from slurm import submit, throwaway
 from slurm.profiles import LOCAL, TRACKED, Profiles
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/cluster.md").read_text()
 MODULES = {
-    "slurm.submit": submit, "slurm.local": local, "slurm.cache": cache, "slurm.remote": remote,
+    "slurm.submit": submit, "runner.local": local, "runner.cache": cache, "runner.remote": remote,
     "slurm.throwaway": throwaway,
 }  # fmt: skip
 
@@ -48,10 +49,10 @@ def test_every_command_is_one_that_is_tried_here():
 def test_our_commands_are_understood_and_name_stages_of_the_study(line, stages):
     python, option, module, *words = shlex.split(line)
     assert (python, option) == ("python", "-m")
-    given = MODULES[module].arguments(words)
+    given = MODULES[module].parse_args(words)
     known = {*stages, *(stage.partition("@")[0] for stage in stages)}
     assert set(getattr(given, "targets", [])) <= known
-    for change in getattr(given, "changes", []):
+    for change in getattr(given, "overrides", []):
         found = YAML(typ="safe").load(ROOT / "params.yaml")
         for name in change.partition("=")[0].split("."):
             found = found[name]

@@ -2,65 +2,27 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from slurm import throwaway as throwaway_slurm
-from slurm.throwaway import Node
-from slurm.throwaway import eventually as waited
+from slurm.throwaway import Node, wait_until
+from tests.runner.conftest import (
+    ENVIRONMENT,
+    ROOT,
+    begin,
+    commit,
+    empty,
+    eventually,
+    repository,
+    run,
+)  # fmt: skip
 
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = os.environ | {
-    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "SHELL": "/bin/sh",
-    "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "DVC_NO_ANALYTICS": "1",
-}  # fmt: skip
-WHO = ("-c", "user.name=t", "-c", "user.email=t@t")
+__all__ = ["begin", "commit", "empty", "eventually", "repository", "run"]  # fixtures
 PACKAGES = ("slurmctld", "slurmd", "slurm-client")
 NODES = (Node(4, 4000, 0), Node(4, 4000, 2))
-
-
-def start(where, *words, **more):
-    return subprocess.Popen(
-        [sys.executable, "-m", *words], cwd=where, env=ENVIRONMENT | more, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory):
-    where = tmp_path_factory.mktemp("empty")
-    subprocess.run(["git", "init", "-q"], cwd=where, check=True)
-    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=where, check=True)
-    return where
-
-
-@pytest.fixture
-def repository(empty, tmp_path):
-    """Return a function that makes a DVC repository of the stages in a text."""
-
-    def make(stages, name="repository", params=""):
-        where = tmp_path / name
-        shutil.copytree(empty, where)
-        (where / "dvc.yaml").write_text(f"stages:\n{stages}")
-        (where / "params.yaml").write_text(params)
-        (where / "in").write_text("1\n")
-        return where
-
-    return make
-
-
-@pytest.fixture
-def commit():
-    """Return a function that commits everything in a repository."""
-
-    def record(where):
-        subprocess.run(["git", "add", "--all"], cwd=where, check=True)
-        subprocess.run(["git", *WHO, "commit", "-qm", "all"], cwd=where, check=True)
-
-    return record
 
 
 @pytest.fixture
@@ -70,7 +32,8 @@ def project(repository, commit):
     def make(stages, name="repository", params="", profiles=""):
         where = repository(stages, name, params)
         ignored = shutil.ignore_patterns("__pycache__", "profiles*.yaml")
-        shutil.copytree(ROOT / "slurm", where / "slurm", ignore=ignored)
+        for package in ("runner", "slurm"):
+            shutil.copytree(ROOT / package, where / package, ignore=ignored)
         default = "default: {mem: 100M, time: '00:05:00'}\n"
         (where / "slurm/profiles.yaml").write_text(default + profiles)
         out = ("/out/*", "!/out/.keep", "__pycache__/", "/slurm/profiles.local.yaml\n")
@@ -81,43 +44,6 @@ def project(repository, commit):
         return where
 
     return make
-
-
-@pytest.fixture
-def run():
-    """Return a function that runs a module and returns exit code, output and errors."""
-
-    def finish(where, *words):
-        process = start(where, *words)
-        try:
-            out, err = process.communicate(timeout=300)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            pytest.fail(f"{words} does not end: {process.communicate()}")
-        return process.returncode, out, err
-
-    return finish
-
-
-@pytest.fixture
-def begin():
-    """Return a function that starts a module; what still runs at the end is killed."""
-    running = []
-
-    def launch(where, *words, **more):
-        running.append(start(where, *words, **more))
-        return running[-1]
-
-    yield launch
-    for process in running:
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture(scope="session")
-def eventually():
-    """Return a function that waits until something is true and returns whether it came."""
-    return lambda met, seconds=60: waited(met, seconds)
 
 
 @pytest.fixture
@@ -135,9 +61,10 @@ def ran(shared):
 def stage(name, shared, deps="in", before="", **more):
     """Return a stage that notes that it ran and copies what it reads."""
     inputs = deps.split()
+    command = filter(None, [f"echo {name} >> {shared}/ran;", before, f"cat {deps} > out/{name}"])
     return (
         f"  {name}:\n"
-        f"    cmd: echo {name} >> {shared}/ran; {before} cat {deps} > out/{name}\n"
+        f"    cmd: {' '.join(command)}\n"
         f"    deps: [{', '.join(inputs)}]\n"
         f"    outs: [out/{name}]\n"
         + "".join(f"    {key}: {value}\n" for key, value in more.items())
@@ -149,7 +76,7 @@ class Cluster(throwaway_slurm.Cluster):
 
     def jobs(self):
         """Return the jobs that have not ended."""
-        return self.ask("squeue", "-h", "-r", "-o", "%i").split()
+        return self.query("squeue", "-h", "-r", "-o", "%i").split()
 
     def processes(self, *wanted):
         """Return the processes of this cluster's jobs, first what SLURM itself starts for them."""
@@ -170,17 +97,17 @@ class Cluster(throwaway_slurm.Cluster):
         for pid in self.processes(f"SLURMD_NODENAME={node}"):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=crashed")
+        self.query("scontrol", "update", f"nodename={node}", "state=down", "reason=crashed")
 
     def mend(self, node):
         """Bring a node back."""
         self.start("slurmd", "-D", "-N", node)
-        assert waited(lambda: self.ask("sinfo", "-hn", node, "-o", "%t") == "idle", 60)
+        assert wait_until(lambda: self.query("sinfo", "-hn", node, "-o", "%t") == "idle", 60)
 
     def clear(self):
         """End all jobs."""
-        self.ask("scancel", "--me")
-        if not waited(lambda: not self.jobs(), 20):
+        self.query("scancel", "--me")
+        if not wait_until(lambda: not self.jobs(), 20):
             for pid in self.processes():
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

@@ -23,9 +23,9 @@ def study(tmp_path_factory):
     """The repository with the tiny twin of tests/test_study.py, nothing computed."""
     where = tmp_path_factory.mktemp("cluster-study") / "study"
     ignored = shutil.ignore_patterns("__pycache__", "profiles.local.yaml")
-    for name in ("src", "stages", "notebooks", "slurm"):
+    for name in ("src", "stages", "notebooks", "runner", "slurm"):
         shutil.copytree(ROOT / name, where / name, symlinks=True, ignore=ignored)
-    for name in ("dvc.yaml", ".gitignore", ".dvcignore"):
+    for name in ("dvc.yaml", "pyproject.toml", ".gitignore", ".dvcignore"):
         shutil.copy(ROOT / name, where / name)
     yaml = YAML()
     params = yaml.load(ROOT / "params.yaml")
@@ -43,11 +43,11 @@ def test_the_cluster_computes_what_one_machine_computes(study, commit, run, clus
     commit(study)
     alone = study.with_name("alone")
     subprocess.run(["git", "clone", "-q", str(study), str(alone)], check=True)
-    assert run(alone, "slurm.local", *TARGETS)[0] == 0
+    assert run(alone, "runner.local", *TARGETS)[0] == 0
     code, _, err = run(study, "slurm.submit", *TARGETS)
     assert code == 0, err
     assert (study / "dvc.lock").read_bytes() == (alone / "dvc.lock").read_bytes()
-    assert run(study, "slurm.local", "--dry", *TARGETS)[1] == ""
+    assert run(study, "runner.local", "--dry", *TARGETS)[1] == ""
     jobs = {f.parent.name: f.read_text() for f in study.glob(".dvc/tmp/slurm/*/stages/*/job")}
     assert len({jobs[f"align@lung-{method}"].partition("_")[0] for method in METHODS}) == 1
     assert cluster.jobs() == []

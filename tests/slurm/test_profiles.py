@@ -60,10 +60,10 @@ def test_a_time_without_quotes_stays_as_it_is_written(site):
         ("align: {tme: 3}", "align: unknown key 'tme' \\(did you mean 'time'"),
         ("align: {cpus_per_task: 3}", "did you mean 'cpus-per-task'"),
         ("algn: {}", "no stage 'algn' \\(did you mean 'align'"),
-        ("align: 3", "align: `key: value` lines are wanted, not 3"),
+        ("align: 3", "align: expected `key: value` lines, not 3"),
         ("default: {restarts: -1}", "default.restarts: .* greater than or equal to 0"),
         ("default: {setup: ls}", "default.setup: .* valid tuple"),
-        ("- a", "`section: {key: value}` lines are wanted"),
+        ("- a", "expected `section: {key: value}` lines"),
         ("a: [", "is not YAML"),
     ],
 )

@@ -3,9 +3,9 @@
 import pytest
 from dvc.exceptions import DvcException
 
+from runner.plan import Step
 from slurm import scheduler
 from slurm.batch import Batch
-from slurm.plan import Step
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_number_that_is_no_job_is_not_taken(answers):
     answers("squeue", "1234_0|PENDING|Priority\n1234_1|PENDING|Priority\n")
     assert scheduler.submit("#!/bin/sh\n", []) == "1234"
     answers("squeue", "")
-    with pytest.raises(DvcException, match="does not tell the job's number"):
+    with pytest.raises(DvcException, match="has no job number"):
         scheduler.submit("#!/bin/sh\n", ["--job-name=a"])
 
 
@@ -68,9 +68,9 @@ def test_a_greeting_alone_is_an_empty_queue_unless_there_are_jobs(answers):
     answers("squeue", BANNER)
     assert scheduler.states() == {}
     with pytest.raises(DvcException, match=r"squeue answered .*, which lists no jobs"):
-        scheduler.states(some=True)
+        scheduler.states(expect_jobs=True)
     answers("squeue", "")
-    assert scheduler.states(some=True) == {}
+    assert scheduler.states(expect_jobs=True) == {}
 
 
 def test_an_exit_code_is_found_among_what_a_site_says(answers):
@@ -82,8 +82,8 @@ def test_an_exit_code_is_found_among_what_a_site_says(answers):
 
 def test_a_batch_knows_whether_it_submitted(tmp_path):
     batch = Batch(tmp_path, "a" * 40, [])
-    assert not batch.noted()
+    assert not batch.has_jobs()
     batch.prepare(Step("x", ()))
-    assert not batch.noted()
-    batch.submitted("x", "12")
-    assert batch.noted()
+    assert not batch.has_jobs()
+    batch.record_job("x", "12")
+    assert batch.has_jobs()

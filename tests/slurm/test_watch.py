@@ -17,7 +17,7 @@ def test_what_failed_and_what_runs_comes_first():
 
 def test_the_table_fits_the_screen():
     table = filled("done", "RUNNING", "done", "done")
-    table.set("b", "RUNNING", why="x" * 200)
+    table.set("b", "RUNNING", reason="x" * 200)
     lines = table.lines(30, 2)
     assert max(map(len, lines)) <= 30
     assert [line.split()[0] for line in lines[:2]] == ["b", "a"]
@@ -26,8 +26,8 @@ def test_the_table_fits_the_screen():
 
 def test_without_a_terminal_each_change_is_one_line(capsys):
     table = filled("PENDING", "PENDING")
-    table.set("a", "PENDING", why="Priority")
-    table.set("a", "PENDING", why="PartitionTimeLimit")
+    table.set("a", "PENDING", reason="Priority")
+    table.set("a", "PENDING", reason="PartitionTimeLimit")
     table.set("a", "RUNNING")
     table.draw()
     lines = capsys.readouterr().err.splitlines()

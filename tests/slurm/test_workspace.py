@@ -1,6 +1,8 @@
 """What is refused, and what would be submitted, before SLURM is asked anything."""
 
 import re
+import shutil
+import subprocess
 
 import pytest
 from dvc.exceptions import DvcException
@@ -50,7 +52,7 @@ def test_what_head_has_not_is_refused_with_what_to_do(where, run, commit):
     code, _, err = run(where, "slurm.submit")
     assert code == 1
     assert err == (
-        "error: jobs run the code of HEAD, and these files are not as there:\n"
+        "error: jobs run the code of HEAD, and these files differ from it:\n"
         "    in\n    code/new.py\n"
         "commit them, or put them aside with `git stash --include-untracked`\n"
     )
@@ -71,6 +73,38 @@ def test_what_cannot_be_is_refused(project, run, words, code, message):
     assert "Traceback" not in err
 
 
+def test_an_archive_without_git_is_told_the_remedy(tmp_path, run):
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\n    analytics = false\n")
+    code, _, err = run(tmp_path, "slurm.submit")
+    assert code == 1
+    assert re.search(r"error: .* is not a git repository, so .* `git init` .* `git clone`", err)
+    assert "Traceback" not in err
+
+
+def test_another_folder_is_told_to_be_the_wrong_one(tmp_path, run):
+    code, _, err = run(tmp_path, "slurm.submit")
+    assert code == 1
+    assert f"{tmp_path} is not in the repository; run this from the root of the repository" in err
+
+
+def test_a_dry_run_says_that_there_is_nothing_to_do(project, run):
+    where = project("  a: {cmd: cat in > out/a, deps: [in], outs: [out/a]}\n")
+    assert run(where, "runner.local")[0] == 0
+    code, out, err = run(where, "slurm.submit", "--dry")
+    assert (code, out) == (0, "")
+    assert "nothing to submit: all stages are up to date" in err
+
+
+def test_a_repository_without_a_commit_has_nothing_for_jobs(project, run):
+    where = project("  a: {cmd: cat in > out/a, deps: [in], outs: [out/a]}\n")
+    shutil.rmtree(where / ".git")
+    subprocess.run(["git", "init", "-q", where], check=True)
+    code, _, err = run(where, "slurm.submit", "--dry")
+    assert code == 1
+    assert "there is no commit here: `git clone` the repository, or `git add --all" in err
+
+
 def test_without_slurm_it_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DvcException, match="there is no `squeue` here: install it"):
@@ -79,7 +113,7 @@ def test_without_slurm_it_says_so(monkeypatch, tmp_path):
 
 def test_a_command_that_fails_is_reported_in_its_own_words(tmp_path):
     with pytest.raises(DvcException, match="git rev-parse: fatal: not a git repository"):
-        call("git", "rev-parse", "HEAD", folder=tmp_path)
+        call("git", "rev-parse", "HEAD", cwd=tmp_path)
 
 
 @pytest.mark.parametrize(

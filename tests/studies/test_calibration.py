@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cell_synergy.core.config import section, validate
+from cell_synergy.core.config import read_section, validate
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.studies.calibration import (
     GATES,
@@ -27,7 +27,7 @@ def settings():
 
 @pytest.fixture
 def probe():
-    return validate(ProbeConfig, section("probe"), "probe")
+    return validate(ProbeConfig, read_section("probe"), "probe")
 
 
 @pytest.mark.parametrize(

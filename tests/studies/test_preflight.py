@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from cell_synergy.commands import check_params
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.studies import preflight
 
 PARAMS = YAML(typ="safe").load(Path(__file__).parents[2] / "params.yaml")
 MINE = {
@@ -28,7 +28,7 @@ def check(tmp_path, monkeypatch):
         with (tmp_path / "params.yaml").open("w") as file:
             YAML().dump(params, file)
         monkeypatch.chdir(tmp_path)
-        preflight.check()
+        check_params.check()
 
     return checked
 

@@ -1,4 +1,4 @@
-"""Small pairs, and the methods as params.yaml has them."""
+"""Small pairs, and small versions of the methods in params.yaml."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def pairs():
 
 @pytest.fixture(autouse=True)
 def scratch(tmp_path, monkeypatch):
-    """Keep checkpoints inside the test's own folder."""
+    """Write checkpoints to the temporary folder of the test."""
     folder = tmp_path / "scratch"
     monkeypatch.setenv("CELL_SYNERGY_SCRATCH", str(folder))
     return folder

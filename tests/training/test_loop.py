@@ -1,4 +1,4 @@
-"""The one training loop: it resumes bit for bit, refuses what cannot work, and augments as said."""
+"""The training loop: bit-for-bit resumption, refused settings, and the moments of augmentation."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from tests import broken
 
 
 class Curve:
-    """Remember what is logged; raise at the start of one epoch's entry, if asked."""
+    """Record what is logged; raise KeyboardInterrupt at the first entry of epoch `stop`."""
 
     def __init__(self, stop=None):
         self.stop, self.entries = stop, []
@@ -31,17 +31,17 @@ class Curve:
 
 
 @pytest.fixture
-def run(training, tmp_path):
+def context(training, tmp_path):
     return lambda log: Run(training, log, tmp_path / "checkpoint.pt", "lung test")
 
 
-def fit(method, pairs, run, seeds=(0,)):
+def fit(method, pairs, context, seeds=(0,)):
     """Fit a fold of these pairs with each seed; return the weights."""
-    return method.fit([Job(f"A-{seed}", pairs, pairs, seed) for seed in seeds], run)
+    return method.fit([Job(f"A-{seed}", pairs, pairs, seed) for seed in seeds], context)
 
 
 class Noisy(Network):
-    """A network whose loss draws from torch's global stream, as dropout does."""
+    """A network whose loss draws from torch's global generator, as dropout does."""
 
     def __init__(self, d1):
         super().__init__()
@@ -59,32 +59,32 @@ class NoisyMethod(Trained):
         return Noisy(d1)
 
 
-def content(jobs):
-    return [{name: array.tobytes() for name, array in weights.items()} for weights in jobs]
+def content(fits):
+    return [{name: array.tobytes() for name, array in weights.items()} for weights in fits]
 
 
 @pytest.mark.parametrize("name", ["simclr", "comm", "noisy"])
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
 def test_a_run_that_is_interrupted_twice_continues_bit_for_bit(
-    name, seeds, load, pairs, run, monkeypatch
+    name, seeds, load, pairs, context, monkeypatch
 ):
     method = NoisyMethod(lr=0.01) if name == "noisy" else load(name)
     whole = Curve()
-    expected = fit(method, pairs, run(whole), seeds)
+    expected = fit(method, pairs, context(whole), seeds)
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1)
     for epoch in (1, 4):
         with pytest.raises(KeyboardInterrupt):
-            fit(method, pairs, run(Curve(stop=epoch)), seeds)
+            fit(method, pairs, context(Curve(stop=epoch)), seeds)
         torch.manual_seed(99)
     resumed = Curve()
-    assert content(fit(method, pairs, run(resumed), seeds)) == content(expected)
+    assert content(fit(method, pairs, context(resumed), seeds)) == content(expected)
     assert resumed.entries == whole.entries
 
 
-def test_a_resumed_run_does_not_repeat_finished_epochs(load, pairs, run, monkeypatch):
+def test_a_resumed_run_does_not_repeat_finished_epochs(load, pairs, context, monkeypatch):
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1)
     with pytest.raises(KeyboardInterrupt):
-        fit(load("simclr"), pairs, run(Curve(stop=3)))
+        fit(load("simclr"), pairs, context(Curve(stop=3)))
     steps = []
 
     def counted(*args):
@@ -92,8 +92,10 @@ def test_a_resumed_run_does_not_repeat_finished_epochs(load, pairs, run, monkeyp
         return augment(*args)
 
     monkeypatch.setattr(loop, "augment", counted)
-    fit(load("simclr"), pairs, run(Curve()))
-    assert len(steps) == 2 * (4 + 4)  # two epochs left, of four batches and four of held rows
+    fit(load("simclr"), pairs, context(Curve()))
+    assert len(steps) == 2 * (
+        4 + 4
+    )  # two remaining epochs of four training and four validation batches
 
 
 def _broken(path, how, tmp_path):
@@ -106,7 +108,7 @@ def _broken(path, how, tmp_path):
     elif how == "a flipped bit":
         path.write_bytes(whole[:-9000] + bytes([whole[-9000] ^ 1]) + whole[-8999:])
     elif how == "code":
-        torch.save({"stack": broken.bomb(tmp_path)[0]}, path)
+        torch.save({"replicas": broken.bomb(tmp_path)[0]}, path)
     else:
         content = torch.load(path, weights_only=True)
         torch.save(how(content), path)
@@ -117,43 +119,43 @@ def _broken(path, how, tmp_path):
     [
         "cut", "empty", "a flipped bit", "code", lambda _: [1], lambda c: {**c, "curves": 3},
         lambda c: {**c, "curves": [{"train": [1.0, 2.0, 3.0]}]}, lambda c: {**c, "generators": []},
-        lambda c: {**c, "stack": dict(list(c["stack"].items())[1:])},
-        lambda c: {**c, "stack": {n: t[..., :1] for n, t in c["stack"].items()}},
+        lambda c: {**c, "replicas": dict(list(c["replicas"].items())[1:])},
+        lambda c: {**c, "replicas": {n: t[..., :1] for n, t in c["replicas"].items()}},
         lambda c: {**c, "optimiser": {**c["optimiser"], "param_groups": []}},
-        lambda c: {**c, "global": torch.zeros(3)},
+        lambda c: {**c, "global_generator": torch.zeros(3)},
     ],
 )  # fmt: skip
-def test_a_checkpoint_that_cannot_be_taken_up_is_set_aside(
-    how, load, pairs, run, monkeypatch, tmp_path, capsys
+def test_a_checkpoint_that_cannot_be_restored_is_set_aside(
+    how, load, pairs, context, monkeypatch, tmp_path, capsys
 ):
-    expected = content(fit(load("simclr"), pairs, run(Curve())))
+    expected = content(fit(load("simclr"), pairs, context(Curve())))
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1)
-    log = run(Curve(stop=2))
+    log = context(Curve(stop=2))
     log.checkpoint.unlink(missing_ok=True)
     with pytest.raises(KeyboardInterrupt):
         fit(load("simclr"), pairs, log)
     _broken(log.checkpoint, how, tmp_path)
     torch.manual_seed(99)
     capsys.readouterr()
-    assert content(fit(load("simclr"), pairs, run(Curve()))) == expected
-    said = capsys.readouterr()
-    assert "checkpoint.pt: this checkpoint " in said.out + said.err
-    assert "set aside as checkpoint.pt.broken" in said.out + said.err
+    assert content(fit(load("simclr"), pairs, context(Curve()))) == expected
+    printed = capsys.readouterr()
+    assert "checkpoint.pt: this checkpoint " in printed.out + printed.err
+    assert "set aside as checkpoint.pt.broken" in printed.out + printed.err
     assert log.checkpoint.with_name("checkpoint.pt.broken").exists()
     assert not (tmp_path / "boom").exists()
 
 
-def test_another_users_checkpoint_is_not_read(load, pairs, run, monkeypatch, tmp_path):
-    expected = content(fit(load("simclr"), pairs, run(Curve())))
-    log = run(Curve())
-    torch.save({"stack": broken.bomb(tmp_path)[0]}, log.checkpoint)
+def test_another_users_checkpoint_is_not_read(load, pairs, context, monkeypatch, tmp_path):
+    expected = content(fit(load("simclr"), pairs, context(Curve())))
+    log = context(Curve())
+    torch.save({"replicas": broken.bomb(tmp_path)[0]}, log.checkpoint)
     monkeypatch.setattr("os.getuid", lambda: log.checkpoint.stat().st_uid + 1)
     monkeypatch.setattr(torch, "load", None)
     assert content(fit(load("simclr"), pairs, log)) == expected
 
 
-def test_an_interrupt_ends_the_epoch_and_leaves_a_checkpoint(load, pairs, run):
-    expected = content(fit(load("simclr"), pairs, run(Curve())))
+def test_an_interrupt_ends_the_epoch_and_leaves_a_checkpoint(load, pairs, context):
+    expected = content(fit(load("simclr"), pairs, context(Curve())))
     taken = []
 
     def interrupts(*entry):
@@ -161,33 +163,33 @@ def test_an_interrupt_ends_the_epoch_and_leaves_a_checkpoint(load, pairs, run):
         if entry[0] == "validation/A-0" and entry[2] == 1:
             os.kill(os.getpid(), signal.SIGINT)
 
-    log = run(interrupts)
+    log = context(interrupts)
     log.checkpoint.unlink(missing_ok=True)
     with pytest.raises(KeyboardInterrupt):
         fit(load("simclr"), pairs, log)
     assert taken[-1][2] == 1
     resumed = Curve()
-    assert content(fit(load("simclr"), pairs, run(resumed))) == expected
+    assert content(fit(load("simclr"), pairs, context(resumed))) == expected
     assert resumed.entries[: len(taken)] == taken
 
 
-def test_without_time_for_a_checkpoint_none_is_written(load, pairs, run):
-    log = run(Curve())
+def test_without_time_for_a_checkpoint_none_is_written(load, pairs, context):
+    log = context(Curve())
     fit(load("simclr"), pairs, log)
     assert not log.checkpoint.exists()
 
 
-def test_one_loss_is_logged_per_epoch_and_it_falls(load, pairs, run, training):
+def test_one_loss_is_logged_per_epoch_and_it_falls(load, pairs, context, training):
     training |= {"max_epochs": 20, "noise_std": 0.0, "feature_dropout": 0.0}
     curve = Curve()
-    fit(load("simclr"), pairs, run(curve))
+    fit(load("simclr"), pairs, context(curve))
     for part in ("train/A-0", "validation/A-0"):
         assert [epoch for name, _, epoch in curve.entries if name == part] == list(range(20))
     losses = [number for name, number, _ in curve.entries if name == "train/A-0"]
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_the_step_size_ends_at_zero(load, pairs, run, monkeypatch):
+def test_the_step_size_ends_at_zero(load, pairs, context, monkeypatch):
     rates = []
     step = torch.optim.AdamW.step
 
@@ -196,36 +198,36 @@ def test_the_step_size_ends_at_zero(load, pairs, run, monkeypatch):
         return step(self, *args)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", watched)
-    fit(load("simclr"), pairs, run(Curve()))
+    fit(load("simclr"), pairs, context(Curve()))
     expected = load("simclr").lr * (1 + np.cos(np.pi * np.arange(20) / 20)) / 2
     assert rates == pytest.approx(expected.tolist())
 
 
 @pytest.mark.parametrize("modality", ["image", "expression"])
-def test_a_loss_that_is_not_finite_is_an_error_naming_the_run(modality, load, pairs, run):
+def test_a_loss_that_is_not_finite_is_an_error_naming_the_run(modality, load, pairs, context):
     broken = getattr(pairs, modality).copy()
     broken[:, 3] = np.nan
     with pytest.raises(ConfigError, match=r"lung test A-0: the loss is nan in epoch 0; lower"):
-        fit(load("simclr"), replace(pairs, **{modality: broken}), run(Curve()))
+        fit(load("simclr"), replace(pairs, **{modality: broken}), context(Curve()))
 
 
-def test_a_batch_larger_than_the_data_is_refused(load, pairs, run, training):
+def test_a_batch_larger_than_the_data_is_refused(load, pairs, context, training):
     training["batch_size"] = 71
     with pytest.raises(ConfigError, match=r"training\.batch_size: 71 is more than the 70 training"):
-        fit(load("simclr"), pairs, run(Curve()))
+        fit(load("simclr"), pairs, context(Curve()))
     training["batch_size"] = 70
-    fit(load("simclr"), pairs, run(Curve()))
+    fit(load("simclr"), pairs, context(Curve()))
 
 
-def test_an_unknown_training_parameter_is_refused(load, pairs, run, training):
+def test_an_unknown_training_parameter_is_refused(load, pairs, context, training):
     training["epochs"] = 3
     with pytest.raises(ConfigError, match=r"training\.epochs: unknown parameter.*max_epochs"):
-        fit(load("simclr"), pairs, run(Curve()))
+        fit(load("simclr"), pairs, context(Curve()))
 
 
 @pytest.mark.parametrize("name", ["simclr", "comm"])
-def test_projectors_are_not_saved_and_not_needed(name, load, pairs, run):
-    (weights,) = fit(load(name), pairs, run(Curve()))
+def test_projectors_are_not_saved_and_not_needed(name, load, pairs, context):
+    (weights,) = fit(load(name), pairs, context(Curve()))
     assert weights
     assert not [key for key in weights if key.startswith("projectors")]
     torch.manual_seed(1)
@@ -235,8 +237,8 @@ def test_projectors_are_not_saved_and_not_needed(name, load, pairs, run):
     np.testing.assert_array_equal(first, second)
 
 
-def test_weights_of_another_network_are_refused_by_name(load, pairs, run):
-    (weights,) = fit(load("simclr"), pairs, run(Curve()))
+def test_weights_of_another_network_are_refused_by_name(load, pairs, context):
+    (weights,) = fit(load("simclr"), pairs, context(Curve()))
     key = "encoders.0.0.weight"
     less = {name: array for name, array in weights.items() if name != key}
     more = weights | {"other": weights[key]}
@@ -269,8 +271,8 @@ def test_an_augmented_view_has_the_moments_of_its_parameters(training, batch):
 def test_two_views_share_no_draws(training, batch):
     generator = torch.Generator().manual_seed(0)
     first, second = (augment(batch, settings(training, 0.3, 0.5), generator) for _ in range(2))
-    draws = [first[0][:, :7], first[1], second[0][:, :7], second[1]]
-    correlations = torch.corrcoef(torch.stack([view.flatten() for view in draws]))
+    samples = [first[0][:, :7], first[1], second[0][:, :7], second[1]]
+    correlations = torch.corrcoef(torch.stack([view.flatten() for view in samples]))
     assert (correlations - torch.eye(4)).abs().max() < 0.03
 
 

@@ -1,90 +1,17 @@
-"""Shared losses and their precision, towers, and the average that follows a network."""
+"""Networks that several methods share: MLP, two towers, and the averaged target network."""
 
-import numpy as np
 import pytest
 import torch
 
-from cell_synergy.training.modules import (
-    Compared,
-    average,
-    full_precision,
-    mlp,
-    negative_cosine,
-    nt_xent,
-    off_diagonal,
-)
+from cell_synergy.training.modules import TwoTowerContrastive, mlp, update_target
 
 
-def test_nt_xent_of_equal_views_is_the_logarithm_of_the_candidates():
-    z = torch.ones(8, 5, dtype=torch.float64)
-    assert nt_xent(z, z, 0.5).item() == pytest.approx(np.log(15))
-
-
-def test_nt_xent_does_not_depend_on_lengths_rotations_or_the_order_of_views():
-    generator = torch.Generator().manual_seed(0)
-    z1, z2 = (torch.randn(10, 6, dtype=torch.float64, generator=generator) for _ in range(2))
-    rotation = torch.linalg.qr(torch.randn(6, 6, dtype=torch.float64, generator=generator))[0]
-    expected = nt_xent(z1, z2, 0.1).item()
-    lengths = torch.arange(1, 11, dtype=torch.float64)[:, None]
-    assert nt_xent(lengths * z1, z2 / lengths, 0.1).item() == pytest.approx(expected)
-    assert nt_xent(z1 @ rotation, z2 @ rotation, 0.1).item() == pytest.approx(expected)
-    assert nt_xent(z2, z1, 0.1).item() == pytest.approx(expected)
-    order = torch.randperm(10, generator=generator)
-    assert nt_xent(z1[order], z2[order], 0.1).item() == pytest.approx(expected)
-    assert nt_xent(z1, z2[order], 0.1).item() != pytest.approx(expected)
-
-
-@pytest.mark.parametrize(("angle", "expected"), [(0, -1), (60, -0.5), (90, 0), (180, 1)])
-def test_the_negative_cosine_sees_the_angle_and_no_length(angle, expected):
-    turned = [np.cos(np.radians(angle)), np.sin(np.radians(angle))]
-    p, z = torch.tensor([[3.0, 0.0], [0.0, 0.1]]), torch.tensor([turned, turned[::-1]]).float()
-    assert negative_cosine(p, 7 * z).item() == pytest.approx(expected, abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("given", "computed"),
-    [
-        (torch.bfloat16, torch.float32),
-        (torch.float16, torch.float32),
-        (torch.float32, torch.float32),
-        (torch.float64, torch.float64),
-    ],
-)
-def test_full_precision_computes_in_single_precision_or_better(given, computed):
-    seen = []
-
-    @full_precision
-    def loss(z1, z2, weight):
-        product = z1 @ z2.T
-        seen.extend([z1.dtype, z2.dtype, product.dtype, weight])
-        return product.sum()
-
-    z = torch.ones(3, 2, dtype=given)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert loss(z, z, 0.5).dtype == computed
-        assert loss(z, z, weight=0.5).dtype == computed
-        assert (z.float() @ z.float().T).dtype == torch.bfloat16
-    assert seen == [computed, computed, computed, 0.5] * 2
-
-
-def test_full_precision_lets_gradients_through_to_halved_inputs():
-    z = torch.ones(3, 2, dtype=torch.bfloat16, requires_grad=True)
-    nt_xent(z, 2 * z, 0.1).backward()
-    assert z.grad is not None
-    assert z.grad.dtype == torch.bfloat16
-
-
-def test_the_diagonal_alone_is_replaced():
-    square = torch.arange(9.0).view(3, 3)
-    assert off_diagonal(square, -1.0).tolist() == [[-1, 1, 2], [3, -1, 5], [6, 7, -1]]
-
-
-def test_the_average_moves_what_it_follows_and_nothing_else():
-    learnt = {"a": torch.tensor([4.0]), "b": torch.tensor([1.0])}
-    state = {"target.a": torch.tensor([0.0]), "other.b": torch.tensor([0.0])}
-    average(learnt, state, 0.75)
-    assert state == {"target.a": torch.tensor([1.0]), "other.b": torch.tensor([0.0])}
-    assert learnt == {"a": torch.tensor([4.0]), "b": torch.tensor([1.0])}
+def test_the_target_becomes_the_average_and_nothing_else_changes():
+    params = {"a": torch.tensor([4.0]), "b": torch.tensor([1.0])}
+    buffers = {"target.a": torch.tensor([0.0]), "other.b": torch.tensor([0.0])}
+    update_target(params, buffers, 0.75)
+    assert buffers == {"target.a": torch.tensor([1.0]), "other.b": torch.tensor([0.0])}
+    assert params == {"a": torch.tensor([4.0]), "b": torch.tensor([1.0])}
 
 
 def test_an_mlp_has_one_hidden_layer_of_the_given_sizes():
@@ -104,12 +31,14 @@ def test_batch_norm_keeps_its_precision_where_the_network_is_halved():
     assert network.double()(x.double()).dtype == torch.float64
 
 
-def test_towers_are_compared_after_their_projectors_and_kept_without_them():
+def test_projections_enter_the_loss_and_projectors_are_not_in_the_weights():
     inputs = torch.randn(6, 5), torch.randn(6, 4)
-    towers = Compared(5, 4, 7, 8, lambda z1, z2: (z1 - z2).square().mean()).eval()
+    towers = TwoTowerContrastive(5, 4, 7, 8, lambda z1, z2: (z1 - z2).square().mean()).eval()
     with torch.no_grad():
-        h1, h2 = (encode(x) for encode, x in zip(towers.encoders, inputs, strict=True))
+        h1, h2 = (encoder(x) for encoder, x in zip(towers.encoders, inputs, strict=True))
         assert torch.equal(towers.joint(inputs), torch.cat([h1, h2], dim=1))
-        z1, z2 = (project(h) for project, h in zip(towers.projectors, (h1, h2), strict=True))
+        z1, z2 = (projector(h) for projector, h in zip(towers.projectors, (h1, h2), strict=True))
         assert towers.loss([inputs]).item() == pytest.approx((z1 - z2).square().mean().item())
-    assert {name.split(".")[0] for name in towers.kept(towers.state_dict())} == {"encoders"}
+    assert {name.split(".")[0] for name in towers.inference_state(towers.state_dict())} == {
+        "encoders"
+    }

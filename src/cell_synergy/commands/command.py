@@ -1,31 +1,57 @@
-"""What the public commands share: their words, and the places that they write to."""
+"""Run a public command: read its arguments, protect the files that exist, print what it wrote."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
-from cell_synergy.core.config import Config, named, parse, suggest, validate
+from cell_synergy.core.config import (
+    Config,
+    parse,
+    pop_choice,
+    read_section,
+    suggest,
+    validate,
+)
 from cell_synergy.core.errors import ConfigError, answered_help, reported
 from cell_synergy.core.outputs import Place, folder_place, guarded, table_place
 from cell_synergy.core.pipeline import paths
 
 RUNS = "runs"
 INPUTS = ("pairs", "raw", "image", "expression", "weights", "frozen")
+OUTPUTS = ("out", "curves")
 CHOICES = {
     "models.name", "data.dataset", "evaluation.modality", "evaluation.align_method", "expert.name",
 }  # fmt: skip
 
-Run = Callable[[dict[str, Any]], object]
-"""What does a command's work: takes nested words, with paths, and writes."""
+A = TypeVar("A", bound=Config)
+
+
+class StageArguments(NamedTuple):
+    """What a command takes from a stage of dvc.yaml.
+
+    Attributes
+    ----------
+    stage
+        The stage whose inputs the command reads.
+    name
+        Method or expert.
+    overrides
+        The command's own arguments, as its configuration takes them.
+    """
+
+    stage: str
+    name: str
+    overrides: Mapping[str, Any]
 
 
 def command(
     argv: Sequence[str],
     help_text: str,
     config_name: str,
-    stage_of: Callable[[dict[str, Any]], tuple[str, str]],
-    run: Run,
+    args: type[A],
+    stage_of: Callable[[Mapping[str, Any]], StageArguments],
+    run: Callable[[A], None],
     folder: str | None = None,
     *,
     resumes: bool = False,
@@ -35,83 +61,94 @@ def command(
     Parameters
     ----------
     argv
-        `--config-name NAME` (optional) and `a.b=value` words.
+        `--config-name NAME` (optional) and `a.b=value` arguments.
     help_text
         Printed for `--help`.
     config_name
         The only valid NAME: the reference release's name of this command's settings.
+    args
+        Arguments of the command.
     stage_of
-        Gives stage and method (or expert) from the words.
+        Derives the stage and its arguments from the command's arguments.
     run
-        Does the work; takes the words with the stage's paths filled in.
+        Computes and writes. Inputs that are not given are those of the stage.
     folder
-        Where results that no stage has go, below runs/; the stage names the others' place.
+        Folder below runs/ for results that no stage writes. Otherwise results have the path of the
+        stage's output, below runs/.
     resumes
-        Whether an interrupted run goes on where it stopped.
+        Whether an interrupted run is resumed by the same command.
     """
     if answered_help(argv, help_text, bare=False):
         return
     with reported(resumes=resumes):
-        given = _without_config_name(list(argv), config_name)
-        words = parse(given)
-        dataset, _ = named(words.get("data", {}), "dataset", "data")
-        stage, method = stage_of(words)
-        known = paths(stage, {"dataset": dataset, "method": method, "expert": method})
-        own = {k: v for k, v in known.items() if "." not in k}
-        outputs = [name for name in ("out", "curves") if name in own]
-        usual = {
-            n: Path(RUNS, folder, dataset, method) if folder else Path(own[n]) for n in outputs
-        }
-        places = [_place(n, words.get(n), _moved(usual[n], given)) for n in outputs]
-        read = {n: Path(str({**own, **words}[n])) for n in INPUTS if n in {**own, **words}}
-        with guarded(config_name, places, read) as new:
-            run({**own, **words, **{name: str(path) for name, path in new.items()}})
+        words = _without_config_name(list(argv), config_name)
+        given = parse(words)
+        dataset, _ = pop_choice(given.get("data", {}), "dataset", "data")
+        stage, name, overrides = stage_of(given)
+        axes = {"dataset": dataset, "method": name, "expert": name}
+        of_stage = paths(stage, axes, read_section("experts"))
+        merged = {**{key: path for key, path in of_stage.items() if "." not in key}, **overrides}
+        outputs = {output: Path(of_stage[output]) for output in OUTPUTS if output in of_stage}
+        if folder:
+            outputs["out"] = Path(RUNS, folder, dataset, name)
+        places = [
+            _place(output, given.get(output), _below_runs(path, words))
+            for output, path in outputs.items()
+        ]
+        inputs = {key: Path(str(merged[key])) for key in INPUTS if key in merged}
+        with guarded(config_name, places, inputs) as new:
+            written = {output: str(path) for output, path in new.items()}
+            run(validate(args, merged | written, "argument"))
         sys.stdout.write(f"written: {places[0].path}\n")
 
 
 def command_on_table(
-    argv: Sequence[str], config: type[Config], run: Run, name: str, beside: tuple[str, ...]
+    argv: Sequence[str],
+    args: type[A],
+    run: Callable[[A], None],
+    name: str,
+    suffixes: tuple[str, ...],
 ) -> None:
-    """Run a public command on a table of the user's own, and print where its result is.
+    """Run a public command on a user's table, and print where its result is.
 
     Parameters
     ----------
     argv
-        `name=value` words.
-    config
-        Which words there are; `units` is read, and `out`, a table, is written.
+        `name=value` arguments.
+    args
+        Arguments of the command. `units` is a file that is read, `out` a table that is written.
     run
-        Does the work; takes the words.
+        Computes and writes.
     name
-        The command.
-    beside
-        Endings of the tables beside `out`.
+        Name of the command.
+    suffixes
+        Suffixes of the names of the tables that are written beside `out`.
     """
     with reported():
-        words = parse(argv, "units")
-        given = validate(config, words, "argument").model_dump()
-        usual = config.model_fields["out"].default
-        place = table_place("out", words.get("out"), usual, beside)
-        with guarded(name, [place], {"units": given["units"]}) as new:
-            run({**words, "out": str(new["out"])})
+        given = parse(argv, "units")
+        validated = validate(args, given, "argument")
+        default = args.model_fields["out"].default
+        place = table_place("out", given.get("out"), default, suffixes)
+        with guarded(name, [place], {"units": validated.model_dump()["units"]}) as new:
+            run(validated.model_copy(update={"out": new["out"]}))
         sys.stdout.write(f"written: {place.path}\n")
 
 
-def _place(name: str, given: object, usual: Path) -> Place:
+def _place(name: str, given: object, default: Path) -> Place:
     if isinstance(given, dict):
-        raise ConfigError(f"{name}.{next(iter(given))}: {name} is a place; write {name}=PATH")
-    given = None if given is None else str(given)
-    if usual.suffix == ".csv":
-        return table_place(name, given, usual, (".npz",))
-    return folder_place(name, given, usual)
+        raise ConfigError(f"{name}.{next(iter(given))}: {name} is a path; write {name}=PATH")
+    text = None if given is None else str(given)
+    if default.suffix == ".csv":
+        return table_place(name, text, default, (".npz",))
+    return folder_place(name, text, default)
 
 
-def _moved(out: Path, given: Sequence[str]) -> Path:
-    """Return the stage's output under runs/; its name ends with what `given` changes."""
-    changes = [word.partition("=") for word in given if word.partition("=")[0] not in CHOICES]
-    named_by = [f"{key}={Path(value).name}" for key, _, value in changes if "." in key]
-    ending = ".csv" if out.suffix == ".csv" else ""
-    name = ",".join([out.name.removesuffix(ending), *named_by]) + ending
+def _below_runs(out: Path, words: Sequence[str]) -> Path:
+    """Return the path of a stage's output below runs/; the overrides are part of its name."""
+    pairs = [word.partition("=") for word in words if word.partition("=")[0] not in CHOICES]
+    overrides = [f"{key}={Path(value).name}" for key, _, value in pairs if "." in key]
+    suffix = ".csv" if out.suffix == ".csv" else ""
+    name = ",".join([out.name.removesuffix(suffix), *overrides]) + suffix
     return Path(RUNS, *out.parts[1:-1], name)
 
 

@@ -1,29 +1,45 @@
-"""Which method on which data set: the words that aligning and judging have in common."""
+"""A method on a data set, both as params.yaml and overrides describe them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from cell_synergy import models
-from cell_synergy.core.config import merge, named, section, validate
+from cell_synergy.commands.args import ExperimentArgs
+from cell_synergy.core.config import load, merge, pop_choice, read_section
 from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.training.method import Method
 
 
 @dataclass(frozen=True)
-class Request:
-    """A method and a data set, by name and as params.yaml and overrides describe them."""
+class Experiment:
+    """A method and a data set, by name and with their configurations."""
 
     method_name: str
     method: Method
     dataset_name: str
     dataset: DatasetConfig
 
+    @classmethod
+    def from_overrides(cls, method: object, dataset: object) -> "Experiment":
+        """Read both sections of params.yaml and apply the overrides.
 
-def take(words: dict[str, Any]) -> Request:
-    """Take `models.name`, `data.dataset` and the overrides of their blocks out of nested words."""
-    name, over_method = named(words.pop("models", {}), "name", "models")
-    dataset_name, over_data = named(words.pop("data", {}), "dataset", "data")
-    method = models.load(name, merge(section(f"models.{name}"), over_method))
-    data = merge(section(f"data.{dataset_name}"), over_data)
-    dataset = validate(DatasetConfig, data, f"data.{dataset_name}")
-    return Request(name, method, dataset_name, dataset)
+        Parameters
+        ----------
+        method
+            Overrides of a method: its `name`, and values of `models.<name>`.
+        dataset
+            Overrides of a data set: its name under `dataset`, and values of `data.<dataset>`.
+        """
+        method_name, method_overrides = pop_choice(method, "name", "models")
+        dataset_name, dataset_overrides = pop_choice(dataset, "dataset", "data")
+        hyperparameters = merge(read_section(f"models.{method_name}"), method_overrides)
+        return cls(
+            method_name,
+            models.load(method_name, hyperparameters),
+            dataset_name,
+            load(DatasetConfig, f"data.{dataset_name}", dataset_overrides),
+        )
+
+    def read_paired(self, args: ExperimentArgs) -> PairedDataset:
+        """Read the observations of the data set and both embeddings."""
+        return PairedDataset.read(args.pairs, args.image, args.expression, self.dataset)

@@ -1,1 +1,7 @@
-"""What every part stands on: parameters, errors, atomic files, threads, random streams."""
+"""What every other folder uses and what knows nothing of tissue or learning.
+
+`config`, `pipeline`, `overrides` and `yaml` read parameters; `errors` and `signals` end a command;
+`files`, `filetypes`, `arrays`, `tensors`, `outputs` and `hub` read and write files; `random`,
+`device` and `cpu` make results reproducible; `resume` continues interrupted work; `labels` and
+`names` are about text in tables. Names without a leading underscore may be used from outside.
+"""

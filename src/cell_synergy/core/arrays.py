@@ -1,4 +1,4 @@
-"""Arrays from files: safetensors, `.npy` and `.npz`. What is broken is named, nothing unpickled."""
+"""Reading arrays from safetensors, `.npy` and `.npz` files, without unpickling any object."""
 
 import zipfile
 import zlib
@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from cell_synergy.core import filetypes
 from cell_synergy.core.errors import DataError
 
-_BROKEN = (
+_READ_ERRORS = (
     EOFError, LookupError, NotImplementedError, OSError, SafetensorError, TypeError, ValueError,
     zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
@@ -38,47 +38,48 @@ def safetensors(path: Path, remedy: str) -> dict[str, np.ndarray]:
         return dict(load_file(path))
 
 
-def npz(path: Path, wanted: str, remedy: str) -> dict[str, np.ndarray]:
-    """Return the named arrays of an `.npz`; `wanted` says what it should be, with its article.
+def npz(path: Path, expected: str, remedy: str) -> dict[str, np.ndarray]:
+    """Return the named arrays of an `.npz`; `expected` is what it should be, with its article.
 
     Raises
     ------
     DataError
         If it is no whole `.npz`, or holds objects of Python.
     """
-    with _explained(path, wanted, filetypes.ZIP, remedy), np.load(path, allow_pickle=False) as file:
-        found = dict(file)
-    if odd := [name for name, array in found.items() if not isinstance(array, np.ndarray)]:
+    with (
+        _explained(path, expected, filetypes.ZIP, remedy),
+        np.load(path, allow_pickle=False) as file,
+    ):
+        arrays = dict(file)
+    if wrong := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
         raise DataError(
-            f"{path}: is a zip file with {odd[0]}, which is no array, not {wanted}; {remedy}"
+            f"{path}: is a zip file with {wrong[0]}, which is no array, not {expected}; {remedy}"
         )
-    return found
+    return arrays
 
 
-def npy(path: Path, wanted: str, remedy: str) -> np.ndarray:
-    """Return the array of an `.npy`; `wanted` says what it should be, with its article.
+def npy(path: Path, expected: str, remedy: str) -> np.ndarray:
+    """Return the array of an `.npy`; `expected` is what it should be, with its article.
 
     Raises
     ------
     DataError
         If it is no whole `.npy`, or holds objects of Python.
     """
-    with _explained(path, wanted, filetypes.NPY, remedy):
+    with _explained(path, expected, filetypes.NPY, remedy):
         return np.asarray(np.load(path, allow_pickle=False))
 
 
 @contextmanager
-def _explained(path: Path, wanted: str, kind: str, remedy: str) -> Iterator[None]:
-    """Check what a file is, and turn the errors of its reader into one sentence."""
-    if filetypes.required(path, wanted, remedy) != kind:
-        raise filetypes.unlike(path, wanted, remedy)
+def _explained(path: Path, expected: str, kind: str, remedy: str) -> Iterator[None]:
+    """Check the format of a file, and raise the errors of its reader as one sentence."""
+    if filetypes.required(path, expected, remedy) != kind:
+        raise filetypes.unlike(path, expected, remedy)
     try:
         yield
-    except MemoryError as error:  # what a broken header says
-        raise DataError(
-            f"{path}: says to be larger than memory, or is damaged; {remedy}"
-        ) from error
-    except _BROKEN as error:
+    except MemoryError as error:  # a broken header may ask for any size
+        raise DataError(f"{path}: is larger than memory, or damaged; {remedy}") from error
+    except _READ_ERRORS as error:
         if "allow_pickle" in str(error):
             raise DataError(
                 f"{path}: holds objects of Python, which are code and are never read; save plain "

@@ -1,4 +1,8 @@
-"""Typed parameters: sections of params.yaml, with `a.b=value` arguments on top."""
+"""Typed parameters: sections of params.yaml, with `a.b=value` overrides on top.
+
+`read_params`, `read_section`, `read_param` and `load` read params.yaml of the working directory.
+Stages, public commands, notebooks and examples call them; the library takes values as arguments.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -18,9 +22,9 @@ SHARED = (
     "method", "threads", "experts", "encoders", "finetune", "simulator", "training", "models",
     "tuning", "data", "datasets",
 )  # fmt: skip
-_LONG = 80  # letters of a value that a message shows
-_ARGUMENT = "argument"  # where a stage's inputs and outputs are named
-_TOP: dict[str, tuple[Any, str]] = {
+_LONG = 80  # maximal length of a value in a message
+_ARGUMENT = "argument"  # prefix of the arguments of a stage or command in messages
+_TOP_LEVEL: dict[str, tuple[Any, str]] = {
     "method": (str, "the name of a method: `method: comm`"),
     "threads": (PositiveInt, "a whole number, 1 or more: `threads: 1`"),
     "datasets": (
@@ -31,7 +35,7 @@ _TOP: dict[str, tuple[Any, str]] = {
         Annotated[dict[str, dict[str, Any]], Field(min_length=1)],
         "a block of methods by name, one at least: `models: {concat: {}}`",
     ),
-    "experts": (dict[str, str], "experts by what they read: `experts: {image: NAME}`"),
+    "experts": (dict[str, str], "experts by modality: `experts: {image: NAME}`"),
 }
 
 
@@ -44,97 +48,111 @@ class Config(BaseModel):
 C = TypeVar("C", bound=Config)
 
 
-def section(name: str) -> dict[str, Any]:
-    """Return one section of params.yaml; `name` may be dotted."""
-    values: Any = _read()
-    for depth, key in enumerate(parts := name.split(".")):
-        if not isinstance(values, dict) or key not in values:
-            above = ".".join(parts[:depth]) or PARAMS.name
-            known = values if isinstance(values, dict) else {}
-            raise ConfigError(f"{above} has no {key!r}{suggest(key, known)}")
-        values = values[key]
-    if not isinstance(values, dict):
-        found = "empty" if values is None else f"{_shown(values)}, a single value"
-        remedy = "write `name: value` lines below it, or {}"
-        raise ConfigError(f"{_where(parts)}{name!r} is {found}, not a section; {remedy}")
-    return values
+def read_params() -> dict[str, Any]:
+    """Read params.yaml of the working directory; for commands, stages and notebooks.
 
-
-def value(name: str) -> Any:  # noqa: ANN401 - whatever params.yaml holds there
-    """Return one value of params.yaml; `name` may be dotted."""
-    above, _, last = name.rpartition(".")
-    values = section(above) if above else _read()
-    if last not in values:
-        raise ConfigError(f"{above or PARAMS.name} has no {last!r}{suggest(last, values)}")
-    if name in _TOP:
-        kind, wanted = _TOP[name]
-        try:
-            TypeAdapter(kind).validate_python(values[name], strict=True)
-        except ValidationError as error:
-            told = f"{name} is {_shown(values[name])}, and has to be {wanted}"
-            raise ConfigError(f"{_where([name])}{told}") from error
-    return values[last]
-
-
-def _read() -> dict[str, Any]:
-    """Read params.yaml, whose sections are those that stages share and one per stage."""
-    values = mapping_of(PARAMS)
+    Its top level has the sections that stages share, and one section per stage.
+    """
+    params = mapping_of(PARAMS)
     if STAGES.is_dir():
-        known = [*SHARED, *(script.stem for script in STAGES.glob("[!_]*.py"))]
-        if unknown := [str(key) for key in values if key not in known]:
-            place = _where([unknown[0]])
-            raise ConfigError(f"{place}unknown {unknown[0]!r}{suggest(unknown[0], known)}")
-    return values
+        valid = [*SHARED, *(script.stem for script in STAGES.glob("[!_]*.py"))]
+        if unknown := [str(key) for key in params if key not in valid]:
+            line = _where([unknown[0]])
+            raise ConfigError(f"{line}unknown {unknown[0]!r}{suggest(unknown[0], valid)}")
+    return params
+
+
+def read_section(name: str) -> dict[str, Any]:
+    """Read one section of params.yaml; `name` may be dotted."""
+    return section_of(read_params(), name)
+
+
+def read_param(name: str) -> Any:  # noqa: ANN401 - params.yaml may have any type there
+    """Read one parameter of params.yaml; `name` may be dotted."""
+    return param_of(read_params(), name)
+
+
+def section_of(params: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return one section of parameters; `name` may be dotted."""
+    section: Any = params
+    for depth, key in enumerate(keys := name.split(".")):
+        if not isinstance(section, Mapping) or key not in section:
+            parent = ".".join(keys[:depth]) or PARAMS.name
+            valid = section if isinstance(section, Mapping) else {}
+            raise ConfigError(f"{parent} has no {key!r}{suggest(key, valid)}")
+        section = section[key]
+    if not isinstance(section, dict):
+        content = "empty" if section is None else f"{_shortened(section)}, a single value"
+        remedy = "write `name: value` lines below it, or {}"
+        raise ConfigError(f"{_where(keys)}{name!r} is {content}, not a section; {remedy}")
+    return section
+
+
+def param_of(params: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - as in read_param
+    """Return one parameter; `name` may be dotted."""
+    parent, _, key = name.rpartition(".")
+    section = section_of(params, parent) if parent else params
+    if key not in section:
+        raise ConfigError(f"{parent or PARAMS.name} has no {key!r}{suggest(key, section)}")
+    if name in _TOP_LEVEL:
+        kind, expected = _TOP_LEVEL[name]
+        try:
+            TypeAdapter(kind).validate_python(section[name], strict=True)
+        except ValidationError as error:
+            message = f"{name} is {_shortened(section[name])}, and has to be {expected}"
+            raise ConfigError(f"{_where([name])}{message}") from error
+    return section[key]
 
 
 def _where(keys: Sequence[str]) -> str:
-    """Return the place of a key of params.yaml, to begin a message with."""
+    """Return file and line of a key of params.yaml, as the start of a message."""
     line = line_of(PARAMS, keys)
     return f"{PARAMS.name}: " if line is None else f"{PARAMS.name}, line {line}: "
 
 
-def _shown(value: object) -> str:
-    """Return a value as a message has it: short."""
+def _shortened(value: object) -> str:
+    """Return a value in the short form of a message."""
     text = "empty" if value is None else repr(str(value) if isinstance(value, Word) else value)
     return text if len(text) <= _LONG else f"{text[:_LONG]}..."
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Return ": did you mean ...?" and the list of valid names, to end an error message with."""
-    known = sorted(map(str, known))
-    near = get_close_matches(name, known, n=1)
-    listed = f"; valid: {', '.join(known)}" if known else ""
+def suggest(name: str, valid: Iterable[str]) -> str:
+    """Return "did you mean ...?" and the list of valid names, as the end of an error message."""
+    valid = sorted(map(str, valid))
+    near = get_close_matches(name, valid, n=1)
+    listed = f"; valid: {', '.join(valid)}" if valid else ""
     return f" (did you mean {near[0]!r}?{listed})" if near else listed
 
 
 def parse(overrides: Sequence[str], file: str = "") -> dict[str, Any]:
-    """Turn `a.b=value` words into a nested dictionary of texts.
+    """Parse `a.b=value` overrides into a nested dictionary of words.
 
-    What a text means is decided where the type of its parameter is known, in `validate`.
+    A word is text; `validate` converts it to the type of its parameter.
 
     Parameters
     ----------
     overrides
-        The words.
+        The overrides.
     file
-        Name of the word that takes a file, for whoever gives a file alone.
+        Name of the argument that takes a file, for the error message if a file is given without
+        a name.
     """
     tree: dict[str, Any] = {}
     for word in overrides:
         key, equals, text = word.partition("=")
         if not equals or not all(key.split(".")):
-            meant = file and not equals and f"; did you mean {file}={word}?"
-            raise ConfigError(f"{word!r} is not of the form name.key=value{meant or ''}")
-        *above, last = key.split(".")
+            hint = f"; did you mean {file}={word}?" if file and not equals else ""
+            raise ConfigError(f"{word!r} is not of the form name.key=value{hint}")
+        *parents, last = key.split(".")
         node = tree
-        for part in above:
+        for part in parents:
             node = node.setdefault(part, {})
             if not isinstance(node, dict):
                 raise ConfigError(f"{word!r}: {part!r} already has a single value")
         if last in node:
             first = node[last]
-            had = f"{key}={first}" if isinstance(first, Word) else f"{key}.{next(iter(first))}"
-            raise ConfigError(f"{key} is given twice ({had} and {word}); keep one of them")
+            earlier = f"{key}={first}" if isinstance(first, Word) else f"{key}.{next(iter(first))}"
+            raise ConfigError(f"{key} is given twice ({earlier} and {word}); keep one of them")
         node[last] = Word(key, text)
     return tree
 
@@ -149,80 +167,87 @@ def merge(base: Mapping[str, Any], top: Mapping[str, Any] | Word) -> dict[str, A
 
 
 def validate(config: type[C], values: Mapping[str, Any] | Word, where: str) -> C:
-    """Build `config` from `values`; every mistake is named with its place `where` and a remedy."""
+    """Build `config` from `values`.
+
+    The error message names every wrong value by its key below `where`, and a remedy.
+    """
     values = _block(values)
-    given = typed(values, [config])
+    converted = typed(values, [config])
     try:
-        return config.model_validate(given)
+        return config.model_validate(converted)
     except ValidationError as error:
         details = error.errors()
-        meant = {_meant(detail, config) for detail in details}
-        kept = [d for d in details if d["type"] != "missing" or d["loc"] not in meant]
-        lines = [_explain(detail, config, values, where) for detail in kept]
+        misspelt = {_likely_field(detail, config) for detail in details}
+        reported = [d for d in details if d["type"] != "missing" or d["loc"] not in misspelt]
+        lines = [_explain(detail, config, values, where) for detail in reported]
         raise ConfigError("\n".join(lines)) from error
 
 
 def _block(values: Mapping[str, Any] | Word) -> Mapping[str, Any]:
-    """Refuse a word that stands for a whole block."""
+    """Refuse a single word where a block of parameters is expected."""
     if isinstance(values, Word):
         key = values.key
         raise ConfigError(f"{key}={values} is a single value; write {key}.NAME={values}")
     return values
 
 
-def _meant(detail: ErrorDetails, config: type[BaseModel]) -> tuple[int | str, ...]:
-    """Return the place that an unknown name was meant for, as far as can be guessed."""
+def _likely_field(detail: ErrorDetails, config: type[BaseModel]) -> tuple[int | str, ...]:
+    """Return the path of the field that an unknown name probably misspells."""
     if detail["type"] != "extra_forbidden":
         return ()
-    *above, last = detail["loc"]
-    near = get_close_matches(str(last), _fields(config, list(map(str, above))), n=1)
-    return (*above, *near)
+    *parents, last = detail["loc"]
+    near = get_close_matches(str(last), _fields(config, list(map(str, parents))), n=1)
+    return (*parents, *near)
 
 
-def load(config: type[C], name: str, overrides: Sequence[str] = ()) -> C:
-    """Read section `name` of params.yaml with `a.b=value` overrides on top."""
-    return validate(config, merge(section(name), parse(overrides)), name)
+def load(config: type[C], name: str, overrides: Mapping[str, Any] | Word | None = None) -> C:
+    """Read section `name` of params.yaml as a configuration, with nested overrides on top."""
+    section = read_section(name)
+    return validate(config, section if overrides is None else merge(section, overrides), name)
 
 
 def _explain(
     detail: ErrorDetails, config: type[BaseModel], values: Mapping[str, Any], where: str
 ) -> str:
-    key = _place(detail["loc"], values)
-    place = f"{where}.{key}" if key else where
+    key = _dotted_key(detail["loc"], values)
+    name = f"{where}.{key}" if key else where
     if detail["type"] == "extra_forbidden":
-        *above, last = map(str, detail["loc"])
-        return f"{place}: unknown parameter{suggest(last, _fields(config, above))}"
+        *parents, last = map(str, detail["loc"])
+        return f"{name}: unknown parameter{suggest(last, _fields(config, parents))}"
     if detail["type"] == "missing":
-        remedy = f"add {key}" if where == _ARGUMENT else f"set it in params.yaml or as {place}"
-        return f"{place}: missing; {remedy}=VALUE"
-    told = detail["msg"].removeprefix("Value error, ")
+        remedy = f"add {key}" if where == _ARGUMENT else f"set it in params.yaml or as {name}"
+        return f"{name}: missing; {remedy}=VALUE"
+    message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "path_type":
-        told = "Input should be the path of a file or folder"
-    return f"{place}: {told}, got {_shown(detail['input'])}{_source(place, detail)}"
+        message = "Input should be the path of a file or folder"
+    return f"{name}: {message}, got {_shortened(detail['input'])}{_source(name, detail)}"
 
 
-def _source(place: str, detail: ErrorDetails) -> str:
-    """Return the line of params.yaml that a wrong value stands in, if it stands there."""
+def _source(name: str, detail: ErrorDetails) -> str:
+    """Return the line of params.yaml that has a wrong value, if the value comes from there."""
     node: Any = mapping_of(PARAMS) if PARAMS.is_file() else None
-    for key in (keys := place.split(".")):
+    for key in (keys := name.split(".")):
         node = node.get(key) if isinstance(node, dict) else None
     line = line_of(PARAMS, keys) if node is not None and node == detail["input"] else None
     return "" if line is None else f" ({PARAMS.name}, line {line})"
 
 
-def _place(loc: tuple[int | str, ...], values: Any) -> str:  # noqa: ANN401 - as YAML has it
+def _dotted_key(loc: tuple[int | str, ...], values: Any) -> str:  # noqa: ANN401 - as YAML has it
     """Return the dotted key of an error, without the tags that pydantic adds for unions."""
-    kept = []
+    parts = []
     for depth, part in enumerate(loc, start=1):
         inside = isinstance(values, Mapping) and part in values
         if inside or isinstance(part, int) or depth == len(loc):
-            kept.append(str(part))
+            parts.append(str(part))
         values = values[part] if inside else values
-    return ".".join(kept)
+    return ".".join(parts)
 
 
 def _fields(config: type[BaseModel], path: Sequence[str]) -> list[str]:
-    """Return the field names valid at `path` inside `config`, as far as they can be known."""
+    """Return the field names that are valid at `path` inside `config`.
+
+    Where a union decides, those of all its alternatives that fit the path.
+    """
     models = [config]
     for part in path:
         fields = [model.model_fields[part] for model in models if part in model.model_fields]
@@ -242,24 +267,33 @@ def _models(annotation: object) -> list[type[BaseModel]]:
 
 
 def arguments(config: type[C], words: Sequence[str]) -> C:
-    """Read a stage's inputs and outputs, all given as `name=value` words."""
+    """Parse the arguments of a stage, which are `name=value` words."""
     return validate(config, parse(words), _ARGUMENT)
 
 
-def named(block: object, key: str, where: str) -> tuple[str, dict[str, Any]]:
-    """Take the choice `key` out of a block of words; the rest overrides the chosen section."""
+def pop_choice(block: object, key: str, where: str) -> tuple[str, dict[str, Any]]:
+    """Split a block of overrides into the name under `key` and the other overrides.
+
+    Parameters
+    ----------
+    block
+        Overrides, of which `key` names a section of params.yaml and the others change values of
+        that section. It stays as it is.
+    key, where
+        `where.key=NAME` is the argument that has the name.
+    """
     if not isinstance(block, Mapping):
         raise ConfigError(f"{where}={block} is a single value; write {where}.{key}={block}")
-    rest = dict(block)
-    name = rest.pop(key, None)
+    overrides = {name: value for name, value in block.items() if name != key}
+    name = block.get(key)
     if not isinstance(name, str) or not name:
         raise ConfigError(f"{where}.{key}=NAME is missing")
     if "/" in name or name in {".", ".."}:
         raise ConfigError(f"{where}.{key}={name} is a path, not a name; params.yaml has the names")
-    if isinstance(rest.get(name), Mapping):
-        inner = next(iter(rest[name]), "NAME")
+    if isinstance(overrides.get(name), Mapping):
+        inner = next(iter(overrides[name]), "NAME")
         raise ConfigError(
             f"{where}.{name}.{inner}: {where}.{key}={name} names the block already; did you mean "
             f"{where}.{inner}=VALUE?"
         )
-    return str(name), rest
+    return str(name), overrides

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written under a temporary name, then renamed."""
+"""Atomic writes: a file or folder is written under a temporary name, then renamed."""
 
 import fcntl
 import os
@@ -11,20 +11,20 @@ from tempfile import mkdtemp
 
 from cell_synergy.core.errors import InputError, number_in
 
-_PROBE = bytes(2**16)  # what a disk that is full cannot take
+_PROBE = bytes(2**16)  # written to see whether the disk is full
 
 
 @contextmanager
 def atomic(target: Path) -> Iterator[Path]:
     """Yield a path to write to; it becomes `target` when the block ends without an error.
 
-    The block may write a file or make a folder there. After an error, or a kill, `target` is as
-    it was before; what a killed process could not remove goes with the next write of `target`.
+    The block may write a file or create a folder there. After an error or a kill, `target` is as it
+    was before; temporary files of a killed process are removed with the next write of `target`.
     """
     with named_after(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with scratch_of(target) as scratch:
-            with _disk_blamed(scratch):
+            with _raise_disk_error(scratch):
                 yield (new := scratch / target.name)
             if target.is_dir() and new.exists():
                 target.rename(scratch / f"{target.name}.old")
@@ -33,15 +33,17 @@ def atomic(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_of(target: Path) -> Iterator[Path]:
-    """Yield a new folder beside `target`, which goes when the block ends.
+    """Yield a new folder next to `target`, which is removed when the block ends.
 
-    What a killed process left of its own goes before.
+    Folders that killed processes have left are removed first.
     """
-    _sweep(target)
+    _remove_abandoned(target)
     scratch = Path(mkdtemp(prefix=f".{target.name}.~", dir=target.parent))
     lock = os.open(scratch, os.O_RDONLY)
     try:
-        with suppress(OSError):  # a file system without locks: then nothing is swept either
+        with suppress(
+            OSError
+        ):  # a file system without locks, where nothing is removed first either
             fcntl.flock(lock, fcntl.LOCK_SH)
         yield scratch
     finally:
@@ -51,9 +53,9 @@ def scratch_of(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def named_after(target: Path, *, unnamed: bool = True) -> Iterator[None]:
-    """Give an error of the disk the name of `target`, which a user knows, for its scratch file's.
+    """Let an error of the disk name `target`, which a user knows, instead of a temporary file.
 
-    So is an error that names no file at all, as of a full disk, if `unnamed`.
+    With `unnamed`, so do errors that name no file, such as that of a full disk.
     """
     try:
         yield
@@ -65,10 +67,10 @@ def named_after(target: Path, *, unnamed: bool = True) -> Iterator[None]:
 
 
 @contextmanager
-def _disk_blamed(scratch: Path) -> Iterator[None]:
-    """Raise the disk's own error where a library that writes there has other words for it.
+def _raise_disk_error(scratch: Path) -> Iterator[None]:
+    """Raise the error of the disk where the writing library raises another one.
 
-    Torch's is a RuntimeError of a wrong position; HDF5 and safetensors have the number in a text.
+    Torch raises a RuntimeError of a wrong position; HDF5 and safetensors have the errno in a text.
     """
     try:
         yield
@@ -83,16 +85,16 @@ def _disk_blamed(scratch: Path) -> Iterator[None]:
         raise
 
 
-def _sweep(target: Path) -> None:
-    """Remove the scratch folders of `target` that no living process holds."""
-    ours = re.compile(rf"\.{re.escape(target.name)}\.~[a-z0-9_]{{8}}")  # a person's has no ~
-    for left in [path for path in target.parent.iterdir() if ours.fullmatch(path.name)]:
+def _remove_abandoned(target: Path) -> None:
+    """Remove the temporary folders of `target` that no living process has locked."""
+    pattern = re.compile(rf"\.{re.escape(target.name)}\.~[a-z0-9_]{{8}}")  # no user has a ~ there
+    for folder in [path for path in target.parent.iterdir() if pattern.fullmatch(path.name)]:
         with suppress(OSError):
-            lock = os.open(left, os.O_RDONLY)
+            lock = os.open(folder, os.O_RDONLY)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if not target.exists() and (old := left / f"{target.name}.old").exists():
+                if not target.exists() and (old := folder / f"{target.name}.old").exists():
                     old.rename(target)  # killed between the two renames of a folder
-                shutil.rmtree(left)
+                shutil.rmtree(folder)
             finally:
                 os.close(lock)

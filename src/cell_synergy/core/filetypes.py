@@ -1,7 +1,7 @@
-"""What a file is by its first bytes, whatever its name says: most broken files are another thing.
+"""The format of a file by its first bytes, whatever its name: most broken files are of another one.
 
-A file fetched without Git LFS is a pointer of three lines, one fetched past a sign-in page is that
-page, one whose copy was stopped is empty. Each has its own remedy.
+A file fetched without Git LFS is a pointer of three lines, a file behind a sign-in page is that
+page, and a file whose copy was stopped is empty. Each has its own remedy.
 """
 
 import gzip
@@ -19,7 +19,7 @@ GZIP, ZIP, HDF5, NPY, PICKLE, SAFETENSORS = "gzip", "zip", "HDF5", "npy", "pickl
 TAR, TEXT, UNKNOWN = "tar", "text", "unknown"
 
 _HEAD = 1024
-_LONGEST = 100_000_000  # header of safetensors, bytes
+_MAX_HEADER = 100_000_000  # bytes of a safetensors header
 _MAGIC = {
     b"version https://git-lfs": POINTER, b"\x1f\x8b": GZIP, b"PK\x03\x04": ZIP, b"PK\x05\x06": ZIP,
     b"\x89HDF\r\n\x1a\n": HDF5, b"\x93NUMPY": NPY,
@@ -29,7 +29,7 @@ _MAGIC = {
     b"\0\0\0\x0cjP  ": "JPEG 2000", b"\xff\x4f\xff\x51": "JPEG 2000",
     b"PAR1": "Parquet", b"GGUF": "GGUF", b"RDX": "R workspace",
 }  # fmt: skip
-_BEGINS = {
+_PATTERNS = {
     re.compile(rb"RIFF.{4}WEBP", re.DOTALL): "WebP",
     re.compile(rb"BM.{4}\0{4}", re.DOTALL): "BMP",
     re.compile(rb".{257}ustar", re.DOTALL): TAR,
@@ -50,7 +50,7 @@ _NEVER = {
 
 
 def kind(path: Path) -> str:
-    """Return what a file is: a constant of this module, or the name of another known format.
+    """Return the format of a file: a constant of this module, or the name of another format.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def kind(path: Path) -> str:
     """
     if path.is_dir():
         return FOLDER
-    if path.exists() and not path.is_file():  # a pipe that nobody writes to is never open
+    if path.exists() and not path.is_file():  # opening a pipe without a writer blocks
         return DEVICE
     with path.open("rb") as file:
         head = file.read(_HEAD)
@@ -69,17 +69,17 @@ def kind(path: Path) -> str:
 
 
 def _binary(head: bytes) -> str:
-    """Return which known binary format begins so, empty if none does."""
+    """Return the binary format that begins with these bytes, empty if none does."""
     for magic, name in _MAGIC.items():
         if head.startswith(magic):
             return name
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _LONGEST:
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _MAX_HEADER:
         return SAFETENSORS
-    return next((name for begin, name in _BEGINS.items() if begin.match(head)), "")
+    return next((name for pattern, name in _PATTERNS.items() if pattern.match(head)), "")
 
 
 def _text(head: bytes) -> str:
-    """Return which kind of text it is, if it is text."""
+    """Return the format of a text, or that it is no text."""
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html", b"<head", b"<script", b"<body", b"<!--")):
         return PAGE
@@ -87,22 +87,22 @@ def _text(head: bytes) -> str:
         return PAGE if b"<html" in start else SERVER
     if start.startswith((b'{"error"', b'{"message"', b"404: not found", b"entry not found")):
         return SERVER
-    if any(byte < 32 and byte not in b"\t\n\r\f" for byte in head):  # noqa: PLR2004 - controls
+    if any(byte < 32 and byte not in b"\t\n\r\f" for byte in head):  # noqa: PLR2004 - control characters
         return UNKNOWN
     return TEXT
 
 
 def required(path: Path, wanted: str, remedy: str) -> str:
-    """Return the kind of a file that somebody named, once it is sure to be a whole kind of thing.
+    """Return the format of a file; refuse a file that cannot be what is expected.
 
     Parameters
     ----------
     path
         The file.
     wanted
-        What it should be, with its article: `an image`.
+        The expected content, with its article: `an image`.
     remedy
-        What to do where it does not exist or cannot be read: `set the key weights to the file`.
+        The remedy where it does not exist or cannot be read: `set the key weights to the file`.
 
     Raises
     ------
@@ -111,31 +111,31 @@ def required(path: Path, wanted: str, remedy: str) -> str:
         web page or the error message of a server.
     """
     try:
-        found = kind(path)
+        file_type = kind(path)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; {remedy}") from error
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise DataError(f"{path}: cannot be read ({reason}); {remedy}") from error
-    if found == FOLDER:
+    if file_type == FOLDER:
         raise DataError(f"{path}: is a folder, not {wanted}; {remedy}")
     if what := never(path, wanted):
         raise DataError(f"{path}: {what}")
-    return found
+    return file_type
 
 
 def never(path: Path, wanted: str) -> str:
-    """Return what nobody wants that a file is, and what to do; empty of any other file."""
-    what, cure = _NEVER.get(kind(path), ("", ""))
-    return f"{what.format(wanted=wanted)}; {cure}" if what else ""
+    """Return why a file cannot be any data, and the remedy; empty for any other file."""
+    what, action = _NEVER.get(kind(path), ("", ""))
+    return f"{what.format(wanted=wanted)}; {action}" if what else ""
 
 
 def unlike(
     path: Path, wanted: str, remedy: str, reason: object = "", expected: str = ""
 ) -> DataError:
-    """Return the error of a file that cannot be read as what it should be; see `required`.
+    """Return the error for a file that is not of the expected format; see `required`.
 
-    Says what it is instead if that can be seen, and otherwise the reason that its reader gave.
+    The message names the actual format if it is recognised, and else the reader's error.
 
     Parameters
     ----------
@@ -144,19 +144,20 @@ def unlike(
     reason
         The reader's error.
     expected
-        The kind that it should be of.
+        The expected format.
     """
     try:
-        found = required(path, wanted, remedy)
+        file_type = required(path, wanted, remedy)
     except DataError as error:
         return error
     lines = str(reason).strip().splitlines() or [type(reason).__name__ if reason else ""]
     detail = f" ({lines[0]})" if lines[0] else ""
-    seen = {TEXT: "text", UNKNOWN: "", PICKLE: "a Python pickle"}.get(
-        found, f"{'an' if found[0] in 'HRnx' else 'a'} {found} file"
+    article = "an" if file_type[0] in "HRnx" else "a"
+    actual = {TEXT: "text", UNKNOWN: "", PICKLE: "a Python pickle"}.get(
+        file_type, f"{article} {file_type} file"
     )
-    if seen and found != expected:
-        return DataError(f"{path}: is {seen}, not {wanted}{detail}; {remedy}")
+    if actual and file_type != expected:
+        return DataError(f"{path}: is {actual}, not {wanted}{detail}; {remedy}")
     return DataError(f"{path}: cannot be read as {wanted}{detail}; {remedy}")
 
 
@@ -166,14 +167,14 @@ def read_json(path: Path, wanted: str, remedy: str) -> dict[str, Any]:
     Raises
     ------
     DataError
-        If it is anything else.
+        If it is anything else or damaged.
     """
-    packed = required(path, wanted, remedy) == GZIP
+    is_gzip = required(path, wanted, remedy) == GZIP
     try:
         data = path.read_bytes()
-        found = json.loads(gzip.decompress(data) if packed else data)
+        content = json.loads(gzip.decompress(data) if is_gzip else data)
     except (EOFError, OSError, RecursionError, ValueError, zlib.error) as error:
         raise unlike(path, wanted, remedy, error, TEXT) from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise DataError(f"{path}: holds no JSON object, so it is not {wanted}; {remedy}")
-    return found
+    return content

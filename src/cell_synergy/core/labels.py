@@ -10,8 +10,8 @@ import pandas as pd
 
 from cell_synergy.core.errors import DataError
 
-# What pandas takes for a missing value when it reads a CSV, so that a table gives the same labels
-# as CSV and as .h5ad (pandas documentation, `read_csv`, `na_values`).
+# What pandas reads as a missing value from a CSV, so that a table has the same labels as CSV and as
+# .h5ad (pandas documentation, `read_csv`, `na_values`).
 MISSING = frozenset(
     {
         "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
@@ -21,16 +21,16 @@ MISSING = frozenset(
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
 _LISTED = 8  # names that a message lists
-_UNSEEN = "Cf"  # Unicode's category of marks that have no width
+_FORMAT_MARKS = "Cf"  # Unicode's category of marks without a width
 
 
 def as_labels(column: pd.Series) -> pd.Series:
     """Return a column as text, None where it is missing.
 
-    Blanks around a word go and those inside it become one; what is not seen, like a byte order
-    mark, goes; accents are composed. Where every number is whole, `1`, `1.0` and `"1.0"` are the
-    same label, `1`, also among words. Not for the names of genes and barcodes, which are taken as
-    they are written: a gene may be called `nan`.
+    Blanks around a label are removed and those inside become one; invisible marks, such as a byte
+    order mark, are removed; accents are composed. Where every number is whole, `1`, `1.0` and
+    `"1.0"` are the same label, `1`, also among words. This is not for the names of genes and
+    barcodes, which keep their spelling: a gene may be called `nan`.
 
     Parameters
     ----------
@@ -42,23 +42,23 @@ def as_labels(column: pd.Series) -> pd.Series:
     :
         Of dtype object, with the same index.
     """
-    if isinstance(column.dtype, pd.CategoricalDtype):  # each word once
+    if isinstance(column.dtype, pd.CategoricalDtype):  # each label once
         used = column.cat.remove_unused_categories().cat
         of_category = as_labels(pd.Series(used.categories.astype(object))).to_numpy(object)
-        words = np.append(of_category, [None])[used.codes]
-        return pd.Series(words, column.index, dtype=object, name=column.name)
+        labels = np.append(of_category, [None])[used.codes]
+        return pd.Series(labels, column.index, dtype=object, name=column.name)
     values = column.astype(object)
     text = values.map(_text).astype(object).where(values.notna(), None)
     text = text.where(~text.isin(MISSING), None)
-    numbers = [word for word in text.dropna().unique() if _NUMBER.fullmatch(word)]
-    if all(_WHOLE.fullmatch(word) for word in numbers):
-        whole = {word: word.partition(".")[0] for word in numbers}
-        text = text.map(lambda word: whole.get(word, word))
+    numbers = [label for label in text.dropna().unique() if _NUMBER.fullmatch(label)]
+    if all(_WHOLE.fullmatch(number) for number in numbers):
+        whole = {number: number.partition(".")[0] for number in numbers}
+        text = text.map(lambda label: whole.get(label, label))
     return text
 
 
 def as_names(column: pd.Series, what: str, where: str) -> pd.Series:
-    """Return a column of donors or sections as text; none is missing and each has one spelling.
+    """Return a column of donors or sections as text; refuse missing names and several spellings.
 
     Parameters
     ----------
@@ -72,8 +72,8 @@ def as_names(column: pd.Series, what: str, where: str) -> pd.Series:
     Raises
     ------
     DataError
-        If a value is missing, or two names differ in blanks or in upper and lower case alone: one
-        donor under two names would be trained on and judged.
+        If a value is missing, or two names differ only in blanks or in upper and lower case, since
+        one donor under two names would be in training and test.
     """
     names = as_labels(column)
     if (missing := names.isna()).any():
@@ -86,11 +86,11 @@ def as_names(column: pd.Series, what: str, where: str) -> pd.Series:
 
 
 def check_spellings(names: list[str], what: str, where: str) -> None:
-    """Refuse names that differ in blanks or in upper and lower case alone."""
-    alike: dict[str, list[str]] = defaultdict(list)
+    """Refuse names that differ only in blanks or in upper and lower case."""
+    similar: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        alike[folded(str(name))].append(str(name))
-    for spellings in alike.values():
+        similar[folded(str(name))].append(str(name))
+    for spellings in similar.values():
         if len(spellings) > 1:
             given = " and ".join(map(repr, sorted(spellings)))
             raise DataError(
@@ -100,12 +100,12 @@ def check_spellings(names: list[str], what: str, where: str) -> None:
 
 
 def folded(name: str) -> str:
-    """Return a name without blanks and capitals, in which names that look alike are equal."""
+    """Return a name in a form in which names that look alike are equal (NFKC, case, blanks)."""
     return "".join(unicodedata.normalize("NFKC", name).split()).casefold()
 
 
 def some(names: Sequence[str]) -> str:
-    """Return the first names of many, as a message lists them, and how many more there are."""
+    """Return names as a message lists them: the first eight, and the number of the others."""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return f"{', '.join(names[:_LISTED])}{more}"
 
@@ -113,6 +113,6 @@ def some(names: Sequence[str]) -> str:
 def _text(value: object) -> str:
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     if not text.isascii():
-        seen = (letter for letter in text if unicodedata.category(letter) != _UNSEEN)
-        text = unicodedata.normalize("NFC", "".join(seen))
+        visible = (letter for letter in text if unicodedata.category(letter) != _FORMAT_MARKS)
+        text = unicodedata.normalize("NFC", "".join(visible))
     return " ".join(text.split())

@@ -1,12 +1,12 @@
-"""Names that tables share: methods with a part of their own, probes, and the control task."""
+"""Names that several tables use: experts, controls, probes, and the control task."""
 
-UNIMODAL = ("image", "expression")  # one expert alone: what SIS compares with
+UNIMODAL = ("image", "expression")  # a single expert, with which SIS compares
 CONTROLS = ("shuffled", "random", "pca")
 
 LINEAR = "linear"
 NONLINEAR = "mlp"
 LATE_FUSION = "late fusion"
 FINE_TUNED = "fine-tuned"
-TRANSDUCTIVE = ", transductive"  # ends a probe's name where features were scaled per donor
+TRANSDUCTIVE = ", transductive"  # suffix of a probe's name where features are scaled per donor
 
-DONOR = "donor"  # the task that asks whose tissue a unit is: a control
+DONOR = "donor"  # control task: predict the donor of an observation

@@ -1,8 +1,9 @@
-"""Outputs whose place a person names: nothing of anybody else's is ever replaced there.
+"""Outputs at a path that a person names: only what the same command wrote is ever replaced.
 
-Beside what a command writes stands a hidden record with its name and the SHA-256 of every file.
-The same command may replace what agrees with its record; all else stays and is told before
-anything is read or computed. A stage of the pipeline owns its outputs and needs none of this.
+Next to its outputs a command writes a hidden record with its name and the SHA-256 of every file.
+The same command may replace files that agree with the record. Any other file is kept, and the
+command refuses to run before anything is read or computed. Stages of the pipeline own their outputs
+and do not need this.
 """
 
 import hashlib
@@ -16,26 +17,26 @@ from pathlib import Path
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.files import atomic, named_after, scratch_of
 
-_FOLDER = "folder"  # stands for the hash of a folder
-_PROBE = bytes(4096)  # what is written to see that something can be
+_FOLDER = "folder"  # in place of the hash of a folder
+_PROBE = bytes(4096)  # written to see whether the folder can be written
 
-Hashes = dict[str, list[str]]
-"""Per file, relative to the folder of the output, the SHA-256 that it may have."""
+_Hashes = dict[str, list[str]]
+"""SHA-256 that each file may have, by its path relative to the folder of the output."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a command writes.
+    """Where a command writes one output.
 
     Attributes
     ----------
     word
-        The word of the command line that names it.
+        Key of the command line that sets the path.
     path
-        A folder, or the main one of some files.
+        A folder, or the main file of several.
     beside
-        What replaces the path's suffix (`.npz`), or goes before it (`-scores`), in the names of the
-        files that stand beside it.
+        Names of the other files: a new suffix of the path (`.npz`), or what is put before its
+        suffix (`-scores`).
     """
 
     word: str
@@ -44,29 +45,26 @@ class Place:
 
     @property
     def files(self) -> list[Path]:
-        """All that is written."""
-        path = self.path
-        return [
-            path,
-            *(
-                path.with_suffix(end)
-                if end.startswith(".")
-                else path.with_name(f"{path.stem}{end}{path.suffix}")
-                for end in self.beside
-            ),
-        ]
+        """Every file that is written."""
+        files = [self.path]
+        for end in self.beside:
+            if end.startswith("."):
+                files.append(self.path.with_suffix(end))
+            else:
+                files.append(self.path.with_name(f"{self.path.stem}{end}{self.path.suffix}"))
+        return files
 
     @property
     def record(self) -> Path:
-        """The file that says what was written."""
+        """File with the name of the command and the hashes of what it wrote."""
         return self.path.with_name(f".{self.path.name}.written.json")
 
 
 def table_place(word: str, given: str | None, default: Path, beside: tuple[str, ...]) -> Place:
-    """Return the place of a table; in a folder that is given it has its usual name."""
+    """Return where a table is written; inside a given folder it has the name of the default."""
     if not given:
         return Place(word, default, beside)
-    path = Path(os.path.expanduser(given))  # noqa: PTH111 - knows users that are not there
+    path = Path(os.path.expanduser(given))  # noqa: PTH111 - keeps `~` of unknown users
     if given.endswith(os.sep) or path.is_dir():
         path /= default.name
     if path.suffix.lower() != ".csv":
@@ -78,7 +76,7 @@ def table_place(word: str, given: str | None, default: Path, beside: tuple[str, 
 
 
 def folder_place(word: str, given: str | None, default: Path) -> Place:
-    """Return the place of a folder of results."""
+    """Return where a folder of results is written."""
     path = Path(os.path.expanduser(given)) if given else default  # noqa: PTH111 - as above
     return Place(word, Path(os.path.realpath(path)) if path.name in {"", ".."} else path)
 
@@ -87,23 +85,23 @@ def folder_place(word: str, given: str | None, default: Path) -> Place:
 def guarded(
     command: str, places: Sequence[Place], inputs: Mapping[str, Path]
 ) -> Iterator[dict[str, Path]]:
-    """Yield, for each place, a path to write to; what is there becomes the output in the end.
+    """Yield a path to write to for each output; the outputs are replaced when the block ends.
 
     Parameters
     ----------
     command
-        Who writes.
+        Name of the command.
     places
-        Where to.
+        Its outputs.
     inputs
-        What is read, by the words that name it.
+        Paths that are read, by their keys of the command line.
 
     Raises
     ------
     ConfigError
-        If something would be lost, before the block runs, or if it has appeared meanwhile.
+        If a file would be lost: before the block runs, or after it for a file that was added since.
     OSError
-        If nothing can be written there, before the block runs.
+        If the folder cannot be written, before the block runs.
     """
     _check_apart(places, inputs)
     for place in places:
@@ -116,7 +114,7 @@ def guarded(
             with named_after(place.path), named_after(place.record):
                 stack.enter_context(_parents(place.path))
                 scratch = stack.enter_context(scratch_of(place.path))
-                with scratch_of(place.record) as longest:  # of all names that are made there
+                with scratch_of(place.record) as longest:  # its name is the longest that is created
                     (longest / "probe").write_bytes(_PROBE)
             new[place.word] = scratch / place.path.name
         yield new
@@ -126,14 +124,14 @@ def guarded(
 
 
 def _check_apart(places: Sequence[Place], inputs: Mapping[str, Path]) -> None:
-    """Refuse outputs in each other, and those in or around an input."""
+    """Refuse outputs inside each other, and those inside or around an input."""
     written = [(place, path) for place in places for path in place.files]
     for place, path in written:
-        for other, its in written:
-            if other is not place and _inside(path, its):
+        for other, other_path in written:
+            if other is not place and _inside(path, other_path):
                 raise ConfigError(
                     f"{place.word}={place.path} lies in {other.word}={other.path}; give each "
-                    "output a place of its own"
+                    "output another path"
                 )
         for word, read in inputs.items():
             if _same(path, read):
@@ -149,44 +147,46 @@ def _check_apart(places: Sequence[Place], inputs: Mapping[str, Path]) -> None:
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Whether two paths are one file, also by links."""
+    """Whether two paths are the same file, also through links."""
     with suppress(OSError):
         return one.samefile(other)
     return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _inside(path: Path, folder: Path) -> bool:
-    real = Path(os.path.realpath(path))  # which takes links in a circle as they are
+    real = Path(os.path.realpath(path))  # accepts links in a circle
     return real.is_relative_to(os.path.realpath(folder))
 
 
 @contextmanager
 def _parents(path: Path) -> Iterator[None]:
-    """Make the folders above `path`; those that stay empty go again."""
-    made = [folder for folder in path.absolute().parents if not os.path.lexists(folder)]
+    """Create the folders above `path`; remove those that are still empty at the end."""
+    created = [folder for folder in path.absolute().parents if not os.path.lexists(folder)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
     finally:
-        for folder in made:
+        for folder in created:
             with suppress(OSError):
                 folder.rmdir()
 
 
 def _publish(place: Place, scratch: Path, command: str) -> None:
-    """Move what was written to its place, the main output last.
+    """Move the new files to the output, the main one last.
 
-    While files move, the record has the hashes of old and new ones: whatever a kill leaves is
-    still the command's.
+    While files are moved, the record has the hashes of old and new ones, so that whatever a kill
+    leaves still belongs to the command.
     """
     folder = place.path.parent
-    made = sorted(scratch.iterdir(), key=lambda path: (path.name == place.path.name, path.name))
-    targets = [folder / path.name for path in made]
+    new_files = sorted(
+        scratch.iterdir(), key=lambda path: (path.name == place.path.name, path.name)
+    )
+    targets = [folder / path.name for path in new_files]
     _check_free(place, [*place.files, *targets], command)
-    new = {name: [sha] for path in made for name, sha in _hashes(path, path.name)}
+    new = {name: [sha] for path in new_files for name, sha in _hashes(path, path.name)}
     _, old = _recorded(place)
     _write_record(place, command, {n: old.get(n, []) + new.get(n, []) for n in {*old, *new}})
-    for path, target in zip(made, targets, strict=True):
+    for path, target in zip(new_files, targets, strict=True):
         _check_free(place, [target], command)
         if target.is_dir():
             _move_aside(place, target, scratch / f"{target.name}.old", command)
@@ -195,7 +195,7 @@ def _publish(place: Place, scratch: Path, command: str) -> None:
 
 
 def _move_aside(place: Place, target: Path, aside: Path, command: str) -> None:
-    """Move a folder out of the way; back again if something came in while it was checked."""
+    """Rename a folder; rename it back if a file was added while it was checked."""
     target.rename(aside)
     try:
         _check_free(place, [target], command, found_at=aside)
@@ -207,35 +207,36 @@ def _move_aside(place: Place, target: Path, aside: Path, command: str) -> None:
 def _check_free(
     place: Place, paths: Sequence[Path], command: str, found_at: Path | None = None
 ) -> None:
-    """Refuse paths where something stands that `command` has not written as it is now.
+    """Refuse paths with a file that `command` has not written as it is now.
 
-    What is checked is `found_at` where the one path was moved there.
+    `found_at` is where the one path was moved, if it was.
     """
-    writer, known = _recorded(place)
+    writer, recorded = _recorded(place)
     for path in paths:
-        found = _foreign(found_at or path, path.name, known if writer == command else {})
-        if found is None:
+        problem = _foreign(found_at or path, path.name, recorded if writer == command else {})
+        if problem is None:
             continue
-        by = f"was written by {writer}" if writer not in {None, command} else found
+        if writer not in {None, command}:
+            problem = f"was written by {writer}"
         raise ConfigError(
-            f"{place.word}={place.path}: {path} {by}; nothing was touched: move it away, or choose "
-            f"another {place.word}="
+            f"{place.word}={place.path}: {path} {problem}; nothing was touched: move it away, "
+            f"or choose another {place.word}="
         )
 
 
-def _foreign(path: Path, called: str, known: Hashes) -> str | None:
-    """Say what would be lost if `path`, `called` so, were replaced; None if it is nothing."""
+def _foreign(path: Path, name: str, recorded: _Hashes) -> str | None:
+    """Return what a replacement of `path`, `name` in the record, would lose."""
     if path.is_symlink():
-        return "is a link to another place"
+        return "is a link to another path"
     if not path.exists() or _is_empty(path):
         return None
-    if called not in known:
+    if name not in recorded:
         return "is there already, and this command did not write it"
-    strange = [name for name, sha in _hashes(path, called) if sha not in known.get(name, [])]
-    if strange == [called]:
+    other = [file for file, sha in _hashes(path, name) if sha not in recorded.get(file, [])]
+    if other == [name]:
         return "was changed since this command wrote it"
-    if strange:
-        return f"holds {strange[0]}, which was added or changed since this command wrote it"
+    if other:
+        return f"holds {other[0]}, which was added or changed since this command wrote it"
     return None
 
 
@@ -244,34 +245,34 @@ def _is_empty(path: Path) -> bool:
     return path.is_dir() and not path.is_mount() and not any(path.iterdir())
 
 
-def _hashes(path: Path, called: str) -> Iterator[tuple[str, str]]:
+def _hashes(path: Path, name: str) -> Iterator[tuple[str, str]]:
     """Yield name and SHA-256 of a file, or of a folder and all in it; links have none."""
     if path.is_symlink() or not (path.is_dir() or path.is_file()):
-        yield called, "neither file nor folder"
+        yield name, "neither file nor folder"
     elif path.is_dir():
-        yield called, _FOLDER
+        yield name, _FOLDER
         for inner in sorted(path.iterdir()):
-            yield from _hashes(inner, f"{called}/{inner.name}")
+            yield from _hashes(inner, f"{name}/{inner.name}")
     else:
         with path.open("rb") as file:
-            yield called, hashlib.file_digest(file, "sha256").hexdigest()
+            yield name, hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _recorded(place: Place) -> tuple[str | None, Hashes]:
-    """Return who wrote a place, and the hashes; nobody and none without a record that can be read.
+def _recorded(place: Place) -> tuple[str | None, _Hashes]:
+    """Return the command that wrote an output and the hashes; None and {} without a valid record.
 
-    A record that is somebody's link or was changed by hand proves nothing.
+    A record that is a link or was edited is not valid.
     """
     if place.record.is_symlink() or not place.record.is_file():
         return None, {}
     try:
-        found = json.loads(place.record.read_text("utf-8"))
-        files = {str(name): [str(sha) for sha in shas] for name, shas in found["files"].items()}
-        return str(found["command"]), files
+        record = json.loads(place.record.read_text("utf-8"))
+        files = {str(name): [str(sha) for sha in shas] for name, shas in record["files"].items()}
+        return str(record["command"]), files
     except (ValueError, KeyError, TypeError, AttributeError):
         return None, {}
 
 
-def _write_record(place: Place, command: str, files: Hashes) -> None:
+def _write_record(place: Place, command: str, files: _Hashes) -> None:
     with atomic(place.record) as new:
         new.write_text(json.dumps({"command": command, "files": files}, indent=1, sort_keys=True))

@@ -1,4 +1,4 @@
-"""Words of the command line: text, until the parameter they are for wants something else."""
+"""Overrides of the command line: text, until the type of the parameter is known."""
 
 import os
 import types
@@ -13,14 +13,14 @@ from ruamel.yaml.error import YAMLError
 
 from cell_synergy.core.errors import ConfigError
 
-_ROWS = (list, tuple, set, frozenset, Sequence)
+_SEQUENCES = (list, tuple, set, frozenset, Sequence)
 
 
 class Word(str):
-    """What stands behind `key=`, as it was written.
+    """The text after `key=` of the command line, as it was written.
 
-    A file name may have a `#`, a column may be called `1` or `yes`; so that the text stays what it
-    is until `typed` knows the type of the parameter.
+    A file name may have a `#`, a column may be called `1` or `yes`. So the text stays text until
+    `typed` knows the type of the parameter.
     """
 
     __slots__ = ("key",)
@@ -34,90 +34,98 @@ class Word(str):
 
 
 def typed(value: object, kinds: Sequence[object]) -> object:
-    """Return `value` with each `Word` in it as the types at its place want it.
+    """Return `value` with each `Word` in it converted to the type of its parameter.
 
     Parameters
     ----------
     value
-        A word, a dictionary with words in it at any depth, or anything else, which stays.
+        A word, a dictionary that has words at any depth, or anything else, which is returned as it
+        is.
     kinds
-        Types, any of which the value may have: models, annotations.
+        The types that the parameter may have: models and annotations.
 
     Returns
     -------
     :
-        Text as it was written where text, a choice of words or a path is wanted (a path's `~` is
-        the home folder); rows of text split at commas, or as the YAML list `[a, b]`; all else as
-        YAML 1.2 has it. An empty word is None.
+        Text as it was written where the type is text, a choice of texts or a path (in which `~`
+        becomes the home folder). A sequence of texts where the type is one: the word is split at
+        commas, or read as the YAML list `[a, b]`. A word of type `Any` stays a word, to be
+        converted when its type is known. All else is read as YAML 1.2. An empty word is None.
     """
     if isinstance(value, Word):
-        return _meant(value, [leaf for kind in kinds for leaf in _leaves(kind)])
+        return _converted(value, [leaf for kind in kinds for leaf in _alternatives(kind)])
     if isinstance(value, Mapping):
-        return {key: typed(inner, _inside(kinds, key)) for key, inner in value.items()}
+        return {key: typed(inner, _types_below(kinds, key)) for key, inner in value.items()}
     return value
 
 
-def _meant(word: Word, leaves: Sequence[object]) -> object:
+def _converted(word: Word, kinds: Sequence[object]) -> object:
+    if Any in kinds:
+        return word
     if not word:
         return None
-    if any(_is_row_of_text(leaf) for leaf in leaves):
-        return _row(word)
-    if Path in leaves:
+    if any(_is_sequence_of_text(kind) for kind in kinds):
+        return _sequence(word)
+    if Path in kinds:
         return os.path.expanduser(word)  # noqa: PTH111 - Path's own drops a slash at the end
-    wanted = [leaf for leaf in leaves if leaf is not type(None)]
-    return str(word) if all(_is_text(leaf) for leaf in wanted) else _yaml(word)
+    present = [kind for kind in kinds if kind is not type(None)]
+    return str(word) if all(_is_text(kind) for kind in present) else _yaml(word)
 
 
-def _leaves(kind: object) -> Iterator[object]:
+def _alternatives(kind: object) -> Iterator[object]:
     """Yield the alternatives of an annotation."""
     origin = get_origin(kind)
     if origin is Annotated:
-        yield from _leaves(get_args(kind)[0])
+        yield from _alternatives(get_args(kind)[0])
     elif origin in {Union, types.UnionType}:
         for part in get_args(kind):
-            yield from _leaves(part)
+            yield from _alternatives(part)
     else:
         yield kind
 
 
-def _inside(kinds: Sequence[object], key: object) -> list[object]:
-    """Return the types that stand below `key`."""
-    found: list[object] = []
-    for leaf in (leaf for kind in kinds for leaf in _leaves(kind)):
-        if isinstance(leaf, type) and issubclass(leaf, BaseModel):
-            if key in leaf.model_fields:
-                found.append(leaf.model_fields[str(key)].annotation)
-        elif get_origin(leaf) in {dict, Mapping}:
-            found.append(get_args(leaf)[1])
-    return found
+def _types_below(kinds: Sequence[object], key: object) -> list[object]:
+    """Return the types that a value under `key` may have."""
+    below: list[object] = []
+    for kind in (kind for each in kinds for kind in _alternatives(each)):
+        if kind is Any:
+            below.append(Any)
+        elif isinstance(kind, type) and issubclass(kind, BaseModel):
+            if key in kind.model_fields:
+                below.append(kind.model_fields[str(key)].annotation)
+        elif get_origin(kind) in {dict, Mapping}:
+            below.append(get_args(kind)[1])
+    return below
 
 
-def _is_text(leaf: object) -> bool:
-    if get_origin(leaf) is Literal:
-        return all(isinstance(choice, str) for choice in get_args(leaf))
-    return leaf is str
+def _is_text(kind: object) -> bool:
+    if get_origin(kind) is Literal:
+        return all(isinstance(choice, str) for choice in get_args(kind))
+    return kind is str
 
 
-def _is_row_of_text(leaf: object) -> bool:
-    inner = [part for part in get_args(leaf) if part is not ...]
-    return get_origin(leaf) in _ROWS and bool(inner) and all(map(_is_text, inner))
+def _is_sequence_of_text(kind: object) -> bool:
+    item_types = [part for part in get_args(kind) if part is not ...]
+    return get_origin(kind) in _SEQUENCES and bool(item_types) and all(map(_is_text, item_types))
 
 
-def _row(word: Word) -> tuple[str, ...]:
+def _sequence(word: Word) -> tuple[str, ...]:
     if word.startswith("[") and word.endswith("]"):
         try:
-            listed = YAML(typ="base").load(StringIO(word))
+            items = YAML(typ="base").load(StringIO(word))
         except YAMLError:
-            listed = None
-        if isinstance(listed, list) and all(isinstance(part, str) for part in listed):
-            return tuple(listed)
+            items = None
+        if isinstance(items, list) and all(isinstance(item, str) for item in items):
+            return tuple(items)
     parts = tuple(part.strip() for part in word.split(","))
     if not all(parts):
-        raise ConfigError(f"{word.key}={word}: nothing stands between two commas; take one out")
+        raise ConfigError(
+            f"{word.key}={word}: there is nothing between two commas; take one comma out"
+        )
     return parts
 
 
-def _yaml(word: Word) -> Any:  # noqa: ANN401 - whatever was written
+def _yaml(word: Word) -> Any:  # noqa: ANN401 - a YAML value may have any type
     try:
         return YAML(typ="safe").load(StringIO(word))
     except (YAMLError, ValueError) as error:

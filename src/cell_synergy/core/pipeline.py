@@ -5,29 +5,39 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cell_synergy.core.config import section, suggest
+from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.yaml import mapping_of
 
 PIPELINE = Path("dvc.yaml")
 
 
-def paths(stage: str, item: Mapping[str, str]) -> dict[str, str]:
-    """Return the `name=value` arguments of a stage's command, its matrix axes set to `item`.
+def paths(stage: str, item: Mapping[str, str], experts: Mapping[str, object]) -> dict[str, str]:
+    """Return the `name=value` arguments of a stage's command in dvc.yaml.
 
     Works for any data set of params.yaml, also for one that `datasets` does not list.
+
+    Parameters
+    ----------
+    stage
+        Name of the stage.
+    item
+        Value of each axis of the stage's matrix.
+    experts
+        The section `experts` of params.yaml.
     """
     stages: dict[str, Any] = mapping_of(PIPELINE).get("stages") or {}
     if stage not in stages:
         raise ConfigError(f"{PIPELINE.name} has no stage {stage!r}{suggest(stage, stages)}")
     values = {f"item.{axis}": value for axis, value in item.items()}
-    values |= {f"experts.{kind}": str(name) for kind, name in section("experts").items()}
+    values |= {f"experts.{kind}": str(name) for kind, name in experts.items()}
 
-    def filled(found: re.Match[str]) -> str:
-        if found[1] not in values:
-            remedy = f"add it to params.yaml{suggest(found[1], values)}"
-            raise ConfigError(f"{PIPELINE.name}: stage {stage!r} needs {found[1]}; {remedy}")
-        return values[found[1]]
+    def filled(variable: re.Match[str]) -> str:
+        name = variable[1]
+        if name not in values:
+            remedy = f"add it to params.yaml{suggest(name, values)}"
+            raise ConfigError(f"{PIPELINE.name}: stage {stage!r} needs {name}; {remedy}")
+        return values[name]
 
     try:
         command = str(stages[stage]["cmd"])

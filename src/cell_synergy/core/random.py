@@ -1,4 +1,4 @@
-"""Random streams: one per purpose, so that no draw depends on how many others were made."""
+"""Random generators, one per purpose, so that no draw depends on the number of other draws."""
 
 from zlib import crc32
 
@@ -6,11 +6,11 @@ import numpy as np
 
 
 def stream(seed: int, *purpose: str) -> np.random.Generator:
-    """Return the generator of one purpose, e.g. `stream(0, "batches", fold)`."""
-    words = [crc32(word.encode()) for word in purpose]
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *words])))
+    """Return the generator for one purpose, for example `stream(0, "batches", fold)`."""
+    hashes = [crc32(word.encode()) for word in purpose]
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *hashes])))
 
 
 def integer(seed: int, *purpose: str) -> int:
-    """Return a 63-bit integer of one purpose, to seed somebody else's generator with."""
+    """Return a 63-bit seed for one purpose, for the generator of another library."""
     return int(stream(seed, *purpose).integers(2**63 - 1))

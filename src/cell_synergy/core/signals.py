@@ -1,4 +1,4 @@
-"""An interrupt that waits until what is under way can be kept."""
+"""Deferring an interrupt until the work under way can be saved."""
 
 import signal
 import threading
@@ -8,32 +8,32 @@ from contextlib import contextmanager
 
 @contextmanager
 def held_back() -> Iterator[Callable[[], bool]]:
-    """Hold back an interrupt (SIGINT) while the block runs; it is raised when the block ends.
+    """Defer an interrupt (SIGINT) while the block runs; it is raised when the block ends.
 
-    The block is given a function that says whether one came, and has to end soon if so. A second
-    interrupt is not held back. Threads other than the main one are never interrupted by Python,
-    and a process that ignores interrupts goes on ignoring them.
+    The block receives a function that returns whether an interrupt came; it must then end soon. A
+    second interrupt is not deferred. Nothing changes in threads other than the main one, which
+    Python never interrupts, and in a process that ignores interrupts.
 
     Raises
     ------
     KeyboardInterrupt
         When the block has ended, if an interrupt came.
     """
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+    previous = signal.getsignal(signal.SIGINT)
+    if previous is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    came = False
+    interrupted = False
 
-    def note(*_: object) -> None:
-        nonlocal came
-        came = True
-        signal.signal(signal.SIGINT, before)
+    def handle(*_: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        signal.signal(signal.SIGINT, previous)
 
-    signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGINT, handle)
     try:
-        yield lambda: came
+        yield lambda: interrupted
     finally:
-        signal.signal(signal.SIGINT, before)
-    if came:
+        signal.signal(signal.SIGINT, previous)
+    if interrupted:
         raise KeyboardInterrupt

@@ -1,7 +1,8 @@
-"""Tensors from files made elsewhere; the file's content says its format, and no code of it is run.
+"""Reading tensors from files of any source; the content decides the format, and no code is run.
 
-Read are safetensors, and what `torch.save` writes: the zip of PyTorch 1.6 and later, and the plain
-pickle of earlier ones. PyTorch's restricted unpickler makes tensors and containers of them alone.
+The formats are safetensors and those of `torch.save`: the zip of PyTorch 1.6 and later, and the
+plain pickle of earlier versions. PyTorch's restricted unpickler creates nothing but tensors and
+containers of tensors.
 """
 
 import struct
@@ -20,12 +21,19 @@ from torch import Tensor
 from cell_synergy.core import filetypes
 from cell_synergy.core.errors import DataError
 
-_WANTED = "a file of weights (safetensors, or a state dict of PyTorch)"
-_ANEW = "take its safetensors, or where you trust it write `torch.save(model.state_dict(), PATH)`"
-_INSIDE = ("state_dict", "model_state_dict", "model", "module")  # where checkpoints keep weights
-_WRAPPED = ("module.", "_orig_mod.")  # what DataParallel and torch.compile put before every name
-_NUMBERS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
-_REFUSED = (
+_EXPECTED = "a file of weights (safetensors, or a state dict of PyTorch)"
+_CONVERT = (
+    "take its safetensors, or where you trust it write `torch.save(model.state_dict(), PATH)`"
+)
+_STATE_KEYS = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "module",
+)  # under which checkpoints store weights
+_PREFIXES = ("module.", "_orig_mod.")  # of names under DataParallel and torch.compile
+_FLOAT_DTYPES = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+_READ_ERRORS = (
     ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError,
     SafetensorError, TypeError, UnpicklingError, ValueError, struct.error,
 )  # fmt: skip
@@ -34,79 +42,84 @@ _REFUSED = (
 def read(path: Path, remedy: str = "check the key `weights`") -> dict[str, Tensor]:
     """Return the named tensors of a file, on the CPU; large ones stay on disk until they are used.
 
-    A checkpoint's `state_dict` (or `model`, ...) is taken out, and the `module.` before every name.
+    Of a checkpoint its `state_dict` (or `model`, ...) is returned, and the prefix `module.` is
+    removed from its names.
 
     Parameters
     ----------
     path
         The file.
     remedy
-        What to do where there is no such file.
+        Remedy where there is no such file.
 
     Raises
     ------
     DataError
-        If it is no such file, is damaged, or holds anything but tensors; no code of it is run.
+        If it is no such file, is damaged, or holds anything but tensors.
     """
-    if filetypes.required(path, _WANTED, remedy) == filetypes.SAFETENSORS:
+    if filetypes.required(path, _EXPECTED, remedy) == filetypes.SAFETENSORS:
         try:
             return dict(load_file(path))
-        except _REFUSED as error:
+        except _READ_ERRORS as error:
             raise _damaged(path, error) from error
-    state = _state(path, unpickled(path))
-    for before in _WRAPPED:
-        if state and all(name.startswith(before) for name in state):
-            state = {name.removeprefix(before): tensor for name, tensor in state.items()}
+    state = _state_dict(path, unpickled(path))
+    for prefix in _PREFIXES:
+        if state and all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
     return state
 
 
 def unpickled(path: Path) -> Any:  # noqa: ANN401 - whatever was saved
-    """Return what `torch.save` wrote, if it is data alone.
+    """Return the content of a file of `torch.save`, if it is data without code.
 
     Raises
     ------
     DataError
-        If the file is no such file, or would have to run code.
+        If it is no such file, or cannot be read without running code.
     """
-    found = filetypes.kind(path)
-    if found == filetypes.ZIP:
-        _require_ours(path)
-    elif found == filetypes.TAR:
+    file_type = filetypes.kind(path)
+    if file_type == filetypes.ZIP:
+        _require_torch_zip(path)
+    elif file_type == filetypes.TAR:
         raise DataError(
             f"{path}: is a tar archive, as PyTorch before 0.1.10 wrote, which cannot be read "
-            f"without running its code; {_ANEW}"
+            f"without running its code; {_CONVERT}"
         )
-    elif found != filetypes.PICKLE:
-        remedy = "unpack it first" if found in filetypes.PACKED else "get it again"
-        raise filetypes.unlike(path, _WANTED, remedy)
+    elif file_type != filetypes.PICKLE:
+        remedy = "unpack it first" if file_type in filetypes.PACKED else "get it again"
+        raise filetypes.unlike(path, _EXPECTED, remedy)
     try:
-        return _loaded(path, found)
+        return _load(path, file_type)
     except UnpicklingError as error:
         if "Unsupported operand" in str(error):
             raise DataError(
-                f"{path}: is pickled in a way that cannot be read without running code; {_ANEW}"
+                f"{path}: is pickled in a way that cannot be read without running code; {_CONVERT}"
             ) from error
         raise DataError(
-            f"{path}: holds more than tensors ({_what(error)}), and code of a file is never run; "
-            f"{_ANEW}"
+            f"{path}: holds more than tensors ({_refused_content(error)}), and code of a file is "
+            f"never run; {_CONVERT}"
         ) from error
-    except _REFUSED as error:
-        if found == filetypes.PICKLE and "magic number" in str(error):
-            raise DataError(f"{path}: is a pickle that PyTorch did not write; {_ANEW}") from error
+    except _READ_ERRORS as error:
+        if file_type == filetypes.PICKLE and "magic number" in str(error):
+            raise DataError(
+                f"{path}: is a pickle that PyTorch did not write; {_CONVERT}"
+            ) from error
         raise _damaged(path, error) from error
 
 
-def _loaded(path: Path, found: str) -> Any:  # noqa: ANN401
-    """Call PyTorch's restricted unpickler, without its warnings of old formats."""
+def _load(path: Path, file_type: str) -> Any:  # noqa: ANN401
+    """Call PyTorch's restricted unpickler, without its warnings about old formats."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if found == filetypes.ZIP and path.suffix != ".safetensors":  # PyTorch looks at that
+        if (
+            file_type == filetypes.ZIP and path.suffix != ".safetensors"
+        ):  # PyTorch checks the suffix
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         with path.open("rb") as file:
             return torch.load(file, map_location="cpu", weights_only=True)
 
 
-def _require_ours(path: Path) -> None:
+def _require_torch_zip(path: Path) -> None:
     """Refuse a zip archive that `torch.save` did not write."""
     try:
         with ZipFile(path) as archive:
@@ -114,7 +127,7 @@ def _require_ours(path: Path) -> None:
     except (BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise _damaged(path, error) from error
     if "constants.pkl" in names:
-        raise DataError(f"{path}: is a TorchScript program, which is code; {_ANEW}")
+        raise DataError(f"{path}: is a TorchScript program, which is code; {_CONVERT}")
     if "data.pkl" not in names:
         raise DataError(f"{path}: is a zip archive that PyTorch did not write; unpack it first")
 
@@ -124,31 +137,32 @@ def _damaged(path: Path, error: BaseException) -> DataError:
     return DataError(f"{path}: is cut short or damaged ({reason}); get it again")
 
 
-def _what(error: BaseException) -> str:
-    """Return the part of PyTorch's long message that says what it met."""
+def _refused_content(error: BaseException) -> str:
+    """Return the part of PyTorch's long message that names the refused content."""
     lines = [line.strip() for line in str(error).splitlines()]
-    telling = [line for line in lines if "GLOBAL" in line or "Unsupported" in line]
-    words = (telling or lines or [""])[0].partition("WeightsUnpickler error:")
-    return (words[2] or words[0]).strip().partition(" was not an allowed")[0][:160]
+    relevant = [line for line in lines if "GLOBAL" in line or "Unsupported" in line]
+    before, _, after = (relevant or lines or [""])[0].partition("WeightsUnpickler error:")
+    return (after or before).strip().partition(" was not an allowed")[0][:160]
 
 
-def _state(path: Path, found: Any) -> dict[str, Tensor]:  # noqa: ANN401
-    """Return the state dict inside what was saved."""
-    for _ in _INSIDE:  # a checkpoint that holds itself has no end
-        keys = _INSIDE if isinstance(found, Mapping) else ()
-        found = next((found[key] for key in keys if isinstance(found.get(key), Mapping)), found)
-    if not isinstance(found, Mapping):
+def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:  # noqa: ANN401
+    """Return the state dict of a checkpoint."""
+    for _ in _STATE_KEYS:  # bounded, since a checkpoint may contain itself
+        keys = _STATE_KEYS if isinstance(content, Mapping) else ()
+        nested = (content[key] for key in keys if isinstance(content.get(key), Mapping))
+        content = next(nested, content)
+    if not isinstance(content, Mapping):
         raise DataError(
-            f"{path}: holds a {type(found).__name__}, not tensors by name; save the state dict "
+            f"{path}: holds a {type(content).__name__}, not tensors by name; save the state dict "
             "(`torch.save(model.state_dict(), PATH)`)"
         )
-    for name, tensor in found.items():
+    for name, tensor in content.items():
         if not (isinstance(name, str) and isinstance(tensor, Tensor)):
             raise DataError(
                 f"{path}: holds {name!r} of type {type(tensor).__name__} among what should be "
                 "tensors by name; save the state dict (`torch.save(model.state_dict(), PATH)`)"
             )
-    return dict(found)
+    return dict(content)
 
 
 def require_match(
@@ -159,45 +173,47 @@ def require_match(
     Parameters
     ----------
     path
-        Where `state` is from.
+        File of `state`.
     state, expected
-        Tensors by name: those of the file, and the network's own.
+        Tensors by name: those of the file, and those of the network.
     remedy
-        What to do.
+        Remedy, for messages.
 
     Raises
     ------
     DataError
-        If tensors are missing, unknown, of another shape, or no plain numbers of the same kind.
+        If a tensor is missing, unknown, of another shape, or not of floating-point numbers.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
-    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    common = sorted(shapes.keys() & found.keys())
-    odd = {
-        "lacks": sorted(shapes.keys() - found.keys()),
-        "has the unknown": sorted(found.keys() - shapes.keys()),
+    actual = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    common = sorted(shapes.keys() & actual.keys())
+    differences = {
+        "lacks": sorted(shapes.keys() - actual.keys()),
+        "has the unknown": sorted(actual.keys() - shapes.keys()),
         "has in another shape": [
-            f"{n} {found[n]}, not {shapes[n]}" for n in common if shapes[n] != found[n]
+            f"{n} {actual[n]}, not {shapes[n]}" for n in common if shapes[n] != actual[n]
         ],
     }
-    if any(odd.values()):
-        parts = [f"{what} {names[0]} (of {len(names)})" for what, names in odd.items() if names]
+    if any(differences.values()):
+        parts = [
+            f"{what} {names[0]} (of {len(names)})" for what, names in differences.items() if names
+        ]
         raise DataError(f"{path}: not the weights of this network: it {', '.join(parts)}; {remedy}")
     require_numbers(path, {n: state[n] for n in common if expected[n].is_floating_point()})
 
 
 def require_numbers(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Refuse tensors that are no plain floating-point numbers, where a network needs such.
+    """Refuse tensors that are not dense floating-point numbers.
 
     Raises
     ------
     DataError
-        Naming the first that is quantised, sparse, complex or of integers.
+        If a tensor is quantised, sparse, complex or of integers.
     """
     for name, tensor in state.items():
-        plain = tensor.layout == torch.strided and not tensor.is_quantized
-        if not plain or tensor.dtype not in _NUMBERS:
-            how = str(tensor.dtype if plain else tensor.layout).removeprefix("torch.")
+        dense = tensor.layout == torch.strided and not tensor.is_quantized
+        if not dense or tensor.dtype not in _FLOAT_DTYPES:
+            how = str(tensor.dtype if dense else tensor.layout).removeprefix("torch.")
             raise DataError(
                 f"{path}: {name} is {how}, not floating-point numbers; take the weights that are "
                 "neither quantised nor sparse"

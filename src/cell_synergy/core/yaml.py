@@ -1,4 +1,4 @@
-"""YAML files of the repository: read whole, or refused in a line that says where and why."""
+"""YAML files of the repository; an error names the file, the line and the remedy."""
 
 import codecs
 from collections.abc import Sequence
@@ -22,43 +22,45 @@ def mapping_of(path: Path) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        If it is not here, is no UTF-8, no YAML, or holds something else.
+        If the file is missing, is not UTF-8 or YAML, or has something else.
     """
     try:
-        found = YAML(typ="safe").load(_text(path))
+        content = YAML(typ="safe").load(_text(path))
     except MarkedYAMLError as error:
         line = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
-        told = " ".join(str(error.problem or error.context).split())
-        raise ConfigError(f"{path.name}{line}: not valid YAML, {told}; mend this line") from error
-    except (YAMLError, ValueError) as error:  # a date that is none is a ValueError
+        problem = " ".join(str(error.problem or error.context).split())
+        raise ConfigError(
+            f"{path.name}{line}: not valid YAML, {problem}; mend this line"
+        ) from error
+    except (YAMLError, ValueError) as error:  # an impossible date is a ValueError
         if isinstance(error, ConfigError):
             raise
-        told = " ".join(str(error).split())
-        raise ConfigError(f"{path.name}: not valid YAML, {told}; mend it") from error
-    back = f"`git checkout {path.name}` brings the study's back"
-    if found is None:
-        raise ConfigError(f"{path.name}: holds nothing; {back}")
-    if not isinstance(found, dict):
-        kind = "a list" if isinstance(found, list) else f"the single value {found!r:.60}"
-        raise ConfigError(f"{path.name}: holds {kind}, not `name: value` lines; {back}")
-    return found
+        problem = " ".join(str(error).split())
+        raise ConfigError(f"{path.name}: not valid YAML, {problem}; correct it") from error
+    remedy = f"`git checkout {path.name}` restores the study's file"
+    if content is None:
+        raise ConfigError(f"{path.name}: holds nothing; {remedy}")
+    if not isinstance(content, dict):
+        kind = "a list" if isinstance(content, list) else f"the single value {content!r:.60}"
+        raise ConfigError(f"{path.name}: holds {kind}, not `name: value` lines; {remedy}")
+    return content
 
 
 def line_of(path: Path, keys: Sequence[str]) -> int | None:
-    """Return the line, from 1, where a key stands in a YAML file, or None."""
+    """Return the line number, from 1, of a key in a YAML file; None if it cannot be determined."""
     if not path.is_file():
         return None
     try:
         node: Node | None = YAML(typ="safe", pure=True).compose(_text(path))
-    except (YAMLError, RecursionError):  # stricter than what `mapping_of` read the file with
+    except (YAMLError, RecursionError):  # this parser is stricter than the one of `mapping_of`
         return None
     line = None
     for key in keys:
         pairs = node.value if isinstance(node, MappingNode) else ()
-        found = [(name, content) for name, content in pairs if name.value == key]
-        if not found:
+        matching = [(name, value) for name, value in pairs if name.value == key]
+        if not matching:
             return None
-        name, node = found[-1]
+        name, node = matching[-1]
         line = int(name.start_mark.line) + 1
     return line
 
@@ -67,11 +69,11 @@ def _text(path: Path) -> str:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        here = Path.cwd()
-        root = next((folder for folder in here.parents if (folder / path).is_file()), None)
-        way = f"`cd {root}`" if root else "the folder that has it"
+        folder = Path.cwd()
+        root = next((parent for parent in folder.parents if (parent / path).is_file()), None)
+        remedy = f"`cd {root}`" if root else "the folder that has it"
         raise ConfigError(
-            f"no {path.name} in {here}; run this from the root of the repository: {way}"
+            f"no {path.name} in {folder}; run this from the root of the repository: {remedy}"
         ) from None
     if raw.startswith(_UTF16):
         raise ConfigError(f"{path.name}: saved as UTF-16; save it as UTF-8")

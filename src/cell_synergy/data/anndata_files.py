@@ -1,4 +1,4 @@
-"""AnnData on disk: compressed, whole or absent, and the same bytes every time."""
+"""Reading and writing `.h5ad`: compressed, atomic, and the same bytes for the same content."""
 
 import re
 from collections.abc import Iterator
@@ -14,40 +14,40 @@ from cell_synergy.core import filetypes
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.files import atomic
 
-WANTED = "an .h5ad file"
-REMEDY = "write it again with adata.write_h5ad"
-_WHERE = re.compile(r"Error raised while reading key '(.*)' of .* from (/.*)")
-_NEWER = re.compile(r"No read method registered for (.*?) from")  # anndata's own words
+_EXPECTED = "an .h5ad file"
+_REMEDY = "write it again with adata.write_h5ad"
+_KEY_NOTE = re.compile(r"Error raised while reading key '(.*)' of .* from (/.*)")
+_NEWER = re.compile(r"No read method registered for (.*?) from")  # the text of anndata's error
 
 
-def read(path: Path, remedy: str = REMEDY) -> ad.AnnData:
-    """Read an `.h5ad` that anybody may have written, with any anndata.
+def read(path: Path, remedy: str = _REMEDY) -> ad.AnnData:
+    """Read an `.h5ad` of any source and of any version of anndata.
 
     Parameters
     ----------
     path
         The file.
     remedy
-        How a broken one is mended, for messages.
+        Remedy for a broken file, for messages.
 
     Raises
     ------
     DataError
-        If there is no such file, or it is broken, of another kind, or of a newer anndata.
+        If there is no such file, or it is broken, of another format, or of a newer anndata.
     """
     with explained(path, remedy):
         return ad.read_h5ad(path)
 
 
 @contextmanager
-def explained(path: Path, remedy: str = REMEDY) -> Iterator[None]:
-    """Say in one sentence why an `.h5ad` cannot be read; the parameters are those of `read`."""
+def explained(path: Path, remedy: str = _REMEDY) -> Iterator[None]:
+    """Raise the errors of reading an `.h5ad` as one sentence; parameters as for `read`."""
     if not path.exists():
         raise DataError(f"{path}: no such file; check the path")
-    if filetypes.required(path, WANTED, remedy) != filetypes.HDF5 and not h5py.is_hdf5(path):
-        raise filetypes.unlike(path, WANTED, remedy)
+    if filetypes.required(path, _EXPECTED, remedy) != filetypes.HDF5 and not h5py.is_hdf5(path):
+        raise filetypes.unlike(path, _EXPECTED, remedy)
     try:
-        _check_kind(path)
+        _require_obs(path)
         yield
     except DataError:
         raise
@@ -57,68 +57,66 @@ def explained(path: Path, remedy: str = REMEDY) -> Iterator[None]:
             f"is broken: {remedy}; else give the machine more"
         ) from error
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the file's
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of the file
             raise
         raise DataError(f"{path}: {_why(error, remedy)}") from error
 
 
-def _check_kind(path: Path) -> None:
-    """Refuse an HDF5 file that somebody else than anndata wrote."""
+def _require_obs(path: Path) -> None:
+    """Refuse an HDF5 file that anndata did not write."""
     with h5py.File(path, "r") as file:
         if "obs" not in file:
             raise DataError(
                 f"{path}: an HDF5 file but no .h5ad: it holds {', '.join(file) or 'nothing'} and "
-                "no obs; read it with what wrote it and save it with adata.write_h5ad"
+                "no obs; read it with the program that wrote it, and save it with adata.write_h5ad"
             )
 
 
 def _why(error: Exception, remedy: str) -> str:
-    """Say in a line why anndata cannot read a file; whatever it raises, the file is the cause."""
-    notes = (_WHERE.fullmatch(note) for note in getattr(error, "__notes__", ()))
-    place = next((f"{found[2].rstrip('/')}/{found[1]}" for found in notes if found), "/").lstrip(
-        "/"
-    )
-    inside = f" in {place}" if place else ""
+    """Return in one line why anndata cannot read a file, and the remedy."""
+    notes = (_KEY_NOTE.fullmatch(note) for note in getattr(error, "__notes__", ()))
+    keys = [f"{match[2].rstrip('/')}/{match[1]}".lstrip("/") for match in notes if match]
+    inside = f" in {keys[0]}" if keys and keys[0] else ""
     if newer := _NEWER.match(str(error)):
-        own = version("anndata")
+        installed = version("anndata")
         return (
-            f"written by a newer anndata than {own}, which does not know {newer[1]}{inside}; "
-            f"`pip install -U anndata`, or write the file again with anndata {own}"
+            f"written by a newer anndata than {installed}, which does not know {newer[1]}{inside}; "
+            f"`pip install -U anndata`, or write the file again with anndata {installed}"
         )
-    told = " ".join(str(error).split()) or type(error).__name__
-    return f"a broken .h5ad file ({told}{inside}); {remedy}"
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return f"a broken .h5ad file ({reason}{inside}); {remedy}"
 
 
-def write(path: Path, table: ad.AnnData) -> None:
-    """Write `table` as an `.h5ad`.
+def write(path: Path, adata: ad.AnnData) -> None:
+    """Write an `.h5ad`.
 
     anndata stores names as variable-length strings, which HDF5 cannot compress and which would be
-    most of a small file; here they have a fixed length, which anndata reads alike.
+    most of a small file. Here they have a fixed length, which anndata reads to equal names.
     """
     with (
         atomic(path) as new,
-        h5py.File(path.name, "w", driver="core", backing_store=False) as plain,
-        h5py.File(new, "w", libver="latest") as packed,
+        h5py.File(path.name, "w", driver="core", backing_store=False) as uncompressed,
+        h5py.File(new, "w", libver="latest") as compressed,
     ):
-        ad.io.write_elem(plain, "/", table)
-        _pack(plain, packed)
+        ad.io.write_elem(uncompressed, "/", adata)
+        _copy_compressed(uncompressed, compressed)
 
 
-def _pack(source: h5py.Group, target: h5py.Group) -> None:
+def _copy_compressed(source: h5py.Group, target: h5py.Group) -> None:
     target.attrs.update(source.attrs)
     for name, item in source.items():
         if isinstance(item, h5py.Group):
-            _pack(item, target.create_group(name))
+            _copy_compressed(item, target.create_group(name))
             continue
         value = item[()]
         if h5py.check_string_dtype(item.dtype):
             value = np.char.encode(np.asarray(item.asstr()[()], dtype=str), "utf-8")
             value = value.astype(h5py.string_dtype("utf-8", value.itemsize))
-        worth = item.ndim and value.nbytes > 256  # noqa: PLR2004 - less than a chunk's own header
-        packing: dict[str, object] = {}
-        if worth:
-            packing = {"compression": "gzip", "shuffle": True}
-            packing["compression_opts"] = 9 if value.nbytes < 2**24 else 6  # 15 times as fast
-            packing["chunks"] = (min(item.shape[0], 2**24), *item.shape[1:])  # under HDF5's 4 GiB
-        copy = target.create_dataset(name, data=value, **packing)
+        compress = item.ndim and value.nbytes > 256  # noqa: PLR2004 - size of a chunk's header
+        options: dict[str, object] = {}
+        if compress:
+            options = {"compression": "gzip", "shuffle": True}
+            options["compression_opts"] = 9 if value.nbytes < 2**24 else 6  # 15 times as fast
+            options["chunks"] = (min(item.shape[0], 2**24), *item.shape[1:])  # under HDF5's 4 GiB
+        copy = target.create_dataset(name, data=value, **options)
         copy.attrs.update(item.attrs)

@@ -1,4 +1,4 @@
-"""Labels made into the classes that a probe can be asked for."""
+"""Labels converted to the classes that a probe predicts."""
 
 from collections import defaultdict
 
@@ -11,16 +11,17 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import as_labels, folded, some
 from cell_synergy.data.config import ClassificationTask
 
-_NAMES = 0.5  # share of different labels above which a column names units, not classes
+_DISTINCT_MAX = 0.5  # share of distinct labels above which a column holds names, not classes
 
 
 class ClassRule(Config):
-    """What becomes a class.
+    """Which labels are frequent enough to be a class.
 
     Attributes
     ----------
     class_units, class_donors
-        A class has this many units in each of this many donors (sections, blocks), or is dropped.
+        A class with fewer than `class_units` observations in each of `class_donors` donors
+        (sections, blocks) is dropped.
     """
 
     class_units: PositiveInt
@@ -30,95 +31,107 @@ class ClassRule(Config):
 def classes(
     labels: pd.Series, groups: pd.Series, spec: ClassificationTask, rule: ClassRule, what: str
 ) -> pd.Series:
-    """Return labels as categories; those that are excluded, missing or rare are none.
+    """Return labels as categories; excluded, missing and rare labels become missing values.
 
-    What is left out is counted in the log.
+    The log counts the observations without a class.
 
     Parameters
     ----------
     labels, groups
-        Of each unit: its label, of any dtype (see `cell_synergy.core.labels.as_labels`), and the
-        donor (section) that it is of.
-    spec, rule
-        Which labels are no classes.
+        Label of each observation, of any dtype (see `cell_synergy.core.labels.as_labels`), and its
+        donor (section, block).
+    spec
+        The task, whose `exclude` lists labels that are no classes.
+    rule
+        Minimum frequency of a class.
     what
-        What the labels are, for messages.
+        Data set and task, for messages.
 
     Raises
     ------
     DataError
-        If labels are fractions, or fewer than two classes are left.
+        If labels are fractions, or fewer than two classes remain.
     """
-    words = as_labels(labels).reset_index(drop=True)
-    missing = int(words.isna().sum())
+    text = as_labels(labels).reset_index(drop=True)
+    missing = int(text.isna().sum())
     excluded = set(as_labels(pd.Series(spec.exclude, dtype=object)).dropna())
-    if unknown := sorted(excluded - set(words.dropna())):
-        tqdm.write(f"{what}: no unit is labelled {unknown}, which `exclude` names")
-    words = words.where(~words.isin(excluded), None)
-    _refuse_fractions(words, what)
-    counts = pd.crosstab(groups.astype(str).to_numpy(), words.to_numpy())
-    kept = counts.columns[(counts >= rule.class_units).sum() >= rule.class_donors]
-    of = groups.name if groups.name in {"section", "block"} else "donor"
-    needed = f"{rule.class_units} units in {rule.class_donors} {of}s"
-    if rare := sorted(set(counts.columns) - set(kept)):
+    if unknown := sorted(excluded - set(text.dropna())):
+        tqdm.write(f"{what}: no observation is labelled {unknown}, which `exclude` names")
+    text = text.where(~text.isin(excluded), None)
+    _refuse_fractions(text, what)
+    counts = pd.crosstab(groups.astype(str).to_numpy(), text.to_numpy())
+    frequent = counts.columns[(counts >= rule.class_units).sum() >= rule.class_donors]
+    group = groups.name if groups.name in {"section", "block"} else "donor"
+    needed = f"{rule.class_units} observations in {rule.class_donors} {group}s"
+    if rare := sorted(set(counts.columns) - set(frequent)):
         tqdm.write(f"{what}: dropped {some(rare)} (under {needed})")
-    if len(kept) < 2:  # noqa: PLR2004 - one class is no question
-        raise DataError(f"{what}: {_too_few(words, len(kept), needed)}")
-    found = pd.Series(pd.Categorical(words, categories=sorted(kept)), index=labels.index)
-    _say(found, groups, missing, what)
-    return found
+    if len(frequent) < 2:  # noqa: PLR2004 - a classification needs two classes
+        raise DataError(f"{what}: {_too_few(text, len(frequent), needed)}")
+    result = pd.Series(pd.Categorical(text, categories=sorted(frequent)), index=labels.index)
+    _log_unlabelled(result, groups, missing, what)
+    _log_similar(result, what)
+    return result
 
 
-def _refuse_fractions(words: pd.Series, what: str) -> None:
-    """Refuse a column of measurements: all numbers, some of them not whole."""
-    numbers = {word: _number(word) for word in words.dropna().unique()}
+def _refuse_fractions(text: pd.Series, what: str) -> None:
+    """Refuse a column of measurements: all labels are numbers, and some are not whole."""
+    numbers = {label: _number(label) for label in text.dropna().unique()}
     if not numbers or None in numbers.values():
         return
-    if broken := [word for word, number in numbers.items() if not float(number or 0).is_integer()]:
+    fractions = [label for label, number in numbers.items() if not float(number or 0).is_integer()]
+    if fractions:
         raise DataError(
-            f"{what} holds fractions, not classes (e.g. {broken[0]}); bin them first, or spell "
-            f"classes with a letter (for example 'c{broken[0]}')"
+            f"{what} holds fractions, not classes (e.g. {fractions[0]}); bin them first, or spell "
+            f"classes with a letter (for example 'c{fractions[0]}')"
         )
 
 
-def _number(word: str) -> float | None:
+def _number(label: str) -> float | None:
     try:
-        return float(word)
+        return float(label)
     except ValueError:
         return None
 
 
-def _too_few(words: pd.Series, kept: int, needed: str) -> str:
-    """Say why there are not two classes, and what to do."""
-    labelled, different = int(words.notna().sum()), words.nunique()
+def _too_few(text: pd.Series, n_classes: int, needed: str) -> str:
+    """Return why there are not two classes, and the remedy."""
+    labelled, distinct = int(text.notna().sum()), text.nunique()
     if not labelled:
-        return "no unit has a label; check the label column, or drop the task"
-    if different > max(2, _NAMES * labelled):
+        return "no observation has a label; check the label column, or drop the task"
+    if distinct > max(2, _DISTINCT_MAX * labelled):
         return (
-            f"{different} different labels in {labelled} labelled units are no classes (e.g. "
-            f"{words.dropna().iloc[0]!r}); name a column of classes, or bin the numbers first"
+            f"{distinct} different labels in {labelled} labelled observations are no classes (e.g. "
+            f"{text.dropna().iloc[0]!r}); name a column of classes, or bin the numbers first"
         )
-    none = len(words) - labelled
+    unlabelled = len(text) - labelled
+    without = f" ({unlabelled} observations have no label)" if unlabelled else ""
     return (
-        f"{kept} class(es) with {needed}{f' ({none} units have no label)' * bool(none)}, a "
-        "classification needs two; check the label column, `exclude`, or drop the task"
+        f"{n_classes} class(es) with {needed}{without}, a classification needs two; check the "
+        "label column, `exclude`, or drop the task"
     )
 
 
-def _say(found: pd.Series, groups: pd.Series, missing: int, what: str) -> None:
-    """Log units without a class, donors without any, and classes that are spelt almost alike."""
-    none = found.isna().to_numpy()
-    if none.any():
+def _log_unlabelled(labels: pd.Series, groups: pd.Series, missing: int, what: str) -> None:
+    """Log how many observations have no class, and the donors (sections, blocks) without any."""
+    unlabelled = labels.isna().to_numpy()
+    if unlabelled.any():
         tqdm.write(
-            f"{what}: {int(none.sum())} of {len(found)} units are left out ({missing} without a "
-            "label)"
+            f"{what}: {int(unlabelled.sum())} of {len(labels)} observations are left out "
+            f"({missing} without a label)"
         )
-    owners = groups.astype(str).to_numpy()
-    if silent := sorted(set(owners) - set(owners[~none])):
-        tqdm.write(f"{what}: no unit of {some(silent)} has a label, not asked there")
-    alike = defaultdict(list)
-    for name in found.cat.categories:
-        alike[folded(name)].append(name)
-    for names in alike.values():
+    group = groups.astype(str).to_numpy()
+    if without := sorted(set(group) - set(group[~unlabelled])):
+        tqdm.write(
+            f"{what}: no observation of {some(without)} has a label, so the task is not scored "
+            "there"
+        )
+
+
+def _log_similar(labels: pd.Series, what: str) -> None:
+    """Log classes whose names differ in upper and lower case only."""
+    similar = defaultdict(list)
+    for name in labels.cat.categories:
+        similar[folded(name)].append(name)
+    for names in similar.values():
         if len(names) > 1:
             tqdm.write(f"{what}: {names} differ in capitals alone, taken as several classes")

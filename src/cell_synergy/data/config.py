@@ -1,4 +1,4 @@
-"""What `data.<dataset>` in params.yaml says about a data set."""
+"""Configuration of a data set: the section `data.<dataset>` of params.yaml."""
 
 from collections.abc import Iterable
 from typing import Annotated, Literal
@@ -25,7 +25,7 @@ Role = Literal["reference", "train", "probe", "test", "study"]
 
 BLOCKS = "leave-one-block-out"
 
-TAKEN = {"all", "block", "donor", "section"}  # names that mean something else where tasks stand
+TAKEN = {"all", "block", "donor", "section"}  # names that no task can have
 
 PLATFORMS = ("xenium", "visium")
 """Readers whose files the simulator writes."""
@@ -34,7 +34,7 @@ Measure = Literal["spots", "cells", "patches"]
 
 
 class ClassificationTask(Config):
-    """A label per unit: the `obs` column of the task's name."""
+    """A label per observation: the column of `obs` with the name of the task."""
 
     kind: Literal["classification"]
     exclude: Labels = ()
@@ -42,7 +42,7 @@ class ClassificationTask(Config):
 
 
 class CompositionTask(Config):
-    """Cell-type proportions per unit: `obsm["cell_type_ratio"]`."""
+    """Cell-type proportions per observation: `obsm["cell_type_ratio"]`."""
 
     kind: Literal["composition"]
     exclude: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class CompositionTask(Config):
 
 
 class GenePanelTask(Config):
-    """Log-normalised counts of variable genes that the expression expert never sees."""
+    """Log-normalised counts of variable genes that are hidden from the expression expert."""
 
     kind: Literal["gene_panel"]
     genes: PositiveInt
@@ -61,26 +61,27 @@ Task = Annotated[ClassificationTask | CompositionTask | GenePanelTask, Field(dis
 
 
 def none_of(key: str, tasks: Iterable[str]) -> str:
-    """Say that a list of params.yaml names no task of a data set, and which ones it could name."""
-    known = ", ".join(tasks)
-    return f"{key} names none of its tasks ({known})" if known else "it has no task"
+    """Return the message for a list of params.yaml that names no task of a data set."""
+    names = ", ".join(tasks)
+    return f"{key} names none of its tasks ({names})" if names else "it has no task"
 
 
 class SimulatedDatasetConfig(Config):
-    """What sets one simulated twin apart; what all share is the section `simulator`.
+    """Configuration of one simulated data set; the section `simulator` has what all share.
 
     Attributes
     ----------
     genes, programme_genes
-        Genes of the panel, and those that each level of an expression-visible state raises.
+        Number of genes of the panel, and of those that each level of an expression-visible state
+        raises.
     regions, cell_types
         Classes of the two tasks.
     synergy
         Whether `niche` and `matched_niche` need both modalities.
     library_size
-        Median counts per unit.
+        Median counts per observation.
     fold_change
-        Typical fold change of the genes of any state's level but cell type.
+        Typical fold change of the genes of a state's level, for every state but cell type.
     seed
         Root of all random streams.
     """
@@ -109,35 +110,35 @@ class HubConfig(Config):
 
 
 class SectionsConfig(Config):
-    """What a reader of 10x or HEST files has to be told.
+    """Configuration of the readers of 10x and HEST files.
 
     Attributes
     ----------
     units
-        `spots` (Visium HD: bins) or `cells` as they were measured, or `patches`: squares of
-        `unit_um` that do not overlap, with the spots or cells in them.
+        Observations: `spots` (Visium HD: bins) or `cells` as they were measured, or `patches`,
+        which are squares of `unit_um` that do not overlap, with the spots or cells inside.
     least
-        Cells (spots, bins) under which a patch is dropped.
+        Minimum number of cells (spots, bins) of a patch; a patch with fewer is dropped.
     origin_um
-        Where the first patch begins, in x and y from the image's top left corner: there without it.
+        Corner of the first patch, in x and y from the image's top left corner.
     keep_cells
-        Whether patches keep the counts of each of their cells, for experts that read cells; without
-        them such an expert reads a patch's summed counts like one cell.
+        Whether patches keep the counts of each of their cells, for experts that read cells. Without
+        these counts such an expert reads the summed counts of a patch like one cell.
     donors
-        The sections of each donor, in one line; a section that none has is left out. Without it
-        every section is a donor's of its own name.
+        Sections of each donor, in one line per donor; sections without a donor are left out. By
+        default every section is a donor with the name of the section.
     image
-        Where the H&E image is below a section's folder, with `*` for any name; without it, the
-        only image that lies in the folder.
+        Path of the H&E image inside a section's folder, with `*` for any name; by default the
+        only image in that folder.
     bin_um
         Side of the bins of Visium HD, in micrometres.
     labels
-        Table of labels below the data set's folder (see `cell_synergy.raw.sections.label_tables`).
+        Table of labels inside the data set's folder (see `cell_synergy.raw.sections.label_tables`).
     cell_type
-        Its column whose shares in a patch are the patch's composition.
+        Column of that table whose shares in a patch are the composition of the patch.
     composition
-        Table of the shares of cell types in each spot, below the data set's folder: as `labels`,
-        with one column per type.
+        Table of the shares of cell types in each spot, inside the data set's folder: like
+        `labels`, with one column per type.
     """
 
     units: Measure
@@ -162,34 +163,36 @@ class SectionsConfig(Config):
         if self.cell_type is not None and (self.labels is None or not patches):
             raise ValueError("'cell_type' needs 'labels', and units 'patches'")
         if self.composition is not None and patches:
-            raise ValueError("'composition' is of spots or cells; patches have 'cell_type'")
-        everything = [name for names in (self.donors or {}).values() for name in names]
-        if twice := sorted({name for name in everything if everything.count(name) > 1}):
+            raise ValueError(
+                "'composition' needs units 'spots' or 'cells'; patches have 'cell_type'"
+            )
+        sections = [name for names in (self.donors or {}).values() for name in names]
+        if twice := sorted({name for name in sections if sections.count(name) > 1}):
             raise ValueError(f"one donor for a section, but {twice} are listed twice")
         return self
 
     def donor_of(self, present: Iterable[str]) -> dict[str, str]:
-        """Return the donor of each section; without a list, of all that are `present`."""
+        """Return the donor of each listed section, or of each of `present` where none is listed."""
         if self.donors is None:
             return {name: name for name in present}
         return {name: donor for donor, names in self.donors.items() for name in names}
 
 
 class DatasetConfig(Config):
-    """Source, units, tasks and donors of one data set.
+    """Source, observations, tasks and donors of one data set.
 
-    `folder` holds the user's own sections, or what is fetched from the hub; its files stay there.
-    `sections` belongs to the readers of 10x and HEST files.
+    `folder` has the user's own sections, or the files from the hub; the files stay there.
+    `sections` is for the readers of 10x and HEST files.
 
-    `roles` lists the donors (sections under `leave-one-section-out`) of each role, in one line each
-    and separated by commas: `reference`
-    (fits experts and hyperparameters, never scored), `train` (alignment and probes), `probe`
-    (probes only), `test` (scored), or `study` (each in turn, in leave-one-out splits).
+    `roles` lists the donors (sections under `leave-one-section-out`) of each role, in one line per
+    role and separated by commas: `reference` (experts and hyperparameters are fitted on it, never
+    scored), `train` (alignment and probes), `probe` (probes only), `test` (scored), or `study`
+    (each left out in turn, in leave-one-out splits).
 
-    `leave-one-block-out` cuts every study section into `blocks` stripes, `gap_um` apart (see
-    `cell_synergy.data.blocks`), and leaves out each in turn; it says nothing about other
-    donors. Without reference donors the first block of each section is the reference; `standardise:
-    donor` then scales each block by its own units.
+    `leave-one-block-out` divides every study section into `blocks` stripes that lie `gap_um` apart
+    (see `cell_synergy.data.blocks`), and leaves out each in turn; its scores say nothing about
+    other donors. Without reference donors the first block of each section is the reference.
+    `standardise: donor` then scales each block by its own observations.
     """
 
     source: Literal["simulator", "manifest", "folder", "hub"]
@@ -212,10 +215,10 @@ class DatasetConfig(Config):
             raise ValueError("source 'simulator' and the block 'simulator' go together")
         if (self.source == "hub") != (self.hub is not None):
             raise ValueError("source 'hub' and the block 'hub' go together")
-        listed = self.sections is not None and self.sections.donors is not None
+        has_donors = self.sections is not None and self.sections.donors is not None
         if self.source == "hub" and self.folder is None:
             raise ValueError("source 'hub' needs the key 'folder'")
-        if (self.source == "hub" or self.reader == "hest") and not listed:
+        if (self.source == "hub" or self.reader == "hest") and not has_donors:
             raise ValueError("sections of HEST-1k need the key 'sections.donors'")
         if self.source != "hub" and (self.source == "folder") != (self.folder is not None):
             raise ValueError("source 'folder' and the key 'folder' go together")
@@ -236,7 +239,7 @@ class DatasetConfig(Config):
             if (self.split == BLOCKS) != (getattr(self, key) is not None):
                 raise ValueError(f"split {BLOCKS!r} and the key {key!r} go together")
         if self.gap_um is not None and self.gap_um < self.unit_um:
-            raise ValueError(f"'gap_um' is at least 'unit_um', {self.unit_um:g}: units would touch")
+            raise ValueError(f"'gap_um' must be at least 'unit_um', {self.unit_um:g}")
         return self
 
     @model_validator(mode="after")
@@ -248,28 +251,28 @@ class DatasetConfig(Config):
         )
         if wrong := sorted(set(self.roles) - allowed):
             raise ValueError(f"split {self.split!r} knows the roles {sorted(allowed)}, not {wrong}")
-        everyone = [donor for donors in self.roles.values() for donor in donors]
-        if twice := sorted({donor for donor in everyone if everyone.count(donor) > 1}):
+        with_role = [donor for donors in self.roles.values() for donor in donors]
+        if twice := sorted({donor for donor in with_role if with_role.count(donor) > 1}):
             raise ValueError(f"one role for a {self.named}, but {twice} are listed twice")
-        check_spellings(everyone, self.named, "roles")
+        check_spellings(with_role, self.named, "roles")
         if self.sections is not None and self.sections.donors is not None:
             donors = self.sections.donors
-            known = self.sections.donor_of(()) if self.named == "section" else donors
-            if unknown := sorted(set(everyone) - set(known)):
+            names = self.sections.donor_of(()) if self.named == "section" else donors
+            if unknown := sorted(set(with_role) - set(names)):
                 raise ValueError(f"'roles' names {unknown}, whom 'sections.donors' does not")
         return self
 
     @property
     def role_of(self) -> dict[str, Role]:
-        """The role of each donor (or section)."""
+        """Role of each donor (or section)."""
         return {donor: role for role, donors in self.roles.items() for donor in donors}
 
     @property
     def group(self) -> str:
-        """The `obs` column that a split never divides."""
+        """Column of `obs` with the groups that no split divides."""
         return "block" if self.split == BLOCKS else self.named
 
     @property
     def named(self) -> Literal["donor", "section"]:
-        """What `roles` names."""
+        """Whether `roles` lists donors or sections."""
         return "section" if self.split == "leave-one-section-out" else "donor"

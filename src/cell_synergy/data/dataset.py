@@ -1,4 +1,4 @@
-"""A data set as methods and probes see it: two embeddings, donors and splits."""
+"""A paired data set: pairs, two embeddings, donors and folds, as methods and probes use it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,22 +14,22 @@ from cell_synergy.data.splits import Fold, folds, groups_of
 
 @dataclass(frozen=True)
 class PairedDataset:
-    """A data set as the methods and probes see it.
+    """A paired data set, as methods and probes use it.
 
     Attributes
     ----------
     adata
         The pairs: labels, coordinates, counts.
     image, expression
-        The two experts' embeddings, not yet standardised.
+        Embeddings of the two experts, not standardised.
     groups
-        What a split never divides: donor, section where there is one donor, or block.
+        Group of each observation that no split divides: its donor, section or block.
     donor
-        Whose tissue each unit is.
+        Donor of each observation.
     folds
-        The splits.
+        Folds of the split.
     mode
-        `train` or `donor`: whose mean and deviation standardise the embeddings.
+        Standardisation of the embeddings, `train` or `donor`: see `embeddings.standardise`.
     """
 
     adata: ad.AnnData
@@ -42,10 +42,10 @@ class PairedDataset:
 
     @classmethod
     def read(
-        cls, table: Path, image: Path, expression: Path, dataset: DatasetConfig
+        cls, pairs: Path, image: Path, expression: Path, dataset: DatasetConfig
     ) -> "PairedDataset":
         """Read pairs and both embeddings, and check that their rows agree."""
-        adata = paired.read(table)
+        adata = paired.read(pairs)
         return cls(
             adata,
             embeddings.read(image, adata.obs_names),
@@ -58,25 +58,25 @@ class PairedDataset:
 
     @property
     def pieces(self) -> Shaped[np.ndarray, " obs"]:
-        """The section of each unit, or its block where sections are cut: whole on either side."""
+        """Block of each observation where sections are divided into blocks, else its section."""
         column = "block" if self.cut else "section"
         pieces: Shaped[np.ndarray, " obs"] = self.adata.obs[column].astype(str).to_numpy()
         return pieces
 
     @property
     def owners(self) -> Shaped[np.ndarray, " obs"]:
-        """Whose tissue each unit is, as the control `donor` asks: of one donor, which section."""
+        """Label in the control task `donor`: the donor under a split by blocks, else the group."""
         return self.donor if self.cut else self.groups
 
     @property
     def cut(self) -> bool:
-        """Whether sections are cut into blocks."""
+        """Whether sections are divided into blocks."""
         return "block" in self.adata.obs
 
     def standardised(
         self, fold: Fold
     ) -> tuple[Float32[np.ndarray, "obs d1"], Float32[np.ndarray, "obs d2"]]:
-        """Return both embeddings of all units, standardised as the fold allows."""
+        """Return both embeddings of all observations, standardised for one fold."""
         image, expression = (
             embeddings.standardise(x, fold.align, self.groups, self.mode)
             for x in (self.image, self.expression)

@@ -1,4 +1,4 @@
-"""Embeddings of the paired units: written, read and matched row by row with the pairs."""
+"""Embeddings of the pairs: written, read, checked row by row against the pairs, standardised."""
 
 from pathlib import Path
 
@@ -15,45 +15,58 @@ from cell_synergy.data import anndata_files
 def write(
     path: Path,
     embedding: Float32[np.ndarray, "obs dim"],
-    units: pd.Index,
+    obs_names: pd.Index,
     card: dict[str, JsonValue],
 ) -> None:
-    """Write one expert's embedding in half precision, with the card of what made it.
+    """Write one expert's embedding in half precision, with the card of the expert.
 
     Half precision keeps 11 significant bits: a relative error of at most 0.05 %, far below the
     noise of either modality, at half the size.
+
+    Raises
+    ------
+    DataError
+        If a value is not finite in half precision.
     """
-    with np.errstate(over="ignore"):  # what half precision cannot hold becomes infinite
+    with np.errstate(over="ignore"):  # values above 65504 become infinite
         half = embedding.astype(np.float16)
     broken = np.flatnonzero(~np.isfinite(half).all(axis=1))
     if len(broken):
         raise DataError(
             f"{path.name}: the embedding is not finite, or beyond half precision's 65504, for "
-            f"{len(broken)} units, first {units[broken[0]]!r}; check their counts or image"
+            f"{len(broken)} observations, first {obs_names[broken[0]]!r}; check their counts or "
+            "image"
         )
-    table = ad.AnnData(half, obs=pd.DataFrame(index=units))
-    table.uns["encoder"] = card
-    anndata_files.write(path, table)
+    adata = ad.AnnData(half, obs=pd.DataFrame(index=obs_names))
+    adata.uns["encoder"] = card
+    anndata_files.write(path, adata)
 
 
-def read(path: Path, units: pd.Index) -> Float32[np.ndarray, "obs dim"]:
-    """Read an embedding and check that its rows are the pairs' `units`, in the same order."""
+def read(path: Path, obs_names: pd.Index) -> Float32[np.ndarray, "obs dim"]:
+    """Read an embedding, and check that its rows are `obs_names` of the pairs in the same order.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, or its rows are others than the pairs'.
+    """
     if not path.is_file():
         raise DataError(
             f"{path}: no such embedding; name the data set in `datasets` and run `dvc repro`"
         )
-    table = anndata_files.read(path, "delete it and run `dvc repro`")
-    if not table.obs_names.equals(units):
-        raise DataError(f"{path}: {_difference(table.obs_names, units)}; embed these pairs again")
-    half: Float16[np.ndarray, "obs dim"] = table.X
+    adata = anndata_files.read(path, "delete it and run `dvc repro`")
+    if not adata.obs_names.equals(obs_names):
+        difference = _difference(adata.obs_names, obs_names)
+        raise DataError(f"{path}: {difference}; embed these pairs again")
+    half: Float16[np.ndarray, "obs dim"] = adata.X
     return half.astype(np.float32)
 
 
-def _difference(found: pd.Index, expected: pd.Index) -> str:
-    if len(found) != len(expected):
-        return f"has {len(found)} rows, the pairs have {len(expected)}"
-    row = int(np.flatnonzero(found.to_numpy() != expected.to_numpy())[0])
-    return f"row {row} is {found[row]!r}, the pairs have {expected[row]!r}"
+def _difference(names: pd.Index, expected: pd.Index) -> str:
+    if len(names) != len(expected):
+        return f"has {len(names)} rows, the pairs have {len(expected)}"
+    row = int(np.flatnonzero(names.to_numpy() != expected.to_numpy())[0])
+    return f"row {row} is {names[row]!r}, the pairs have {expected[row]!r}"
 
 
 def standardise(
@@ -67,32 +80,32 @@ def standardise(
     Parameters
     ----------
     x
-        Features of all units.
+        Features of all observations.
     fit
-        The training units.
+        Mask of the training observations.
     groups
-        Donor (or section) of each unit.
+        Donor (section, block) of each observation.
     mode
-        `train` uses the mean and deviation of the training units; `donor` each group's own
-        unlabelled units, which is transductive and named so wherever it is used.
+        `train` uses the mean and standard deviation of the training observations; `donor` those of
+        each group's own unlabelled observations, which is transductive and named so in every table.
 
     Returns
     -------
-    The standardised features; a feature without variation becomes zero.
+    The standardised features; a constant feature becomes zero.
     """
     if mode == "train":
         return _scaled(x, x[fit])
     scaled = np.empty_like(x)
     for group in np.unique(groups):
-        own = groups == group
-        scaled[own] = _scaled(x[own], x[own])
+        mask = groups == group
+        scaled[mask] = _scaled(x[mask], x[mask])
     return scaled
 
 
 def _scaled(
-    x: Float32[np.ndarray, "obs dim"], of: Float32[np.ndarray, "fit dim"]
+    x: Float32[np.ndarray, "obs dim"], fit: Float32[np.ndarray, "fit dim"]
 ) -> Float32[np.ndarray, "obs dim"]:
-    mean, scale = moments(of)
+    mean, scale = moments(fit)
     scaled: Float32[np.ndarray, "obs dim"] = ((x - mean) * scale).astype(np.float32)
     return scaled
 
@@ -100,7 +113,7 @@ def _scaled(
 def moments(
     x: Float32[np.ndarray, "obs dim"],
 ) -> tuple[Float64[np.ndarray, " dim"], Float64[np.ndarray, " dim"]]:
-    """Return the mean of each feature, and one over its deviation: 0 for one that is constant."""
+    """Return mean and reciprocal standard deviation of each feature; 0 for a constant feature."""
     mean, deviation = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
-    constant = deviation < 1e-6 * (np.abs(mean) + 1)  # half precision cannot tell these from zero
+    constant = deviation < 1e-6 * (np.abs(mean) + 1)  # zero in half precision
     return mean, np.where(constant, 0, 1 / np.where(constant, 1, deviation))

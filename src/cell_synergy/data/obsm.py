@@ -1,4 +1,4 @@
-"""Arrays of `obsm`, as people store them, made into numbers: one row per unit, in their order."""
+"""Arrays of `obsm`, as people store them, converted to numbers with one row per observation."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import some
 from cell_synergy.data.embeddings import moments
 
-# Names that a table of places gives to x and y: ours, Xenium's, Space Ranger's, Seurat's, none.
-_PLACES = (
+# Column names of x and y: ours, Xenium's, Space Ranger's, Seurat's, and those of a plain array.
+_COORD_COLUMNS = (
     ("x", "y"),
     ("x_centroid", "y_centroid"),
     ("pxl_col_in_fullres", "pxl_row_in_fullres"),
@@ -22,26 +22,29 @@ _PLACES = (
 
 
 def embedding(value: Any, names: pd.Index, where: str) -> Float32[np.ndarray, "obs d"]:  # noqa: ANN401 - whatever `obsm` holds
-    """Return an embedding.
+    """Return an embedding in single precision.
 
     Parameters
     ----------
     value
         An array, a sparse matrix or a data frame.
     names
-        Of the units.
+        Names of the observations.
     where
         File and key, for messages.
 
     Raises
     ------
     DataError
-        If it is not a table of finite numbers of single precision, or the same for every unit.
+        If it is not a table of finite numbers within single precision, or is the same for every
+        observation.
     """
     x = numbers(value, names, where)
-    if broken := int((lost := ~np.isfinite(x).all(axis=1)).sum()):
+    not_finite = ~np.isfinite(x).all(axis=1)
+    if not_finite.any():
         raise DataError(
-            f"{where} is not finite for {broken} units, first {names[lost][0]!r}; drop them"
+            f"{where} is not finite for {int(not_finite.sum())} observations, first "
+            f"{names[not_finite][0]!r}; drop them"
         )
     largest = float(np.abs(x).max(initial=0))
     if largest > float(np.finfo(np.float32).max):
@@ -49,14 +52,14 @@ def embedding(value: Any, names: pd.Index, where: str) -> Float32[np.ndarray, "o
     single: Float32[np.ndarray, "obs d"] = x.astype(np.float32, copy=False)
     if len(single) > 1 and not moments(single)[1].any():
         raise DataError(
-            f"{where} is the same for every unit, or differs by less than a millionth; name "
+            f"{where} is the same for every observation, or differs by less than a millionth; name "
             "another embedding, or rescale it"
         )
     return single
 
 
 def places(value: Any, names: pd.Index, where: str) -> Float64[np.ndarray, "obs 2"]:  # noqa: ANN401 - whatever `obsm` holds
-    """Return x and y of every unit; those of a data frame are found by the names of its columns.
+    """Return x and y of every observation; in a data frame they are found by their column names.
 
     Raises
     ------
@@ -68,33 +71,37 @@ def places(value: Any, names: pd.Index, where: str) -> Float64[np.ndarray, "obs 
     xy = numbers(value, names, where).astype(np.float64, copy=False)
     if xy.shape[1] != 2:  # noqa: PLR2004 - x and y
         raise DataError(f"{where} has shape {xy.shape}; it needs two columns, x and y")
-    if len(lost := np.flatnonzero(~np.isfinite(xy).all(axis=1))):
+    not_finite = np.flatnonzero(~np.isfinite(xy).all(axis=1))
+    if len(not_finite):
         raise DataError(
-            f"{where} is not finite for {len(lost)} units, first {names[lost[0]]!r}; drop "
-            "these units or give their place"
+            f"{where} is not finite for {len(not_finite)} observations, first "
+            f"{names[not_finite[0]]!r}; drop these observations or give their coordinates"
         )
     return xy
 
 
 def numbers(value: Any, names: pd.Index, where: str) -> Float[np.ndarray, "obs columns"]:  # noqa: ANN401 - whatever `obsm` holds
-    """Return floating-point numbers, one row per unit; they need not be finite.
+    """Return an array of floating-point numbers with one row per observation; NaN is allowed.
 
     Raises
     ------
     DataError
-        If there are others than real numbers, or not one row of them for every unit.
+        If a value is not a real number, or there is not one row for every observation.
     """
     if isinstance(value, pd.DataFrame):
-        value = _of_frame(aligned(value, names, where), where)
+        value = _frame_numbers(aligned(value, names, where), where)
     elif sparse.issparse(value):
-        value = _of_sparse(value, where)
+        value = _sparse_numbers(value, where)
     dense = np.asarray(value)
-    if dense.ndim != 2 or dense.shape[1] == 0:  # noqa: PLR2004 - units and columns
+    if dense.ndim != 2 or dense.shape[1] == 0:  # noqa: PLR2004 - observations and columns
         raise DataError(
-            f"{where} has shape {dense.shape}; it needs one row per unit and at least one column"
+            f"{where} has shape {dense.shape}; it needs one row per observation and at least one "
+            "column"
         )
     if len(dense) != len(names):
-        raise DataError(f"{where} has {len(dense)} rows for {len(names)} units; write it again")
+        raise DataError(
+            f"{where} has {len(dense)} rows for {len(names)} observations; write it again"
+        )
     if dense.dtype.kind not in "fiub":
         what = "text" if dense.dtype.kind in "OSUT" else str(dense.dtype)
         raise DataError(f"{where} holds {what} and no real numbers; store floats")
@@ -102,40 +109,44 @@ def numbers(value: Any, names: pd.Index, where: str) -> Float[np.ndarray, "obs c
 
 
 def aligned(frame: pd.DataFrame, names: pd.Index, where: str) -> pd.DataFrame:
-    """Return a data frame with its rows in the order of the units.
+    """Return a data frame with its rows in the order of the observations.
 
     Raises
     ------
     DataError
-        If its rows are named otherwise than the units.
+        If the names of its rows are not those of the observations.
     """
-    rows, units = frame.index.astype(str), names.astype(str)
-    if rows.equals(units):
+    rows, obs_names = frame.index.astype(str), names.astype(str)
+    if rows.equals(obs_names):
         return frame
-    if rows.is_unique and units.is_unique and len(rows) == len(units):
-        found = rows.get_indexer(units)
-        if (found >= 0).all():
-            return frame.iloc[found]
-    lost = units[~units.isin(rows)]
-    which = f"unit {lost[0]!r} has none" if len(lost) else "their names occur several times"
-    raise DataError(f"{where}: the rows are not those of the units ({which}); name them alike")
+    if rows.is_unique and obs_names.is_unique and len(rows) == len(obs_names):
+        index = rows.get_indexer(obs_names)
+        if (index >= 0).all():
+            return frame.iloc[index]
+    absent = obs_names[~obs_names.isin(rows)]
+    which = (
+        f"observation {absent[0]!r} has none" if len(absent) else "their names occur several times"
+    )
+    raise DataError(
+        f"{where}: the rows are not those of the observations ({which}); name them alike"
+    )
 
 
-def _of_frame(frame: pd.DataFrame, where: str) -> np.ndarray:
-    kinds = [(str(name), dtype) for name, dtype in zip(frame.columns, frame.dtypes, strict=True)]
+def _frame_numbers(frame: pd.DataFrame, where: str) -> np.ndarray:
+    dtypes = [(str(name), dtype) for name, dtype in zip(frame.columns, frame.dtypes, strict=True)]
     wrong = [
         name
-        for name, dtype in kinds
+        for name, dtype in dtypes
         if not pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_complex_dtype(dtype)
     ]
     if wrong:
         raise DataError(f"{where}: columns {some(wrong)} hold no real numbers; leave them out")
-    if all(isinstance(dtype, np.dtype) for _, dtype in kinds):
+    if all(isinstance(dtype, np.dtype) for _, dtype in dtypes):
         return frame.to_numpy()
     return frame.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _of_sparse(matrix: Any, where: str) -> np.ndarray:  # noqa: ANN401 - scipy's matrices and arrays
+def _sparse_numbers(matrix: Any, where: str) -> np.ndarray:  # noqa: ANN401 - scipy's matrices and arrays
     try:
         if hasattr(matrix, "check_format"):
             matrix.check_format(full_check=True)
@@ -146,10 +157,10 @@ def _of_sparse(matrix: Any, where: str) -> np.ndarray:  # noqa: ANN401 - scipy's
 
 def _x_and_y(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     columns = [str(name).strip().lower() for name in frame.columns]
-    for pair in _PLACES:
+    for pair in _COORD_COLUMNS:
         if all(columns.count(name) == 1 for name in pair):
             return frame.iloc[:, [columns.index(name) for name in pair]]
     raise DataError(
-        f"{where} has the columns {some([str(name) for name in frame.columns])}; name those of the "
-        "places x and y"
+        f"{where} has the columns {some([str(name) for name in frame.columns])}; name those of "
+        "the coordinates x and y"
     )

@@ -1,10 +1,11 @@
-"""The paired units of a data set: one AnnData, one row per patch, spot or cell.
+"""The pairs of a data set: one AnnData with one row per observation (patch, spot or cell).
 
-`X` raw counts (CSR); `obs`: `donor`, `section` and one column per task label; `var["panel"]` marks
-genes held out from the expression expert; `obsm["spatial"]` micrometres in the image's frame;
-`obsm["cell_type_ratio"]` where composition is known; `uns`: `source`, `simulated`, `tasks` (name to
-kind), `mpp` and `images` (per section). Where units keep their cells, `uns["cells"]`: `counts`
-(CSR, cells x genes) and `unit`, the row of each cell's unit; a unit's counts are their sum.
+`X`: raw counts (CSR); `obs`: `donor`, `section` and one column per task label; `var["panel"]` marks
+genes hidden from the expression expert; `obsm["spatial"]`: micrometres in the image's frame;
+`obsm["cell_type_ratio"]` where the composition is given; `uns`: `source`, `simulated`, `tasks`
+(kind by name), `mpp` and `images` (by section). Where patches keep their cells, `uns["cells"]` has
+their `counts` (CSR, cells x genes) and `unit`, the row of each cell's patch in `obs`; the counts of
+a patch are the sum over its cells.
 """
 
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ from cell_synergy.data.obsm import places
 
 
 def log_normalise(counts: sparse.csr_matrix, total: float = 1e4) -> sparse.csr_matrix:
-    """Return log(1 + counts x total / the unit's sum); an empty unit stays zero."""
+    """Return log(1 + counts x total / sum of the row); a row without counts stays zero."""
     sums = np.asarray(counts.sum(axis=1)).ravel()
     scale = np.divide(total, sums, out=np.zeros_like(sums, dtype=np.float64), where=sums > 0)
     scaled = sparse.csr_matrix(sparse.diags(scale) @ counts)
@@ -33,7 +34,7 @@ def log_normalise(counts: sparse.csr_matrix, total: float = 1e4) -> sparse.csr_m
 
 
 def target(pairs: ad.AnnData, task: str, spec: Task) -> Float[np.ndarray, "obs outputs"]:
-    """Return what a regression task predicts: composition, or log-normalised panel genes."""
+    """Return the targets of a regression task: composition, or log-normalised panel genes."""
     if spec.kind == "composition":
         ratio: pd.DataFrame = pairs.obsm["cell_type_ratio"]
         return ratio.drop(columns=[c for c in spec.exclude if c in ratio]).to_numpy(np.float64)
@@ -43,30 +44,30 @@ def target(pairs: ad.AnnData, task: str, spec: Task) -> Float[np.ndarray, "obs o
 
 
 def visible_counts(pairs: ad.AnnData) -> Float32[sparse.csr_matrix, "obs genes"]:
-    """Return the counts that an expression expert may see: all genes but the panel."""
+    """Return the counts that are visible to an expression expert: all genes but the panel."""
     return sparse.csr_matrix(pairs.X)[:, ~pairs.var["panel"].to_numpy(bool)]
 
 
 def cells(
     pairs: ad.AnnData,
 ) -> tuple[Float32[sparse.csr_matrix, "cells genes"], Int64[np.ndarray, " cells"]] | None:
-    """Return the counts of all cells, without the panel, and the row of each cell's unit.
+    """Return the counts of all cells without the panel, and the row of each cell's patch.
 
     Returns
     -------
-    None where a unit is not made of cells: then the unit itself is what an expert sees.
+    None where the pairs keep no cells; an expert that reads cells then reads each observation.
 
     Raises
     ------
     DataError
-        If the cells are not those of these units, as when only some rows of the pairs are given.
+        If the cells are not those of these observations, for example in a subset of the pairs.
     """
     if "cells" not in pairs.uns:
         return None
     _check_cells(pairs, str(pairs.uns["source"]))
-    own = pairs.uns["cells"]
-    counts = sparse.csr_matrix(own["counts"])[:, ~pairs.var["panel"].to_numpy(bool)]
-    return counts, np.asarray(own["unit"], dtype=np.int64)
+    stored = pairs.uns["cells"]
+    counts = sparse.csr_matrix(stored["counts"])[:, ~pairs.var["panel"].to_numpy(bool)]
+    return counts, np.asarray(stored["unit"], dtype=np.int64)
 
 
 def write(path: Path, pairs: ad.AnnData) -> None:
@@ -76,7 +77,7 @@ def write(path: Path, pairs: ad.AnnData) -> None:
 
 
 def read(path: Path) -> ad.AnnData:
-    """Read pairs and check them."""
+    """Read the pairs and check them."""
     if not path.is_file():
         raise DataError(
             f"{path}: no such pairs; name the data set in `datasets` and run `dvc repro`"
@@ -87,18 +88,22 @@ def read(path: Path) -> ad.AnnData:
 
 
 def check(pairs: ad.AnnData, where: str) -> None:
-    """Refuse pairs that break the contract at the top of this file."""
+    """Refuse pairs that break the contract at the top of this module."""
     names = pairs.obs_names
     if not names.is_unique:
-        raise DataError(f"{where}: unit {names[names.duplicated()][0]!r} occurs twice; rename it")
+        raise DataError(
+            f"{where}: observation {names[names.duplicated()][0]!r} occurs twice; rename it"
+        )
     for column in ("donor", "section"):
         if column not in pairs.obs:
-            raise DataError(f"{where}: no obs[{column!r}]; name the {column} of every unit")
+            raise DataError(f"{where}: no obs[{column!r}]; name the {column} of every observation")
         as_names(pairs.obs[column], column, f"{where}: obs[{column!r}]")
-        spelt = pairs.obs[column].astype(str).unique().tolist()
-        check_spellings(spelt, column, f"{where}: obs[{column!r}]")
+        spellings = pairs.obs[column].astype(str).unique().tolist()
+        check_spellings(spellings, column, f"{where}: obs[{column!r}]")
     if "spatial" not in pairs.obsm:
-        raise DataError(f"{where}: no obsm['spatial']; store each unit's place in micrometres")
+        raise DataError(
+            f"{where}: no obsm['spatial']; store each observation's coordinates in micrometres"
+        )
     places(pairs.obsm["spatial"], names, f"{where}: obsm['spatial']")
     _check_counts(pairs, where)
     if "cells" in pairs.uns:
@@ -114,30 +119,29 @@ def _check_counts(pairs: ad.AnnData, where: str) -> None:
     counts = sparse.csr_matrix(pairs.X)
     wrong = np.flatnonzero(~(np.isfinite(counts.data) & (counts.data >= 0)))
     if len(wrong):
-        unit = pairs.obs_names[int(np.searchsorted(counts.indptr, wrong[0], "right")) - 1]
+        name = pairs.obs_names[int(np.searchsorted(counts.indptr, wrong[0], "right")) - 1]
         raise DataError(
             f"{where}: {len(wrong)} counts are NaN, infinite or negative, first "
             f"{counts.data[wrong[0]]} of gene {pairs.var_names[counts.indices[wrong[0]]]!r} in "
-            f"unit {unit!r}; store raw counts in X"
+            f"observation {name!r}; store raw counts in X"
         )
 
 
 def _check_cells(pairs: ad.AnnData, where: str) -> None:
     counts = sparse.csr_matrix(pairs.uns["cells"]["counts"])
-    unit = np.asarray(pairs.uns["cells"]["unit"])
+    patch = np.asarray(pairs.uns["cells"]["unit"])
     remedy = "read the pairs whole, or make them again"
-    if counts.shape != (len(unit), pairs.n_vars) or not (
-        ((unit >= 0) & (unit < pairs.n_obs)).all()
-    ):
+    inside = ((patch >= 0) & (patch < pairs.n_obs)).all()
+    if counts.shape != (len(patch), pairs.n_vars) or not inside:
         raise DataError(
-            f"{where}: uns['cells'] has {counts.shape[0]} cells x {counts.shape[1]} genes in units "
-            f"up to {unit.max(initial=-1)}, for {pairs.n_obs} units x {pairs.n_vars} genes; "
-            f"{remedy}"
+            f"{where}: uns['cells'] has {counts.shape[0]} cells x {counts.shape[1]} genes in "
+            f"patches up to {patch.max(initial=-1)}, for {pairs.n_obs} patches x {pairs.n_vars} "
+            f"genes; {remedy}"
         )
-    inside = np.bincount(unit, np.asarray(counts.sum(axis=1)).ravel(), minlength=pairs.n_obs)
-    wrong = np.flatnonzero(inside != np.asarray(pairs.X.sum(axis=1)).ravel())
+    sums = np.bincount(patch, np.asarray(counts.sum(axis=1)).ravel(), minlength=pairs.n_obs)
+    wrong = np.flatnonzero(sums != np.asarray(pairs.X.sum(axis=1)).ravel())
     if len(wrong):
         raise DataError(
-            f"{where}: the cells of {len(wrong)} units (first {pairs.obs_names[wrong[0]]!r}) do "
-            f"not add up to the unit's counts; {remedy}"
+            f"{where}: the cells of {len(wrong)} patches (first {pairs.obs_names[wrong[0]]!r}) do "
+            f"not add up to the patch's counts; {remedy}"
         )

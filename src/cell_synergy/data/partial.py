@@ -1,4 +1,4 @@
-"""A part of an `.h5ad`: `obs` and some of `obsm`, without the counts, which may be large."""
+"""`obs` and some of `obsm` of an `.h5ad`, read without the counts, which may be large."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -15,39 +15,42 @@ from cell_synergy.data.obsm import aligned
 
 
 def read_part(path: Path, keys: Collection[str] | None, optional: Collection[str]) -> ad.AnnData:
-    """Read `obs` and these keys of `obsm` (all without a choice).
+    """Read `obs` and some keys of `obsm`.
 
-    A data frame of `obsm` has its rows put into the order of `obs`.
+    The rows of a data frame of `obsm` are put into the order of `obs`.
 
     Parameters
     ----------
     path
         The `.h5ad`.
-    keys, optional
-        Of `obsm`; those that are optional may be absent.
+    keys
+        Required keys of `obsm`; None reads all of them.
+    optional
+        Further keys, which may be absent.
 
     Raises
     ------
     DataError
-        If a key is not there, or has not one row per unit; or as `files.read`.
+        If a key is absent or its array has not one row per observation, or as for
+        `anndata_files.read`.
     """
     with anndata_files.explained(path), h5py.File(path, "r") as file:
-        if not isinstance(file.get("obs"), h5py.Group):  # of anndata before 0.7: read whole
+        if not isinstance(file.get("obs"), h5py.Group):  # written by anndata before 0.7
             return ad.read_h5ad(path)
         obs: pd.DataFrame = ad.io.read_elem(file["obs"])
         stored = file.get("obsm", {})
-        wanted = set(stored) if keys is None else {*keys, *(set(optional) & set(stored))}
-        if missing := sorted(wanted - set(stored)):
+        selected = set(stored) if keys is None else {*keys, *(set(optional) & set(stored))}
+        if missing := sorted(selected - set(stored)):
             raise DataError(f"{path}: no obsm[{missing[0]!r}]{suggest(missing[0], stored)}")
-        obsm = {key: ad.io.read_elem(stored[key]) for key in sorted(wanted)}
-    return ad.AnnData(obs=obs, obsm={key: _rows(obsm[key], obs, path, key) for key in obsm})
+        obsm = {key: ad.io.read_elem(stored[key]) for key in sorted(selected)}
+    return ad.AnnData(obs=obs, obsm={key: _aligned(obsm[key], obs, path, key) for key in obsm})
 
 
-def _rows(value: Any, obs: pd.DataFrame, path: Path, key: str) -> Any:  # noqa: ANN401 - whatever `obsm` holds
+def _aligned(value: Any, obs: pd.DataFrame, path: Path, key: str) -> Any:  # noqa: ANN401 - whatever `obsm` holds
     where = f"{path}: obsm[{key!r}]"
     if isinstance(value, pd.DataFrame):
         return aligned(value, obs.index, where)
     shape = getattr(value, "shape", ())
     if not shape or shape[0] != len(obs):
-        raise DataError(f"{where} has shape {shape} for {len(obs)} units; write it again")
+        raise DataError(f"{where} has shape {shape} for {len(obs)} observations; write it again")
     return value

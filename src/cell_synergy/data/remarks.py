@@ -1,6 +1,6 @@
-"""What has to be said beside every number of a data set: it follows the pairs into every table.
+"""The remark of a data set: a warning that is copied from its pairs into every table of results.
 
-A remark is one text. Tables of a data set without one have no column for it.
+A remark is one text. Tables of data sets without a remark have no such column.
 """
 
 from collections.abc import Mapping
@@ -12,25 +12,27 @@ REMARK = "remark"  # the column, and the key of `uns` of the pairs
 
 
 def remarked(table: pd.DataFrame, uns: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the table with the remark of the pairs that it was computed from, if they have one.
+    """Add the remark of the pairs that a table was computed from, if they have one.
 
     Parameters
     ----------
     table
         Any table.
     uns
-        Of the pairs.
+        `uns` of the pairs.
     """
     return table.assign(**{REMARK: str(uns[REMARK])}) if REMARK in uns else table
 
 
 def carried(table: pd.DataFrame, source: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with the remarks of the one that it was computed from, if there are any.
+    """Copy the remarks of the source of a table, if it has any.
 
     Parameters
     ----------
-    table, source
-        Of one or several data sets, named in the column `dataset`.
+    table
+        A table with the column `dataset`.
+    source
+        The table that it was computed from, with the same column.
     """
     remarks = of_datasets(source)
     if not any(name in remarks for name in table["dataset"]):
@@ -42,6 +44,6 @@ def of_datasets(table: pd.DataFrame) -> dict[str, str]:
     """Return the remark of each data set that has one."""
     if REMARK not in table:
         return {}
-    said = table[["dataset", REMARK]].dropna().drop_duplicates()
-    said = said[said[REMARK] != ""]
-    return dict(zip(said["dataset"].astype(str), said[REMARK].astype(str), strict=True))
+    remarks = table[["dataset", REMARK]].dropna().drop_duplicates()
+    remarks = remarks[remarks[REMARK] != ""]
+    return dict(zip(remarks["dataset"].astype(str), remarks[REMARK].astype(str), strict=True))

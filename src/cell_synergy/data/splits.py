@@ -1,4 +1,4 @@
-"""Who is trained on, who is judged: no donor (section, block) is ever on both sides."""
+"""Training and test folds of a data set; no donor (section, block) is in both."""
 
 from dataclasses import dataclass
 
@@ -11,26 +11,27 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.data.config import BLOCKS, DatasetConfig
 
 INSTEAD = (
-    f"`split: {BLOCKS}`, which can be had of one section and says nothing about other donors "
-    "(its keys: `blocks`, how many to cut a section into, and `gap_um` between them, the widest "
+    f"`split: {BLOCKS}`, which is possible with one section and says nothing about other donors "
+    "(its keys: `blocks`, the number of blocks of a section, and `gap_um` between them, the widest "
     "field of view of the image expert)"
 )
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One split of the units.
+    """One division of the observations into training and test rows.
 
     Attributes
     ----------
     name
         `holdout`, or the donor (section, block) that is left out.
     align
-        Units that alignment and standardisation are fitted on.
+        Mask of the observations that alignment and standardisation are fitted on.
     probe
-        Units that probes are fitted on: those of `align`, and donors of role `probe`.
+        Mask of the observations that probes are fitted on: those of `align`, and those of donors
+        of role `probe`.
     test
-        Units that are scored.
+        Mask of the observations that are scored.
     """
 
     name: str
@@ -40,12 +41,12 @@ class Fold:
 
 
 def groups_of(obs: pd.DataFrame, dataset: DatasetConfig) -> Shaped[np.ndarray, " obs"]:
-    """Return what a split never divides, of each unit: its donor, section or block.
+    """Return the group of each observation that no split divides: its donor, section or block.
 
     Raises
     ------
     DataError
-        If the pairs were made for another split, and were not cut into blocks.
+        If the pairs were made for another split and have no such column.
     """
     if dataset.group not in obs:
         raise DataError(
@@ -56,7 +57,7 @@ def groups_of(obs: pd.DataFrame, dataset: DatasetConfig) -> Shaped[np.ndarray, "
 
 
 def folds(obs: pd.DataFrame, dataset: DatasetConfig) -> list[Fold]:
-    """Return the folds of a data set's paired units.
+    """Return the folds of a data set's paired observations.
 
     Raises
     ------
@@ -76,25 +77,33 @@ def folds(obs: pd.DataFrame, dataset: DatasetConfig) -> list[Fold]:
 
 
 def contradictions(obs: pd.DataFrame, dataset: DatasetConfig) -> list[str]:
-    """Return why the split cannot be made of these donors and sections; what can be had instead.
+    """Return why the split is impossible with these donors and sections, and the remedies.
 
     Parameters
     ----------
     obs
-        With the columns `donor` and `section`, of units or of sections, without reference donors;
-        and `block` where sections are cut.
+        One row per observation or per section, without reference donors, with the columns `donor`
+        and `section`, and `block` under a split by blocks.
     dataset
-        Split and roles.
+        Configuration with split and roles.
+
+    Returns
+    -------
+    :
+        Sentences for a message; empty where the split is possible.
     """
     split, names = dataset.split, sorted(set(obs[dataset.group].astype(str)))
     if split == "holdout":
         roles = {dataset.role_of.get(name) for name in names}
-        message = "split 'holdout' needs units of role {!r} and found none: check `roles` against "
-        message += f"the donors {names}"
-        return [message.format(role) for role in ("train", "test") if role not in roles]
-    if split == "leave-one-section-out" and (divided := _divided(obs)):
-        return [divided]
-    if len(names) > 1:  # one to learn from and one to judge by
+        return [
+            f"split 'holdout' needs observations of role {role!r} and found none: check `roles` "
+            f"against the donors {names}"
+            for role in ("train", "test")
+            if role not in roles
+        ]
+    if split == "leave-one-section-out" and (problem := _divided_donor(obs)):
+        return [problem]
+    if len(names) > 1:  # one to train on and one to test on
         return []
     if split == BLOCKS:
         remedy = "raise `blocks`, lower `gap_um`, or add tissue"
@@ -103,52 +112,71 @@ def contradictions(obs: pd.DataFrame, dataset: DatasetConfig) -> list[str]:
     return [f"split {split!r} needs {needs}, found {names}: add tissue, or take {INSTEAD}"]
 
 
-def _divided(obs: pd.DataFrame) -> str:
-    """Say which donor would be on both sides if sections were left out."""
+def _divided_donor(obs: pd.DataFrame) -> str:
+    """Return a sentence on a donor whose sections would be in training and test; empty if none."""
     sections = obs[["donor", "section"]].drop_duplicates().groupby("donor", observed=True).size()
-    if len(sections) < 2 or (sections == 1).all():  # noqa: PLR2004 - of one donor nothing else can be
+    if len(sections) < 2 or (sections == 1).all():  # noqa: PLR2004 - one donor
         return ""
     donor, count = sections.idxmax(), sections.max()
     return (
         f"split 'leave-one-section-out' would put donor {donor!r}, who has {count} sections, on "
-        f"both sides; use 'leave-one-donor-out', with a further donor as reference, or {INSTEAD}"
+        f"both sides; use 'leave-one-donor-out', with a further donor as reference, or "
+        f"{INSTEAD}"
     )
 
 
 def held(
-    units: ad.AnnData, rows: Bool[np.ndarray, " obs"], share: float
+    adata: ad.AnnData, mask: Bool[np.ndarray, " obs"], fraction: float
 ) -> Bool[np.ndarray, " obs"]:
-    """Return which of `rows` are held back: a stripe at the end of each section's longer axis.
+    """Return a mask of validation observations: a stripe at the end of each section's longer axis.
 
-    A stripe and not single units, because neighbours see the same tissue.
+    The validation set is a stripe and not single observations, since neighbours share tissue.
+
+    Parameters
+    ----------
+    adata
+        The pairs.
+    mask
+        The observations to choose from.
+    fraction
+        Fraction of these observations of each section.
     """
-    kept_back = np.zeros(len(rows), dtype=bool)
-    sections = units.obs["section"].astype(str).to_numpy()
-    for section in np.unique(sections[rows]):
-        own = np.flatnonzero(rows & (sections == section))
-        spatial = units.obsm["spatial"][own]
-        along = spatial[:, int(np.argmax(np.ptp(spatial, axis=0)))]
-        last = np.argsort(along, kind="stable")[len(own) - round(share * len(own)) :]
-        kept_back[own[last]] = True
-    return kept_back
+    validation = np.zeros(len(mask), dtype=bool)
+    sections = adata.obs["section"].astype(str).to_numpy()
+    for section in np.unique(sections[mask]):
+        index = np.flatnonzero(mask & (sections == section))
+        coords = adata.obsm["spatial"][index]
+        position = coords[:, int(np.argmax(np.ptp(coords, axis=0)))]
+        n_train = len(index) - round(fraction * len(index))
+        validation[index[np.argsort(position, kind="stable")[n_train:]]] = True
+    return validation
 
 
 def inner_folds(
     groups: Shaped[np.ndarray, " obs"],
-    spatial: Float[np.ndarray, "obs 2"],
-    count: int,
+    coords: Float[np.ndarray, "obs 2"],
+    n_folds: int,
 ) -> Int[np.ndarray, " obs"]:
-    """Assign each training unit to one of `count` inner folds, to choose regularisation with.
+    """Assign each training observation to a fold of the inner cross-validation.
 
-    Whole groups are dealt out, largest first, to the smallest fold. Where there is one group only,
-    the folds are spatial blocks: stripes of equal size along the section's longer axis.
+    Groups are assigned whole, the largest first, each to the fold with the fewest observations.
+    With one group only, the folds are stripes of equal size along the longer axis of the tissue.
+
+    Parameters
+    ----------
+    groups
+        Donor (section, block) of each observation.
+    coords
+        Coordinates of the observations.
+    n_folds
+        Number of folds; fewer where there are fewer groups, but more than one.
     """
     names, sizes = np.unique(groups, return_counts=True)
     if len(names) == 1:
-        axis = int(np.argmax(np.ptp(spatial, axis=0)))
-        rank = np.argsort(np.argsort(spatial[:, axis], kind="stable"), kind="stable")
-        return rank * count // len(rank)
-    load = np.zeros(min(count, len(names)), dtype=int)
+        axis = int(np.argmax(np.ptp(coords, axis=0)))
+        rank = np.argsort(np.argsort(coords[:, axis], kind="stable"), kind="stable")
+        return rank * n_folds // len(rank)
+    load = np.zeros(min(n_folds, len(names)), dtype=int)
     fold_of = {}
     for name, size in sorted(zip(names, sizes, strict=True), key=lambda pair: (-pair[1], pair[0])):
         fold_of[name] = int(np.argmin(load))

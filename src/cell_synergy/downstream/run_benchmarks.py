@@ -1,18 +1,18 @@
-"""Judge a representation with probes: the study's, or your own.
+"""Score a representation with probes: the study's, or your own.
 
 python -m cell_synergy.downstream.run_benchmarks units=my.h5ad image=X_uni \
     expression=X_nicheformer label=region donor=patient joint=X_fused out=sis.csv
 
-reads two embeddings from `obsm`, labels and donors from `obs`, leaves each donor out in turn, and
+reads two embeddings from `obsm`, labels and donors from `obs`, holds each donor out in turn, and
 writes the SIS of their concatenation and of every embedding named by `joint` (optional, several
-separated by commas), with intervals from five donors on; the scores stand beside, as
+separated by commas), with intervals from five donors on. The scores are written beside it, as
 sis-scores.csv, and redundant, unique and synergistic bits, as sis-information.csv.
-`standardise=donor` scales features with each donor's own units.
+`standardise=donor` scales features with the observations of each donor.
 
 python -m cell_synergy.downstream.run_benchmarks --config-name downstream \
     evaluation.modality=multimodal data.dataset=lung
 
-judges a method of the study on every task of a data set.
+scores a method of the study on every task of a data set.
 
 `evaluation.modality` is multimodal, unimodal_img or unimodal_gex; `evaluation.align_method` names
 the method (by default the focal `method` of params.yaml), `evaluation.weights` a folder of its
@@ -20,44 +20,95 @@ weights (by default those of the stage `align`). Overrides of the sections `mode
 `data.<dataset>` and `probe` may follow.
 
 Both write to `out=FILE.csv`, by default a file under runs/, or to a file of the usual name in
-`out=FOLDER`, and replace nothing there but what the same command wrote.
+`out=FOLDER`, and replace only files there that the same command wrote.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from cell_synergy.commands.command import command, command_on_table
-from cell_synergy.core.config import Config, validate, value
+from pydantic import Field
+
+from cell_synergy.commands.args import ExperimentArgs
+from cell_synergy.commands.command import StageArguments, command, command_on_table
+from cell_synergy.core.config import Config, load, merge, read_param, validate
 from cell_synergy.core.errors import answered_help, reported
 
-BESIDE = ("-scores", "-information")  # what stands beside the SIS of a table of one's own
+if TYPE_CHECKING:
+    from cell_synergy.downstream.user_table import UserTableConfig
+
+SUFFIXES = ("-scores", "-information")  # of the tables beside the SIS of a user's table
 UNIMODAL = {"unimodal_img": "image", "unimodal_gex": "expression"}
 
 
-class Evaluation(Config):
-    """Which representation is judged."""
+class EvaluationConfig(Config):
+    """Which representation is scored.
+
+    Attributes
+    ----------
+    modality
+        Both embeddings fused, or one of them.
+    align_method
+        The fusion method; None for the focal one.
+    weights
+        Folder of its weights; None for those of the stage `align`.
+    """
 
     modality: Literal["multimodal", "unimodal_img", "unimodal_gex"]
     align_method: str | None = None
     weights: Path | None = None
 
 
-def _choose(words: dict[str, Any]) -> tuple[str, str]:
-    """Turn the words of `evaluation` into those of the stage; return stage and method."""
-    chosen = validate(Evaluation, words.pop("evaluation", {}), "evaluation")
-    name = UNIMODAL.get(chosen.modality) or chosen.align_method or str(value("method"))
-    words["models"] = {**words.get("models", {}), "name": name}
-    if chosen.weights is not None:
-        words["weights"] = str(chosen.weights)
-    return "probe", name
+class Args(ExperimentArgs):
+    """Inputs, output, and overrides of the section `probe`."""
+
+    probe: Any = Field(default_factory=dict)
+    weights: Path
+    out: Path
 
 
-def _run(words: dict[str, Any]) -> None:
-    from cell_synergy.downstream.benchmark import run  # noqa: PLC0415 - torch, not for --help
+def run(args: Args) -> None:
+    """Read, score, write."""
+    from cell_synergy.commands.experiment import Experiment
+    from cell_synergy.core.device import use_threads
+    from cell_synergy.downstream.evaluate import judge
+    from cell_synergy.downstream.method_scores import TrainedMethod, write_scores
+    from cell_synergy.downstream.probes.config import ProbeConfig
 
-    run(words)
+    experiment = Experiment.from_overrides(args.models, args.data)
+    probe = load(ProbeConfig, "probe", args.probe)
+    use_threads(read_param("threads"))
+    paired = experiment.read_paired(args)
+    trained = TrainedMethod(experiment.method, args.weights, paired)
+    name, tasks = experiment.method_name, experiment.dataset.tasks
+    write_scores(judge(name, paired, tasks, trained.seeds(), trained.embed, probe), args.out)
+
+
+def run_on_table(args: "UserTableConfig") -> None:
+    """Read a user's table, score, write."""
+    from cell_synergy.core.device import use_threads
+    from cell_synergy.data.classes import ClassRule
+    from cell_synergy.downstream.information.decompose import InformationConfig
+    from cell_synergy.downstream.probes.config import ProbeConfig
+    from cell_synergy.downstream.user_table import write_table_scores
+    from cell_synergy.raw.build import Rules
+
+    use_threads(read_param("threads"))
+    rule: ClassRule = load(Rules, "pairs")
+    cells = load(InformationConfig, "information").cells
+    write_table_scores(args, load(ProbeConfig, "probe"), cells, rule)
+
+
+def _stage_of(overrides: Mapping[str, Any]) -> StageArguments:
+    """Return the stage `probe` of the method that `evaluation` names."""
+    remaining = dict(overrides)
+    evaluation = validate(EvaluationConfig, remaining.pop("evaluation", {}), "evaluation")
+    name = UNIMODAL.get(evaluation.modality) or evaluation.align_method or read_param("method")
+    remaining["models"] = merge({}, remaining.get("models", {})) | {"name": str(name)}
+    if evaluation.weights is not None:
+        remaining["weights"] = str(evaluation.weights)
+    return StageArguments("probe", str(name), remaining)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -65,11 +116,11 @@ def main(argv: Sequence[str]) -> None:
     keys = [word.partition("=")[0] for word in argv]
     dotted = any("." in key and key != word for key, word in zip(keys, argv, strict=True))
     if (dotted or {"--config-name", "-cn"} & set(keys)) and "units" not in keys:
-        command(argv, __doc__ or "", "downstream", _choose, _run)
+        command(argv, __doc__ or "", "downstream", Args, _stage_of, run)
     elif not answered_help(argv, __doc__ or "", bare=False):
         with reported():
-            from cell_synergy.downstream import user_table  # noqa: PLC0415 - torch, not for --help
-        command_on_table(argv, user_table.Own, user_table.run, "downstream units=", BESIDE)
+            from cell_synergy.downstream.user_table import UserTableConfig
+        command_on_table(argv, UserTableConfig, run_on_table, "downstream units=", SUFFIXES)
 
 
 if __name__ == "__main__":

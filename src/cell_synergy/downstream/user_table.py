@@ -1,4 +1,4 @@
-"""Judge representations in a table of your own: two embeddings, labels, donors, one `.h5ad`."""
+"""Score the embeddings of a user's table: one `.h5ad` with labels and donors of observations."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -11,13 +11,12 @@ from jaxtyping import Float32, Float64, Shaped
 from scipy import sparse
 from tqdm import tqdm
 
-from cell_synergy.core.config import Config, load, suggest, validate, value
-from cell_synergy.core.device import use_threads
+from cell_synergy.core.config import Config, suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.files import atomic
 from cell_synergy.core.labels import as_names
 from cell_synergy.core.names import CONTROLS
-from cell_synergy.data.classes import classes
+from cell_synergy.data.classes import ClassRule, classes
 from cell_synergy.data.config import TAKEN, ClassificationTask, Names
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
@@ -25,37 +24,35 @@ from cell_synergy.data.obsm import embedding, places
 from cell_synergy.data.partial import read_part
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import Representation, judge, pair_and_parts
-from cell_synergy.downstream.information.decompose import PAIR, InformationConfig
+from cell_synergy.downstream.information.decompose import PAIR
 from cell_synergy.downstream.information.task_information import information
 from cell_synergy.downstream.probes.config import ProbeConfig
-from cell_synergy.raw.build import Rules
 from cell_synergy.scoring.tables import ALL_FOLDS, sis_table
 
 CLASSES = ClassificationTask(kind="classification")
 
 
-class Own(Config):
-    """What the table calls things.
+class UserTableConfig(Config):
+    """File, keys and columns of a user's table.
 
     Attributes
     ----------
     units
-        The `.h5ad`.
+        The `.h5ad` file.
     image, expression
         `obsm` keys of the two single-modality embeddings.
     joint
-        `obsm` keys of fused embeddings to judge, separated by commas; the concatenation is judged
-        in any case.
+        `obsm` keys of fused embeddings to score, separated by commas; the concatenation is always
+        scored.
     label
         `obs` columns to predict, separated by commas.
     donor
-        `obs` column of the donor; each is left out in turn.
+        `obs` column of the donor; each donor is held out in turn.
     standardise
-        `train`: features are scaled with the training donors; `donor`: with each donor's own
-        units, where donors differ by more than labels do.
+        `train`: features are scaled with the training donors; `donor`: with the observations of
+        each donor, where donors differ by more than labels do.
     out
-        The SIS table to write; the scores it comes from stand beside it, and what the embeddings
-        hold in bits.
+        The SIS table to write. The scores and the bits of information are written beside it.
     """
 
     units: Path
@@ -68,151 +65,170 @@ class Own(Config):
     out: Path = Path("runs/sis.csv")
 
 
-def run(words: dict[str, Any]) -> Path:
-    """Judge both embeddings, their concatenation and every fused one; write the SIS."""
-    own = validate(Own, words, "argument")
-    use_threads(value("threads"))
-    table = read_table(own.units, {own.image, own.expression, *own.joint})
-    paired = tissue_of(own, table)
-    tasks = dict.fromkeys(own.label, CLASSES)
-    probe = load(ProbeConfig, "probe")
+def write_table_scores(
+    config: UserTableConfig, probe: ProbeConfig, cells: int, rule: ClassRule
+) -> None:
+    """Score both embeddings, their concatenation and every fused one; write scores, bits and SIS.
+
+    Parameters
+    ----------
+    config
+        The table, and where to write.
+    probe
+        The probes.
+    cells
+        Largest number of clusters of posteriors, in the estimate of information.
+    rule
+        Which labels are frequent enough to be classes.
+    """
+    adata = read_table(config.units, {config.image, config.expression, *config.joint})
+    paired = paired_dataset(config, adata, rule)
+    tasks = dict.fromkeys(config.label, CLASSES)
     judged = {
         name: judge(name, paired, tasks, [0], represent, probe)
-        for name, represent in representations(own, table, paired).items()
+        for name, represent in representations(config, adata, paired).items()
     }
-    scores = pd.concat(found.scores for found in judged.values())
-    posteriors = {name: found.posteriors for name, found in judged.items()}
-    cells = load(InformationConfig, "information").cells
+    scores = pd.concat(method.scores for method in judged.values())
+    posteriors = {name: method.posteriors for name, method in judged.items()}
     bits = information(paired.adata, paired.groups, paired.folds, tasks, posteriors, cells)
-    own.out.parent.mkdir(parents=True, exist_ok=True)
-    tables = {"-scores": scores, "-information": bits, "": sis_table(scores)}
-    for ending, found in tables.items():
-        with atomic(own.out.with_name(f"{own.out.stem}{ending}{own.out.suffix}")) as new:
-            found.to_csv(new, index=False, float_format="%.6g")
-    return own.out
+    write_tables(config.out, {"-scores": scores, "-information": bits, "": sis_table(scores)})
+
+
+def write_tables(out: Path, tables: dict[str, pd.DataFrame]) -> None:
+    """Write each table to `out` with a suffix of its name, with six significant digits."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for suffix, table in tables.items():
+        with atomic(out.with_name(f"{out.stem}{suffix}{out.suffix}")) as new:
+            table.to_csv(new, index=False, float_format="%.6g")
 
 
 def representations(
-    own: Own, table: ad.AnnData, paired: PairedDataset
+    config: UserTableConfig, adata: ad.AnnData, paired: PairedDataset
 ) -> dict[str, Representation]:
-    """Return what is judged, by name."""
-    found = pair_and_parts(paired)
-    for key in own.joint:
-        if key in (own.image, own.expression):
-            raise DataError(f"joint={key}: this expert is judged in any case; leave it out")
-        if key in found or key in (PAIR, *CONTROLS):
+    """Return the representations to score, by name."""
+    by_name = pair_and_parts(paired)
+    for key in config.joint:
+        if key in (config.image, config.expression):
+            raise DataError(f"joint={key}: this expert is always scored; leave it out")
+        if key in by_name or key in (PAIR, *CONTROLS):
             raise DataError(f"joint={key}: this name is taken; rename obsm[{key!r}]")
-        z = _embedding(table, key, own.units)
-        found[key] = lambda _fold, _seed, z=z: z  # type: ignore[misc]
-    return found
+        z = _embedding(adata, key, config.units)
+        by_name[key] = lambda _fold, _seed, z=z: z  # type: ignore[misc]
+    return by_name
 
 
-def tissue_of(own: Own, table: ad.AnnData) -> PairedDataset:
-    """Return the table as probes see it, each donor left out in turn."""
-    _refuse_words(own)
-    if table.n_obs == 0:
-        raise DataError(f"{own.units}: no units; write the table again")
-    donor = _donors(own, table)
-    obs = pd.DataFrame({"donor": donor, "section": donor}, index=table.obs_names)
-    for label in own.label:
-        obs[label] = _classes(table, label, donor, own.units)
-    units = ad.AnnData(sparse.csr_matrix(np.zeros((len(obs), 0), dtype=np.float32)), obs=obs)
-    units.obsm["spatial"] = _places(table, own.units)
-    units.uns["source"] = own.units.stem
+def paired_dataset(config: UserTableConfig, adata: ad.AnnData, rule: ClassRule) -> PairedDataset:
+    """Return the table as a paired data set, with one fold per held-out donor."""
+    _check_names(config)
+    if adata.n_obs == 0:
+        raise DataError(f"{config.units}: no observations; write the table again")
+    donor = _donors(config, adata)
+    obs = pd.DataFrame({"donor": donor, "section": donor}, index=adata.obs_names)
+    for label in config.label:
+        obs[label] = _classes(adata, label, donor, rule, config.units)
+    labelled = ad.AnnData(sparse.csr_matrix(np.zeros((len(obs), 0), dtype=np.float32)), obs=obs)
+    labelled.obsm["spatial"] = _coords(adata, config.units)
+    labelled.uns["source"] = config.units.stem
     folds = [Fold(name, donor != name, donor != name, donor == name) for name in sorted(set(donor))]
-    image, expression = (_embedding(table, k, own.units) for k in (own.image, own.expression))
-    if own.standardise == "donor":
-        for key, x in ((own.image, image), (own.expression, expression)):
-            _refuse_donors_alone(x, donor, f"{own.units}: obsm[{key!r}]")
+    image, expression = (
+        _embedding(adata, k, config.units) for k in (config.image, config.expression)
+    )
+    if config.standardise == "donor":
+        for key, x in ((config.image, image), (config.expression, expression)):
+            _check_varies_within_donors(x, donor, f"{config.units}: obsm[{key!r}]")
     if np.array_equal(image, expression):
         tqdm.write(
-            f"{own.units}: obsm[{own.image!r}] and obsm[{own.expression!r}] hold the same numbers"
+            f"{config.units}: obsm[{config.image!r}] and obsm[{config.expression!r}] hold the same "
+            "numbers"
         )
-    return PairedDataset(units, image, expression, donor, donor, folds, own.standardise)
+    return PairedDataset(labelled, image, expression, donor, donor, folds, config.standardise)
 
 
-def _refuse_words(own: Own) -> None:
-    """Refuse words that contradict each other."""
-    if own.image == own.expression:
+def _check_names(config: UserTableConfig) -> None:
+    """Refuse arguments that contradict each other."""
+    if config.image == config.expression:
         raise DataError(
-            f"image={own.image} and expression={own.expression} are the same; name the embeddings "
-            "of both experts"
+            f"image={config.image} and expression={config.expression} are the same; name the "
+            "embeddings of both experts"
         )
-    for label in own.label:
-        if label == own.donor:
+    for label in config.label:
+        if label == config.donor:
             raise DataError(
-                f"label={label} is also the donor, which nobody can tell of a donor who is left "
-                "out; name another label"
+                f"label={label} is also the donor, which cannot be predicted for a donor that is "
+                "held out; name another label"
             )
         if label in TAKEN:
             raise DataError(f"label={label}: this name is taken; rename the column of obs")
 
 
-def _donors(own: Own, table: ad.AnnData) -> Shaped[np.ndarray, " obs"]:
-    """Return the donor of every unit, each spelt in one way."""
-    where = f"{own.units}: obs[{own.donor!r}]"
-    donor = as_names(column_of(table, own.donor, own.units), "donor", where).to_numpy()
+def _donors(config: UserTableConfig, adata: ad.AnnData) -> Shaped[np.ndarray, " obs"]:
+    """Return the donor of every observation; different spellings of a name become the same."""
+    where = f"{config.units}: obs[{config.donor!r}]"
+    donor = as_names(column_of(adata, config.donor, config.units), "donor", where).to_numpy()
     names = sorted(set(donor))
     if len(names) > max(2, len(donor) / 2):
         raise DataError(
-            f"{where} has {len(names)} donors for {len(donor)} units, so that most have one unit; "
-            "name the column of the person or animal"
+            f"{where} has {len(names)} donors for {len(donor)} observations, so that most have one "
+            "observation; name the column of the person or animal"
         )
-    if len(names) < 2:  # noqa: PLR2004 - one to learn from and one to judge by
+    if len(names) < 2:  # noqa: PLR2004 - one to train on and one to test on
         raise DataError(
-            f"{where} has one donor, {names[0]!r}; a score needs donors that the probe has not "
-            "seen: two at least, and five for an interval (sections of one donor are no unseen "
-            "donors; a data set in params.yaml may have the split leave-one-section-out)"
+            f"{where} has one donor, {names[0]!r}; a score needs donors that the probe was not "
+            "trained on: two at least, and five for an interval (sections of one donor are no "
+            "held-out donors; a data set in params.yaml may have the split leave-one-section-out)"
         )
     if ALL_FOLDS in names:
         raise DataError(f"{where}: a donor called {ALL_FOLDS!r} means all donors; rename it")
     return donor
 
 
-def _places(table: ad.AnnData, where: Path) -> Float64[np.ndarray, "obs 2"]:
-    """Return coordinates, or the order of rows: they only say which units lie side by side."""
-    if "spatial" in table.obsm:
-        return places(table.obsm["spatial"], table.obs_names, f"{where}: obsm['spatial']")
-    order = np.arange(table.n_obs, dtype=np.float64)
+def _coords(adata: ad.AnnData, where: Path) -> Float64[np.ndarray, "obs 2"]:
+    """Return coordinates, or row numbers: they only decide which observations are neighbours."""
+    if "spatial" in adata.obsm:
+        return places(adata.obsm["spatial"], adata.obs_names, f"{where}: obsm['spatial']")
+    order = np.arange(adata.n_obs, dtype=np.float64)
     return np.column_stack([order, np.zeros_like(order)])
 
 
 def _classes(
-    table: ad.AnnData, label: str, donor: Shaped[np.ndarray, " obs"], where: Path
+    adata: ad.AnnData,
+    label: str,
+    donor: Shaped[np.ndarray, " obs"],
+    rule: ClassRule,
+    where: Path,
 ) -> "pd.Series[Any]":
-    """Return the labels as classes; too rare ones are no labels, as in the study."""
-    column = column_of(table, label, where)
-    what = f"{where}: obs[{label!r}]"
-    return classes(column, pd.Series(donor), CLASSES, load(Rules, "pairs"), what)
+    """Return the labels as classes; rare labels become missing, as in the study."""
+    column = column_of(adata, label, where)
+    return classes(column, pd.Series(donor), CLASSES, rule, f"{where}: obs[{label!r}]")
 
 
 def read_table(path: Path, keys: Collection[str] | None = None) -> ad.AnnData:
-    """Read `obs`, and of `obsm` these keys and places; nothing else, for counts may be large."""
+    """Read `obs`, and from `obsm` the coordinates and `keys`; counts, often large, are not read."""
     return read_part(path, keys, ["spatial"])
 
 
-def column_of(table: ad.AnnData, name: str, where: Path) -> "pd.Series[Any]":
+def column_of(adata: ad.AnnData, name: str, where: Path) -> "pd.Series[Any]":
     """Return a column of `obs`."""
-    if name not in table.obs:
-        raise DataError(f"{where}: no obs[{name!r}]{suggest(name, table.obs.columns)}")
-    column: pd.Series[Any] | pd.DataFrame = table.obs[name]
+    if name not in adata.obs:
+        raise DataError(f"{where}: no obs[{name!r}]{suggest(name, adata.obs.columns)}")
+    column: pd.Series[Any] | pd.DataFrame = adata.obs[name]
     if isinstance(column, pd.DataFrame):
         raise DataError(f"{where}: obs has {name!r} {column.shape[1]} times; keep one")
     return column
 
 
-def _embedding(table: ad.AnnData, key: str, where: Path) -> Float32[np.ndarray, "obs d"]:
-    if key not in table.obsm:
-        raise DataError(f"{where}: no obsm[{key!r}]{suggest(key, table.obsm)}")
-    return embedding(table.obsm[key], table.obs_names, f"{where}: obsm[{key!r}]")
+def _embedding(adata: ad.AnnData, key: str, where: Path) -> Float32[np.ndarray, "obs d"]:
+    if key not in adata.obsm:
+        raise DataError(f"{where}: no obsm[{key!r}]{suggest(key, adata.obsm)}")
+    return embedding(adata.obsm[key], adata.obs_names, f"{where}: obsm[{key!r}]")
 
 
-def _refuse_donors_alone(
+def _check_varies_within_donors(
     x: Float32[np.ndarray, "obs d"], donor: Shaped[np.ndarray, " obs"], where: str
 ) -> None:
-    """Refuse what is the same for all units of a donor, if it is scaled with each donor's own."""
+    """Refuse an embedding that is constant within donors; scaling within donors would erase it."""
     if not standardise(x, np.ones(len(x), dtype=bool), donor, "donor").any():
         raise DataError(
-            f"{where} is the same for all units of a donor, and standardise=donor takes that away; "
-            "use standardise=train"
+            f"{where} is the same for all observations of a donor, and standardise=donor takes "
+            "that away; use standardise=train"
         )

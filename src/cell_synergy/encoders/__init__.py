@@ -1,14 +1,20 @@
-"""Frozen experts, one per file: the file's name is the expert's name everywhere."""
+"""Frozen experts: one module per expert, named as in `params.yaml`.
+
+`names`, `load`, `read_card`, `sha256`, `CARD` and the base class `Encoder` may be used outside of
+this folder. `_vision` holds what image experts share, `_nicheformer` the network and tokens of
+Nicheformer, of which fine-tuning uses the network, its pooling and its embedder of cells.
+"""
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 from jaxtyping import Float32
 from pydantic import JsonValue
 
@@ -20,46 +26,46 @@ CARD = "card.json"
 
 
 class Encoder(Config, ABC):
-    """The settings of one expert, and what it does with them."""
+    """Configuration of an expert, and the operations of every expert."""
 
     @abstractmethod
     def freeze(self, reference: ad.AnnData, out: Path) -> dict[str, JsonValue]:
-        """Fit the expert on reference units, or find its published weights.
+        """Fit the expert on reference donors, or locate its published weights.
 
         Parameters
         ----------
         reference
-            Units of reference donors, which the study never scores.
+            Observations of reference donors, which the study never scores.
         out
-            Existing folder for whatever `embed` needs.
+            Existing folder, into which everything that `embed` needs is written.
 
         Returns
         -------
-        What identifies the expert: origin, hash of its weights, pooling, dimension.
+        The card of the expert: its origin, hash of the weights, pooling and dimension.
         """
 
     @abstractmethod
     def embed(self, pairs: ad.AnnData, raw: Path, expert: Path) -> Float32[np.ndarray, "obs dim"]:
-        """Embed every unit of `pairs`, in order.
+        """Return the embedding of each observation, in the order of `pairs`.
 
         Parameters
         ----------
         pairs
-            The units.
+            Paired observations.
         raw
-            Folder that `uns["images"]` is relative to.
+            Folder to which the paths in `uns["images"]` are relative.
         expert
-            The folder that `freeze` filled.
+            Folder that `freeze` wrote.
         """
 
 
 def names() -> list[str]:
-    """Return the name of every expert."""
+    """Return the names of all experts."""
     return [module.name for module in iter_modules(__path__) if not module.ispkg]
 
 
 def load(name: str, settings: Mapping[str, object]) -> Encoder:
-    """Import `name`'s file alone and give it its settings."""
+    """Return an expert with its configuration; only its own module is imported."""
     if name not in names():
         raise ConfigError(f"no expert {name!r}{suggest(name, names())}")
     encoder: type[Encoder] = import_module(f"{__name__}.{name}").Expert
@@ -67,12 +73,38 @@ def load(name: str, settings: Mapping[str, object]) -> Encoder:
 
 
 def read_card(expert: Path) -> dict[str, JsonValue]:
-    """Return what the folder of a frozen expert says about it."""
+    """Return the card in the folder of a frozen expert."""
     remedy = "freeze the expert again (`dvc repro pretrain`), or `dvc pull`"
     card = filetypes.read_json(expert / CARD, "the card of an expert", remedy)
     if not isinstance(card.get("sha256"), str):
-        raise DataError(f"{expert / CARD}: names no `sha256` of the expert's weights; {remedy}")
+        raise DataError(
+            f"{expert / CARD}: has no key `sha256` with the hash of the weights; {remedy}"
+        )
     return card
+
+
+def require_frozen(path: Path, expected: JsonValue, expert: Path) -> None:
+    """Refuse a file whose SHA-256 is not the one in the card of the frozen expert."""
+    if (actual := sha256(path)) != expected:
+        raise DataError(
+            f"{path} (sha256 {actual[:12]}...) is not the file of the frozen expert {expert} "
+            f"({str(expected)[:12]}...); run `dvc repro pretrain` again"
+        )
+
+
+def visible_genes(pairs: ad.AnnData) -> pd.Index:
+    """Return the genes that experts may use: all except the panel, which tasks predict."""
+    genes: pd.Index = pairs.var_names[~pairs.var["panel"].to_numpy(bool)]
+    return genes
+
+
+def require_genes(pairs: ad.AnnData, genes: Iterable[str], remedy: str) -> None:
+    """Refuse pairs in which a gene of the expert is missing or reserved as panel."""
+    if missing := sorted(set(genes) - set(visible_genes(pairs))):
+        raise DataError(
+            f"{pairs.uns['source']}: {len(missing)} genes of the expert are missing from the pairs "
+            f"or reserved as panel, first {missing[0]!r}; {remedy}"
+        )
 
 
 def sha256(path: Path) -> str:

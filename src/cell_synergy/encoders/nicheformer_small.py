@@ -1,12 +1,13 @@
-"""A small Nicheformer of one's own, pretrained on reference donors by masked gene modelling.
+"""A small Nicheformer, pretrained on reference donors by masked gene modelling.
 
-The network, tokens and objective of Nicheformer (Schaar, Tejada-Lapuerta et al. 2025), in a size
-that a processor trains in minutes. Its gene list is the data set's own variable genes; each is
-divided by its mean over the reference units that have it. Kept are the most raised genes of a unit
-and the weights of the epoch with the least loss on held reference units; the head is not kept.
+Network, tokens and objective are those of Nicheformer (Schaar, Tejada-Lapuerta et al. 2025), in a
+size that a CPU trains in minutes. The gene list has the highly variable genes of the data set. A
+gene's expression is divided by its mean over the reference cells that express it, and the genes
+with the highest ratios become the tokens of a cell. The weights are those of the epoch with the
+lowest validation loss on reference donors; the head is not saved.
 
-Departures: one data set has one species, assay and modality, so the three context tokens are the
-same everywhere; the means are not rounded.
+Departures: a data set has one species, assay and modality, so the three context tokens are
+constant; the means are not rounded.
 """
 
 from pathlib import Path
@@ -22,14 +23,14 @@ from safetensors.torch import save_file
 from scipy import sparse
 
 from cell_synergy.core import filetypes, tensors
-from cell_synergy.core.device import scratch
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.resume.scratch import scratch_folder
 from cell_synergy.data.paired import log_normalise
 from cell_synergy.data.splits import held
-from cell_synergy.encoders import Encoder, sha256
+from cell_synergy.encoders import Encoder, require_genes, sha256, visible_genes
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from cell_synergy.encoders._nicheformer.modeling import NicheformerModel, Pooling
-from cell_synergy.encoders._nicheformer.pooling import Opened, cells_of
+from cell_synergy.encoders._nicheformer.pooling import Opened, cell_counts
 from cell_synergy.encoders._nicheformer.pretraining import PretrainingConfig, pretrain
 from cell_synergy.encoders._nicheformer.tokenizer import (
     ASSAY,
@@ -51,21 +52,21 @@ class Expert(Encoder):
     Attributes
     ----------
     genes, least_share
-        The most variable of the genes that are in this share of the reference cells.
+        Number of highly variable genes, and minimum share of the reference cells that express one.
     ranks
-        Genes of a cell that are read, most raised first.
+        Maximum number of genes per cell, in descending order of relative expression.
     width, layers, heads, feedforward
-        Of the network.
+        Hidden width, number of layers, attention heads, and width of the feed-forward layers.
     initial_std
         Standard deviation of the initial weights.
     held
-        Share of each reference section that chooses the epoch.
+        Share of each reference section that is used for validation.
     pretraining
-        How it is pretrained.
+        Configuration of the pretraining.
     pooling
-        From tokens to cells.
+        Pooling of the tokens of a cell.
     batch_size
-        Cells that are read at a time.
+        Cells per batch.
     """
 
     genes: PositiveInt
@@ -83,26 +84,27 @@ class Expert(Encoder):
 
     def freeze(self, reference: ad.AnnData, out: Path) -> dict[str, JsonValue]:
         source = str(reference.uns["source"])
-        counts, unit = cells_of(reference)
-        shown = reference.var_names[~reference.var["panel"].to_numpy(bool)]
-        chosen = _variable(counts, self.genes, self.least_share, source)
-        means = nonzero_means(counts[:, chosen]).astype(np.float32)
-        tokenizer = self._tokenizer(shown[chosen], means)
-        cells = tokenizer.encode(counts[:, chosen], tokenizer.genes, 1)
-        apart = held(reference, np.ones(reference.n_obs, dtype=bool), self.held)[unit]
-        found = pretrain(
+        counts, obs_index = cell_counts(reference)
+        visible = visible_genes(reference)
+        selected = _highly_variable_genes(counts, self.genes, self.least_share, source)
+        means = nonzero_means(counts[:, selected]).astype(np.float32)
+        tokenizer = self._tokenizer(visible[selected], means)
+        cells = tokenizer.encode(counts[:, selected], tokenizer.genes, 1)
+        all_obs = np.ones(reference.n_obs, dtype=bool)
+        validation_mask = held(reference, all_obs, self.held)[obs_index]
+        pretrained = pretrain(
             self._config(tokenizer),
-            cells.taken(~apart),
-            cells.taken(apart),
+            cells.select(~validation_mask),
+            cells.select(validation_mask),
             self.pretraining,
-            scratch(),
+            scratch_folder(),
             f"{source} nicheformer_small",
         )
-        network = found.model.nicheformer.cpu()
+        network = pretrained.model.nicheformer.cpu()
         state = {name: tensor.half() for name, tensor in network.state_dict().items()}
         save_file({**state, _MEANS: torch.from_numpy(means)}, out / _WEIGHTS)
         (out / _GENES).write_text("\n".join(tokenizer.genes) + "\n")
-        losses = pd.DataFrame({"train": found.train, "held": found.validation})
+        losses = pd.DataFrame({"train": pretrained.train_loss, "held": pretrained.validation_loss})
         losses.to_csv(out / "losses.tsv", sep="\t", index_label="epoch")
         return {
             "encoder": "nicheformer_small",
@@ -110,7 +112,7 @@ class Expert(Encoder):
             "state": "fitted",
             "sha256": sha256(out / _WEIGHTS),
             "genes_sha256": sha256(out / _GENES),
-            "held_loss": min(found.validation),
+            "held_loss": min(pretrained.validation_loss),
             "pooling": f"{self.pooling}, mean of a unit's cells",
             "dimension": self.width,
         }
@@ -119,47 +121,42 @@ class Expert(Encoder):
         return self.opened(pairs, expert).embed(self.batch_size)
 
     def opened(self, pairs: ad.AnnData, expert: Path) -> Opened:
-        """Return the network and the tokens of all cells.
+        """Return the network with the tokens of all cells of `pairs`.
 
         Raises
         ------
         DataError
-            If the pairs lack a gene that the expert was pretrained on.
+            If a gene that the expert was pretrained on is missing from the pairs.
         """
         state = tensors.read(expert / _WEIGHTS, _REMEDY)
         filetypes.required(expert / _GENES, "a list of genes", _REMEDY)
         genes = pd.Index((expert / _GENES).read_text().split("\n")[:-1])
-        if (found := state.pop(_MEANS, None)) is None or tuple(found.shape) != (len(genes),):
+        means = state.pop(_MEANS, None)
+        if means is None or tuple(means.shape) != (len(genes),):
             raise DataError(
                 f"{expert / _WEIGHTS}: has no mean for each gene of {_GENES}; {_REMEDY}"
             )
-        tokenizer = self._tokenizer(genes, found.numpy())
-        shown = pairs.var_names[~pairs.var["panel"].to_numpy(bool)]
-        counts, unit = cells_of(pairs)
-        if lacking := sorted(set(tokenizer.genes) - set(shown)):
-            raise DataError(
-                f"{pairs.uns['source']}: {len(lacking)} genes of the expert are not in the pairs "
-                f"or in their panel, first {lacking[0]!r}; pretrain it again "
-                "(`dvc repro pretrain`)"
-            )
+        tokenizer = self._tokenizer(genes, means.numpy())
+        require_genes(pairs, tokenizer.genes, _REMEDY)
+        counts, obs_index = cell_counts(pairs)
         with torch.device("meta"):
             network = NicheformerModel(self._config(tokenizer))
         tensors.require_match(expert / _WEIGHTS, state, network.state_dict(), _REMEDY)
         network.load_state_dict({name: t.float() for name, t in state.items()}, assign=True)
         network.train(mode=False)
-        cells = tokenizer.encode(counts, shown, len(tokenizer.genes))
-        return Opened(network, cells, unit, self.pooling)
+        cells = tokenizer.encode(counts, visible_genes(pairs), len(tokenizer.genes))
+        return Opened(network, cells, obs_index, self.pooling)
 
     def _tokenizer(self, genes: pd.Index, means: Float32[np.ndarray, " genes"]) -> Tokenizer:
-        longest = len(_CONTEXT) + min(self.ranks, len(genes))
-        return Tokenizer(genes, means, _CONTEXT, longest)
+        max_length = len(_CONTEXT) + min(self.ranks, len(genes))
+        return Tokenizer(genes, means, _CONTEXT, max_length)
 
     def _config(self, tokenizer: Tokenizer) -> NicheformerConfig:
-        tokens = FIRST_GENE + len(tokenizer.genes)
+        n_tokens = FIRST_GENE + len(tokenizer.genes)
         return NicheformerConfig(
-            vocab_size=tokens,
-            prediction_size=tokens,
-            max_position_embeddings=tokenizer.longest,
+            vocab_size=n_tokens,
+            prediction_size=n_tokens,
+            max_position_embeddings=tokenizer.max_length,
             hidden_size=self.width,
             num_hidden_layers=self.layers,
             num_attention_heads=self.heads,
@@ -168,18 +165,18 @@ class Expert(Encoder):
         )
 
 
-def _variable(
-    counts: sparse.csr_matrix, most: int, least_share: float, source: str
-) -> Int64[np.ndarray, " chosen"]:
-    """Return the columns of the genes whose log-normalised counts vary most, in order."""
-    seen = np.asarray((counts > 0).mean(axis=0)).ravel() >= least_share
-    if not seen.any():
+def _highly_variable_genes(
+    counts: sparse.csr_matrix, max_genes: int, least_share: float, source: str
+) -> Int64[np.ndarray, " selected"]:
+    """Return the columns of the genes with the largest variance of log-normalised counts."""
+    is_expressed = np.asarray((counts > 0).mean(axis=0)).ravel() >= least_share
+    if not is_expressed.any():
         raise DataError(
-            f"{source}: no gene is in {least_share:.0%} of the reference cells; lower "
+            f"{source}: no gene is expressed in {least_share:.0%} of the reference cells; lower "
             "encoders.nicheformer_small.least_share"
         )
     x = log_normalise(counts)
     mean = np.asarray(x.mean(axis=0)).ravel()
     variance = np.asarray(x.multiply(x).mean(axis=0)).ravel() - mean**2
-    order = np.argsort(np.where(seen, -variance, np.inf), kind="stable")
-    return np.sort(order[: min(most, int(seen.sum()))])
+    order = np.argsort(np.where(is_expressed, -variance, np.inf), kind="stable")
+    return np.sort(order[: min(max_genes, int(is_expressed.sum()))])

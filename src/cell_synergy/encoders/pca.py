@@ -1,13 +1,15 @@
-"""PCA on normalised log counts, fitted on reference donors and frozen.
+"""PCA of log-normalised counts, fitted on reference donors and frozen.
 
-Counts of each unit are scaled to a common sum and log(1 + x) transformed; the principal axes come
-from the reference units' centred genes. A unit's embedding is its projection onto these axes.
+The counts of each observation are scaled to a common sum and transformed by log(1 + x). The
+principal axes are those of the centred genes of the reference donors; an embedding is the
+projection onto these axes.
 """
 
 from pathlib import Path
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import scipy.linalg
 from jaxtyping import Float32
 from pydantic import JsonValue, PositiveFloat, PositiveInt
@@ -17,13 +19,24 @@ from scipy import sparse
 from cell_synergy.core import arrays, filetypes
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.paired import log_normalise, visible_counts
-from cell_synergy.encoders import Encoder, sha256
+from cell_synergy.encoders import Encoder, require_genes, sha256, visible_genes
 
 _WEIGHTS, _GENES = "pca.safetensors", "genes.txt"
+_REMEDY = "fit the expert again (`dvc repro pretrain`)"
 
 
 class Expert(Encoder):
-    """`components` axes; counts scaled to `target_sum`; genes in `least_share` of the units."""
+    """PCA of log-normalised counts.
+
+    Attributes
+    ----------
+    components
+        Number of principal axes.
+    target_sum
+        Sum to which the counts of each observation are scaled.
+    least_share
+        Minimum share of the reference observations in which a gene is detected.
+    """
 
     components: PositiveInt
     target_sum: PositiveFloat
@@ -31,18 +44,19 @@ class Expert(Encoder):
 
     def freeze(self, reference: ad.AnnData, out: Path) -> dict[str, JsonValue]:
         counts = visible_counts(reference)
-        genes = reference.var_names[~reference.var["panel"].to_numpy(bool)]
-        seen = np.asarray((counts > 0).mean(axis=0)).ravel() >= self.least_share
-        if min(int(seen.sum()), reference.n_obs) <= self.components:
+        genes = visible_genes(reference)
+        is_detected = np.asarray((counts > 0).mean(axis=0)).ravel() >= self.least_share
+        n_genes = int(is_detected.sum())
+        if min(n_genes, reference.n_obs) <= self.components:
             raise DataError(
                 f"{reference.uns['source']}: PCA with {self.components} components needs more "
-                f"reference units ({reference.n_obs}) and genes ({int(seen.sum())}) than that"
+                f"reference observations ({reference.n_obs}) and genes ({n_genes}) than components"
             )
-        x = log_normalise(counts, self.target_sum)[:, seen]
+        x = log_normalise(counts, self.target_sum)[:, is_detected]
         mean = np.asarray(x.mean(axis=0)).ravel()
         axes = _principal_axes(x, mean, self.components)
         save_file({"mean": mean.astype(np.float32), "axes": axes}, out / _WEIGHTS)
-        (out / _GENES).write_text("\n".join(genes[seen]) + "\n")
+        (out / _GENES).write_text("\n".join(genes[is_detected]) + "\n")
         return {
             "encoder": "pca",
             "origin": f"fitted on {reference.n_obs} units of reference donors",
@@ -59,31 +73,24 @@ class Expert(Encoder):
         raw: Path,
         expert: Path,
     ) -> Float32[np.ndarray, "obs dim"]:
-        weights, genes = _fitted(expert)
-        shown = pairs.var_names[~pairs.var["panel"].to_numpy(bool)]
-        if lacking := sorted(set(genes) - set(shown)):
-            raise DataError(
-                f"{pairs.uns['source']}: {len(lacking)} genes of the expert are not in the pairs "
-                f"or in their panel, first {lacking[0]!r}; fit the expert again "
-                "(`dvc repro pretrain`)"
-            )
-        # normalised over all that the expert may see, as when it was fitted
+        weights, genes = _read_fitted(expert)
+        require_genes(pairs, genes, _REMEDY)
+        # normalised over all visible genes, as in `freeze`
         x = log_normalise(visible_counts(pairs), self.target_sum)
-        columns = shown.get_indexer(genes)
-        centred = x[:, columns] @ weights["axes"].T - weights["mean"] @ weights["axes"].T
-        return np.asarray(centred, dtype=np.float32)
+        columns = visible_genes(pairs).get_indexer(pd.Index(genes))
+        projection = x[:, columns] @ weights["axes"].T - weights["mean"] @ weights["axes"].T
+        return np.asarray(projection, dtype=np.float32)
 
 
-def _fitted(expert: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+def _read_fitted(expert: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     """Return the weights and the gene list of a fitted expert."""
-    remedy = "fit the expert again (`dvc repro pretrain`)"
-    weights = arrays.safetensors(expert / _WEIGHTS, remedy)
-    filetypes.required(expert / _GENES, "a list of genes", remedy)
+    weights = arrays.safetensors(expert / _WEIGHTS, _REMEDY)
+    filetypes.required(expert / _GENES, "a list of genes", _REMEDY)
     genes = (expert / _GENES).read_text().split("\n")[:-1]
     shapes = {name: array.shape[-1:] for name, array in weights.items()}
     if shapes != {"mean": (len(genes),), "axes": (len(genes),)}:
         raise DataError(
-            f"{expert}: {_WEIGHTS} is not of the {len(genes)} genes of {_GENES}; {remedy}"
+            f"{expert}: {_WEIGHTS} does not match the {len(genes)} genes of {_GENES}; {_REMEDY}"
         )
     return weights, genes
 
@@ -93,18 +100,18 @@ def _principal_axes(
 ) -> Float32[np.ndarray, "components genes"]:
     """Return the leading principal axes, from the smaller of the two Gram matrices.
 
-    The sign of each axis is fixed by its largest loading, so that equal data give equal axes.
+    The largest loading of each axis is positive, so that equal data give equal axes.
     """
-    units, genes = x.shape
-    if genes <= units:
-        gram = np.asarray((x.T @ x).todense(), dtype=np.float64) - units * np.outer(mean, mean)
-        first = genes - components
-        _, vectors = scipy.linalg.eigh(gram, subset_by_index=[first, genes - 1])
+    n_obs, n_genes = x.shape
+    if n_genes <= n_obs:
+        gram = np.asarray((x.T @ x).todense(), dtype=np.float64) - n_obs * np.outer(mean, mean)
+        first = n_genes - components
+        _, vectors = scipy.linalg.eigh(gram, subset_by_index=[first, n_genes - 1])
         axes = vectors[:, ::-1].T
     else:
         dense = np.asarray(x.todense(), dtype=np.float64) - mean
         values, vectors = scipy.linalg.eigh(
-            dense @ dense.T, subset_by_index=[units - components, units - 1]
+            dense @ dense.T, subset_by_index=[n_obs - components, n_obs - 1]
         )
         axes = (dense.T @ vectors / np.sqrt(values)).T[::-1]
     signs = np.sign(axes[np.arange(components), np.abs(axes).argmax(axis=1)])

@@ -5,16 +5,16 @@ arXiv:2408.00738. Licence CC-BY-NC-ND 4.0, gated: accept it at
 https://huggingface.co/paige-ai/Virchow2.
 
 A ViT-H/14 with four registers; the features are the class token and the mean of the 256 patch
-tokens (registers left out), after the final norm: 2 x 1280. Input: 112 um as 224 px (20x; the model
-was trained at several magnifications), ImageNet's mean and deviation. Departures: as `uni2_h`. Not
-checked: the published file and its revision, which are as other public pipelines name them; a file
-that does not fit is refused.
+tokens (without the registers), after the final norm: 2 x 1280. Input: 112 um as 224 px (20x; the
+model was trained at several magnifications), mean and standard deviation of ImageNet. Departures:
+as `uni2_h`. Not checked: the published file and its revision, which are named as in other public
+pipelines; a file that does not fit is refused.
 """
 
-from cell_synergy.encoders._vision.published import Published
+from cell_synergy.encoders._vision.published import PublishedTransformer
 
 
-class Expert(Published):
-    """See the module."""
+class Expert(PublishedTransformer):
+    """Virchow2."""
 
     licence = "CC-BY-NC-ND 4.0"

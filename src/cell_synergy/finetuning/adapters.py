@@ -1,8 +1,9 @@
-"""What of an expert learns: LoRA beside its linear layers, or its last layers; saved apart from it.
+"""The trainable parameters of an expert: LoRA adapters of its linear layers, or its last layers.
 
 LoRA (Hu et al. 2021, arXiv:2106.09685) adds `alpha / rank * B A` to the weight of a linear layer; B
-starts at zero, so that the expert starts as it was. The adapters are those of `peft`: whoever has
-the same expert can load them with it.
+is initialised with zeros, so that the adapted expert equals the frozen one at first. Adapters are
+those of `peft` and are saved apart from the expert: whoever has the same expert can load them with
+`peft`.
 """
 
 import json
@@ -29,30 +30,30 @@ from cell_synergy.core.random import integer
 from cell_synergy.finetuning.config import FinetuneConfig, LoRAConfig
 from cell_synergy.finetuning.tunable import Expert
 
-Tuned = dict[str, Tensor]
-"""The tensors that learn, by their names in the network."""
+Params = dict[str, Tensor]
+"""Trainable parameters, by their names in the network."""
 
-BASE = "base.json"
+_BASE = "base.json"
 _LAST = "last.safetensors"
 _CONFIG, _ADAPTERS = "adapter_config.json", "adapter_model.safetensors"
-_LR = {"lr": 1.0}  # of training, which is over
+_ANY_LR = {"lr": 1.0}  # LoRAConfig requires a learning rate, which loading does not use
 _REMEDY = "give the folder that fine-tuning wrote, or tune again"
-_AT_ONCE = 32  # sequences or images that are embedded at a time: time and memory, not results
+_EMBED_BATCH_SIZE = 32  # sequences embedded at a time: changes time and memory alone
 
 
 class Adapted:
-    """An expert with the tensors that learn taken out: every fit has its own copy of those.
+    """An expert whose trainable parameters are separate, so that every fit has its own.
 
     Attributes
     ----------
     expert
-        The frozen expert, whose network stays as it is.
+        The frozen expert, whose network is never changed.
     settings
-        What learns.
+        Which parameters are trained, and how.
     network
-        The same parameters, with adapters beside them.
+        A network that shares the parameters of the expert and has adapters besides.
     names
-        Of the tensors that learn.
+        Names of the trainable parameters.
     """
 
     def __init__(self, expert: Expert, settings: FinetuneConfig) -> None:
@@ -63,98 +64,123 @@ class Adapted:
         if isinstance(part, LoRAConfig):
             self.network = _with_lora(self.network, part, expert.linears)
         self.network.requires_grad_(False).eval()
-        every = [name for name, _ in self.network.named_parameters()]
+        all_names = [name for name, _ in self.network.named_parameters()]
         if isinstance(part, LoRAConfig):
-            self.names = [name for name in every if ".lora_" in name]
+            self.names = [name for name in all_names if ".lora_" in name]
         else:
-            last = _last(expert, part.layers) if part else ()
-            self.names = [name for name in every if name.startswith(last)]
+            prefixes = _last_layers(expert, part.layers) if part else ()
+            self.names = [name for name in all_names if name.startswith(prefixes)]
 
-    def start(self, seed: int) -> Tuned:
-        """Return new tensors that learn: the expert's own, or adapters that change nothing yet."""
+    def start(self, seed: int) -> Params:
+        """Return new trainable parameters, with which the network equals the frozen expert.
+
+        They are copies of the expert's parameters, or freshly initialised adapters.
+        """
         torch.manual_seed(integer(seed, "initial weights"))
         for module in self.network.modules():
             if isinstance(module, LoraLayer):
                 module.reset_lora_parameters("default", init_lora_weights=True)  # type: ignore[no-untyped-call]
-        found = dict(self.network.named_parameters())
-        return {name: found[name].detach().clone().requires_grad_() for name in self.names}
+        parameters = dict(self.network.named_parameters())
+        return {name: parameters[name].detach().clone().requires_grad_() for name in self.names}
 
     def features(
         self,
-        tuned: Tuned,
-        units: Int[np.ndarray, " rows"],
-        random: np.random.Generator | None = None,
+        params: Params,
+        rows: Int[np.ndarray, " rows"],
+        rng: np.random.Generator | None = None,
     ) -> Float32[Tensor, "rows d"]:
-        """Embed some units, in evaluation mode; a step of training gives its random generator.
+        """Embed some observations so that gradients reach the trainable parameters.
 
-        In training adapters have dropout and a unit may show some of its cells only.
+        Parameters
+        ----------
+        params
+            Trainable parameters.
+        rows
+            Observations to embed.
+        rng
+            Random generator of a training step: adapters then have dropout, and cells of an
+            observation are subsampled. None for neither.
         """
         for module in self.network.modules():
             if isinstance(module, LoraLayer):
-                module.lora_dropout.train(random is not None)
-        return self._features(self.network, tuned, units, random)
+                module.lora_dropout.train(rng is not None)
+        return self._features(self.network, params, rows, rng)
 
     @torch.no_grad()
-    def embed(self, tuned: Tuned, units: Int[np.ndarray, " rows"]) -> Float32[Tensor, "rows d"]:
-        """Embed any number of units, from all their cells; without tensors as the expert."""
-        full = np.cumsum(self.expert.items[units]) // _AT_ONCE
-        parts = np.split(units, np.flatnonzero(np.diff(full)) + 1)
-        merged = self._merged(tuned)
+    def embed(self, params: Params, rows: Int[np.ndarray, " rows"]) -> Float32[Tensor, "rows d"]:
+        """Embed any number of observations from all their cells.
+
+        Parameters
+        ----------
+        params
+            Trainable parameters; none for the embedding of the frozen expert.
+        rows
+            Observations to embed.
+        """
+        batch = np.cumsum(self.expert.items[rows]) // _EMBED_BATCH_SIZE
+        batches = np.split(rows, np.flatnonzero(np.diff(batch)) + 1)
+        merged = self._merged(params)
         return torch.cat(
-            [self._features(self.expert.network, merged, part, None) for part in parts]
+            [self._features(self.expert.network, merged, part, None) for part in batches]
         )
 
     def _features(
         self,
         network: nn.Module,
-        tensors: Tuned,
-        units: Int[np.ndarray, " rows"],
-        random: np.random.Generator | None,
+        params: Params,
+        rows: Int[np.ndarray, " rows"],
+        rng: np.random.Generator | None,
     ) -> Float32[Tensor, "rows d"]:
-        def call(*inputs: Tensor) -> Any:  # noqa: ANN401 - whatever the network returns
-            return functional_call(network, dict(tensors), inputs)
+        def forward(*inputs: Tensor) -> Any:  # noqa: ANN401 - whatever the network returns
+            return functional_call(network, dict(params), inputs)
 
-        half = self.settings.precision == "bfloat16"
-        with torch.autocast(device().type, dtype=torch.bfloat16, enabled=half):
-            return self.expert.features(call, self.expert.batch(units, random)).float()
+        autocast = self.settings.precision == "bfloat16"
+        with torch.autocast(device().type, dtype=torch.bfloat16, enabled=autocast):
+            return self.expert.features(forward, self.expert.batch(rows, rng)).float()
 
-    def _merged(self, tuned: Tuned) -> Tuned:
-        """Return the expert's own tensors with the adapters' changes added, which costs less."""
-        if not (tuned and isinstance(self.settings.part, LoRAConfig)):
-            return tuned
-        found = {}
+    def _merged(self, params: Params) -> Params:
+        """Return weights of the expert with the updates of the adapters added.
+
+        The merged network is cheaper than one that computes the adapters.
+        """
+        if not (params and isinstance(self.settings.part, LoRAConfig)):
+            return params
+        merged = {}
         for name, module in self.network.named_modules():
             if isinstance(module, LoraLayer):
-                down, up = (tuned[f"{name}.lora_{part}.default.weight"] for part in "AB")
-                place = f"{name.removeprefix('base_model.model.')}.weight"
-                found[place] = module.base_layer.weight + module.scaling["default"] * up @ down
-        return found
+                down, up = (params[f"{name}.lora_{part}.default.weight"] for part in "AB")
+                weight = f"{name.removeprefix('base_model.model.')}.weight"
+                merged[weight] = module.base_layer.weight + module.scaling["default"] * up @ down
+        return merged
 
-    def save(self, folder: Path, tuned: Mapping[str, Tensor]) -> None:
-        """Write what has learnt to an existing folder, and which expert it belongs to."""
-        whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tuned.items()}
+    def save(self, folder: Path, params: Mapping[str, Tensor]) -> None:
+        """Write parameters, and the name and hash of their expert, to an existing folder."""
+        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in params.items()}
         if isinstance(self.network, PeftModel):
-            named = f"{self.expert.name}, sha256 {self.expert.sha256}"
-            self.network.peft_config["default"].base_model_name_or_path = named
-            self.network.save_pretrained(str(folder), state_dict=whole, save_embedding_layers=False)
-            (folder / "README.md").unlink()  # a form that nobody filled in
-        elif whole:
-            save_file(whole, folder / _LAST)
+            base_model = f"{self.expert.name}, sha256 {self.expert.sha256}"
+            self.network.peft_config["default"].base_model_name_or_path = base_model
+            self.network.save_pretrained(
+                str(folder), state_dict=contiguous, save_embedding_layers=False
+            )
+            (folder / "README.md").unlink()  # peft's model card, an empty template
+        elif contiguous:
+            save_file(contiguous, folder / _LAST)
         base: dict[str, JsonValue] = {"expert": self.expert.name, "sha256": self.expert.sha256}
-        (folder / BASE).write_text(json.dumps(base, indent=1) + "\n")
+        (folder / _BASE).write_text(json.dumps(base, indent=1) + "\n")
 
 
 def load(folder: Path, expert: Expert) -> nn.Module:
-    """Return a copy of the expert's network with what `Adapted.save` wrote.
+    """Return a copy of the expert's network with the parameters that `Adapted.save` wrote.
 
-    Of LoRA it is peft's model: `merge_and_unload()` adds the changes to the weights.
+    With LoRA the result is a model of peft, whose `merge_and_unload()` adds the updates to the
+    weights.
 
     Raises
     ------
     DataError
-        If the folder belongs to another expert, or a file of it is not what was written.
+        If the folder belongs to another expert, or one of its files is missing or damaged.
     """
-    base = filetypes.read_json(folder / BASE, "what says which expert was tuned", _REMEDY)
+    base = filetypes.read_json(folder / _BASE, "what says which expert was tuned", _REMEDY)
     if (sha256 := str(base.get("sha256"))) != expert.sha256:
         raise DataError(
             f"{folder} was tuned on {base.get('expert')} (sha256 {sha256[:12]}...), which is "
@@ -162,58 +188,64 @@ def load(folder: Path, expert: Expert) -> nn.Module:
         )
     network: nn.Module = deepcopy(expert.network)
     if (folder / _LAST).exists():
-        _fill(network, tensors.read(folder / _LAST, _REMEDY), folder / _LAST)
+        _load_some(network, tensors.read(folder / _LAST, _REMEDY), folder / _LAST)
     elif (folder / _CONFIG).exists():
-        network = _adapted(network, folder, expert.linears)
+        network = _with_saved_adapters(network, folder, expert.linears)
     return network.eval()
 
 
-def _adapted(network: nn.Module, folder: Path, linears: str) -> PeftModel:
+def _with_saved_adapters(network: nn.Module, folder: Path, linears: str) -> PeftModel:
     """Return a network with the adapters of a folder.
 
-    Rank, alpha and dropout are all that is taken from the settings there: peft would follow others
+    Only rank, alpha and dropout are read from the settings there: other settings of peft can refer
     to further files, or to the hub.
     """
     path = folder / _CONFIG
-    words = filetypes.read_json(path, "the settings of LoRA adapters", _REMEDY)
-    found = [words.get(name) for name in ("r", "lora_alpha", "lora_dropout")]
-    if words.get("peft_type") != "LORA" or not all(isinstance(n, int | float) for n in found):
+    saved = filetypes.read_json(path, "the settings of LoRA adapters", _REMEDY)
+    values = [saved.get(name) for name in ("r", "lora_alpha", "lora_dropout")]
+    if saved.get("peft_type") != "LORA" or not all(isinstance(n, int | float) for n in values):
         raise DataError(f"{path}: holds no rank, alpha and dropout of LoRA; {_REMEDY}")
     try:
-        how = LoRAConfig.model_validate(
-            dict(zip(("rank", "alpha", "dropout"), found, strict=True)) | _LR
+        config = LoRAConfig.model_validate(
+            dict(zip(("rank", "alpha", "dropout"), values, strict=True)) | _ANY_LR
         )
     except ValidationError as error:
         raise DataError(f"{path}: {error.errors()[0]['msg']}; {_REMEDY}") from error
-    made = _with_lora(network, how, linears)
+    adapted = _with_lora(network, config, linears)
     state = tensors.read(folder / _ADAPTERS, _REMEDY)
-    named = {re.sub(r"\.(lora_[AB])\.", r".\1.default.", name): t for name, t in state.items()}
-    wanted = {name: t for name, t in made.state_dict().items() if ".lora_" in name}
-    tensors.require_match(folder / _ADAPTERS, named, wanted, _REMEDY)
-    _fill(made, named, folder / _ADAPTERS)
-    return made
+    renamed = {re.sub(r"\.(lora_[AB])\.", r".\1.default.", name): t for name, t in state.items()}
+    expected = {name: t for name, t in adapted.state_dict().items() if ".lora_" in name}
+    tensors.require_match(folder / _ADAPTERS, renamed, expected, _REMEDY)
+    _load_some(adapted, renamed, folder / _ADAPTERS)
+    return adapted
 
 
-def _fill(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """Put some of a network's tensors in place."""
-    own = network.state_dict()
-    tensors.require_match(path, state, {n: own[n] for n in state.keys() & own.keys()}, _REMEDY)
+def _load_some(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Load some of a network's tensors; refuse unknown names and other shapes."""
+    current = network.state_dict()
+    expected = {name: current[name] for name in state.keys() & current.keys()}
+    tensors.require_match(path, state, expected, _REMEDY)
     network.load_state_dict(state, strict=False)
 
 
-def _last(expert: Expert, count: int) -> tuple[str, ...]:
-    """Return how the names of the last layers' parameters begin."""
-    if count > len(expert.layers):
+def _last_layers(expert: Expert, n_layers: int) -> tuple[str, ...]:
+    """Return the prefixes of the names of the last layers' parameters."""
+    if n_layers > len(expert.layers):
         raise ConfigError(
-            f"finetune.last.layers: {count} is more than the {len(expert.layers)} of "
+            f"finetune.last.layers: {n_layers} is more than the {len(expert.layers)} of "
             f"{expert.name}; set it lower"
         )
-    return tuple(f"{part}." for layer in expert.layers[-count:] for part in layer)
+    return tuple(f"{module}." for layer in expert.layers[-n_layers:] for module in layer)
 
 
-def _with_lora(network: nn.Module, how: LoRAConfig, linears: str) -> PeftModel:
-    config = LoraConfig(
-        r=how.rank, lora_alpha=how.alpha, lora_dropout=how.dropout, target_modules=linears
+def _with_lora(network: nn.Module, config: LoRAConfig, linears: str) -> PeftModel:
+    adapted: PeftModel = get_peft_model(
+        network,
+        LoraConfig(
+            r=config.rank,
+            lora_alpha=config.alpha,
+            lora_dropout=config.dropout,
+            target_modules=linears,
+        ),
     )
-    found: PeftModel = get_peft_model(network, config)
-    return found
+    return adapted

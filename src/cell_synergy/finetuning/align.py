@@ -4,16 +4,14 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from cell_synergy.commands.experiment import take
-from cell_synergy.core.config import Config, merge, section, validate, value
-from cell_synergy.core.device import fingerprint, scratch, use_threads
+from cell_synergy.core.config import Config
 from cell_synergy.core.files import atomic
-from cell_synergy.core.overrides import Word
+from cell_synergy.core.resume.scratch import run_hash, scratch_folder
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import held
 from cell_synergy.training import weights
@@ -24,14 +22,15 @@ if TYPE_CHECKING:
 
 
 class AlignConfig(Config):
-    """Seeds, and what no method learns from.
+    """Seeds, and the share of validation observations.
 
     Attributes
     ----------
     seed, seeds
         `seeds` seeds, counted up from `seed`.
     held
-        Share of each training section that is held back for the validation curve.
+        Share of each training section that no method is fitted to; the validation curve is computed
+        on it.
     """
 
     seed: NonNegativeInt
@@ -39,83 +38,66 @@ class AlignConfig(Config):
     held: Annotated[float, Field(ge=0, lt=0.5)]
 
 
-class Paths(Config):
-    """What the stage reads and writes."""
-
-    pairs: Path
-    image: Path
-    expression: Path
-    out: Path
-    curves: Path
-
-
-def run(words: dict[str, Any]) -> Path:
-    """Align as the nested words `models`, `data`, `training`, `align` and the paths say."""
-    asked = take(words)
-    training = _training(words.pop("training", {}))
-    settings = validate(AlignConfig, merge(section("align"), words.pop("align", {})), "align")
-    paths = validate(Paths, words, "argument")
-    use_threads(value("threads"))
-    paired = PairedDataset.read(paths.pairs, paths.image, paths.expression, asked.dataset)
-    label = f"{asked.dataset_name} {asked.method_name}"
-    align(label, asked.method, paired, training, settings, paths.out, paths.curves)
-    return paths.out
-
-
-def _training(changed: Mapping[str, Any] | Word) -> dict[str, object]:
-    """Return the section `training` with what is changed, also for a method that has no steps."""
-    merged = merge(section("training"), changed)
-    if changed:
-        from cell_synergy.training.loop import TrainingConfig  # noqa: PLC0415 - torch
-
-        validate(TrainingConfig, merged, "training")
-    return merged
-
-
 def align(
     label: str,
     method: Method,
     paired: PairedDataset,
     training: Mapping[str, object],
-    settings: AlignConfig,
+    config: AlignConfig,
     out: Path,
     curves: Path,
 ) -> None:
-    """Fit `method` on the alignment rows of each fold with each seed; write weights and curves.
+    """Fit a method to the alignment side of each fold with each seed; write weights and curves.
 
-    `out` becomes a folder with `<fold>-<seed>.safetensors`, `curves` one with
-    `{train,validation}/<fold>-<seed>.tsv`, empty for what is not trained. They appear when
-    everything is done; what was trained before a kill is kept in the scratch folder and continued
-    from there.
+    Both folders appear when everything is complete. An interrupted run leaves a checkpoint in the
+    scratch folder, and the next run is resumed from it.
+
+    Parameters
+    ----------
+    label
+        Text of the progress bar.
+    method
+        The method.
+    paired
+        The data set.
+    training
+        The section `training` of params.yaml.
+    config
+        Seeds and validation.
+    out
+        Folder that gets `<fold>-<seed>.safetensors`.
+    curves
+        Folder that gets `{train,validation}/<fold>-<seed>.tsv`; it stays empty if the method has no
+        gradient steps.
     """
-    jobs = list(_jobs(method, paired, settings))
-    checkpoint = scratch() / _key(method, training, jobs)
+    jobs = list(_jobs(method, paired, config))
+    checkpoint = scratch_folder() / _key(method, training, jobs)
     with atomic(out) as folder, atomic(curves) as logged:
         folder.mkdir()
         with _curves(logged) as log:
-            learnt = method.fit(jobs, Run(training, log, checkpoint, label))
-        for job, found in zip(jobs, learnt, strict=True):
-            weights.save(folder, job.name, found)
+            fitted = method.fit(jobs, Run(training, log, checkpoint, label))
+        for job, job_weights in zip(jobs, fitted, strict=True):
+            weights.save(folder, job.name, job_weights)
     checkpoint.unlink(missing_ok=True)
 
 
-def _jobs(method: Method, paired: PairedDataset, settings: AlignConfig) -> Iterator[Job]:
+def _jobs(method: Method, paired: PairedDataset, config: AlignConfig) -> Iterator[Job]:
     """Yield one job per fold and seed."""
-    count = settings.seeds if method.seeded else 1
+    n_seeds = config.seeds if method.seeded else 1
     for fold in paired.folds:
         image, expression = paired.standardised(fold)
-        kept_back = held(paired.adata, fold.align, settings.held)
-        pairs, validation = (
+        validation_mask = held(paired.adata, fold.align, config.held)
+        training, validation = (
             Pairs(image[rows], expression[rows], paired.donor[rows])
-            for rows in (fold.align & ~kept_back, kept_back)
+            for rows in (fold.align & ~validation_mask, validation_mask)
         )
-        for seed in range(settings.seed, settings.seed + count):
-            yield Job(f"{fold.name}-{seed}", pairs, validation, seed)
+        for seed in range(config.seed, config.seed + n_seeds):
+            yield Job(f"{fold.name}-{seed}", training, validation, seed)
 
 
 @contextmanager
 def _curves(folder: Path) -> Iterator[Callable[[str, float, int], None]]:
-    """Log training curves with dvclive; what it wrote becomes `folder`."""
+    """Yield a function that logs training curves with dvclive, and move its files to `folder`."""
     work = folder.with_name(f"{folder.name}.live")
     with ExitStack() as stack:
 
@@ -139,12 +121,12 @@ def _curves(folder: Path) -> Iterator[Callable[[str, float, int], None]]:
 
 
 def _key(method: Method, training: Mapping[str, object], jobs: Sequence[Job]) -> str:
-    """Return the name of a checkpoint: it changes with code, parameters and inputs."""
+    """Return the name of a checkpoint, which depends on code, parameters and inputs."""
     arrays = (
         np.ascontiguousarray(array).tobytes()
         for job in jobs
         for pairs in (job.pairs, job.held)
         for array in (pairs.image, pairs.expression, pairs.donor.astype("U"))
     )
-    settings = (type(method).__module__, method.model_dump(), dict(training))
-    return f"{fingerprint(*settings, [job.name for job in jobs], data=arrays)}.pt"
+    parameters = (type(method).__module__, method.model_dump(), dict(training))
+    return f"{run_hash(*parameters, [job.name for job in jobs], arrays=arrays)}.pt"

@@ -1,4 +1,4 @@
-"""What `finetune` in params.yaml says."""
+"""The section `finetune` of params.yaml."""
 
 from typing import Annotated, Literal
 
@@ -9,16 +9,16 @@ from cell_synergy.data.config import Names
 
 
 class LoRAConfig(Config):
-    """Low-rank changes of every linear layer.
+    """Low-rank updates of the weights of every linear layer.
 
     Attributes
     ----------
     rank, alpha
-        Width of a change, and `rank` times its factor.
+        Rank of an update; the update is scaled by `alpha / rank`.
     dropout
-        Share of a change's inputs that are left out in training.
+        Dropout probability of the inputs of an update in training.
     lr
-        AdamW's largest step size: it rises in the first round and falls along a cosine.
+        Peak learning rate of AdamW: it rises linearly in the first round and falls along a cosine.
     """
 
     rank: PositiveInt
@@ -28,39 +28,49 @@ class LoRAConfig(Config):
 
 
 class LastLayersConfig(Config):
-    """The last layers themselves: how many, and AdamW's largest step size."""
+    """Training of the last layers.
+
+    Attributes
+    ----------
+    layers
+        Number of layers that are trained.
+    lr
+        Peak learning rate of AdamW.
+    """
 
     layers: PositiveInt
     lr: PositiveFloat
 
 
 class FinetuneConfig(Config):
-    """How an expert is tuned.
+    """How an expert is fine-tuned.
 
     Attributes
     ----------
     how
-        `linear`: the head alone; `lora`: adapters beside every linear layer; `last`: the last
-        layers themselves.
+        What is trained: `linear`, the head alone; `lora`, adapters of every linear layer; `last`,
+        the last layers.
     lora, last
-        What only one of them needs.
+        Settings that only this choice needs.
     rounds, steps
-        How often the rows left out are looked at, and most steps of AdamW before each look; where
-        the training rows are fewer, a look follows each pass over them.
+        Number of rounds, each of which ends with a validation, and largest number of AdamW steps
+        per round. A round ends earlier where one pass over the training rows takes fewer steps.
     held
-        Rows that choose the round, at least: so many inner folds are left out, each by one fit.
+        Smallest number of validation rows. Inner folds are held out, each by a fit of its own,
+        until their rows are at least as many.
     batch_size
-        Units per step.
+        Observations per step.
     weight_decay
-        AdamW's, of what learns in the expert; the head has the linear probe's penalty.
+        Weight decay of AdamW for the parameters of the expert; the head has the penalty of the
+        linear probe instead.
     cells
-        Cells per unit that a step shows, at most; all of them predict.
+        Largest number of cells per observation in a training step; predictions use all cells.
     precision
-        Of the network's arithmetic.
+        Precision of the network's arithmetic.
     tasks
-        Which tasks of the data set; `all` of them.
+        Names of the tasks of the data set, or `all`.
     seed, seeds
-        `seeds` seeds, counted up from `seed`.
+        First seed, and number of consecutive seeds.
     """
 
     how: Literal["linear", "lora", "last"]
@@ -79,10 +89,10 @@ class FinetuneConfig(Config):
 
     @property
     def part(self) -> LoRAConfig | LastLayersConfig | None:
-        """What learns in the expert; None if it stays as it is."""
+        """Settings of the trained part of the expert; None if the expert stays frozen."""
         return {"linear": None, "lora": self.lora, "last": self.last}[self.how]
 
     @property
     def lr(self) -> float:
-        """AdamW's largest step size."""
+        """Peak learning rate of AdamW; 0 if the expert stays frozen."""
         return self.part.lr if self.part else 0.0

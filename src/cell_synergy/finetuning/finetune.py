@@ -1,4 +1,4 @@
-"""Tune an expert on every task of a data set, and score it as all methods are scored."""
+"""Fine-tuning of an expert on every task of a data set, scored like every other method."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from cell_synergy.core.files import atomic
 from cell_synergy.core.names import FINE_TUNED
 from cell_synergy.data.config import DatasetConfig, Task
 from cell_synergy.data.dataset import PairedDataset
-from cell_synergy.data.splits import folds, groups_of
+from cell_synergy.data.splits import Fold, folds, groups_of
 from cell_synergy.downstream.evaluate import Asked, Judged, table
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
@@ -24,9 +24,9 @@ from cell_synergy.downstream.probes.tasks import Answer, Chosen, Goal, Question,
 from cell_synergy.finetuning.adapters import Adapted
 from cell_synergy.finetuning.config import FinetuneConfig
 from cell_synergy.finetuning.tunable import Expert
-from cell_synergy.finetuning.tuning import Found, Frozen, Tuning
+from cell_synergy.finetuning.tuning import FinetuneResult, Frozen, Tuning
 
-HEAD, ANSWER, PREDICTED = "head.safetensors", "answer.json", "predicted.npy"
+_HEAD, _SUMMARY, _PREDICTED = "head.safetensors", "answer.json", "predicted.npy"
 
 
 def finetune(
@@ -37,122 +37,146 @@ def finetune(
     probe: ProbeConfig,
     work: Path,
 ) -> Judged:
-    """Tune an expert on each task, fold and seed, and score what it says of test units.
+    """Fine-tune an expert for each task, fold and seed, and score its predictions of test rows.
 
-    To learn from some of the training units only, give a tissue whose folds have them alone in
-    `align` and `probe`.
+    To train on a subset of the training observations, give a data set whose folds have only these
+    in `align` and `probe`.
 
     Parameters
     ----------
     expert
         The frozen expert.
-    tissue
-        The units, with the expert's own embedding as `expression`; see `seen_by`.
+    paired
+        The observations, with the embedding of the frozen expert as `expression`, as
+        `seen_by` returns them.
     tasks
-        What to predict.
+        Tasks to predict.
     settings
-        What learns, and how.
+        Which parameters are trained, and how.
     probe
-        The linear probe that fine-tuning starts from, and the inner folds.
+        The linear probe at which fine-tuning starts, and the inner folds.
     work
-        Folder that takes one folder per task, fold and seed: what learnt, its head, its
-        predictions. What is in it is not computed again.
+        Folder that gets one folder per task, fold and seed, with trained parameters, head and
+        predictions. Fits whose folder is complete are not computed again.
 
     Returns
     -------
-    Scores of the method `<expert> <how>` by the probe `fine-tuned`; its strength is the number of
-    rounds. Posteriors are the first seed's.
+    Scores of the method `<expert> <how>` with the probe `FINE_TUNED`, whose strength is the number
+    of rounds. Posteriors are those of the first seed.
     """
     adapted = Adapted(expert, settings)
     seeds = range(settings.seed, settings.seed + (settings.seeds if adapted.names else 1))
     rows: list[dict[str, object]] = []
     posteriors: dict[str, np.ndarray] = {}
-    every = goals(paired, tasks)
-    total = len(paired.folds) * len(seeds) * len(every)
-    with tqdm(total=total, desc=f"{paired.adata.uns['source']} {expert.name}", unit="fit") as done:
+    targets = goals(paired, tasks)
+    progress = tqdm(
+        total=len(paired.folds) * len(seeds) * len(targets),
+        desc=f"{paired.adata.uns['source']} {expert.name}", unit="fit",
+    )  # fmt: skip
+    with progress:
         for fold in paired.folds:
-            asked = Asked(paired, every, fold, probe)
-            frozen = Frozen.of(paired.expression, fold.align, paired.groups, paired.mode)
-            linear = LinearProbe(frozen.z, probe)
+            evaluator = Asked(paired, targets, fold, probe)
+            fits = _FoldFits(adapted, paired, fold, probe, work)
             for seed in seeds:
-                given = {}
-                for goal, question in asked.tasks.values():
-                    folder = work / f"{goal.name}-{fold.name}-{seed}"
-                    if not _whole(folder):
-                        strength = linear.choose(question).strength
-                        tuning = Tuning(adapted, frozen, question, strength, probe, settings, seed)
-                        _save(folder, adapted, frozen, tuning.run(), goal, question)
-                    given[goal.name] = _answer(folder)
-                    done.update()
-                answers = {FINE_TUNED: given}
-                rows += [row | {"seed": seed} for row in asked.scores(answers)]
+                by_task = {}
+                for target, task in evaluator.tasks.values():
+                    by_task[target.name] = fits.prediction(target, task, seed)
+                    progress.update()
+                predictions = {FINE_TUNED: by_task}
+                rows += [row | {"seed": seed} for row in evaluator.scores(predictions)]
                 if seed == seeds[0]:
-                    posteriors |= asked.posteriors(answers)
+                    posteriors |= evaluator.posteriors(predictions)
     return Judged(table(f"{expert.name} {settings.how}", paired, rows), posteriors)
 
 
 def seen_by(
-    expert: Expert, units: ad.AnnData, dataset: DatasetConfig, settings: FinetuneConfig
+    expert: Expert, adata: ad.AnnData, dataset: DatasetConfig, settings: FinetuneConfig
 ) -> PairedDataset:
-    """Return the units as the frozen expert sees them, with the data set's folds."""
-    every = np.arange(units.n_obs)
+    """Return observations with the embedding of the frozen expert and the folds of the data set."""
+    all_rows = np.arange(adata.n_obs)
     return PairedDataset(
-        units,
-        np.zeros((units.n_obs, 0), dtype=np.float32),
-        Adapted(expert, settings).embed({}, every).cpu().numpy(),
-        groups_of(units.obs, dataset),
-        units.obs["donor"].astype(str).to_numpy(),
-        folds(units.obs, dataset),
+        adata,
+        np.zeros((adata.n_obs, 0), dtype=np.float32),
+        Adapted(expert, settings).embed({}, all_rows).cpu().numpy(),
+        groups_of(adata.obs, dataset),
+        adata.obs["donor"].astype(str).to_numpy(),
+        folds(adata.obs, dataset),
         dataset.standardise,
     )
 
 
-def _whole(folder: Path) -> bool:
-    """Say whether an answer is there already; one that is damaged is removed."""
+class _FoldFits:
+    """The fits of one fold, each in a folder of its own."""
+
+    def __init__(
+        self, adapted: Adapted, paired: PairedDataset, fold: Fold, probe: ProbeConfig, work: Path
+    ) -> None:
+        self.adapted, self.fold, self.probe, self.work = adapted, fold, probe, work
+        self.frozen = Frozen.of(paired.expression, fold.align, paired.groups, paired.mode)
+        self.linear = LinearProbe(self.frozen.z, probe)
+
+    def prediction(self, target: Goal, task: Question, seed: int) -> Answer:
+        """Return the prediction of one task, computed only where its folder is not complete."""
+        folder = self.work / f"{target.name}-{self.fold.name}-{seed}"
+        if not _complete(folder):
+            penalty, settings = self.linear.choose(task).strength, self.adapted.settings
+            tuning = Tuning(self.adapted, self.frozen, task, penalty, self.probe, settings, seed)
+            _save(folder, self.adapted, self.frozen, tuning.run(), target, task)
+        return _load(folder)
+
+
+def _complete(folder: Path) -> bool:
+    """Return whether a folder has the result of a fit; remove a damaged one."""
     try:
-        _answer(folder)
+        _load(folder)
     except FileNotFoundError:
         pass
     except (DataError, KeyError, OSError, TypeError, ValueError):
-        tqdm.write(f"{folder}: what was learnt before is damaged; it is learnt again")
+        tqdm.write(f"{folder}: the result of an earlier run is damaged; it is computed again")
     else:
         return True
     shutil.rmtree(folder, ignore_errors=True)
     return False
 
 
-def _answer(folder: Path) -> Answer:
-    """Read an answer."""
-    words = json.loads((folder / ANSWER).read_text())
-    chosen = Chosen(words["rounds"], words["inner"], words["sensitivity"])
-    predicted = arrays.npy(folder / PREDICTED, "an .npy of predictions", "learn it again")
-    return Answer(predicted, chosen, words["gradient_norm"], words["iterations"])
+def _load(folder: Path) -> Answer:
+    """Read the prediction that `_save` wrote."""
+    summary = json.loads((folder / _SUMMARY).read_text())
+    selection = Chosen(summary["rounds"], summary["inner"], summary["sensitivity"])
+    predicted = arrays.npy(folder / _PREDICTED, "an .npy of predictions", "tune again")
+    return Answer(predicted, selection, summary["gradient_norm"], summary["iterations"])
 
 
 def _save(
-    folder: Path, adapted: Adapted, frozen: Frozen, found: Found, goal: Goal, question: Question
+    folder: Path,
+    adapted: Adapted,
+    frozen: Frozen,
+    result: FinetuneResult,
+    target: Goal,
+    task: Question,
 ) -> None:
-    """Write what was learnt, whole or not at all.
+    """Write the result of one fit to a new folder, which appears only when it is complete.
 
-    The head maps standardised features to logits or values. Where each donor is standardised for
-    itself, a new donor's mean and factor come from its own units and are not written.
+    The head maps standardised features to logits or values. Where features are standardised per
+    donor, mean and factor of a new donor are computed from its own observations and are not
+    written.
     """
-    answer = found.answer
-    head = {"coefficients": found.coefficients, "intercept": found.intercept}
+    prediction = result.answer
+    head = {"coefficients": result.coefficients, "intercept": result.intercept}
     if len(frozen.mean) == 1:
         head |= {"mean": frozen.mean[0], "factor": frozen.factor[0]}
-    words = {
-        "task": goal.name,
-        "classes": [goal.classes[number] for number in question.present],
-        "rounds": answer.chosen.strength,
-        "inner": answer.chosen.inner,
-        "sensitivity": answer.chosen.sensitivity,
-        "gradient_norm": answer.gradient_norm,
-        "iterations": answer.iterations,
+    summary = {
+        "task": target.name,
+        "classes": [target.classes[code] for code in task.present],
+        "rounds": prediction.chosen.strength,
+        "inner": prediction.chosen.inner,
+        "sensitivity": prediction.chosen.sensitivity,
+        "gradient_norm": prediction.gradient_norm,
+        "iterations": prediction.iterations,
     }
     with atomic(folder) as new:
         new.mkdir()
-        adapted.save(new, found.tuned)
-        save_file({name: np.ascontiguousarray(array) for name, array in head.items()}, new / HEAD)
-        (new / ANSWER).write_text(json.dumps(words, indent=1) + "\n")
-        np.save(new / PREDICTED, answer.predicted)
+        adapted.save(new, result.tuned)
+        save_file({name: np.ascontiguousarray(array) for name, array in head.items()}, new / _HEAD)
+        (new / _SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
+        np.save(new / _PREDICTED, prediction.predicted)

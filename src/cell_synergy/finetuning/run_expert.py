@@ -4,35 +4,84 @@ python -m cell_synergy.finetuning.run_expert --config-name finetune \
     expert.name=nicheformer_small data.dataset=lung finetune.how=lora finetune.tasks=cell_type
 
 `finetune.how` is lora (adapters beside every linear layer), last (the last layers themselves) or
-linear (the head alone). Beside `expert.name` and `data.dataset` stand overrides of the sections
-`encoders.<name>`, `data.<dataset>`, `finetune` and `probe`. Reads the pairs and the frozen expert
-that the stage `embed` reads. Writes to `out=FOLDER`, by default a folder of the
-expert's name under runs/: scores.csv and scores.npz in the layout of the stage `probe`, and a
-folder per task, fold and seed with what learnt, apart from the expert. Replaces nothing there but
-what this command wrote. An interrupted run goes on where it stopped.
+linear (the head alone). Besides `expert.name` and `data.dataset` there may be overrides of the
+sections `encoders.<name>`, `data.<dataset>`, `finetune` and `probe`. Reads the pairs and the frozen
+expert that the stage `embed` reads. Writes to `out=FOLDER`, by default a folder of the expert's
+name under runs/: scores.csv and scores.npz in the layout of the stage `probe`, and a folder per
+task, fold and seed with the fine-tuned weights, without those of the frozen expert. Only files that
+this command wrote are replaced there. The same command resumes an interrupted run.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from cell_synergy.commands.command import command
-from cell_synergy.core.config import named
+from pydantic import Field
+
+from cell_synergy.commands.command import StageArguments, command
+from cell_synergy.core.config import (
+    Config,
+    load,
+    merge,
+    pop_choice,
+    read_param,
+    read_section,
+)
 
 
-def _stage(words: dict[str, Any]) -> tuple[str, str]:
-    return "embed", named(words.get("expert", {}), "name", "expert")[0]
+class Args(Config):
+    """Inputs, output, and overrides of sections of params.yaml.
+
+    Attributes
+    ----------
+    expert, data, finetune, probe
+        Overrides; `expert.name` and `data.dataset` name expert and data set.
+    pairs, raw
+        Paired observations, and the folder of their images.
+    frozen
+        Folder of the frozen expert.
+    out
+        Folder of the scores.
+    """
+
+    expert: Any = Field(default_factory=dict)
+    data: Any = Field(default_factory=dict)
+    finetune: Any = Field(default_factory=dict)
+    probe: Any = Field(default_factory=dict)
+    pairs: Path
+    raw: Path
+    frozen: Path
+    out: Path
 
 
-def _run(words: dict[str, Any]) -> None:
-    from cell_synergy.finetuning.benchmark import run  # noqa: PLC0415 - torch, not for --help
+def run(args: Args) -> None:
+    """Read, fine-tune, score, write."""
+    from cell_synergy import encoders
+    from cell_synergy.core.device import use_threads
+    from cell_synergy.data.config import DatasetConfig
+    from cell_synergy.downstream.probes.config import ProbeConfig
+    from cell_synergy.finetuning.config import FinetuneConfig
+    from cell_synergy.finetuning.expert_scores import write_expert_scores
 
-    run(words)
+    name, expert_overrides = pop_choice(args.expert, "name", "expert")
+    dataset_name, dataset_overrides = pop_choice(args.data, "dataset", "data")
+    dataset = load(DatasetConfig, f"data.{dataset_name}", dataset_overrides)
+    config = load(FinetuneConfig, "finetune", args.finetune)
+    probe = load(ProbeConfig, "probe", args.probe)
+    use_threads(read_param("threads"))
+    encoder = encoders.load(name, merge(read_section(f"encoders.{name}"), expert_overrides))
+    write_expert_scores(name, encoder, dataset, config, probe, args.pairs, args.frozen, args.out)
+
+
+def _stage_of(overrides: Mapping[str, Any]) -> StageArguments:
+    name, _ = pop_choice(overrides.get("expert", {}), "name", "expert")
+    return StageArguments("embed", name, overrides)
 
 
 def main(argv: Sequence[str]) -> None:
     """Run the public command."""
-    command(argv, __doc__ or "", "finetune", _stage, _run, folder="finetune", resumes=True)
+    command(argv, __doc__ or "", "finetune", Args, _stage_of, run, "finetune", resumes=True)
 
 
 if __name__ == "__main__":

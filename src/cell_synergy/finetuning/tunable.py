@@ -1,4 +1,4 @@
-"""Frozen experts, opened so that a part of them can learn."""
+"""Frozen experts, opened so that some of their parameters can be trained."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ import anndata as ad
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from cell_synergy.core.device import device
@@ -19,133 +18,123 @@ from cell_synergy.encoders._nicheformer.modeling import pool
 from cell_synergy.encoders._nicheformer.pooling import Opened
 
 Batch = tuple[Tensor, ...]
-Network = Callable[..., Any]
-"""A network's forward pass, with whatever tensors have been put into it."""
+"""Inputs of a network, on the device."""
+
+Forward = Callable[..., Any]
+"""The forward pass of a network, with some of its parameters replaced."""
 
 
 @dataclass(frozen=True)
 class Expert:
-    """A frozen expert and the units that it can embed.
+    """A frozen expert and the observations that it can embed.
 
     Attributes
     ----------
     name, sha256
-        Which weights these are.
+        Name of the expert and hash of its weights.
     network
-        The expert; its own parameters are never changed.
+        The network; its parameters are never changed.
     batch
-        Returns the inputs of some units, on the device. Given a random generator, a unit of many
-        cells may show some of them only.
+        Function that returns the inputs of some observations. Given a random generator, it
+        subsamples the cells of observations that have many.
     features
-        Calls the network on such inputs; returns one embedding per unit.
+        Function that applies a forward pass to such inputs and returns one embedding per
+        observation.
     items
-        Sequences (or images) that each unit has: what its embedding costs.
+        Number of sequences of each observation, in proportion to which an embedding takes time and
+        memory.
     linears
-        Regular expression of the linear layers that can be adapted: their whole names.
+        Regular expression that matches the full names of the linear layers that can be adapted.
     layers
-        The names of what makes up each layer, from the first to the last; what comes after the last
-        layer and before the pooling belongs to it.
+        Names of the modules of each layer, from the first layer to the last. Modules between the
+        last layer and the pooling are part of the last layer.
     """
 
     name: str
     sha256: str
     network: nn.Module
     batch: Callable[[Int[np.ndarray, " rows"], np.random.Generator | None], Batch]
-    features: Callable[[Network, Batch], Float[Tensor, "rows d"]]
+    features: Callable[[Forward, Batch], Float[Tensor, "rows d"]]
     items: Int[np.ndarray, " obs"]
     linears: str
     layers: tuple[tuple[str, ...], ...]
 
 
 @runtime_checkable
-class Readable(Protocol):
-    """An encoder that gives its network, and the tokens of the units' cells."""
+class _TunableEncoder(Protocol):
+    """An encoder that exposes its network and the tokens of the cells of all observations."""
 
     def opened(self, pairs: ad.AnnData, expert: Path) -> Opened:
         """Return the frozen expert in the folder `expert`, with the cells of `pairs`."""
 
 
-def read(name: str, encoder: Encoder, pairs: ad.AnnData, expert: Path, most: int) -> Expert:
-    """Open the frozen expert of a folder for the units of `pairs`.
+def read(name: str, encoder: Encoder, pairs: ad.AnnData, expert: Path, max_cells: int) -> Expert:
+    """Open a frozen expert for the observations of a data set.
+
+    Parameters
+    ----------
+    name
+        Name of the expert.
+    encoder
+        Its configuration.
+    pairs
+        The observations.
+    expert
+        Folder of the frozen expert.
+    max_cells
+        Largest number of cells of an observation in a training step.
 
     Raises
     ------
     ConfigError
-        If it has no network that could be tuned.
+        If the expert has no network that can be fine-tuned.
     """
-    if not isinstance(encoder, Readable):
+    if not isinstance(encoder, _TunableEncoder):
         raise ConfigError(
             f"expert.name={name}: fine-tuning needs an expression expert that is a network; take "
             "nicheformer or nicheformer_small"
         )
     sha256 = str(read_card(expert)["sha256"])
-    return nicheformer(name, sha256, encoder.opened(pairs, expert), most)
+    return nicheformer(name, sha256, encoder.opened(pairs, expert), max_cells)
 
 
-def nicheformer(name: str, sha256: str, opened: Opened, most: int) -> Expert:
-    """Open a Nicheformer.
+def nicheformer(name: str, sha256: str, opened: Opened, max_cells: int) -> Expert:
+    """Return a Nicheformer that can be fine-tuned.
 
     Parameters
     ----------
     name, sha256
-        Which weights these are.
+        Name of the expert and hash of its weights.
     opened
-        The network and every cell's tokens; a unit's embedding is the mean over its cells.
-    most
-        Cells of a unit that a step of training shows, at most.
+        The network and the tokens of every cell; the embedding of an observation is the mean over
+        its cells.
+    max_cells
+        Largest number of cells of an observation in a training step.
     """
     network, cells, pooling = opened.network, opened.cells, opened.pooling
-    order, items = np.argsort(opened.unit, kind="stable"), np.bincount(opened.unit)
-    own = np.split(order, np.cumsum(items)[:-1])
+    order, n_cells = np.argsort(opened.unit, kind="stable"), np.bincount(opened.unit)
+    cells_of = np.split(order, np.cumsum(n_cells)[:-1])
 
-    def batch(rows: Int[np.ndarray, " rows"], random: np.random.Generator | None) -> Batch:
-        shown = [own[row] for row in rows]
-        if random is not None:
-            shown = [c if len(c) <= most else random.choice(c, most, replace=False) for c in shown]
-        place = np.repeat(np.arange(len(rows)), [len(some) for some in shown])
-        arrays = (*cells.padded(np.concatenate(shown)), place)
+    def subsample(
+        members: Int[np.ndarray, " cells"], rng: np.random.Generator | None
+    ) -> Int[np.ndarray, " cells"]:
+        if rng is None or len(members) <= max_cells:
+            return members
+        return rng.choice(members, max_cells, replace=False)
+
+    def batch(rows: Int[np.ndarray, " rows"], rng: np.random.Generator | None) -> Batch:
+        visible = [subsample(cells_of[row], rng) for row in rows]
+        owner = np.repeat(np.arange(len(rows)), [len(members) for members in visible])
+        arrays = (*cells.padded(np.concatenate(visible)), owner)
         return tuple(torch.from_numpy(array).to(device()) for array in arrays)
 
-    def features(call: Network, shown: Batch) -> Float[Tensor, "rows d"]:
-        tokens, mask, place = shown
-        pooled = pool(call(tokens, mask), mask, pooling)
-        sums = pooled.new_zeros(int(place[-1]) + 1, pooled.shape[1]).index_add(0, place, pooled)
-        return sums / place.bincount()[:, None]
+    def features(forward: Forward, inputs: Batch) -> Float[Tensor, "rows d"]:
+        tokens, mask, owner = inputs
+        pooled = pool(forward(tokens, mask), mask, pooling)
+        sums = pooled.new_zeros(int(owner[-1]) + 1, pooled.shape[1]).index_add(0, owner, pooled)
+        return sums / owner.bincount()[:, None]
 
     parts = "q_proj|k_proj|v_proj|out_proj|linear1|linear2"
     layers = tuple((f"encoder.layers.{i}",) for i in range(len(network.encoder.layers)))
     network.to(device())  # type: ignore[arg-type]
-    return Expert(name, sha256, network, batch, features, items, rf".*\.({parts})", layers)
-
-
-def vision(
-    name: str,
-    sha256: str,
-    network: VisionTransformer,
-    patches: Callable[[Int[np.ndarray, " rows"]], Float[Tensor, "rows 3 side side"]],
-    units: int,
-) -> Expert:
-    """Open a vision transformer of timm; its features are the class token after the last norm.
-
-    Parameters
-    ----------
-    name, sha256, network
-        The frozen expert, built without a classifier.
-    patches
-        Returns the normalised patches of some units.
-    units
-        How many there are.
-    """
-
-    def batch(rows: Int[np.ndarray, " rows"], _: np.random.Generator | None) -> Batch:
-        return (patches(rows).to(device()),)
-
-    def features(call: Network, shown: Batch) -> Float[Tensor, "rows d"]:
-        found: Tensor = call(*shown)
-        return found
-
-    *first, last = [f"blocks.{number}" for number in range(len(network.blocks))]
-    layers = (*((block,) for block in first), (last, "norm"))
-    linears = r"blocks\.\d+\.(attn\.(qkv|proj)|mlp\.(fc1|fc2))"
-    ones = np.ones(units, dtype=np.int64)
-    return Expert(name, sha256, network.to(device()), batch, features, ones, linears, layers)
+    return Expert(name, sha256, network, batch, features, n_cells, rf".*\.({parts})", layers)

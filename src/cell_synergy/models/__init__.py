@@ -1,8 +1,8 @@
 """Representations of a pair, one per file: the file's name is the method's name everywhere.
 
-A method learns from two standardised embeddings of the same observations and returns one joint
-embedding `z3`. The single experts and the controls are methods like any other. `load` and `names`
-may be called from outside; what a method has to do stands in `cell_synergy.training.method`.
+A method is fitted on two standardised embeddings of the same observations and returns one joint
+embedding `z3`. The single experts and the controls are methods like any other. Other folders call
+`load` and `names`; the contract of a method is `cell_synergy.training.method`.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,23 @@ def names() -> list[str]:
 
 
 def load(name: str, hyperparameters: Mapping[str, object]) -> Method:
-    """Import `name`'s file alone, so that no method's result depends on another method's code."""
+    """Return a method with the given hyperparameters.
+
+    Only the file of that method is imported, so that no result depends on the code of a method that
+    it does not use.
+
+    Parameters
+    ----------
+    name
+        Name of the method.
+    hyperparameters
+        Its block of `models` in params.yaml.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such method, or a hyperparameter is missing, unknown or out of range.
+    """
     if name not in names():
         raise ConfigError(f"no method {name!r}{suggest(name, names())}")
     method: type[Method] = import_module(f"{__name__}.{name}").Model

@@ -1,4 +1,4 @@
-"""Barlow Twins across modalities: equal features agree, different features share nothing.
+"""Barlow Twins across modalities: equal features correlate, different features do not.
 
 Zbontar et al. 2021, "Barlow Twins: Self-Supervised Learning via Redundancy Reduction" (ICML),
 equations 1 and 2; authors' code facebookresearch/barlowtwins. `C` is the cross-correlation, over
@@ -19,28 +19,29 @@ from torch import Tensor
 from torch.nn.functional import batch_norm
 
 from cell_synergy.training.loop import Trained
-from cell_synergy.training.modules import Compared, Network, full_precision, off_diagonal
+from cell_synergy.training.losses import full_precision, off_diagonal
+from cell_synergy.training.modules import Network, TwoTowerContrastive
 
 
 class Model(Trained):
-    """`width` of the joint embedding; `redundancy` is lambda, the off-diagonal terms' weight."""
+    """`width` of the joint embedding; `redundancy` is lambda, the weight of off-diagonal terms."""
 
     hidden: PositiveInt
     width: Annotated[int, Field(gt=0, multiple_of=2)]
     redundancy: PositiveFloat
 
     def network(self, d1: int, d2: int) -> Network:
-        compare = partial(barlow_twins, redundancy=self.redundancy)
-        return Compared(d1, d2, self.hidden, self.width, compare)
+        pair_loss = partial(barlow_twins, redundancy=self.redundancy)
+        return TwoTowerContrastive(d1, d2, self.hidden, self.width, pair_loss)
 
 
 @full_precision
 def barlow_twins(
     z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"], redundancy: float
 ) -> Float[Tensor, ""]:
-    """Return the distance of the cross-correlation matrix from the identity."""
-    standard = [batch_norm(z, None, None, training=True) for z in (z1, z2)]
-    correlation = standard[0].T @ standard[1] / len(z1)
-    on = (1 - correlation.diagonal()).square().sum()
-    off = off_diagonal(correlation, 0.0).square().sum()
-    return on + redundancy * off
+    """Return the weighted squared distance of the cross-correlation matrix from the identity."""
+    standardised = [batch_norm(z, None, None, training=True) for z in (z1, z2)]
+    correlation = standardised[0].T @ standardised[1] / len(z1)
+    invariance_term = (1 - correlation.diagonal()).square().sum()
+    redundancy_term = off_diagonal(correlation, 0.0).square().sum()
+    return invariance_term + redundancy * redundancy_term

@@ -1,16 +1,18 @@
-"""BYOL across modalities: predict what a slow copy of the network sees in the other modality.
+"""BYOL across modalities: predict the projection of the other modality by an averaged network.
 
 Grill et al. 2020, "Bootstrap Your Own Latent" (NeurIPS), equations 1 and 2, section 3; authors'
-code google-deepmind/deepmind-research, folder byol. The target is a copy of encoders and projectors
-that takes no gradient: after step k of K it is `tau target + (1 - tau) online`, where
-`tau = 1 - (1 - tau_base) (cos(pi k / K) + 1) / 2` rises to 1. The image's prediction q meets the
-target's expression and the other way round; the loss is the sum of both `2 - 2 cos(q, sg z)`. Batch
-norm in the target keeps its own statistics, as the authors'. `z3` is the online encoders' outputs,
-the representation that the paper evaluates.
+code google-deepmind/deepmind-research, folder byol. The target network is a copy of encoders and
+projectors that receives no gradient: after step k of K it is `tau target + (1 - tau) online`, where
+`tau = 1 - (1 - tau_base) (cos(pi k / K) + 1) / 2` rises to 1. The prediction q from the image is
+compared with the target's projection z of the expression, and conversely; the loss is the sum of
+both `2 - 2 cos(q, sg z)`. Batch norm in the target has statistics of its own, as in the authors'
+code. `z3` concatenates the outputs of the online encoders, the representation that the paper
+evaluates.
 
 Departures: views are the two modalities' embeddings, each with its own encoder, projector and
-predictor; the target starts as the online network, the authors' starts from other random weights
-(they saw no difference); AdamW with a cosine schedule as for every method here, not LARS.
+predictor; the target is initialised with the weights of the online network, in the authors' code
+with other random weights (they saw no difference); AdamW with a cosine schedule as for every method
+here, not LARS.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,11 +25,12 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from cell_synergy.training.loop import Trained
-from cell_synergy.training.modules import Inputs, Network, Projected, average, mlp, negative_cosine
+from cell_synergy.training.losses import negative_cosine
+from cell_synergy.training.modules import Inputs, Network, TwoTowerProjector, mlp, update_target
 
 
 class Model(Trained):
-    """`width` of the joint embedding; `tau_base` is the share of the target that first stays."""
+    """`width` of the joint embedding; `tau_base` is the initial decay rate of the target."""
 
     hidden: PositiveInt
     width: Annotated[int, Field(gt=0, multiple_of=2)]
@@ -37,7 +40,7 @@ class Model(Trained):
         return _BYOL(d1, d2, self)
 
 
-class _BYOL(Projected):
+class _BYOL(TwoTowerProjector):
     def __init__(self, d1: int, d2: int, model: Model) -> None:
         super().__init__(d1, d2, model.hidden, model.width)
         self.tau_base = model.tau_base
@@ -47,15 +50,16 @@ class _BYOL(Projected):
 
     def loss(self, views: Sequence[Inputs]) -> Float[Tensor, ""]:
         online, (z1, z2) = self.project(views[0]), self.target.project(views[0])
-        p1, p2 = (predict(z) for predict, z in zip(self.predictors, online, strict=True))
+        p1, p2 = (predictor(z) for predictor, z in zip(self.predictors, online, strict=True))
         return byol(p1, z2) + byol(p2, z1)
 
     def after_step(
-        self, learnt: Mapping[str, Tensor], state: Mapping[str, Tensor], progress: float
+        self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], progress: float
     ) -> None:
-        average(learnt, state, 1 - (1 - self.tau_base) * (cos(pi * progress) + 1) / 2)
+        tau = 1 - (1 - self.tau_base) * (cos(pi * progress) + 1) / 2
+        update_target(params, buffers, tau)
 
 
 def byol(p: Float[Tensor, "n d"], z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """Return the mean squared distance of predictions and targets, both of length 1."""
+    """Return the mean squared distance of predictions and targets, each scaled to length 1."""
     return 2 + 2 * negative_cosine(p, z)

@@ -1,12 +1,12 @@
-"""CCA: the directions of the two embeddings that are most correlated.
+"""CCA: the most correlated directions of the two embeddings.
 
 Hotelling 1936, "Relations between two sets of variates". With covariances `C11`, `C22`, `C12` of
 the training rows, the singular value decomposition of `C11^-1/2 C12 C22^-1/2` gives the canonical
-correlations and directions; `z3` is both projections, concatenated. Each covariance gets a ridge
-(Vinod 1976), relative to its mean eigenvalue, without which n < d has no solution. Numbers checked
-against cca-zoo 4.0.1 (jameschapman19/cca_zoo).
+correlations and directions; `z3` concatenates both projections. A ridge relative to the mean
+eigenvalue is added to each covariance (Vinod 1976), without which n < d has no solution. The
+numbers are checked against cca-zoo 4.0.1 (jameschapman19/cca_zoo).
 
-Departures: the square roots are Cholesky factors (same canonical variates, no eigenvalues).
+Departures: the square roots are Cholesky factors, which give the same canonical variates.
 """
 
 import numpy as np
@@ -19,20 +19,20 @@ from cell_synergy.training.method import ClosedForm, Pairs, Weights
 
 
 class Model(ClosedForm):
-    """`components` per modality; `ridge` as a share of the mean variance."""
+    """`components` per modality; `ridge` is a share of the mean variance."""
 
     components: PositiveInt
     ridge: PositiveFloat
 
     def solve(self, pairs: Pairs, seed: int) -> Weights:
-        most = min(pairs.image.shape[1], pairs.expression.shape[1])
-        if self.components > most:
-            raise ConfigError(f"models.cca.components: {self.components}, the data allow {most}")
-        found = solve(covariances(pairs.image, pairs.expression), self.ridge, self.components)
+        n_max = min(pairs.image.shape[1], pairs.expression.shape[1])
+        if self.components > n_max:
+            raise ConfigError(f"models.cca.components: {self.components}, the data allow {n_max}")
+        solution = solve(covariances(pairs.image, pairs.expression), self.ridge, self.components)
         return {
-            "image": found.image.astype(np.float32),
-            "expression": found.expression.astype(np.float32),
-            "correlations": found.correlations.astype(np.float32),
+            "image": solution.image.astype(np.float32),
+            "expression": solution.expression.astype(np.float32),
+            "correlations": solution.correlations.astype(np.float32),
         }
 
     def transform(

@@ -1,15 +1,15 @@
-"""CoMM: contrast the fused embedding of one view with each modality, and with itself, of the other.
+"""CoMM: contrast the fusion of one view with each modality and with the fusion of another view.
 
 Dufumier et al. 2025, "What to align in multimodal contrastive learning?" (ICLR), equations 4-7;
 authors' code Duplums/CoMM. A transformer fuses `[CLS; image tokens; expression tokens]` by
-self-attention; hiding one modality's tokens gives its unimodal embedding. For two augmented views,
-InfoNCE ties the fused embedding of each to {image only, expression only, fused} of the other; the
-three terms are averaged. `z3` is the fused embedding, before the projector.
+self-attention; masking the tokens of one modality gives the embedding of the other alone. For two
+augmented views, InfoNCE pairs the fusion of each with {image only, expression only, fusion} of
+the other; the three terms are averaged. `z3` is the fused embedding, before the projector.
 
-Departures: views are embeddings (Gaussian noise and feature dropout); a modality's tokens are
-`tokens` learned linear maps, through `rank` dimensions, of its one embedding. With `pairing:
-within-donor` the expression rows are permuted within each donor: the control
-`shuffled`, which is this same file.
+Departures: views are embeddings (Gaussian noise and feature dropout); the `tokens` tokens of a
+modality are learned linear maps of its one embedding, through `rank` dimensions that they share.
+With `pairing: within-donor` the expression embeddings are permuted within each donor before
+training: the control `shuffled`.
 """
 
 from collections.abc import Sequence
@@ -24,12 +24,13 @@ from torch import Tensor, nn
 
 from cell_synergy.core.random import stream
 from cell_synergy.training.loop import Trained
+from cell_synergy.training.losses import nt_xent
 from cell_synergy.training.method import Job, Pairs, Run, Weights
-from cell_synergy.training.modules import Block, Inputs, Network, mlp, nt_xent
+from cell_synergy.training.modules import Inputs, Network, TransformerBlock, mlp
 
 
 class Model(Trained):
-    """`width` of every token and of `z3`; `tokens` per modality; transformer `layers`, `heads`."""
+    """`width` of a token and of `z3`; `tokens` per modality; transformer `layers` and `heads`."""
 
     pairing: Literal["own", "within-donor"]
     width: PositiveInt
@@ -42,14 +43,16 @@ class Model(Trained):
     def network(self, d1: int, d2: int) -> Network:
         return _CoMM(d1, d2, self)
 
-    def fit(self, jobs: Sequence[Job], run: Run) -> list[Weights]:
+    def fit(self, specs: Sequence[Job], context: Run) -> list[Weights]:
         if self.pairing == "within-donor":
-            jobs = [replace(job, pairs=shuffled(job.pairs, job.seed)) for job in jobs]
-        return super().fit(jobs, run)
+            specs = [
+                replace(spec, pairs=permute_within_donor(spec.pairs, spec.seed)) for spec in specs
+            ]
+        return super().fit(specs, context)
 
 
 class _CoMM(Network):
-    views = 2
+    n_views = 2
 
     def __init__(self, d1: int, d2: int, model: Model) -> None:
         super().__init__()
@@ -59,24 +62,35 @@ class _CoMM(Network):
             [nn.Sequential(nn.Linear(d, model.rank), nn.Linear(model.rank, size)) for d in (d1, d2)]
         )
         self.cls = nn.Parameter(0.02 * torch.randn(1, 1, model.width))
-        self.blocks = nn.ModuleList([Block(model.width, model.heads) for _ in range(model.layers)])
+        self.blocks = nn.ModuleList(
+            [TransformerBlock(model.width, model.heads) for _ in range(model.layers)]
+        )
         self.norm = nn.LayerNorm(model.width)
         self.projectors = mlp(model.width, model.width, model.width)
 
     def fuse(
-        self, inputs: Inputs, seen: Sequence[tuple[bool, bool]]
-    ) -> Float[Tensor, "sets obs width"]:
-        """Return the CLS output for each set of modalities (image, expression) that is `seen`."""
-        units, count = len(inputs[0]), self.model.tokens
+        self, inputs: Inputs, visible: Sequence[tuple[bool, bool]]
+    ) -> Float[Tensor, "masks obs width"]:
+        """Return the CLS output under each mask of modalities.
+
+        Parameters
+        ----------
+        inputs
+            Embeddings of both modalities.
+        visible
+            Masks: whether image tokens and whether expression tokens are visible.
+        """
+        n_obs, n_tokens = len(inputs[0]), self.model.tokens
         tokens = [
-            adapter(x).unflatten(1, (count, -1))
+            adapter(x).unflatten(1, (n_tokens, -1))
             for adapter, x in zip(self.adapters, inputs, strict=True)
         ]
-        sequence = torch.cat([self.cls.expand(units, -1, -1), *tokens], dim=1)[None]
+        sequence = torch.cat([self.cls.expand(n_obs, -1, -1), *tokens], dim=1)[None]
         hidden = torch.tensor(
-            [[False] + [not side for side in sides for _ in range(count)] for sides in seen],
+            [[False] + [not modality for modality in mask for _ in range(n_tokens)]
+             for mask in visible],
             device=sequence.device,
-        )
+        )  # fmt: skip
         for block in self.blocks[:-1]:
             sequence = block(sequence, hidden, sequence.shape[2])
         normed: Tensor = self.norm(self.blocks[-1](sequence, hidden, 1)[:, :, 0])
@@ -96,9 +110,14 @@ class _CoMM(Network):
 def comm_loss(
     z1: list[Float[Tensor, "n d"]], z2: list[Float[Tensor, "n d"]], temperature: float
 ) -> Float[Tensor, ""]:
-    """Return the mean over modality sets of the symmetrised InfoNCE with the other view's fusion.
+    """Return the mean over the masks of the symmetrised InfoNCE with the fusion of the other view.
 
-    `z1[i]`, `z2[i]` are the projected embeddings of the two views; the last entry is the fusion.
+    Parameters
+    ----------
+    z1, z2
+        Projected embeddings of the two views, one per mask; the last one is the fusion.
+    temperature
+        Temperature of InfoNCE.
     """
     terms = [
         (nt_xent(a, z2[-1], temperature) + nt_xent(b, z1[-1], temperature)) / 2
@@ -107,11 +126,11 @@ def comm_loss(
     return torch.stack(terms).mean()
 
 
-def shuffled(pairs: Pairs, seed: int) -> Pairs:
-    """Return pairs whose expression rows are permuted within each donor."""
+def permute_within_donor(pairs: Pairs, seed: int) -> Pairs:
+    """Return pairs whose expression embeddings are permuted within each donor."""
     order = np.arange(len(pairs.donor))
-    draws = stream(seed, "shuffled pairs")
+    rng = stream(seed, "shuffled pairs")
     for donor in np.unique(pairs.donor):
-        own = np.flatnonzero(pairs.donor == donor)
-        order[own] = draws.permutation(own)
+        rows = np.flatnonzero(pairs.donor == donor)
+        order[rows] = rng.permutation(rows)
     return Pairs(pairs.image, pairs.expression[order], pairs.donor)

@@ -1,4 +1,4 @@
-"""Concat: both embeddings side by side, nothing learned. The baseline that fusion has to beat."""
+"""Concat: both embeddings, concatenated without training; the baseline that fusion has to beat."""
 
 import numpy as np
 from jaxtyping import Float32

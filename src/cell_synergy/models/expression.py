@@ -1,4 +1,4 @@
-"""Expression: that expert alone. SIS compares every fusion with the better of the two experts."""
+"""Expression: the expression expert alone. SIS compares a fusion with the better expert."""
 
 import numpy as np
 from jaxtyping import Float32

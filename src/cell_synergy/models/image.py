@@ -1,4 +1,4 @@
-"""Image: that expert alone. SIS compares every fusion with the better of the two experts."""
+"""Image: the image expert alone. SIS compares a fusion with the better expert."""
 
 import numpy as np
 from jaxtyping import Float32

@@ -1,7 +1,8 @@
-"""PCA control: the concatenation reduced to the methods' width, against gains by dimension.
+"""PCA control: the concatenation reduced to the width of the methods, without any alignment.
 
-Jolliffe 2002, "Principal Component Analysis", section 2; principal axes of the standardised
-training rows: eigenvectors of their covariance.
+Jolliffe 2002, "Principal Component Analysis", section 2: the principal axes are the leading
+eigenvectors of the covariance of the training pairs. A method that gains no more than this control
+may owe its gain to the smaller dimension.
 """
 
 import numpy as np

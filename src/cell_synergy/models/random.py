@@ -1,6 +1,6 @@
-"""Random control: a fixed Gaussian projection of the concatenation, which any method must beat.
+"""Random control: a Gaussian projection of the concatenation, which any method must beat.
 
-Johnson & Lindenstrauss 1984: distances survive up to an error that shrinks with the width.
+Johnson & Lindenstrauss 1984: distances are preserved up to an error that shrinks with the width.
 """
 
 import numpy as np
@@ -29,8 +29,8 @@ class Model(ClosedForm):
         image: Float32[np.ndarray, "obs d1"],
         expression: Float32[np.ndarray, "obs d2"],
     ) -> Float32[np.ndarray, "obs d3"]:
-        both = np.concatenate([image, expression], axis=1)
-        draws = stream(int(weights["seed"]), "projection")
-        axes = draws.standard_normal((both.shape[1], self.width)) / np.sqrt(both.shape[1])
-        joint: Float32[np.ndarray, "obs d3"] = both @ axes.astype(np.float32)
+        x = np.concatenate([image, expression], axis=1)
+        rng = stream(int(weights["seed"]), "projection")
+        axes = rng.standard_normal((x.shape[1], self.width)) / np.sqrt(x.shape[1])
+        joint: Float32[np.ndarray, "obs d3"] = x @ axes.astype(np.float32)
         return joint

@@ -1,8 +1,8 @@
-"""SimCLR across modalities: each unit's image and expression attract, all other units repel.
+"""SimCLR across modalities: image and expression of one observation attract, others repel.
 
 Chen et al. 2020, "A Simple Framework for Contrastive Learning of Visual Representations" (ICML),
-equation 1; authors' code google-research/simclr at 383d414. The two views of a unit are its two
-modalities, as in CLIP, each with its own encoder and projector.
+equation 1; authors' code google-research/simclr at 383d414. The two views of an
+observation are its two modalities, as in CLIP, each with its own encoder and projector.
 
 Departures: views are embeddings (Gaussian noise and feature dropout instead of image augmentation);
 AdamW with a cosine schedule as for every method here, not LARS.
@@ -14,7 +14,8 @@ from typing import Annotated
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from cell_synergy.training.loop import Trained
-from cell_synergy.training.modules import Compared, Network, nt_xent
+from cell_synergy.training.losses import nt_xent
+from cell_synergy.training.modules import Network, TwoTowerContrastive
 
 
 class Model(Trained):
@@ -25,5 +26,5 @@ class Model(Trained):
     temperature: PositiveFloat
 
     def network(self, d1: int, d2: int) -> Network:
-        compare = partial(nt_xent, temperature=self.temperature)
-        return Compared(d1, d2, self.hidden, self.width, compare)
+        pair_loss = partial(nt_xent, temperature=self.temperature)
+        return TwoTowerContrastive(d1, d2, self.hidden, self.width, pair_loss)

@@ -1,8 +1,8 @@
-"""SimSiam across modalities: predict the other modality's projection, which stands still.
+"""SimSiam across modalities: predict the other modality's projection, with a stop-gradient.
 
 Chen and He 2021, "Exploring Simple Siamese Representation Learning" (CVPR), equations 1-4; authors'
 code facebookresearch/simsiam at a7bc177. With projections z and predictions p the loss is
-`-1/2 [cos(p1, sg z2) + cos(p2, sg z1)]`; without the stop-gradient sg it would collapse.
+`-1/2 [cos(p1, sg z2) + cos(p2, sg z1)]`; without the stop-gradient sg the embedding would collapse.
 
 Departures: views are the two modalities' embeddings, each with its own encoder, projector and
 predictor (hidden layer a quarter as wide, as the authors'); projectors have two layers and no batch
@@ -17,7 +17,8 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from cell_synergy.training.loop import Trained
-from cell_synergy.training.modules import Inputs, Network, Projected, mlp, negative_cosine
+from cell_synergy.training.losses import negative_cosine
+from cell_synergy.training.modules import Inputs, Network, TwoTowerProjector, mlp
 
 
 class Model(Trained):
@@ -30,7 +31,7 @@ class Model(Trained):
         return _SimSiam(d1, d2, self.hidden, self.width)
 
 
-class _SimSiam(Projected):
+class _SimSiam(TwoTowerProjector):
     def __init__(self, d1: int, d2: int, hidden: int, width: int) -> None:
         super().__init__(d1, d2, hidden, width)
         half = width // 2
@@ -38,7 +39,7 @@ class _SimSiam(Projected):
 
     def loss(self, views: Sequence[Inputs]) -> Float[Tensor, ""]:
         z1, z2 = self.project(views[0])
-        p1, p2 = (predict(z) for predict, z in zip(self.predictors, (z1, z2), strict=True))
+        p1, p2 = (predictor(z) for predictor, z in zip(self.predictors, (z1, z2), strict=True))
         return simsiam(p1, p2, z1, z2)
 
 
@@ -48,5 +49,5 @@ def simsiam(
     z1: Float[Tensor, "n d"],
     z2: Float[Tensor, "n d"],
 ) -> Float[Tensor, ""]:
-    """Return the mean of both directions' negative cosines."""
+    """Return the mean of the negative cosines of both directions."""
     return (negative_cosine(p1, z2) + negative_cosine(p2, z1)) / 2

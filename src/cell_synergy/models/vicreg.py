@@ -1,11 +1,12 @@
-"""VICReg across modalities: close projections whose features vary and do not covary.
+"""VICReg across modalities: close projections whose features vary and are uncorrelated.
 
 Bardes et al. 2022, "VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised
 Learning" (ICLR), equations 1-6; authors' code facebookresearch/vicreg. Invariance is the mean
-squared difference, variance a hinge that keeps each feature's standard deviation above 1 (eps
-1e-4), covariance the sum of squares off the diagonal, over the features.
+squared difference; variance is a hinge loss that keeps the standard deviation of each feature above
+1 (eps 1e-4); covariance is the sum of squared off-diagonal covariances, divided by the number of
+features.
 
-Where paper and code differ, this follows the code: the variance terms of the two views are
+Where paper and code differ, this file follows the code: the variance terms of the two views are
 averaged, the paper sums them.
 
 Departures: views are the two modalities' embeddings, each with its own encoder and projector;
@@ -22,11 +23,12 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from cell_synergy.training.loop import Trained
-from cell_synergy.training.modules import Compared, Network, full_precision, off_diagonal
+from cell_synergy.training.losses import full_precision, off_diagonal
+from cell_synergy.training.modules import Network, TwoTowerContrastive
 
 
 class Model(Trained):
-    """`width` of the joint embedding; weights of the `invariance`, `variance`, `covariance`."""
+    """`width` of the joint embedding; weights of the three terms of the loss."""
 
     hidden: PositiveInt
     width: Annotated[int, Field(gt=0, multiple_of=2)]
@@ -36,7 +38,8 @@ class Model(Trained):
 
     def network(self, d1: int, d2: int) -> Network:
         weights = self.model_dump(include={"invariance", "variance", "covariance"})
-        return Compared(d1, d2, self.hidden, self.width, partial(vicreg, **weights))
+        pair_loss = partial(vicreg, **weights)
+        return TwoTowerContrastive(d1, d2, self.hidden, self.width, pair_loss)
 
 
 @full_precision
@@ -48,18 +51,18 @@ def vicreg(
     covariance: float,
 ) -> Float[Tensor, ""]:
     """Return the weighted sum of the three terms."""
-    spread = (_hinge(z1) + _hinge(z2)) / 2
-    redundancy = _redundancy(z1) + _redundancy(z2)
-    return invariance * mse_loss(z1, z2) + variance * spread + covariance * redundancy
+    variance_term = (_variance_hinge(z1) + _variance_hinge(z2)) / 2
+    covariance_term = _covariance_penalty(z1) + _covariance_penalty(z2)
+    return invariance * mse_loss(z1, z2) + variance * variance_term + covariance * covariance_term
 
 
-def _hinge(z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """Return by how much the features' standard deviations fall short of 1, on average."""
+def _variance_hinge(z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
+    """Return the mean hinge loss of the features' standard deviations, with margin 1."""
     return (1 - (z.var(dim=0) + 1e-4).sqrt()).relu().mean()
 
 
-def _redundancy(z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """Return the sum of squared covariances of different features, per feature."""
+def _covariance_penalty(z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
+    """Return the sum of squared covariances of different features, divided by the features."""
     centred = z - z.mean(dim=0)
     covariances = centred.T @ centred / (len(z) - 1)
     return off_diagonal(covariances, 0.0).square().sum() / z.shape[1]

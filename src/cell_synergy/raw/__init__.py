@@ -1,5 +1,8 @@
 """From files, as platforms and people write them, to paired observations.
 
-`download` fetches, `readers` turn a folder into sections (`section.Section`), `build.build` joins
-sections into the pairs of `cell_synergy.data`. `simulator` writes the files of simulated data sets.
+Called from outside: `download.download`, `user_folder.record_folder` and `user_folder.fetch_hub`
+make a raw folder; `readers.read` yields the sections (`sections.section.Section`) in it;
+`build.build` joins sections into the pairs of `cell_synergy.data.paired` and fills the table of
+`sections.qc`; `images` opens whole-slide images; `simulator` writes the files of simulated data
+sets. `sections` holds what readers share, `checks` the consistency of params.yaml and the data.
 """

@@ -1,4 +1,4 @@
-"""Sections joined into the pairs of a data set (see `cell_synergy.data.paired`)."""
+"""Join the sections of a data set into its pairs (see `cell_synergy.data.paired`)."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,27 +16,28 @@ from cell_synergy.data.classes import ClassRule, classes
 from cell_synergy.data.composition import joined_shares
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.paired import log_normalise
-from cell_synergy.raw.agreement.donors import of_donors, of_names
-from cell_synergy.raw.agreement.joined_pairs import NOTHING, Needs, finish
-from cell_synergy.raw.agreement.problems import Told
+from cell_synergy.raw.checks.donor_roles import name_problems, split_problems
+from cell_synergy.raw.checks.joined_pairs import NO_REQUIREMENTS, Needs, check_pairs
+from cell_synergy.raw.checks.problems import Problems
 from cell_synergy.raw.images import on_tissue, open_slide
-from cell_synergy.raw.section import Section
-from cell_synergy.raw.sections.account import Account, Limits, Share
-from cell_synergy.raw.sections.cell_stack import of_units, onto_genes, stack
-from cell_synergy.raw.sections.genes import name_alike, require_shared
+from cell_synergy.raw.sections.cell_counts import cells_of, reindex_genes, stack_cells
+from cell_synergy.raw.sections.gene_names import require_shared, unify_gene_names
+from cell_synergy.raw.sections.qc import Account, QCConfig, Share
+from cell_synergy.raw.sections.section import Section
 
 
-class Rules(Limits, ClassRule):
-    """What becomes a pair, a class and a gene of the panel.
+class Rules(QCConfig, ClassRule):
+    """Configuration of the block `pairs`: which observations, classes and genes are used.
 
     Attributes
     ----------
     panel_share
-        A gene of the panel is seen in this share of the reference units.
+        Share of the reference observations in which a gene must be detected to be a candidate for
+        the gene panel.
     outside
-        Share of a section's spots outside its image above which the section is refused.
+        A section is refused if more than this share of its spots lies outside its image.
     shared_genes
-        Share of the larger section's genes that any two sections have in common, at least.
+        Any two sections must share at least this fraction of the genes of the larger one.
     """
 
     panel_share: Share
@@ -48,179 +49,218 @@ def build(
     name: str,
     sections: Iterable[Section],
     dataset: DatasetConfig,
-    rules: Rules,
+    config: Rules,
     raw: Path,
-    account: Account | None = None,
-    needs: Needs = NOTHING,
+    section_qc: Account | None = None,
+    requirements: Needs = NO_REQUIREMENTS,
 ) -> tuple[ad.AnnData, ad.AnnData]:
-    """Join the sections of a data set into study pairs and reference units.
+    """Join the sections of a data set into study pairs and reference observations.
 
-    Units without the image around them, or off tissue, are dropped and counted, in the log and in
-    `account`, which is filled; so are, in the log, donors that `roles` does not name. `needs` is
-    what later stages need of the pairs.
+    Observations whose field of view leaves the image or shows no tissue are dropped and counted,
+    in the log and in `section_qc`. Sections whose donor has no role are left out and named in the
+    log.
+
+    Parameters
+    ----------
+    name
+        The data set's name.
+    sections
+        The sections as a reader yields them.
+    dataset
+        Configuration of the data set.
+    config
+        Thresholds that decide which observations, classes and genes are used.
+    raw
+        The raw folder; paths of images are relative to it.
+    section_qc
+        Quality-control table that is filled with one row per section.
+    requirements
+        What later stages require of the pairs.
 
     Returns
     -------
-    The pairs that the study scores, and the units of reference donors (with or without image).
+    :
+        The pairs that the study scores, and the observations of reference donors (with or without
+        an image).
+
+    Raises
+    ------
+    DataError
+        With every contradiction between params.yaml and the data, if there is any.
     """
-    account = Account() if account is None else account
-    told = Told(name)
-    study, reference = _read(name, sections, dataset, rules, raw, account, told)
+    section_qc = Account() if section_qc is None else section_qc
+    problems = Problems(name)
+    study, reference = _read_sections(name, sections, dataset, config, raw, section_qc, problems)
     if not (study and reference):
         if study:
-            _label(_join(name, list(study.values()), dataset), name, dataset, rules, told)
-        told.refuse()
-    tables = study | reference
-    with told.caught():
-        tables = name_alike(name, tables)
-        require_shared(name, tables, rules.shared_genes)
-    joined = [_join(name, [tables[key] for key in part], dataset) for part in (study, reference)]
+            pairs = _join(name, list(study.values()), dataset)
+            _set_labels(pairs, name, dataset, config, problems)
+        problems.raise_if_any()
+    by_section = study | reference
+    with problems.collect():
+        by_section = unify_gene_names(name, by_section)
+        require_shared(name, by_section, config.shared_genes)
+    joined = [
+        _join(name, [by_section[key] for key in part], dataset) for part in (study, reference)
+    ]
     genes = joined[0].var_names.union(joined[1].var_names, sort=True)
-    pairs, donors = (_with_genes(table, genes) for table in joined)
+    pairs, donors = (_with_genes(adata, genes) for adata in joined)
     panel = np.zeros(len(genes), dtype=bool)
-    with told.caught():
-        panel = _panel(donors, dataset, rules.panel_share)
-    for table in (pairs, donors):
-        table.var["panel"] = panel
-    _label(pairs, name, dataset, rules, told)
-    finish(told, pairs, donors, dataset, needs)
+    with problems.collect():
+        panel = _gene_panel(donors, dataset, config.panel_share)
+    for adata in (pairs, donors):
+        adata.var["panel"] = panel
+    _set_labels(pairs, name, dataset, config, problems)
+    check_pairs(problems, pairs, donors, dataset, requirements)
     for task in set(dataset.tasks) & set(donors.obs):
         donors.obs[task] = as_labels(donors.obs[task]).astype("category")
-    for table in (pairs, donors):
-        kept = [c for c in table.obs if c in {"donor", "section", "block", *dataset.tasks}]
-        table.obs = table.obs[kept]
+    for adata in (pairs, donors):
+        columns = [c for c in adata.obs if c in {"donor", "section", "block", *dataset.tasks}]
+        adata.obs = adata.obs[columns]
     return pairs, donors
 
 
-def _read(
+def _read_sections(
     name: str,
     sections: Iterable[Section],
     dataset: DatasetConfig,
-    rules: Rules,
+    config: Rules,
     raw: Path,
-    account: Account,
-    told: Told,
+    section_qc: Account,
+    problems: Problems,
 ) -> tuple[dict[str, ad.AnnData], dict[str, ad.AnnData]]:
-    """Return the units that are scored, and the reference, by section (or block of one)."""
+    """Return the scored and the reference observations, each by section (or block of a section)."""
     study: dict[str, ad.AnnData] = {}
     reference: dict[str, ad.AnnData] = {}
-    seen: list[tuple[str, str]] = []
-    scored: list[str] = []
+    present: list[tuple[str, str]] = []
+    scored_sections: list[str] = []
     for section in tqdm(sections, desc=f"{name}: sections", unit="section"):
-        seen.append((section.name, section.donor))
+        present.append((section.name, section.donor))
         role = dataset.role_of.get(section.name if dataset.named == "section" else section.donor)
         if role is None:
             tqdm.write(f"{name}: section {section.name} has no role, left out")
             continue
-        table = _table(section, rules, raw, account, role)
+        adata = _select_observations(section, config, raw, section_qc, role)
         if role == "reference":
-            reference[section.name] = _named(section, table)
+            reference[section.name] = _annotate(section, adata)
             continue
-        scored.append(section.name)
-        kept, first = parts(table, section.name, dataset)
-        if kept.n_obs:
-            study[section.name] = _named(section, kept)
-        if first.n_obs:
-            reference[f"{section.name}, first block"] = _named(section, first)
-    account.compare(name)
-    told.add(of_names(name, dataset, seen))
-    told.add(of_donors(name, dataset, [*study.values()], [*reference.values()], scored))
+        scored_sections.append(section.name)
+        scored, first_block = parts(adata, section.name, dataset)
+        if scored.n_obs:
+            study[section.name] = _annotate(section, scored)
+        if first_block.n_obs:
+            reference[f"{section.name}, first block"] = _annotate(section, first_block)
+    section_qc.warn_resolution_differences(name)
+    problems.add(name_problems(name, dataset, present))
+    problems.add(
+        split_problems(name, dataset, [*study.values()], [*reference.values()], scored_sections)
+    )
     return study, reference
 
 
-def _table(section: Section, rules: Rules, raw: Path, account: Account, role: str) -> ad.AnnData:
-    """Return one section's units that have tissue around them.
+def _select_observations(
+    section: Section, config: Rules, raw: Path, section_qc: Account, role: str
+) -> ad.AnnData:
+    """Return the observations of a section that have tissue around them.
 
-    A column `block` of a user's own goes: this name says which block of a cut section a unit is in.
+    A column `block` of a user's file is dropped, because `obs["block"]` names the spatial block
+    that an observation belongs to.
     """
-    table = section.counts.copy()
-    table.obs = table.obs.drop(columns="block", errors="ignore")
+    adata = section.adata.copy()
+    adata.obs = adata.obs.drop(columns="block", errors="ignore")
     if section.image is not None and section.mpp is not None:
-        if section.placed is not None:
-            section.placed.require(rules.outside, f"section {section.name}")
+        if section.coverage is not None:
+            section.coverage.require(config.outside, f"section {section.name}")
         with open_slide(raw / section.image) as slide:
-            account.check_resolution(section, rules)
-            inside, shown = on_tissue(slide, table.obsm["spatial"], section.mpp, rules)
-            account.add(section, role, slide, (inside, shown), rules)
-        table = table[shown].copy()
+            section_qc.check_resolution(section, config)
+            inside, tissue = on_tissue(slide, adata.obsm["spatial"], section.mpp, config)
+            section_qc.add(section, role, slide, (inside, tissue), config)
+        adata = adata[tissue].copy()
     else:
-        account.add_counts(section, role)
-    return table
+        section_qc.add_counts(section, role)
+    return adata
 
 
-def _named(section: Section, table: ad.AnnData) -> ad.AnnData:
-    """Give some units of a section names that are unique over sections, their cells and origin."""
-    table.uns["cells"] = of_units(section, table.obs_names)
-    table.obs["section"], table.obs["donor"] = section.name, section.donor
-    table.obs_names = f"{section.name}_" + table.obs_names.astype(str)
-    table.uns["mpp"] = {section.name: float(section.mpp or np.nan)}
-    table.uns["images"] = {section.name: str(section.image or "")}
-    return table
+def _annotate(section: Section, adata: ad.AnnData) -> ad.AnnData:
+    """Set names that are unique over sections, the cells, and where the observations come from."""
+    adata.uns["cells"] = cells_of(section, adata.obs_names)
+    adata.obs["section"], adata.obs["donor"] = section.name, section.donor
+    adata.obs_names = f"{section.name}_" + adata.obs_names.astype(str)
+    adata.uns["mpp"] = {section.name: float(section.mpp or np.nan)}
+    adata.uns["images"] = {section.name: str(section.image or "")}
+    return adata
 
 
-def _join(name: str, tables: list[ad.AnnData], dataset: DatasetConfig) -> ad.AnnData:
-    """Stack sections; a gene that a section's table lacks was not seen there."""
-    ratios = [table.obsm.pop("cell_type_ratio", None) for table in tables]
-    cells = [table.uns.pop("cells") for table in tables]
-    joined = ad.concat(tables, join="outer", fill_value=0, merge=None)
+def _join(name: str, sections: list[ad.AnnData], dataset: DatasetConfig) -> ad.AnnData:
+    """Concatenate sections; a gene that a section does not measure counts as zero there."""
+    ratios = [adata.obsm.pop("cell_type_ratio", None) for adata in sections]
+    cells = [adata.uns.pop("cells") for adata in sections]
+    joined = ad.concat(sections, join="outer", fill_value=0, merge=None)
     if all(ratio is not None for ratio in ratios):
-        names = [next(iter(table.uns["mpp"])) for table in tables]
+        names = [next(iter(adata.uns["mpp"])) for adata in sections]
         shares = joined_shares(name, dict(zip(names, ratios, strict=True)))
         joined.obsm["cell_type_ratio"] = shares
     joined.X = sparse.csr_matrix(joined.X, dtype=np.float32)
     for key in ("mpp", "images"):
-        joined.uns[key] = {k: v for table in tables for k, v in table.uns[key].items()}
+        joined.uns[key] = {k: v for adata in sections for k, v in adata.uns[key].items()}
     joined.uns |= {
         "source": name,
         "simulated": dataset.source == "simulator",
         "tasks": {task: spec.kind for task, spec in dataset.tasks.items()},
     }
-    if (stacked_cells := stack(tables, cells, joined.var_names)) is not None:
+    if (stacked_cells := stack_cells(sections, cells, joined.var_names)) is not None:
         joined.uns["cells"] = stacked_cells
     for column in {"donor", "section", "block"} & set(joined.obs):
         joined.obs[column] = joined.obs[column].astype("category")
     return joined
 
 
-def _with_genes(table: ad.AnnData, genes: pd.Index) -> ad.AnnData:
-    wide = onto_genes(sparse.csr_matrix(table.X), table.var_names, genes)
-    uns = dict(table.uns)
+def _with_genes(adata: ad.AnnData, genes: pd.Index) -> ad.AnnData:
+    """Return the observations, and their cells, with one column per gene of `genes`."""
+    counts = reindex_genes(sparse.csr_matrix(adata.X), adata.var_names, genes)
+    uns = dict(adata.uns)
     if (cells := uns.get("cells")) is not None:
-        uns["cells"] = cells | {"counts": onto_genes(cells["counts"], table.var_names, genes)}
+        uns["cells"] = cells | {"counts": reindex_genes(cells["counts"], adata.var_names, genes)}
     return ad.AnnData(
-        wide, obs=table.obs, var=pd.DataFrame(index=genes), obsm=dict(table.obsm), uns=uns
+        counts, obs=adata.obs, var=pd.DataFrame(index=genes), obsm=dict(adata.obsm), uns=uns
     )
 
 
-def _panel(reference: ad.AnnData, dataset: DatasetConfig, share: float) -> np.ndarray:
-    """Mark the genes that no expression expert sees: variable ones, chosen on reference donors."""
+def _gene_panel(reference: ad.AnnData, dataset: DatasetConfig, share: float) -> np.ndarray:
+    """Return a mask of the gene panel, which no expression expert sees.
+
+    The panel consists of highly variable genes, which are selected on reference donors alone.
+    """
     sizes = [task.genes for task in dataset.tasks.values() if task.kind == "gene_panel"]
     if not sizes:
         return np.zeros(reference.n_vars, dtype=bool)
     import scanpy as sc  # noqa: PLC0415 - two seconds that only this branch needs
 
-    seen = np.asarray((reference.X > 0).mean(axis=0)).ravel() >= share
-    if seen.sum() < sizes[0]:
+    detected = np.asarray((reference.X > 0).mean(axis=0)).ravel() >= share
+    if detected.sum() < sizes[0]:
         raise DataError(
-            f"{reference.uns['source']}: a gene panel of {sizes[0]} was asked for, only "
-            f"{int(seen.sum())} genes are in {share:.0%} of the reference units; ask for fewer"
+            f"{reference.uns['source']}: the gene panel has {sizes[0]} genes, but only "
+            f"{int(detected.sum())} genes are detected in {share:.0%} of the reference "
+            "observations; lower `genes` of the task"
         )
-    table = ad.AnnData(log_normalise(reference.X[:, seen]))
-    sc.pp.highly_variable_genes(table, n_top_genes=sizes[0], flavor="seurat")
+    adata = ad.AnnData(log_normalise(reference.X[:, detected]))
+    sc.pp.highly_variable_genes(adata, n_top_genes=sizes[0], flavor="seurat")
     panel = np.zeros(reference.n_vars, dtype=bool)
-    panel[np.flatnonzero(seen)[table.var["highly_variable"].to_numpy()]] = True
+    panel[np.flatnonzero(detected)[adata.var["highly_variable"].to_numpy()]] = True
     return panel
 
 
-def _label(pairs: ad.AnnData, name: str, dataset: DatasetConfig, rules: Rules, told: Told) -> None:
-    """Make the task labels categorical, without excluded, empty and rare classes."""
+def _set_labels(
+    pairs: ad.AnnData, name: str, dataset: DatasetConfig, config: Rules, problems: Problems
+) -> None:
+    """Make the label column of every task categorical, without excluded, empty and rare classes."""
     for task in dataset.tasks:
-        with told.caught():
-            _label_one(pairs, name, task, dataset, rules)
+        with problems.collect():
+            _set_task_labels(pairs, name, task, dataset, config)
 
 
-def _label_one(
-    pairs: ad.AnnData, name: str, task: str, dataset: DatasetConfig, rules: Rules
+def _set_task_labels(
+    pairs: ad.AnnData, name: str, task: str, dataset: DatasetConfig, config: Rules
 ) -> None:
     groups, spec = pairs.obs[dataset.group], dataset.tasks[task]
     if spec.kind == "composition" and "cell_type_ratio" not in pairs.obsm:
@@ -228,8 +268,9 @@ def _label_one(
     if spec.kind != "classification":
         return
     if task not in pairs.obs:
-        known = ", ".join(map(str, pairs.obs.columns))
-        raise DataError(f"{name}: no obs column {task!r} for the task; columns: {known}")
-    what = f"{name}: task {task!r}"
-    pairs.obs[task] = pairs.obs[task].astype(object)  # no classes yet, should they be refused
-    pairs.obs[task] = classes(pairs.obs[task], groups, spec, rules, what)
+        columns = ", ".join(map(str, pairs.obs.columns))
+        raise DataError(f"{name}: no obs column {task!r} for the task; columns: {columns}")
+    where = f"{name}: task {task!r}"
+    # If `classes` refuses the labels, the column must not be categorical for the later checks.
+    pairs.obs[task] = pairs.obs[task].astype(object)
+    pairs.obs[task] = classes(pairs.obs[task], groups, spec, config, where)

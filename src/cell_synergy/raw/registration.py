@@ -1,4 +1,4 @@
-"""Carry labels from one section to a serial section that has been registered to it."""
+"""Affine registration of sections, and transfer of labels to the nearest registered point."""
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -14,7 +14,7 @@ def fit_affine(
     affine, _, rank, _ = np.linalg.lstsq(_homogeneous(moving), fixed, rcond=None)
     if rank < affine.shape[0]:
         raise DataError(
-            f"{len(moving)} registered points lie on one line and fix no affine map; "
+            f"{len(moving)} registered points lie on one line, which determines no affine map; "
             "register at least three that do not"
         )
     return np.asarray(affine)
@@ -32,9 +32,9 @@ def nearest_within(
     reference: Float64[np.ndarray, "references 2"],
     radius: float,
 ) -> Int64[np.ndarray, " points"]:
-    """Return the row of the nearest reference point, -1 where it is further than `radius`."""
-    distance, row = cKDTree(reference).query(points)
-    return np.where(distance <= radius, row, -1).astype(np.int64)
+    """Return the index of the nearest reference point, -1 where it is further than `radius`."""
+    distance, index = cKDTree(reference).query(points)
+    return np.where(distance <= radius, index, -1).astype(np.int64)
 
 
 def _homogeneous(points: Float64[np.ndarray, "points 2"]) -> Float64[np.ndarray, "points 3"]:

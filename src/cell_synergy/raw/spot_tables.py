@@ -31,7 +31,7 @@ def read_counts(path: Path) -> ad.AnnData:
     try:
         values = table.to_numpy(dtype=np.float32)
     except ValueError as error:
-        raise DataError(f"{path}: {error}, which is no count; download it again") from error
+        raise DataError(f"{path}: {error}, which is not a count; download it again") from error
     return ad.AnnData(
         sparse.csr_matrix(values),
         obs=pd.DataFrame(index=table.index.astype(str)),
@@ -40,10 +40,19 @@ def read_counts(path: Path) -> ad.AnnData:
 
 
 def array_positions(names: Iterable[str], separator: str, source: Path) -> pd.Index:
-    """Return each spot's place on the array, `<column>x<row>`, from exact or rounded coordinates.
+    """Return each spot's array position, `<column>x<row>`, from exact or rounded coordinates.
 
-    Files of one section write the same spot as `17x9`, `17.002x8.987` or `17_9`; the rounded
-    coordinates are what they share.
+    Files of one section write the same spot as `17x9`, `17.002x8.987` or `17_9`; their rounded
+    coordinates are equal.
+
+    Parameters
+    ----------
+    names
+        Names of spots.
+    separator
+        Separator of x and y in these names.
+    source
+        The file, for messages.
     """
     names = list(names)
     try:
@@ -58,11 +67,11 @@ def array_positions(names: Iterable[str], separator: str, source: Path) -> pd.In
 
 
 def grid_names(xy: np.ndarray, source: Path) -> pd.Index:
-    """Return `<column>x<row>` of the nearest array position of each spot; no two may share one."""
+    """Return `<column>x<row>` of the nearest array position of each spot; all must be different."""
     index = pd.Index([f"{x:.0f}x{y:.0f}" for x, y in np.rint(xy)])
-    if twice := sorted(set(index[index.duplicated()])):
+    if duplicates := sorted(set(index[index.duplicated()])):
         raise DataError(
-            f"{source}: {len(twice)} array positions are taken twice ({twice[0]}); "
+            f"{source}: {len(duplicates)} array positions occur twice ({duplicates[0]}); "
             "keep one row per spot"
         )
     return index

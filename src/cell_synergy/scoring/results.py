@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cell_synergy.core.config import value
+from cell_synergy.core.config import read_param, read_section
 from cell_synergy.core.names import TRANSDUCTIVE
 from cell_synergy.core.pipeline import paths
 from cell_synergy.scoring.tables import by_donor_and_seed, read_scores, select_rows
@@ -49,9 +49,11 @@ def load_all_results(
         If task or probe is unknown, or methods were scored on different donors or seeds.
     """
     if folder is None:
-        folder = Path(paths("probe", {"dataset": "any", "method": "any"})["out"]).parent.parent
+        axes = {"dataset": "any", "method": "any"}
+        out = paths("probe", axes, read_section("experts"))["out"]
+        folder = Path(out).parent.parent
     results: dict[str, dict[str, list[float]]] = {}
-    for name in value("datasets") if dataset is None else [dataset]:
+    for name in read_param("datasets") if dataset is None else [dataset]:
         scores = read_scores(Path(folder), name)
         _add(results, scores[scores["metric"].isin(METRIC_NAMES)], task, probe)
     return results

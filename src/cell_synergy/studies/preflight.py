@@ -1,16 +1,18 @@
-"""Whether the lists of params.yaml name what there is: asked once, before anything is computed.
+"""Check that lists of parameters name methods, data sets, tasks and experts that exist.
 
-A list may name a method that the study leaves out, and a task that only another data set has. It
-may not name what nobody has: that is a misspelling, which stages would take for "does not apply".
+The check runs once, before anything is computed. A list may name a method that the study omits,
+and a task that only another data set has. A name that does not exist at all is a misspelling, which
+a stage would take for a task that does not apply.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from cell_synergy import encoders, models
-from cell_synergy.core.config import load, section, suggest, value
+from cell_synergy.core.config import Config, param_of, section_of, suggest, validate
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.names import UNIMODAL
 from cell_synergy.data.config import DatasetConfig
@@ -20,87 +22,101 @@ from cell_synergy.studies.claims.evidence import ClaimsConfig
 from cell_synergy.studies.scaling.subsets import ScalingConfig
 from cell_synergy.studies.trifeature.world import TrifeatureConfig
 
-NEEDED = (*UNIMODAL, "concat")  # what all others are compared with
-ALL = "all"  # tasks
+REQUIRED = (*UNIMODAL, "concat")  # every method is compared with these
+ALL_TASKS = "all"
+
+Params = Mapping[str, Any]
+C = TypeVar("C", bound=Config)
 
 
-def check() -> None:
-    """Check methods, data sets, tasks and experts of params.yaml against each other.
+def check_study(params: Params) -> None:
+    """Check methods, data sets, tasks and experts against each other.
+
+    Parameters
+    ----------
+    params
+        The content of params.yaml.
 
     Raises
     ------
     ConfigError
-        Names every key and name that is wrong. A task that no data set has is one if its name is
-        near that of another; else a line says so, as where unused data sets were taken out.
+        Names every parameter and name that is wrong. A task that no data set has is an error if its
+        name is near that of another task. Otherwise it is logged, as after removing data sets that
+        a study does not use.
     """
-    wrong = [*_methods(), *_datasets(), *_experts()]
-    if not wrong:
-        wrong = list(_tasks())
-    if wrong:
-        raise ConfigError("\n".join(wrong))
+    errors = [*_method_errors(params), *_dataset_errors(params), *_expert_errors(params)]
+    if not errors:
+        errors = list(_task_errors(params))
+    if errors:
+        raise ConfigError("\n".join(errors))
 
 
-def _methods() -> Iterator[str]:
-    """Yield what is wrong with methods."""
-    own, claims = section("models"), load(ClaimsConfig, "claims")
-    yield from _unknown("models", own, models.names())
-    for name in NEEDED:
-        if name not in own:
+def _config(config: type[C], params: Params, name: str) -> C:
+    return validate(config, section_of(params, name), name)
+
+
+def _method_errors(params: Params) -> Iterator[str]:
+    """Yield a message for each name of a method that does not exist or is missing."""
+    blocks, claims = section_of(params, "models"), _config(ClaimsConfig, params, "claims")
+    yield from _unknown("models", blocks, models.names())
+    for name in REQUIRED:
+        if name not in blocks:
             yield f"models: no {name!r}, with which all others are compared; put its block back"
-    fusions = [name for name in own if name not in UNIMODAL]
-    if (focal := str(value("method"))) not in fusions:
+    fusions = [name for name in blocks if name not in UNIMODAL]
+    if (focal := str(param_of(params, "method"))) not in fusions:
         yield f"method: {focal!r} is no fusion method of `models`{suggest(focal, fusions)}"
-    named = {
+    lists = {
         "claims.aligned": claims.aligned,
         "claims.synergy_aware": [claims.synergy_aware],
         "claims.redundant": [claims.redundant],
-        "trifeature.methods": load(TrifeatureConfig, "trifeature").methods,
+        "trifeature.methods": _config(TrifeatureConfig, params, "trifeature").methods,
     }
-    for key, names in named.items():
-        yield from _unknown(key, names, {*models.names(), *own})
+    for key, names in lists.items():
+        yield from _unknown(key, names, {*models.names(), *blocks})
 
 
-def _datasets() -> Iterator[str]:
-    """Yield what is wrong with the data sets that are asked for."""
-    yield from _unknown("datasets", value("datasets"), section("data"))
+def _dataset_errors(params: Params) -> Iterator[str]:
+    """Yield a message for each data set of the study that does not exist."""
+    yield from _unknown("datasets", param_of(params, "datasets"), section_of(params, "data"))
 
 
-def _experts() -> Iterator[str]:
-    """Yield what is wrong with the experts."""
-    known = [name for name in section("encoders") if name in encoders.names()]
-    for kind, name in section("experts").items():
-        yield from _unknown(f"experts.{kind}", [str(name)], known)
+def _expert_errors(params: Params) -> Iterator[str]:
+    """Yield a message for each expert of the study that does not exist."""
+    valid = [name for name in section_of(params, "encoders") if name in encoders.names()]
+    for kind, name in section_of(params, "experts").items():
+        yield from _unknown(f"experts.{kind}", [str(name)], valid)
 
 
-def _tasks() -> Iterator[str]:
-    """Yield what is wrong with tasks, of which another data set may have some."""
-    for name in value("datasets"):
-        load(DatasetConfig, f"data.{name}")  # a block that is wrong is told here
-    known = {
+def _task_errors(params: Params) -> Iterator[str]:
+    """Yield a message for each misspelt task; log the tasks that no data set has."""
+    for name in param_of(params, "datasets"):
+        _config(DatasetConfig, params, f"data.{name}")  # raises if the section is not valid
+    valid = {
         str(task)
-        for block in section("data").values()
+        for block in section_of(params, "data").values()
         for task in (block.get("tasks") if isinstance(block, dict) else None) or {}
     }
-    claims = load(ClaimsConfig, "claims")
-    asked = {
-        "spatial.targets": load(SpatialConfig, "spatial").targets,
-        "scaling.tasks": load(ScalingConfig, "scaling").tasks,
+    claims = _config(ClaimsConfig, params, "claims")
+    finetuned = _config(FinetuneConfig, params, "finetune").tasks
+    lists = {
+        "spatial.targets": _config(SpatialConfig, params, "spatial").targets,
+        "scaling.tasks": _config(ScalingConfig, params, "scaling").tasks,
         "claims.local": claims.local,
         "claims.niches": claims.niches,
-        "finetune.tasks": [t for t in load(FinetuneConfig, "finetune").tasks if t != ALL],
+        "finetune.tasks": [task for task in finetuned if task != ALL_TASKS],
     }
-    for key, tasks in asked.items():
-        for task in (task for task in tasks if task not in known):
-            said = f"{key}: no data set has a task {task!r}{suggest(task, known)}"
-            if get_close_matches(task, known):
-                yield said
+    for key, tasks in lists.items():
+        for task in (task for task in tasks if task not in valid):
+            message = f"{key}: no data set has a task {task!r}{suggest(task, valid)}"
+            if get_close_matches(task, valid):
+                yield message
             else:
-                tqdm.write(said)
+                tqdm.write(message)
 
 
-def _unknown(key: str, names: Iterable[str], known: Iterable[str]) -> Iterator[str]:
-    """Yield a sentence for each name that is not known."""
-    everyone = set(known)
+def _unknown(key: str, names: Iterable[str], valid: Iterable[str]) -> Iterator[str]:
+    """Yield a message for each name that is not valid."""
+    valid = set(valid)
     for name in names:
-        if name not in everyone:
-            yield f"{key}: no {name!r}{suggest(name, everyone)}"
+        if name not in valid:
+            yield f"{key}: no {name!r}{suggest(name, valid)}"

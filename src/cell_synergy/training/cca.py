@@ -2,12 +2,13 @@
 
 Hotelling 1936, "Relations between two sets of variates". With Cholesky factors `C11 = L1 L1'` and
 `C22 = L2 L2'`, the singular value decomposition `L1^-1 C12 L2^-T = U S V'` gives the canonical
-correlations `S` and the directions `L1^-T U` and `L2^-T V`. Each covariance may get a ridge
-(Vinod 1976), without which fewer units than features have no solution.
+correlations `S` and the directions `L1^-T U` and `L2^-T V`. A ridge may be added to each covariance
+(Vinod 1976), without which fewer observations than features have no solution.
 
-The cost is that of one Gram matrix. Units are read once, in blocks: products in the precision of
-the embeddings, sums of blocks in float64. With float32 embeddings the correlations are off by
-about 1e-7, by 1e-5 where a covariance has condition 1e6 and no ridge; with float64 by 1e-13.
+The cost is that of one Gram matrix. Observations are read once, in blocks: products are computed in
+the precision of the embeddings, sums over blocks in float64. With float32 embeddings the
+correlations are off by about 1e-7, by 1e-5 where a covariance has condition 1e6 and no ridge; with
+float64 by 1e-13.
 """
 
 from dataclasses import dataclass
@@ -18,27 +19,27 @@ from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
 from cell_synergy.core.errors import DataError
 
-BLOCK = 2048  # units per block
-ROUNDING = 16  # a variance of so many units of rounding is none
+BLOCK_SIZE = 2048  # observations per block
+_ROUNDING = 16  # a residual variance below this many rounding errors counts as zero
 
 
 @dataclass(frozen=True)
 class Covariances:
-    """Second moments about the mean, over `units` units.
+    """Covariances of the features of two modalities.
 
     Attributes
     ----------
-    units
-        How many units were averaged over.
+    n_obs
+        Number of observations; covariances have it as their denominator.
     precision
         Relative rounding error of the entries.
     image, expression
-        Covariance of each modality's features.
+        Covariance matrix of the features of each modality.
     cross
-        Covariance of image features with expression features.
+        Cross-covariance of image features with expression features.
     """
 
-    units: int
+    n_obs: int
     precision: float
     image: Float64[np.ndarray, "d1 d1"]
     cross: Float64[np.ndarray, "d1 d2"]
@@ -46,8 +47,8 @@ class Covariances:
 
 
 @dataclass(frozen=True)
-class Canonical:
-    """Canonical correlations, descending, and the directions that have them.
+class CanonicalCorrelations:
+    """Canonical correlations in descending order, and the canonical directions.
 
     Attributes
     ----------
@@ -55,8 +56,8 @@ class Canonical:
         Singular values of the whitened cross-covariance; with a ridge they are smaller than the
         correlations of the projections.
     image, expression
-        One direction per column. Without a ridge the projections of the units have variance 1.
-        The largest entry of each image direction is positive.
+        Canonical directions, one per column. Without a ridge the projections of the observations
+        have variance 1. The largest entry of each image direction is positive.
     """
 
     correlations: Float64[np.ndarray, " k"]
@@ -67,69 +68,79 @@ class Canonical:
 def covariances(
     image: Float[np.ndarray, "obs d1"], expression: Float[np.ndarray, "obs d2"]
 ) -> Covariances:
-    """Return the covariances of two embeddings of the same units."""
-    units, d1 = image.shape
+    """Return the covariances of two embeddings of the same observations."""
+    n_obs, d1 = image.shape
     dtype = np.result_type(image, expression)
-    sides = [(x, x.mean(axis=0, dtype=np.float64).astype(dtype)) for x in (image, expression)]
+    modalities = [(x, x.mean(axis=0, dtype=np.float64).astype(dtype)) for x in (image, expression)]
     gram = np.zeros((d1 + expression.shape[1],) * 2)
-    for start in range(0, units, BLOCK):
-        block = np.concatenate([x[start : start + BLOCK] - mean for x, mean in sides], axis=1)
+    for start in range(0, n_obs, BLOCK_SIZE):
+        rows = slice(start, start + BLOCK_SIZE)
+        block = np.concatenate([x[rows] - mean for x, mean in modalities], axis=1)
         gram += block.T @ block
-    gram /= units
+    gram /= n_obs
     precision = float(np.finfo(dtype).eps)
-    return Covariances(units, precision, gram[:d1, :d1], gram[:d1, d1:], gram[d1:, d1:])
+    return Covariances(n_obs, precision, gram[:d1, :d1], gram[:d1, d1:], gram[d1:, d1:])
 
 
-def solve(moments: Covariances, ridge: float, components: int | None = None) -> Canonical:
+def solve(
+    moments: Covariances, ridge: float, components: int | None = None
+) -> CanonicalCorrelations:
     """Return the leading canonical correlations and directions.
 
     Parameters
     ----------
     moments
-        Covariances of the units to learn from.
+        Covariances of the training observations.
     ridge
-        Added to each modality's variances, as a share of their mean.
+        Constant added to the variances of each modality, as a share of their mean.
     components
-        How many; as many as the smaller modality has features if None.
+        Number of correlations; None for as many as the smaller modality has features.
 
     Raises
     ------
     DataError
-        If none of a modality's features varies, or the ridge is too small where features are
-        constant, depend on each other or outnumber the units: nothing determines the directions.
+        If no feature of a modality varies, or if the ridge is too small where features are
+        constant, are linearly dependent or outnumber the observations, so that the directions are
+        not determined.
     """
     d1, d2 = moments.cross.shape
-    if not ridge and moments.units <= d1 + d2:
+    if not ridge and moments.n_obs <= d1 + d2:
         raise DataError(
-            f"{moments.units} units of {d1} + {d2} features: some combinations correlate fully "
-            "whatever the data are; take more units or a ridge above 0"
+            f"{moments.n_obs} observations of {d1} + {d2} features: some combinations correlate "
+            "perfectly whatever the data are; take more observations or a ridge above 0"
         )
-    l1 = _factor("image", moments.image, ridge, moments.precision)
-    l2 = _factor("expression", moments.expression, ridge, moments.precision)
-    half = solve_triangular(l1, moments.cross, lower=True)
+    l1 = _regularised_cholesky("image", moments.image, ridge, moments.precision)
+    l2 = _regularised_cholesky("expression", moments.expression, ridge, moments.precision)
+    left_whitened = solve_triangular(l1, moments.cross, lower=True)
     u, correlations, vt = np.linalg.svd(
-        solve_triangular(l2, half.T, lower=True).T, full_matrices=False
+        solve_triangular(l2, left_whitened.T, lower=True).T, full_matrices=False
     )
-    first = solve_triangular(l1, u[:, :components], lower=True, trans="T")
-    second = solve_triangular(l2, vt[:components].T, lower=True, trans="T")
-    signs = np.sign(first[np.abs(first).argmax(axis=0), np.arange(first.shape[1])])
-    return Canonical(correlations[:components], first * signs, second * signs)
+    image = solve_triangular(l1, u[:, :components], lower=True, trans="T")
+    expression = solve_triangular(l2, vt[:components].T, lower=True, trans="T")
+    signs = np.sign(image[np.abs(image).argmax(axis=0), np.arange(image.shape[1])])
+    return CanonicalCorrelations(correlations[:components], image * signs, expression * signs)
 
 
-def _factor(
+def _regularised_cholesky(
     modality: str, covariance: Float64[np.ndarray, "d d"], ridge: float, precision: float
 ) -> Float64[np.ndarray, "d d"]:
-    """Return the lower Cholesky factor of a covariance with its ridge."""
+    """Return the lower Cholesky factor of a covariance plus its ridge.
+
+    Raises
+    ------
+    DataError
+        If no feature varies, or if features are constant or linearly dependent up to rounding.
+    """
     variances = np.diag(covariance)
     if not variances.any():
         raise DataError(f"{modality}: none of its {len(covariance)} features varies")
-    widened = covariance + ridge * variances.mean() * np.eye(len(covariance))
+    regularised = covariance + ridge * variances.mean() * np.eye(len(covariance))
     try:
-        factor: Float64[np.ndarray, "d d"] = cholesky(widened, lower=True)
+        factor: Float64[np.ndarray, "d d"] = cholesky(regularised, lower=True)
     except LinAlgError:
-        factor = np.zeros_like(widened)
-    own = np.diag(factor) ** 2  # what the features before it leave of each feature's variance
-    if (own <= ROUNDING * precision * variances).any():
+        factor = np.zeros_like(regularised)
+    residual_variances = np.diag(factor) ** 2  # of each feature given the preceding features
+    if (residual_variances <= _ROUNDING * precision * variances).any():
         raise DataError(
             f"{modality}: some of its {len(factor)} features are constant or combinations of "
             "others; take a larger ridge"

@@ -1,4 +1,4 @@
-"""Everything that a run has to remember to continue as if it had not stopped."""
+"""The checkpoint of a training run: everything that is needed to resume it bit for bit."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,61 +6,60 @@ from typing import Any
 
 import torch
 
-from cell_synergy.core.files import atomic
-from cell_synergy.core.resume import resume
-from cell_synergy.training.replicas import Stack
+from cell_synergy.core.resume.torch_states import restore_state, save_state
+from cell_synergy.training.replicas import Replicas
 
 Curves = list[dict[str, list[float]]]
-"""Per epoch and curve (`train`, `validation`), each job's loss."""
+"""Per epoch and curve (`train`, `validation`), the loss of each fit."""
 
 
 class Checkpoint:
-    """The file that an interrupted run continues from."""
+    """The file from which an interrupted training run resumes."""
 
     def __init__(
         self,
         path: Path,
-        stack: Stack,
+        replicas: Replicas,
         optimiser: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
     ) -> None:
-        self.path, self.stack, self.optimiser, self.schedule = path, stack, optimiser, schedule
+        self.path, self.replicas = path, replicas
+        self.optimiser, self.schedule = optimiser, schedule
 
     def save(self, generators: Sequence[torch.Generator], curves: Curves) -> None:
-        """Write the state of everything that changes."""
-        with atomic(self.path) as new:
-            torch.save(self._content(generators, curves), new)
+        """Write the state of replicas, optimiser, schedule and generators, and the curves."""
+        save_state(self.path, self._content(generators, curves))
 
     def resume(self, generators: Sequence[torch.Generator]) -> Curves:
-        """Restore that state; return the curves so far, empty without a checkpoint.
+        """Restore the saved state; return the curves so far, which are empty without a checkpoint.
 
-        One that cannot be taken up is set aside, and the run begins anew.
+        A checkpoint that cannot be restored is set aside, and training starts anew.
         """
-        found = resume(
+        content = restore_state(
             self.path,
             lambda: self._content(generators, []),
             lambda content: self._restore(content, generators),
         )
-        curves: Curves = found["curves"] if found else []
+        curves: Curves = content["curves"] if content else []
         return curves
 
     def _content(self, generators: Sequence[torch.Generator], curves: Curves) -> dict[str, Any]:
         return {
-            "stack": self.stack.saved(),
+            "replicas": self.replicas.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "generators": [generator.get_state() for generator in generators],
-            "global": torch.get_rng_state(),
+            "global_generator": torch.get_rng_state(),
             "curves": curves,
         }
 
     def _restore(self, content: Mapping[str, Any], generators: Sequence[torch.Generator]) -> None:
-        self.stack.restore(content["stack"])
+        self.replicas.load_state_dict(content["replicas"])
         self.optimiser.load_state_dict(content["optimiser"])
         self.schedule.load_state_dict(content["schedule"])
         for generator, state in zip(generators, content["generators"], strict=True):
             generator.set_state(state)
-        torch.set_rng_state(content["global"])
-        for losses in content["curves"]:
-            if not {len(jobs) for jobs in losses.values()} <= {len(self.stack)}:
-                raise ValueError("has curves of other jobs")
+        torch.set_rng_state(content["global_generator"])
+        for curves in content["curves"]:
+            if not {len(losses) for losses in curves.values()} <= {len(self.replicas)}:
+                raise ValueError("has curves of other fits")

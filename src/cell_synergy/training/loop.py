@@ -1,9 +1,10 @@
-"""The one training loop: every method that learns by gradient steps goes through it.
+"""The training loop of every method that is optimised by gradient steps.
 
 All folds and seeds train together as one batched model. The whole data set lies on the device; an
-epoch is a fresh permutation of each fold cut into batches, the last short one dropped. AdamW with
-a cosine schedule. Each purpose (initial weights, batches, augmentation) has its own random stream,
-so an interrupted run continues bit for bit.
+epoch is a fresh permutation of each fold cut into batches, of which a last, smaller one is dropped.
+The optimiser is AdamW with a cosine schedule. Initial weights, batches and augmentation each have a
+random stream of their own, and a checkpoint holds the state of all generators, so that an
+interrupted run resumes bit for bit.
 """
 
 from abc import abstractmethod
@@ -26,13 +27,13 @@ from cell_synergy.core.signals import held_back
 from cell_synergy.training.checkpoint import Checkpoint
 from cell_synergy.training.method import Job, Method, Pairs, Run, Weights
 from cell_synergy.training.modules import Inputs, Network
-from cell_synergy.training.replicas import Rows, Stack
+from cell_synergy.training.replicas import DeviceBatches, Replicas
 
-SECONDS_BETWEEN_CHECKPOINTS = 20.0  # a checkpoint changes when a run can resume, never its result
+SECONDS_BETWEEN_CHECKPOINTS = 20.0  # changes where a run can resume, never its result
 
 
 class TrainingConfig(Config):
-    """What all trained methods share; see params.yaml for units and sources."""
+    """The settings that all trained methods share; params.yaml gives their units and sources."""
 
     max_epochs: PositiveInt
     batch_size: Annotated[int, Field(ge=2)]
@@ -43,44 +44,66 @@ class TrainingConfig(Config):
 
 
 class Trained(Method):
-    """A method that is one network and one loss; `lr` is AdamW's first step size."""
+    """A method that optimises one network for one loss.
+
+    Attributes
+    ----------
+    lr
+        Initial learning rate of AdamW.
+    """
 
     lr: PositiveFloat
 
     @property
     def seeded(self) -> bool:
-        """Initial weights, batches and augmentation are drawn."""
+        """Return True: initial weights, batches and augmentation are drawn."""
         return True
 
     @abstractmethod
     def network(self, d1: int, d2: int) -> Network:
         """Return a freshly initialised network for embeddings of these dimensions."""
 
-    def batch(self, training: TrainingConfig, rows: int) -> int:
-        """Return the number of pairs per step, where the smallest fold has `rows`."""
-        if rows < training.batch_size:
+    def pairs_per_step(self, training: TrainingConfig, n_obs: int) -> int:
+        """Return the number of pairs per optimiser step.
+
+        Parameters
+        ----------
+        training
+            The settings that all trained methods share.
+        n_obs
+            Number of training pairs of the smallest fold.
+
+        Raises
+        ------
+        ConfigError
+            If a batch is larger than the smallest fold.
+        """
+        if n_obs < training.batch_size:
             raise ConfigError(
                 f"training.batch_size: {training.batch_size} is more than the "
-                f"{rows} training pairs; set it lower"
+                f"{n_obs} training pairs; set it lower"
             )
         return training.batch_size
 
-    def finish(self, weights: Weights, pairs: Pairs) -> Weights:  # noqa: ARG002 - for overriding
-        """Return the weights, with what is computed once training is done."""
+    def postprocess(self, weights: Weights, pairs: Pairs) -> Weights:  # noqa: ARG002 - for overriding
+        """Return the final weights, computed from the trained ones and the training pairs."""
         return weights
 
-    def fit(self, jobs: Sequence[Job], run: Run) -> list[Weights]:
-        """Optimise the network's loss on every job at once; return what gives `z3`."""
-        training = validate(TrainingConfig, dict(run.training), "training")
+    def fit(self, specs: Sequence[Job], context: Run) -> list[Weights]:
+        """Minimise the loss of every fit at once; return the tensors that `z3` is computed from."""
+        training = validate(TrainingConfig, dict(context.training), "training")
         networks = []
-        for job in jobs:
-            torch.manual_seed(integer(job.seed, "initial weights"))
-            networks.append(self.network(job.pairs.image.shape[1], job.pairs.expression.shape[1]))
-        stack = Stack([network.to(device()) for network in networks])
-        _Loop(self, stack, training, jobs, run).run()
-        kept = [stack.network.kept(copy) for copy in stack.copies()]
-        arrays = [{k: v.cpu().numpy() for k, v in copy.items()} for copy in kept]
-        return [self.finish(a, job.pairs) for a, job in zip(arrays, jobs, strict=True)]
+        for spec in specs:
+            torch.manual_seed(integer(spec.seed, "initial weights"))
+            networks.append(self.network(spec.pairs.image.shape[1], spec.pairs.expression.shape[1]))
+        replicas = Replicas([network.to(device()) for network in networks])
+        _Loop(self, replicas, training, specs, context).run()
+        weights = []
+        for spec, state_dict in zip(specs, replicas.unstacked(), strict=True):
+            tensors = replicas.network.inference_state(state_dict)
+            arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+            weights.append(self.postprocess(arrays, spec.pairs))
+        return weights
 
     @torch.inference_mode()
     def transform(
@@ -89,14 +112,20 @@ class Trained(Method):
         image: Float32[np.ndarray, "obs d1"],
         expression: Float32[np.ndarray, "obs d2"],
     ) -> Float32[np.ndarray, "obs d3"]:
-        """Run the network in evaluation mode."""
+        """Embed observations with the network in evaluation mode.
+
+        Raises
+        ------
+        ConfigError
+            If names or shapes of the weights are not those of the network.
+        """
         network = self.network(image.shape[1], expression.shape[1])
-        state = {k: torch.from_numpy(v).float() for k, v in weights.items()}
-        wanted = network.kept(network.state_dict())
-        shapes = ({(k, v.shape) for k, v in d.items()} for d in (state, wanted))
-        if wrong := sorted({name for name, _ in next(shapes) ^ next(shapes)}):
-            raise ConfigError(f"weights of another network: {', '.join(wrong)}; align again")
-        network.load_state_dict(state, strict=False)
+        state_dict = {k: torch.from_numpy(v).float() for k, v in weights.items()}
+        given = {(k, v.shape) for k, v in state_dict.items()}
+        expected = {(k, v.shape) for k, v in network.inference_state(network.state_dict()).items()}
+        if mismatched := sorted({name for name, _ in given ^ expected}):
+            raise ConfigError(f"weights of another network: {', '.join(mismatched)}; align again")
+        network.load_state_dict(state_dict, strict=False)
         network.to(device()).eval()
         inputs = (torch.from_numpy(image).to(device()), torch.from_numpy(expression).to(device()))
         joint: Float32[np.ndarray, "obs d3"] = network.joint(inputs).cpu().numpy()
@@ -104,117 +133,144 @@ class Trained(Method):
 
 
 class _Loop:
-    """One run of the training loop over all jobs."""
+    """One run of the training loop over all fits."""
 
     def __init__(
-        self, method: Trained, stack: Stack, training: TrainingConfig, jobs: Sequence[Job], run: Run
+        self,
+        method: Trained,
+        replicas: Replicas,
+        training: TrainingConfig,
+        specs: Sequence[Job],
+        context: Run,
     ) -> None:
-        self.stack, self.training, self.jobs, self.run_ = stack, training, jobs, run
-        self.rows = Rows([_tensors(job.pairs) for job in jobs], device())
-        self.held = Rows([_tensors(job.held) for job in jobs], device())
-        self.batch = method.batch(training, min(self.rows.sizes))
-        self.steps = max(self.rows.sizes) // training.batch_size
+        self.replicas, self.training, self.specs = replicas, training, specs
+        self.context = context
+        self.train_batches = DeviceBatches([_tensors(spec.pairs) for spec in specs], device())
+        self.validation_batches = DeviceBatches([_tensors(spec.held) for spec in specs], device())
+        self.batch_size = method.pairs_per_step(training, min(self.train_batches.n_obs))
+        self.steps_per_epoch = max(self.train_batches.n_obs) // training.batch_size
+        self.n_steps = training.max_epochs * self.steps_per_epoch
         self.optimiser = torch.optim.AdamW(
-            stack.learnt.values(), lr=method.lr, weight_decay=training.weight_decay, fused=True
+            replicas.params.values(), lr=method.lr, weight_decay=training.weight_decay, fused=True
         )
-        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-            self.optimiser, training.max_epochs * self.steps
-        )
-        seeds = [integer(job.seed, "batches") for job in jobs]
-        self.batches = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.augmentation = _generator(integer(jobs[0].seed, "augmentation"))
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, self.n_steps)
+        seeds = [integer(spec.seed, "batches") for spec in specs]
+        self.batch_generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.augmentation = _generator(integer(specs[0].seed, "augmentation"))
 
     def run(self) -> None:
         """Train to the last epoch, from the checkpoint if there is one.
 
-        An interrupt ends the epoch, writes a checkpoint and is raised then.
+        After an interrupt the current epoch ends and a checkpoint is written before the interrupt
+        is raised.
         """
-        generators = [*self.batches, self.augmentation]
-        checkpoint = Checkpoint(self.run_.checkpoint, self.stack, self.optimiser, self.schedule)
+        generators = [*self.batch_generators, self.augmentation]
+        checkpoint = Checkpoint(
+            self.context.checkpoint, self.replicas, self.optimiser, self.schedule
+        )
         curves = checkpoint.resume(generators)
         for epoch, losses in enumerate(curves):
             self._log(losses, epoch)
-        saved = monotonic()
-        epochs = range(len(curves), self.training.max_epochs)
+        saved_at = monotonic()
+        max_epochs = self.training.max_epochs
         progress = tqdm(
-            epochs, self.run_.label, self.training.max_epochs, initial=len(curves), unit="epoch"
-        )
+            range(len(curves), max_epochs), self.context.label, max_epochs,
+            initial=len(curves), unit="epoch",
+        )  # fmt: skip
         with held_back() as interrupted:
             for epoch in progress:
                 curves.append({"train": self._epoch(epoch)} | self._validate())
                 self._log(curves[-1], epoch)
                 stops = interrupted()
-                if stops or monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                if stops or monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS:
                     checkpoint.save(generators, curves)
-                    saved = monotonic()
+                    saved_at = monotonic()
                 if stops:
                     break
 
     def _epoch(self, epoch: int) -> list[float]:
-        """Take the steps of one epoch; return each job's mean loss."""
-        total = torch.zeros(len(self.jobs), device=device())
-        last = self.training.max_epochs * self.steps
-        rows = self.rows.epoch(self.steps, self.batch, self.batches)
-        for number, taken in enumerate(rows.to(device()), start=epoch * self.steps + 1):
-            losses = self._losses(self.rows.take(taken), self.augmentation, training=True)
+        """Take the optimiser steps of one epoch; return the mean loss of each fit."""
+        total = torch.zeros(len(self.specs), device=device())
+        batches = self.train_batches.epoch(
+            self.steps_per_epoch, self.batch_size, self.batch_generators
+        )
+        first_step = epoch * self.steps_per_epoch + 1
+        for step, index in enumerate(batches.to(device()), start=first_step):
+            losses = self._losses(
+                self.train_batches.gather(index), self.augmentation, training=True
+            )
             self.optimiser.zero_grad(set_to_none=True)
             losses.sum().backward()  # type: ignore[no-untyped-call]
             self.optimiser.step()
             self.schedule.step()
-            self.stack.network.after_step(self.stack.learnt, self.stack.state, number / last)
+            self.replicas.network.after_step(
+                self.replicas.params, self.replicas.buffers, step / self.n_steps
+            )
             total += losses.detach()
-        means: list[float] = (total / self.steps).tolist()
-        for job, mean in zip(self.jobs, means, strict=True):
+        means: list[float] = (total / self.steps_per_epoch).tolist()
+        for spec, mean in zip(self.specs, means, strict=True):
             if not np.isfinite(mean):
                 raise ConfigError(
-                    f"{self.run_.label} {job.name}: the loss is {mean} in epoch {epoch}; "
+                    f"{self.context.label} {spec.name}: the loss is {mean} in epoch {epoch}; "
                     "lower the method's lr"
                 )
         return means
 
     @torch.no_grad()
     def _validate(self) -> dict[str, list[float]]:
-        """Return each job's mean loss on its held rows, with the same noise in every epoch."""
-        size = min(self.batch, *self.held.sizes)
-        if size < 2:  # noqa: PLR2004 - no loss compares one unit with itself
+        """Return the mean loss of each fit on its validation pairs.
+
+        Batches and noise are the same in every epoch. There is no curve where a fold has fewer than
+        two validation pairs.
+        """
+        batch_size = min(self.batch_size, *self.validation_batches.n_obs)
+        if batch_size < 2:  # noqa: PLR2004 - every loss compares an observation with others
             return {}
-        steps = min(self.held.sizes) // size
-        seeds = [integer(job.seed, "validation") for job in self.jobs]
-        order = [torch.Generator().manual_seed(seed) for seed in seeds]
-        noise = _generator(integer(self.jobs[0].seed, "validation noise"))
-        rows = self.held.epoch(steps, size, order)
-        losses = [self._losses(self.held.take(r), noise, training=False) for r in rows]
+        steps = min(self.validation_batches.n_obs) // batch_size
+        seeds = [integer(spec.seed, "validation") for spec in self.specs]
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        noise = _generator(integer(self.specs[0].seed, "validation noise"))
+        batches = self.validation_batches.epoch(steps, batch_size, generators)
+        losses = [
+            self._losses(self.validation_batches.gather(index), noise, training=False)
+            for index in batches
+        ]
         return {"validation": torch.stack(losses).mean(dim=0).tolist()}
 
     def _losses(
-        self, batch: Inputs, noise: torch.Generator, *, training: bool
-    ) -> Float[Tensor, " jobs"]:
-        views = [augment(batch, self.training, noise) for _ in range(self.stack.network.views)]
-        half = self.training.precision == "bfloat16"
-        with torch.autocast(device().type, dtype=torch.bfloat16, enabled=half):
-            return self.stack.losses(views, training=training)
+        self, batch: Inputs, generator: torch.Generator, *, training: bool
+    ) -> Float[Tensor, " fits"]:
+        n_views = self.replicas.network.n_views
+        views = [augment(batch, self.training, generator) for _ in range(n_views)]
+        autocast = self.training.precision == "bfloat16"
+        with torch.autocast(device().type, dtype=torch.bfloat16, enabled=autocast):
+            return self.replicas.losses(views, training=training)
 
     def _log(self, curves: dict[str, list[float]], epoch: int) -> None:
         for name, losses in curves.items():
-            for job, loss in zip(self.jobs, losses, strict=True):
-                self.run_.log(f"{name}/{job.name}", loss, epoch)
+            for spec, loss in zip(self.specs, losses, strict=True):
+                self.context.log(f"{name}/{spec.name}", loss, epoch)
 
 
 def augment(batch: Inputs, training: TrainingConfig, generator: torch.Generator) -> Inputs:
-    """Return a label-preserving view of standardised embeddings: dropped features, then noise."""
+    """Return an augmented view of standardised embeddings: feature dropout, then Gaussian noise."""
     views = []
     for x in batch:
         noise = torch.randn(x.shape, generator=generator, device=x.device)
-        dropped = _chosen(x, training.feature_dropout, generator)
+        dropped = _bernoulli(x, training.feature_dropout, generator)
         views.append(noise.mul_(training.noise_std).add_(x.masked_fill(dropped, 0)))
     return views[0], views[1]
 
 
-def _chosen(x: Tensor, share: float, generator: torch.Generator) -> Bool[Tensor, "*shape"]:
-    """Return where 16 random bits are below `share`: four draws from each random integer."""
-    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
-    bits = words.random_(-(2**63), None, generator=generator).view(torch.int16)
-    return (bits < int(share * 2**16) - 2**15)[: x.numel()].view(x.shape)
+def _bernoulli(x: Tensor, probability: float, generator: torch.Generator) -> Bool[Tensor, "*shape"]:
+    """Draw a mask of the shape of `x` that is True with a probability.
+
+    Every random 64-bit integer gives four draws of 16 bits; a draw is True where its bits are below
+    the probability, which is thereby rounded down to a multiple of 2^-16.
+    """
+    integers = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
+    bits = integers.random_(-(2**63), None, generator=generator).view(torch.int16)
+    return (bits < int(probability * 2**16) - 2**15)[: x.numel()].view(x.shape)
 
 
 def _tensors(pairs: Pairs) -> Inputs:

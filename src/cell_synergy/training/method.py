@@ -1,4 +1,8 @@
-"""What a fusion method is: the contract that every file in `cell_synergy.models` fulfils."""
+"""The contract of a fusion method, which every file in `cell_synergy.models` fulfils.
+
+A method is fitted on the pairs of several folds and seeds at once and returns the weights of each
+fit; `transform` then embeds any observations with such weights.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -11,18 +15,19 @@ from jaxtyping import Float32, Shaped
 from cell_synergy.core.config import Config
 
 Weights = dict[str, np.ndarray]
+"""Arrays of one fit, by name."""
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Training rows: row i of `image` and of `expression` are the same unit.
+    """Paired embeddings: row i of `image` and row i of `expression` are the same observation.
 
     Attributes
     ----------
     image, expression
         Standardised embeddings of the two frozen experts.
     donor
-        Who each unit came from.
+        Donor of each observation.
     """
 
     image: Float32[np.ndarray, "obs d1"]
@@ -32,18 +37,19 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Job:
-    """One fit: the rows of a fold, and a seed.
+    """The specification of one fit: the pairs of a fold, and a seed.
 
     Attributes
     ----------
     name
-        Fold and seed, as in `holdout-0`.
+        Fold and seed, such as `holdout-0`.
     pairs
-        Rows to learn from, the same for every method.
+        Training pairs, the same for every method.
     held
-        Rows of the training donors that no method learns from: the validation curve is theirs.
+        Pairs of the training donors that no method is fitted on; the validation curve is computed
+        from them.
     seed
-        All randomness of this fit derives from it.
+        Seed from which all random streams of this fit derive.
     """
 
     name: str
@@ -54,18 +60,18 @@ class Job:
 
 @dataclass(frozen=True)
 class Run:
-    """What a method needs to know of the run that its fits belong to.
+    """The settings and files that the fits of one run share.
 
     Attributes
     ----------
     training
         The section `training` of params.yaml, for methods that are trained by gradient steps.
     log
-        Called with (name, value, epoch) once per epoch, curve and job.
+        Function called with (name, value, epoch) once per epoch, curve and fit.
     checkpoint
         File to resume from and to save to; the caller removes it when the run is done.
     label
-        What the progress bar says.
+        Text of the progress bar and of error messages.
     """
 
     training: Mapping[str, object]
@@ -75,11 +81,23 @@ class Run:
 
 
 class Method(Config, ABC):
-    """The hyperparameters of one method, and what it does with them."""
+    """A fusion method; its fields are its hyperparameters."""
 
     @abstractmethod
-    def fit(self, jobs: Sequence[Job], run: Run) -> list[Weights]:
-        """Learn each job; return what `transform` needs of each, as named arrays."""
+    def fit(self, specs: Sequence[Job], context: Run) -> list[Weights]:
+        """Compute every fit.
+
+        Parameters
+        ----------
+        specs
+            One specification per fold and seed.
+        context
+            Settings and files that the fits share.
+
+        Returns
+        -------
+        The arrays that `transform` needs, one dictionary per specification.
+        """
 
     @abstractmethod
     def transform(
@@ -88,29 +106,41 @@ class Method(Config, ABC):
         image: Float32[np.ndarray, "obs d1"],
         expression: Float32[np.ndarray, "obs d2"],
     ) -> Float32[np.ndarray, "obs d3"]:
-        """Return the joint embedding of any units, trained on or not."""
+        """Embed observations, whether the method was fitted on them or not.
+
+        Parameters
+        ----------
+        weights
+            What `fit` returned for one specification.
+        image, expression
+            Standardised embeddings of the observations.
+
+        Returns
+        -------
+        The joint embedding `z3`.
+        """
 
     @property
     def seeded(self) -> bool:
-        """Whether another seed gives another result; the others are fitted once."""
+        """Whether the result depends on the seed; a method without randomness is fitted once."""
         return False
 
 
 class ClosedForm(Method):
-    """A method without gradient steps: each job is solved by itself."""
+    """A method with a closed-form solution, computed for one fit at a time."""
 
     @abstractmethod
     def solve(self, pairs: Pairs, seed: int) -> Weights:
-        """Return what `transform` needs."""
+        """Return the weights of one fit."""
 
-    def fit(self, jobs: Sequence[Job], run: Run) -> list[Weights]:
-        """Solve each job."""
-        return [self.solve(job.pairs, job.seed) for job in jobs]
+    def fit(self, specs: Sequence[Job], context: Run) -> list[Weights]:
+        """Solve one fit after the other."""
+        return [self.solve(spec.pairs, spec.seed) for spec in specs]
 
 
 class Untrained(ClosedForm):
-    """A representation that learns nothing."""
+    """A representation that is computed without being fitted."""
 
     def solve(self, pairs: Pairs, seed: int) -> Weights:
-        """Return nothing."""
+        """Return no weights."""
         return {}

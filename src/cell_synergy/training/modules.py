@@ -1,9 +1,11 @@
-"""What a trained method optimises, and building blocks that two methods share."""
+"""The contract of a trained network, and the networks that several methods share.
 
-import functools
+The names of submodules are the names of tensors in saved weights.
+"""
+
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, TypeVar, cast
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,22 +13,24 @@ from torch import Tensor, nn
 
 from cell_synergy.core.errors import ConfigError
 
-Inputs = tuple[Float[Tensor, "*jobs obs d1"], Float[Tensor, "*jobs obs d2"]]
-Loss = TypeVar("Loss", bound=Callable[..., Tensor])
+Inputs = tuple[Float[Tensor, "*fits obs d1"], Float[Tensor, "*fits obs d2"]]
+"""Embeddings of the image and of the expression of the same observations."""
+
 Comparison = Callable[[Float[Tensor, "n d"], Float[Tensor, "n d"]], Float[Tensor, ""]]
+"""A loss of two batches whose rows are paired."""
 
 
 class Network(nn.Module):
-    """What a trained method optimises: written for one model, computed for many (`Stack`).
+    """What a trained method optimises: written for one fit, computed for many (`Replicas`).
 
     Attributes
     ----------
-    views
-        Augmented views of each batch that `loss` takes.
+    n_views
+        Number of augmented views of each batch that `loss` takes.
     """
 
-    views: ClassVar[int] = 1
-    _aside = ("projectors.", "predictors.", "target.")
+    n_views: ClassVar[int] = 1
+    _training_only = ("projectors.", "predictors.", "target.")
 
     @abstractmethod
     def loss(self, views: Sequence[Inputs]) -> Float[Tensor, ""]:
@@ -41,58 +45,61 @@ class Network(nn.Module):
         return self.loss(views)
 
     def after_step(
-        self, learnt: Mapping[str, Tensor], state: Mapping[str, Tensor], progress: float
+        self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], progress: float
     ) -> None:
-        """Change what is not learnt by gradient, in place, after each step.
+        """Update buffers in place after an optimiser step; the default does nothing.
 
         Parameters
         ----------
-        learnt, state
-            Stacked parameters, and all else, by name.
+        params
+            The parameters that the optimiser changes, stacked over the replicas, by name.
+        buffers
+            All other tensors of the network, stacked likewise: statistics of batch norm, and the
+            parameters of averaged networks.
         progress
-            Share of the steps that are done, up to 1.
+            Number of completed steps divided by the number of all steps.
         """
 
-    def kept(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the part of a state that `joint` needs: heads of the objective are left out."""
-        return {k: v for k, v in state.items() if not k.startswith(self._aside)}
+    def inference_state(self, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the tensors that `joint` needs, without projectors, predictors and targets."""
+        return {k: v for k, v in state_dict.items() if not k.startswith(self._training_only)}
 
 
 def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """Return one hidden layer with batch norm and ReLU."""
+    """Return a network of one hidden layer with batch norm and ReLU."""
     return nn.Sequential(
         nn.Linear(inputs, hidden, bias=False),
-        _Norm(hidden),
+        _BatchNorm(hidden),
         nn.ReLU(),
         nn.Linear(hidden, outputs),
     )
 
 
-class _Norm(nn.BatchNorm1d):
-    """Batch norm in the precision of its statistics; `vmap` cannot mix the two."""
+class _BatchNorm(nn.BatchNorm1d):
+    """Batch norm in the precision of its statistics; `vmap` cannot mix two precisions."""
 
     def forward(self, x: Float[Tensor, "obs d"]) -> Float[Tensor, "obs d"]:
         return super().forward(x.to(self.weight.dtype))
 
 
-class Towers(Network):
-    """One encoder per modality, half of `width` each; `z3` is their outputs side by side."""
+class TwoTower(Network):
+    """One encoder per modality, each with `width // 2` outputs, which `z3` concatenates."""
 
     def __init__(self, d1: int, d2: int, hidden: int, width: int) -> None:
         super().__init__()
         self.encoders = nn.ModuleList([mlp(d, hidden, width // 2) for d in (d1, d2)])
 
     def encode(self, inputs: Inputs) -> list[Float[Tensor, "obs half"]]:
-        """Return each modality's part of `z3`."""
-        return [f(x) for f, x in zip(self.encoders, inputs, strict=True)]
+        """Return the encoding of each modality."""
+        return [encoder(x) for encoder, x in zip(self.encoders, inputs, strict=True)]
 
     def joint(self, inputs: Inputs) -> Float[Tensor, "obs width"]:
         """Return the joint embedding `z3`."""
         return torch.cat(self.encode(inputs), dim=1)
 
 
-class Projected(Towers):
-    """Towers with a projector on each encoder, for the objective only (Chen et al. 2020)."""
+class TwoTowerProjector(TwoTower):
+    """Two towers, each with a projector that only the objective uses (Chen et al. 2020)."""
 
     def __init__(self, d1: int, d2: int, hidden: int, width: int) -> None:
         super().__init__(d1, d2, hidden, width)
@@ -100,34 +107,40 @@ class Projected(Towers):
         self.projectors = nn.ModuleList([mlp(half, half, half) for _ in range(2)])
 
     def project(self, inputs: Inputs) -> list[Float[Tensor, "obs half"]]:
-        """Return each modality's projection."""
-        return [g(h) for g, h in zip(self.projectors, self.encode(inputs), strict=True)]
+        """Return the projection of each modality."""
+        encodings = self.encode(inputs)
+        return [projector(h) for projector, h in zip(self.projectors, encodings, strict=True)]
 
 
-class Compared(Projected):
-    """Towers whose objective is one comparison of the two modalities' projections."""
+class TwoTowerContrastive(TwoTowerProjector):
+    """Two towers whose objective compares the paired projections of the two modalities."""
 
-    def __init__(self, d1: int, d2: int, hidden: int, width: int, compare: Comparison) -> None:
+    def __init__(self, d1: int, d2: int, hidden: int, width: int, pair_loss: Comparison) -> None:
         super().__init__(d1, d2, hidden, width)
-        self.compare = compare
+        self.pair_loss = pair_loss
 
     def loss(self, views: Sequence[Inputs]) -> Float[Tensor, ""]:
-        """Return the comparison."""
-        return self.compare(*self.project(views[0]))
+        """Return the loss of the paired projections."""
+        return self.pair_loss(*self.project(views[0]))
 
 
 @torch.no_grad()
-def average(learnt: Mapping[str, Tensor], state: Mapping[str, Tensor], decay: float) -> None:
-    """Move the averaged network `target` in place: `decay` of it stays, the rest is `learnt`."""
-    for name, online in learnt.items():
-        if (target := state.get(f"target.{name}")) is not None:
+def update_target(
+    params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], decay: float
+) -> None:
+    """Update the exponential moving average `target` of a network in place.
+
+    Each tensor becomes `decay` times itself plus `1 - decay` times the trained parameter.
+    """
+    for name, online in params.items():
+        if (target := buffers.get(f"target.{name}")) is not None:
             target.lerp_(online, 1 - decay)
 
 
-class Block(nn.Module):
-    """A pre-norm transformer block (Vaswani et al. 2017; Xiong et al. 2020), FFN twice as wide.
+class TransformerBlock(nn.Module):
+    """A pre-norm transformer block whose feed-forward network has twice the width of the tokens.
 
-    `width` of the tokens, a multiple of `heads`.
+    Vaswani et al. 2017; Xiong et al. 2020. `width` has to be a multiple of `heads`.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -144,69 +157,27 @@ class Block(nn.Module):
 
     def forward(
         self,
-        tokens: Float[Tensor, "#sets obs length width"],
-        hidden: Bool[Tensor, "sets length"],
-        kept: int,
-    ) -> Float[Tensor, "sets obs kept width"]:
-        """Return the first `kept` tokens after attention to those that each set does not hide.
+        tokens: Float[Tensor, "#masks obs length width"],
+        hidden: Bool[Tensor, "masks length"],
+        n_outputs: int,
+    ) -> Float[Tensor, "masks obs n_outputs width"]:
+        """Return the first `n_outputs` tokens after attention to the tokens that are not hidden.
 
-        The sets of one batch share what they have in common: before their first block that is
-        everything, so `tokens` has one set or all of them.
+        Every mask gives one result for the whole batch. Before the first block the tokens are the
+        same under all masks, so `tokens` has either one entry along that axis or one per mask.
         """
         normed = self.norms[0](tokens)
-        query = self._split(self.query(normed[:, :, :kept]))
-        key, value = (self._split(x) for x in self.key_value(normed).chunk(2, dim=3))
+        query = self._split_heads(self.query(normed[:, :, :n_outputs]))
+        key, value = (self._split_heads(x) for x in self.key_value(normed).chunk(2, dim=3))
         scores = query @ key.transpose(3, 4) / key.shape[4] ** 0.5
         scores = scores.masked_fill(hidden[:, None, None, None], float("-inf"))
         attended = (scores.softmax(dim=4) @ value).transpose(2, 3).flatten(3)
-        tokens = tokens[:, :, :kept] + self.out(attended)
-        fed: Tensor = tokens + self.feedforward(self.norms[1](tokens))
-        return fed
+        residual = tokens[:, :, :n_outputs] + self.out(attended)
+        outputs: Tensor = residual + self.feedforward(self.norms[1](residual))
+        return outputs
 
-    def _split(
-        self, x: Float[Tensor, "sets obs length width"]
-    ) -> Float[Tensor, "sets obs heads length depth"]:
-        sets, units, length, width = x.shape
-        return x.view(sets, units, length, self.heads, width // self.heads).transpose(2, 3)
-
-
-def full_precision(loss: Loss) -> Loss:
-    """Let a loss compute in float32 or better, also where autocast halves the networks."""
-
-    @functools.wraps(loss)
-    def widened(first: Tensor, *others: Tensor | float, **settings: float) -> Tensor:
-        with torch.autocast(first.device.type, enabled=False):
-            return loss(*(_wide(x) for x in (first, *others)), **settings)
-
-    return cast("Loss", widened)
-
-
-def _wide(x: Tensor | float) -> Tensor | float:
-    return x.to(torch.promote_types(x.dtype, torch.float32)) if isinstance(x, Tensor) else x
-
-
-def off_diagonal(square: Float[Tensor, "n n"], fill: float) -> Float[Tensor, "n n"]:
-    """Return a matrix with its diagonal replaced."""
-    return square.masked_fill(torch.eye(len(square), dtype=torch.bool, device=square.device), fill)
-
-
-@full_precision
-def nt_xent(
-    z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"], temperature: float
-) -> Float[Tensor, ""]:
-    """Return the normalised temperature-scaled cross entropy over 2N views.
-
-    Each row of `z1` has its partner in `z2` as positive and all other 2N - 2 rows of both as
-    negatives (Chen et al. 2020, equation 1). `log_softmax` subtracts the maximum, without which
-    float32 overflows at T = 0.01.
-    """
-    z = torch.nn.functional.normalize(torch.cat([z1, z2]), dim=1)
-    similarity = off_diagonal(z @ z.T / temperature, float("-inf"))
-    partner = torch.arange(len(z), device=z.device).roll(len(z1))
-    return torch.nn.functional.cross_entropy(similarity, partner)
-
-
-@full_precision
-def negative_cosine(p: Float[Tensor, "n d"], z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """Return minus the mean cosine of predictions `p` and their targets `z`, which do not learn."""
-    return -torch.nn.functional.cosine_similarity(p, z.detach(), dim=1).mean()
+    def _split_heads(
+        self, x: Float[Tensor, "masks obs length width"]
+    ) -> Float[Tensor, "masks obs heads length depth"]:
+        masks, n_obs, length, width = x.shape
+        return x.view(masks, n_obs, length, self.heads, width // self.heads).transpose(2, 3)

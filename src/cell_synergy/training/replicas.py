@@ -1,7 +1,9 @@
-"""Copies of one network, one per fold and seed, computed as a single batched model.
+"""Replicas of one network, one per fold and seed, computed as a single batched model.
 
-The small networks of this study are limited by the cost of launching operations on a GPU, not by
-arithmetic: one batched operation for all copies costs about as much as one for a single copy.
+On a GPU these small networks are limited by the cost of launching operations, so that one batched
+operation should cost little more than that of one replica. This has not been measured yet. On a CPU
+batching gains nothing: per replica, an epoch of 21 replicas takes 0.76 of the time of a plain
+DataLoader loop, and an epoch of a single one 0.77 (`benchmarks/epoch.py`).
 """
 
 from collections.abc import Sequence
@@ -13,112 +15,133 @@ from torch.func import functional_call
 
 from cell_synergy.training.modules import Inputs, Network
 
-Unequal = tuple[Float[Tensor, "_ d1"], Float[Tensor, "_ d2"]]
-"""Embeddings of one job, which may have more rows than another."""
+_FitInputs = tuple[Float[Tensor, "_ d1"], Float[Tensor, "_ d2"]]
+"""Embeddings of one fit; fits differ in their numbers of observations."""
 
 
-class Stack:
-    """Copies of one network with their parameters stacked along a first axis.
+class Replicas:
+    """Replicas of one network whose tensors are stacked along a first axis.
 
     Attributes
     ----------
-    learnt
-        Parameters that the optimiser changes, by name: (copies, ...).
-    state
-        All others: statistics of batch norm, averaged networks.
+    network
+        The network that all replicas are instances of.
+    params
+        Parameters that the optimiser changes, by name: (replicas, ...).
+    buffers
+        All other tensors: statistics of batch norm, parameters of averaged networks.
     """
 
     def __init__(self, networks: Sequence[Network]) -> None:
         self.network = networks[0]
-        self.learnt: dict[str, Tensor] = {}
-        self.state: dict[str, Tensor] = {}
-        learnt = {name for name, p in self.network.named_parameters() if p.requires_grad}
-        copies = [network.state_dict() for network in networks]
-        for name in copies[0]:
-            stacked = torch.stack([copy[name].detach() for copy in copies])
-            place = self.learnt if name in learnt else self.state
-            place[name] = stacked.requires_grad_(name in learnt)
+        self.params: dict[str, Tensor] = {}
+        self.buffers: dict[str, Tensor] = {}
+        trainable = {name for name, p in self.network.named_parameters() if p.requires_grad}
+        state_dicts = [network.state_dict() for network in networks]
+        for name in state_dicts[0]:
+            stacked = torch.stack([state_dict[name].detach() for state_dict in state_dicts])
+            if name in trainable:
+                self.params[name] = stacked.requires_grad_()
+            else:
+                self.buffers[name] = stacked
 
     def __len__(self) -> int:
-        return len(next(iter(self.learnt.values())))
+        return len(next(iter(self.params.values())))
 
-    def losses(self, views: Sequence[Inputs], *, training: bool) -> Float[Tensor, " copies"]:
-        """Return each copy's loss on its own views: (copies, units, d1) and (copies, units, d2)."""
+    def losses(self, views: Sequence[Inputs], *, training: bool) -> Float[Tensor, " replicas"]:
+        """Return the loss of each replica on its views.
+
+        Parameters
+        ----------
+        views
+            Augmented views of the batch; each is a pair of tensors (replicas, observations, d1)
+            and (replicas, observations, d2).
+        training
+            Whether the network is in training mode.
+        """
         self.network.train(training)
 
         def loss(
-            learnt: dict[str, Tensor], state: dict[str, Tensor], views: Sequence[Inputs]
+            params: dict[str, Tensor], buffers: dict[str, Tensor], views: Sequence[Inputs]
         ) -> Float[Tensor, ""]:
-            found: Tensor = functional_call(self.network, {**learnt, **state}, (views,))
-            return found
+            value: Tensor = functional_call(self.network, {**params, **buffers}, (views,))
+            return value
 
         if len(self) == 1:  # vmap would only add its own cost
-            learnt, state = (
-                {k: v.squeeze(0) for k, v in d.items()} for d in (self.learnt, self.state)
+            params, buffers = (
+                {k: v.squeeze(0) for k, v in d.items()} for d in (self.params, self.buffers)
             )
-            one = loss(learnt, state, [(x1.squeeze(0), x2.squeeze(0)) for x1, x2 in views])
-            return one.unsqueeze(0)
-        found: Tensor = torch.vmap(loss, randomness="different")(
-            self.learnt, self.state, tuple(views)
+            return loss(
+                params, buffers, [(x1.squeeze(0), x2.squeeze(0)) for x1, x2 in views]
+            ).unsqueeze(0)
+        losses: Tensor = torch.vmap(loss, randomness="different")(
+            self.params, self.buffers, tuple(views)
         )
-        return found
+        return losses
 
-    def copies(self) -> list[dict[str, Tensor]]:
-        """Return each copy's state, by name."""
-        whole = {**self.learnt, **self.state}
-        return [{k: v[number].detach() for k, v in whole.items()} for number in range(len(self))]
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return all tensors by name, stacked over the replicas."""
+        return {name: value.detach() for name, value in {**self.params, **self.buffers}.items()}
 
-    def restore(self, stacked: dict[str, Tensor]) -> None:
-        """Set parameters and state to what `saved` returned."""
+    def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
+        """Copy what `state_dict` returned into the tensors of the replicas."""
         with torch.no_grad():
-            for name, value in stacked.items():
-                (self.learnt if name in self.learnt else self.state)[name].copy_(value)
+            for name, value in state_dict.items():
+                (self.params if name in self.params else self.buffers)[name].copy_(value)
 
-    def saved(self) -> dict[str, Tensor]:
-        """Return parameters and state, stacked."""
-        return {name: value.detach() for name, value in {**self.learnt, **self.state}.items()}
+    def unstacked(self) -> list[dict[str, Tensor]]:
+        """Return the state dict of each replica."""
+        state_dict = self.state_dict()
+        return [{k: v[index] for k, v in state_dict.items()} for index in range(len(self))]
 
 
-class Rows:
-    """The rows of every job on the device, and each epoch's batches of them.
+class DeviceBatches:
+    """The observations of every fit on the device, and the batches of each epoch.
 
-    Every job takes the same number of steps per epoch, that of the largest fold; a smaller fold
+    Every fit takes the same number of steps per epoch, that of the largest fold; a smaller fold
     starts a fresh permutation when it runs out of whole batches.
+
+    Attributes
+    ----------
+    n_obs
+        Number of observations of each fit.
     """
 
-    def __init__(self, inputs: Sequence[Unequal], place: torch.device) -> None:
+    def __init__(self, inputs: Sequence[_FitInputs], device: torch.device) -> None:
         unique = {pair[0].data_ptr(): pair for pair in inputs}
         starts, total = {}, 0
         for key, pair in unique.items():
             starts[key] = total
             total += len(pair[0])
-        self.sizes = [len(pair[0]) for pair in inputs]
+        self.n_obs = [len(pair[0]) for pair in inputs]
         offsets = [starts[pair[0].data_ptr()] for pair in inputs]
-        self.offsets = torch.tensor(offsets, device=place)[:, None]
-        sides = zip(*unique.values(), strict=True)
-        self.flat = tuple(_joined(side).to(place) for side in sides)
+        self._offsets = torch.tensor(offsets, device=device)[:, None]
+        modalities = zip(*unique.values(), strict=True)
+        self._embeddings = tuple(_concatenate(parts).to(device) for parts in modalities)
 
-    def take(self, rows: Int[Tensor, "jobs obs"]) -> Inputs:
-        """Return the embeddings of the given rows of each job."""
-        places = (rows.to(self.offsets.device) + self.offsets).flatten()
-        image, expression = (x.index_select(0, places).view(*rows.shape, -1) for x in self.flat)
+    def gather(self, index: Int[Tensor, "fits batch"]) -> Inputs:
+        """Return the embeddings of the given observations of each fit."""
+        flat = (index.to(self._offsets.device) + self._offsets).flatten()
+        image, expression = (
+            x.index_select(0, flat).view(*index.shape, -1) for x in self._embeddings
+        )
         return image, expression
 
     def epoch(
-        self, steps: int, batch: int, generators: Sequence[torch.Generator]
-    ) -> Int[Tensor, "steps jobs batch"]:
-        """Return the rows of each step of one epoch, drawn with each job's generator."""
-        drawn = []
-        for size, generator in zip(self.sizes, generators, strict=True):
-            whole = size // batch
-            rounds = [
-                torch.randperm(size, generator=generator)[: whole * batch]
-                for _ in range(-(-steps // whole))
+        self, steps: int, batch_size: int, generators: Sequence[torch.Generator]
+    ) -> Int[Tensor, "steps fits batch"]:
+        """Return the observations of each step of one epoch, drawn with one generator per fit."""
+        batches = []
+        for n_obs, generator in zip(self.n_obs, generators, strict=True):
+            whole_batches = n_obs // batch_size
+            permutations = [
+                torch.randperm(n_obs, generator=generator)[: whole_batches * batch_size]
+                for _ in range(-(-steps // whole_batches))
             ]
-            drawn.append(torch.cat(rounds).view(-1, batch)[:steps])
-        return torch.stack(drawn, dim=1)
+            batches.append(torch.cat(permutations).view(-1, batch_size)[:steps])
+        return torch.stack(batches, dim=1)
 
 
-def _joined(parts: Sequence[Tensor]) -> Tensor:
-    """Concatenate rows; a lone part, which can be most of the memory, is not copied."""
+def _concatenate(parts: Sequence[Tensor]) -> Tensor:
+    """Concatenate rows; a single part, which can be most of the memory, is not copied."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))

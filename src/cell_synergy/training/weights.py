@@ -1,4 +1,4 @@
-"""Weights of one method: a file per fold and seed, in half precision."""
+"""Files of the weights of a fitted method: one per fold and seed, in half precision."""
 
 from pathlib import Path
 
@@ -13,47 +13,79 @@ _REMEDY = "run `dvc repro align` or `dvc pull` first"
 
 
 def save(folder: Path, name: str, weights: Weights) -> None:
-    """Write the weights of one job (`<fold>-<seed>`); floating point becomes float16."""
-    with np.errstate(over="ignore"):  # what overflows is found and named below
+    """Write the weights of one fit; floating-point arrays become float16.
+
+    Parameters
+    ----------
+    folder
+        An existing folder.
+    name
+        Fold and seed, such as `holdout-0`: the stem of the file.
+    weights
+        Arrays by name.
+
+    Raises
+    ------
+    DataError
+        If a number is not finite or exceeds the range of half precision.
+    """
+    with np.errstate(over="ignore"):  # overflow gives infinities, which are refused below
         half = {
             name: np.asarray(array, np.float16 if array.dtype.kind == "f" else None, order="C")
             for name, array in weights.items()
         }
-    if wrong := [name for name, array in half.items() if not np.isfinite(array).all()]:
-        raise DataError(f"{folder}: weights {wrong} are not finite in half precision")
+    if not_finite := _not_finite(half):
+        raise DataError(f"{folder}: weights {not_finite} are not finite in half precision")
     save_file(half, folder / f"{name}.safetensors")
 
 
 def load(folder: Path, fold: str, seed: int) -> Weights:
-    """Read the weights of one fold and seed."""
+    """Read the weights of one fold and seed; half precision becomes float32.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, is damaged or has numbers that are not finite.
+    """
     path = folder / f"{fold}-{seed}.safetensors"
-    found = {
+    weights = {
         name: array.astype(np.float32) if array.dtype.kind == "f" else array
         for name, array in arrays.safetensors(path, _REMEDY).items()
     }
-    if wrong := [name for name, array in found.items() if not np.isfinite(array).all()]:
-        raise DataError(f"{path}: {wrong[0]} is not finite; {_REMEDY}")
-    return _Named(path, found)
+    if not_finite := _not_finite(weights):
+        raise DataError(f"{path}: {not_finite[0]} is not finite; {_REMEDY}")
+    return _FileWeights(path, weights)
 
 
-class _Named(Weights):
-    """Weights of a file; one that is not there is named with the file."""
+def seeds(folder: Path, fold: str) -> list[int]:
+    """Return the seeds for which a folder has weights of a fold, in ascending order.
 
-    def __init__(self, path: Path, found: Weights) -> None:
-        super().__init__(found)
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
+    stems = (path.stem.rpartition("-") for path in folder.glob("*.safetensors"))
+    fold_seeds = sorted(int(seed) for name, _, seed in stems if name == fold)
+    if not fold_seeds:
+        raise DataError(f"{folder}: no weights for fold {fold!r}; run `dvc repro align` first")
+    return fold_seeds
+
+
+def _not_finite(weights: Weights) -> list[str]:
+    """Return the names of arrays that have numbers that are not finite."""
+    return [name for name, array in weights.items() if not np.isfinite(array).all()]
+
+
+class _FileWeights(Weights):
+    """Weights of one file; the error for a missing array names the file."""
+
+    def __init__(self, path: Path, weights: Weights) -> None:
+        super().__init__(weights)
         self._path = path
 
     def __missing__(self, name: str) -> np.ndarray:
         raise DataError(
             f"{self._path}: has no {name!r}, so these are weights of another method; give the "
-            "folder of this one, or align again"
+            "folder of this method, or align again"
         )
-
-
-def seeds(folder: Path, fold: str) -> list[int]:
-    """Return the seeds that a fold has weights for."""
-    stems = (path.stem.rpartition("-") for path in folder.glob("*.safetensors"))
-    found = sorted(int(seed) for name, _, seed in stems if name == fold)
-    if not found:
-        raise DataError(f"{folder}: no weights for fold {fold!r}; run `dvc repro align` first")
-    return found

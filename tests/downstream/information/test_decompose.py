@@ -1,4 +1,4 @@
-"""Gates recovered from continuous embeddings of their inputs, and what intervals and errors say."""
+"""Logic gates recovered from embeddings of their inputs; intervals, notes and errors."""
 
 import json
 from dataclasses import replace
@@ -12,7 +12,7 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.downstream.information.decompose import (
     COLUMNS,
     PAIR,
-    HeldOut,
+    HeldOutPosteriors,
     InformationConfig,
     decompose,
 )
@@ -45,7 +45,9 @@ def embedded(joint, donors, units, rng, spread=0.25):
     )
     names = np.repeat([f"d{i}" for i in range(donors)], units)
     methods = {"z3": joint_one, "worse": image}
-    return HeldOut(states[2], names, names, image, expression, joint_one, methods, in_turn=False)
+    return HeldOutPosteriors(
+        states[2], names, names, image, expression, joint_one, methods, in_turn=False
+    )
 
 
 def part(case, rows):
@@ -172,19 +174,19 @@ def test_a_class_that_some_donors_lack_is_no_error(case):
     assert np.isfinite(found.set_index("quantity").loc["S", ["low", "high"]].astype(float)).all()
 
 
-@pytest.mark.parametrize(("donors", "said"), [(4, "4 donors"), (1, "1 donor")])
-def test_under_five_donors_there_are_points_and_no_interval(case, donors, said):
+@pytest.mark.parametrize(("donors", "counted"), [(4, "4 donors"), (1, "1 donor")])
+def test_under_five_donors_there_are_points_and_no_interval(case, donors, counted):
     some = part(case, np.isin(case.donors, ["d0", "d1", "d2", "d3"]))
     if donors == 1:  # of four sections
         some = replace(some, donors=np.full(len(some.y), "d0"))
     found = decompose(some, 8)
     assert found["low"].isna().all()
     assert np.isfinite(found["bits"]).all()
-    known = found[~found["quantity"].str.startswith("lost")]
-    assert (known["note"] == f"not testable: {said}, 5 needed").all()
+    tested = found[~found["quantity"].str.startswith("lost")]
+    assert (tested["note"] == f"not testable: {counted}, 5 needed").all()
 
 
-def test_too_few_cells_for_the_bits_are_noted():
+def test_too_few_clusters_for_the_information_are_noted():
     found = decompose(embedded(truth("TRIFEATURE_SHARE_10"), 5, 200, np.random.default_rng(5)), 4)
     noted = found[found["note"].str.contains("raise information.cells")]
     assert set(noted["quantity"]) > {"R", "U_image", "S", "certified_synergy", "lost_image"}
@@ -195,20 +197,26 @@ def test_too_few_cells_for_the_bits_are_noted():
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda c: {"y": np.zeros_like(c.y)}, r"units of one class only \(0\): drop the task"),
-        (lambda c: {"y": c.y[1:]}, "y has 1199 units, the image posterior 1200"),
-        (lambda c: {"donors": c.donors[1:]}, "donors has 1199 units"),
+        (
+            lambda c: {"y": np.zeros_like(c.y)},
+            r"of one class only \(0\): drop the task",
+        ),
+        (lambda c: {"y": c.y[1:]}, "y has 1199 observations, the image posterior 1200"),
+        (lambda c: {"donors": c.donors[1:]}, "donors has 1199 observations"),
         (lambda c: {"y": c.y - 1}, "of classes 0 to 1 only"),
         (lambda c: {"y": c.y + 1}, "of classes 0 to 1 only"),
-        (lambda c: {"groups": np.full(len(c.y), "d0")}, r"units of one group only \(d0\)"),
+        (lambda c: {"groups": np.full(len(c.y), "d0")}, r"observations of one group only \(d0\)"),
         (lambda c: {"groups": np.arange(len(c.y)) % 7}, "groups: not the 6 donors"),
         (lambda c: {"joint": c.joint[1:]}, "posterior I_joint of pair: shape"),
         (
             lambda c: {"image": np.where(np.arange(len(c.y))[:, None] == 7, np.nan, c.image)},
-            "unit 7",
+            "observation 7",
         ),
-        (lambda c: {"expression": 2 * c.expression}, "unit 0 has no probabilities that sum to one"),
-        (lambda c: {"methods": {"z3": -c.joint}}, "posterior I of z3: unit 0"),
+        (
+            lambda c: {"expression": 2 * c.expression},
+            "observation 0 has no probabilities",
+        ),
+        (lambda c: {"methods": {"z3": -c.joint}}, "posterior I of z3: observation 0"),
     ],
 )
 def test_what_cannot_be_decomposed_is_refused(case, change, reason):
@@ -216,6 +224,6 @@ def test_what_cannot_be_decomposed_is_refused(case, change, reason):
         decompose(replace(case, **change(case)), 8)
 
 
-def test_one_cell_is_no_setting():
+def test_one_cluster_is_no_setting():
     with pytest.raises(ValueError, match="cells"):
         InformationConfig(cells=1)

@@ -1,4 +1,4 @@
-"""Temperature and offsets against a direct search, and what may not move them."""
+"""Temperature and offsets against a direct search, and what they must not depend on."""
 
 import numpy as np
 import pytest

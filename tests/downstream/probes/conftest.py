@@ -1,4 +1,4 @@
-"""Data, and the two libraries that the linear probes compute with."""
+"""Data, and the two array libraries that the linear probes compute with."""
 
 import numpy as np
 import pytest
@@ -22,9 +22,9 @@ def data(units, features, classes, seed=0):
 @pytest.fixture(params=[np, torch], ids=["numpy", "torch"])
 def library(request, monkeypatch):
     """Compute with either library; torch's arrays are on the GPU where there is one."""
-    monkeypatch.setattr(_linalg, "library", lambda: request.param)
+    monkeypatch.setattr(_linalg, "array_module", lambda: request.param)
 
 
-def logistic(x, y, classes, strength, tolerance=TOLERANCE, iterations=ITERATIONS):
-    (probe,) = Design.of(x).logistic(y, classes, [strength], tolerance, iterations)
+def logistic(x, y, classes, penalty, tolerance=TOLERANCE, iterations=ITERATIONS):
+    (probe,) = Design.of(x).logistic(y, classes, [penalty], tolerance, iterations)
     return probe

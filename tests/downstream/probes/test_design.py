@@ -10,13 +10,13 @@ from tests.downstream.probes.conftest import GRID, ITERATIONS, TOLERANCE, data, 
 
 
 @pytest.mark.usefixtures("library")
-@pytest.mark.parametrize("strength", [1e-4, 0.1, 10.0])
+@pytest.mark.parametrize("penalty", [1e-4, 0.1, 10.0])
 @pytest.mark.parametrize(("units", "features"), [(200, 15), (20, 60)])
-def test_the_ridge_probe_equals_scikit_learn(units, features, strength):
+def test_the_ridge_probe_equals_scikit_learn(units, features, penalty):
     x = data(units, features, 2)[0]
     y = np.random.default_rng(5).standard_normal((units, 3)) + x[:, :3] + 7
-    (probe,) = Design.of(x).ridge(y, [strength])
-    peer = Ridge(alpha=strength * units, solver="cholesky").fit(x, y)
+    (probe,) = Design.of(x).ridge(y, [penalty])
+    peer = Ridge(alpha=penalty * units, solver="cholesky").fit(x, y)
     np.testing.assert_allclose(probe.coefficients, peer.coef_.T, rtol=0, atol=1e-8)
     np.testing.assert_allclose(probe.scores(x), peer.predict(x), rtol=0, atol=1e-8)
     assert probe.gradient_norm < 1e-10
@@ -33,10 +33,10 @@ def test_a_part_is_fitted_as_if_it_were_all(units, features, grouped):
     x += group[:, None]
     rows = group > 0
     design = Design.of(x, group if grouped else None).part(rows)
-    for probe, strength in zip(
+    for probe, penalty in zip(
         design.logistic(y[rows], 3, GRID, TOLERANCE, ITERATIONS), GRID, strict=True
     ):
-        alone = logistic(x[rows], y[rows], 3, strength)
+        alone = logistic(x[rows], y[rows], 3, penalty)
         np.testing.assert_allclose(probe.coefficients, alone.coefficients, rtol=0, atol=1e-5)
         np.testing.assert_allclose(probe.probabilities(x), alone.probabilities(x), atol=1e-5)
     target = x[rows, :2] ** 2
@@ -79,22 +79,22 @@ def test_single_precision_gives_the_fit_of_the_same_numbers_in_double(features):
 
 @pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("part", [False, True])
-def test_many_units_of_many_features_are_not_turned_along_their_axes(monkeypatch, part):
-    """Turning them costs more than it saves; a sample shows the axes, here not well."""
+def test_many_units_of_many_features_are_not_rotated_to_their_axes(monkeypatch, part):
+    """Rotating them costs more than it saves; a sample shows the axes, here not well."""
     x, y = data(400, 20, 4)
     rows = np.arange(400) % 4 > 0
-    turned = Design.of(x)
-    monkeypatch.setattr(probes, "_CHEAP", 0)
+    rotated = Design.of(x)
+    monkeypatch.setattr(probes, "_MAX_ROTATION", 0)
     design = Design.of(x)
     assert design.frame.axes is None
-    assert turned.frame.axes is not None
+    assert rotated.frame.axes is not None
     if part:
-        turned, design, y = turned.part(rows), design.part(rows), y[rows]
-    pairs = [d.logistic(y, 4, GRID, TOLERANCE, ITERATIONS) for d in (turned, design)]
+        rotated, design, y = rotated.part(rows), design.part(rows), y[rows]
+    pairs = [d.logistic(y, 4, GRID, TOLERANCE, ITERATIONS) for d in (rotated, design)]
     for probe, other in zip(*pairs, strict=True):
         np.testing.assert_allclose(other.probabilities(x), probe.probabilities(x), atol=1e-5)
         assert other.iterations < 2 * probe.iterations
-    pairs = [d.ridge(x[rows] if part else x, GRID) for d in (turned, design)]
+    pairs = [d.ridge(x[rows] if part else x, GRID) for d in (rotated, design)]
     for probe, other in zip(*pairs, strict=True):
         np.testing.assert_allclose(other.scores(x), probe.scores(x), atol=1e-9)
 
@@ -162,6 +162,6 @@ def test_shifting_the_features_changes_only_the_intercept():
 @pytest.mark.parametrize(("units", "features"), [(100, 6), (20, 40)])
 def test_rotating_the_features_rotates_the_coefficients(units, features):
     x, y = data(units, features, 3)
-    turn = np.linalg.qr(np.random.default_rng(7).standard_normal((features, features)))[0]
-    first, turned = (logistic(a, y, 3, 0.1) for a in (x, x @ turn))
-    np.testing.assert_allclose(turn @ turned.coefficients, first.coefficients, atol=1e-6)
+    rotation = np.linalg.qr(np.random.default_rng(7).standard_normal((features, features)))[0]
+    first, rotated = (logistic(a, y, 3, 0.1) for a in (x, x @ rotation))
+    np.testing.assert_allclose(rotation @ rotated.coefficients, first.coefficients, atol=1e-6)

@@ -10,31 +10,31 @@ from cell_synergy.downstream.probes.design import Design
 from tests.downstream.probes.conftest import GRID, ITERATIONS, TOLERANCE, data, logistic
 
 
-def objective(x, y, probe, strength):
+def objective(x, y, probe, penalty):
     log_p = log_softmax(x @ probe.coefficients + probe.intercept, axis=1)
-    return -log_p[np.arange(len(y)), y].mean() + strength / 2 * (probe.coefficients**2).sum()
+    return -log_p[np.arange(len(y)), y].mean() + penalty / 2 * (probe.coefficients**2).sum()
 
 
-def gradient(x, y, probe, strength):
+def gradient(x, y, probe, penalty):
     """Return the largest entry of the objective's gradient, features and intercept."""
     rest = (probe.probabilities(x) - np.eye(len(probe.intercept))[y]) / len(y)
-    slope = x.T @ rest + strength * probe.coefficients
+    slope = x.T @ rest + penalty * probe.coefficients
     return max(abs(slope).max(), abs(rest.sum(axis=0)).max())
 
 
 @pytest.mark.usefixtures("library")
-@pytest.mark.parametrize("strength", [0.001, 0.03, 1.0])
+@pytest.mark.parametrize("penalty", [0.001, 0.03, 1.0])
 @pytest.mark.parametrize(("units", "features", "classes"), [(300, 12, 3), (200, 8, 6), (40, 90, 3)])
-def test_the_logistic_probe_equals_scikit_learn(units, features, classes, strength):
+def test_the_logistic_probe_equals_scikit_learn(units, features, classes, penalty):
     x, y = data(units, features, classes)
-    probe = logistic(x, y, classes, strength)
-    peer = LogisticRegression(C=1 / (strength * units), tol=1e-8, solver="newton-cg").fit(x, y)
+    probe = logistic(x, y, classes, penalty)
+    peer = LogisticRegression(C=1 / (penalty * units), tol=1e-8, solver="newton-cg").fit(x, y)
     other = data(100, features, classes, seed=1)[0]
     np.testing.assert_allclose(
         probe.probabilities(other), peer.predict_proba(other), rtol=0, atol=1e-5
     )
     theirs = type(probe)(peer.coef_.T, peer.intercept_, 0.0, 0)
-    assert objective(x, y, probe, strength) <= objective(x, y, theirs, strength) + 1e-12
+    assert objective(x, y, probe, penalty) <= objective(x, y, theirs, penalty) + 1e-12
 
 
 def test_two_classes_share_the_penalty_of_one_binary_logit():
@@ -54,13 +54,13 @@ def test_units_read_in_blocks_are_all_read(monkeypatch):
     )
 
 
-@pytest.mark.parametrize("strengths", [GRID, GRID[::-1], [1e-4, 1e3, 1e-4]])
+@pytest.mark.parametrize("penalties", [GRID, GRID[::-1], [1e-4, 1e3, 1e-4]])
 @pytest.mark.parametrize(("units", "features"), [(200, 15), (30, 90)])
-def test_where_a_fit_starts_does_not_change_its_optimum(strengths, units, features):
+def test_where_a_fit_starts_does_not_change_its_optimum(penalties, units, features):
     x, y = data(units, features, 4)
-    path = Design.of(x).logistic(y, 4, strengths, TOLERANCE, ITERATIONS)
-    for probe, strength in zip(path, strengths, strict=True):
-        cold = logistic(x, y, 4, strength)
+    path = Design.of(x).logistic(y, 4, penalties, TOLERANCE, ITERATIONS)
+    for probe, penalty in zip(path, penalties, strict=True):
+        cold = logistic(x, y, 4, penalty)
         np.testing.assert_allclose(probe.coefficients, cold.coefficients, rtol=0, atol=1e-5)
         np.testing.assert_allclose(probe.probabilities(x), cold.probabilities(x), atol=1e-5)
 
@@ -68,16 +68,16 @@ def test_where_a_fit_starts_does_not_change_its_optimum(strengths, units, featur
 def test_a_path_takes_fewer_iterations_than_its_fits_alone():
     x, y = data(200, 30, 4)
     path = Design.of(x).logistic(y, 4, GRID, 1e-5, ITERATIONS)
-    alone = [logistic(x, y, 4, strength, 1e-5) for strength in GRID]
+    alone = [logistic(x, y, 4, penalty, 1e-5) for penalty in GRID]
     assert sum(p.iterations for p in path) < 0.9 * sum(p.iterations for p in alone)
 
 
-@pytest.mark.parametrize("strength", [0.001, 0.1])
+@pytest.mark.parametrize("penalty", [0.001, 0.1])
 @pytest.mark.parametrize(("units", "features"), [(200, 15), (30, 90)])
-def test_the_optimum_is_reached_to_double_precision(units, features, strength):
+def test_the_optimum_is_reached_to_double_precision(units, features, penalty):
     """Directions of search are in single precision; that must not limit where the search ends."""
     x, y = data(units, features, 3)
-    assert gradient(x, y, logistic(x, y, 3, strength, 1e-12), strength) < 1e-11
+    assert gradient(x, y, logistic(x, y, 3, penalty, 1e-12), penalty) < 1e-11
 
 
 def test_one_class_is_certain():
@@ -113,13 +113,13 @@ def test_a_converged_probe_reports_a_small_gradient():
     assert objective(x, y, done, 0.01) < objective(x, y, stopped, 0.01)
 
 
-@pytest.mark.parametrize(("strength", "most"), [(0.001, 30), (0.03, 28), (1.0, 20)])
-def test_features_of_very_different_scale_take_few_iterations(strength, most):
+@pytest.mark.parametrize(("penalty", "most"), [(0.001, 30), (0.03, 28), (1.0, 20)])
+def test_features_of_very_different_scale_take_few_iterations(penalty, most):
     """Without preconditioning they take 997, 373 and 204; with one class at a time 120, 84, 41."""
     x, y = data(400, 30, 5)
     directions = np.linalg.qr(np.random.default_rng(6).standard_normal((30, 30)))[0]
     x = x @ directions @ np.diag(np.geomspace(0.01, 30, 30)) @ directions.T
-    assert logistic(x, y, 5, strength, 1e-5).iterations < most
+    assert logistic(x, y, 5, penalty, 1e-5).iterations < most
 
 
 def test_separable_classes_converge():

@@ -5,10 +5,11 @@ import pytest
 
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.downstream.probes import mlp
+from cell_synergy.downstream.probes.config import MLPConfig
 from cell_synergy.downstream.probes.design import Design
 from cell_synergy.downstream.probes.tasks import Question
 
-SETTINGS = mlp.MLPConfig(
+SETTINGS = MLPConfig(
     hidden=16, axes=16, powers=8, epochs=12, batches=6, lr=0.02,
     weakest=0.1, strongest=3.0, strengths=2,
 )  # fmt: skip
@@ -17,7 +18,7 @@ INNER = TRAIN % 3
 
 
 def ask(y, train=TRAIN, inner=INNER, test=TEST):
-    """Ask a class (integers) or values of each unit."""
+    """Build the task to predict classes (integers) or values."""
     if y.dtype.kind == "f":
         return Question(train, inner, test, np.zeros(0, dtype=np.int64), y[train])
     present, codes = np.unique(y[train], return_inverse=True)
@@ -181,7 +182,7 @@ def test_more_batches_than_rows(blocks):
 
 def test_how_it_was_chosen(blocks, xor):
     (found,) = answer(clear(blocks), ask(xor), strengths=3)
-    assert found.chosen.strength in SETTINGS.model_copy(update={"strengths": 3}).grid()
+    assert found.chosen.strength in SETTINGS.model_copy(update={"strengths": 3}).weight_decays()
     assert found.chosen.sensitivity >= 0
     assert 0 < found.iterations <= 12 * 6
     assert found.iterations % 6 == 0
@@ -197,7 +198,7 @@ def test_nothing_asked(blocks):
 def test_features_that_are_not_finite_are_refused(blocks, xor):
     broken = blocks[1].copy()
     broken[[5, 8], 2] = np.nan
-    with pytest.raises(DataError, match=r"block 1 .* not finite for 2 units, first unit 5"):
+    with pytest.raises(DataError, match=r"block 1 .* not finite for 2 .* first number 5"):
         answer([blocks[0], broken], ask(xor))
 
 

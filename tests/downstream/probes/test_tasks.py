@@ -1,4 +1,4 @@
-"""What probes are asked of a tiny tissue, how penalties are chosen, and who is told."""
+"""Probe tasks of a tiny data set, selection of penalties, and the control task `donor`."""
 
 from dataclasses import replace
 
@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.downstream.probes.tasks import Chosen, ask_donor, goals
+from cell_synergy.downstream.probes.tasks import Chosen, goals, make_donor_task
 
 REGION = {"region": {"kind": "classification"}}
 COMPOSITION = {"composition": {"kind": "composition", "circular": True}}
 
 
 def test_test_donors_do_not_choose_the_penalty(run, relabel, codes):
-    """Without test donors the labels are noise and want the strongest penalty."""
+    """Labels of the training donors are noise, for which the largest penalty is best."""
     rng = np.random.default_rng(3)
     noise = np.concatenate([codes[:40], rng.integers(3, size=120)])
     scores = run(relabel(noise), tasks=REGION).scores
@@ -35,7 +35,7 @@ def test_the_first_seed_chooses_the_penalty_of_all(run, codes):
 def test_without_a_labelled_training_unit_the_task_is_refused_with_a_remedy(run, relabel, codes):
     codes[:80] = -1
     roles = {"train": "A, B", "test": "C, D"}
-    with pytest.raises(DataError, match="task 'region': no training unit of fold 'holdout' has a"):
+    with pytest.raises(DataError, match="task 'region': no training observation of fold"):
         run(relabel(codes), split="holdout", roles=roles, tasks=REGION)
 
 
@@ -94,15 +94,15 @@ def test_sensitivity_is_what_the_worse_neighbour_of_the_best_penalty_costs(
 def test_goals_are_what_the_tasks_ask(units, make_tissue, make_dataset, relabel, codes):
     codes[7] = -1
     dataset = make_dataset()
-    paired = replace(make_tissue(units, dataset), units=relabel(codes))
+    paired = replace(make_tissue(units, dataset), adata=relabel(codes))
     region, composition, panel = goals(paired, dataset.tasks)
     assert (region.name, region.classes) == ("region", ("core", "edge", "rim"))
     np.testing.assert_array_equal(region.codes, codes)
     np.testing.assert_array_equal(region.labelled, codes >= 0)
-    np.testing.assert_array_equal(composition.target, units.obsm["cell_type_ratio"])
+    np.testing.assert_array_equal(composition.outputs, units.obsm["cell_type_ratio"])
     counts = units.X.toarray()
     expected = np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True))[:, :4]
-    np.testing.assert_allclose(panel.target, expected, rtol=1e-5)
+    np.testing.assert_allclose(panel.outputs, expected, rtol=1e-5)
 
 
 def test_how_well_the_donor_shows_is_scored_on_training_donors(run_all):
@@ -132,10 +132,10 @@ def test_blocks_are_not_asked_whose_tissue_they_are(units, make_tissue, make_dat
     blocks = np.array([f"{donor}-block{i % 2}" for i, donor in enumerate(paired.donor)])
     cut = units.copy()
     cut.obs["block"] = blocks
-    asked = ask_donor(paired.folds[0], replace(paired, units=cut, groups=blocks), 2)
+    asked = make_donor_task(paired.folds[0], replace(paired, adata=cut, groups=blocks), 2)
     assert asked is not None
     goal, question = asked
     assert goal.classes == tuple("ABCD")
     assert question.classes == 3
-    one = replace(paired, units=cut, groups=blocks, donor=np.full(len(blocks), "A"))
-    assert ask_donor(paired.folds[0], one, 2) is None
+    one = replace(paired, adata=cut, groups=blocks, donor=np.full(len(blocks), "A"))
+    assert make_donor_task(paired.folds[0], one, 2) is None

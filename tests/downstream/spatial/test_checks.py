@@ -5,7 +5,7 @@ import pytest
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.downstream.spatial.checks import check
-from cell_synergy.downstream.spatial.graph import nearest
+from cell_synergy.downstream.spatial.graph import nearest_neighbours
 
 
 def test_micrometres_pass(units):
@@ -31,17 +31,26 @@ def scaled(factor):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (one_unit, "tiny: section 'lone' has one unit, 'u7', which has no neighbours; drop it"),
-        (same_place, "section 'A': 1 units lie where another one does, first 'u5' at .* of 'u3'"),
+        (
+            one_unit,
+            "section 'lone' has one observation, 'u7', which has no neighbours; drop it",
+        ),
+        (
+            same_place,
+            "'A': 1 observations have .* of another one, first 'u5' those of 'u3'",
+        ),
         (
             scaled(1 / 0.2),
-            "section 'A': units of 100 um lie .* apart .* cannot be micrometres; ",
+            "section 'A': observations of 100 um lie .* apart .* cannot be micrometres; ",
         ),
         (scaled(1e-3), "cannot be micrometres"),
-        (scaled(0.31), "units of 100 um lie 2.* apart .median., which cannot be micrometres"),
+        (
+            scaled(0.31),
+            "observations of 100 um lie 2.* apart .median., which cannot be",
+        ),
         (
             scaled(1e250),
-            "section 'A': a unit lies .*e.25. um from the origin, which is no place",
+            "section 'A': an observation lies .*e.25. um from the origin, which no tissue",
         ),
     ],
 )
@@ -87,7 +96,7 @@ def test_an_array_lies_as_far_apart_as_its_spots_are_wide(step, unit_um, possibl
     if possible:
         check(lattice(step), float(unit_um), views=views)
         return
-    with pytest.raises(DataError, match=f"mine: section 'S': units of {unit_um} um lie {step} a"):
+    with pytest.raises(DataError, match=f"section 'S': observations of {unit_um} um lie {step} a"):
         check(lattice(step), float(unit_um), views=views)
 
 
@@ -105,7 +114,7 @@ def test_an_array_lies_as_far_apart_as_its_spots_are_wide(step, unit_um, possibl
 def test_cells_lie_anywhere_but_not_in_each_other(spacing, unit_um, views, possible):
     units = lattice(1)
     places = np.random.default_rng(0).uniform(0, 1, (36, 2))
-    apart = np.median(nearest(places, 1)[0])
+    apart = np.median(nearest_neighbours(places, 1)[0])
     units.obsm["spatial"] = places * spacing / apart
     if possible:
         check(units, float(unit_um), views=views)

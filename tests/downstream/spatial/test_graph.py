@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial import KDTree
 
-from cell_synergy.downstream.spatial.graph import bands, edges, nearest, radii
+from cell_synergy.downstream.spatial.graph import band_radii, bands, edges, nearest_neighbours
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden/spatial_neighbours.json").read_text())
 
@@ -41,7 +41,7 @@ def test_graphs_equal_those_of_squidpy(golden):
 def test_the_nearest_are_those_of_squidpy(golden):
     spatial, section = golden
     own = np.flatnonzero(section == "a")
-    apart, which = nearest(spatial[own], 5)
+    apart, which = nearest_neighbours(spatial[own], 5)
     expected = {tuple(pair) for pair in GOLDEN["nearest_5"]}
     found = {(own[i], own[j]) for i, row in enumerate(which) for j in row}
     assert found == expected
@@ -60,8 +60,8 @@ def test_no_unit_is_its_own_neighbour_nor_one_of_another_section():
         assert graph.data == pytest.approx(
             np.linalg.norm(spatial[graph.row] - spatial[graph.col], axis=1), abs=1e-3
         )
-        assert (graph.data > band.inner[graph.row]).all()
-        assert (graph.data <= band.outer[graph.row]).all()
+        assert (graph.data > band.inner_radius[graph.row]).all()
+        assert (graph.data <= band.outer_radius[graph.row]).all()
 
 
 def test_a_unit_of_a_hexagonal_array_has_six_neighbours_then_twelve_more():
@@ -128,4 +128,4 @@ def test_memory_is_that_of_neighbours_not_of_all_pairs():
 def test_units_as_near_as_rounding_allows_are_in_the_band():
     spatial = hexagonal(12) * (1 + 1e-7)
     tree = KDTree(spatial)
-    assert radii(tree, [6])[0] > 100 * (1 + 1e-7)
+    assert band_radii(tree, [6])[0] > 100 * (1 + 1e-7)

@@ -6,9 +6,8 @@ import pytest
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.downstream.evaluate import COLUMNS
-from cell_synergy.downstream.spatial.config import SpatialConfig
+from cell_synergy.downstream.spatial.config import BAND_COLUMNS, SpatialConfig
 from cell_synergy.downstream.spatial.distance import curves
-from cell_synergy.downstream.spatial.layout import OF_THE_BAND
 from cell_synergy.downstream.spatial.scores import Surroundings, judge
 from cell_synergy.downstream.spatial.targets import composition, majority
 from cell_synergy.scoring.tables import sis_table
@@ -28,7 +27,7 @@ def judged(units, make_tissue, make_dataset, probe):
         changed = units.copy()
         if change:
             change(changed)
-        paired = replace(make_tissue(units, dataset), units=changed)
+        paired = replace(make_tissue(units, dataset), adata=changed)
         surroundings = Surroundings.of(paired, dataset.tasks, spatial)
 
         def represent(fold, seed):  # noqa: ARG001
@@ -67,7 +66,7 @@ def test_who_knows_the_neighbours_is_right_in_their_band_alone(judged):
 
 def test_rows_are_those_of_the_stage_probe_with_the_band(judged):
     scores = judged(of_neighbours(1), seeds=(0, 1))
-    assert scores.columns.tolist() == [*COLUMNS, *OF_THE_BAND]
+    assert scores.columns.tolist() == [*COLUMNS, *BAND_COLUMNS]
     assert set(scores["metric"]) == {"macro_f1", "bits", "r2", "f1", "accuracy", "roc_auc"}
     assert set(scores["donor"]) == set("ABCD")
     assert set(scores["seed"]) == {0, 1}

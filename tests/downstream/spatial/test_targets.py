@@ -6,7 +6,7 @@ import pytest
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.downstream.spatial.graph import bands
-from cell_synergy.downstream.spatial.targets import composition, majority, targets
+from cell_synergy.downstream.spatial.targets import band_targets, composition, majority
 
 
 def band(spatial, outer):
@@ -56,10 +56,10 @@ def asked(units, make_tissue, make_dataset):
 
     def ask(least=1, changed=units, **settings):
         dataset = make_dataset(**settings)
-        paired = replace(make_tissue(units, dataset), units=changed)
+        paired = replace(make_tissue(units, dataset), adata=changed)
         section = changed.obs["section"].astype(str).to_numpy()
         around = np.array([[0.0], [250.0]]).repeat(len(section), axis=1)
-        found = targets(
+        found = band_targets(
             paired, dataset.tasks, bands(changed.obsm["spatial"], section, around), least
         )
         return {target.task: target for target in found}
@@ -71,18 +71,18 @@ def test_targets_are_labels_and_compositions_of_the_neighbours(asked, units):
     found = asked()
     assert set(found) == {"region", "composition"}
     region, ratio = found["region"], found["composition"]
-    assert region.goal.name == "neighbours region 1"
+    assert region.target.name == "neighbours region 1"
     codes = units.obs["region"].cat.codes.to_numpy().astype(np.int64)
-    assert np.array_equal(region.goal.codes, majority(codes, 3, region.band))
-    assert np.array_equal(region.goal.labelled, region.goal.codes >= 0)
+    assert np.array_equal(region.target.codes, majority(codes, 3, region.band))
+    assert np.array_equal(region.target.labelled, region.target.codes >= 0)
     shares = units.obsm["cell_type_ratio"].to_numpy()
-    assert ratio.goal.target == pytest.approx(composition(shares, ratio.band), nan_ok=True)
+    assert ratio.target.outputs == pytest.approx(composition(shares, ratio.band), nan_ok=True)
 
 
 def test_compositions_are_scaled_per_donor_where_embeddings_are(asked, units):
-    goal = asked(standardise="donor")["composition"].goal
+    target = asked(standardise="donor")["composition"].target
     for donor in "ABCD":
-        own = goal.target[(units.obs["donor"] == donor).to_numpy() & goal.labelled]
+        own = target.outputs[(units.obs["donor"] == donor).to_numpy() & target.labelled]
         assert own.mean(axis=0) == pytest.approx(0, abs=1e-5)
         assert own.std(axis=0) == pytest.approx(1, abs=1e-5)
 
@@ -91,12 +91,12 @@ def test_a_donor_with_too_few_units_has_no_labels(asked, units, relabel):
     codes = units.obs["region"].cat.codes.to_numpy().astype(int)
     first = (units.obs["donor"] == "A").to_numpy()
     few = np.where(first & (np.arange(len(codes)) > 0), -1, codes)
-    count = asked(changed=relabel(few))["region"].goal.labelled[first].sum()
+    count = asked(changed=relabel(few))["region"].target.labelled[first].sum()
     assert count > 0
-    goal = asked(changed=relabel(few), least=int(count) + 1)["region"].goal
-    assert not goal.labelled[first].any()
-    assert (goal.codes[first] == -1).all()
-    assert goal.labelled[~first].mean() > 0.9
+    target = asked(changed=relabel(few), least=int(count) + 1)["region"].target
+    assert not target.labelled[first].any()
+    assert (target.codes[first] == -1).all()
+    assert target.labelled[~first].mean() > 0.9
 
 
 def test_a_missing_composition_is_named(asked, units):
@@ -106,6 +106,6 @@ def test_a_missing_composition_is_named(asked, units):
 
 
 def test_classes_keep_their_names(asked):
-    assert asked()["region"].goal.classes == ("core", "edge", "rim")
-    assert isinstance(asked()["region"].band.outer, np.ndarray)
-    assert pd.unique(asked()["region"].band.outer).tolist() == [250.0]
+    assert asked()["region"].target.classes == ("core", "edge", "rim")
+    assert isinstance(asked()["region"].band.outer_radius, np.ndarray)
+    assert pd.unique(asked()["region"].band.outer_radius).tolist() == [250.0]

@@ -5,9 +5,16 @@ import pytest
 
 from cell_synergy.core.config import validate
 from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.data.classes import ClassRule
 from cell_synergy.downstream.spatial import __main__ as command
-from cell_synergy.downstream.spatial.user_sections import OwnTissue, _placed, _shares, run
+from cell_synergy.downstream.spatial.user_sections import (
+    UserSectionsConfig,
+    _shares,
+    spatial_dataset,
+)
 from cell_synergy.downstream.user_table import read_table
+
+RULE = ClassRule(class_units=10, class_donors=2)
 
 
 @pytest.fixture
@@ -106,15 +113,35 @@ def types(values):
             types(lambda x: 100 * x),
             {"composition": "types"},
             DataError,
-            r"obsm\['types'\]: the shares of 160 of 160 units are percentages.*; divide by 100",
+            r"obsm\['types'\]: the shares of 160 of 160 observations are percentages.*; divide by",
         ),
         (types(lambda x: x[:, :1] ** 0), {"composition": "types"}, DataError, "has one cell type"),
-        (types(lambda x: x * np.nan), {"composition": "types"}, DataError, "no share of any unit"),
+        (
+            types(lambda x: x * np.nan),
+            {"composition": "types"},
+            DataError,
+            "no share of any observation",
+        ),
         (types(lambda x: x.astype(str)), {"composition": "types"}, DataError, "holds text and no"),
-        (None, {"mpp": 0.31}, DataError, "units of 100 um lie 2.* apart .median., which cannot be"),
-        (lost, {}, DataError, "no obsm.'spatial'.; store each unit's place there"),
-        (beyond, {}, DataError, "not finite for 1 units, first 'u3'; drop these units"),
-        (None, {"mpp": 20}, DataError, "section 'A/1': units of 100 um lie .* micrometres"),
+        (
+            None,
+            {"mpp": 0.31},
+            DataError,
+            "observations of 100 um lie 2.* apart .median., which cannot be",
+        ),
+        (
+            lost,
+            {},
+            DataError,
+            "no obsm.'spatial'.; store the coordinates of each observation there",
+        ),
+        (
+            beyond,
+            {},
+            DataError,
+            "not finite for 1 observations, first 'u3'; drop these observations",
+        ),
+        (None, {"mpp": 20}, DataError, "section 'A/1': observations of 100 um lie .* micrometres"),
         (None, {"section": "slice"}, DataError, "no obs.'slice'. .did you mean 'slide'"),
         (None, {"composition": "type"}, DataError, "no obsm.'type'. .did you mean 'types'"),
         (None, {"unit_um": 0}, ConfigError, "argument.unit_um: Input should be greater than 0"),
@@ -122,16 +149,17 @@ def types(values):
 )
 def test_what_is_missing_is_named(words, change, more, error, message):
     with pytest.raises(error, match=message):
-        run(words(change, **more))
+        command.run(validate(UserSectionsConfig, words(change, **more), "argument"))
 
 
 def read(words):
-    own = validate(OwnTissue, words, "argument")
+    own = validate(UserSectionsConfig, words, "argument")
     return own, read_table(own.units, {own.image, own.expression, "types"})
 
 
 def test_sections_are_apart_for_each_donor_and_spelt_in_one_way(words):
-    paired = _placed(*read(words(column("slide", [" 1", "1.0"] * 80))))
+    own, found = read(words(column("slide", [" 1", "1.0"] * 80)))
+    paired = spatial_dataset(own, found, RULE)
     assert sorted(set(paired.adata.obs["section"])) == ["A/1", "B/1", "C/1", "D/1"]
 
 
@@ -140,7 +168,8 @@ def test_strokes_in_names_do_not_join_sections_of_two_donors(words):
         table.obs["who"] = np.repeat(["a/b", "a", "C", "D"], 40)
         table.obs["slide"] = np.repeat(["c", "b/c", "1", "1"], 40)
 
-    paired = _placed(*read(words(change)))
+    own, found = read(words(change))
+    paired = spatial_dataset(own, found, RULE)
     assert paired.adata.obs.groupby("section")["donor"].nunique().to_list() == [1, 1, 1, 1]
 
 
@@ -154,7 +183,7 @@ def test_places_and_shares_of_a_data_frame_are_found_by_name(words, table):
         table.obsm["types"] = pd.DataFrame(shares, names, ["T", "B", "C"])
 
     own, found = read(words(change, composition="types"))
-    np.testing.assert_array_equal(_placed(own, found).adata.obsm["spatial"], places)
+    np.testing.assert_array_equal(spatial_dataset(own, found, RULE).adata.obsm["spatial"], places)
     np.testing.assert_array_equal(_shares(own, found), shares)
 
 

@@ -5,8 +5,8 @@ from torch import nn
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 
 
-class Described(nn.Module):
-    """Nicheformer as its paper and authors describe it, out of PyTorch's own parts."""
+class ReferenceNicheformer(nn.Module):
+    """Nicheformer as described in the paper, built from modules of PyTorch."""
 
     def __init__(self, config):
         super().__init__()
@@ -50,12 +50,12 @@ def small():
 
 
 @pytest.fixture
-def described():
-    """Return a function that builds the described network with weights of size one."""
+def reference_network():
+    """Return a function that builds the reference network with random weights."""
 
     def make(config):
         torch.manual_seed(0)
-        network = Described(config)
+        network = ReferenceNicheformer(config)
         for parameter in network.parameters():
             nn.init.normal_(parameter, std=0.3 if parameter.dim() > 1 else 0.5)
         return network.train(mode=False)

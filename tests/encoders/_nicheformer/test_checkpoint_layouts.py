@@ -3,7 +3,7 @@ import torch
 from safetensors.torch import save_file
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.encoders._nicheformer.checkpoint_layouts import load, published
+from cell_synergy.encoders._nicheformer.checkpoint_layouts import load, published_shapes
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from tests import broken
 
@@ -12,8 +12,8 @@ ENCODER_PARAMETERS = 36_418_048
 
 
 @pytest.fixture
-def state(small, described):
-    return described(small).state_dict()
+def state(small, reference_network):
+    return reference_network(small).state_dict()
 
 
 def _authors(state, folder, **extra):
@@ -34,27 +34,31 @@ def _hubs(state, folder):
     return path
 
 
-def test_the_published_layout_is_that_of_the_description(described):
+def test_the_published_layout_is_that_of_the_reference(reference_network):
     with torch.device("meta"):
-        state = described(NicheformerConfig()).state_dict()
-    assert published(NicheformerConfig()) == {name: tuple(t.shape) for name, t in state.items()}
+        state = reference_network(NicheformerConfig()).state_dict()
+    assert published_shapes(NicheformerConfig()) == {
+        name: tuple(t.shape) for name, t in state.items()
+    }
     assert len(state) == TENSORS
     assert sum(tensor.numel() for tensor in state.values()) == PARAMETERS
 
 
 @pytest.mark.parametrize("layout", [_authors, _bare, _hubs])
 @torch.no_grad()
-def test_every_layout_gives_the_described_network(small, described, state, tmp_path, layout):
+def test_every_layout_gives_the_reference_network(
+    small, reference_network, state, tmp_path, layout
+):
     model = load(layout(state, tmp_path), small)
     assert not model.training
     ids = torch.randint(30, 50, (2, 9))
-    expected = described(small)(ids, torch.zeros_like(ids, dtype=torch.bool))
+    expected = reference_network(small)(ids, torch.zeros_like(ids, dtype=torch.bool))
     torch.testing.assert_close(model(ids), expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("left_out", ["encoder_layer", "pooler_head", "classifier_head"])
-def test_what_the_encoder_does_not_need_may_be_absent(small, state, tmp_path, left_out):
-    fewer = {name: tensor for name, tensor in state.items() if not name.startswith(left_out)}
+@pytest.mark.parametrize("prefix", ["encoder_layer", "pooler_head", "classifier_head"])
+def test_what_the_encoder_does_not_need_may_be_absent(small, state, tmp_path, prefix):
+    fewer = {name: tensor for name, tensor in state.items() if not name.startswith(prefix)}
     assert len(fewer) < len(state)
     load(_hubs(fewer, tmp_path), small)
 
@@ -82,7 +86,7 @@ def test_a_missing_tensor_is_named(small, state, tmp_path):
 
 def test_another_size_is_named(small, state, tmp_path):
     state["embeddings.weight"] = state["embeddings.weight"][:-5]
-    with pytest.raises(DataError, match=r"embeddings.weight is of shape \(50, 8\), not \(55, 8\)"):
+    with pytest.raises(DataError, match=r"embeddings.weight has shape \(50, 8\), not \(55, 8\)"):
         load(_authors(state, tmp_path), small)
 
 
@@ -110,8 +114,8 @@ def test_a_list_is_no_checkpoint(small, tmp_path):
 
 def test_older_files_load(small, state, tmp_path):
     torch.save({"state_dict": state}, path := tmp_path / "w", _use_new_zipfile_serialization=False)
-    found = load(path, small).state_dict()["embeddings.weight"]
-    assert torch.equal(found, state["embeddings.weight"])
+    loaded = load(path, small).state_dict()["embeddings.weight"]
+    assert torch.equal(loaded, state["embeddings.weight"])
 
 
 def test_quantised_weights_are_refused(small, state, tmp_path):
@@ -125,8 +129,8 @@ def test_a_missing_file_is_named(small, tmp_path):
         load(tmp_path / "nowhere.pt", small)
 
 
-def test_the_published_encoder_is_filled_without_initialisation(described, tmp_path):
+def test_the_published_encoder_is_filled_without_initialisation(reference_network, tmp_path):
     config = NicheformerConfig()
-    model = load(_hubs(described(config).state_dict(), tmp_path), config)
+    model = load(_hubs(reference_network(config).state_dict(), tmp_path), config)
     assert sum(parameter.numel() for parameter in model.parameters()) == ENCODER_PARAMETERS
     assert {parameter.device.type for parameter in model.parameters()} == {"cpu"}

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.encoders._nicheformer.checkpoint_layouts import converted
+from cell_synergy.encoders._nicheformer.checkpoint_layouts import convert_state
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from cell_synergy.encoders._nicheformer.modeling import (
     NicheformerForMaskedLM,
@@ -21,39 +21,41 @@ def _cells(config):
     return torch.where(mask == 1, ids, 1), mask
 
 
-def _same(config, network, **settings):
+def _with_weights_of(config, network, **settings):
     model = NicheformerModel._from_config(config, **settings).eval()
-    model.load_state_dict(converted(network.state_dict(), config, "here"))
+    model.load_state_dict(convert_state(network.state_dict(), config, "here"))
     return model
 
 
 @pytest.mark.parametrize("backend", ["eager", "sdpa"])
 @pytest.mark.parametrize("padded", [False, True])
 @torch.no_grad()
-def test_it_is_the_described_network(small, described, backend, padded):
-    network = described(small)
+def test_it_equals_the_reference_network(small, reference_network, backend, padded):
+    network = reference_network(small)
     ids, mask = _cells(small)
     mask = mask if padded else torch.ones_like(mask)
     expected = network(ids, mask == 0)
-    found = _same(small, network, attn_implementation=backend)(ids, mask if padded else None)
-    shown = mask == 1
-    assert expected[shown].std() > 0.3
-    torch.testing.assert_close(found[shown], expected[shown], atol=1e-5, rtol=0)
+    hidden = _with_weights_of(small, network, attn_implementation=backend)(
+        ids, mask if padded else None
+    )
+    is_token = mask == 1
+    assert expected[is_token].std() > 0.3
+    torch.testing.assert_close(hidden[is_token], expected[is_token], atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
-def test_it_is_the_described_network_at_the_published_width(described):
+def test_it_equals_the_reference_network_at_the_published_width(reference_network):
     config = NicheformerConfig(num_hidden_layers=1)
-    network = described(config)
+    network = reference_network(config)
     ids, mask = _cells(config)
-    expected, shown = network(ids, mask == 0), mask == 1
-    found = _same(config, network)(ids, mask)
-    torch.testing.assert_close(found[shown], expected[shown], atol=1e-5, rtol=0)
+    expected, is_token = network(ids, mask == 0), mask == 1
+    hidden = _with_weights_of(config, network)(ids, mask)
+    torch.testing.assert_close(hidden[is_token], expected[is_token], atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
-def test_padding_changes_nothing(small, described):
-    model = _same(small, described(small))
+def test_padding_changes_nothing(small, reference_network):
+    model = _with_weights_of(small, reference_network(small))
     ids, mask = _cells(small)
     together = model(ids, mask)
     for row, length in enumerate(LENGTHS):
@@ -74,7 +76,7 @@ def test_it_is_saved_and_loaded(small, tmp_path):
 
 
 @torch.no_grad()
-def test_the_pretrained_encoder_is_taken_out_of_the_whole(small, tmp_path):
+def test_the_encoder_is_loaded_from_a_pretrained_model(small, tmp_path):
     whole = NicheformerForMaskedLM(small).eval()
     whole.save_pretrained(tmp_path)
     encoder = NicheformerModel.from_pretrained(tmp_path).eval()
@@ -82,19 +84,19 @@ def test_the_pretrained_encoder_is_taken_out_of_the_whole(small, tmp_path):
     torch.testing.assert_close(encoder(ids, mask), whole.nicheformer(ids, mask))
 
 
-def test_only_labelled_tokens_are_asked_for(small):
+def test_only_labelled_tokens_enter_the_loss(small):
     model = NicheformerForMaskedLM(small).eval()
     ids, mask = _cells(small)
     labels = torch.full_like(ids, -100)
     labels[0, 4], labels[1, 5] = 33, 41
-    found = model(ids, mask, labels)
+    output = model(ids, mask, labels)
     logits = model(ids, mask).logits[[0, 1], [4, 5]]
-    torch.testing.assert_close(found.logits, logits)
+    torch.testing.assert_close(output.logits, logits)
     expected = -logits.log_softmax(dim=1)[[0, 1], [33, 41]].mean()
-    torch.testing.assert_close(found.loss, expected)
+    torch.testing.assert_close(output.loss, expected)
 
 
-def test_checkpointed_gradients_are_the_same(small):
+def test_checkpointed_gradients_are_the_with_weights_of(small):
     ids, mask = _cells(small)
     gradients = []
     for saving in (False, True):

@@ -11,7 +11,7 @@ from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from cell_synergy.encoders._nicheformer.pretraining import (
     PretrainingConfig,
     build,
-    masked,
+    mask_tokens,
     pretrain,
 )
 from cell_synergy.encoders._nicheformer.tokenizer import Sentences
@@ -21,7 +21,7 @@ GENES = 20
 SETTINGS = PretrainingConfig(epochs=3, batch_size=8, lr=0.01, weight_decay=0.0, seed=0)
 
 
-def _sentences(cells, seed=0):
+def _sequences(cells, seed=0):
     """Two kinds of cells: genes 0 to 9, or 10 to 19; six of them in any order."""
     rng = np.random.default_rng(seed)
     genes = [30 + 10 * (cell % 2) + rng.permutation(10)[:6] for cell in range(cells)]
@@ -30,45 +30,45 @@ def _sentences(cells, seed=0):
 
 
 def _pretrained(config, folder, settings=SETTINGS):
-    return pretrain(config, _sentences(40), _sentences(10, 1), settings, folder, "lab small")
+    return pretrain(config, _sequences(40), _sequences(10, 1), settings, folder, "lab small")
 
 
-def test_masking_asks_for_genes_as_in_the_paper():
+def test_genes_are_labelled_and_masked_as_in_the_paper():
     rng = np.random.default_rng(0)
     tokens = np.tile([5, 9, 4, *range(30, 60), 1, 1], (20_000, 1))
-    shown, labels = masked(tokens, 30, rng)
-    asked = labels != -100
-    assert not asked[:, :3].any()
-    assert not asked[:, -2:].any()
-    np.testing.assert_array_equal(labels[asked], tokens[asked])
-    np.testing.assert_array_equal(shown[~asked], tokens[~asked])
-    assert asked[:, 3:-2].mean() == pytest.approx(0.15, abs=0.002)
-    assert (shown[asked] == 0).mean() == pytest.approx(0.8, abs=0.005)
-    unchanged = shown[asked] == tokens[asked]
+    inputs, labels = mask_tokens(tokens, 30, rng)
+    is_labelled = labels != -100
+    assert not is_labelled[:, :3].any()
+    assert not is_labelled[:, -2:].any()
+    np.testing.assert_array_equal(labels[is_labelled], tokens[is_labelled])
+    np.testing.assert_array_equal(inputs[~is_labelled], tokens[~is_labelled])
+    assert is_labelled[:, 3:-2].mean() == pytest.approx(0.15, abs=0.002)
+    assert (inputs[is_labelled] == 0).mean() == pytest.approx(0.8, abs=0.005)
+    unchanged = inputs[is_labelled] == tokens[is_labelled]
     assert unchanged.mean() == pytest.approx(0.1 + 0.1 / 30, abs=0.005)
-    others = shown[asked][(shown[asked] != 0) & ~unchanged]
+    others = inputs[is_labelled][(inputs[is_labelled] != 0) & ~unchanged]
     assert set(others) == set(range(30, 60))
 
 
-def test_at_least_one_gene_is_asked_for():
+def test_at_least_one_gene_is_labelled():
     rng = np.random.default_rng(0)
     tokens = np.array([[5, 9, 4, 31, 32, 1]])
-    assert all((masked(tokens, 5, rng)[1] != -100).any() for _ in range(50))
+    assert all((mask_tokens(tokens, 5, rng)[1] != -100).any() for _ in range(50))
 
 
-def test_cells_without_genes_teach_nothing():
-    with pytest.raises(DataError, match="no cell has a gene that the expert knows"):
-        masked(np.array([[5, 9, 4, 1]]), 5, np.random.default_rng(0))
+def test_cells_without_genes_are_refused():
+    with pytest.raises(DataError, match="no cell has a count of a gene in the gene list"):
+        mask_tokens(np.array([[5, 9, 4, 1]]), 5, np.random.default_rng(0))
 
 
-def test_it_learns_which_genes_go_together(small, tmp_path):
+def test_it_learns_which_genes_are_coexpressed(small, tmp_path):
     changes = {"hidden_size": 16, "num_hidden_layers": 1, "initializer_range": 0.3}
     config = NicheformerConfig(**{**small.to_dict(), **changes})
-    found = _pretrained(config, tmp_path, SETTINGS.model_copy(update={"epochs": 30}))
-    assert found.train[0] > np.log(GENES)
-    assert min(found.validation) < np.log(GENES) - 0.3
+    pretrained = _pretrained(config, tmp_path, SETTINGS.model_copy(update={"epochs": 30}))
+    assert pretrained.train_loss[0] > np.log(GENES)
+    assert min(pretrained.validation_loss) < np.log(GENES) - 0.3
     ids = torch.tensor([[5, 9, 4, 41, 42, 0, 43, 44, 45]])
-    shares = found.model(ids).logits[0, 5].softmax(dim=0)
+    shares = pretrained.model(ids).logits[0, 5].softmax(dim=0)
     assert shares[40:50].sum() > 0.8
 
 
@@ -88,14 +88,14 @@ def test_an_interrupted_run_ends_its_epoch_and_continues_bit_for_bit(small, tmp_
         _pretrained(small, tmp_path / "work")
     again = _pretrained(small, tmp_path / "work")
     assert done == [0, 1, 2]
-    assert (again.train, again.validation) == (whole.train, whole.validation)
+    assert (again.train_loss, again.validation_loss) == (whole.train_loss, whole.validation_loss)
     for one, two in zip(again.model.parameters(), whole.model.parameters(), strict=True):
         assert torch.equal(one, two)
     assert not list((tmp_path / "work").glob("*.pt"))
 
 
-@pytest.mark.parametrize("how", ["cut", "code", "other"])
-def test_a_checkpoint_that_cannot_be_taken_up_is_set_aside(small, tmp_path, monkeypatch, how):
+@pytest.mark.parametrize("damage", ["cut", "code", "other"])
+def test_an_invalid_checkpoint_is_set_aside(small, tmp_path, monkeypatch, damage):
     whole = _pretrained(small, tmp_path / "whole")
     epoch = pretraining._Run.epoch
 
@@ -109,15 +109,15 @@ def test_a_checkpoint_that_cannot_be_taken_up_is_set_aside(small, tmp_path, monk
         _pretrained(small, tmp_path / "work")
     monkeypatch.setattr(pretraining._Run, "epoch", epoch)
     (path,) = (tmp_path / "work").glob("*.pt")
-    if how == "cut":
+    if damage == "cut":
         path.write_bytes(path.read_bytes()[:5000])
-    elif how == "code":
+    elif damage == "code":
         torch.save({"model": broken.bomb(tmp_path)[0]}, path)
     else:
         content = torch.load(path, weights_only=True)
         torch.save({**content, "best": {"a": torch.zeros(1)}}, path)
     again = _pretrained(small, tmp_path / "work")
-    assert (again.train, again.validation) == (whole.train, whole.validation)
+    assert (again.train_loss, again.validation_loss) == (whole.train_loss, whole.validation_loss)
     assert len(list((tmp_path / "work").glob("*.pt.broken"))) == 1
     assert not (tmp_path / "boom").exists()
 
@@ -125,14 +125,14 @@ def test_a_checkpoint_that_cannot_be_taken_up_is_set_aside(small, tmp_path, monk
 def test_a_checkpoint_is_of_one_network_and_its_cells(small):
     def key(cells=40, seed=0, config=small):
         settings = SETTINGS.model_copy(update={"seed": seed})
-        return pretraining._key(config, _sentences(cells), _sentences(10), settings)
+        return pretraining._checkpoint_key(config, _sequences(cells), _sequences(10), settings)
 
     wider = NicheformerConfig(**{**small.to_dict(), "hidden_size": 16})
     assert key() == key()
     assert len({key(), key(cells=41), key(seed=1), key(config=wider)}) == 4
 
 
-def test_the_epoch_with_the_least_validation_loss_is_kept(small, tmp_path, monkeypatch):
+def test_the_epoch_with_the_lowest_validation_loss_is_selected(small, tmp_path, monkeypatch):
     losses, states = iter([3.0, 1.0, 2.0]), []
 
     def validate(run):
@@ -140,9 +140,9 @@ def test_the_epoch_with_the_least_validation_loss_is_kept(small, tmp_path, monke
         return next(losses)
 
     monkeypatch.setattr(pretraining._Run, "_validate", validate)
-    found = _pretrained(small, tmp_path)
-    assert found.validation == [3.0, 1.0, 2.0]
-    state = found.model.state_dict()
+    pretrained = _pretrained(small, tmp_path)
+    assert pretrained.validation_loss == [3.0, 1.0, 2.0]
+    state = pretrained.model.state_dict()
     assert all(torch.equal(state[name], states[1][name]) for name in state)
     assert not all(torch.equal(state[name], states[2][name]) for name in state)
 
@@ -151,7 +151,7 @@ def test_equal_seeds_give_equal_weights(small, tmp_path):
     first, second = (_pretrained(small, tmp_path).model.state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
     other = _pretrained(small, tmp_path, SETTINGS.model_copy(update={"seed": 1}))
-    assert other.validation != _pretrained(small, tmp_path).validation
+    assert other.validation_loss != _pretrained(small, tmp_path).validation_loss
 
 
 def test_a_killed_run_continues_bit_for_bit(small, tmp_path, monkeypatch):
@@ -176,12 +176,12 @@ def test_a_killed_run_continues_bit_for_bit(small, tmp_path, monkeypatch):
         epoch(run, number)
 
     monkeypatch.setattr(pretraining._Run, "epoch", counted)
-    found = _pretrained(small, tmp_path)
+    pretrained = _pretrained(small, tmp_path)
     assert done == [2]
-    assert found.validation == expected.validation
-    assert found.train == expected.train
+    assert pretrained.validation_loss == expected.validation_loss
+    assert pretrained.train_loss == expected.train_loss
     state = expected.model.state_dict()
-    assert all(torch.equal(state[k], v) for k, v in found.model.state_dict().items())
+    assert all(torch.equal(state[k], v) for k, v in pretrained.model.state_dict().items())
     assert list(tmp_path.iterdir()) == []
 
 

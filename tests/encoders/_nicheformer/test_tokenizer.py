@@ -8,7 +8,7 @@ from cell_synergy.encoders._nicheformer import tokenizer
 from cell_synergy.encoders._nicheformer.tokenizer import (
     FIRST_GENE,
     Tokenizer,
-    cleaned,
+    clean_means,
     nonzero_means,
 )
 
@@ -16,43 +16,43 @@ CONTEXT = (5, 9, 4)
 GENES = pd.Index([f"ENSG{i:011d}" for i in range(6)])
 
 
-def _tokenizer(means=None, longest=1500, genes=GENES):
+def _tokenizer(means=None, max_length=1500, genes=GENES):
     means = np.ones(len(genes)) if means is None else np.asarray(means, dtype=float)
-    return Tokenizer(genes, means, CONTEXT, longest)
+    return Tokenizer(genes, means, CONTEXT, max_length)
 
 
-def _encoded(counts, names=GENES, least=1, **settings):
-    return _tokenizer(**settings).encode(sparse.csr_matrix(np.atleast_2d(counts)), names, least)
+def _encoded(counts, names=GENES, min_genes=1, **settings):
+    return _tokenizer(**settings).encode(sparse.csr_matrix(np.atleast_2d(counts)), names, min_genes)
 
 
-def _cells(sentences):
-    """Return each cell's genes, by their place in the list."""
-    cells = np.split(sentences.tokens, sentences.starts[1:-1])
+def _cells(sequences):
+    """Return each cell's genes, by their index in the gene list."""
+    cells = np.split(sequences.tokens, sequences.offsets[1:-1])
     assert all(tuple(cell[:3]) == CONTEXT for cell in cells)
     return [(cell[3:] - FIRST_GENE).tolist() for cell in cells]
 
 
-def _one_by_one(counts, means, longest):
-    """Tokenize as the description says, one dense cell at a time."""
+def _one_by_one(counts, means, max_length):
+    """Tokenize one dense cell at a time, as described in the paper."""
     for cell in counts:
-        raised = np.round(cell * 1e4 / max(cell.sum(), 1) / means, 8)
-        order = sorted(np.flatnonzero(cell), key=lambda gene: (-raised[gene], gene))
-        yield order[: longest - 3]
+        relative = np.round(cell * 1e4 / max(cell.sum(), 1) / means, 8)
+        order = sorted(np.flatnonzero(cell), key=lambda gene: (-relative[gene], gene))
+        yield order[: max_length - 3]
 
 
 def test_genes_come_by_descending_value_over_the_mean():
     assert _cells(_encoded([4, 0, 6, 1, 0, 9], means=[1, 1, 3, 1, 1, 9])) == [[0, 2, 3, 5]]
 
 
-@pytest.mark.parametrize("longest", [1500, 10])
-def test_it_is_the_description_one_cell_at_a_time(longest, monkeypatch):
+@pytest.mark.parametrize("max_length", [1500, 10])
+def test_it_is_the_description_one_cell_at_a_time(max_length, monkeypatch):
     monkeypatch.setattr(tokenizer, "_CHUNK", 64)  # several chunks
     rng = np.random.default_rng(0)
     genes = pd.Index([f"g{i}" for i in range(40)])
     rate = rng.gamma(0.3, 2, 40) * rng.gamma(1, 1, (60, 1))
     counts, means = rng.poisson(rate), rng.integers(1, 4, 40).astype(float)
-    sentences = _encoded(counts, genes, genes=genes, means=means, longest=longest)
-    assert _cells(sentences) == [list(cell) for cell in _one_by_one(counts, means, longest)]
+    sequences = _encoded(counts, genes, genes=genes, means=means, max_length=max_length)
+    assert _cells(sequences) == [list(cell) for cell in _one_by_one(counts, means, max_length)]
 
 
 def test_ties_keep_the_order_of_the_gene_list():
@@ -61,12 +61,12 @@ def test_ties_keep_the_order_of_the_gene_list():
 
 
 def test_means_that_a_technology_lacks_divide_by_one():
-    found = cleaned(np.array([np.nan, 0.0, 0.3, 0.5, 1.5, 2.49]))
-    np.testing.assert_array_equal(found, [1, 1, 1, 1, 2, 2])
+    divisors = clean_means(np.array([np.nan, 0.0, 0.3, 0.5, 1.5, 2.49]))
+    np.testing.assert_array_equal(divisors, [1, 1, 1, 1, 2, 2])
 
 
 def test_genes_without_counts_are_no_tokens_whatever_their_mean():
-    means = cleaned(np.array([np.nan, 2.0, np.nan, np.nan, np.nan, 1.0]))
+    means = clean_means(np.array([np.nan, 2.0, np.nan, np.nan, np.nan, 1.0]))
     assert _cells(_encoded([0, 3, 0, 0, 0, 1], means=means)) == [[1, 5]]
 
 
@@ -81,45 +81,45 @@ def test_an_empty_cell_is_its_context():
     assert _cells(_encoded(np.zeros((2, 6)))) == [[], []]
 
 
-def test_no_cell_is_longer_than_the_network_reads():
+def test_no_cell_exceeds_the_maximum_length():
     genes = pd.Index([f"g{i}" for i in range(1600)])
     counts = np.arange(1600)[None] + 1
-    sentences = _encoded(counts, genes, genes=genes)
-    assert sentences.lengths.tolist() == [1500]
-    assert _cells(sentences)[0] == list(range(1599, 1599 - 1497, -1))
+    sequences = _encoded(counts, genes, genes=genes)
+    assert sequences.lengths.tolist() == [1500]
+    assert _cells(sequences)[0] == list(range(1599, 1599 - 1497, -1))
 
 
-def test_unknown_genes_change_nothing_of_the_known():
+def test_unknown_genes_are_ignored():
     names = [*GENES, "ACTB", "ENSG99999999999"]
-    sentences = _encoded([4, 0, 6, 1, 0, 9, 50, 7], names, means=[1, 1, 3, 1, 1, 9])
-    assert _cells(sentences) == [[0, 2, 3, 5]]
+    sequences = _encoded([4, 0, 6, 1, 0, 9, 50, 7], names, means=[1, 1, 3, 1, 1, 9])
+    assert _cells(sequences) == [[0, 2, 3, 5]]
 
 
-def test_columns_of_one_gene_are_added():
+def test_columns_of_one_gene_are_summed():
     assert _cells(_encoded([3, 2, 2], GENES[[0, 1, 1]])) == [[1, 0]]
 
 
 def test_too_few_known_genes_are_counted_and_named():
     message = r"only 2 of 4 genes are in the expert's list of 6, 3 are needed; first unknown 'Actb'"
     with pytest.raises(DataError, match=message):
-        _encoded([1, 1, 1, 1], [*GENES[:2], "Actb", "Gapdh"], least=3)
+        _encoded([1, 1, 1, 1], [*GENES[:2], "Actb", "Gapdh"], min_genes=3)
 
 
-def test_batches_are_trimmed_padded_and_of_like_length():
+def test_batches_are_trimmed_padded_and_of_similar_length():
     counts = np.tri(6, dtype=int)[[5, 0, 3, 1]]
-    sentences = _encoded(counts)
-    batches = list(sentences.batches(2))
+    sequences = _encoded(counts)
+    batches = list(sequences.batches(2))
     assert [batch.tolist() for batch in batches] == [[1, 3], [2, 0]]
-    tokens, mask = sentences.padded(batches[0])
+    tokens, mask = sequences.padded(batches[0])
     np.testing.assert_array_equal(tokens, [[*CONTEXT, 30, 1], [*CONTEXT, 30, 31]])
     np.testing.assert_array_equal(mask, [[1, 1, 1, 1, 0], [1, 1, 1, 1, 1]])
-    assert sentences.padded(batches[1])[0].shape == (2, 9)
+    assert sequences.padded(batches[1])[0].shape == (2, 9)
 
 
 def test_cells_are_scaled_to_a_common_sum():
     counts = sparse.csr_matrix(np.array([[1.0, 3, 0], [0, 0, 5]]))
     expected = np.array([[2500, 7500, 0], [0, 0, 1e4]])
-    np.testing.assert_allclose(tokenizer.scaled(counts).toarray(), expected)
+    np.testing.assert_allclose(tokenizer.scale_counts(counts).toarray(), expected)
 
 
 def test_means_are_of_cells_that_have_the_gene():

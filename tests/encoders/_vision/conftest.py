@@ -44,8 +44,8 @@ SETTINGS = {
 
 
 @pytest.fixture(autouse=True)
-def _here(monkeypatch, tmp_path):
-    """One thread of the CPU, and a scratch folder of the test's own."""
+def _one_thread(monkeypatch, tmp_path):
+    """Use one thread of the CPU, and an empty scratch folder."""
     monkeypatch.setenv("CELL_SYNERGY_SCRATCH", str(tmp_path / "scratch"))
     for module in (features, image_expert, published):
         monkeypatch.setattr(module, "device", lambda: torch.device("cpu"))
@@ -57,31 +57,31 @@ def _here(monkeypatch, tmp_path):
 
 @pytest.fixture
 def empty():
-    """Return a function that builds a vision transformer with everything that UNI2-h has."""
+    """Return a function that builds a small vision transformer with the components of UNI2-h."""
     return lambda: transformer.build("vit_giant_patch14_224", ARGUMENTS)
 
 
 @pytest.fixture
 def network(empty):
-    """The same with random weights."""
-    found = empty().to_empty(device="cpu")
+    """A small vision transformer with random weights."""
+    network = empty().to_empty(device="cpu")
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for name, tensor in found.named_parameters():
+        for name, tensor in network.named_parameters():
             tensor.normal_(float("gamma" in name), 0.2, generator=generator)
-    return found
+    return network
 
 
 @pytest.fixture
 def weights(network, tmp_path):
-    """The file of its state dict."""
+    """File of the state dict of `network`."""
     torch.save(network.state_dict(), tmp_path / "weights.bin")
     return tmp_path / "weights.bin"
 
 
 @pytest.fixture
 def make(weights):
-    """Return a function that makes the expert of these weights."""
+    """Return a function that makes an expert with these weights."""
     return lambda **changes: encoders.load(
         "uni2_h", {**SETTINGS, "weights": str(weights), **changes}
     )
@@ -90,11 +90,11 @@ def make(weights):
 @pytest.fixture
 def tissue(units, tmp_path):
     """Return pairs of two interleaved sections at 0.5 and 1 um per pixel, and their folder."""
-    table = units(20, 2)
-    table.obs["section"] = pd.Categorical(["fine", "coarse"] * 10)
-    table.obsm["spatial"] = np.random.default_rng(1).uniform(0, 60, (20, 2))
-    table.uns["mpp"] = {"fine": 0.5, "coarse": 1.0}
-    table.uns["images"] = {"fine": "fine.png", "coarse": "coarse.png"}
+    pairs = units(20, 2)
+    pairs.obs["section"] = pd.Categorical(["fine", "coarse"] * 10)
+    pairs.obsm["spatial"] = np.random.default_rng(1).uniform(0, 60, (20, 2))
+    pairs.uns["mpp"] = {"fine": 0.5, "coarse": 1.0}
+    pairs.uns["images"] = {"fine": "fine.png", "coarse": "coarse.png"}
     y, x = np.mgrid[:120, :120] / 2
     colours = np.stack(
         [np.sin(x / 5 + y / 9), np.cos(y / 7), np.sin(x / 3) * np.cos(y / 4)], axis=2
@@ -102,19 +102,19 @@ def tissue(units, tmp_path):
     fine = np.clip(150 + 60 * colours, 0, 255).round().astype(np.uint8)
     for name, image in (("fine", fine), ("coarse", fine[::2, ::2])):
         (tmp_path / f"{name}.png").write_bytes(imagecodecs.png_encode(np.ascontiguousarray(image)))
-    return table, tmp_path
+    return pairs, tmp_path
 
 
 @pytest.fixture
 def embed(tissue, tmp_path):
     """Return a function that freezes an expert and embeds the tissue with it."""
-    table, raw = tissue
+    pairs, raw = tissue
     folder = tmp_path / "frozen"
 
-    def run(one, *, freeze=True):
+    def run(expert, *, freeze=True):
         if freeze:
             folder.mkdir(exist_ok=True)
-            (folder / encoders.CARD).write_text(json.dumps(one.freeze(table, folder)))
-        return one.embed(table, raw, folder)
+            (folder / encoders.CARD).write_text(json.dumps(expert.freeze(pairs, folder)))
+        return expert.embed(pairs, raw, folder)
 
     return run

@@ -11,14 +11,14 @@ from torchvision import transforms
 
 from cell_synergy import encoders
 from cell_synergy.core import hub
-from cell_synergy.core.config import section
+from cell_synergy.core.config import read_section
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.data import embeddings
 from cell_synergy.encoders._vision import transformer
-from cell_synergy.encoders._vision.published import Published
+from cell_synergy.encoders._vision.published import PublishedTransformer
 
 COMMIT = "0123456789" * 4
-KNOWN = {  # parameters and tensors; UNI2-h's from its hub page, the others' from their papers
+SIZES = {  # numbers of parameters and tensors; UNI2-h from its hub page, others from the papers
     "uni2_h": (681_394_176, 343),
     "uni": (303_350_784, 342),
     "h_optimus_0": (1_134_774_272, 567),
@@ -29,7 +29,7 @@ KNOWN = {  # parameters and tensors; UNI2-h's from its hub page, the others' fro
 
 def _reference(network, tissue, field_um=24.0):
     """Embed as public pipelines do: Pillow crops, torchvision's transform, one by one."""
-    table, raw = tissue
+    pairs, raw = tissue
     transform = transforms.Compose(
         [
             transforms.Resize(28),
@@ -38,8 +38,8 @@ def _reference(network, tissue, field_um=24.0):
         ]
     )
     rows = []
-    for (x, y), name in zip(table.obsm["spatial"], table.obs["section"], strict=True):
-        mpp = table.uns["mpp"][name]
+    for (x, y), name in zip(pairs.obsm["spatial"], pairs.obs["section"], strict=True):
+        mpp = pairs.uns["mpp"][name]
         image = np.pad(np.asarray(Image.open(raw / f"{name}.png")), ((99,), (99,), (0,)), "reflect")
         side = round(field_um / mpp)
         left, top = (int(np.floor(v / mpp - side / 2 + 0.5)) + 99 for v in (x, y))
@@ -50,31 +50,29 @@ def _reference(network, tissue, field_um=24.0):
 
 
 def test_the_embedding_is_that_of_pillow_and_torchvision(network, tissue, make, embed):
-    found, expected = embed(make()), _reference(network, tissue)
-    assert found.dtype == np.float32
+    embedding, expected = embed(make()), _reference(network, tissue)
+    assert embedding.dtype == np.float32
     spread = expected.std(axis=0).mean()
-    assert np.sqrt(np.mean((found - expected) ** 2)) < 0.05 * spread
-    assert np.sqrt(np.mean((found[1:] - expected[:-1]) ** 2)) > spread
+    assert np.sqrt(np.mean((embedding - expected) ** 2)) < 0.05 * spread
+    assert np.sqrt(np.mean((embedding[1:] - expected[:-1]) ** 2)) > spread
 
 
 def test_a_second_field_of_view_stands_beside_the_first(network, tissue, make, embed):
-    found = embed(make(context_um=48.0))
-    assert found.shape == (20, 96)
-    np.testing.assert_array_equal(found[:, :48], embed(make()))
+    embedding = embed(make(context_um=48.0))
+    assert embedding.shape == (20, 96)
+    np.testing.assert_array_equal(embedding[:, :48], embed(make()))
     expected = _reference(network, tissue, 48.0)
-    error = np.sqrt(np.mean((found[:, 48:] - expected) ** 2))
+    error = np.sqrt(np.mean((embedding[:, 48:] - expected) ** 2))
     assert error < 0.05 * expected.std(axis=0).mean()
 
 
 def test_both_halves_of_the_pooled_features_are_returned(make, embed):
-    found = embed(make(pooling="token+mean", width=96))
-    np.testing.assert_array_equal(found[:, :48], embed(make()))
-    assert np.abs(found[:, 48:] - found[:, :48]).max() > 0.1
+    embedding = embed(make(pooling="token+mean", width=96))
+    np.testing.assert_array_equal(embedding[:, :48], embed(make()))
+    assert np.abs(embedding[:, 48:] - embedding[:, :48]).max() > 0.1
 
 
-def test_half_precision_is_close_to_single_and_taken_where_the_device_has_it(
-    make, embed, monkeypatch
-):
+def test_bfloat16_is_close_to_float32_and_used_if_the_device_has_it(make, embed, monkeypatch):
     single = embed(make())
     monkeypatch.setattr(transformer, "has_bfloat16", lambda _: False)
     np.testing.assert_array_equal(embed(make(precision="bfloat16")), single)
@@ -86,14 +84,12 @@ def test_half_precision_is_close_to_single_and_taken_where_the_device_has_it(
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
-def test_weights_published_in_half_precision_are_computed_with_in_single(
-    network, weights, make, embed, kind
-):
+def test_half_precision_weights_are_converted_to_float32(network, weights, make, embed, kind):
     torch.save({n: t.to(kind) for n, t in network.state_dict().items()}, weights)
     assert np.isfinite(embed(make())).all()
 
 
-def test_the_card_says_what_it_is_and_that_it_stays_here(units, weights, make, tmp_path):
+def test_the_card_identifies_the_weights_and_forbids_redistribution(units, weights, make, tmp_path):
     card = make(context_um=48.0).freeze(units(2, 2), tmp_path)
     assert card == {
         "encoder": "uni2_h",
@@ -111,27 +107,27 @@ def test_the_card_says_what_it_is_and_that_it_stays_here(units, weights, make, t
 
 
 def test_the_card_is_written_with_the_embedding(make, embed, tissue, tmp_path):
-    found = embed(make())
+    embedding = embed(make())
     card = encoders.read_card(tmp_path / "frozen")
-    embeddings.write(tmp_path / "e.h5ad", found, tissue[0].obs_names, card)
+    embeddings.write(tmp_path / "e.h5ad", embedding, tissue[0].obs_names, card)
     assert not ad.read_h5ad(tmp_path / "e.h5ad").uns["encoder"]["redistribute"]
 
 
 def test_a_branch_of_the_hub_is_resolved_once_and_recorded(
     weights, make, embed, monkeypatch, tmp_path
 ):
-    asked = []
+    requests = []
     folder = tmp_path / "cache/models--lab--net/snapshots" / COMMIT
     folder.mkdir(parents=True)
     shutil.copy(weights, folder)
 
     def fetch(repo, file, revision, kind="model"):
-        asked.append((repo, file, revision, kind))
+        requests.append((repo, file, revision, kind))
         return folder / file
 
     monkeypatch.setattr(hub, "fetch", fetch)
     embed(make(weights=None))
-    assert asked == [("lab/net", "weights.bin", r, "model") for r in ("main", COMMIT)]
+    assert requests == [("lab/net", "weights.bin", r, "model") for r in ("main", COMMIT)]
     card = encoders.read_card(tmp_path / "frozen")
     assert card["origin"] == "https://huggingface.co/lab/net"
     assert card["revision"] == COMMIT
@@ -140,12 +136,12 @@ def test_a_branch_of_the_hub_is_resolved_once_and_recorded(
 def test_other_weights_than_the_frozen_ones_are_refused(network, weights, make, embed):
     embed(make())
     torch.save({n: t + 1 for n, t in network.state_dict().items()}, weights)
-    message = r"weights\.bin: these weights \(sha256 .*\) are not those of .*frozen .*; run `dvc"
+    message = r"weights\.bin \(sha256 .*\) is not the file of the frozen .*; run `dvc"
     with pytest.raises(DataError, match=message):
         embed(make(), freeze=False)
 
 
-def test_a_wrong_file_is_refused_when_it_is_frozen(weights, make, embed):
+def test_a_wrong_file_is_refused_by_freeze(weights, make, embed):
     torch.save({"conv1.weight": torch.zeros(3)}, weights)
     with pytest.raises(DataError, match=r"weights\.bin: not the weights of this network: it lacks"):
         embed(make())
@@ -156,11 +152,13 @@ def test_a_local_file_that_is_not_there_is_named(make, embed):
         embed(make(weights="none.bin"))
 
 
-def test_weights_that_are_not_numbers_are_found(network, weights, make, embed):
+def test_weights_that_are_not_finite_are_refused(network, weights, make, embed):
     state = network.state_dict()
     state["blocks.1.attn.proj.bias"][3] = torch.nan
     torch.save(state, weights)
-    message = "features of unit 'u0' and 2 others of its batch are not finite; .*: get them again"
+    message = (
+        "features of observation 'u0' and 2 others of its batch are not finite; .*: get them again"
+    )
     with pytest.raises(DataError, match=message):
         embed(make())
 
@@ -181,27 +179,29 @@ def test_the_width_must_be_the_networks(make, embed):
         ({"weight": "w.bin"}, r"unknown parameter \(did you mean 'weights'"),
     ],
 )
-def test_settings_that_cannot_be_are_named(make, change, message):
+def test_invalid_parameters_are_named(make, change, message):
     with pytest.raises(ConfigError, match=message):
         make(**change)
 
 
 @pytest.mark.parametrize(
-    "name", ["uni2_h", *(pytest.param(n, marks=pytest.mark.slow) for n in KNOWN if n != "uni2_h")]
+    "name", ["uni2_h", *(pytest.param(n, marks=pytest.mark.slow) for n in SIZES if n != "uni2_h")]
 )
-def test_each_published_expert_has_its_known_size(name, request, monkeypatch):
+def test_each_published_expert_has_the_published_size(name, request, monkeypatch):
     monkeypatch.chdir(request.config.rootpath)
-    one = encoders.load(name, section(f"encoders.{name}"))
-    assert isinstance(one, Published)
-    network = transformer.build(one.model, one.arguments)
-    one._require_width(network)
-    found = sum(p.numel() for p in network.parameters()), len(network.state_dict())
-    assert found == KNOWN[name]
+    expert = encoders.load(name, read_section(f"encoders.{name}"))
+    assert isinstance(expert, PublishedTransformer)
+    network = transformer.build(expert.model, expert.arguments)
+    expert._require_width(network)
+    size = sum(p.numel() for p in network.parameters()), len(network.state_dict())
+    assert size == SIZES[name]
 
 
-def test_every_published_expert_is_known():
+def test_all_published_experts_have_a_size():
     files = Path(encoders.__path__[0]).glob("*.py")
-    assert {file.stem for file in files if "import Published" in file.read_text()} == set(KNOWN)
+    assert {
+        file.stem for file in files if "import PublishedTransformer" in file.read_text()
+    } == set(SIZES)
 
 
 @pytest.mark.slow
@@ -210,7 +210,7 @@ def test_random_weights_of_uni2_h_are_saved_loaded_strictly_and_run(
 ):
     """In half precision, to keep the file small: 1.4 GB."""
     monkeypatch.chdir(request.config.rootpath)
-    settings = section("encoders.uni2_h")
+    settings = read_section("encoders.uni2_h")
     network = transformer.build(settings["model"], settings["arguments"])
     noise = torch.randn(2**24, generator=torch.Generator().manual_seed(0)) * 0.02
     noise = noise.to(torch.bfloat16)
@@ -218,13 +218,13 @@ def test_random_weights_of_uni2_h_are_saved_loaded_strictly_and_run(
     state = {n: noise[: t.numel()].view(t.shape).clone() for n, t in network.state_dict().items()}
     torch.save(state, path)
     del state
-    one = encoders.load("uni2_h", {**settings, "weights": str(path)})
-    table, raw = tissue
+    expert = encoders.load("uni2_h", {**settings, "weights": str(path)})
+    pairs, raw = tissue
     (tmp_path / "frozen").mkdir()
-    card = one.freeze(table, tmp_path / "frozen")
+    card = expert.freeze(pairs, tmp_path / "frozen")
     assert (card["parameters"], card["dimension"]) == (681_394_176, 1536)
     (tmp_path / "frozen" / encoders.CARD).write_text(json.dumps(card))
-    found = one.embed(table[:1].copy(), raw, tmp_path / "frozen")
-    assert found.shape == (1, 1536)
-    assert np.isfinite(found).all()
-    assert found.std() > 0
+    embedding = expert.embed(pairs[:1].copy(), raw, tmp_path / "frozen")
+    assert embedding.shape == (1, 1536)
+    assert np.isfinite(embedding).all()
+    assert embedding.std() > 0

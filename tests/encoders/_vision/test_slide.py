@@ -27,9 +27,9 @@ from cell_synergy.core.device import use_threads
 
 use_threads(1)
 settings, folder = json.loads(sys.argv[1])
-table = ad.read_h5ad(Path(folder, "table.h5ad"))
-found = encoders.load("efficientnet_lite0", settings).embed(table, Path(folder), Path(folder))
-np.save(Path(folder, "found.npy"), found)
+pairs = ad.read_h5ad(Path(folder, "pairs.h5ad"))
+embedding = encoders.load("efficientnet_lite0", settings).embed(pairs, Path(folder), Path(folder))
+np.save(Path(folder, "embedding.npy"), embedding)
 peak = next(l for l in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in l)
 print(peak.split()[1])  # of this program alone; ru_maxrss begins with the parent's
 """
@@ -52,21 +52,21 @@ def _write(path):
 
 
 @pytest.mark.slow
-def test_500_units_of_a_slide_of_1600_megapixels_are_embedded_in_4_gib(units, tmp_path):
+def test_500_observations_of_a_slide_of_1600_megapixels_are_embedded_in_4_gib(units, tmp_path):
     tile = _write(tmp_path / "slide.tif")
-    table = units(500, 2)
-    table.obs["section"] = pd.Categorical(["S"] * 500)
-    table.obsm["spatial"] = np.random.default_rng(0).uniform(0, SIDE * MPP, (500, 2))
-    table.obsm["spatial"][:2] = np.array([[10, 10], [11, 12]]) * TILE * MPP  # the same view twice
-    table.uns["mpp"], table.uns["images"] = {"S": MPP}, {"S": "slide.tif"}
-    table.write_h5ad(tmp_path / "table.h5ad")
+    pairs = units(500, 2)
+    pairs.obs["section"] = pd.Categorical(["S"] * 500)
+    pairs.obsm["spatial"] = np.random.default_rng(0).uniform(0, SIDE * MPP, (500, 2))
+    pairs.obsm["spatial"][:2] = np.array([[10, 10], [11, 12]]) * TILE * MPP  # equal patches
+    pairs.uns["mpp"], pairs.uns["images"] = {"S": MPP}, {"S": "slide.tif"}
+    pairs.write_h5ad(tmp_path / "pairs.h5ad")
     rule = TissueRule(field_um=112.0, white=0.9, black=0.05, least=0.25)
     with open_slide(tmp_path / "slide.tif") as slide:
-        found = slide.crop(np.array([10.5, 70.5]) * TILE, TILE)
-        inside, shown = on_tissue(slide, table.obsm["spatial"], MPP, rule)
-    assert np.abs(found.astype(int) - tile).max() < 12  # JPEG
-    assert 450 < inside.sum() == shown.sum() < 500
-    card = encoders.load("efficientnet_lite0", SETTINGS).freeze(table, tmp_path)
+        patch = slide.crop(np.array([10.5, 70.5]) * TILE, TILE)
+        inside, has_tissue = on_tissue(slide, pairs.obsm["spatial"], MPP, rule)
+    assert np.abs(patch.astype(int) - tile).max() < 12  # JPEG
+    assert 450 < inside.sum() == has_tissue.sum() < 500
+    card = encoders.load("efficientnet_lite0", SETTINGS).freeze(pairs, tmp_path)
     (tmp_path / encoders.CARD).write_text(json.dumps(card))
     done = subprocess.run(
         [sys.executable, "-c", EMBED, json.dumps([SETTINGS, str(tmp_path)])],
@@ -74,7 +74,7 @@ def test_500_units_of_a_slide_of_1600_megapixels_are_embedded_in_4_gib(units, tm
         env=os.environ | {"CELL_SYNERGY_SCRATCH": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""},
     )  # fmt: skip
     assert int(done.stdout) * 1024 < 4 * 2**30
-    embedding = np.load(tmp_path / "found.npy")
+    embedding = np.load(tmp_path / "embedding.npy")
     assert embedding.shape == (500, 944)
     np.testing.assert_allclose(embedding[0], embedding[1], atol=1e-4)
     assert np.abs(embedding[0] - embedding[2]).max() > 0.01

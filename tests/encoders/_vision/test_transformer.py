@@ -14,9 +14,9 @@ RNG = np.random.default_rng(0)
 
 
 def _loaded(empty, path):
-    found = empty()
-    transformer.load(found, path)
-    return found
+    network = empty()
+    transformer.load(network, path)
+    return network
 
 
 def test_a_network_is_built_without_memory(empty):
@@ -34,8 +34,8 @@ def test_safetensors_are_read_too(network, tmp_path, empty):
     save_file(network.state_dict(), tmp_path / "model.safetensors")
     x = torch.randn(2, 3, 28, 28)
     with torch.inference_mode():
-        found = _loaded(empty, tmp_path / "model.safetensors")(x)
-        torch.testing.assert_close(found, network(x), rtol=0, atol=0)
+        output = _loaded(empty, tmp_path / "model.safetensors")(x)
+        torch.testing.assert_close(output, network(x), rtol=0, atol=0)
 
 
 def test_tensors_that_are_missing_unknown_or_of_another_shape_are_named(network, tmp_path, empty):
@@ -107,11 +107,11 @@ def test_arguments_by_which_timm_would_read_weights_are_refused(key, given):
 @pytest.mark.parametrize(
     ("model", "arguments", "message"),
     [
-        ("vit_enormous", {}, "timm makes no 'vit_enormous' of these arguments"),
+        ("vit_enormous", {}, "timm cannot build 'vit_enormous' with these arguments"),
         ("vit_tiny_patch16_224", {"reg_token": 4}, "unexpected keyword argument 'reg_token'"),
         ("vit_tiny_patch16_224", {"mlp_layer": "SwigluPakt"}, "no attribute 'SwigluPakt'"),
-        ("vit_tiny_patch16_224", {"patch_size": 0}, "timm makes no 'vit_tiny_patch16_224'"),
-        ("vit_tiny_patch16_224", {"num_heads": 5}, "timm makes no 'vit_tiny_patch16_224'"),
+        ("vit_tiny_patch16_224", {"patch_size": 0}, "timm cannot build 'vit_tiny_patch16_224'"),
+        ("vit_tiny_patch16_224", {"num_heads": 5}, "timm cannot build 'vit_tiny_patch16_224'"),
         ("resnet18", {}, "'resnet18' is no vision transformer of timm"),
     ],
 )
@@ -132,7 +132,7 @@ def test_features_are_the_class_token_and_the_mean_of_the_patches(network):
     torch.testing.assert_close(both[:, 48:], tokens[:, 3:].mean(dim=1))
 
 
-def test_halved_weights_give_what_autocast_gives(network):
+def test_bfloat16_weights_give_the_output_of_autocast(network):
     x = torch.randn(2, 3, 28, 28)
 
     def run():
@@ -140,7 +140,7 @@ def test_halved_weights_give_what_autocast_gives(network):
             return transformer.features(network, x, "token+mean")
 
     expected = run()
-    transformer.halve(network)
+    transformer.to_bfloat16(network)
     torch.testing.assert_close(run(), expected, rtol=0, atol=0)
     kinds = {n: t.dtype for n, t in network.named_parameters()}
     assert kinds["blocks.0.attn.qkv.weight"] == torch.bfloat16
@@ -160,16 +160,16 @@ def test_the_transform_is_torchvisions_on_a_pillow_image(mode, side):
         ]
     )
     patches = torch.from_numpy(np.asarray(patch).copy())[None]
-    found = transformer.inputs(patches, 224, mode, MEAN, STD)[0]
-    levels = (found - reference(patch)).abs() * torch.tensor(STD)[:, None, None] * 255
+    inputs = transformer.inputs(patches, 224, mode, MEAN, STD)[0]
+    levels = (inputs - reference(patch)).abs() * torch.tensor(STD)[:, None, None] * 255
     assert levels.max() < (1e-4 if side == 224 else 1.1)  # Pillow rounds to whole colours
     assert levels.mean() < 0.35
 
 
-def test_many_patches_are_transformed_like_few(monkeypatch):
+def test_patches_are_transformed_in_chunks(monkeypatch):
     patches = torch.from_numpy(RNG.integers(0, 256, (5, 40, 40, 3), dtype=np.uint8))
     whole = transformer.inputs(patches, 28, "bilinear", MEAN, STD)
-    monkeypatch.setattr(transformer, "_FLOATS", 2 * 40 * 40 * 12)
-    found = transformer.inputs(patches, 28, "bilinear", MEAN, STD)
-    torch.testing.assert_close(found, whole, rtol=0, atol=0)
-    assert found.is_contiguous(memory_format=torch.channels_last)
+    monkeypatch.setattr(transformer, "_RESIZE_BYTES", 2 * 40 * 40 * 12)
+    chunked = transformer.inputs(patches, 28, "bilinear", MEAN, STD)
+    torch.testing.assert_close(chunked, whole, rtol=0, atol=0)
+    assert chunked.is_contiguous(memory_format=torch.channels_last)

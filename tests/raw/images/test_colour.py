@@ -1,4 +1,4 @@
-"""Colours come out as they are shown, from files that are read whole and by pieces alike."""
+"""Colours are decoded as image viewers show them, whether read whole or tile by tile."""
 
 import base64
 import io
@@ -28,7 +28,7 @@ def cielab(pixels):
 TONES = np.array([[120, 60, 140], [200, 120, 180], [245, 245, 245], [10, 10, 10]], np.uint8)
 HE = TONES[np.add.outer(np.arange(96) // 32, np.arange(160) // 32) % 4]
 YCBCR = np.asarray(Image.fromarray(HE).convert("YCbCr"))
-# ink that is not all in the three colours
+# with a fourth ink, black
 CMYK = np.dstack([np.full(HE.shape, (30, 120, 40), np.uint8), HE[:, :, 0] // 2])
 INKED = np.asarray(Image.fromarray(CMYK, "CMYK").convert("RGB"))
 ALPHA = np.repeat(np.linspace(0, 255, 160).round()[None, :, None], 96, axis=0)
@@ -39,10 +39,10 @@ LAB = cielab(HE)
 TILED: dict[str, Any] = {"tile": (32, 64)}
 
 
-@pytest.fixture(params=["whole", "pieces"])
-def way(request, monkeypatch):
-    if request.param == "pieces":
-        monkeypatch.setattr(tiff, "WHOLE", 5000)
+@pytest.fixture(params=["whole", "tiles"])
+def reading(request, monkeypatch):
+    if request.param == "tiles":
+        monkeypatch.setattr(tiff, "MAX_WHOLE_PIXELS", 5000)
     return request.param
 
 
@@ -104,15 +104,15 @@ RIGHT: dict[str, tuple[dict[str, Any], np.ndarray, int]] = {
 }  # fmt: skip
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("reading")
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_tiff_shows_its_true_colours(tmp_path, name):
     options, expected, tolerance = RIGHT[name]
     tifffile.imwrite(tmp_path / "a.tif", **options)
-    found = read(tmp_path / "a.tif").astype(int)
+    decoded = read(tmp_path / "a.tif").astype(int)
     inner = np.s_[4:28, 4:28]  # JPEG mixes colours at the squares' borders
-    difference = np.abs(found - expected)
-    assert found.shape == expected.shape
+    difference = np.abs(decoded - expected)
+    assert decoded.shape == expected.shape
     assert (difference[inner] if "jpeg of" in name else difference).max() <= tolerance
 
 
@@ -126,7 +126,7 @@ HALVED = base64.b64decode(
 )
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("reading")
 @pytest.mark.parametrize("space", ["rgb", "ycbcr"])
 def test_aperios_jpeg_2000_of_halved_chroma_shows_its_true_colours(tmp_path, space):
     tifffile.imwrite(
@@ -172,7 +172,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("reading")
 @pytest.mark.parametrize("name", WRONG)
 def test_a_tiff_of_other_colours_names_them(tmp_path, name):
     options, message = WRONG[name]
@@ -262,7 +262,7 @@ def test_a_png_of_other_colours_names_them(tmp_path):
 
 
 def test_four_samples_need_more_memory_than_three(tmp_path, monkeypatch):
-    monkeypatch.setattr(flat, "LARGEST", 96 * 160 * 4)
+    monkeypatch.setattr(flat, "MAX_BYTES", 96 * 160 * 4)
     Image.fromarray(HE).save(tmp_path / "rgb.png")
     Image.fromarray(OPAQUE).save(tmp_path / "rgba.png")
     np.testing.assert_array_equal(read(tmp_path / "rgb.png"), HE)

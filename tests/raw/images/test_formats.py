@@ -1,4 +1,4 @@
-"""What is no image, or is damaged, is told in one sentence; names may be wrong."""
+"""Files that are no image or are damaged are refused in one sentence; names may be wrong."""
 
 import gzip
 import io
@@ -28,7 +28,7 @@ def encoded(kind, image=SMOOTH, **options):
     return file.getvalue()
 
 
-def test_an_image_is_what_its_content_says(tmp_path):
+def test_the_format_is_detected_by_content(tmp_path):
     (tmp_path / "a.jpg").write_bytes(encoded("PNG"))
     (tmp_path / "b.tif").write_bytes(encoded("PNG"))
     (tmp_path / "c.PNG").write_bytes(encoded("TIFF"))
@@ -40,7 +40,7 @@ def test_an_image_is_what_its_content_says(tmp_path):
     assert np.abs(read(tmp_path / "e.tif").astype(int) - SMOOTH).mean() < 5
 
 
-NONE = {
+NO_IMAGE = {
     b"": "is empty; get it again",
     b"no image at all": r"is text, not an image \(TIFF, PNG or JPEG\); get it again",
     b"\1\2\3\4": r"cannot be read as an image \(TIFF, PNG or JPEG\); get it again, or convert it",
@@ -64,25 +64,27 @@ NONE = {
 }
 
 
-@pytest.mark.parametrize("content", NONE)
+@pytest.mark.parametrize("content", NO_IMAGE)
 @pytest.mark.parametrize("suffix", [".tif", ".jpg"])
-def test_what_is_no_image_is_told(tmp_path, content, suffix):
+def test_a_file_that_is_no_image_is_refused(tmp_path, content, suffix):
     (path := tmp_path / f"a{suffix}").write_bytes(content)
-    for ask in (image_size, read):
-        with pytest.raises(DataError, match=rf"(?s)a\{suffix}: .*{NONE[content]}"):
-            ask(path)
+    for reader in (image_size, read):
+        with pytest.raises(DataError, match=rf"(?s)a\{suffix}: .*{NO_IMAGE[content]}"):
+            reader(path)
 
 
-def test_an_image_that_is_not_there_is_named(tmp_path):
+def test_a_missing_image_is_named(tmp_path):
     (tmp_path / "a.tif").mkdir()
     for name in ("a.tif", "b.tif"):
         with pytest.raises(DataError, match=rf"{name}: no such image; run `dvc repro download`"):
             read(tmp_path / name)
 
 
-def test_a_link_that_leads_nowhere_is_named(tmp_path):
+def test_a_broken_link_is_named(tmp_path):
     (tmp_path / "a.tif").symlink_to("elsewhere.tif")
-    with pytest.raises(DataError, match=r"a\.tif: leads to elsewhere\.tif, which is not there"):
+    with pytest.raises(
+        DataError, match=r"a\.tif: is a link to elsewhere\.tif, which does not exist"
+    ):
         image_size(tmp_path / "a.tif")
 
 
@@ -90,12 +92,12 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path):
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
 def test_an_image_of_a_few_pixels_is_refused(tmp_path, kind, width, height):
     (path := tmp_path / "a.tif").write_bytes(encoded(kind, SMOOTH[:height, :width]))
-    for ask in (image_size, read):
+    for reader in (image_size, read):
         with pytest.raises(DataError, match=rf"has {width} x {height} pixels, too few to show"):
-            ask(path)
+            reader(path)
 
 
-WAYS: dict[str, dict[str, Any]] = {
+JPEG_OPTIONS: dict[str, dict[str, Any]] = {
     "baseline": {},
     "progressive": {"progressive": True},
     "restarts": {"restart_marker_rows": 1},
@@ -103,30 +105,30 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_jpeg_that_is_whole_is_read_as_pillow_does(tmp_path, way):
-    data = encoded("JPEG", quality=90, **WAYS[way])
+@pytest.mark.parametrize("variant", JPEG_OPTIONS)
+def test_a_jpeg_that_is_whole_is_read_as_pillow_does(tmp_path, variant):
+    data = encoded("JPEG", quality=90, **JPEG_OPTIONS[variant])
     for content in (data, data + bytes(100), data + b"what a camera adds"):
         (tmp_path / "a.jpg").write_bytes(content)
         expected = np.asarray(Image.open(io.BytesIO(data)))
         np.testing.assert_array_equal(read(tmp_path / "a.jpg"), expected)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("variant", JPEG_OPTIONS)
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.9, 0.9999])
-def test_a_jpeg_that_is_cut_off_is_refused(tmp_path, way, share):
-    data = encoded("JPEG", quality=90, **WAYS[way])
+def test_a_jpeg_that_is_cut_off_is_refused(tmp_path, variant, share):
+    data = encoded("JPEG", quality=90, **JPEG_OPTIONS[variant])
     (tmp_path / "a.jpg").write_bytes(data[: int(len(data) * share)])
     with pytest.raises(DataError, match=r"a\.jpg: cannot be read as an image .*; get it again"):
         read(tmp_path / "a.jpg")
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("lost", [500, 2000])
-def test_a_jpeg_that_lacks_bytes_in_the_middle_is_refused(tmp_path, way, lost):
-    data = encoded("JPEG", quality=90, **WAYS[way])
+@pytest.mark.parametrize("variant", JPEG_OPTIONS)
+@pytest.mark.parametrize("missing", [500, 2000])
+def test_a_jpeg_that_lacks_bytes_in_the_middle_is_refused(tmp_path, variant, missing):
+    data = encoded("JPEG", quality=90, **JPEG_OPTIONS[variant])
     start = data.index(b"\xff\xda") + (len(data) - data.index(b"\xff\xda")) // 3
-    (tmp_path / "a.jpg").write_bytes(data[:start] + data[start + lost :])
+    (tmp_path / "a.jpg").write_bytes(data[:start] + data[start + missing :])
     with pytest.raises(DataError, match=r"a\.jpg: .* \(its JPEG data are damaged\); get it again"):
         read(tmp_path / "a.jpg")
     (tmp_path / "a.jpg").write_bytes(data[:start] + b"\xff\xd9")  # an end, but too early
@@ -137,8 +139,8 @@ def test_a_jpeg_that_lacks_bytes_in_the_middle_is_refused(tmp_path, way, lost):
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.99])
 def test_a_png_that_is_cut_off_or_changed_is_refused(tmp_path, share):
     data = encoded("PNG")
-    place = int(len(data) * share)
-    for content in (data[:place], data[:place] + bytes([data[place] ^ 9]) + data[place + 1 :]):
+    index = int(len(data) * share)
+    for content in (data[:index], data[:index] + bytes([data[index] ^ 9]) + data[index + 1 :]):
         (tmp_path / "a.png").write_bytes(content)
         with pytest.raises(DataError, match=r"a\.png: cannot be read as an image .*; get it again"):
             read(tmp_path / "a.png")
@@ -149,16 +151,16 @@ COMPRESSED = [None, "lzw", "deflate", "zstd", "packbits", "jpeg", "webp", "jpeg2
 
 @pytest.mark.parametrize("compression", COMPRESSED)
 @pytest.mark.parametrize("layout", [{"tile": (64, 64)}, {"rowsperstrip": 48}, {}])
-@pytest.mark.parametrize("damage", ["file cut off", "piece cut off", "end is zero"])
+@pytest.mark.parametrize("damage", ["file cut off", "tile cut off", "end is zero"])
 def test_a_tiff_that_lacks_bytes_is_refused(tmp_path, compression, layout, damage):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, IMAGE, photometric="rgb", compression=compression, **layout)
     with tifffile.TiffFile(path, mode="r+") as file:
         page: Any = file.pages[0]
         start, size = page.dataoffsets[-1], page.databytecounts[-1]
-        if damage == "piece cut off":
+        if damage == "tile cut off":
             if compression is None and not layout:
-                pytest.skip("pixels that lie in the file as they are have no pieces")
+                pytest.skip("an uncompressed image in one strip is mapped into memory")
             name = "TileByteCounts" if layout.get("tile") else "StripByteCounts"
             page.tags[name].overwrite((*page.databytecounts[:-1], size // 2))
     data = path.read_bytes()

@@ -15,8 +15,8 @@ def crop(image, centre, side):
     ("left", "top", "side"), [(25, 15, 10), (0, 0, 10), (50, 30, 10), (9, 9, 7)]
 )
 def test_a_crop_inside_is_the_plain_slice(left, top, side):
-    found = crop(IMAGE, np.array([left + side / 2, top + side / 2]), side)
-    np.testing.assert_array_equal(found, IMAGE[top : top + side, left : left + side])
+    patch = crop(IMAGE, np.array([left + side / 2, top + side / 2]), side)
+    np.testing.assert_array_equal(patch, IMAGE[top : top + side, left : left + side])
 
 
 @pytest.mark.parametrize("centre", [(0, 0), (60, 40), (2, 20), (30, 39), (59.6, 0.4), (-3, 50)])
@@ -24,8 +24,8 @@ def test_a_crop_inside_is_the_plain_slice(left, top, side):
 def test_a_crop_beyond_the_border_is_reflected_like_numpys_pad(centre, side):
     width = 400
     padded = np.pad(IMAGE, ((width, width), (width, width), (0, 0)), mode="reflect")
-    inner = crop(padded, np.array(centre, dtype=np.float64) + width, side)
-    np.testing.assert_array_equal(crop(IMAGE, np.array(centre, dtype=np.float64), side), inner)
+    expected = crop(padded, np.array(centre, dtype=np.float64) + width, side)
+    np.testing.assert_array_equal(crop(IMAGE, np.array(centre, dtype=np.float64), side), expected)
 
 
 def test_an_image_of_one_pixel_fills_the_crop():
@@ -45,9 +45,9 @@ def test_crops_follow_the_centre_to_the_nearest_pixel():
 @pytest.mark.parametrize("step", [1, 7, 1500])
 def test_an_overview_is_every_nth_pixel(monkeypatch, step):
     monkeypatch.setattr(slide, "BLOCK", 16)
-    found = Slide(IMAGE).overview(step)
-    np.testing.assert_array_equal(found, IMAGE[::step, ::step])
+    overview = Slide(IMAGE).overview(step)
+    np.testing.assert_array_equal(overview, IMAGE[::step, ::step])
 
 
-def test_units_of_an_image_in_memory_keep_their_order():
-    np.testing.assert_array_equal(Slide(IMAGE).order(RNG.uniform(0, 40, (5, 2))), range(5))
+def test_crops_of_an_image_in_memory_keep_their_order():
+    np.testing.assert_array_equal(Slide(IMAGE).reading_order(RNG.uniform(0, 40, (5, 2))), range(5))

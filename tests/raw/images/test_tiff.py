@@ -18,7 +18,7 @@ def crop(image, centre, side):
 
 
 LARGE = RNG.integers(0, 256, (200, 330, 3), dtype=np.uint8)
-WAYS: dict[str, dict[str, Any]] = {
+LAYOUTS: dict[str, dict[str, Any]] = {
     "tiles.tif": {"tile": (64, 48)},
     "tiles.svs": {"tile": (64, 48), "compression": "deflate", "predictor": True},
     "strips.tif": {"rowsperstrip": 7, "compression": "lzw"},
@@ -33,17 +33,17 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def lazily(monkeypatch):
-    """Let images of more than a few pixels be large, and keep two tiles."""
-    monkeypatch.setattr(tiff, "WHOLE", 10_000)
-    monkeypatch.setattr(tiff, "CACHE", 2 * 64 * 48 * 3)
+def tile_by_tile(monkeypatch):
+    """Decode images of more than a few pixels tile by tile, and cache two tiles."""
+    monkeypatch.setattr(tiff, "MAX_WHOLE_PIXELS", 10_000)
+    monkeypatch.setattr(tiff, "CACHE_BYTES", 2 * 64 * 48 * 3)
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=LAYOUTS)
 def pyramid(request, tmp_path):
     """Return a file of LARGE, half and a quarter of it, written in some way."""
     path = tmp_path / request.param
-    options: dict[str, Any] = {"photometric": "rgb", **WAYS[request.param]}
+    options: dict[str, Any] = {"photometric": "rgb", **LAYOUTS[request.param]}
     level = LARGE
     if planes := options.get("metadata", {}).get("axes") == "CYX":
         level = np.moveaxis(LARGE, 2, 0)
@@ -61,62 +61,62 @@ def pyramid(request, tmp_path):
     return path
 
 
-@pytest.mark.usefixtures("lazily")
+@pytest.mark.usefixtures("tile_by_tile")
 def test_crops_of_a_pyramid_are_those_of_the_whole_image(pyramid):
     whole = tifffile.imread(pyramid)
     whole = np.moveaxis(whole, 0, 2) if whole.shape[0] == 3 else whole
-    places = [(165, 100), (0, 0), (330, 200), (3, 120), (329.6, 0.4), (-9, 50), (100.5, 63.5)]
-    with open_slide(pyramid) as opened:
-        assert opened.size == image_size(pyramid) == (330, 200)
-        assert not isinstance(opened._pixels, np.ndarray) or pyramid.name == "memory.tif"
-        for place in places:
+    centres = [(165, 100), (0, 0), (330, 200), (3, 120), (329.6, 0.4), (-9, 50), (100.5, 63.5)]
+    with open_slide(pyramid) as image:
+        assert image.size == image_size(pyramid) == (330, 200)
+        assert not isinstance(image._pixels, np.ndarray) or pyramid.name == "memory.tif"
+        for x_y in centres:
             for side in (1, 20, 65, 300, 401):
-                centre = np.array(place, dtype=np.float64)
+                centre = np.array(x_y, dtype=np.float64)
                 expected = crop(whole, centre, side)
-                np.testing.assert_array_equal(opened.crop(centre, side), expected)
-        np.testing.assert_array_equal(opened.overview(7), whole[::7, ::7])
+                np.testing.assert_array_equal(image.crop(centre, side), expected)
+        np.testing.assert_array_equal(image.overview(7), whole[::7, ::7])
 
 
-@pytest.mark.usefixtures("lazily")
-def test_threads_get_the_same_crops_and_few_tiles_are_kept(tmp_path):
+@pytest.mark.usefixtures("tile_by_tile")
+def test_threads_get_the_same_crops_and_few_tiles_are_cached(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", LARGE, tile=(64, 48), compression="jpeg")
     centres = RNG.uniform(0, 200, (200, 2))
-    with open_slide(tmp_path / "a.tif") as opened, ThreadPoolExecutor(4) as pool:
-        alone = [opened.crop(centre, 70) for centre in centres]
-        together = list(pool.map(lambda centre: opened.crop(centre, 70), centres))
-        pixels: Any = opened._pixels
-        assert len(pixels._kept) == 2
+    with open_slide(tmp_path / "a.tif") as image, ThreadPoolExecutor(4) as pool:
+        alone = [image.crop(centre, 70) for centre in centres]
+        together = list(pool.map(lambda centre: image.crop(centre, 70), centres))
+        pixels: Any = image._pixels
+        assert len(pixels._cache) == 2
     np.testing.assert_array_equal(alone, together)
 
 
-@pytest.mark.usefixtures("lazily")
+@pytest.mark.usefixtures("tile_by_tile")
 def test_crops_in_the_slides_order_decode_each_tile_about_once(tmp_path, monkeypatch):
     monkeypatch.setattr(slide, "BLOCK", 64)
-    monkeypatch.setattr(tiff, "CACHE", 8 * 64 * 48 * 3)  # of 28
+    monkeypatch.setattr(tiff, "CACHE_BYTES", 8 * 64 * 48 * 3)  # of 28
     tifffile.imwrite(tmp_path / "a.tif", LARGE, tile=(64, 48), photometric="rgb")
     x, y = np.mgrid[32:320:8, 32:190:8]
     centres = RNG.permutation(np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float64))
-    with open_slide(tmp_path / "a.tif") as opened:
-        order = opened.order(centres)
+    with open_slide(tmp_path / "a.tif") as image:
+        order = image.reading_order(centres)
         assert sorted(order) == list(range(len(centres)))
         decoded: list[int] = []
-        pixels: Any = opened._pixels
-        decode = pixels._decoded
+        pixels: Any = image._pixels
+        decode = pixels._decode
 
-        def counted(page, number):
+        def counting(page, number):
             decoded.append(number)
             return decode(page, number)
 
-        monkeypatch.setattr(pixels, "_decoded", counted)
+        monkeypatch.setattr(pixels, "_decode", counting)
         for centre in centres[order]:
-            opened.crop(centre, 8)
-        kept = len(decoded)
+            image.crop(centre, 8)
+        n_ordered = len(decoded)
         for centre in centres:
-            opened.crop(centre, 8)
-    assert kept < 3 * 28 < (len(decoded) - kept) / 5
+            image.crop(centre, 8)
+    assert n_ordered < 3 * 28 < (len(decoded) - n_ordered) / 5
 
 
-@pytest.mark.usefixtures("lazily")
+@pytest.mark.usefixtures("tile_by_tile")
 @pytest.mark.parametrize("space", ["rgb", "ycbcr"])
 def test_tiles_that_were_never_written_are_empty(tmp_path, space):
     # as scanners leave out glass: no bytes for a tile
@@ -125,13 +125,13 @@ def test_tiles_that_were_never_written_are_empty(tmp_path, space):
     with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tiff:
         page: Any = tiff.pages[0]
         page.tags["TileByteCounts"].overwrite([0, *page.databytecounts[1:]])
-    with open_slide(tmp_path / "a.tif") as opened:
-        assert (opened.crop(np.array([24.0, 24.0]), 48) == 0).all()
-        found = opened.crop(np.array([72.0, 24.0]), 48).astype(int)
-        assert np.abs(found - LARGE[:48, 48:96]).max() <= (0 if space == "rgb" else 3)
+    with open_slide(tmp_path / "a.tif") as image:
+        assert (image.crop(np.array([24.0, 24.0]), 48) == 0).all()
+        patch = image.crop(np.array([72.0, 24.0]), 48).astype(int)
+        assert np.abs(patch - LARGE[:48, 48:96]).max() <= (0 if space == "rgb" else 3)
 
 
-@pytest.mark.usefixtures("lazily")
+@pytest.mark.usefixtures("tile_by_tile")
 @pytest.mark.parametrize("damage", ["overwritten", "cut off"])
 def test_a_broken_tile_names_the_file(tmp_path, damage):
     path = tmp_path / "a.tif"
@@ -142,13 +142,13 @@ def test_a_broken_tile_names_the_file(tmp_path, damage):
     rest = bytes(size) + content[start + size :] if damage == "overwritten" else content[start:-9]
     path.write_bytes(content[:start] + rest)
     message = r"a\.tif: cannot be read as an image .*; get it again"
-    with pytest.raises(DataError, match=message), open_slide(path) as opened:
-        opened.crop(np.array([325.0, 195.0]), 8)
+    with pytest.raises(DataError, match=message), open_slide(path) as image:
+        image.crop(np.array([325.0, 195.0]), 8)
 
 
 def test_what_would_have_to_be_read_at_once_is_refused_if_it_is_huge(tmp_path, monkeypatch):
-    monkeypatch.setattr(tiff, "WHOLE", 10_000)
-    monkeypatch.setattr(flat, "LARGEST", 50_000)
+    monkeypatch.setattr(tiff, "MAX_WHOLE_PIXELS", 10_000)
+    monkeypatch.setattr(flat, "MAX_BYTES", 50_000)
     Image.fromarray(LARGE).save(tmp_path / "a.jpg")
     tifffile.imwrite(tmp_path / "a.tif", LARGE, compression="lzw", rowsperstrip=200)
     for name in ("a.jpg", "a.tif"):
@@ -159,13 +159,13 @@ def test_what_would_have_to_be_read_at_once_is_refused_if_it_is_huge(tmp_path, m
 
 @pytest.mark.parametrize("whole", [10_000, 1_000_000])
 def test_the_planes_of_imagej_are_colours(tmp_path, monkeypatch, whole):
-    monkeypatch.setattr(tiff, "WHOLE", whole)
+    monkeypatch.setattr(tiff, "MAX_WHOLE_PIXELS", whole)
     planes = np.ascontiguousarray(np.moveaxis(LARGE, 2, 0))
     tifffile.imwrite(tmp_path / "a.tif", planes, imagej=True, metadata={"axes": "CYX"})
     tifffile.imwrite(tmp_path / "b.tif", LARGE, imagej=True)
     for name in ("a.tif", "b.tif"):
-        with open_slide(tmp_path / name) as opened:
-            np.testing.assert_array_equal(opened.overview(1), LARGE)
+        with open_slide(tmp_path / name) as image:
+            np.testing.assert_array_equal(image.overview(1), LARGE)
 
 
 def pages(path, *arrays, **options):
@@ -174,22 +174,22 @@ def pages(path, *arrays, **options):
             writer.write(array, photometric="rgb", metadata=None, **options)
 
 
-@pytest.mark.usefixtures("lazily")
+@pytest.mark.usefixtures("tile_by_tile")
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
 def test_the_slide_is_the_largest_image_wherever_it_stands(tmp_path, order):
     levels = [LARGE, np.ascontiguousarray(LARGE[::4, ::4]), np.full((90, 20, 3), 9, np.uint8)]
     pages(tmp_path / "a.tif", *(levels[i] for i in order), tile=(64, 48), compression="deflate")
     assert image_size(tmp_path / "a.tif") == (330, 200)
-    with open_slide(tmp_path / "a.tif") as opened:
-        np.testing.assert_array_equal(opened.overview(1), LARGE)
+    with open_slide(tmp_path / "a.tif") as image:
+        np.testing.assert_array_equal(image.overview(1), LARGE)
 
 
 def test_a_mask_of_the_slides_size_is_not_the_slide(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
         writer.write(LARGE[:, :, 0], photometric="minisblack", metadata=None)
         writer.write(LARGE, photometric="rgb", metadata=None)
-    with open_slide(tmp_path / "a.tif") as opened:
-        np.testing.assert_array_equal(opened.overview(1), LARGE)
+    with open_slide(tmp_path / "a.tif") as image:
+        np.testing.assert_array_equal(image.overview(1), LARGE)
 
 
 def test_a_thumbnail_is_not_taken_for_a_slide_that_is_not_rgb(tmp_path):
@@ -204,24 +204,24 @@ def test_a_thumbnail_is_not_taken_for_a_slide_that_is_not_rgb(tmp_path):
 @pytest.mark.parametrize("other", [LARGE, 255 - LARGE])
 def test_of_images_of_one_size_none_is_chosen(tmp_path, other):
     pages(tmp_path / "a.tif", LARGE, other)
-    message = r"a\.tif: .* 330 x 200 pixels, and none says that it is the slide; save the H&E"
+    message = r"a\.tif: .* 330 x 200 pixels, and none is marked as the slide; save the H&E"
     with pytest.raises(DataError, match=message):
         image_size(tmp_path / "a.tif")
 
 
-@pytest.mark.parametrize("turned", [1, 3, 6])
-def test_an_orientation_is_told_and_pixels_count_as_stored(tmp_path, capsys, turned):
-    tag = [(274, 3, 1, turned, True)]
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_an_orientation_is_reported_and_pixels_count_as_stored(tmp_path, capsys, orientation):
+    tag = [(274, 3, 1, orientation, True)]
     tifffile.imwrite(tmp_path / "a.tif", LARGE, photometric="rgb", extratags=tag, metadata=None)
-    Image.fromarray(LARGE).save(tmp_path / "a.png", exif=exif(turned))
-    Image.fromarray(LARGE).save(tmp_path / "a.jpg", exif=exif(turned))
+    Image.fromarray(LARGE).save(tmp_path / "a.png", exif=exif(orientation))
+    Image.fromarray(LARGE).save(tmp_path / "a.jpg", exif=exif(orientation))
     for name in ("a.tif", "a.png", "a.jpg"):
         assert image_size(tmp_path / name) == (330, 200)
-        told = f"{name}: its orientation tag is {turned}, by which" in capsys.readouterr().out
-        assert told == (turned != 1)
+        message = f"{name}: its orientation tag is {orientation}, which image viewers apply"
+        assert (message in capsys.readouterr().out) == (orientation != 1)
 
 
-def exif(turned):
+def exif(orientation):
     tags = Image.Exif()
-    tags[274] = turned
+    tags[274] = orientation
     return tags

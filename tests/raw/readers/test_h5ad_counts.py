@@ -14,7 +14,7 @@ def test_raw_counts_of_the_layer_come_before_x(tmp_path, table, write):
     table.X = table.X * 0.3
     write(table)
     (section,) = read_own(tmp_path)
-    np.testing.assert_array_equal(section.counts.X.toarray(), table.layers["counts"])
+    np.testing.assert_array_equal(section.adata.X.toarray(), table.layers["counts"])
 
 
 @pytest.mark.parametrize("value", [np.nan, -1.0, 0.69])
@@ -22,7 +22,7 @@ def test_values_that_are_no_counts_are_refused(tmp_path, table, write, value):
     table.X = table.X.astype(np.float64)
     table.X[1, 1] = value
     write(table)
-    with pytest.raises(DataError, match=r"gene 'GAPDH' in unit 'u2'.*give raw counts"):
+    with pytest.raises(DataError, match=r"gene 'GAPDH' in observation 'u2'.*give raw counts"):
         read_own(tmp_path)
 
 
@@ -48,8 +48,8 @@ def test_entries_that_repeat_or_are_not_sorted_mean_the_same(tmp_path, table, wr
     )
     write(table)
     (section,) = read_own(tmp_path)
-    np.testing.assert_array_equal(section.counts.X.toarray(), [[2, 4], [5, 4], [0, 0], [0, 0]])
-    assert section.counts.X.nnz == 4
+    np.testing.assert_array_equal(section.adata.X.toarray(), [[2, 4], [5, 4], [0, 0], [0, 0]])
+    assert section.adata.X.nnz == 4
 
 
 @pytest.mark.parametrize("value", [True, 1 + 0j])

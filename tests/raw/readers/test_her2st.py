@@ -100,7 +100,7 @@ def _sections(raw):
 
 
 def _region(section):
-    regions = section.counts.obs["region"].astype(object)
+    regions = section.adata.obs["region"].astype(object)
     return {spot: None if pd.isna(value) else value for spot, value in regions.items()}
 
 
@@ -110,14 +110,14 @@ def test_every_section_is_read_and_the_letter_is_the_donor(sections):
     with_image = [name for name, section in sections.items() if section.image is not None]
     assert with_image == list(PAIRED)
     assert all(sections[name].mpp is None for name in sections if name not in PAIRED)
-    assert all("region" not in sections[name].counts.obs for name in sections if name not in PAIRED)
+    assert all("region" not in sections[name].adata.obs for name in sections if name not in PAIRED)
 
 
 def test_places_and_scale_come_from_the_pitch_of_the_array(sections):
     expected = pd.DataFrame(PIXELS * 200 / 250, index=NAMES)
     for section in (sections["A1"], sections["D1"]):
-        place = section.counts.obsm["spatial"]
-        np.testing.assert_allclose(place, expected.loc[section.counts.obs_names], rtol=1e-9)
+        place = section.adata.obsm["spatial"]
+        np.testing.assert_allclose(place, expected.loc[section.adata.obs_names], rtol=1e-9)
     # 6954 x 0.05 is 348 pixels: the scale is that of the image as it is.
     mpp = sections["A1"].mpp
     assert mpp == pytest.approx(200 / 250 / (348 / 6954), rel=1e-9)
@@ -142,8 +142,8 @@ def test_a_spot_with_no_annotated_spot_near_it_has_no_region(raw):
 
 def test_spots_that_the_proportions_lack_are_kept_with_an_empty_row(sections):
     section = sections["C2"]
-    ratio = section.counts.obsm["cell_type_ratio"]
-    assert list(ratio.index) == list(section.counts.obs_names)
+    ratio = section.adata.obsm["cell_type_ratio"]
+    assert list(ratio.index) == list(section.adata.obs_names)
     assert ratio.isna().all(axis=1).sum() == 1
     assert ratio.loc["5x6"].isna().all()
     assert ratio.loc["8x8", "T-cells"] == 1
@@ -151,7 +151,7 @@ def test_spots_that_the_proportions_lack_are_kept_with_an_empty_row(sections):
 
 def test_categories_are_the_same_in_every_section(sections):
     read = (sections["A1"], sections["B4"])
-    first, second = (s.counts.obs["region"].cat.categories.to_list() for s in read)
+    first, second = (s.adata.obs["region"].cat.categories.to_list() for s in read)
     assert first == second == sorted(first)
     assert "undetermined" not in first
     assert "immune infiltrate" in first
@@ -197,20 +197,20 @@ def test_real_regions_are_those_derived_before(real):
     table = pd.read_csv(real / "derived/histology_labels.csv", keep_default_na=False)
     table["label"] = table["label"].replace({"undetermined": ""})
     for name in PAIRED:
-        found = her2st._section(real, name).counts.obs["region"].astype(object).fillna("")
+        result = her2st._read_section(real, name).adata.obs["region"].astype(object).fillna("")
         derived = table[table["section"] == name].set_index("spot")["label"]
-        assert found.to_dict() == derived.to_dict()
+        assert result.to_dict() == derived.to_dict()
 
 
 @pytest.mark.realdata
 def test_real_scales_are_those_derived_before(real):
     derived = pd.read_csv(real / "sections.csv", index_col="section")
     for name, spots in PAIRED.items():
-        section = her2st._section(real, name)
-        assert section.counts.n_obs == spots
+        section = her2st._read_section(real, name)
+        assert section.adata.n_obs == spots
         assert section.mpp == pytest.approx(derived.loc[name, "um_per_px_image"], rel=3e-3)
         assert f"her2st/{section.image}" == derived.loc[name, "image"]
-        assert section.counts.obsm["cell_type_ratio"].notna().all(axis=None)
+        assert section.adata.obsm["cell_type_ratio"].notna().all(axis=None)
 
 
 @pytest.mark.slow
@@ -219,4 +219,4 @@ def test_real_reference_donors_have_the_published_number_of_spots(real):
     sections = [s for s in readers.read(real, DATASET) if s.image is None]
     assert len(sections) == 18
     assert {section.donor for section in sections} == set("DEFGH")
-    assert sum(section.counts.n_obs for section in sections) == 8757
+    assert sum(section.adata.n_obs for section in sections) == 8757

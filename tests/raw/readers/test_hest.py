@@ -6,24 +6,26 @@ from cell_synergy.core.errors import DataError
 from tests.raw import native, variants
 
 
-def test_hest_spots_and_cells(tmp_path, ask):
+def test_hest_spots_and_cells(tmp_path, make_dataset):
     names, pixels, counts = native.hest(tmp_path, "A1")
-    spots = native.one(tmp_path, ask("hest"))
-    assert spots.counts.var_names.tolist() == native.GENES
-    np.testing.assert_allclose(spots.counts.obsm["spatial"], pixels[:40] * native.MPP)
-    np.testing.assert_array_equal(spots.counts.X.toarray(), counts[:40])
-    cells = native.one(tmp_path, ask("hest", "cells"))
-    assert set(cells.counts.obs_names) == set(names)
-    order = [names.index(name) for name in cells.counts.obs_names]
-    np.testing.assert_array_equal(cells.counts.to_df()[native.GENES], counts[order])
-    np.testing.assert_allclose(cells.counts.obsm["spatial"], pixels[order] * native.MPP)
+    spots = native.one(tmp_path, make_dataset("hest"))
+    assert spots.adata.var_names.tolist() == native.GENES
+    np.testing.assert_allclose(spots.adata.obsm["spatial"], pixels[:40] * native.MPP)
+    np.testing.assert_array_equal(spots.adata.X.toarray(), counts[:40])
+    cells = native.one(tmp_path, make_dataset("hest", "cells"))
+    assert set(cells.adata.obs_names) == set(names)
+    order = [names.index(name) for name in cells.adata.obs_names]
+    np.testing.assert_array_equal(cells.adata.to_df()[native.GENES], counts[order])
+    np.testing.assert_allclose(cells.adata.obsm["spatial"], pixels[order] * native.MPP)
     assert str(cells.image) == "wsis/A1.tif"
 
 
-def test_transcripts_are_read_in_pieces_and_cells_may_be_numbers(tmp_path, ask, monkeypatch):
+def test_transcripts_are_read_in_pieces_and_cells_may_be_numbers(
+    tmp_path, make_dataset, monkeypatch
+):
     native.hest(tmp_path, "A1")
-    whole = native.one(tmp_path, ask("hest", "cells")).counts
-    monkeypatch.setattr("cell_synergy.raw.sections.transcripts._PIECE", 97)
+    whole = native.one(tmp_path, make_dataset("hest", "cells")).adata
+    monkeypatch.setattr("cell_synergy.raw.sections.transcripts._BATCH_ROWS", 97)
     path = tmp_path / "transcripts/A1_transcripts.parquet"
     table = pd.read_parquet(path)
     table["cell_id"] = (
@@ -31,11 +33,11 @@ def test_transcripts_are_read_in_pieces_and_cells_may_be_numbers(tmp_path, ask, 
     )
     table["feature_name"] = table["feature_name"].str.encode("utf-8")
     table.drop(columns="is_gene").to_parquet(path)
-    pieces = native.one(tmp_path, ask("hest", "cells")).counts
+    pieces = native.one(tmp_path, make_dataset("hest", "cells")).adata
     names = [str(int(name[4:])) for name in whole.obs_names]
-    found = pieces[names, whole.var_names]
-    np.testing.assert_array_equal(found.X.toarray(), whole.X.toarray())
-    np.testing.assert_allclose(found.obsm["spatial"], whole.obsm["spatial"])
+    result = pieces[names, whole.var_names]
+    np.testing.assert_array_equal(result.X.toarray(), whole.X.toarray())
+    np.testing.assert_allclose(result.obsm["spatial"], whole.obsm["spatial"])
 
 
 HEST = {
@@ -55,28 +57,28 @@ HEST = {
 
 
 @pytest.mark.parametrize("message", HEST)
-def test_what_is_wrong_in_hest_is_named_with_the_remedy(tmp_path, ask, message):
+def test_what_is_wrong_in_hest_is_named_with_the_remedy(tmp_path, make_dataset, message):
     native.hest(tmp_path, "A1")
     HEST[message](tmp_path)
     with pytest.raises(DataError, match=message):
-        native.one(tmp_path, ask("hest", "cells"))
+        native.one(tmp_path, make_dataset("hest", "cells"))
 
 
-def test_hest_spots_are_counts_with_places(tmp_path, ask):
+def test_hest_spots_are_counts_with_places(tmp_path, make_dataset):
     native.hest(tmp_path, "A1")
     (tmp_path / "st/A1.h5ad").write_bytes(b"HDF")
     with pytest.raises(DataError, match=r"A1\.h5ad: is text, not an \.h5ad file; fetch it again"):
-        native.one(tmp_path, ask("hest"))
+        native.one(tmp_path, make_dataset("hest"))
 
 
-def test_all_missing_parts_of_hest_are_told_at_once(tmp_path, made):
+def test_all_missing_parts_of_hest_are_told_at_once(tmp_path, make_pairs):
     for name in variants.NAMES:
         native.hest(tmp_path, name)
     (tmp_path / "st/A1.h5ad").unlink()
     (tmp_path / "metadata/B1.json").unlink()
     message = r"lacks st/A1\.h5ad, metadata/B1\.json; put what is missing there"
     with pytest.raises(DataError, match=message):
-        made(tmp_path, "hest", "spots")
+        make_pairs(tmp_path, "hest", "spots")
     for old, new in (("st", "h5ad"), ("wsis", "image"), ("metadata", "meta")):
         (tmp_path / old).rename(tmp_path / new)
     message = (
@@ -84,22 +86,22 @@ def test_all_missing_parts_of_hest_are_told_at_once(tmp_path, made):
         r"transcripts\); the layout of HEST-1k is st/ID\.h5ad, wsis/ID\.tif, metadata/ID\.json"
     )
     with pytest.raises(DataError, match=message):
-        made(tmp_path, "hest", "spots")
+        make_pairs(tmp_path, "hest", "spots")
 
 
-def test_spots_of_reference_donors_need_no_slide(tmp_path, made):
+def test_spots_of_reference_donors_need_no_slide(tmp_path, make_pairs):
     for name in variants.NAMES:
         native.hest(tmp_path, name)
-    wanted = made(tmp_path, "hest", "spots")
+    expected = make_pairs(tmp_path, "hest", "spots")
     (tmp_path / "wsis/R1.tif").unlink()
-    study, reference = made(tmp_path, "hest", "spots")
+    study, reference = make_pairs(tmp_path, "hest", "spots")
     assert reference.uns["images"] == {"R1": ""}
-    np.testing.assert_array_equal(study.X.toarray(), wanted[0].X.toarray())
-    assert set(wanted[1].obs_names) <= set(reference.obs_names)
+    np.testing.assert_array_equal(study.X.toarray(), expected[0].X.toarray())
+    assert set(expected[1].obs_names) <= set(reference.obs_names)
     (tmp_path / "wsis/A1.tif").unlink()
     with pytest.raises(DataError, match=r"lacks wsis/A1\.tif; put what is missing there"):
-        made(tmp_path, "hest", "spots")
+        make_pairs(tmp_path, "hest", "spots")
     with pytest.raises(DataError, match=r"lacks wsis/A1\.tif; put"):  # nor do cells of R1
-        made(tmp_path, "hest", "cells")
+        make_pairs(tmp_path, "hest", "cells")
     with pytest.raises(DataError, match=r"lacks wsis/A1\.tif, wsis/R1\.tif; put"):
-        made(tmp_path, "hest", "patches", keep_cells=True, least=1)
+        make_pairs(tmp_path, "hest", "patches", keep_cells=True, least=1)

@@ -70,7 +70,7 @@ def test_sections_and_their_sample_groups(raw):
 
 
 def test_labels_are_joined_on_rounded_positions_whatever_the_order(raw):
-    layers = _read(raw)[0].counts.obs["layer"]
+    layers = _read(raw)[0].adata.obs["layer"]
     assert layers.to_list() == [
         "granular cell layer",
         "mitral cell layer",
@@ -80,18 +80,18 @@ def test_labels_are_joined_on_rounded_positions_whatever_the_order(raw):
 
 
 def test_places_are_exact_array_coordinates_times_the_pitch_of_the_image(raw):
-    places = _read(raw)[0].counts.obsm["spatial"] / 2.75
+    coords = _read(raw)[0].adata.obsm["spatial"] / 2.75
     # 320 / 32 = 10 and 680 / 34 = 20 pixels from spot to spot; the corners are spots.
-    np.testing.assert_allclose(places, [[160.02, 159.74], [0.0, 0.0], [320.0, 680.0]])
+    np.testing.assert_allclose(coords, [[160.02, 159.74], [0.0, 0.0], [320.0, 680.0]])
 
 
 def test_only_the_x_that_r_put_before_digits_is_removed(raw):
-    assert list(_read(raw)[0].counts.var_names) == ["2010300C02Rik", "Xist", "Xkr4", "H2.Ke2"]
+    assert list(_read(raw)[0].adata.var_names) == ["2010300C02Rik", "Xist", "Xkr4", "H2.Ke2"]
 
 
 def test_spots_without_a_mark_or_a_column_have_no_layer(raw):
     _annotate(raw, "01", {"17_9": None, "1_1": 3})
-    layers = _read(raw)[0].counts.obs["layer"]
+    layers = _read(raw)[0].adata.obs["layer"]
     assert layers.isna().to_list() == [True, False, True]
 
 
@@ -126,15 +126,15 @@ def test_real_tissue_has_the_published_spots_and_layers():
         row = derived.loc[int(section.name.removeprefix("Rep"))]
         assert section.donor == row["level_1"]
         assert str(section.image) == row["image_file"]
-        sizes[section.name] = section.counts.shape
-        layers[section.name] = section.counts.obs["layer"].value_counts(sort=False).to_list()
-        assert section.counts.obs["layer"].notna().all()
-        assert not section.counts.var_names.str.match(r"X\d").any()
+        sizes[section.name] = section.adata.shape
+        layers[section.name] = section.adata.obs["layer"].value_counts(sort=False).to_list()
+        assert section.adata.obs["layer"].notna().all()
+        assert not section.adata.var_names.str.match(r"X\d").any()
         # The pitch of the array is 200 um in both directions.
-        exact = np.array([spot.split("x") for spot in section.counts.obs_names], dtype=float)
+        exact = np.array([spot.split("x") for spot in section.adata.obs_names], dtype=float)
         for axis in (0, 1):
             slope, _ = np.polyfit(
-                np.rint(exact[:, axis]), section.counts.obsm["spatial"][:, axis], 1
+                np.rint(exact[:, axis]), section.adata.obsm["spatial"][:, axis], 1
             )
             assert abs(slope / 200 - 1) < 0.02
     assert sizes == {"Rep1": (267, 16573), "Rep2": (280, 15981), "Rep11": (262, 16218)}

@@ -4,17 +4,17 @@ import pytest
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.raw import readers
-from cell_synergy.raw.folder import record_folder
+from cell_synergy.raw.user_folder import record_folder
 from tests.raw import native
 
 
-def test_the_image_of_sections_that_stay_in_their_place_is_a_whole_path(tmp_path, ask):
+def test_the_image_of_sections_that_stay_in_their_place_is_a_whole_path(tmp_path, make_dataset):
     own, raw = tmp_path / "own", tmp_path / "raw"
     native.xenium(own / "A1")
-    asked = ask("xenium", "cells")
-    assert str(native.one(own, asked).image) == "A1/section_he_image.ome.tif"
-    record_folder(own, asked, raw)
-    section = native.one(raw, asked)
+    config = make_dataset("xenium", "cells")
+    assert str(native.one(own, config).image) == "A1/section_he_image.ome.tif"
+    record_folder(own, config, raw)
+    section = native.one(raw, config)
     assert section.image == own / "A1/section_he_image.ome.tif"
     assert raw / section.image == section.image  # as stages join them
 
@@ -48,21 +48,21 @@ FETCHED = {
     [(POINTER, "is a pointer of Git LFS, .*run `git lfs pull`"), ("<html>", "is a web page, not")],
 )
 def test_a_file_that_was_not_fetched_is_told_for_what_it_is(
-    tmp_path, ask, reader, file, content, message
+    tmp_path, make_dataset, reader, file, content, message
 ):
     getattr(native, reader)(tmp_path / "A1")
     assert (tmp_path / "A1" / file).is_file()
     (tmp_path / "A1" / file).write_text(content)
     units = "cells" if reader == "xenium" else "spots"
     with pytest.raises(DataError, match=rf"{Path(file).name}: {message}"):
-        native.one(tmp_path, ask(reader, units))
+        native.one(tmp_path, make_dataset(reader, units))
 
 
 @pytest.mark.parametrize(
     "file", ["st/A1.h5ad", "metadata/A1.json", "transcripts/A1_transcripts.parquet", "wsis/A1.tif"]
 )
-def test_a_file_of_hest_that_was_not_fetched_is_told_for_what_it_is(tmp_path, ask, file):
+def test_a_file_of_hest_that_was_not_fetched_is_told_for_what_it_is(tmp_path, make_dataset, file):
     native.hest(tmp_path, "A1")
     (tmp_path / file).write_text(POINTER)
     with pytest.raises(DataError, match=rf"{Path(file).name}: .*pointer of Git LFS"):
-        native.one(tmp_path, ask("hest", "spots" if file.startswith("st") else "cells"))
+        native.one(tmp_path, make_dataset("hest", "spots" if file.startswith("st") else "cells"))

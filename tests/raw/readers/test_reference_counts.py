@@ -25,33 +25,35 @@ def _write(folder, reader, units):
 
 
 @pytest.mark.parametrize(("reader", "units"), READERS)
-def test_a_reference_donor_needs_no_image_and_a_scored_one_does(tmp_path, made, reader, units):
+def test_a_reference_donor_needs_no_image_and_a_scored_one_does(
+    tmp_path, make_pairs, reader, units
+):
     images, side = _write(tmp_path, reader, units)
-    wanted = made(tmp_path, reader, units, side=side)
+    expected = make_pairs(tmp_path, reader, units, side=side)
     for name in images:
         (tmp_path / "R1" / name).unlink()
-    study, reference = made(tmp_path, reader, units, side=side)
-    variants.same([study], [wanted[0]])
+    study, reference = make_pairs(tmp_path, reader, units, side=side)
+    variants.same([study], [expected[0]])
     assert reference.uns["images"] == {"R1": ""}
-    shared = wanted[1].obs_names
+    shared = expected[1].obs_names
     assert set(shared) <= set(reference.obs_names)
-    np.testing.assert_array_equal(reference[shared].X.toarray(), wanted[1].X.toarray())
+    np.testing.assert_array_equal(reference[shared].X.toarray(), expected[1].X.toarray())
     for name in images:
         (tmp_path / "A1" / name).unlink()
     with pytest.raises(DataError, match=r"A1: (needs one full-res|no imagealignment)"):
-        made(tmp_path, reader, units, side=side)
+        make_pairs(tmp_path, reader, units, side=side)
 
 
-def test_patches_of_a_reference_donor_need_its_image(tmp_path, made):
+def test_patches_of_a_reference_donor_need_its_image(tmp_path, make_pairs):
     images, side = _write(tmp_path, "xenium", "cells")
     for name in images:
         (tmp_path / "R1" / name).unlink()
     with pytest.raises(DataError, match=r"R1: no imagealignment"):
-        made(tmp_path, "xenium", "patches", side=side, keep_cells=True, least=1)
+        make_pairs(tmp_path, "xenium", "patches", side=side, keep_cells=True, least=1)
 
 
-def test_an_image_of_a_reference_donor_is_used_with_its_alignment(tmp_path, made):
+def test_an_image_of_a_reference_donor_is_used_with_its_alignment(tmp_path, make_pairs):
     images, side = _write(tmp_path, "xenium", "cells")
     (tmp_path / "R1" / images[1]).unlink()
     with pytest.raises(DataError, match=r"R1: no imagealignment"):
-        made(tmp_path, "xenium", "cells", side=side)
+        make_pairs(tmp_path, "xenium", "cells", side=side)

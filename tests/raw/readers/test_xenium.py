@@ -11,29 +11,31 @@ from tests.raw import native, variants
 
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("folded", [True, False])
-def test_xenium_cells_are_carried_into_the_image_without_controls(tmp_path, ask, packed, folded):
+def test_xenium_cells_are_carried_into_the_image_without_controls(
+    tmp_path, make_dataset, packed, folded
+):
     names, pixels, counts = native.xenium(tmp_path / "A1", packed=packed, folded=folded)
-    section = native.one(tmp_path, ask("xenium", "cells"))
+    section = native.one(tmp_path, make_dataset("xenium", "cells"))
     assert str(section.image) == "A1/section_he_image.ome.tif"
     assert section.mpp == pytest.approx(native.MPP)
-    assert section.counts.obs_names.tolist() == names
-    assert section.counts.var_names.tolist() == native.GENES
-    np.testing.assert_array_equal(section.counts.X.toarray(), counts)
-    np.testing.assert_allclose(section.counts.obsm["spatial"], pixels * native.MPP, atol=1e-6)
+    assert section.adata.obs_names.tolist() == names
+    assert section.adata.var_names.tolist() == native.GENES
+    np.testing.assert_array_equal(section.adata.X.toarray(), counts)
+    np.testing.assert_allclose(section.adata.obsm["spatial"], pixels * native.MPP, atol=1e-6)
 
 
-def test_an_image_is_chosen_by_its_name(tmp_path, ask):
+def test_an_image_is_chosen_by_its_name(tmp_path, make_dataset):
     native.xenium(tmp_path / "A1")
     native.image(tmp_path / "A1/images/other.tif")
-    section = native.one(tmp_path, ask("xenium", "cells", image="images/*.tif"))
+    section = native.one(tmp_path, make_dataset("xenium", "cells", image="images/*.tif"))
     assert str(section.image) == "A1/images/other.tif"
 
 
-def test_cells_beyond_a_part_of_the_image_are_dropped_and_counted(tmp_path, ask, capsys):
+def test_cells_beyond_a_part_of_the_image_are_dropped_and_counted(tmp_path, make_dataset, capsys):
     _, pixels, _ = native.xenium(tmp_path / "A1")
     native.image(tmp_path / "A1/section_he_image.ome.tif", (native.SIZE[0], 300))
     below = int((pixels[:, 1] > 300).sum())
-    assert native.one(tmp_path, ask("xenium", "cells")).counts.n_obs == 300 - below
+    assert native.one(tmp_path, make_dataset("xenium", "cells")).adata.n_obs == 300 - below
     assert f"{below} of 300 cells lie outside the image, dropped" in capsys.readouterr().out
 
 
@@ -77,7 +79,7 @@ XENIUM = {
         lambda folder: (folder / "experiment.xenium").unlink(),
     r"experiment\.xenium: no number 'pixel_size'":
         lambda folder: _replace(folder / "experiment.xenium", "pixel_size", "size"),
-    r"experiment\.xenium: 'pixel_size' is 0\.0, which is no scale":
+    r"experiment\.xenium: 'pixel_size' is 0\.0, which is not a positive number":
         lambda folder: (folder / "experiment.xenium").write_text('{"pixel_size": 0}'),
     r"A1: no imagealignment\.csv \(or matrix\.csv.*\); put it there":
         lambda folder: (folder / "section_he_imagealignment.csv").unlink(),
@@ -96,11 +98,11 @@ XENIUM = {
 
 
 @pytest.mark.parametrize("message", XENIUM)
-def test_what_is_wrong_in_a_xenium_folder_is_named_with_the_remedy(tmp_path, ask, message):
+def test_what_is_wrong_in_a_xenium_folder_is_named_with_the_remedy(tmp_path, make_dataset, message):
     native.xenium(tmp_path / "A1")
     XENIUM[message](tmp_path / "A1")
     with pytest.raises(DataError, match=message) as caught:
-        native.one(tmp_path, ask("xenium", "cells"))
+        native.one(tmp_path, make_dataset("xenium", "cells"))
     assert "\n" not in str(caught.value)
 
 
@@ -132,13 +134,13 @@ ALIGNMENTS = {
 
 
 @pytest.mark.parametrize("variant", ALIGNMENTS)
-def test_alignments_are_found_by_every_name_of_the_explorer(wanted, made, variant):
-    root, plain = wanted("xenium", "cells")
+def test_alignments_are_found_by_every_name_of_the_explorer(plain_pairs, make_pairs, variant):
+    root, plain = plain_pairs("xenium", "cells")
     for name in variants.NAMES:
         ALIGNMENTS[variant](root / name)
         with ZipFile(root / name / "analysis.zarr.zip", "w") as packed:
             packed.writestr("x/matrix.csv", "no alignment")
-    variants.same(made(root, "xenium", "cells"), plain)
+    variants.same(make_pairs(root, "xenium", "cells"), plain)
 
 
 def _plain_csv(folder):
@@ -175,26 +177,26 @@ def _numbers(as_csv):
 
 
 @pytest.mark.parametrize("change", [_plain_csv, _bytes, _numbers(False), _numbers(True)])
-def test_cells_are_named_in_every_way(wanted, made, change):
-    root, plain = wanted("xenium", "patches")
+def test_cells_are_named_in_every_way(plain_pairs, make_pairs, change):
+    root, plain = plain_pairs("xenium", "patches")
     for name in variants.NAMES:
         change(root / name)
-    variants.same(made(root, "xenium", "patches", least=3, keep_cells=True), plain)
+    variants.same(make_pairs(root, "xenium", "patches", least=3, keep_cells=True), plain)
 
 
-def test_cells_without_a_centroid_are_called_so(written, made):
-    root = written("xenium")
+def test_cells_without_a_centroid_are_called_so(write_sections, make_pairs):
+    root = write_sections("xenium")
     table = pd.read_parquet(root / "B1/cells.parquet")
     table.loc[table.index[:3], "x_centroid"] = np.nan
     table.to_parquet(root / "B1/cells.parquet")
     with pytest.raises(DataError, match=r"3 of 300 cells .* no centroid: x_centroid or y_centroid"):
-        made(root, "xenium", "cells")
+        make_pairs(root, "xenium", "cells")
 
 
-def test_all_missing_parts_of_a_xenium_folder_are_told_at_once(written, made):
-    root = written("xenium")
+def test_all_missing_parts_of_a_xenium_folder_are_told_at_once(write_sections, make_pairs):
+    root = write_sections("xenium")
     for name in ("cells.parquet", "experiment.xenium", "section_he_imagealignment.csv"):
         (root / "A1" / name).unlink()
     message = r"A1: no cells\.parquet .*, no experiment\.xenium, no imagealignment\.csv .*put them"
     with pytest.raises(DataError, match=message + ".*a section of Xenium is a folder with"):
-        made(root, "xenium", "cells")
+        make_pairs(root, "xenium", "cells")

@@ -4,14 +4,14 @@ import pandas as pd
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.raw.sections.label_tables import join, read_labels, shares
+from cell_synergy.raw.sections.label_tables import as_proportions, join_labels, read_labels
 
 
 @pytest.fixture
 def table():
-    places = np.array([[0.0, 0.0], [10.0, 0.0], [20.0, 0.0]])
+    coords = np.array([[0.0, 0.0], [10.0, 0.0], [20.0, 0.0]])
     names = pd.DataFrame(index=["u1", "u2", "u3"])
-    return ad.AnnData(np.ones((3, 1), np.float32), obs=names, obsm={"spatial": places})
+    return ad.AnnData(np.ones((3, 1), np.float32), obs=names, obsm={"spatial": coords})
 
 
 @pytest.fixture
@@ -27,23 +27,23 @@ def labels(tmp_path):
 
 def test_names_join_labels_and_an_empty_label_is_none(labels, table, capsys):
     text = "section,cell_id,region,layer\nA1,u3,rim,1\nA1,u1, ,2\nA1,u9,rim,3\nB1,u2,core,4\n"
-    found = join(labels(text), "A1", table, 1.0, 5.0)
-    assert found["region"].tolist() == [None, None, "rim"]
-    assert found["layer"].tolist() == ["2", None, "1"]
-    assert "1 of 3 rows of labels.csv (e.g. u9) are of nothing" in capsys.readouterr().out
+    result = join_labels(labels(text), "A1", table, 1.0, 5.0)
+    assert result["region"].tolist() == [None, None, "rim"]
+    assert result["layer"].tolist() == ["2", None, "1"]
+    assert "1 of 3 rows of labels.csv (e.g. u9) match nothing" in capsys.readouterr().out
 
 
 def test_places_join_the_nearest_row_within_reach(labels, table):
     text = "section,x,y,region\nA1,1,0,near\nA1,18,1,third\nA1,100,0,far\n"
-    found = join(labels(text), "A1", table, 0.5, 4.0)  # at 0.5, 9 and 50 um
-    assert found["region"].tolist() == ["near", "third", None]
-    with pytest.raises(DataError, match=r"no place of section 'A1' is within 1 um of its data"):
-        join(labels("section,x,y,region\nA1,50,50,far\n"), "A1", table, 0.5, 1.0)
+    result = join_labels(labels(text), "A1", table, 0.5, 4.0)  # at 0.5, 9 and 50 um
+    assert result["region"].tolist() == ["near", "third", None]
+    with pytest.raises(DataError, match=r"no position of section 'A1' is within 1 um of its data"):
+        join_labels(labels("section,x,y,region\nA1,50,50,far\n"), "A1", table, 0.5, 1.0)
 
 
 def test_a_section_without_rows_has_no_labels(labels, table, capsys):
-    found = join(labels("section,barcode,region\nA1,u1,rim\n"), "B1", table, 1.0, 5.0)
-    assert found["region"].tolist() == [None] * 3
+    result = join_labels(labels("section,barcode,region\nA1,u1,rim\n"), "B1", table, 1.0, 5.0)
+    assert result["region"].tolist() == [None] * 3
     assert "section B1: no row in labels.csv, no labels" in capsys.readouterr().out
 
 
@@ -76,7 +76,10 @@ def test_a_cell_type_is_a_column_of_the_table(labels):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("section,cell_id,region\nA1,u1-1,rim\n", r"no cell_id of .* \(there 'u1-1', here 'u1'\)"),
+        (
+            "section,cell_id,region\nA1,u1-1,rim\n",
+            r"the table has 'u1-1', the data 'u1'",
+        ),
         (
             "section,cell_id,region\nA1,u1,a\nA1,u1,b\n",
             r"cell_id 'u1' of section 'A1' occurs twice",
@@ -85,14 +88,16 @@ def test_a_cell_type_is_a_column_of_the_table(labels):
     ],
 )
 def test_rows_that_fit_no_unit_are_named(labels, table, text, message):
-    found = labels(text)
+    result = labels(text)
     with pytest.raises(DataError, match=message):
-        join(found, "A1", table, 1.0, 5.0)
+        join_labels(result, "A1", table, 1.0, 5.0)
 
 
 def test_shares_are_numbers_and_a_row_may_have_none(labels, table):
-    found = join(labels("section,barcode,T,B\nA1,u1,.25,.75\nA1,u3,1,0\n"), "A1", table, 1.0, 5.0)
-    ratio = shares(found, "S")
+    result = join_labels(
+        labels("section,barcode,T,B\nA1,u1,.25,.75\nA1,u3,1,0\n"), "A1", table, 1.0, 5.0
+    )
+    ratio = as_proportions(result, "S")
     np.testing.assert_array_equal(ratio.loc[["u1", "u3"]], [[0.25, 0.75], [1, 0]])
     assert ratio.loc["u2"].isna().all()
 
@@ -100,10 +105,13 @@ def test_shares_are_numbers_and_a_row_may_have_none(labels, table):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (".5,.4", "S: the shares of 1 of 3 units sum to 0.9, not to 1, first of 'u2' .0.5, 0.4."),
+        (
+            ".5,.4",
+            "S: the shares of 1 of 3 observations sum to 0.9, not to 1, first of 'u2' .0.5, 0.4.",
+        ),
         ("-.5,1.5", "are negative or infinite, first of 'u2'"),
-        ("much,0", "S: 'much' of 'u2' in column 'T' is no number; give shares from 0"),
-        ("25%,75%", "S: '25%' of 'u2' in column 'T' is no number"),
+        ("much,0", "S: 'much' of 'u2' in column 'T' is not a number; give shares from 0"),
+        ("25%,75%", "S: '25%' of 'u2' in column 'T' is not a number"),
         (".5,", "are missing in part, first of 'u2' .0.5, nan.; write 0 for a type"),
         ("25.5,74.5", "are percentages, which sum to 100, first of 'u2' .*; divide by 100"),
         ("3,4", "are counts, which sum to 7, first of 'u2' .3, 4.; divide each row by its sum"),
@@ -113,17 +121,21 @@ def test_shares_are_numbers_and_a_row_may_have_none(labels, table):
     ],
 )
 def test_what_is_no_share_is_named(labels, table, row, message):
-    found = join(labels(f"section,barcode,T,B\nA1,u1,0,1\nA1,u2,{row}\n"), "A1", table, 1.0, 5.0)
+    result = join_labels(
+        labels(f"section,barcode,T,B\nA1,u1,0,1\nA1,u2,{row}\n"), "A1", table, 1.0, 5.0
+    )
     with pytest.raises(DataError, match=message):
-        shares(found, "S")
+        as_proportions(result, "S")
 
 
 @pytest.mark.parametrize("name", ["1", " 1 ", "1.0", "\ufeff1"])
 def test_a_section_that_a_spreadsheet_changed_is_the_folders(tmp_path, table, name):
     for section in ("1", "1.0"):
         (tmp_path / "labels.csv").write_text(f"section,barcode,region\n{name},u1,rim\n2,u1,core\n")
-        found = join(read_labels(tmp_path / "labels.csv", [section]), section, table, 1.0, 5.0)
-        assert found["region"].tolist() == ["rim", None, None]
+        result = join_labels(
+            read_labels(tmp_path / "labels.csv", [section]), section, table, 1.0, 5.0
+        )
+        assert result["region"].tolist() == ["rim", None, None]
 
 
 @pytest.mark.parametrize(
@@ -143,21 +155,33 @@ def test_rows_of_no_section_or_no_spot_are_refused(labels, text, message):
 
 def test_blanks_around_a_barcode_are_none_of_it(labels, table):
     text = "section,barcode,region\nA1,u1 ,rim\nA1,\tu3,core\n,,\n"
-    assert join(labels(text), "A1", table, 1.0, 5.0)["region"].tolist() == ["rim", None, "core"]
+    assert join_labels(labels(text), "A1", table, 1.0, 5.0)["region"].tolist() == [
+        "rim",
+        None,
+        "core",
+    ]
     table.obs_names = ["u1", " u2", "u3\t"]
-    assert join(labels(text), "A1", table, 1.0, 5.0)["region"].tolist() == ["rim", None, "core"]
+    assert join_labels(labels(text), "A1", table, 1.0, 5.0)["region"].tolist() == [
+        "rim",
+        None,
+        "core",
+    ]
     table.obs_names = ["u1", "u1 ", "u3"]  # two spots, that only a blank tells apart
-    assert join(labels(text), "A1", table, 1.0, 5.0)["region"].tolist() == ["rim", None, "core"]
+    assert join_labels(labels(text), "A1", table, 1.0, 5.0)["region"].tolist() == [
+        "rim",
+        None,
+        "core",
+    ]
     twice = "section,barcode,region\nA1,u1,rim\nA1,u1 ,core\n"
     with pytest.raises(DataError, match="barcode 'u1' of section 'A1' occurs twice"):
-        join(labels(twice), "A1", table, 1.0, 5.0)
+        join_labels(labels(twice), "A1", table, 1.0, 5.0)
 
 
 def test_a_barcode_is_a_name_whatever_it_looks_like(labels, table):
     table.obs_names = ["007", "1.0", "None"]
     text = "section,barcode,region\nA1,007,rim\nA1,1.0,core\nA1,None,edge\n"
-    found = join(labels(text), "A1", table, 1.0, 5.0)["region"]
-    assert found.to_dict() == {"007": "rim", "1.0": "core", "None": "edge"}
+    result = join_labels(labels(text), "A1", table, 1.0, 5.0)["region"]
+    assert result.to_dict() == {"007": "rim", "1.0": "core", "None": "edge"}
 
 
 @pytest.mark.parametrize("name", ["nan", "NA", "1", "2.0"])
@@ -165,28 +189,28 @@ def test_a_barcode_of_a_parquet_table_is_taken_as_it_is(tmp_path, table, name):
     table.obs_names = [name, "b", "c"]
     rows = pd.DataFrame({"section": 1.0, "barcode": [name, "b"], "region": ["rim", np.nan]})
     rows.to_parquet(tmp_path / "labels.parquet")
-    found = join(read_labels(tmp_path / "labels.parquet", ["1"]), "1", table, 1.0, 5.0)
-    assert found["region"].tolist() == ["rim", None, None]
+    result = join_labels(read_labels(tmp_path / "labels.parquet", ["1"]), "1", table, 1.0, 5.0)
+    assert result["region"].tolist() == ["rim", None, None]
 
 
 def test_numbers_of_cells_in_a_parquet_table_are_whole(tmp_path, table):
     table.obs_names = ["1", "2", "3"]
     rows = pd.DataFrame({"section": ["S", "S"], "cell_id": [1.0, 3.0], "cluster": [4.0, np.nan]})
     rows.to_parquet(tmp_path / "labels.parquet")
-    found = join(read_labels(tmp_path / "labels.parquet", ["S"]), "S", table, 1.0, 5.0)
-    assert found["cluster"].tolist() == ["4", None, None]
+    result = join_labels(read_labels(tmp_path / "labels.parquet", ["S"]), "S", table, 1.0, 5.0)
+    assert result["cluster"].tolist() == ["4", None, None]
 
 
 def test_missing_labels_and_cluster_numbers_read_as_in_an_h5ad(labels, table):
     text = "section,barcode,region,cluster\nA1,u1,nan,1.0\nA1,u2,NA,2.0\nA1,u3, rim  a,\n"
-    found = join(labels(text), "A1", table, 1.0, 5.0)
-    assert found["region"].tolist() == [None, None, "rim a"]
-    assert found["cluster"].tolist() == ["1", "2", None]
+    result = join_labels(labels(text), "A1", table, 1.0, 5.0)
+    assert result["region"].tolist() == [None, None, "rim a"]
+    assert result["cluster"].tolist() == ["1", "2", None]
 
 
 def test_rows_of_other_sections_are_told(labels, capsys):
     labels("section,barcode,region\nA1,u1,rim\n9,u1,rim\n")
-    assert "labels.csv: rows of 9, no sections with a donor" in capsys.readouterr().out
+    assert "labels.csv: rows of 9, which are no sections with a donor" in capsys.readouterr().out
 
 
 def test_an_index_that_pandas_wrote_is_no_label(labels):

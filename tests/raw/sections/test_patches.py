@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.raw.sections.patches import gather
+from cell_synergy.raw.sections.patches import gather_patches
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def table():
 
 
 def test_whole_patches_have_sums_centres_majorities_and_shares(table):
-    patches, cells = gather(table, 10.0, (25.0, 10.0), 0.0, 1, "kind", "S")
+    patches, cells = gather_patches(table, 10.0, (25.0, 10.0), 0.0, 1, "kind", "S")
     assert patches.obs_names.tolist() == ["0x0", "1x0"]  # the third is not whole
     np.testing.assert_array_equal(patches.X.toarray(), [[6, 9], [24, 27]])
     np.testing.assert_array_equal(patches.obsm["spatial"], [[5, 5], [15, 5]])
@@ -40,23 +40,23 @@ def test_whole_patches_have_sums_centres_majorities_and_shares(table):
 
 def test_a_patch_with_too_few_cells_is_dropped_with_them(table):
     table = table[[0, 1, 3, 4, 5]].copy()
-    patches, cells = gather(table, 10.0, (20.0, 10.0), 0.0, 3, None, "S")
+    patches, cells = gather_patches(table, 10.0, (20.0, 10.0), 0.0, 3, None, "S")
     assert patches.obs_names.tolist() == ["1x0"]
     assert cells.obs_names.tolist() == ["c3", "c4", "c5"]
     assert "cell_type_ratio" not in patches.obsm
     with pytest.raises(DataError, match=r"S: no patch of 10 um holds 4 of the 5 .*sections\.least"):
-        gather(table, 10.0, (20.0, 10.0), 0.0, 4, None, "S")
+        gather_patches(table, 10.0, (20.0, 10.0), 0.0, 4, None, "S")
 
 
 def test_a_patch_whose_cells_have_no_type_has_no_shares(table):
     table.obs["kind"] = ["T", "T", "B", None, None, None, None]
-    patches, _ = gather(table, 10.0, (20.0, 10.0), 0.0, 1, "kind", "S")
+    patches, _ = gather_patches(table, 10.0, (20.0, 10.0), 0.0, 1, "kind", "S")
     assert patches.obsm["cell_type_ratio"].loc["1x0"].isna().all()
     assert patches.obs["kind"].tolist() == ["T", None]
 
 
 def test_the_grid_can_begin_further_in(table):
-    patches, cells = gather(table, 10.0, (25.0, 15.0), 2.0, 1, "kind", "S")
+    patches, cells = gather_patches(table, 10.0, (25.0, 15.0), 2.0, 1, "kind", "S")
     assert patches.obs_names.tolist() == ["0x0", "1x0"]
     np.testing.assert_array_equal(patches.obsm["spatial"], [[7, 7], [17, 7]])
     assert cells.obs["unit"].to_dict() == {"c1": "0x0", "c2": "0x0", "c4": "1x0", "c5": "1x0"}

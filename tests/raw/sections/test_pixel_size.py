@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.raw.sections.pixel_size import check_pitch, spacing
+from cell_synergy.raw.sections.pixel_size import array_spacing, check_pitch
 
 RNG = np.random.default_rng(0)
 
@@ -17,28 +17,28 @@ def square(pitch, side=30):
     return np.argwhere(np.ones((side, side))) * float(pitch)
 
 
-def thinned(places, share):
-    return places[RNG.random(len(places)) < share]
+def thinned(coords, share):
+    return coords[RNG.random(len(coords)) < share]
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.4])
 @pytest.mark.parametrize("pitch", [8.0, 100.0, 200.0])
 def test_the_spacing_of_an_array_is_its_pitch(turn, pitch):
     turned = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-    for places in (hexagonal(pitch), square(pitch), thinned(square(pitch), 0.6)):
-        assert spacing(places @ turned + 77) == pytest.approx(pitch)
+    for coords in (hexagonal(pitch), square(pitch), thinned(square(pitch), 0.6)):
+        assert array_spacing(coords @ turned + 77) == pytest.approx(pitch)
 
 
 def test_the_spacing_does_not_hang_on_pixels_or_a_place_that_is_not_finite():
-    places = np.round(hexagonal(100.0) / 4) * 4  # micrometres, in pixels of 4
-    places[7] = np.nan
-    assert spacing(places) == pytest.approx(100, rel=0.05)
+    coords = np.round(hexagonal(100.0) / 4) * 4  # micrometres, in pixels of 4
+    coords[7] = np.nan
+    assert array_spacing(coords) == pytest.approx(100, rel=0.05)
 
 
 def test_cells_and_a_few_spots_have_no_spacing():
-    assert spacing(RNG.uniform(0, 1000, (2000, 2))) is None
-    assert spacing(square(100.0, 4)) is None
-    assert spacing(np.zeros((50, 2))) is None
+    assert array_spacing(RNG.uniform(0, 1000, (2000, 2))) is None
+    assert array_spacing(square(100.0, 4)) is None
+    assert array_spacing(np.zeros((50, 2))) is None
 
 
 RIGHT = {  # places, unit_um

@@ -2,7 +2,7 @@ import pytest
 
 from cell_synergy.raw.simulator.config import SimulatorConfig
 
-TWIN = {
+SETTINGS = {
     "platform": "xenium",
     "genes": 240,
     "programme_genes": 10,
@@ -31,10 +31,10 @@ TWIN = {
 
 
 @pytest.fixture(scope="session")
-def twin():
-    """Return a function that makes a small twin, with changes."""
+def simulator():
+    """Return a function that makes the configuration of a small data set, with changes."""
 
     def make(**changes):
-        return SimulatorConfig.model_validate({**TWIN, **changes})
+        return SimulatorConfig.model_validate({**SETTINGS, **changes})
 
     return make

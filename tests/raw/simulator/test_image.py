@@ -8,21 +8,23 @@ SHAPE = (6, 8)
 
 
 @pytest.fixture(scope="module")
-def scene(twin):
-    config = twin(units={"test": SHAPE})
+def scene(simulator):
+    config = simulator(units={"test": SHAPE})
     latent = states.sample(config, "test", states.stream(config, "states"))
     lattice = config.lattice("test")
-    placed = cells.place(config, lattice, latent, states.stream(config, "cells"))
-    tiles = image.textures(config, states.stream(config, "textures"))
+    placed = cells.sample(config, lattice, latent, states.stream(config, "cells"))
+    textures = image.draw_textures(config, states.stream(config, "textures"))
 
     def draw(latent=latent, seed=0, **changes):
         rng = np.random.default_rng(seed)
-        return image.render(config.model_copy(update=changes), lattice, latent, placed, tiles, rng)
+        return image.render(
+            config.model_copy(update=changes), lattice, latent, placed, textures, rng
+        )
 
     return config, latent, draw
 
 
-def test_the_image_covers_the_units_and_the_margin(scene):
+def test_the_image_covers_the_observations_and_the_margin(scene):
     config, _, draw = scene
     extent = np.array(SHAPE) * config.pitch_um + 2 * config.margin_um
     assert draw().shape == (*(extent / config.mpp).astype(int), 3)
@@ -40,8 +42,8 @@ def test_the_image_ignores_the_states_that_only_expression_shows(scene):
 def test_a_change_of_an_image_state_changes_the_image_there_and_only_there(scene, state):
     config, latent, draw = scene
     other = latent.copy()
-    unit = 2 * SHAPE[1] + 3
-    other.loc[unit, state] = (latent.loc[unit, state] + 1) % 2
+    row = 2 * SHAPE[1] + 3
+    other.loc[row, state] = (latent.loc[row, state] + 1) % 2
     changed = np.abs(draw(latent).astype(int) - draw(other)).max(axis=2) > 0
     assert changed.sum() > 100
     rows, columns = np.nonzero(changed)
@@ -65,7 +67,7 @@ def test_donors_differ_in_stain(scene):
     assert np.ptp(colours, axis=0).min() > 3
 
 
-def test_the_file_is_a_tiled_jpeg_with_halved_chroma_that_names_its_resolution(scene, tmp_path):
+def test_the_file_is_a_tiled_jpeg_with_subsampled_chroma_that_names_its_resolution(scene, tmp_path):
     config, _, draw = scene
     picture = draw()
     image.write(tmp_path / "a.tif", picture, config)

@@ -35,14 +35,14 @@ def _write(config, out, roles=ROLES):
 
 
 @pytest.fixture(scope="module")
-def raw(twin, tmp_path_factory):
-    return _write(twin(), tmp_path_factory.mktemp("raw"))
+def raw(simulator, tmp_path_factory):
+    return _write(simulator(), tmp_path_factory.mktemp("raw"))
 
 
 @pytest.fixture(scope="module")
-def spots(twin, tmp_path_factory):
+def spots(simulator, tmp_path_factory):
     out = tmp_path_factory.mktemp("spots")
-    return _write(twin(platform="visium"), out, {"R1": "reference", "T0": "test"})
+    return _write(simulator(platform="visium"), out, {"R1": "reference", "T0": "test"})
 
 
 def _read(folder, platform):
@@ -59,30 +59,30 @@ def test_every_donor_is_a_section_in_its_platforms_layout(raw, spots):
     def names(folder):
         return {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
 
-    own = {"cell_feature_matrix.h5", "cells.csv.gz", "experiment.xenium", "he_imagealignment.csv"}
+    files = {"cell_feature_matrix.h5", "cells.csv.gz", "experiment.xenium", "he_imagealignment.csv"}
     tables = {"labels.csv.gz", "latent.csv.gz", "visible.json"}
-    of_donors = {f"{donor}/{name}" for donor in ROLES for name in {*own, f"{donor}.tif"}}
-    assert names(raw) == of_donors | tables
-    own = {
+    donor_files = {f"{donor}/{name}" for donor in ROLES for name in {*files, f"{donor}.tif"}}
+    assert names(raw) == donor_files | tables
+    files = {
         "filtered_feature_bc_matrix.h5", "spatial/tissue_positions.csv",
         "spatial/scalefactors_json.json",
     }  # fmt: skip
-    of_donors = {f"{donor}/{name}" for donor in ("R1", "T0") for name in {*own, f"{donor}.tif"}}
-    assert names(spots) == of_donors | tables | {"composition.csv.gz"}
+    donor_files = {f"{donor}/{name}" for donor in ("R1", "T0") for name in {*files, f"{donor}.tif"}}
+    assert names(spots) == donor_files | tables | {"composition.csv.gz"}
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_what_is_read_is_what_was_drawn(twin, raw, spots, platform):
-    config = twin(platform=platform)
+def test_the_reader_returns_what_was_simulated(simulator, raw, spots, platform):
+    config = simulator(platform=platform)
     section = _read(spots if platform == "visium" else raw, platform)["T0"]
-    genes = expression.panel(config, states.stream(config, "lung", "genes"))
+    genes = expression.draw_genes(config, states.stream(config, "lung", "genes"))
     latent = states.sample(config, "test", states.stream(config, "lung", "T0", "states"))
     lattice = config.lattice("test")
-    placed = cells.place(config, lattice, latent, states.stream(config, "lung", "T0", "cells"))
-    count = cells.tally(placed, 64, config.cell_types)
+    placed = cells.sample(config, lattice, latent, states.stream(config, "lung", "T0", "cells"))
+    count = cells.count_types(placed, 64, config.cell_types)
     share = count / count.sum(axis=1, keepdims=True)
     stream = states.stream(config, "lung", "T0", "counts")
-    counts = expression.counts(config, genes, latent, share, stream)
+    counts = expression.sample_counts(config, genes, latent, share, stream)
     np.testing.assert_array_equal(section.counts.X.toarray(), counts.toarray())
     np.testing.assert_allclose(section.counts.obsm["spatial"], lattice.centres, atol=1.5)
     assert section.mpp == pytest.approx(config.mpp, rel=1e-3)
@@ -98,25 +98,25 @@ def test_what_is_read_is_what_was_drawn(twin, raw, spots, platform):
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_the_truth_finds_its_units(twin, raw, spots, platform):
+def test_latent_states_are_joined_to_their_observations(simulator, raw, spots, platform):
     folder = spots if platform == "visium" else raw
-    config, section = twin(platform=platform), _read(folder, platform)["T0"]
-    units = section.counts[::-1].copy()
-    units.obs["section"] = "T0"
-    latent, visible = truth.read(folder, units, 100.0)
+    config, section = simulator(platform=platform), _read(folder, platform)["T0"]
+    adata = section.counts[::-1].copy()
+    adata.obs["section"] = "T0"
+    latent, visible = truth.read(folder, adata, 100.0)
     drawn = states.sample(config, "test", states.stream(config, "lung", "T0", "states"))
     expected = drawn.drop(columns="shared_type").iloc[::-1]
     np.testing.assert_array_equal(latent.drop(columns="shared_type"), expected)
-    kinds = np.asarray(cells.TYPES)[latent["shared_type"]]
-    np.testing.assert_array_equal(kinds, units.obs["cell_type"])
+    cell_types = np.asarray(cells.TYPES)[latent["shared_type"]]
+    np.testing.assert_array_equal(cell_types, adata.obs["cell_type"])
     assert visible["niche"] == {"image": ["image_nuclei"], "expression": ["expression_programme"]}
-    units.obsm["spatial"] = units.obsm["spatial"] + 40
+    adata.obsm["spatial"] = adata.obsm["spatial"] + 40
     with pytest.raises(DataError, match=r"section T0: no true state at .* not the simulator's"):
-        truth.read(folder, units, 100.0)
+        truth.read(folder, adata, 100.0)
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_every_unit_lies_inside_the_image(raw, spots, platform):
+def test_all_observations_lie_inside_the_image(raw, spots, platform):
     section = _read(spots if platform == "visium" else raw, platform)["T0"]
     folder = spots if platform == "visium" else raw
     height, width, _ = tifffile.imread(folder / section.image).shape
@@ -132,29 +132,29 @@ def _bytes(folder):
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_the_same_seed_gives_the_same_bytes_in_another_process(twin, tmp_path, platform):
+def test_the_same_seed_gives_the_same_bytes_in_another_process(simulator, tmp_path, platform):
     code = (
         "import ast, sys; from pathlib import Path; from cell_synergy.raw.simulator.config "
-        "import Simulator;"
+        "import SimulatorConfig;"
         "from cell_synergy.raw.simulator import simulate;"
-        "simulate('lung', Simulator(**ast.literal_eval(sys.argv[1])), {'R1': 'reference'},"
+        "simulate('lung', SimulatorConfig(**ast.literal_eval(sys.argv[1])), {'R1': 'reference'},"
         " Path(sys.argv[2]), list)"
     )
-    config = twin(platform=platform)
+    config = simulator(platform=platform)
     there = tmp_path / "there"
     subprocess.run([sys.executable, "-c", code, repr(config.model_dump()), there], check=True)
     assert _bytes(there) == _bytes(_write(config, tmp_path / "here", {"R1": "reference"}))
 
 
-def test_another_seed_or_donor_gives_other_tissue(twin, raw, tmp_path):
-    _write(twin(seed=8), tmp_path, {"R1": "reference", "R2": "reference"})
+def test_another_seed_or_donor_gives_other_tissue(simulator, raw, tmp_path):
+    _write(simulator(seed=8), tmp_path, {"R1": "reference", "R2": "reference"})
     for kind in ("cell_feature_matrix.h5", "cells.csv.gz", "{}.tif"):
         first, second = (tmp_path / donor / kind.format(donor) for donor in ("R1", "R2"))
         assert first.read_bytes() != (raw / "R1" / kind.format("R1")).read_bytes()
         assert first.read_bytes() != second.read_bytes()
 
 
-def _look(picture, x, y, half):
+def _patch_statistics(picture, x, y, half):
     """Return mean, spread, gradient and deciles of a patch's colours."""
     patch = picture[y - half : y + half, x - half : x + half]
     flat = np.sort(patch.reshape(-1, 3), axis=0)
@@ -166,20 +166,20 @@ def _look(picture, x, y, half):
 @pytest.fixture(scope="module")
 def features(raw):
     """Return each donor's standardised log-normalised counts, image statistics and states."""
-    found = {}
+    by_donor = {}
     for donor, section in _read(raw, "xenium").items():
-        units = section.counts
-        units.obs["section"] = donor
-        counts = units.X.toarray().astype(float)
+        adata = section.counts
+        adata.obs["section"] = donor
+        counts = adata.X.toarray().astype(float)
         picture, half = tifffile.imread(raw / section.image).astype(float), round(50 / 2)
-        places = (units.obsm["spatial"] / section.mpp).astype(int)
-        looks = [_look(picture, x, y, half) for x, y in places]
-        found[donor] = {
+        pixels = (adata.obsm["spatial"] / section.mpp).astype(int)
+        statistics = [_patch_statistics(picture, x, y, half) for x, y in pixels]
+        by_donor[donor] = {
             "expression": scale(np.log1p(1e3 * counts / counts.sum(axis=1, keepdims=True))),
-            "image": scale(np.array(looks)),
-            "states": truth.read(raw, units, 100.0)[0],
+            "image": scale(np.array(statistics)),
+            "states": truth.read(raw, adata, 100.0)[0],
         }
-    return found
+    return by_donor
 
 
 def _accuracy(features, modality, state):

@@ -22,24 +22,24 @@ def _bits(a, b):
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_levels_are_equally_frequent_within_a_section(twin, role):
-    config = twin()
+def test_levels_are_equally_frequent_within_a_section(simulator, role):
+    config = simulator()
     for latent in _sections(config, role, 5):
         for name in ("image_nuclei", "expression_programme", "image_stroma", "expression_stroma"):
-            area = np.bincount(latent[name], minlength=states.levels(config)[name])
+            area = np.bincount(latent[name], minlength=states.n_levels(config)[name])
             assert area.max() - area.min() <= 4, name
         assert np.bincount(latent["shared_type"]).min() > 0.1 * len(latent)
 
 
-def test_neighbouring_units_share_their_state_more_often_than_chance(twin):
-    config = twin()
+def test_neighbouring_observations_share_their_state_more_often_than_chance(simulator):
+    config = simulator()
     grids = np.stack([latent["image_stroma"] for latent in _sections(config, "test", 10)])
     grids = grids.reshape(10, *config.units["test"])
     assert (grids[:, :, 1:] == grids[:, :, :-1]).mean() > 0.4  # 0.25 by chance
 
 
-def test_the_niche_is_the_xor_of_its_states_and_neither_tells_anything_about_it(twin):
-    config = twin()
+def test_the_niche_is_the_xor_of_its_states_and_neither_alone_is_informative(simulator):
+    config = simulator()
     for latent in _sections(config, "test", 5):
         niche = states.labels(latent, config, "test")["niche"].to_numpy() == "outer"
         nuclei, programme = latent["image_nuclei"], latent["expression_programme"]
@@ -49,8 +49,8 @@ def test_the_niche_is_the_xor_of_its_states_and_neither_tells_anything_about_it(
 
 
 @pytest.mark.parametrize("role", ["reference", "train"])
-def test_every_unit_obeys_the_pairing_rule_in_tissue_for_training(twin, role):
-    config = twin()
+def test_all_observations_match_in_training_donors(simulator, role):
+    config = simulator()
     for latent in _sections(config, role, 3):
         paired = states.PAIRING[latent["image_stroma"]]
         np.testing.assert_array_equal(latent["expression_stroma"], paired)
@@ -58,8 +58,8 @@ def test_every_unit_obeys_the_pairing_rule_in_tissue_for_training(twin, role):
 
 
 @pytest.mark.parametrize("role", ["probe", "test"])
-def test_half_of_the_units_obey_it_elsewhere_and_neither_level_tells_which(twin, role):
-    config = twin()
+def test_half_of_the_observations_match_elsewhere_and_neither_state_is_informative(simulator, role):
+    config = simulator()
     for latent in _sections(config, role, 5):
         label = states.labels(latent, config, role)["matched_niche"].to_numpy()
         matched = states.PAIRING[latent["image_stroma"]] == latent["expression_stroma"].to_numpy()
@@ -70,51 +70,51 @@ def test_half_of_the_units_obey_it_elsewhere_and_neither_level_tells_which(twin,
 
 
 @pytest.mark.parametrize("regions", [6, 10, 13, 22, 27])
-def test_every_region_occurs_and_image_and_expression_tell_different_ones_apart(twin, regions):
-    config = twin(regions=regions, units={"test": (40, 40)})
+def test_all_regions_occur_and_image_and_expression_distinguish_different_ones(simulator, regions):
+    config = simulator(regions=regions, units={"test": (40, 40)})
     latent = states.sample(config, "test", states.stream(config, "a"))
     label = states.labels(latent, config, "test")["region"]
     assert label.nunique() == regions
-    shared, image, expression = (latent[f"{part}_region"] for part in ("shared", *MODALITIES))
+    shared, image, expression = (latent[f"{prefix}_region"] for prefix in ("shared", *MODALITIES))
     assert _bits(image, expression) < 1e-3
     assert _bits(3 * shared + image, label) > _bits(shared, label) + 0.9
     if regions > 6:
         assert _bits(3 * shared + expression, label) > _bits(shared, label) + 0.3
 
 
-def test_states_of_one_modality_are_independent_of_those_of_the_other_without_synergy(twin):
-    config = twin(synergy=False)
+def test_states_of_one_modality_are_independent_of_those_of_the_other_without_synergy(simulator):
+    config = simulator(synergy=False)
     pooled = pd.concat(_sections(config, "test", 60))
     for image in ("image_nuclei", "image_stroma"):
         for expression in ("expression_programme", "expression_stroma"):
             assert _bits(pooled[image], pooled[expression]) < 0.02
 
 
-def test_without_synergy_each_label_of_a_pair_follows_from_one_modality(twin):
-    config = twin(synergy=False)
+def test_without_synergy_each_label_of_a_pair_follows_from_one_modality(simulator):
+    config = simulator(synergy=False)
     for role in ROLES:
         latent = states.sample(config, role, states.stream(config, role))
         labels = states.labels(latent, config, role)
         niche, matched = labels["niche"] == "outer", labels["matched_niche"] == "matched"
         np.testing.assert_array_equal(niche, latent["image_nuclei"] == 1)
         np.testing.assert_array_equal(matched, latent["expression_stroma"] < 2)
-    shown = states.visible(config)
-    assert shown["niche"] == {"image": ["image_nuclei"], "expression": []}
-    assert shown["matched_niche"] == {"image": [], "expression": ["expression_stroma"]}
+    visible = states.visible(config)
+    assert visible["niche"] == {"image": ["image_nuclei"], "expression": []}
+    assert visible["matched_niche"] == {"image": [], "expression": ["expression_stroma"]}
 
 
 @pytest.mark.parametrize("synergy", [True, False])
-def test_every_label_is_a_function_of_the_states_that_its_task_names(twin, synergy):
-    config = twin(synergy=synergy)
+def test_every_label_is_a_function_of_the_states_that_its_task_names(simulator, synergy):
+    config = simulator(synergy=synergy)
     latent = pd.concat(_sections(config, "test", 5), ignore_index=True)
     labels = states.labels(latent, config, "test")
     labels["cell_type"] = latent["shared_type"]
-    for task, shown in states.visible(config).items():
-        names = sorted({*shown["image"], *shown["expression"]})
-        known = latent[names].astype(str).agg("".join, axis=1)
-        assert len(set(zip(known, labels[task], strict=True))) == known.nunique(), task
+    for task, visible in states.visible(config).items():
+        names = sorted({*visible["image"], *visible["expression"]})
+        combined = latent[names].astype(str).agg("".join, axis=1)
+        assert len(set(zip(combined, labels[task], strict=True))) == combined.nunique(), task
 
 
-def test_a_role_without_a_section_size_is_named_with_the_remedy(twin):
+def test_a_role_without_a_section_size_is_named_with_the_remedy(simulator):
     with pytest.raises(ConfigError, match=r"simulator.units has no 'study'; add"):
-        states.sample(twin(), "study", np.random.default_rng(0))
+        states.sample(simulator(), "study", np.random.default_rng(0))

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import t
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.studies.scaling import DRAWN
+from cell_synergy.studies.scaling import DRAWN_LABELS
 from cell_synergy.studies.scaling.curves import better_single, crossovers, curves, left_out, read
 
 PAIRS = {1.0: 10, 10.0: 100, 100.0: 1000}
@@ -23,7 +23,7 @@ def rows(means, donors=8, spread=0.01, draws=2, **words):
                     value = mean + 0.05 * np.cos(donor) + wiggle + 0.02 * (draw - (draws - 1) / 2)
                     found.append(
                         {"dataset": "lung", "method": method, "task": "region", "note": "",
-                         "metric": "macro_f1", "labels": DRAWN, "fold": "holdout", "seed": 0,
+                         "metric": "macro_f1", "labels": DRAWN_LABELS, "fold": "holdout", "seed": 0,
                          "fraction": fraction, "pairs": pairs, "draw": draw, "donor": f"T{donor}",
                          "value": value, "inner": mean}
                     )  # fmt: skip

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cell_synergy.core.resume.part_store import PartStore
 from cell_synergy.finetuning.finetune import seen_by
 from cell_synergy.finetuning.tuning import Tuning
-from cell_synergy.studies.scaling import DRAWN, EVERY, FROZEN, PRIOR, TUNED
+from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, FROZEN, PRIOR, TUNED
 from cell_synergy.studies.scaling.finetuned_arm import scale
 from cell_synergy.studies.scaling.subset_evaluator import table
-from cell_synergy.studies.scaling.unfinished import Unfinished
 from tests.finetuning import small
 
 
@@ -24,7 +24,7 @@ def scores(units, dataset, probe, settings, tmp_path):
         paired = seen_by(expert, units, dataset, tuning)
         study = settings(fractions="5, 50, 100", draws=1)
         tasks = study.chosen(dataset.tasks, "tiny")
-        known = known or Unfinished(Path(mkdtemp(dir=tmp_path)))
+        known = known or PartStore(Path(mkdtemp(dir=tmp_path)))
         return table(list(scale(expert, paired, tasks, tuning, probe, study, known)), paired.adata)
 
     return made
@@ -61,15 +61,17 @@ def test_the_arms_are_the_expert_tuned_and_frozen_and_the_null(scores):
     null = known[(known["method"] == PRIOR) & (known["metric"] == "bits")]
     assert null["value"].abs().max() < 1e-6
     whole = known[(known["fraction"] == 100) & (known["method"] == TUNED)]
-    drawn, every = (whole.loc[whole["labels"] == w, "value"].to_numpy() for w in (DRAWN, EVERY))
+    drawn, every = (
+        whole.loc[whole["labels"] == w, "value"].to_numpy() for w in (DRAWN_LABELS, ALL_LABELS)
+    )
     assert np.array_equal(drawn, every)
     half = known[(known["fraction"] == 50) & (known["method"] == TUNED)]
-    assert dict(half.groupby("labels")["labelled"].first()) == {DRAWN: 60, EVERY: 120}
+    assert dict(half.groupby("labels")["labelled"].first()) == {DRAWN_LABELS: 60, ALL_LABELS: 120}
 
 
 def test_the_head_alone_scores_as_the_frozen_twin(scores):
     found = scores(how="linear")
-    place = (found["metric"] == "macro_f1") & (found["labels"] == DRAWN)
+    place = (found["metric"] == "macro_f1") & (found["labels"] == DRAWN_LABELS)
     tuned, frozen = (
         found.loc[place & (found["method"] == arm), "value"].to_numpy() for arm in (TUNED, FROZEN)
     )
@@ -94,7 +96,7 @@ def test_what_was_scored_before_a_kill_is_not_tuned_again(scores, tmp_path, monk
 
     monkeypatch.setattr(Tuning, "run", counted)
     with pytest.raises(KeyboardInterrupt):
-        scores(known=Unfinished(tmp_path))
+        scores(known=PartStore(tmp_path))
     stop = 9
-    assert scores(known=Unfinished(tmp_path)).to_csv() == expected
+    assert scores(known=PartStore(tmp_path)).to_csv() == expected
     assert len(tuned) == 2  # half of the pairs before, the whole after

@@ -9,12 +9,12 @@ from tempfile import mkdtemp
 import numpy as np
 import pytest
 
+from cell_synergy.core.resume.part_store import PartStore
 from cell_synergy.finetuning.align import AlignConfig, align
-from cell_synergy.studies.scaling import DRAWN, EVERY
-from cell_synergy.studies.scaling.subsampled_method import Arm, scale
+from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS
+from cell_synergy.studies.scaling.subsampled_method import SubsampledMethod, scale
 from cell_synergy.studies.scaling.subset_evaluator import COLUMNS, table
-from cell_synergy.studies.scaling.subsets import parts
-from cell_synergy.studies.scaling.unfinished import Unfinished
+from cell_synergy.studies.scaling.subsets import subsets
 from cell_synergy.training.loop import _Loop
 
 ALIGN = AlignConfig(seed=3, seeds=2, held=0.1)
@@ -28,7 +28,7 @@ def arm(load, paired, training, tmp_path):
         folder, method = tmp_path / name, load(name)
         if not folder.is_dir():
             align("tiny", method, paired, training, ALIGN, folder, tmp_path / f"{name}-curves")
-        return Arm(method, paired, training, ALIGN, folder, tmp_path)
+        return SubsampledMethod(method, paired, training, ALIGN, folder, tmp_path)
 
     return made
 
@@ -36,7 +36,7 @@ def arm(load, paired, training, tmp_path):
 @pytest.fixture
 def scores(arm, dataset, probe, settings, tmp_path):
     def made(name="simclr", arm=arm, known=None, **changes):
-        own, known = arm(name), known or Unfinished(Path(mkdtemp(dir=tmp_path)))
+        own, known = arm(name), known or PartStore(Path(mkdtemp(dir=tmp_path)))
         rows = scale(name, own, dataset, probe, settings(**changes), known)
         return table(list(rows), own.paired.adata)
 
@@ -45,7 +45,7 @@ def scores(arm, dataset, probe, settings, tmp_path):
 
 def learnt(arm, fold, some):
     """Return seeds and weights of all parts."""
-    return [found for part in some for found in arm.learnt(fold, part)]
+    return [found for subset in some for found in arm.fit(fold, subset)]
 
 
 @pytest.mark.parametrize("name", ["simclr", "cca"])
@@ -56,7 +56,7 @@ def test_test_donors_change_nothing_that_is_learnt(name, arm, paired, fold, sett
         x[fold.test] = 1e3 * np.random.default_rng(5).standard_normal(x[fold.test].shape)
         poisoned[side] = x
     other = replace(paired, **poisoned)
-    some = list(parts(paired, fold, settings()))[2:]
+    some = list(subsets(paired, fold, settings()))[2:]
     one, two = (learnt(arm(name, paired=own), fold, some) for own in (paired, other))
     assert len(one) == 4 + (2 if name == "simclr" else 1)
     for (_, clean), (_, dirty) in zip(one, two, strict=True):
@@ -64,9 +64,9 @@ def test_test_donors_change_nothing_that_is_learnt(name, arm, paired, fold, sett
 
 
 def test_only_drawn_pairs_are_learnt_from(arm, paired, fold, settings):
-    some = [part for part in parts(paired, fold, settings()) if part.fraction == 25]
+    some = [subset for subset in subsets(paired, fold, settings()) if subset.fraction == 25]
     other = replace(paired, image=paired.image.copy())
-    other.image[~some[0].few.align] += 7
+    other.image[~some[0].drawn.align] += 7
     one, two = (learnt(arm(paired=own), fold, some) for own in (paired, other))
     same = [
         all(clean[key].tobytes() == changed[key].tobytes() for key in clean)
@@ -76,12 +76,12 @@ def test_only_drawn_pairs_are_learnt_from(arm, paired, fold, settings):
 
 
 def test_the_whole_is_what_the_study_learnt(arm, paired, fold, settings):
-    *_, whole = parts(paired, fold, settings())
+    *_, whole = subsets(paired, fold, settings())
     own = arm()
     found = learnt(own, fold, [whole])
     assert [seed for seed, _ in found] == [3, 4]
-    z = own.method.transform(found[0][1], *paired.standardised(fold))
-    assert np.array_equal(own.embedding(whole, found[0][1]), z)
+    z = own._method.transform(found[0][1], *paired.standardised(fold))
+    assert np.array_equal(own.embed(whole, found[0][1]), z)
 
 
 def test_every_fraction_takes_the_same_steps(arm, paired, fold, settings, training):
@@ -94,7 +94,7 @@ def test_every_fraction_takes_the_same_steps(arm, paired, fold, settings, traini
             return [{}] * len(jobs)
 
     own.method = Noted()
-    some = [part for part in parts(paired, fold, settings()) if part.fraction < 100]
+    some = [subset for subset in subsets(paired, fold, settings()) if subset.fraction < 100]
     learnt(own, fold, some)
     whole = training["max_epochs"] * (72 // training["batch_size"])
     for rows, given in taken.items():
@@ -115,25 +115,25 @@ def test_the_table_has_every_fraction_and_says_what_was_left_out(scores):
     assert set(known["metric"]) == {"macro_f1", "bits"}
     draws = known.groupby(["fraction", "labels"])[["draw", "seed"]].nunique().max(axis=1)
     assert draws.to_dict() == {
-        (25, DRAWN): 2, (50, DRAWN): 2, (100, DRAWN): 2,
-        (25, EVERY): 1, (50, EVERY): 1, (100, EVERY): 2,
+        (25, DRAWN_LABELS): 2, (50, DRAWN_LABELS): 2, (100, DRAWN_LABELS): 2,
+        (25, ALL_LABELS): 1, (50, ALL_LABELS): 1, (100, ALL_LABELS): 2,
     }  # fmt: skip
     labelled = known.groupby(["fraction", "labels"])["labelled"].unique().map(tuple).to_dict()
-    assert labelled[25, DRAWN] == (30,)
-    assert labelled[25, EVERY] == labelled[100, DRAWN] == (120,)
+    assert labelled[25, DRAWN_LABELS] == (30,)
+    assert labelled[25, ALL_LABELS] == labelled[100, DRAWN_LABELS] == (120,)
 
 
 def test_labels_of_other_units_are_no_secret_help(scores, arm, paired, relabel, fold, settings):
     """With the labels drawn, all other labels may be wrong and nothing changes."""
-    some = [p for p in parts(paired, fold, settings()) if (p.fraction, p.draw) == (25, 0)]
+    some = [p for p in subsets(paired, fold, settings()) if (p.fraction, p.draw) == (25, 0)]
     codes = paired.adata.obs["region"].cat.codes.to_numpy().copy()
-    hidden = ~some[0].few.probe & ~fold.test
+    hidden = ~some[0].drawn.probe & ~fold.test
     codes[hidden] = (codes[hidden] + 1) % 3
-    lied = replace(paired, units=relabel(codes))
+    lied = replace(paired, adata=relabel(codes))
     one = scores("concat")
     two = scores("concat", arm=lambda name: replace_tissue(arm(name), lied))
     place = (one["fraction"] == 25) & (one["draw"] == 0)
-    for labels, same in ((DRAWN, True), (EVERY, False)):
+    for labels, same in ((DRAWN_LABELS, True), (ALL_LABELS, False)):
         mine, other = (t.loc[place & (t["labels"] == labels), "value"] for t in (one, two))
         assert np.array_equal(mine, other) is same
 
@@ -145,14 +145,14 @@ def replace_tissue(arm, paired):
 
 def test_the_first_draw_is_read_with_all_labels(scores):
     found = scores("concat")
-    every = found[(found["labels"] == EVERY) & (found["note"] == "")]
+    every = found[(found["labels"] == ALL_LABELS) & (found["note"] == "")]
     assert set(every["draw"]) == {0}
     assert set(every["fraction"]) == {25, 50, 100}
 
 
 def test_what_was_scored_before_a_kill_is_not_learnt_again(scores, tmp_path, monkeypatch):
     expected = scores().to_csv()
-    fit = Arm._fit
+    fit = SubsampledMethod._fit_draw
     fitted: list[str] = []
 
     def counted(self, job, whole):
@@ -161,21 +161,21 @@ def test_what_was_scored_before_a_kill_is_not_learnt_again(scores, tmp_path, mon
         fitted.append(job.name)
         return fit(self, job, whole)
 
-    monkeypatch.setattr(Arm, "_fit", counted)
+    monkeypatch.setattr(SubsampledMethod, "_fit_draw", counted)
     (tmp_path / "kept").mkdir()
     with pytest.raises(KeyboardInterrupt):
-        scores(known=Unfinished(tmp_path / "kept"))
+        scores(known=PartStore(tmp_path / "kept"))
     assert fitted == ["holdout-0", "holdout-1", "holdout-0"]
     fitted.clear()
-    assert scores(known=Unfinished(tmp_path / "kept")).to_csv() == expected
+    assert scores(known=PartStore(tmp_path / "kept")).to_csv() == expected
     assert fitted == ["holdout-1"]
 
 
 def test_a_part_that_is_interrupted_continues_from_its_checkpoint(
     arm, paired, fold, settings, monkeypatch
 ):
-    part = next(part for part in parts(paired, fold, settings()) if part.fraction == 50)
-    ((_, expected),) = arm().learnt(fold, part)
+    subset = next(subset for subset in subsets(paired, fold, settings()) if subset.fraction == 50)
+    ((_, expected),) = arm().fit(fold, subset)
     epoch = _Loop._epoch
     done: list[int] = []
 
@@ -187,8 +187,8 @@ def test_a_part_that_is_interrupted_continues_from_its_checkpoint(
 
     monkeypatch.setattr(_Loop, "_epoch", counted)
     with pytest.raises(KeyboardInterrupt):
-        list(arm().learnt(fold, part))
-    ((_, again),) = arm().learnt(fold, part)
+        list(arm().fit(fold, subset))
+    ((_, again),) = arm().fit(fold, subset)
     assert done == list(range(len(done)))
     assert all(again[key].tobytes() == expected[key].tobytes() for key in expected)
 

@@ -6,31 +6,32 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from cell_synergy.studies.scaling.subsets import parts
+from cell_synergy.studies.scaling.subsets import subsets
 
 
 def test_fractions_of_a_draw_are_nested_and_equal_in_every_donor(paired, fold, settings):
-    found = list(parts(paired, fold, settings()))
+    found = list(subsets(paired, fold, settings()))
     for draw in (0, 1):
-        own = [part for part in found if part.draw == draw and part.fraction < 100]
+        own = [subset for subset in found if subset.draw == draw and subset.fraction < 100]
         for small, large in pairwise(own):
-            assert (small.few.probe <= large.few.probe).all()
-    for part in found:
-        counts = [part.few.probe[paired.donor == donor].sum() for donor in "ABC"]
-        assert counts == [round(part.fraction / 100 * 40)] * 3
-        assert part.pairs == part.few.align.sum() == 2 * counts[0]
+            assert (small.drawn.probe <= large.drawn.probe).all()
+    for subset in found:
+        counts = [subset.drawn.probe[paired.donor == donor].sum() for donor in "ABC"]
+        assert counts == [round(subset.fraction / 100 * 40)] * 3
+        assert subset.pairs == subset.drawn.align.sum() == 2 * counts[0]
 
 
 def test_the_whole_is_one_draw_of_everything(paired, fold, settings):
-    *_, whole = parts(paired, fold, settings())
+    *_, whole = subsets(paired, fold, settings())
     assert (whole.fraction, whole.draw) == (100, 0)
-    assert (whole.few.align == fold.align).all()
-    assert (whole.few.probe == fold.probe).all()
+    assert (whole.drawn.align == fold.align).all()
+    assert (whole.drawn.probe == fold.probe).all()
 
 
 def test_draws_differ_and_depend_on_the_seed_alone(paired, fold, settings):
     one, again, other = (
-        [part.few.probe for part in parts(paired, fold, settings(seed=seed))] for seed in (0, 0, 1)
+        [subset.drawn.probe for subset in subsets(paired, fold, settings(seed=seed))]
+        for seed in (0, 0, 1)
     )
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
@@ -38,17 +39,17 @@ def test_draws_differ_and_depend_on_the_seed_alone(paired, fold, settings):
 
 
 def test_test_donors_are_scored_and_never_drawn(paired, fold, settings):
-    for part in parts(paired, fold, settings()):
-        for own in (part.few, part.labelled):
+    for subset in subsets(paired, fold, settings()):
+        for own in (subset.drawn, subset.labelled):
             assert (own.test == fold.test).all()
             assert not (own.test & (own.align | own.probe)).any()
-        assert (part.labelled.probe == fold.probe).all()
-        assert (part.labelled.align == part.few.align).all()
+        assert (subset.labelled.probe == fold.probe).all()
+        assert (subset.labelled.align == subset.drawn.align).all()
 
 
 @pytest.mark.parametrize("fractions", ["1, 10", "10, 5, 100", "0, 100", "10, 10, 100", "1, 200"])
 def test_fractions_rise_to_the_whole(fractions, settings):
-    with pytest.raises(ValidationError, match="they rise from above 0 to 100"):
+    with pytest.raises(ValidationError, match="rise from above 0 to 100"):
         settings(fractions=fractions)
 
 

@@ -11,15 +11,16 @@ from cell_synergy import models
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.random import stream
 from cell_synergy.downstream.probes.config import ProbeConfig
-from cell_synergy.studies.trifeature.benchmark import run, score
+from cell_synergy.studies.trifeature.trifeature_scores import score_method
 from cell_synergy.studies.trifeature.world import (
     COLOUR,
     SHAPE,
     TEST,
     TEXTURE,
     TrifeatureConfig,
-    World,
+    TrifeatureWorld,
 )
+from stages.trifeature import Args, main
 
 PARAMS = YAML(typ="safe").load(Path(__file__).parents[3] / "params.yaml")
 TINY = {
@@ -30,7 +31,7 @@ KINDS = pytest.mark.parametrize("kind", ["any", "matching"])
 
 
 def make(seed=0, **changed):
-    return World.make(TrifeatureConfig(**TINY | changed), 3, seed)
+    return TrifeatureWorld.make(TrifeatureConfig(**TINY | changed), 3, seed)
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +172,9 @@ def test_too_many_pairs_are_refused_with_the_number_there_are(world):
 
 def test_concat_keeps_redundancy_and_uniqueness_and_no_linear_synergy():
     settings = TrifeatureConfig(**TINY | {"noise": 0.01, "probe_pairs": 1500, "image_width": 64})
-    table = score("concat", models.load("concat", {}), settings, {}, ProbeConfig(**PARAMS["probe"]))
+    table = score_method(
+        "concat", models.load("concat", {}), settings, {}, ProbeConfig(**PARAMS["probe"])
+    )
     table = table[table["probe"] == "linear"]
     values = table.set_index("task")["value"]
     assert (values[["redundancy", "unique_image", "unique_expression"]] > 0.99).all()
@@ -189,7 +192,8 @@ def stage(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def wrote(name, out="results/table.csv"):
-        return run({"models": {"name": name}, "out": out}).read_text()
+        main(Args(models={"name": name}, out=out))
+        return Path(out).read_text()
 
     return wrote
 

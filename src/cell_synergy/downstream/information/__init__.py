@@ -1,1 +1,5 @@
-"""Redundant, unique and synergistic information, learnt from what probes say."""
+"""Partial information decomposition of two embeddings about a label, estimated from probes.
+
+`task_information.information` decomposes every classification task of a data set and
+`decompose.decompose` one of them; `recalibration` and `clustering` implement the estimate.
+"""

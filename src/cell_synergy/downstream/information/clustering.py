@@ -1,4 +1,4 @@
-"""Cells of units with similar posteriors, and the table of cells and classes that they stand for.
+"""Divisive clustering of observations by their posteriors, and tempering of the clusters' table.
 
 References
 ----------
@@ -13,79 +13,101 @@ from scipy.special import entr, softmax
 
 from cell_synergy.pid.discrete import mutual_information
 
-_TINY = 1e-200  # a probability that is 0, but for its logarithm
-_STEEPEST = 16.0  # power at which every cell is as good as certain
-_BALANCES = 30  # alternate scalings of a table's rows and columns
-_ALIKE = 1e-9  # nats lost by a cell whose units have the same posterior, but for rounding
-_PASSES = 20  # over the units, after a cell is split
+_TINY = 1e-200  # lower bound of probabilities whose logarithm is taken
+_MAX_POWER = 16.0  # power above which every cluster's class is practically certain
+_SCALINGS = 30  # alternating scalings of a table's rows and columns
+_MIN_LOSS = 1e-9  # nats; below, the observations of a cluster have equal posteriors up to rounding
+_PASSES = 20  # reassignments of the observations after a split
 
 
-def holding(
-    bits: float, masses: Float64[np.ndarray, "_ _"], shares: Float64[np.ndarray, " _"]
+def temper_to_information(
+    bits: float, table: Float64[np.ndarray, "_ _"], shares: Float64[np.ndarray, " _"]
 ) -> Float64[np.ndarray, "_ _"]:
-    """Return the table of cells and classes, sharpened or blurred to hold so many bits.
+    """Return the joint table of clusters and classes, tempered to a given mutual information.
 
-    The probabilities of classes in a cell are raised to one power; then rows and columns are scaled
-    in turns, so that cells keep their mass and classes have their `shares`. Of all such tables
-    those are the nearest to independence for their bits, which grow with the power.
+    The class probabilities of every cluster are raised to one common power; then rows and columns
+    are scaled alternately, so that clusters keep their mass and classes have their shares. Among
+    the tables with the same mutual information these are the nearest to independence, and the
+    mutual information grows with the power.
+
+    Parameters
+    ----------
+    bits
+        The mutual information. If it is not positive the result is independent; if no power
+        reaches it, the result has the largest power.
+    table
+        Joint probabilities of clusters (rows) and classes (columns).
+    shares
+        Probabilities of the classes.
     """
-    rows = masses.sum(axis=1, keepdims=True)
-    logits = np.log(np.maximum(masses / rows, _TINY))
+    masses = table.sum(axis=1, keepdims=True)
+    logits = np.log(np.maximum(table / masses, _TINY))
 
-    def powered(slope: float) -> Float64[np.ndarray, "_ _"]:
-        table = np.maximum(softmax(slope * logits, axis=1), _TINY)
-        for _ in range(_BALANCES):
-            table *= rows / table.sum(axis=1, keepdims=True)
-            table *= shares / table.sum(axis=0)
-        return np.asarray(table / table.sum())
+    def tempered(power: float) -> Float64[np.ndarray, "_ _"]:
+        joint = np.maximum(softmax(power * logits, axis=1), _TINY)
+        for _ in range(_SCALINGS):
+            joint *= masses / joint.sum(axis=1, keepdims=True)
+            joint *= shares / joint.sum(axis=0)
+        return np.asarray(joint / joint.sum())
 
-    def surplus(slope: float) -> float:
-        return mutual_information(powered(slope)) - bits
+    def excess_bits(power: float) -> float:
+        return mutual_information(tempered(power)) - bits
 
-    if surplus(0.0) >= 0:
-        return powered(0.0)
-    steepest = 1.0
-    while surplus(steepest) < 0:
-        if steepest > _STEEPEST:
-            return powered(steepest)
-        steepest *= 2
-    return powered(brentq(surplus, 0, steepest))
+    if excess_bits(0.0) >= 0:
+        return tempered(0.0)
+    upper = 1.0
+    while excess_bits(upper) < 0:
+        if upper > _MAX_POWER:
+            return tempered(upper)
+        upper *= 2
+    return tempered(brentq(excess_bits, 0, upper))
 
 
-def gathered(
-    p: Float64[np.ndarray, "obs classes"], weights: Float64[np.ndarray, " obs"], cells: int
+def cluster_posteriors(
+    p: Float64[np.ndarray, "obs classes"], weights: Float64[np.ndarray, " obs"], max_clusters: int
 ) -> Int64[np.ndarray, " obs"]:
-    """Return the cell of each unit, so that little information is lost; nothing is random.
+    """Return the cluster of each observation, such that little information is lost.
 
-    The cell that loses most is split across the widest axis of its root probabilities; then units
-    move to the cell whose posterior is nearest in Kullback-Leibler divergence, in a few passes.
+    The algorithm is deterministic. The cluster with the largest information loss is split across
+    the principal axis of its root probabilities; then observations move to the cluster whose mean
+    posterior is nearest in Kullback-Leibler divergence, in a few passes.
+
+    Parameters
+    ----------
+    p
+        Posteriors.
+    weights
+        Weight of each observation.
+    max_clusters
+        Maximal number of clusters; there are fewer if nothing more is lost.
     """
-    cell = np.zeros(len(p), dtype=np.int64)
-    for count in range(1, cells):
-        distance = -entr(p).sum(axis=1) - (p * _centres(p, weights, cell)[cell]).sum(axis=1)
-        lost = np.bincount(cell, weights * distance)
-        if lost.max() <= _ALIKE:
+    cluster = np.zeros(len(p), dtype=np.int64)
+    for count in range(1, max_clusters):
+        centroids = _log_centroids(p, weights, cluster)
+        divergence = -entr(p).sum(axis=1) - (p * centroids[cluster]).sum(axis=1)
+        loss = np.bincount(cluster, weights * divergence)
+        if loss.max() <= _MIN_LOSS:
             break
-        own = np.flatnonzero(cell == lost.argmax())
-        away = np.sqrt(p[own])
-        away -= np.average(away, axis=0, weights=weights[own])
-        axis = np.linalg.eigh((away.T * weights[own]) @ away)[1][:, -1]
-        cell[own[away @ axis > 0]] = count
+        members = np.flatnonzero(cluster == loss.argmax())
+        deviations = np.sqrt(p[members])
+        deviations -= np.average(deviations, axis=0, weights=weights[members])
+        axis = np.linalg.eigh((deviations.T * weights[members]) @ deviations)[1][:, -1]
+        cluster[members[deviations @ axis > 0]] = count
         for _ in range(_PASSES):
-            nearest = (p @ _centres(p, weights, cell).T).argmax(axis=1)
-            before, cell = cell, np.unique(nearest, return_inverse=True)[1]
-            if np.array_equal(before, cell):
+            nearest = (p @ _log_centroids(p, weights, cluster).T).argmax(axis=1)
+            previous, cluster = cluster, np.unique(nearest, return_inverse=True)[1]
+            if np.array_equal(previous, cluster):
                 break
-        if cell.max() < count:
+        if cluster.max() < count:
             break
-    return cell
+    return cluster
 
 
-def _centres(
+def _log_centroids(
     p: Float64[np.ndarray, "obs classes"],
     weights: Float64[np.ndarray, " obs"],
-    cell: Int64[np.ndarray, " obs"],
+    cluster: Int64[np.ndarray, " obs"],
 ) -> Float64[np.ndarray, "_ classes"]:
-    """Return the log of each cell's mean posterior."""
-    masses = (np.eye(cell.max() + 1)[cell] * weights[:, None]).T @ p
-    return np.asarray(np.log(masses / masses.sum(axis=1, keepdims=True)))
+    """Return the logarithm of each cluster's mean posterior."""
+    joint = (np.eye(cluster.max() + 1)[cluster] * weights[:, None]).T @ p
+    return np.asarray(np.log(joint / joint.sum(axis=1, keepdims=True)))

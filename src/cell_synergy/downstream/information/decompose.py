@@ -1,18 +1,18 @@
-"""How many bits two modalities share, hold alone or hold only together, learnt from probes.
+"""Decomposition of the information that two modalities hold about a label, estimated from probes.
 
-Probes' posteriors of held-out units stand for the embeddings they read. Every term is the same
-estimate: how many bits a recalibrated posterior [1]_ gains in log-likelihood over the shares of the
-labels [2]_. Both are fitted on other donors, at nearly the same cost: where a posterior tells
-nothing, the gain is 0. It is multiplied by H(Y) over the log-loss of those shares, so that a
-posterior that is always right gains H(Y) also where donors differ in their shares. Donors weigh the
-same, however many units they have.
+Probes' posteriors of held-out observations stand for the embeddings that they were predicted from.
+Every term uses the same estimate of information: the gain in log-likelihood of a recalibrated
+posterior [1]_ over the class shares [2]_. Recalibration and shares are both fitted on other donors,
+so that the gain of a posterior without information is 0. The gain is multiplied by H(Y) over the
+log-loss of the shares, so that a posterior that is always right gains H(Y) even if donors differ in
+their shares. Donors have equal weights, however many observations they have.
 
-The unimodal posteriors fix the tables p(z1, y) and p(z2, y), all that BROJA needs for the redundant
-and unique parts. Units are gathered in cells of similar posteriors [3]_, and the table of the cells
-is sharpened or blurred until it holds just the bits estimated: that makes up for what cells lose,
-and R + U1 = I(Y; Z1). Of synergy the unimodal posteriors say nothing: it is what a joint, nonlinear
-probe of the raw pair holds beyond R + U1 + U2. A method's certified synergy is what its
-representation holds beyond them.
+The unimodal posteriors determine the tables p(z1, y) and p(z2, y), from which BROJA computes the
+redundant and unique information. Observations are clustered by their posteriors [3]_, and the table
+of clusters and classes is tempered to the estimated information: this compensates the loss by
+clustering, and R + U1 = I(Y; Z1). The unimodal posteriors do not determine the synergy: it is the
+information of a joint, nonlinear probe of both embeddings beyond R + U1 + U2. A method's certified
+synergy is the information of its representation beyond them.
 
 References
 ----------
@@ -38,53 +38,54 @@ from scipy.special import entr
 from cell_synergy.core.config import Config
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.names import UNIMODAL
-from cell_synergy.downstream.information.clustering import gathered, holding
+from cell_synergy.downstream.information.clustering import cluster_posteriors, temper_to_information
 from cell_synergy.downstream.information.recalibration import equal_weights, recalibrate
 from cell_synergy.pid.broja import Least, least_information
 from cell_synergy.pid.discrete import mutual_information
 from cell_synergy.scoring.inference import LEAST_DONORS, inflation, jackknife_t
 
-Key = tuple[str, str]
+_Key = tuple[str, str]  # method and quantity
 
 PAIR = "pair"  # the method of rows about the two experts together
 COLUMNS = ["method", "quantity", "bits", "low", "high", "n_donors", "note"]
 
-_NEVER_NEGATIVE = ["R", "U_image", "U_expression", "certified_synergy"]
-_OF_CELLS = [*_NEVER_NEGATIVE, "S"]
-_SHORT = 1e-3  # bits that cells may fail to hold without a note
+_NONNEGATIVE = ["R", "U_image", "U_expression", "certified_synergy"]
+_FROM_CLUSTERS = [*_NONNEGATIVE, "S"]
+_MAX_SHORTFALL = 1e-3  # bits by which a tempered table may miss its information without a note
 
 
 class InformationConfig(Config):
-    """How information is decomposed.
+    """Configuration of the information decomposition.
 
     Attributes
     ----------
     cells
-        In how many cells the units of one modality are gathered, at most.
+        Maximal number of clusters of one modality's posteriors.
     """
 
     cells: Annotated[int, Field(ge=2)]
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """One classification task: labelled test units of all folds, and what probes say of them.
+class HeldOutPosteriors:
+    """Labelled test observations of all folds for one classification task, with their posteriors.
 
     Attributes
     ----------
     y
-        Class of each unit.
+        Class of each observation.
     donors
-        Whose tissue each unit is.
+        Donor of each observation.
     groups
-        What a split never divides: donors, or of one donor its sections.
+        Group of each observation that splits never divide: the donor, or the section or block of a
+        single donor.
     image, expression, joint
-        Posteriors (units x classes) of the probes of each expert's embedding, and of the joint one
-        of the raw pair.
+        Posteriors (observations x classes) of the probes of each expert's embedding, and of the
+        joint probe of both embeddings.
     methods
-        Posteriors of the probe of each method's representation.
+        Posteriors of the probes of other representations, by method.
     in_turn
-        Whether groups were held out in turn (see `cell_synergy.scoring.inference`).
+        Whether each group was held out in turn (see `cell_synergy.scoring.inference`).
     """
 
     y: Int[np.ndarray, " _"]
@@ -97,192 +98,201 @@ class HeldOut:
     in_turn: bool
 
     @property
-    def posteriors(self) -> dict[Key, Float[np.ndarray, "_ _"]]:
-        """All posteriors, by the method and quantity that each stands for."""
+    def posteriors(self) -> dict[_Key, Float[np.ndarray, "_ _"]]:
+        """All posteriors, by method and by the quantity that is estimated from them."""
         pair = {(PAIR, f"I_{name}"): getattr(self, name) for name in (*UNIMODAL, "joint")}
         return pair | {(name, "I"): posterior for name, posterior in self.methods.items()}
 
 
-def decompose(held: HeldOut, cells: int) -> pd.DataFrame:
-    """Return every quantity of the experts' pair and of the methods, with 95 % intervals.
+def decompose(held_out: HeldOutPosteriors, max_clusters: int) -> pd.DataFrame:
+    """Return every quantity of the pair of experts and of the methods, with 95 % intervals.
 
     Parameters
     ----------
-    held
-        The task.
-    cells
-        In how many cells the units of one modality are gathered, at most.
+    held_out
+        Labels and posteriors of one task.
+    max_clusters
+        Maximal number of clusters of one modality's posteriors.
 
     Returns
     -------
     :
-        One row per method and quantity, in bits, with the columns `COLUMNS`. Of the pair (`PAIR`):
-        `I_image`, `I_expression`, `I_joint`; `H`, the labels' entropy; the parts `R`, `U_image`,
-        `U_expression`, `S`, which is negative where the joint probe knows less than the experts'
-        parts; `lost_image`, `lost_expression`, which cells lose of the posteriors' information
-        before it is made up. Of a method: `I`; `complementarity`, beyond the better expert's I;
-        `certified_synergy`, beyond R + U1 + U2 and at least 0.
+        One row per method and quantity, in bits, with the columns `COLUMNS`. For the pair (`PAIR`):
+        `I_image`, `I_expression`, `I_joint`; `H`, the entropy of the labels; the parts `R`,
+        `U_image`, `U_expression` and `S`, which is negative if the joint probe has less information
+        than the experts' parts; `lost_image` and `lost_expression`, the information of a posterior
+        that clustering loses before tempering. For a method: `I`; `complementarity`, its excess
+        over the better expert's I; `certified_synergy`, its excess over R + U1 + U2, at least 0.
 
-        Intervals are donor-jackknife t intervals, given the probes, their calibration and the
-        cells; where bits cannot be negative they end at 0. Under five donors there are none.
+        Intervals are donor-jackknife t intervals given the probes, the recalibration and the
+        clusters; those of nonnegative quantities end at 0. Under five donors there are none.
 
     Raises
     ------
     DataError
-        If arrays differ in length, a posterior is none, there is one class only, or one group.
+        If arrays differ in length, rows of a posterior are no probabilities, or there is only one
+        class or one group.
     """
-    _check(held)
-    estimate = _Estimate.of(held, cells)
+    _check(held_out)
+    estimate = _Estimate.of(held_out, max_clusters)
     groups = np.arange(len(estimate.loss))
-    found = estimate.quantities(groups)
-    table = pd.Series(found).rename_axis(["method", "quantity"]).reset_index(name="bits")
+    bits = estimate.quantities(groups)
+    table = pd.Series(bits).rename_axis(["method", "quantity"]).reset_index(name="bits")
     table[["low", "high"]] = np.nan
-    donors = len(np.unique(held.donors))
-    note = f"not testable: {donors} donor{'s' * (donors > 1)}, {LEAST_DONORS} needed"
+    donors = len(np.unique(held_out.donors))
     if donors >= LEAST_DONORS:
         note = "the same without any donor: no interval"
-        without = [list(estimate.quantities(np.delete(groups, out)).values()) for out in groups]
-        interval = jackknife_t(table["bits"].to_numpy(), np.array(without))
-        interval = interval.widened(np.sqrt(inflation(donors, in_turn=held.in_turn)))
+        replicates = [list(estimate.quantities(np.delete(groups, g)).values()) for g in groups]
+        interval = jackknife_t(table["bits"].to_numpy(), np.array(replicates))
+        interval = interval.widened(np.sqrt(inflation(donors, in_turn=held_out.in_turn)))
         table["low"], table["high"] = interval.low, interval.high
+    else:
+        noun = "donor" if donors == 1 else "donors"
+        note = f"not testable: {donors} {noun}, {LEAST_DONORS} needed"
     table["note"] = np.where(table["low"].isna(), note, "")
-    losses = estimate.losses()
-    if short := "; ".join(filter(None, losses["note"])):
-        table.loc[table["quantity"].isin(_OF_CELLS), "note"] = short
-    rows, limits = table["quantity"].isin(_NEVER_NEGATIVE), ["bits", "low", "high"]
-    table.loc[rows, limits] = table.loc[rows, limits].clip(lower=0)
+    losses = estimate.quantization_losses()
+    if shortfalls := "; ".join(filter(None, losses["note"])):
+        table.loc[table["quantity"].isin(_FROM_CLUSTERS), "note"] = shortfalls
+    rows, columns = table["quantity"].isin(_NONNEGATIVE), ["bits", "low", "high"]
+    table.loc[rows, columns] = table.loc[rows, columns].clip(lower=0)
     table = pd.concat([table, losses], ignore_index=True)
     return table.assign(n_donors=donors)[COLUMNS]
 
 
 @dataclass(frozen=True)
 class _Estimate:
-    """What each group adds to the quantities, which are those of the groups' mean.
+    """Statistics of each group; quantities are computed from means over groups.
 
     Attributes
     ----------
     loss
-        Log-loss, in bits, of the shares in other groups.
+        Log-loss, in bits, of the class shares of the other groups.
     shares
-        Of each class.
+        Share of each class.
     gains
-        Bits that calibrated posteriors gain over the shares in other groups.
-    masses
-        Of the image and the expression: probability of each cell and class.
-    lost
-        Of the same: bits lost by gathering units in cells.
+        Gain in log-likelihood, in bits, of recalibrated posteriors over the shares of the other
+        groups.
+    tables
+        Joint probabilities of clusters and classes, of the image and of the expression.
+    quantization_loss
+        Bits lost by clustering the posteriors, of the image and of the expression.
     """
 
     loss: Float64[np.ndarray, " groups"]
     shares: Float64[np.ndarray, "groups classes"]
-    gains: dict[Key, Float64[np.ndarray, " groups"]]
-    masses: dict[str, Float64[np.ndarray, "groups _ classes"]]
-    lost: dict[str, float]
+    gains: dict[_Key, Float64[np.ndarray, " groups"]]
+    tables: dict[str, Float64[np.ndarray, "groups _ classes"]]
+    quantization_loss: dict[str, float]
 
     @classmethod
-    def of(cls, held: HeldOut, cells: int) -> "_Estimate":
-        """Calibrate posteriors of the classes that units have, and gather units in cells."""
-        classes, y = np.unique(held.y, return_inverse=True)
-        names, groups = np.unique(held.groups, return_inverse=True)
+    def of(cls, held_out: HeldOutPosteriors, max_clusters: int) -> "_Estimate":
+        """Recalibrate the posteriors of the classes that occur, and cluster the observations."""
+        classes, y = np.unique(held_out.y, return_inverse=True)
+        names, groups = np.unique(held_out.groups, return_inverse=True)
         onehot = np.eye(len(classes))[y]
         weights = equal_weights(groups)
         means = len(names) * weights * (groups == np.arange(len(names))[:, None])
         chance = (recalibrate(np.ones_like(onehot), y, groups) * onehot).sum(axis=1) / np.log(2)
-        gains, masses, lost = {}, {}, {}
-        for key, posterior in held.posteriors.items():
-            calibrated = recalibrate(posterior[:, classes], y, groups)
-            gains[key] = means @ ((calibrated * onehot).sum(axis=1) / np.log(2) - chance)
+        gains, tables, losses = {}, {}, {}
+        for key, posterior in held_out.posteriors.items():
+            log_p = recalibrate(posterior[:, classes], y, groups)
+            gains[key] = means @ ((log_p * onehot).sum(axis=1) / np.log(2) - chance)
             if (expert := key[1].removeprefix("I_")) in UNIMODAL:
-                p = np.exp(calibrated)
-                cell = gathered(p, weights, cells)
-                parts = [means * (cell == number) @ p for number in range(cell.max() + 1)]
-                masses[expert] = np.stack(parts, axis=1)
-                whole, kept = weights[:, None] * p, masses[expert].mean(axis=0)
-                lost[expert] = mutual_information(whole) - mutual_information(kept)
-        return cls(-means @ chance, means @ onehot, gains, masses, lost)
+                p = np.exp(log_p)
+                cluster = cluster_posteriors(p, weights, max_clusters)
+                parts = [means * (cluster == number) @ p for number in range(cluster.max() + 1)]
+                tables[expert] = np.stack(parts, axis=1)
+                joint, clustered = weights[:, None] * p, tables[expert].mean(axis=0)
+                losses[expert] = mutual_information(joint) - mutual_information(clustered)
+        return cls(-means @ chance, means @ onehot, gains, tables, losses)
 
     @cached_property
     def least(self) -> Least:
-        """The least information that the experts' tables leave possible, of all groups."""
+        """The BROJA solution for the experts' tables, of all groups."""
         groups = np.arange(len(self.loss))
-        first, second = self._tables(groups).values()
+        first, second = self._tempered_tables(groups).values()
         both = np.einsum("ay,by->aby", first, second / second.sum(axis=0))
         return least_information(both / both.sum())
 
-    def quantities(self, groups: Int64[np.ndarray, " some"]) -> dict[Key, float]:
-        """Return every quantity of some groups, in which a method may certify less than 0.
+    def quantities(self, groups: Int64[np.ndarray, " some"]) -> dict[_Key, float]:
+        """Return every quantity estimated from some groups; certified synergy is not clipped.
 
-        R + U1 + U2 of some groups is that of all to first order, in the range that theory allows.
+        R + U1 + U2 of some groups is that of all groups to first order, within its theoretical
+        bounds.
         """
-        bits, tables = self._bits(groups), self._tables(groups)
+        bits, tables = self._bits(groups), self._tempered_tables(groups)
         first, second = (mutual_information(table) for table in tables.values())
-        least = self.least.bound(*tables.values())
-        known = max(first, second, min(first + second, least))
-        named = {"H": self._entropy(groups), "R": first + second - known}
-        named |= {"U_image": known - second, "U_expression": known - first}
-        named["S"] = bits[PAIR, "I_joint"] - known
+        bound = self.least.bound(*tables.values())
+        union = max(first, second, min(first + second, bound))  # R + U1 + U2
+        pair = {"H": self._entropy(groups), "R": first + second - union}
+        pair |= {"U_image": union - second, "U_expression": union - first}
+        pair["S"] = bits[PAIR, "I_joint"] - union
         best = max(bits[PAIR, f"I_{expert}"] for expert in UNIMODAL)
         for method, quantity in list(bits):
             if quantity == "I":
                 bits[method, "complementarity"] = bits[method, "I"] - best
-                bits[method, "certified_synergy"] = bits[method, "I"] - known
-        return bits | {(PAIR, name): value for name, value in named.items()}
+                bits[method, "certified_synergy"] = bits[method, "I"] - union
+        return bits | {(PAIR, name): value for name, value in pair.items()}
 
-    def losses(self) -> pd.DataFrame:
-        """Return what cells lose, with a note where that cannot be made up."""
+    def quantization_losses(self) -> pd.DataFrame:
+        """Return the loss by clustering, with a note where tempering cannot compensate it."""
         groups = np.arange(len(self.loss))
         bits, rows = self._bits(groups), []
-        for expert, table in self._tables(groups).items():
-            wanted, held = bits[PAIR, f"I_{expert}"], mutual_information(table)
-            note = f"cells hold {held:.3f} of {wanted:.3f} bits: raise information.cells"
-            short = wanted - held > _SHORT
-            rows.append([PAIR, f"lost_{expert}", self.lost[expert], note * short])
+        for expert, table in self._tempered_tables(groups).items():
+            wanted, reached = bits[PAIR, f"I_{expert}"], mutual_information(table)
+            note = ""
+            if wanted - reached > _MAX_SHORTFALL:
+                note = f"cells hold {reached:.3f} of {wanted:.3f} bits: raise information.cells"
+            rows.append([PAIR, f"lost_{expert}", self.quantization_loss[expert], note])
         return pd.DataFrame(rows, columns=["method", "quantity", "bits", "note"])
 
     def _entropy(self, groups: Int64[np.ndarray, " some"]) -> float:
         return float(entr(self.shares[groups].mean(axis=0)).sum() / np.log(2))
 
-    def _bits(self, groups: Int64[np.ndarray, " some"]) -> dict[Key, float]:
-        """Return the information that each posterior holds in some groups."""
+    def _bits(self, groups: Int64[np.ndarray, " some"]) -> dict[_Key, float]:
+        """Return the information of each posterior in some groups."""
         scale = self._entropy(groups) / self.loss[groups].mean()
         return {key: float(scale * gain[groups].mean()) for key, gain in self.gains.items()}
 
-    def _tables(
+    def _tempered_tables(
         self, groups: Int64[np.ndarray, " some"]
     ) -> dict[str, Float64[np.ndarray, "_ classes"]]:
-        """Return the probabilities of each expert's cells and the classes in some groups."""
-        bits, tables = self._bits(groups), {}
+        """Return each expert's joint probabilities of clusters and classes in some groups."""
+        bits, tempered = self._bits(groups), {}
         shares = self.shares[groups].mean(axis=0)
-        for expert, masses in self.masses.items():
-            mass = masses[groups].mean(axis=0)
-            some = np.ix_(mass.sum(axis=1) > 0, shares > 0)
-            tables[expert] = np.zeros_like(mass)
-            wanted = bits[PAIR, f"I_{expert}"]
-            tables[expert][some] = holding(wanted, mass[some], shares[shares > 0])
-        return tables
+        for expert, tables in self.tables.items():
+            table = tables[groups].mean(axis=0)
+            occupied = np.ix_(table.sum(axis=1) > 0, shares > 0)
+            tempered[expert] = np.zeros_like(table)
+            tempered[expert][occupied] = temper_to_information(
+                bits[PAIR, f"I_{expert}"], table[occupied], shares[shares > 0]
+            )
+        return tempered
 
 
-def _check(held: HeldOut) -> None:
-    """Refuse what cannot be decomposed."""
-    units, classes = held.image.shape
-    lengths = {"y": len(held.y), "donors": len(held.donors), "groups": len(held.groups)}
-    for name, length in lengths.items():
-        if length != units:
-            raise DataError(f"{name} has {length} units, the image posterior {units}: match them")
-    if units == 0 or held.y.min() < 0 or held.y.max() >= classes:
-        raise DataError(f"y: give labelled units, of classes 0 to {classes - 1} only")
-    for what, names in (("class", held.y), ("group", held.groups)):
-        if len(found := np.unique(names)) < 2:  # noqa: PLR2004 - nothing to tell, or to fit on
-            raise DataError(f"units of one {what} only ({found[0]}): drop the task")
-    donors = len(np.unique(held.donors))
-    if donors > 1 and len(set(zip(held.donors, held.groups, strict=True))) != donors:
-        raise DataError(f"groups: not the {donors} donors; sections count only if of one donor")
-    for (method, quantity), posterior in held.posteriors.items():
-        name = f"posterior {quantity} of {method}"
-        if posterior.shape != (units, classes):
-            raise DataError(f"{name}: shape {posterior.shape}, the image has {units, classes}")
-        off = abs(posterior.sum(axis=1) - 1) > classes / 255
-        if (bad := off | ~(posterior >= 0).all(axis=1)).any():
+def _check(held_out: HeldOutPosteriors) -> None:
+    """Refuse posteriors and labels that cannot be decomposed."""
+    n_obs, classes = held_out.image.shape
+    for name in ("y", "donors", "groups"):
+        if (length := len(getattr(held_out, name))) != n_obs:
             raise DataError(
-                f"{name}: unit {bad.argmax()} has no probabilities that sum to one; probe it again"
+                f"{name} has {length} observations, the image posterior {n_obs}: match them"
+            )
+    if n_obs == 0 or held_out.y.min() < 0 or held_out.y.max() >= classes:
+        raise DataError(f"y: give labelled observations, of classes 0 to {classes - 1} only")
+    for what, names in (("class", held_out.y), ("group", held_out.groups)):
+        if len(values := np.unique(names)) < 2:  # noqa: PLR2004 - an estimate needs two of both
+            raise DataError(f"observations of one {what} only ({values[0]}): drop the task")
+    donors = len(np.unique(held_out.donors))
+    if donors > 1 and len(set(zip(held_out.donors, held_out.groups, strict=True))) != donors:
+        raise DataError(f"groups: not the {donors} donors; sections count only if of one donor")
+    for (method, quantity), posterior in held_out.posteriors.items():
+        name = f"posterior {quantity} of {method}"
+        if posterior.shape != (n_obs, classes):
+            raise DataError(f"{name}: shape {posterior.shape}, the image has {n_obs, classes}")
+        unnormalised = abs(posterior.sum(axis=1) - 1) > classes / 255
+        if (invalid := unnormalised | ~(posterior >= 0).all(axis=1)).any():
+            raise DataError(
+                f"{name}: observation {invalid.argmax()} has no probabilities that sum to one; "
+                "probe it again"
             )

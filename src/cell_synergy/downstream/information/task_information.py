@@ -1,4 +1,4 @@
-"""The information of every classification task of a data set, from probes' posteriors."""
+"""Information decomposition of every classification task of a data set, from probes' posteriors."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,84 +13,95 @@ from cell_synergy.core.names import UNIMODAL
 from cell_synergy.data.config import Task
 from cell_synergy.data.remarks import remarked
 from cell_synergy.data.splits import Fold
-from cell_synergy.downstream.information.decompose import COLUMNS, HeldOut, decompose
+from cell_synergy.downstream.information.decompose import COLUMNS, HeldOutPosteriors, decompose
 
-JOINT = "concat"  # whose best probe on inner folds stands for the raw pair
-Posteriors = Mapping[str, Mapping[str, np.ndarray]]
+JOINT = "concat"  # the method whose best probe on the inner folds is the joint probe of the pair
+
+_Posteriors = Mapping[str, Mapping[str, np.ndarray]]
 
 
 def information(
-    units: ad.AnnData,
+    adata: ad.AnnData,
     groups: Shaped[np.ndarray, " obs"],
     folds: Sequence[Fold],
     tasks: Mapping[str, Task],
-    posteriors: Posteriors,
-    cells: int,
+    posteriors: _Posteriors,
+    max_clusters: int,
 ) -> pd.DataFrame:
-    """Decompose the information about every task of two classes in two donors.
+    """Decompose the information about every task with at least two classes and two groups.
 
-    Of one donor, in two sections or blocks. A task whose labelled test units have fewer says
-    nothing that could be estimated: it is left out, and a line says so.
+    Groups are donors, or sections or blocks of a single donor. A task whose labelled test rows have
+    fewer classes or groups is left out with a printed message.
 
     Parameters
     ----------
-    units
-        Labels, and the `donor` of each unit.
+    adata
+        Labels, and the donor of each observation.
     groups
-        What a split never divides; of several donors the donors count.
+        Group of each observation that splits never divide; replaced by the donor if there are
+        several donors.
     folds
-        The splits; each has its test units scored.
+        The splits, whose test rows have posteriors.
     tasks
-        Of the data set; regressions have no posteriors and are left out.
+        Tasks of the data set; regressions have no posteriors and are left out.
     posteriors
-        By method and `<task>/<fold>`, in 255ths, as probes leave them: of both experts, of `concat`
-        and of any others.
-    cells
-        In how many cells the units of one modality are gathered, at most.
+        Class probabilities of test rows in 255ths, by method and `<task>/<fold>`, as
+        `evaluate` returns them: of both experts, of `concat` and of any other methods.
+    max_clusters
+        Maximal number of clusters of one modality's posteriors.
 
     Returns
     -------
-    One row per task, method and quantity; see `information.decompose`. Regressions have none.
+    :
+        One row per task, method and quantity; see `information.decompose`.
+
+    Raises
+    ------
+    DataError
+        If posteriors of an expert or of `concat` are missing.
     """
-    if lacking := [name for name in (*UNIMODAL, JOINT) if name not in posteriors]:
-        raise DataError(f"no posteriors of {lacking[0]!r}: probe it too (`dvc repro`)")
+    if missing := [name for name in (*UNIMODAL, JOINT) if name not in posteriors]:
+        raise DataError(f"no posteriors of {missing[0]!r}: probe it too (`dvc repro`)")
     tests = np.concatenate([np.flatnonzero(fold.test) for fold in folds])
-    donor = units.obs["donor"].astype(str).to_numpy()
+    donor = adata.obs["donor"].astype(str).to_numpy()
     if len(np.unique(donor[tests])) > 1:
-        groups = donor  # where blocks are left out too: posteriors are recalibrated on other donors
+        groups = donor  # also if splits leave out blocks: recalibration is across donors
     tables = []
     for task, spec in tasks.items():
         if spec.kind != "classification":
             continue
-        codes = units.obs[task].cat.codes.to_numpy().astype(np.int64)
+        codes = adata.obs[task].cat.codes.to_numpy().astype(np.int64)
         labelled = codes[tests] >= 0
         rows = tests[labelled]
-        if few := _too_few(codes[rows], groups[rows]):
-            tqdm.write(f"{units.uns['source']}: task {task!r} left out: {few}")
+        if reason := _not_estimable(codes[rows], groups[rows]):
+            tqdm.write(f"{adata.uns['source']}: task {task!r} left out: {reason}")
             continue
-        said = {name: _of_task(own, task, folds)[labelled] for name, own in posteriors.items()}
-        pair = {name: said.pop(name) for name in UNIMODAL}
-        held = HeldOut(
-            codes[rows], donor[rows], groups[rows], **pair, joint=said[JOINT], methods=said,
-            in_turn=len(folds) > 1,
+        methods = {
+            name: _task_posteriors(by_fold, task, folds)[labelled]
+            for name, by_fold in posteriors.items()
+        }
+        experts = {name: methods.pop(name) for name in UNIMODAL}
+        held_out = HeldOutPosteriors(
+            codes[rows], donor[rows], groups[rows], **experts, joint=methods[JOINT],
+            methods=methods, in_turn=len(folds) > 1,
         )  # fmt: skip
-        tables.append(decompose(held, cells).assign(task=task))
+        tables.append(decompose(held_out, max_clusters).assign(task=task))
     if not tables:
         return pd.DataFrame(columns=["task", *COLUMNS])
     table = pd.concat(tables, ignore_index=True)
-    return remarked(table[["task", *table.columns.drop("task")]], units.uns)
+    return remarked(table[["task", *table.columns.drop("task")]], adata.uns)
 
 
-def _of_task(
-    own: Mapping[str, np.ndarray], task: str, folds: Sequence[Fold]
+def _task_posteriors(
+    by_fold: Mapping[str, np.ndarray], task: str, folds: Sequence[Fold]
 ) -> Float64[np.ndarray, "tests classes"]:
-    """Return a method's posteriors of all test units."""
-    return np.concatenate([own[f"{task}/{fold.name}"] for fold in folds]) / 255
+    """Return a method's posteriors of all test rows."""
+    return np.concatenate([by_fold[f"{task}/{fold.name}"] for fold in folds]) / 255
 
 
-def _too_few(codes: Int[np.ndarray, " obs"], groups: Shaped[np.ndarray, " obs"]) -> str:
-    """Say why a task has no information that can be estimated; "" if it has."""
+def _not_estimable(codes: Int[np.ndarray, " obs"], groups: Shaped[np.ndarray, " obs"]) -> str:
+    """Return why the information about a task cannot be estimated; an empty string if it can."""
     for what, names in (("classes", codes), ("donors (sections, blocks)", groups)):
-        if (count := len(np.unique(names))) < 2:  # noqa: PLR2004 - nothing to tell, or to fit on
-            return f"labelled test units of {count} {what}, two needed"
+        if (count := len(np.unique(names))) < 2:  # noqa: PLR2004 - an estimate needs two of both
+            return f"labelled test observations of {count} {what}, two needed"
     return ""

@@ -1,4 +1,4 @@
-"""What the nonlinear probe starts from: principal axes, and directions that interact."""
+"""Initialisation of the nonlinear probe: principal components and interaction directions."""
 
 from collections.abc import Sequence
 
@@ -12,71 +12,101 @@ from cell_synergy.core.device import device
 from cell_synergy.core.random import stream
 
 _ROUNDING = 1e-6  # share of the largest variance below which an axis is rounding
-_FLOOR = 1e-3  # share of the mean variance by which whitening spares axes that hardly vary
+_FLOOR = 1e-3  # variance added before whitening, so that axes that hardly vary are not inflated
 _TINY = 1e-30
 
 
-def principal(
+def principal_components(
     block: Float32[np.ndarray, "obs _"], rows: Int[np.ndarray, " rows"], axes: int
 ) -> Float32[Tensor, "obs axes"]:
-    """Turn units to the leading principal axes of some rows; one factor makes mean variance one.
+    """Return the leading principal components of all observations, fitted to some rows.
 
-    Axes keep their relative variances, so that AdamW learns from leading ones first.
+    One common factor makes the mean variance one. Axes keep their relative variances, so that
+    AdamW learns from leading axes first.
+
+    Parameters
+    ----------
+    block
+        Features.
+    rows
+        Rows that the axes are fitted to.
+    axes
+        Maximal number of components.
     """
     x = tensor(block)
-    known = take(x, rows).double()
-    mean = known.mean(dim=0)
-    known -= mean
-    wide = known.shape[1] > known.shape[0]
-    squares, vectors = torch.linalg.eigh(known @ known.T if wide else known.T @ known)
-    most = squares[-1].clamp_min(_ROUNDING * len(rows))
-    kept = torch.nonzero(squares > _ROUNDING * most)[-axes:, 0]
-    squares, vectors = squares[kept], vectors[:, kept]
+    centred = gather_rows(x, rows).double()
+    mean = centred.mean(dim=0)
+    centred -= mean
+    wide = centred.shape[1] > centred.shape[0]
+    gram = centred @ centred.T if wide else centred.T @ centred
+    eigenvalues, vectors = torch.linalg.eigh(gram)
+    largest = eigenvalues[-1].clamp_min(_ROUNDING * len(rows))
+    leading = torch.nonzero(eigenvalues > _ROUNDING * largest)[-axes:, 0]
+    eigenvalues, vectors = eigenvalues[leading], vectors[:, leading]
     if wide:
-        vectors = known.T @ (vectors / squares.sqrt())
-    vectors *= (len(rows) / squares.mean()).sqrt()
-    turned: Tensor = (x - mean.float()) @ vectors.float()
-    return turned
+        vectors = centred.T @ (vectors / eigenvalues.sqrt())
+    vectors *= (len(rows) / eigenvalues.mean()).sqrt()
+    components: Tensor = (x - mean.float()) @ vectors.float()
+    return components
 
 
-def interacting(
-    parts: Sequence[Float32[Tensor, "rows _"]],
+def interaction_directions(
+    blocks: Sequence[Float32[Tensor, "rows _"]],
     contrasts: Float32[Tensor, "rows hidden"],
     random: Sequence[Float32[Tensor, "_ hidden"]],
     powers: int,
 ) -> list[Float32[Tensor, "_ hidden"]]:
-    """Turn random weights to directions along which whitened features interact most.
+    """Return directions along which whitened features interact most about the target.
 
-    Power iteration with the matrix of mean contrast x feature x feature; of several parts, with its
-    entries for features of different parts.
+    They are found by power iteration with the matrix of mean contrast x feature x feature; with
+    several blocks, only its entries for features of different blocks are used.
+
+    Parameters
+    ----------
+    blocks
+        Features of the training rows.
+    contrasts
+        One mixture of the targets per direction.
+    random
+        Initial directions of each block.
+    powers
+        Number of power iterations.
     """
-    scales = [(part.var(dim=0, correction=0) + _FLOOR).sqrt() for part in parts]
-    white = [(part - part.mean(dim=0)) / s for part, s in zip(parts, scales, strict=True)]
-    ways = list(random)
+    scales = [(block.var(dim=0, correction=0) + _FLOOR).sqrt() for block in blocks]
+    white = [(block - block.mean(dim=0)) / s for block, s in zip(blocks, scales, strict=True)]
+    directions = list(random)
     for _ in range(powers):
-        seen = [x @ way for x, way in zip(white, ways, strict=True)]
-        rest = [torch.stack(seen).sum(dim=0) - one if len(seen) > 1 else one for one in seen]
-        turned = [x.T @ (contrasts * other) for x, other in zip(white, rest, strict=True)]
-        ways = [way / (way.norm(dim=0) + _TINY) for way in turned]
-    return [way / s[:, None] / len(ways) ** 0.5 for way, s in zip(ways, scales, strict=True)]
+        projected = [x @ direction for x, direction in zip(white, directions, strict=True)]
+        if len(projected) > 1:
+            total = torch.stack(projected).sum(dim=0)
+            partners = [total - projection for projection in projected]
+        else:
+            partners = projected
+        products = [x.T @ (contrasts * partner) for x, partner in zip(white, partners, strict=True)]
+        directions = [product / (product.norm(dim=0) + _TINY) for product in products]
+    count = len(directions)
+    return [d / s[:, None] / count**0.5 for d, s in zip(directions, scales, strict=True)]
 
 
-def stack(parts: Sequence[Float32[Tensor, "_ _"]], width: int) -> Float32[Tensor, "rows width"]:
-    """Concatenate rows, filled up with zeros to one width."""
-    return torch.cat([pad(p, (0, width - p.shape[1])) for p in parts])
+def pad_and_stack(
+    parts: Sequence[Float32[Tensor, "_ _"]], width: int
+) -> Float32[Tensor, "rows width"]:
+    """Concatenate rows, padded with zeros to a common width."""
+    return torch.cat([pad(part, (0, width - part.shape[1])) for part in parts])
 
 
-def take(x: Float32[Tensor, "all d"], places: Tensor | np.ndarray) -> Tensor:
-    """Return rows, in the shape of their places."""
-    places = torch.as_tensor(places, device=device())
-    return embedding(places, x)
+def gather_rows(x: Float32[Tensor, "all d"], index: Tensor | np.ndarray) -> Tensor:
+    """Return the rows of an index array of any shape."""
+    return embedding(torch.as_tensor(index, device=device()), x)
 
 
-def draw(seed: int, purpose: str, rows: int, columns: int) -> Float32[Tensor, "rows columns"]:
-    """Return standard normal numbers of one purpose."""
+def draw_normal(
+    seed: int, purpose: str, rows: int, columns: int
+) -> Float32[Tensor, "rows columns"]:
+    """Return standard normal numbers of the random stream of one purpose."""
     return tensor(stream(seed, "mlp", purpose).standard_normal((rows, columns)))
 
 
 def tensor(array: np.ndarray) -> Float32[Tensor, "..."]:
-    """Return an array on the device, in single precision."""
+    """Return a NumPy array on the device in single precision."""
     return torch.from_numpy(array).to(device(), torch.float32)

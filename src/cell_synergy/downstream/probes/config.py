@@ -1,4 +1,4 @@
-"""What `probe` in params.yaml says."""
+"""Configuration of the probes: the section `probe` of params.yaml."""
 
 from typing import Annotated
 
@@ -6,21 +6,56 @@ import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from cell_synergy.core.config import Config
-from cell_synergy.downstream.probes.mlp import MLPConfig
+
+
+class MLPConfig(Config):
+    """Configuration of the nonlinear probe.
+
+    Attributes
+    ----------
+    hidden
+        Number of hidden units; in late fusion, of each block's layer.
+    axes
+        Maximal number of principal components of each block.
+    powers
+        Number of power iterations that initialise the hidden layer.
+    epochs, batches
+        Number of passes over the rows, and of AdamW steps in each, the same for every fit.
+    lr
+        Initial learning rate of the cosine schedule.
+    weakest, strongest, strengths
+        Smallest and largest weight decay and number of weight decays, evenly spaced on a log scale.
+    """
+
+    hidden: PositiveInt
+    axes: PositiveInt
+    powers: PositiveInt
+    epochs: PositiveInt
+    batches: PositiveInt
+    lr: PositiveFloat
+    weakest: PositiveFloat
+    strongest: PositiveFloat
+    strengths: PositiveInt
+
+    def weight_decays(self) -> list[float]:
+        """Return the weight decays, largest first."""
+        return [float(s) for s in np.geomspace(self.strongest, self.weakest, self.strengths)]
 
 
 class ProbeConfig(Config):
-    """The probes.
+    """Configuration of the linear and the nonlinear probe.
 
     Attributes
     ----------
     weakest, strongest, strengths
-        Grid of the linear probe's penalties, evenly spaced on a log scale.
+        Smallest and largest L2 penalty of the linear probe and number of penalties, evenly spaced
+        on a log scale.
     inner_folds
-        Folds of training donors that choose the regularisation of every probe.
+        Number of folds of the inner cross-validation, over training donors, that selects the
+        regularisation of every probe.
     tolerance, iterations
-        When the logistic probe's optimiser stops: at this gradient, or after so many
-        conjugate-gradient steps.
+        The logistic probe's optimiser stops when the largest entry of the preconditioned gradient
+        is at most `tolerance`, or after `iterations` conjugate-gradient steps.
     mlp
         The nonlinear probe.
     """
@@ -34,5 +69,5 @@ class ProbeConfig(Config):
     mlp: MLPConfig
 
     def grid(self) -> list[float]:
-        """Return the penalties, strongest first."""
+        """Return the L2 penalties, largest first."""
         return [float(s) for s in np.geomspace(self.strongest, self.weakest, self.strengths)]

@@ -1,8 +1,8 @@
-"""Linear probes: multinomial logistic regression and ridge regression, solved exactly.
+"""Linear models: multinomial logistic regression and ridge regression, solved to the optimum.
 
-Inputs are standardised features. The strength of the penalty is per training unit: the objective is
-the mean loss plus `strength / 2` times the squared norm of the coefficients (not of the intercept).
-Arrays come in and go out; between them all is computed on `core.compute.device`.
+Inputs are standardised features. The L2 penalty is per training row: the objective is the mean loss
+plus `penalty / 2` times the squared norm of the coefficients without the intercept. Arguments and
+results are NumPy arrays; everything between them is computed on `core.device.device`.
 """
 
 from collections.abc import Sequence
@@ -15,28 +15,28 @@ from jaxtyping import Bool, Float, Float64, Int, Shaped
 from cell_synergy.core.random import stream
 from cell_synergy.downstream.probes import _linalg
 from cell_synergy.downstream.probes._linalg import Array
-from cell_synergy.downstream.probes.logistic import Units, path
-from cell_synergy.downstream.probes.ridge import about_mean, grams, solve
+from cell_synergy.downstream.probes.logistic import RotatedDesign, path
+from cell_synergy.downstream.probes.ridge import centred_gram, group_grams, solve
 
 _ROUNDING = 1e-10  # share of the largest variance below which a direction is rounding
-_CHEAP = 1e10  # products of numbers that turn all units: more cost more than they save
-_ENOUGH = 4  # units per feature that show the axes; more save no iterations
+_MAX_ROTATION = 1e10  # multiplications up to which rotating all rows costs less than it saves
+_SAMPLE = 4  # rows per feature from which the axes are estimated; more save no iterations
 
 
 @dataclass(frozen=True)
 class Linear:
-    """A fitted linear map and how well its optimum was reached.
+    """A fitted linear model and how well its optimum was reached.
 
     Attributes
     ----------
     coefficients, intercept
-        Scores are `x @ coefficients + intercept`.
+        Predictions are `x @ coefficients + intercept`.
     gradient_norm
-        Largest absolute entry of the objective's gradient at the solution, along the coordinates
-        of the design; for a logistic probe the preconditioned gradient's, half the squared norm of
-        which is about how much higher the objective is than at its optimum.
+        Largest absolute entry of the objective's gradient at the solution, along the columns of
+        the design. For logistic regression it is the preconditioned gradient: half of its squared
+        norm is about how much higher the objective is than at its optimum.
     iterations
-        Conjugate-gradient steps, each of which reads the data once; 0 for a closed form.
+        Number of conjugate-gradient steps, each of which reads the data once; 0 for a closed form.
     """
 
     coefficients: Float64[np.ndarray, "d outputs"]
@@ -45,99 +45,113 @@ class Linear:
     iterations: int
 
     def scores(self, x: Float[np.ndarray, "obs d"]) -> Float64[np.ndarray, "obs outputs"]:
-        """Return predictions of a ridge probe, logits of a logistic one."""
+        """Return the values predicted by ridge regression, or the logits of logistic regression."""
         return np.asarray(x @ self.coefficients + self.intercept)
 
     def probabilities(self, x: Float[np.ndarray, "obs d"]) -> Float64[np.ndarray, "obs outputs"]:
-        """Return the class probabilities of a logistic probe."""
+        """Return the class probabilities predicted by logistic regression."""
         logits = self.scores(x)
-        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+        probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True)
 class Frame:
-    """How coordinates, in which a fit is cheap, lie among the features.
+    """An orthonormal coordinate system of the features in which a fit is cheap.
 
     Attributes
     ----------
     mean
-        Of the features, where the coordinates are zero.
+        Origin of the coordinates: the mean of the features.
     axes
-        Orthonormal; one in each column. None if the coordinates are centred features.
+        Orthonormal axes, one per column. None if the coordinates are the centred features.
     """
 
     mean: Float64[Array, " d"]
     axes: Float64[Array, "d k"] | None
 
-    def moved(self, shift: Float64[Array, " k"]) -> "Frame":
-        """Return the same coordinates about another place."""
+    def shifted(self, shift: Float64[Array, " k"]) -> "Frame":
+        """Return a frame with the same axes whose origin is moved by `shift` along them."""
         return Frame(self.mean + (shift if self.axes is None else self.axes @ shift), self.axes)
 
     @classmethod
     def about_mean(cls, x: Float[np.ndarray, "obs d"]) -> "Frame":
-        """Return the features as coordinates, less their mean."""
-        return cls(_linalg.of(x.mean(axis=0, dtype=np.float64)), None)
+        """Return the frame of the centred features."""
+        return cls(_linalg.as_float64(x.mean(axis=0, dtype=np.float64)), None)
 
-    def columns(
-        self, x: Float[np.ndarray, "obs d"], *others: Float[np.ndarray, "obs _"]
-    ) -> Float64[Array, "obs columns"]:
-        """Return coordinates of units, a last column of ones for the intercept, and others."""
+    def columns(self, x: Float[np.ndarray, "obs d"]) -> Float64[Array, "obs columns"]:
+        """Return the coordinates of rows and a last column of ones for the intercept."""
         if self.axes is not None:
-            return _linalg.with_ones((_linalg.of(x) - self.mean) @ self.axes, *others)
-        columns = _linalg.with_ones(x, *others)
+            return _linalg.with_intercept((_linalg.as_float64(x) - self.mean) @ self.axes)
+        columns = _linalg.with_intercept(x)
         columns[:, : len(self.mean)] -= self.mean
         return columns
 
     def linear(
         self,
-        v: Float64[Array, "columns outputs"],
+        columns: Float64[Array, "columns outputs"],
         offset: Float64[Array, " outputs"] | float,
-        norm: float,
+        gradient_norm: float,
         iterations: int,
     ) -> Linear:
-        """Return the map of features that is `v` along the columns, plus `offset`."""
-        b = v[:-1] if self.axes is None else self.axes @ v[:-1]
-        intercept = v[-1] + offset - self.mean @ b
-        return Linear(_linalg.numpy(b), _linalg.numpy(intercept), norm, iterations)
+        """Express a fit in this frame as a linear model of the features.
+
+        Parameters
+        ----------
+        columns
+            Coefficients along the axes; the last row is the intercept.
+        offset
+            Value added to the intercept.
+        gradient_norm, iterations
+            How the fit ended; see `Linear`.
+        """
+        b = columns[:-1] if self.axes is None else self.axes @ columns[:-1]
+        intercept = columns[-1] + offset - self.mean @ b
+        return Linear(_linalg.to_numpy(b), _linalg.to_numpy(intercept), gradient_norm, iterations)
 
 
 def coordinates(
     x: Float[np.ndarray, "obs d"],
 ) -> tuple[Frame, Float64[Array, "obs columns"]]:
-    """Return centred features, or principal axes if units are fewer; and a last column of ones."""
+    """Return centred features, or principal components if rows are fewer than features.
+
+    Returns
+    -------
+    :
+        The frame, and the coordinates of all rows with a last column of ones.
+    """
     frame = Frame.about_mean(x)
     columns = frame.columns(x)
     if len(x) >= x.shape[1]:
         return frame, columns
     features = columns[:, :-1]
-    squares, vectors = _linalg.library().linalg.eigh(features @ features.T)
-    varies = squares > _ROUNDING * squares[-1]
-    lengths, vectors = squares[varies] ** 0.5, vectors[:, varies]
+    eigenvalues, vectors = _linalg.array_module().linalg.eigh(features @ features.T)
+    varies = eigenvalues > _ROUNDING * eigenvalues[-1]
+    lengths, vectors = eigenvalues[varies] ** 0.5, vectors[:, varies]
     frame = replace(frame, axes=features.T @ (vectors / lengths))
-    return frame, _linalg.with_ones(vectors * lengths)
+    return frame, _linalg.with_intercept(vectors * lengths)
 
 
 @dataclass(frozen=True)
 class Design:
-    """Training units in coordinates in which a fit is cheap.
+    """Training rows in coordinates in which a fit is cheap.
 
-    The penalty is the same in all orthonormal axes, and no coefficient of the optimum points where
-    the units do not vary: a fit along principal axes is exact, and has at most as many coefficients
-    as there are units. The axes make the covariance diagonal, so that one division preconditions a
-    logistic fit of any strength. Parts of the units keep the axes of all, and are fitted by ridge
-    regression from sums over groups of units.
+    The L2 penalty is the same along all orthonormal axes, and no coefficient of the optimum points
+    along a direction in which the rows do not vary. A fit along principal axes is therefore exact
+    and has at most as many coefficients as there are rows. Principal axes make the covariance
+    diagonal, so that one division preconditions a logistic fit with any penalty. Subsets of the
+    rows keep the axes of all rows, and ridge regression sums Gram matrices of groups of rows.
 
     Attributes
     ----------
     frame
-        Where the coordinates lie.
+        The coordinate system.
     columns
         Centred coordinates, and a last column of ones for the intercept.
     group
-        Number of each unit's group.
+        Number of each row's group.
     whole
-        What this is a part of, if it is.
+        The design that this one is a subset of, if any.
     """
 
     frame: Frame
@@ -151,95 +165,106 @@ class Design:
         x: Float[np.ndarray, "obs d"],
         groups: Shaped[np.ndarray, " obs"] | None = None,
     ) -> "Design":
-        """Find the coordinates.
+        """Compute the coordinates of the training rows.
 
         Parameters
         ----------
         x
             Features.
         groups
-            Of each unit, e.g. its inner fold: a Gram matrix is computed once per group, and summed
-            for every part that consists of whole groups. One group if None.
+            Group of each row, e.g. its inner fold. The Gram matrix is computed once per group and
+            summed for every subset that consists of whole groups. None puts all rows in one group.
         """
         frame, columns = coordinates(x)
-        if frame.axes is None and len(x) * x.shape[1] ** 2 <= _CHEAP:
+        if frame.axes is None and len(x) * x.shape[1] ** 2 <= _MAX_ROTATION:
             centred = columns[:, :-1]
-            axes = _linalg.library().linalg.eigh(centred.T @ centred)[1]
+            axes = _linalg.array_module().linalg.eigh(centred.T @ centred)[1]
             frame, centred[:] = Frame(frame.mean, axes), centred @ axes
         groups = np.zeros(len(x)) if groups is None else groups
         return cls(frame, columns, np.unique(groups, return_inverse=True)[1])
 
-    def part(self, rows: Bool[np.ndarray, " obs"]) -> "Design":
-        """Return some of the units, centred anew."""
-        own = self.columns[_linalg.rows(rows)]
-        shift = own[:, :-1].mean(axis=0)
-        own[:, :-1] -= shift
-        return Design(self.frame.moved(shift), own, self.group[rows], self)
+    def part(self, mask: Bool[np.ndarray, " obs"]) -> "Design":
+        """Return the design of some of the rows, centred on their own mean."""
+        columns = self.columns[_linalg.as_index(mask)]
+        shift = columns[:, :-1].mean(axis=0)
+        columns[:, :-1] -= shift
+        return Design(self.frame.shifted(shift), columns, self.group[mask], self)
 
     def ridge(
-        self, y: Float[np.ndarray, "obs outputs"], strengths: Sequence[float]
+        self, y: Float[np.ndarray, "obs outputs"], penalties: Sequence[float]
     ) -> list[Linear]:
-        """Fit ridge regression of each strength in closed form; `y` has one column per output."""
-        targets = _linalg.of(y)
+        """Fit ridge regression with each penalty in closed form.
+
+        Parameters
+        ----------
+        y
+            Values of each row, one column per output.
+        penalties
+            L2 penalties per row.
+        """
+        targets = _linalg.as_float64(y)
         offset = targets.mean(axis=0)
         products = ((targets - offset).T @ self.columns).T
         return [
-            self.frame.linear(v, offset, norm, 0)
-            for v, norm in solve(self.squares, products, strengths)
+            self.frame.linear(coefficients, offset, norm, 0)
+            for coefficients, norm in solve(self.gram, products, penalties)
         ]
 
     def logistic(
         self,
         y: Int[np.ndarray, " obs"],
         classes: int,
-        strengths: Sequence[float],
+        penalties: Sequence[float],
         tolerance: float,
         iterations: int,
     ) -> list[Linear]:
-        """Fit multinomial logistic regression of each strength by Newton's method.
+        """Fit multinomial logistic regression with each penalty by Newton's method.
 
         Parameters
         ----------
         y
-            Class of each unit, 0 to `classes` - 1.
-        strengths
-            Best from strong to weak, evenly spaced on a log scale.
+            Class of each row, 0 to `classes` - 1.
+        classes
+            Number of classes.
+        penalties
+            L2 penalties per row. Fits are fastest from large to small penalties that are evenly
+            spaced on a log scale.
         tolerance
-            On the largest entry of the preconditioned gradient.
+            Largest entry of the preconditioned gradient at which a fit stops.
         iterations
-            Most conjugate-gradient steps of one fit.
+            Maximal number of conjugate-gradient steps of one fit.
         """
-        onehot = _linalg.of(np.arange(classes)[:, None] == y)
-        found = path(self.units, onehot, strengths, tolerance, iterations)
-        return [self.frame.linear(v.T, 0.0, norm, steps) for v, norm, steps in found]
+        onehot = _linalg.as_float64(np.arange(classes)[:, None] == y)
+        optima = path(self.rotated, onehot, penalties, tolerance, iterations)
+        return [self.frame.linear(v.T, 0.0, norm, steps) for v, norm, steps in optima]
 
     @cached_property
-    def by_group(self) -> list[Float64[Array, "columns columns"]]:
+    def group_grams(self) -> list[Float64[Array, "columns columns"]]:
         """The Gram matrix of each group."""
-        return grams(self.columns, self.group)
+        return group_grams(self.columns, self.group)
 
     @cached_property
-    def squares(self) -> Float64[Array, "columns columns"]:
-        """The Gram matrix, from those of groups where it can be."""
+    def gram(self) -> Float64[Array, "columns columns"]:
+        """The Gram matrix, summed from those of whole groups where possible."""
         if self.whole is None:
-            return sum(self.by_group)
-        kept = np.unique(self.group)
-        if np.isin(self.whole.group, kept).sum() == len(self.group):
-            return about_mean(sum(self.whole.by_group[number] for number in kept))
+            return sum(self.group_grams)
+        groups = np.unique(self.group)
+        if np.isin(self.whole.group, groups).sum() == len(self.group):
+            return centred_gram(sum(self.whole.group_grams[number] for number in groups))
         return self.columns.T @ self.columns
 
     @cached_property
-    def units(self) -> Units:
-        """The units with the axes that precondition a fit."""
+    def rotated(self) -> RotatedDesign:
+        """The rows with the principal axes that precondition a logistic fit."""
         if self.frame.axes is not None:
-            return Units(self.columns, None, (self.columns**2).mean(axis=0))
+            return RotatedDesign(self.columns, None, (self.columns**2).mean(axis=0))
         if self.whole is not None:
-            return replace(self.whole.units, columns=self.columns)
+            return replace(self.whole.rotated, columns=self.columns)
         count, width = self.columns.shape
-        drawn = stream(0, "axes").choice(count, min(count, _ENOUGH * width), replace=False)
-        sample = self.columns[_linalg.rows(np.sort(drawn))]
-        square = about_mean(sample.T @ sample) / len(sample)
-        turn, variance = square * 0, square[-1] + 0
-        turn[-1, -1] = 1
-        variance[:-1], turn[:-1, :-1] = _linalg.library().linalg.eigh(square[:-1, :-1])
-        return Units(self.columns, turn, variance.clip(0))
+        drawn = stream(0, "axes").choice(count, min(count, _SAMPLE * width), replace=False)
+        sample = self.columns[_linalg.as_index(np.sort(drawn))]
+        covariance = centred_gram(sample.T @ sample) / len(sample)
+        rotation, variance = covariance * 0, covariance[-1] + 0
+        rotation[-1, -1] = 1
+        variance[:-1], rotation[:-1, :-1] = _linalg.array_module().linalg.eigh(covariance[:-1, :-1])
+        return RotatedDesign(self.columns, rotation, variance.clip(0))

@@ -1,7 +1,7 @@
-"""The linear probe: penalty chosen on inner folds, then a fit on all training rows."""
+"""The linear probe: penalty selected by inner cross-validation, then a fit to all training rows."""
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from cell_synergy.downstream.probes import metrics
 from cell_synergy.downstream.probes.config import ProbeConfig
@@ -10,68 +10,76 @@ from cell_synergy.downstream.probes.tasks import Answer, Chosen, Question
 
 
 class LinearProbe:
-    """Linear probes of one representation; questions about the same rows share their design."""
+    """Linear probes of one representation; tasks with the same training rows share a design."""
 
     def __init__(self, z: Float[np.ndarray, "obs d"], probe: ProbeConfig) -> None:
         self.z, self.probe = z, probe
-        self.designs: dict[tuple[bytes, bytes], Design] = {}
+        self._designs: dict[tuple[bytes, bytes], Design] = {}
 
     def choose(self, question: Question) -> Chosen:
-        """Return the strength with the best mean inner score: log-likelihood, or R2.
+        """Select the penalty with the best mean score on the inner folds.
 
-        The axes of the design have seen held-out units too; a fit does not depend on its axes.
+        The score is the log-likelihood of a classification and R2 of a regression. The axes of the
+        design are computed from all training rows, validation rows included; a fit does not depend
+        on its axes.
         """
-        grid = self.probe.grid()
-        totals = np.zeros(len(grid))
+        penalties = self.probe.grid()
+        totals = np.zeros(len(penalties))
         for number in np.unique(question.inner):
-            rest, out = question.inner != number, question.inner == number
-            fits = self._fit(self._design(question, rest), question, rest, grid)
-            x = self.z[question.train[out]].astype(np.float64)
-            scores = [_inner_score(fit, x, question.y[out], question.classes) for fit in fits]
-            totals += out.sum() * np.array(scores)
-        return Chosen.best(grid, totals / len(question.train))
+            validation_mask = question.inner == number
+            train_mask = ~validation_mask
+            fits = self._fit(self._design(question, train_mask), question, train_mask, penalties)
+            x = self.z[question.train[validation_mask]].astype(np.float64)
+            y = question.y[validation_mask]
+            scores = [_validation_score(fit, x, y, question.classes) for fit in fits]
+            totals += validation_mask.sum() * np.array(scores)
+        return Chosen.best(penalties, totals / len(question.train))
 
-    def answer(self, question: Question, chosen: Chosen) -> Answer:
-        """Fit on all training rows with the chosen strength, and predict the test rows."""
-        everyone = np.ones(len(question.train), dtype=bool)
-        design = self._design(question)
-        (linear,) = self._fit(design, question, everyone, [chosen.strength])
-        asked = self.z[question.test]
-        predicted = linear.probabilities(asked) if question.classes else linear.scores(asked)
-        return Answer(predicted, chosen, linear.gradient_norm, linear.iterations)
+    def answer(self, question: Question, selection: Chosen) -> Answer:
+        """Fit to all training rows with the selected penalty, and predict the test rows."""
+        everything = np.ones(len(question.train), dtype=bool)
+        (linear,) = self._fit(self._design(question), question, everything, [selection.strength])
+        x = self.z[question.test]
+        predicted = linear.probabilities(x) if question.classes else linear.scores(x)
+        return Answer(predicted, selection, linear.gradient_norm, linear.iterations)
 
-    def _design(self, question: Question, part: Bool[np.ndarray, " train"] | None = None) -> Design:
-        """Return the training units, or a part of them; tasks with the same units share it.
+    def _design(self, question: Question, mask: Bool[np.ndarray, " train"] | None = None) -> Design:
+        """Return the design of the training rows, or of those in a mask.
 
-        Inner folds share the Gram matrices of theirs.
+        Tasks with the same training rows share it, and inner folds share the Gram matrices.
         """
         rows = question.train.tobytes() + question.inner.tobytes()
-        key = rows, b"" if part is None else part.tobytes()
-        if key not in self.designs:
-            self.designs[key] = (
-                Design.of(self.z[question.train], question.inner)
-                if part is None
-                else self._design(question).part(part)
-            )
-        return self.designs[key]
+        key = rows, b"" if mask is None else mask.tobytes()
+        if key not in self._designs:
+            if mask is None:
+                self._designs[key] = Design.of(self.z[question.train], question.inner)
+            else:
+                self._designs[key] = self._design(question).part(mask)
+        return self._designs[key]
 
     def _fit(
-        self, design: Design, question: Question, rows: np.ndarray, strengths: list[float]
+        self,
+        design: Design,
+        question: Question,
+        mask: Bool[np.ndarray, " train"],
+        penalties: list[float],
     ) -> list[Linear]:
+        y = question.y[mask]
         if not question.classes:
-            return design.ridge(question.y[rows], strengths)
-        return design.logistic(
-            question.y[rows],
-            question.classes,
-            strengths,
-            self.probe.tolerance,
-            self.probe.iterations,
-        )
+            return design.ridge(y, penalties)
+        tolerance, iterations = self.probe.tolerance, self.probe.iterations
+        return design.logistic(y, question.classes, penalties, tolerance, iterations)
 
 
-def _inner_score(linear: Linear, x: np.ndarray, y: np.ndarray, classes: int) -> float:
+def _validation_score(
+    linear: Linear,
+    x: Float[np.ndarray, "validation d"],
+    y: Int[np.ndarray, " validation"] | Float[np.ndarray, "validation outputs"],
+    classes: int,
+) -> float:
+    """Return the mean log-likelihood, or R2 of a regression (`classes` is 0)."""
     if not classes:
         r2 = metrics.regression(y, linear.scores(x))["r2"]
-        return float(np.nan_to_num(r2))  # without variation no strength is better
-    shares = linear.probabilities(x)[np.arange(len(y)), y]
-    return float(np.log(np.maximum(shares, np.finfo(np.float64).tiny)).mean())
+        return float(np.nan_to_num(r2))  # without variation no penalty is better than another
+    likelihood = linear.probabilities(x)[np.arange(len(y)), y]
+    return float(np.log(np.maximum(likelihood, np.finfo(np.float64).tiny)).mean())

@@ -1,12 +1,13 @@
 """Multinomial logistic regression by Newton's method, preconditioned with the Gram matrix.
 
-Each Newton step is solved by preconditioned conjugate gradients (Nocedal & Wright 2006, ch. 7.1),
-no more accurately than the gradient is small. Only this direction is computed in single precision;
-the objective, its gradient and so the optimum are in double.
+Each Newton step is solved by preconditioned conjugate gradients (Nocedal & Wright 2006, ch. 7.1)
+with an accuracy that follows the norm of the gradient. Only this direction is computed in single
+precision; the objective and its gradient, and therefore the optimum, are in double precision.
 
-The Hessian is the mean over units of `W x x'`, where `W = diag(p) - p p'` stands for the classes
-and `x x'` for the features, plus the penalty. Its preconditioner takes the two means one by one:
-`mean(W) (x) mean(x x') + penalty`, which is diagonal in the eigenvectors of both.
+The Hessian is the mean over rows of `W (x) x x'` plus the penalty, where `W = diag(p) - p p'` acts
+on the classes and `x x'` on the features. Its preconditioner replaces the mean of the product by
+the product of the means: `mean(W) (x) mean(x x') + penalty`, which is diagonal in the eigenvectors
+of both.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,121 +22,123 @@ from cell_synergy.downstream.probes import _linalg
 from cell_synergy.downstream.probes._linalg import Array
 
 _DAMPING = 1e-6  # times the preconditioner, added to the Hessian: above the rounding of float32
-_BLOCK = 2**21  # entries of the units that a processor's cache holds
+_BLOCK = 2**21  # entries of the design matrix that a processor's cache holds
 
 
 @dataclass(frozen=True)
-class Units:
-    """Training units, and axes in which their covariance is nearly diagonal.
+class RotatedDesign:
+    """Training rows, and a rotation after which their covariance is nearly diagonal.
 
     Attributes
     ----------
     columns
         Centred coordinates, and a last column of ones for the intercept.
-    turn
-        Orthonormal axes of the columns, one in each of its own; None if the columns are along them.
+    rotation
+        Orthonormal axes among the columns, one per column; None if the columns are the axes.
     variance
         Mean square along each axis.
     """
 
     columns: Float64[Array, "obs columns"]
-    turn: Float64[Array, "columns columns"] | None
+    rotation: Float64[Array, "columns columns"] | None
     variance: Float64[Array, " columns"]
 
     @cached_property
     def blocks(self) -> list[Float64[Array, "block columns"]]:
-        """Units to be read at a time: both products with them find them in the cache."""
+        """Blocks of rows that fit into the cache, so that the second product rereads no memory."""
         count, columns = self.columns.shape
         size = max(_BLOCK // columns, 1) if isinstance(self.columns, np.ndarray) else count
         return [self.columns[start : start + size] for start in range(0, count, size)]
 
     @cached_property
-    def half(self) -> list[Float32[Array, "block columns"]]:
-        """The blocks in single precision: half the bytes to read."""
-        return [_linalg.single(block) for block in self.blocks]
+    def blocks32(self) -> list[Float32[Array, "block columns"]]:
+        """The blocks in single precision."""
+        return [_linalg.as_float32(block) for block in self.blocks]
 
     @cached_property
-    def half_turn(self) -> Float32[Array, "columns columns"] | None:
-        """The axes in single precision."""
-        return None if self.turn is None else _linalg.single(self.turn)
+    def rotation32(self) -> Float32[Array, "columns columns"] | None:
+        """The rotation in single precision."""
+        return None if self.rotation is None else _linalg.as_float32(self.rotation)
 
 
 class Optimum(NamedTuple):
-    """Where a fit ended.
+    """Result of one fit.
 
     Attributes
     ----------
-    v
-        Coefficients along the columns of the units.
-    norm
+    coefficients
+        Coefficients along the columns of the design.
+    gradient_norm
         Largest entry of the preconditioned gradient.
     steps
-        Conjugate-gradient steps in all.
+        Total number of conjugate-gradient steps.
     """
 
-    v: Float64[Array, "classes columns"]
-    norm: float
+    coefficients: Float64[Array, "classes columns"]
+    gradient_norm: float
     steps: int
 
 
 def path(
-    units: Units,
+    design: RotatedDesign,
     onehot: Float64[Array, "classes obs"],
-    strengths: Sequence[float],
+    penalties: Sequence[float],
     tolerance: float,
     iterations: int,
 ) -> Iterator[Optimum]:
-    """Yield the optimum of each strength.
+    """Yield the optimum for each penalty.
 
-    Solutions of evenly spaced log strengths lie nearly on a line, so each fit starts where the two
-    before it point to. The objective is convex: the start does not change the optimum.
+    Solutions for penalties that are evenly spaced on a log scale lie nearly on a line, so each fit
+    starts at the linear extrapolation of the two before it. The objective is convex: the start does
+    not change the optimum.
 
     Parameters
     ----------
-    units
-        Training units.
+    design
+        Training rows.
     onehot
-        1 for the class of each unit, 0 for the others.
-    strengths
-        Penalties per unit.
+        1 for the class of each row and 0 for the others.
+    penalties
+        L2 penalties per row.
     tolerance
-        On the largest entry of the preconditioned gradient.
+        Largest entry of the preconditioned gradient at which a fit stops.
     iterations
-        Most conjugate-gradient steps of one fit.
+        Maximal number of conjugate-gradient steps of one fit.
     """
-    fit = _Logistic(units, onehot @ units.columns)
-    before, at = None, fit.target * 0
-    at[:, -1] = (fit.target[:, -1] / fit.count).clip(1 / (2 * fit.count))
-    at[:, -1] = _linalg.library().log(at[:, -1])
-    for strength in strengths:
-        fit.penalty[:-1] = strength
-        end, used = fit.minimise(fit.at(at), tolerance, iterations)
-        at = end.v if before is None else 2 * end.v - before
-        before = end.v
-        yield Optimum(_turned_back(end.v, units.turn), end.norm, used)
+    objective = _Objective(design, onehot @ design.columns)
+    previous, start = None, objective.class_sums * 0
+    start[:, -1] = (objective.class_sums[:, -1] / objective.count).clip(1 / (2 * objective.count))
+    start[:, -1] = _linalg.array_module().log(start[:, -1])
+    for penalty in penalties:
+        objective.penalty[:-1] = penalty
+        optimum, steps = objective.minimise(objective.at(start), tolerance, iterations)
+        start = optimum.v if previous is None else 2 * optimum.v - previous
+        previous = optimum.v
+        yield Optimum(_rotate_back(optimum.v, design.rotation), optimum.norm, steps)
 
 
 @dataclass(frozen=True)
 class _Point:
-    """The logistic objective at one place.
+    """The logistic objective at one vector of coefficients.
 
     Attributes
     ----------
     v
         Coefficients along the axes, and the intercept.
     value
-        Of the objective.
-    shares
-        Probability of each class for each unit of each block.
+        Value of the objective.
+    probabilities
+        Probability of each class for the rows of each block.
     classes, root
-        Coefficients `classes @ (root * w)` are white: in `w` the preconditioner is 1.
+        Coefficients are `classes @ (root * w)` in whitened coordinates `w`, in which the
+        preconditioner is the identity.
     gradient
-        Of the objective, in white coordinates.
+        Gradient of the objective in whitened coordinates.
     """
 
     v: Float64[Array, "classes columns"]
     value: float
-    shares: list[Float32[Array, "classes _"]]
+    probabilities: list[Float32[Array, "classes _"]]
     classes: Float64[Array, "classes classes"]
     root: Float64[Array, "classes columns"]
     gradient: Float64[Array, "classes columns"]
@@ -145,123 +148,131 @@ class _Point:
         """The largest entry of the gradient."""
         return float(abs(self.gradient).max())
 
-    def coloured(self, w: Float64[Array, "classes columns"]) -> Float64[Array, "classes columns"]:
-        """Return coefficients from white coordinates."""
+    def unwhiten(self, w: Float64[Array, "classes columns"]) -> Float64[Array, "classes columns"]:
+        """Return coefficients from whitened coordinates."""
         return self.classes @ (self.root * w)
 
 
-class _Logistic:
+class _Objective:
     """The logistic objective, and Newton's method for it.
 
     Attributes
     ----------
-    units
-        Training units.
-    target
-        Sum of the columns over the units of each class.
+    design
+        Training rows.
+    class_sums
+        Sum of the columns over the rows of each class.
     penalty
-        Of each column.
+        L2 penalty of each column; 0 for the intercept.
     """
 
-    def __init__(self, units: Units, target: Float64[Array, "classes columns"]) -> None:
-        self.units, self.target, self.count = units, target, len(units.columns)
-        self.penalty = units.variance * 0
+    def __init__(
+        self, design: RotatedDesign, class_sums: Float64[Array, "classes columns"]
+    ) -> None:
+        self.design, self.class_sums, self.count = design, class_sums, len(design.columns)
+        self.penalty = design.variance * 0
 
     def at(self, v: Float64[Array, "classes columns"]) -> _Point:
         """Return the objective at `v`.
 
-        The gradient's first part is the sum over units of `(p - onehot) x'`, and the logits of the
-        units' own classes have the sum `v . target`. Columns end with ones, so that the last sum of
-        `p x'` is that of `p`.
+        The gradient without the penalty is the sum over rows of `(p - onehot) x'`, and the logits
+        of the rows' own classes sum to `v . class_sums`. The columns end with ones, so that the
+        last column of the sum of `p x'` is the sum of `p`.
         """
-        xp, along = _linalg.library(), _turned_back(v, self.units.turn)
-        loss, shares = -_dot(along, self.target), []
+        xp, coefficients = _linalg.array_module(), _rotate_back(v, self.design.rotation)
+        loss, probabilities = -_dot(coefficients, self.class_sums), []
         pull: Array = 0
         square: Array = 0
-        for x in self.units.blocks:
-            p = along @ x.T
-            most = xp.amax(p, axis=0)
-            p -= most
+        for x in self.design.blocks:
+            p = coefficients @ x.T
+            largest = xp.amax(p, axis=0)
+            p -= largest
             total = xp.exp(p, out=p).sum(axis=0)
             p /= total
-            loss += float((xp.log(total) + most).sum())
-            half = _linalg.single(p)
-            shares.append(half)
+            loss += float((xp.log(total) + largest).sum())
+            p32 = _linalg.as_float32(p)
+            probabilities.append(p32)
             pull = pull + p @ x
-            square = square + half @ half.T
+            square = square + p32 @ p32.T
         classes, root = self._whitening(xp.diag(pull[:, -1]) - square)
         slope = v * self.penalty
         value = loss / self.count + _dot(slope, v) / 2
-        slope += _turned(pull - self.target, self.units.turn) / self.count
-        return _Point(v, value, shares, classes, root, root * (classes.T @ slope))
+        slope += _rotate(pull - self.class_sums, self.design.rotation) / self.count
+        return _Point(v, value, probabilities, classes, root, root * (classes.T @ slope))
 
     def _whitening(
         self, weight: Float64[Array, "classes classes"]
     ) -> tuple[Float64[Array, "classes classes"], Float64[Array, "classes columns"]]:
-        """Return axes of the classes, and the inverse root of the Hessian's diagonal there.
+        """Return axes of the classes, and the inverse root of the Hessian's diagonal along them.
 
-        Logits that are the same for all classes change nothing: along one axis the weight is zero
-        but for rounding, and so is every gradient. No weight is less than half a unit's.
+        Adding the same logit to all classes changes nothing: along this axis the weight is zero
+        except for rounding, and so is every gradient. Weights are clipped at that of half a row.
         """
-        xp = _linalg.library()
-        own, classes = xp.linalg.eigh(weight / self.count)
-        own = own.clip(1 / (2 * self.count))
-        return classes, 1 / xp.sqrt(own[:, None] * self.units.variance + self.penalty)
+        xp = _linalg.array_module()
+        eigenvalues, classes = xp.linalg.eigh(weight / self.count)
+        eigenvalues = eigenvalues.clip(1 / (2 * self.count))
+        diagonal = eigenvalues[:, None] * self.design.variance + self.penalty
+        return classes, 1 / xp.sqrt(diagonal)
 
     def minimise(self, point: _Point, tolerance: float, iterations: int) -> tuple[_Point, int]:
-        """Return where Newton's method ends, and its conjugate-gradient steps in all.
+        """Run Newton's method from a point.
 
-        It ends at a gradient norm of `tolerance`, after `iterations` such steps, or where rounding
-        hides any descent.
+        It stops at a gradient norm of `tolerance`, after `iterations` conjugate-gradient steps, or
+        where rounding hides any descent.
+
+        Returns
+        -------
+        :
+            The last point and the total number of conjugate-gradient steps.
         """
-        used = 0
-        while point.norm > tolerance and used < iterations:
-            step, steps = self._direction(point, tolerance, iterations - used)
-            used += steps
-            new = self._search(point, step)
+        total = 0
+        while point.norm > tolerance and total < iterations:
+            step, steps = self._direction(point, tolerance, iterations - total)
+            total += steps
+            new = self._line_search(point, step)
             if new is None:
                 break
             point = new
-        return point, used
+        return point, total
 
     def _direction(
-        self, point: _Point, tolerance: float, most: int
+        self, point: _Point, tolerance: float, max_steps: int
     ) -> tuple[Float64[Array, "classes columns"], int]:
-        """Return an approximate Newton step, white, and the conjugate-gradient steps it took."""
+        """Return an approximate Newton step in whitened coordinates and its number of CG steps."""
         accuracy = max(0.5 * min(1.0, point.norm**0.5) * point.norm, tolerance / 2)
-        step, rest, steps = point.v * 0, -point.gradient, 0
-        along, energy = rest, _dot(rest, rest)
-        while steps < most and float(abs(rest).max()) > accuracy:
-            curved = self._curvature(point, along)
-            length = energy / _dot(along, curved)
-            step += length * along
-            rest = rest - length * curved
-            before, energy = energy, _dot(rest, rest)
-            along = rest + energy / before * along
+        step, residual, steps = point.v * 0, -point.gradient, 0
+        direction, energy = residual, _dot(residual, residual)
+        while steps < max_steps and float(abs(residual).max()) > accuracy:
+            curvature = self._hessian_product(point, direction)
+            length = energy / _dot(direction, curvature)
+            step += length * direction
+            residual = residual - length * curvature
+            previous, energy = energy, _dot(residual, residual)
+            direction = residual + energy / previous * direction
             steps += 1
         return step, steps
 
-    def _curvature(
-        self, point: _Point, white: Float64[Array, "classes columns"]
+    def _hessian_product(
+        self, point: _Point, whitened: Float64[Array, "classes columns"]
     ) -> Float64[Array, "classes columns"]:
-        """Return the Hessian at a point times a direction, both white."""
-        along, pull = point.coloured(white), 0
-        half = _turned_back(_linalg.single(along), self.units.half_turn)
-        for x, shares in zip(self.units.half, point.shares, strict=True):
-            change = half @ x.T
-            change *= shares
-            change -= shares * change.sum(axis=0)
+        """Return the Hessian at a point times a direction, both in whitened coordinates."""
+        direction, pull = point.unwhiten(whitened), 0
+        direction32 = _rotate_back(_linalg.as_float32(direction), self.design.rotation32)
+        for x, p in zip(self.design.blocks32, point.probabilities, strict=True):
+            change = direction32 @ x.T
+            change *= p
+            change -= p * change.sum(axis=0)
             pull = pull + change @ x
-        along *= self.penalty
-        along += _turned(pull, self.units.half_turn) / self.count
-        return point.root * (point.classes.T @ along) + _DAMPING * white
+        direction *= self.penalty
+        direction += _rotate(pull, self.design.rotation32) / self.count
+        return point.root * (point.classes.T @ direction) + _DAMPING * whitened
 
-    def _search(self, point: _Point, step: Float64[Array, "classes columns"]) -> _Point | None:
-        """Return the first point that is low enough on the way back from a whole step, or None."""
+    def _line_search(self, point: _Point, step: Float64[Array, "classes columns"]) -> _Point | None:
+        """Halve a step until the objective falls enough (Armijo); None if it never does."""
         slope, rounding = _dot(point.gradient, step), 1e-14 * (1 + abs(point.value))
-        whole, length = point.coloured(step), 1.0
+        full_step, length = point.unwhiten(step), 1.0
         while length > 1e-6:  # noqa: PLR2004 - a Newton step of a convex loss is never so wrong
-            new = self.at(point.v + length * whole)
+            new = self.at(point.v + length * full_step)
             if new.value <= point.value + 1e-4 * length * slope + rounding:
                 return new
             length /= 2
@@ -273,11 +284,11 @@ def _dot(a: Float64[Array, "classes columns"], b: Float64[Array, "classes column
     return float(a.ravel() @ b.ravel())
 
 
-def _turned(x: Array, turn: Array | None) -> Array:
-    """Return rows in axes instead of columns."""
-    return x if turn is None else x @ turn
+def _rotate(x: Array, rotation: Array | None) -> Array:
+    """Return rows along the axes from rows along the columns."""
+    return x if rotation is None else x @ rotation
 
 
-def _turned_back(x: Array, turn: Array | None) -> Array:
-    """Return rows in columns instead of axes."""
-    return x if turn is None else x @ turn.T
+def _rotate_back(x: Array, rotation: Array | None) -> Array:
+    """Return rows along the columns from rows along the axes."""
+    return x if rotation is None else x @ rotation.T

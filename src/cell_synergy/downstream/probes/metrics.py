@@ -1,4 +1,4 @@
-"""Scores of predictions on one donor: arrays in, floats out."""
+"""Scores of predictions on one donor, as functions of arrays."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,30 +16,34 @@ def classification(
     Parameters
     ----------
     y
-        True class of each unit.
+        True class of each observation.
     probabilities
         Predicted probability of each class.
     prior
-        Share of each class among the probe's training units.
+        Share of each class among the probe's training rows.
 
     Returns
     -------
-    `macro_f1` over the classes present in `y`; `balanced_accuracy`; `accuracy`; `bits`: usable
-    information (Xu et al. 2020), the mean of log2 p(y) - log2 prior(y). Units of a class that no
-    training unit had count in the first three, as errors, and are left out of `bits`.
+    :
+        `macro_f1` over the classes present in `y`; `balanced_accuracy`; `accuracy`; and `bits`, the
+        usable information (Xu et al. 2020): the mean of log2 p(y) - log2 prior(y). Observations of
+        a class that is absent from training count as errors in the first three and are left out of
+        `bits`.
     """
     predicted, classes = probabilities.argmax(axis=1), len(prior)
-    right = np.bincount(y[predicted == y], minlength=classes)
-    true, said = (np.bincount(labels, minlength=classes) for labels in (y, predicted))
-    present = true > 0
-    known = prior[y] > 0
+    true_positives = np.bincount(y[predicted == y], minlength=classes)
+    n_true = np.bincount(y, minlength=classes)
+    n_predicted = np.bincount(predicted, minlength=classes)
+    present = n_true > 0
+    mask = prior[y] > 0
     tiny = np.finfo(np.float64).tiny
-    gain = np.log2(np.maximum(probabilities[known, y[known]], tiny)) - np.log2(prior[y[known]])
+    gain = np.log2(np.maximum(probabilities[mask, y[mask]], tiny)) - np.log2(prior[y[mask]])
+    f1 = 2 * true_positives[present] / (n_true + n_predicted)[present]
     return {
-        "macro_f1": float((2 * right[present] / (true + said)[present]).mean()),
-        "balanced_accuracy": float((right[present] / true[present]).mean()),
+        "macro_f1": float(f1.mean()),
+        "balanced_accuracy": float((true_positives[present] / n_true[present]).mean()),
         "accuracy": float((predicted == y).mean()),
-        "bits": float(gain.mean()) if known.any() else float("nan"),
+        "bits": float(gain.mean()) if mask.any() else float("nan"),
     }
 
 
@@ -50,37 +54,44 @@ def gaussian_bits(
     variance: Float[np.ndarray, " outputs"],
     unexplained: float,
 ) -> float:
-    """Score predicted values by usable information in Gaussians, in bits per output and unit.
+    """Score predicted values by usable information under Gaussian likelihoods.
 
     Parameters
     ----------
     y, predicted
         True and predicted values.
     mean, variance
-        Of each output among the probe's training units; one without variation is left out.
+        Mean and variance of each output among the probe's training rows. Outputs without variation
+        are left out.
     unexplained
-        Share of the variance around predictions, by inner folds: 1 - R2.
+        Share of the variance that remains around predictions: 1 - R2 on the inner folds.
 
     Returns
     -------
-    The mean of log2 N(y; predicted, unexplained * variance) - log2 N(y; mean, variance), which is
-    -log2(1 - R2) / 2 if the test units are as the training units were.
+    :
+        The mean over observations and outputs of log2 N(y; predicted, unexplained * variance) -
+        log2 N(y; mean, variance), in bits. It equals -log2(1 - R2) / 2 if test and training rows
+        have the same distribution, and is NaN if no output varies.
     """
     varies = variance > _CONSTANT
     if not varies.any():
         return float("nan")
-    scaled = variance[varies]
-    before = ((y - mean)[:, varies] ** 2 / scaled).mean()
-    after = ((y - predicted)[:, varies] ** 2 / scaled).mean() / unexplained
+    scale = variance[varies]
+    before = ((y - mean)[:, varies] ** 2 / scale).mean()
+    after = ((y - predicted)[:, varies] ** 2 / scale).mean() / unexplained
     return float(((before - after) / np.log(2) - np.log2(unexplained)) / 2)
 
 
 def regression(
     y: Float[np.ndarray, "obs outputs"], predicted: Float[np.ndarray, "obs outputs"]
 ) -> dict[str, float]:
-    """Score predicted values: `r2`, uniform average over outputs, and the mean `pearson` beside it.
+    """Score predicted values.
 
-    Outputs without variation on this donor are left out of both.
+    Returns
+    -------
+    :
+        `r2` and the correlation `pearson`, averaged over outputs. Outputs without variation in `y`
+        are left out; both are NaN if no output varies.
     """
     varies = y.var(axis=0) > _CONSTANT
     if not varies.any():

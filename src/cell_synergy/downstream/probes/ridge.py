@@ -1,4 +1,4 @@
-"""Ridge regression in closed form from sums over units, which are additive over groups of units."""
+"""Ridge regression in closed form from Gram matrices, which are additive over groups of rows."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -10,63 +10,66 @@ from cell_synergy.downstream.probes import _linalg
 from cell_synergy.downstream.probes._linalg import Array
 
 
-class Solution(NamedTuple):
-    """Coefficients of ridge regression.
+class RidgeSolution(NamedTuple):
+    """Solution of a ridge regression.
 
     Attributes
     ----------
-    v
-        One row per column of the units; the last is the intercept.
-    norm
-        Largest absolute entry of the gradient there.
+    coefficients
+        One row per column of the design matrix; the last row is the intercept.
+    gradient_norm
+        Largest absolute entry of the objective's gradient at the solution.
     """
 
-    v: Float64[Array, "columns outputs"]
-    norm: float
+    coefficients: Float64[Array, "columns outputs"]
+    gradient_norm: float
 
 
-def grams(
+def group_grams(
     columns: Float64[Array, "obs columns"], group: Int[np.ndarray, " obs"]
 ) -> list[Float64[Array, "columns columns"]]:
-    """Return the Gram matrix of each group's units; groups are numbered from 0."""
+    """Return the Gram matrix of each group's rows; groups are numbered from 0."""
     if not group.any():
         return [columns.T @ columns]
-    parts = (columns[_linalg.rows(group == number)] for number in range(group.max() + 1))
+    parts = (columns[_linalg.as_index(group == number)] for number in range(group.max() + 1))
     return [part.T @ part for part in parts]
 
 
-def about_mean(squares: Float64[Array, "columns columns"]) -> Float64[Array, "columns columns"]:
-    """Return a Gram matrix about the units' own mean; the last column is all ones."""
-    total, count = squares[-1:, :-1], squares[-1, -1]
-    moved = squares + 0
-    moved[:-1, :-1] -= total.T @ total / count
-    moved[-1, :-1] = moved[:-1, -1] = 0
-    return moved
+def centred_gram(gram: Float64[Array, "columns columns"]) -> Float64[Array, "columns columns"]:
+    """Return the Gram matrix of the rows less their mean; the last column holds ones."""
+    total, count = gram[-1:, :-1], gram[-1, -1]
+    centred = gram + 0
+    centred[:-1, :-1] -= total.T @ total / count
+    centred[-1, :-1] = centred[:-1, -1] = 0
+    return centred
 
 
 def solve(
-    squares: Float64[Array, "columns columns"],
+    gram: Float64[Array, "columns columns"],
     products: Float64[Array, "columns outputs"],
-    strengths: Sequence[float],
-) -> Iterator[Solution]:
-    """Yield the optimum of each strength; the last column is the intercept's, all ones.
+    penalties: Sequence[float],
+) -> Iterator[RidgeSolution]:
+    """Yield the optimum for each penalty.
 
     Parameters
     ----------
-    squares
-        Gram matrix of the units' columns; its last entry is the number of units.
+    gram
+        Gram matrix of the design matrix, whose last column holds ones for the intercept; the last
+        entry is therefore the number of rows.
     products
-        Columns of the units times the outputs.
-    strengths
-        Penalties per unit.
+        Transposed design matrix times the outputs.
+    penalties
+        L2 penalties per row: the objective is half the mean squared error plus `penalty / 2` times
+        the squared norm of the coefficients without the intercept.
     """
-    count = squares[-1, -1]
+    count = gram[-1, -1]
     right = products / count
-    features = _linalg.rows(np.arange(len(squares) - 1))
-    for strength in strengths:
-        matrix = squares / count
-        matrix[features, features] += strength
-        v = _linalg.cholesky_solve(matrix, right)
-        rest = squares @ v / count - right
-        rest[:-1] += strength * v[:-1]
-        yield Solution(v, float(abs(rest).max()) if len(products.T) else 0.0)
+    features = _linalg.as_index(np.arange(len(gram) - 1))
+    for penalty in penalties:
+        matrix = gram / count
+        matrix[features, features] += penalty
+        coefficients = _linalg.cholesky_solve(matrix, right)
+        residual = gram @ coefficients / count - right
+        residual[:-1] += penalty * coefficients[:-1]
+        norm = float(abs(residual).max()) if len(products.T) else 0.0
+        yield RidgeSolution(coefficients, norm)

@@ -1,4 +1,4 @@
-"""What a probe is asked, and what it answers: the same for linear and nonlinear probes."""
+"""Probe tasks: targets, train/test problems of a fold, and predictions; the same for all probes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,50 +14,50 @@ from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.paired import target
 from cell_synergy.data.splits import Fold, held, inner_folds
 
-_STRIPE = 0.25  # share of each training section on which the donor is told
+_TEST_STRIPE = 0.25  # share of each training section on which the donor classifier is tested
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What one task asks of every unit.
+    """The target of one task, for every observation.
 
     Attributes
     ----------
     name
-        Of the task.
+        Name of the task.
     labelled
-        Units that have a label.
+        Mask of the observations that have a label.
     codes
-        Class numbers (classification); -1 without a label.
+        Class numbers of a classification; -1 without a label.
     classes
         Class names; empty for a regression.
-    target
-        Targets (regression).
+    outputs
+        Target values of a regression.
     """
 
     name: str
     labelled: Bool[np.ndarray, " obs"]
     codes: Int[np.ndarray, " obs"]
     classes: tuple[str, ...]
-    target: Float[np.ndarray, "obs outputs"]
+    outputs: Float[np.ndarray, "obs outputs"]
 
 
 @dataclass(frozen=True)
 class Question:
-    """One goal on one fold, without the test donors' labels.
+    """The train/test problem of one target on one fold, without the labels of test donors.
 
     Attributes
     ----------
     train
-        Rows to learn from.
+        Indices of the training rows.
     inner
-        Inner fold of each training row; leaving each out in turn chooses the regularisation.
+        Inner fold of each training row, for the cross-validation that selects the regularisation.
     test
-        Rows to predict.
+        Indices of the rows to predict.
     present
-        The goal's numbers of the classes that training rows have; empty for a regression.
+        Codes of the classes that training rows have; empty for a regression.
     y
-        Of the training rows: place of the class in `present`, or values.
+        Labels of the training rows: index of the class in `present`, or values.
     """
 
     train: Int[np.ndarray, " train"]
@@ -74,9 +74,17 @@ class Question:
         inner: Int[np.ndarray, " train"],
         test: Int[np.ndarray, " test"],
     ) -> "Question":
-        """Ask a goal's labels of these rows."""
+        """Build the problem from a target and the rows to train and test on.
+
+        Parameters
+        ----------
+        goal
+            Target of every observation.
+        train, inner, test
+            Training rows, their inner folds, and rows to predict.
+        """
         if not goal.classes:
-            return cls(train, inner, test, np.zeros(0, dtype=np.int64), goal.target[train])
+            return cls(train, inner, test, np.zeros(0, dtype=np.int64), goal.outputs[train])
         present, y = np.unique(goal.codes[train], return_inverse=True)
         return cls(train, inner, test, present, y)
 
@@ -88,11 +96,18 @@ class Question:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A penalty, and the mean score on inner folds that it was chosen for.
+    """A regularisation selected by inner cross-validation.
 
-    `inner` is the log-likelihood per unit (classification) or R2 (regression): it says which of two
-    representations is better without looking at a test donor. `sensitivity` is how much lower the
-    worse of the neighbouring penalties scores; NaN if there is none.
+    Attributes
+    ----------
+    strength
+        The selected penalty.
+    inner
+        Mean score on the inner folds, which compares representations without using a test donor:
+        log-likelihood per row of a classification, R2 of a regression.
+    sensitivity
+        Difference between the best score and the lower one of the neighbouring penalties on the
+        grid; NaN if there is no other penalty.
     """
 
     strength: float
@@ -100,28 +115,32 @@ class Chosen:
     sensitivity: float
 
     @classmethod
-    def best(cls, grid: list[float], scores: Float[np.ndarray, " strengths"]) -> "Chosen":
-        """Choose the highest score; of equal ones the strongest penalty, which comes first."""
+    def best(cls, penalties: list[float], scores: Float[np.ndarray, " penalties"]) -> "Chosen":
+        """Select the penalty with the highest score; among ties, the first and largest penalty."""
         best = int(scores.argmax())
-        beside = [scores[place] for place in (best - 1, best + 1) if 0 <= place < len(grid)]
-        drop = float(scores[best] - min(beside)) if beside else float("nan")
-        return cls(grid[best], float(scores[best]), drop)
+        neighbours = [scores[i] for i in (best - 1, best + 1) if 0 <= i < len(penalties)]
+        drop = float(scores[best] - min(neighbours)) if neighbours else float("nan")
+        return cls(penalties[best], float(scores[best]), drop)
+
+    def columns(self) -> dict[str, float]:
+        """Return the columns of a score table that describe the selection."""
+        return {"inner": self.inner, "strength": self.strength, "sensitivity": self.sensitivity}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a probe says of the test rows, and how it got there.
+    """Predictions for the test rows, and how the fit ended.
 
     Attributes
     ----------
     predicted
         Class probabilities, or values.
     chosen
-        Its regularisation.
+        The selected regularisation.
     gradient_norm
-        Largest entry of the objective's gradient where the fit ended.
+        Largest entry of the objective's gradient at the last iterate.
     iterations
-        Of the optimiser; 0 for a closed form.
+        Number of optimiser steps; 0 for a closed form.
     """
 
     predicted: Float[np.ndarray, "test outputs"]
@@ -129,75 +148,115 @@ class Answer:
     gradient_norm: float
     iterations: int
 
+    def columns(self) -> dict[str, float]:
+        """Return the columns of a score table that describe the fit."""
+        fit = {"gradient_norm": self.gradient_norm, "iterations": self.iterations}
+        return self.chosen.columns() | fit
+
 
 def goals(paired: PairedDataset, tasks: Mapping[str, Task]) -> list[Goal]:
-    """Return what each task asks, in their order.
+    """Return the target of every task, in the order of the tasks.
 
-    Targets of a regression are standardised per donor where the embeddings are.
+    Parameters
+    ----------
+    paired
+        The data set. If its embeddings are standardised per donor, so are regression targets.
+    tasks
+        Kind of each task, by name.
     """
-    units, found = paired.adata, []
+    adata, targets = paired.adata, []
     for name, task in tasks.items():
         if task.kind == "classification":
-            column = units.obs[name].cat
+            column = adata.obs[name].cat
             codes = column.codes.to_numpy().astype(np.int64)
-            empty = np.zeros((units.n_obs, 0))
-            found.append(Goal(name, codes >= 0, codes, tuple(map(str, column.categories)), empty))
+            empty = np.zeros((adata.n_obs, 0))
+            targets.append(Goal(name, codes >= 0, codes, tuple(map(str, column.categories)), empty))
         else:
-            values = target(units, name, task)
+            values = target(adata, name, task)
             labelled = np.isfinite(values).all(axis=1)
             if paired.mode == "donor":
-                own = values[labelled].astype(np.float32)
+                y = values[labelled].astype(np.float32)
                 values = np.full_like(values, np.nan)
                 values[labelled] = standardise(
-                    own, np.ones(len(own), dtype=bool), paired.groups[labelled], "donor"
+                    y, np.ones(len(y), dtype=bool), paired.groups[labelled], "donor"
                 )
-            found.append(Goal(name, labelled, np.full(units.n_obs, -1), (), values))
-    return found
+            targets.append(Goal(name, labelled, np.full(adata.n_obs, -1), (), values))
+    return targets
 
 
-def ask(goal: Goal, fold: Fold, paired: PairedDataset, inner: int) -> Question:
-    """Return the question of a goal on a fold, with `inner` inner folds of whole donors.
+def ask(goal: Goal, fold: Fold, paired: PairedDataset, n_inner_folds: int) -> Question:
+    """Return the train/test problem of a target on a fold.
+
+    Parameters
+    ----------
+    goal
+        Target of every observation.
+    fold
+        Training and test rows.
+    paired
+        The data set.
+    n_inner_folds
+        Number of folds of the inner cross-validation, which never divides a donor.
 
     Raises
     ------
     DataError
-        If no training unit has a label.
+        If no training row has a label.
     """
     train = np.flatnonzero(fold.probe & goal.labelled)
     if len(train) == 0:
         raise DataError(
-            f"task {goal.name!r}: no training unit of fold {fold.name!r} has a label; "
-            "give labelled donors a training role, or drop the task"
+            f"task {goal.name!r}: no training observation of fold {fold.name!r} has "
+            "a label; give labelled donors a training role, or drop the task"
         )
-    dealt = inner_folds(paired.groups[train], paired.adata.obsm["spatial"][train], inner)
-    return Question.of(goal, train, dealt, np.flatnonzero(fold.test))
+    coords = paired.adata.obsm["spatial"][train]
+    cv = inner_folds(paired.groups[train], coords, n_inner_folds)
+    return Question.of(goal, train, cv, np.flatnonzero(fold.test))
 
 
-def ask_donor(fold: Fold, paired: PairedDataset, inner: int) -> tuple[Goal, Question] | None:
-    """Return the question whose tissue a unit is, or None where the fold trains on one donor only.
+def make_donor_task(
+    fold: Fold, paired: PairedDataset, n_inner_folds: int
+) -> tuple[Goal, Question] | None:
+    """Return the control task `donor`: predict the donor of an observation.
 
-    Learnt on part of each training section and asked on a stripe at its end, since a donor whom
-    the probe never saw cannot be named. A representation that is free of the donor is at chance.
+    It trains on part of each training section and tests on a stripe at the section's end, because
+    a classifier cannot predict a donor that it was not trained on. A representation without donor
+    effects scores at chance.
+
+    Parameters
+    ----------
+    fold
+        Its probe-training rows are used, its test rows are not.
+    paired
+        The data set.
+    n_inner_folds
+        Number of folds of the inner cross-validation.
+
+    Returns
+    -------
+    :
+        Target and problem, or None if the fold trains on one donor only.
     """
-    own = fold.probe
+    mask = fold.probe
     names, codes = np.unique(paired.owners, return_inverse=True)
-    nothing = np.zeros((len(codes), 0))
-    goal = Goal(DONOR, own, np.where(own, codes, -1), tuple(map(str, names)), nothing)
-    if len(np.unique(codes[own])) < 2:  # noqa: PLR2004 - nobody to tell apart
+    empty = np.zeros((len(codes), 0))
+    goal = Goal(DONOR, mask, np.where(mask, codes, -1), tuple(map(str, names)), empty)
+    if len(np.unique(codes[mask])) < 2:  # noqa: PLR2004 - a classification needs two classes
         return None
-    asked = held(paired.adata, own, _STRIPE)
-    train = np.flatnonzero(own & ~asked)
-    stripes = _stripes(paired, train, inner)
-    return goal, Question.of(goal, train, stripes, np.flatnonzero(asked))
+    test_mask = held(paired.adata, mask, _TEST_STRIPE)
+    train = np.flatnonzero(mask & ~test_mask)
+    cv = _stripes(paired, train, n_inner_folds)
+    return goal, Question.of(goal, train, cv, np.flatnonzero(test_mask))
 
 
 def _stripes(
     paired: PairedDataset, rows: Int[np.ndarray, " rows"], count: int
 ) -> Int[np.ndarray, " rows"]:
-    """Deal each donor's rows out to `count` stripes."""
+    """Divide each donor's rows into `count` stripes, numbered from 0."""
     groups: Shaped[np.ndarray, " rows"] = paired.groups[rows]
-    dealt = np.zeros(len(rows), dtype=np.int64)
+    stripes = np.zeros(len(rows), dtype=np.int64)
     for group in np.unique(groups):
-        own = groups == group
-        dealt[own] = inner_folds(groups[own], paired.adata.obsm["spatial"][rows[own]], count)
-    return dealt
+        mask = groups == group
+        coords = paired.adata.obsm["spatial"][rows[mask]]
+        stripes[mask] = inner_folds(groups[mask], coords, count)
+    return stripes

@@ -1,4 +1,4 @@
-"""Coordinates and sections that neighbours can be read from, or a clear refusal."""
+"""Checks that neighbours can be computed from coordinates and sections."""
 
 import anndata as ad
 import numpy as np
@@ -7,73 +7,77 @@ from jaxtyping import Float64
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.spacing import CLOSEST, WIDEST, of_array
-from cell_synergy.downstream.spatial.graph import nearest
+from cell_synergy.downstream.spatial.graph import nearest_neighbours
 
-# Spacing that cells of size one can have: they lie anywhere, and where a unit is what the image
-# shows around a cell, hundreds fill one.
-_OF_CELLS, _OF_VIEWS = 0.2, 0.04
-_LARGEST_CELL, _FARTHEST = 30.0, 1e8  # micrometres; a hundred metres, were it a stage's frame
+# Minimal spacing of cells in units of their size. Cells lie anywhere; if the size is that of the
+# image around a cell, hundreds of cells lie within one size.
+_MIN_CELL_SPACING, _MIN_VIEW_SPACING = 0.2, 0.04
+_LARGEST_CELL = 30.0  # micrometres
+_MAX_COORD = 1e8  # micrometres: a hundred metres, more than any frame of a microscope
 
 
-def check(units: ad.AnnData, unit_um: float, *, views: bool) -> None:
-    """Refuse units whose neighbours would be wrong.
+def check(adata: ad.AnnData, unit_um: float, *, views: bool) -> None:
+    """Refuse coordinates from which neighbours would be wrong.
 
     Parameters
     ----------
-    units
+    adata
         With `obs["section"]` and `obsm["spatial"]`.
     unit_um
-        Size of a unit, in micrometres: its nearest neighbour is about as far away.
+        Size of an observation (patch, spot or cell) in micrometres, which is about the distance to
+        its nearest neighbour.
     views
-        Whether units may be cells whose size is that of the image around them.
+        Whether observations may be cells whose size is that of the image around them.
 
     Raises
     ------
     DataError
-        If a section has one unit, two of its units lie in the same place, or its places or spacing
-        cannot be in micrometres.
+        If a section has one observation, two of its observations have the same coordinates, or its
+        coordinates or spacing cannot be in micrometres.
     """
-    sections, source = units.obs["section"].astype(str).to_numpy(), str(units.uns["source"])
+    sections, source = adata.obs["section"].astype(str).to_numpy(), str(adata.uns["source"])
     for name in np.unique(sections):
-        own = np.flatnonzero(sections == name)
+        rows = np.flatnonzero(sections == name)
         where = f"{source}: section {name!r}"
-        if len(own) == 1:
+        if len(rows) == 1:
             raise DataError(
-                f"{where} has one unit, {units.obs_names[own[0]]!r}, which has no neighbours; drop "
-                "it, or name its true section"
+                f"{where} has one observation, {adata.obs_names[rows[0]]!r}, which has no "
+                "neighbours; drop it, or correct its section"
             )
-        places = np.asarray(units.obsm["spatial"][own], dtype=np.float64)
-        _refuse_copies(places, units.obs_names[own], where)
-        if (reach := float(np.abs(places).max())) > _FARTHEST:
+        coords = np.asarray(adata.obsm["spatial"][rows], dtype=np.float64)
+        _refuse_duplicates(coords, adata.obs_names[rows], where)
+        if (largest := float(np.abs(coords).max())) > _MAX_COORD:
             raise DataError(
-                f"{where}: a unit lies {reach:.3g} um from the origin, which is no place; correct "
-                "obsm['spatial'], or the micrometres per pixel"
+                f"{where}: an observation lies {largest:.3g} um from the origin, which no tissue "
+                "does; correct obsm['spatial'], or the micrometres per pixel"
             )
-        apart = nearest(places, 1)[0][:, 0]
-        spacing = float(np.median(apart))
-        if not _closest(apart, unit_um, views=views) <= spacing / unit_um <= WIDEST:
+        distance = nearest_neighbours(coords, 1)[0][:, 0]
+        spacing = float(np.median(distance))
+        if not _min_spacing(distance, unit_um, views=views) <= spacing / unit_um <= WIDEST:
             raise DataError(
-                f"{where}: units of {unit_um:g} um lie {spacing:.4g} apart (median), which cannot "
-                "be micrometres; multiply pixels by the image's micrometres per pixel, or correct "
-                "the size of a unit"
+                f"{where}: observations of {unit_um:g} um lie {spacing:.4g} apart (median), which "
+                "cannot be micrometres; multiply pixels by the image's micrometres per pixel, or "
+                "correct the size of an observation"
             )
 
 
-def _refuse_copies(places: Float64[np.ndarray, "obs 2"], names: pd.Index, where: str) -> None:
-    """Refuse units that lie where another one does."""
-    _, first, of = np.unique(places, axis=0, return_index=True, return_inverse=True)
-    if len(copies := np.flatnonzero(first[of] != np.arange(len(places)))):
-        pair = names[[first[of[copies[0]]], copies[0]]]
+def _refuse_duplicates(
+    coords: Float64[np.ndarray, "obs 2"], obs_names: pd.Index, where: str
+) -> None:
+    """Refuse observations with the coordinates of another one."""
+    _, first, inverse = np.unique(coords, axis=0, return_index=True, return_inverse=True)
+    if len(duplicates := np.flatnonzero(first[inverse] != np.arange(len(coords)))):
+        original, duplicate = obs_names[[first[inverse[duplicates[0]]], duplicates[0]]]
         raise DataError(
-            f"{where}: {len(copies)} units lie where another one does, first {pair[1]!r} at the "
-            f"place of {pair[0]!r}; drop copies, or name sections apart"
+            f"{where}: {len(duplicates)} observations have the coordinates of another one, first "
+            f"{duplicate!r} those of {original!r}; drop copies, or name their sections differently"
         )
 
 
-def _closest(apart: Float64[np.ndarray, " obs"], unit_um: float, *, views: bool) -> float:
-    """Return how close units can lie, as a share of their size, by how regularly they lie."""
-    if of_array(apart) is not None:
+def _min_spacing(distance: Float64[np.ndarray, " obs"], unit_um: float, *, views: bool) -> float:
+    """Return the minimal spacing in units of size, which depends on how regular the spacing is."""
+    if of_array(distance) is not None:
         return CLOSEST
     if views:
-        return _OF_VIEWS
-    return _OF_CELLS if unit_um <= _LARGEST_CELL else CLOSEST / 2
+        return _MIN_VIEW_SPACING
+    return _MIN_CELL_SPACING if unit_um <= _LARGEST_CELL else CLOSEST / 2

@@ -1,4 +1,7 @@
-"""What `spatial` in params.yaml says."""
+"""Configuration of the spatial evaluation, and names of its columns and tasks.
+
+The section `spatial` of params.yaml is a `SpatialConfig`.
+"""
 
 from typing import Annotated, Literal
 
@@ -7,33 +10,42 @@ from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt
 from cell_synergy.core.config import Config
 from cell_synergy.data.config import Names, listed
 
+BAND_COLUMNS = ["target", "band", "inner_um", "outer_um", "neighbours"]
+"""Columns of the score tables that describe the distance band of a task."""
 
-def _rising(counts: tuple[int, ...]) -> tuple[int, ...]:
+CONSISTENCY = "consistency"
+"""Name of the task that tells close pairs of observations from far ones; it has no band."""
+
+
+def _increasing(counts: tuple[int, ...]) -> tuple[int, ...]:
     if list(counts) != sorted(set(counts)):
         raise ValueError("write the counts in rising order")
     return counts
 
 
 Counts = Annotated[
-    tuple[PositiveInt, ...], BeforeValidator(listed), Field(min_length=1), AfterValidator(_rising)
+    tuple[PositiveInt, ...],
+    BeforeValidator(listed),
+    Field(min_length=1),
+    AfterValidator(_increasing),
 ]
-"""Whole numbers above zero in one line, separated by commas, rising."""
+"""Increasing positive integers in one line, separated by commas."""
 
 Probes = Annotated[tuple[Literal["linear", "mlp"], ...], BeforeValidator(listed)]
 """Names of probes in one line, separated by commas."""
 
 
 class ConsistencyConfig(Config):
-    """Pairs of units that lie close together, or far apart.
+    """Configuration of the close and far pairs of observations.
 
     Attributes
     ----------
     nearest
-        A close pair is a unit and one of so many nearest ones.
+        A close pair is an observation and one of this number of nearest neighbours.
     farthest
         A far pair is farther apart than this share of the section's pairs.
     pairs
-        Of each kind that are drawn per section.
+        Number of pairs of each kind that are drawn per section.
     """
 
     nearest: PositiveInt
@@ -42,21 +54,23 @@ class ConsistencyConfig(Config):
 
 
 class SpatialConfig(Config):
-    """Bands around units, and pairs of units.
+    """Configuration of the distance bands and of the pairs of observations.
 
     Attributes
     ----------
     neighbours
-        How many neighbours a unit has, on average over its section, within the outer radius of each
-        band; bands do not overlap.
+        Number of neighbours within the outer radius of each band, averaged over the observations of
+        a section; bands do not overlap.
     least
-        Units of a donor that have neighbours in a band; with fewer the donor has no such band.
+        Minimal number of observations of a donor that have neighbours in a band; with fewer, the
+        donor is left out of the band.
     targets
-        Tasks whose labels or compositions are asked of the neighbours: those that a data set has.
+        Tasks whose labels or compositions of the neighbours are predicted, if a data set has them.
     probes
-        Of the neighbours: `linear`, `mlp` or both. Pairs are judged by linear ones.
+        Probes that predict the neighbours: `linear`, `mlp` or both. Pairs are classified by linear
+        probes.
     seed
-        Of the pairs that are drawn.
+        Seed of the pairs that are drawn.
     consistency
         The pairs.
     """

@@ -1,9 +1,9 @@
-"""Spatial consistency: whether a representation knows which units lie close together.
+"""Spatial consistency: whether a representation tells close pairs of observations from far ones.
 
-Pairs of units of one section: a close one is a unit and one of its nearest, a far one is farther
-apart than most of the section's pairs; equally many of both. A linear probe sees each feature's
-product and absolute difference, with which it can express similarity, and is judged on donors that
-it has not seen.
+Pairs belong to one section: a close pair is an observation and one of its nearest neighbours, a far
+pair is farther apart than most of the section's pairs; both are equally many. A linear probe reads
+the product and the absolute difference of each feature, which can express similarity, and is tested
+on held-out donors.
 """
 
 from collections.abc import Iterator
@@ -19,25 +19,24 @@ from cell_synergy.data.splits import Fold, inner_folds
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import Answer, Chosen, Question
-from cell_synergy.downstream.spatial.config import ConsistencyConfig
-from cell_synergy.downstream.spatial.graph import nearest
-from cell_synergy.downstream.spatial.layout import CONSISTENCY
+from cell_synergy.downstream.spatial.config import CONSISTENCY, ConsistencyConfig
+from cell_synergy.downstream.spatial.graph import nearest_neighbours
 
-_PLENTY = 4  # times the nearest: units under which a section has no far pairs
-_DRAWN = 20_000  # pairs that show how far a section's units are apart
+_MIN_SIZE = 4  # minimal number of observations in a section, in numbers of nearest neighbours
+_SAMPLE = 20_000  # random pairs from which the distribution of distances is estimated
 _CLASSES = 2
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Pairs of units.
+class PairSample:
+    """A sample of pairs of observations.
 
     Attributes
     ----------
     first, second
-        Rows of the units.
+        Indices of the observations.
     close
-        Whether they lie close together.
+        Whether the pair is a close one.
     """
 
     first: Int[np.ndarray, " pairs"]
@@ -45,137 +44,150 @@ class Pairs:
     close: Bool[np.ndarray, " pairs"]
 
 
-def draw(
-    spatial: Float[np.ndarray, "obs 2"],
+def sample_pairs(
+    coords: Float[np.ndarray, "obs 2"],
     sections: Shaped[np.ndarray, " obs"],
     settings: ConsistencyConfig,
     seed: int,
-) -> Pairs:
-    """Draw pairs of each section, the same whatever other sections there are.
+) -> PairSample:
+    """Draw pairs of each section; they do not depend on other sections.
 
-    Sections with too few units to have far pairs have none.
+    Sections with too few observations for far pairs have none.
 
     Parameters
     ----------
-    spatial
-        Places.
+    coords
+        Coordinates.
     sections
-        Section of each unit.
+        Section of each observation.
     settings
-        How near, how far, how many.
+        Definition and number of close and far pairs.
     seed
-        Of the random streams, one per section.
+        Seed of the random streams, one per section.
     """
     first, second, close = [], [], []
     for name in np.unique(sections):
-        own = np.flatnonzero(sections == name)
-        if len(own) < _PLENTY * settings.nearest:
+        rows = np.flatnonzero(sections == name)
+        if len(rows) < _MIN_SIZE * settings.nearest:
             continue
         random = stream(seed, "spatial", str(name))
-        for kind, pairs in (
-            (True, _close(spatial[own], settings, random)),
-            (False, _far(spatial[own], settings, random)),
+        for is_close, pairs in (
+            (True, _close_pairs(coords[rows], settings, random)),
+            (False, _far_pairs(coords[rows], settings, random)),
         ):
-            first.append(own[pairs[0]])
-            second.append(own[pairs[1]])
-            close.append(np.full(len(pairs[0]), kind))
-    nothing = [np.zeros(0, dtype=np.int64)]
-    joined = [np.concatenate(parts or nothing) for parts in (first, second, close)]
-    return Pairs(joined[0], joined[1], joined[2].astype(bool))
+            first.append(rows[pairs[0]])
+            second.append(rows[pairs[1]])
+            close.append(np.full(len(pairs[0]), is_close))
+    empty = [np.zeros(0, dtype=np.int64)]
+    joined = [np.concatenate(parts or empty) for parts in (first, second, close)]
+    return PairSample(joined[0], joined[1], joined[2].astype(bool))
 
 
-def features(
-    z: Float32[np.ndarray, "obs d"], pairs: Pairs
+def pair_features(
+    z: Float32[np.ndarray, "obs d"], pairs: PairSample
 ) -> Float32[np.ndarray, "pairs features"]:
-    """Return what a probe sees of each pair: product and absolute difference of each feature."""
+    """Return the product and the absolute difference of each feature of each pair."""
     first, second = z[pairs.first], z[pairs.second]
     return np.concatenate([first * second, abs(first - second)], axis=1)
 
 
-class PairQuestion:
-    """Which pairs of one fold's test units are close, learnt from pairs of the training units.
+class PairTask:
+    """Classification of one fold's pairs as close or far, trained on pairs of training donors.
 
     Attributes
     ----------
-    asked
-        The question; its rows are pairs. None if there are no pairs to learn from, or to judge by.
+    problem
+        The train/test problem, whose rows are pairs. None without training or without test pairs.
     """
 
-    def __init__(self, pairs: Pairs, paired: PairedDataset, fold: Fold, probe: ProbeConfig) -> None:
+    def __init__(
+        self, pairs: PairSample, paired: PairedDataset, fold: Fold, probe: ProbeConfig
+    ) -> None:
         self.pairs, self.paired, self.fold, self.probe = pairs, paired, fold, probe
         self.train, self.test = fold.probe[pairs.first], fold.test[pairs.first]
-        self.asked = self._ask() if self.train.any() and self.test.any() else None
+        self.problem = self._problem() if self.train.any() and self.test.any() else None
 
-    def _ask(self) -> Question:
+    def _problem(self) -> Question:
         train, test = np.flatnonzero(self.train), np.flatnonzero(self.test)
-        units = self.pairs.first[train]
-        spatial = self.paired.adata.obsm["spatial"][units]
-        inner = inner_folds(self.paired.groups[units], spatial, self.probe.inner_folds)
+        rows = self.pairs.first[train]
+        coords = self.paired.adata.obsm["spatial"][rows]
+        cv = inner_folds(self.paired.groups[rows], coords, self.probe.inner_folds)
         y = self.pairs.close[train].astype(np.int64)
-        return Question(train, inner, test, np.arange(_CLASSES), y)
+        return Question(train, cv, test, np.arange(_CLASSES), y)
 
     def scores(
-        self, z: Float32[np.ndarray, "obs d"], chosen: dict[str, Chosen]
+        self, z: Float32[np.ndarray, "obs d"], selections: dict[str, Chosen]
     ) -> Iterator[dict[str, object]]:
-        """Yield one row per metric and test donor; the penalty is chosen unless it is known.
+        """Yield one row per metric and test donor.
 
         Parameters
         ----------
         z
-            Standardised representation of all units.
-        chosen
-            Penalty of the task, which is added if it is not there.
+            Standardised representation of all observations.
+        selections
+            Selected penalty of each task; that of this task is selected and added if it is missing.
         """
-        if self.asked is None:
+        if self.problem is None:
             return
-        seen, groups = features(z, self.pairs), self.paired.groups[self.pairs.first]
-        linear = LinearProbe(standardise(seen, self.train, groups, "train"), self.probe)
-        if CONSISTENCY not in chosen:
-            chosen[CONSISTENCY] = linear.choose(self.asked)
-        answer = linear.answer(self.asked, chosen[CONSISTENCY])
-        fit = {"gradient_norm": answer.gradient_norm, "iterations": answer.iterations}
-        for row in self._by_donor(self.asked, answer):
-            yield {**row, **vars(answer.chosen), **fit}
+        x, groups = pair_features(z, self.pairs), self.paired.groups[self.pairs.first]
+        linear = LinearProbe(standardise(x, self.train, groups, "train"), self.probe)
+        if CONSISTENCY not in selections:
+            selections[CONSISTENCY] = linear.choose(self.problem)
+        prediction = linear.answer(self.problem, selections[CONSISTENCY])
+        for row in self._scores_by_donor(self.problem, prediction):
+            yield row | prediction.columns()
 
-    def _by_donor(self, asked: Question, answer: Answer) -> Iterator[dict[str, object]]:
-        donors = self.paired.donor[self.pairs.first[asked.test]]
-        close, said = self.pairs.close[asked.test], answer.predicted[:, 1]
-        place = {"task": CONSISTENCY, "fold": self.fold.name, "classes": _CLASSES}
+    def _scores_by_donor(
+        self, problem: Question, prediction: Answer
+    ) -> Iterator[dict[str, object]]:
+        donors = self.paired.donor[self.pairs.first[problem.test]]
+        close, probability = self.pairs.close[problem.test], prediction.predicted[:, 1]
+        key = {"task": CONSISTENCY, "fold": self.fold.name, "classes": _CLASSES}
         for donor in np.unique(donors):
-            own = donors == donor
-            row = {**place, "donor": donor, "n": int(own.sum())}
-            for metric, value in score(close[own], said[own]).items():
+            mask = donors == donor
+            row = {**key, "donor": donor, "n": int(mask.sum())}
+            for metric, value in pair_scores(close[mask], probability[mask]).items():
                 yield {**row, "metric": metric, "value": value}
 
 
-def score(close: Bool[np.ndarray, " pairs"], said: Float[np.ndarray, " pairs"]) -> dict[str, float]:
-    """Return `f1` of the close pairs, `accuracy` and `roc_auc` of the probabilities to be close."""
-    called = said > 1 / _CLASSES
-    near, far = said[close], np.sort(said[~close])
-    below = (np.searchsorted(far, near) + np.searchsorted(far, near, side="right")) / 2
-    right, some = int(called[close].sum()), int(called.sum()) + len(near)
+def pair_scores(
+    close: Bool[np.ndarray, " pairs"], probability: Float[np.ndarray, " pairs"]
+) -> dict[str, float]:
+    """Score the predicted probabilities of being close.
+
+    Returns
+    -------
+    :
+        `f1` of the close pairs, `accuracy`, and `roc_auc`.
+    """
+    predicted = probability > 1 / _CLASSES
+    near, far = probability[close], np.sort(probability[~close])
+    rank = (np.searchsorted(far, near) + np.searchsorted(far, near, side="right")) / 2
+    true_positives = int(predicted[close].sum())
+    positives = int(predicted.sum()) + len(near)
     return {
-        "f1": 2 * right / some if some else float("nan"),
-        "accuracy": float((called == close).mean()),
-        "roc_auc": float(below.mean() / len(far)),
+        "f1": 2 * true_positives / positives if positives else float("nan"),
+        "accuracy": float((predicted == close).mean()),
+        "roc_auc": float(rank.mean() / len(far)),
     }
 
 
-def _close(
-    spatial: Float[np.ndarray, "obs 2"], settings: ConsistencyConfig, random: np.random.Generator
+def _close_pairs(
+    coords: Float[np.ndarray, "obs 2"], settings: ConsistencyConfig, random: np.random.Generator
 ) -> Int[np.ndarray, "2 pairs"]:
-    everyone = np.resize(np.arange(len(spatial)), max(settings.pairs, len(spatial)))
-    first = random.permutation(everyone)[: settings.pairs]
-    which = random.integers(settings.nearest, size=settings.pairs)
-    return np.stack([first, nearest(spatial, settings.nearest)[1][first, which]])
+    """Draw observations as evenly as possible, and one of the nearest neighbours of each."""
+    rows = np.resize(np.arange(len(coords)), max(settings.pairs, len(coords)))
+    first = random.permutation(rows)[: settings.pairs]
+    neighbour = random.integers(settings.nearest, size=settings.pairs)
+    return np.stack([first, nearest_neighbours(coords, settings.nearest)[1][first, neighbour]])
 
 
-def _far(
-    spatial: Float[np.ndarray, "obs 2"], settings: ConsistencyConfig, random: np.random.Generator
+def _far_pairs(
+    coords: Float[np.ndarray, "obs 2"], settings: ConsistencyConfig, random: np.random.Generator
 ) -> Int[np.ndarray, "2 pairs"]:
-    """Draw random pairs, and keep the first that lie beyond the quantile of all drawn."""
-    first = random.integers(len(spatial), size=_DRAWN)
-    second = (first + random.integers(1, len(spatial), size=_DRAWN)) % len(spatial)
-    apart = ((spatial[first] - spatial[second]) ** 2).sum(axis=1)
-    far = np.flatnonzero(apart > np.quantile(apart, settings.farthest))[: settings.pairs]
+    """Draw random pairs, and return the first that are farther apart than the quantile of all."""
+    first = random.integers(len(coords), size=_SAMPLE)
+    second = (first + random.integers(1, len(coords), size=_SAMPLE)) % len(coords)
+    squared = ((coords[first] - coords[second]) ** 2).sum(axis=1)
+    far = np.flatnonzero(squared > np.quantile(squared, settings.farthest))[: settings.pairs]
     return np.stack([first[far], second[far]])

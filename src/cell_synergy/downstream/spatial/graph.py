@@ -1,8 +1,8 @@
-"""Who lies around a unit: graphs of bands of distance, section by section.
+"""Radius graphs of the observations in bands of distance, section by section.
 
-Edges of the bands come from the data: within the outer radius of a band a unit has, on average over
-its section, a given number of neighbours. Distances come from one k-d tree per section, so time and
-memory grow with the number of neighbours, never with that of all pairs.
+The radii of the bands are computed from the data: within the outer radius of a band an observation
+has, averaged over its section, a given number of neighbours. Distances come from one k-d tree per
+section, so that time and memory grow with the number of neighbours, not with that of all pairs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,132 +13,143 @@ from jaxtyping import Float, Float64, Int, Shaped
 from scipy.sparse import csr_array
 from scipy.spatial import KDTree
 
-_SAMPLE = 4096  # units whose neighbours are counted to find radii
-_GRAIN = 1e-3  # of the spacing: distances that differ by less are the same
-_BLOCK = 8192  # units whose distances are in memory at a time
-_WIDER = 1.3  # how much farther to look for the last neighbours
+_SAMPLE = 4096  # observations whose neighbours are counted to compute radii
+_GRAIN = 1e-3  # of the spacing: distances that differ by less are equal
+_BLOCK = 8192  # observations whose distances are in memory at a time
+_GROWTH = 1.3  # factor by which the search radius grows until it holds enough neighbours
 
 
 @dataclass(frozen=True)
-class Band:
-    """Neighbours at some distance.
+class DistanceBand:
+    """The neighbours of every observation within an annulus.
 
     Attributes
     ----------
     graph
-        Distance from each unit (row) to each of its neighbours, in micrometres.
-    inner, outer
-        Of each unit's section, in micrometres: neighbours are farther than `inner` and not farther
-        than `outer`. NaN in a section that is too small for the band.
+        Distance from each observation (row) to each of its neighbours, in micrometres.
+    inner_radius, outer_radius
+        Radii in the section of each observation, in micrometres: neighbours are farther than the
+        inner and not farther than the outer radius. NaN in a section that is too small for the
+        band.
     """
 
     graph: csr_array
-    inner: Float64[np.ndarray, " obs"]
-    outer: Float64[np.ndarray, " obs"]
+    inner_radius: Float64[np.ndarray, " obs"]
+    outer_radius: Float64[np.ndarray, " obs"]
 
     @property
     def degree(self) -> Int[np.ndarray, " obs"]:
-        """Number of neighbours of each unit."""
+        """Number of neighbours of each observation."""
         return np.diff(self.graph.indptr)
 
 
 def edges(
-    spatial: Float[np.ndarray, "obs 2"],
+    coords: Float[np.ndarray, "obs 2"],
     sections: Shaped[np.ndarray, " obs"],
     counts: Sequence[int],
 ) -> Float64[np.ndarray, "edges obs"]:
-    """Return 0 and the outer radius of each band in each unit's section, in micrometres.
+    """Return the radii that separate the bands, in the section of each observation.
 
     Parameters
     ----------
-    spatial
-        Places, in micrometres.
+    coords
+        Coordinates, in micrometres.
     sections
-        Section of each unit.
+        Section of each observation.
     counts
-        Mean number of neighbours within the outer radius of each band, rising.
+        Mean number of neighbours within the outer radius of each band, increasing.
+
+    Returns
+    -------
+    :
+        Zero and the outer radius of each band, in micrometres.
     """
-    found = np.zeros((len(counts) + 1, len(spatial)))
+    radii = np.zeros((len(counts) + 1, len(coords)))
     for name in np.unique(sections):
-        own = sections == name
-        found[1:, own] = radii(KDTree(spatial[own]), counts)[:, None]
-    return found
+        mask = sections == name
+        radii[1:, mask] = band_radii(KDTree(coords[mask]), counts)[:, None]
+    return radii
 
 
 def bands(
-    spatial: Float[np.ndarray, "obs 2"],
+    coords: Float[np.ndarray, "obs 2"],
     sections: Shaped[np.ndarray, " obs"],
-    around: Float64[np.ndarray, "edges obs"],
-) -> list[Band]:
-    """Return the neighbours of every unit in the bands between the edges around it.
+    radii: Float64[np.ndarray, "edges obs"],
+) -> list[DistanceBand]:
+    """Return the bands between consecutive radii.
 
-    Units of different sections are no neighbours, and no unit is its own.
+    Observations of different sections are no neighbours, and no observation is its own neighbour.
 
     Parameters
     ----------
-    spatial, sections
+    coords, sections
         As in `edges`.
-    around
-        Edges, in micrometres; the same for all units of a section, and NaN, from some edge on,
-        where there is no band.
+    radii
+        Radii in micrometres, equal for all observations of a section and increasing. Where they are
+        NaN there is no band.
     """
-    links = [_Links() for _ in around[1:]]
+    links = [_Links() for _ in radii[1:]]
     for name in np.unique(sections):
-        own = np.flatnonzero(sections == name)
-        known = around[np.isfinite(around[:, own[0]]), own[0]]
-        for i, j, distance in _near(KDTree(spatial[own]), known[-1]):
-            place = np.searchsorted(known, distance) - 1
-            for number in range(len(known) - 1):
-                here = place == number
-                links[number].add(own[i[here]], own[j[here]], distance[here])
+        rows = np.flatnonzero(sections == name)
+        finite = radii[np.isfinite(radii[:, rows[0]]), rows[0]]
+        for i, j, distance in _pairs_within(KDTree(coords[rows]), finite[-1]):
+            band = np.searchsorted(finite, distance) - 1
+            for number in range(len(finite) - 1):
+                mask = band == number
+                links[number].add(rows[i[mask]], rows[j[mask]], distance[mask])
     return [
-        Band(links[number].graph(len(spatial)), around[number], around[number + 1])
+        DistanceBand(links[number].graph(len(coords)), radii[number], radii[number + 1])
         for number in range(len(links))
     ]
 
 
-def radii(tree: KDTree, counts: Sequence[int]) -> Float64[np.ndarray, " counts"]:
-    """Return the distances within which units have so many neighbours on average.
+def band_radii(tree: KDTree, counts: Sequence[int]) -> Float64[np.ndarray, " counts"]:
+    """Return the radii within which observations have the given mean numbers of neighbours.
 
-    On a lattice neighbours come in shells, and the shell is taken that comes nearest to the count.
-    A section of fewer units has no such distance: NaN.
+    On a lattice neighbours come in shells, and the radius ends with the shell for which the mean
+    number is nearest to the given one.
 
     Parameters
     ----------
     tree
-        Places of a section's units, in micrometres.
+        Coordinates of a section, in micrometres.
     counts
-        Rising.
+        Mean numbers of neighbours, increasing.
+
+    Returns
+    -------
+    :
+        NaN for counts that a section has too few observations for.
     """
-    found = np.full(len(counts), np.nan)
+    radii = np.full(len(counts), np.nan)
     possible = [count for count in counts if count < tree.n]
     if not possible:
-        return found
-    drawn = np.linspace(0, tree.n - 1, min(tree.n, _SAMPLE)).astype(np.int64)
-    sample = KDTree(tree.data[drawn])
+        return radii
+    rows = np.linspace(0, tree.n - 1, min(tree.n, _SAMPLE)).astype(np.int64)
+    sample = KDTree(tree.data[rows])
     nearest = np.asarray(tree.query(sample.data, k=[2, possible[-1] + 1])[0])
     grain, reach = _GRAIN * float(np.median(nearest[:, 0])), float(np.median(nearest[:, 1]))
-    while sample.count_neighbors(tree, reach) < len(drawn) * (possible[-1] + 1):
-        reach *= _WIDER
-    apart = sample.sparse_distance_matrix(tree, reach + grain, output_type="ndarray")
-    near = apart["v"][drawn[apart["i"]] != apart["j"]]
-    shells, sizes = np.unique(np.rint(near / grain), return_counts=True)
-    within = sizes.cumsum() / len(drawn)
-    place = [int(abs(within - count).argmin()) for count in possible]
-    found[: len(possible)] = (shells[place] + 0.5) * grain
-    return found
+    while sample.count_neighbors(tree, reach) < len(rows) * (possible[-1] + 1):
+        reach *= _GROWTH
+    distances = sample.sparse_distance_matrix(tree, reach + grain, output_type="ndarray")
+    distance = distances["v"][rows[distances["i"]] != distances["j"]]
+    shells, sizes = np.unique(np.rint(distance / grain), return_counts=True)
+    mean_counts = sizes.cumsum() / len(rows)
+    index = [int(abs(mean_counts - count).argmin()) for count in possible]
+    radii[: len(possible)] = (shells[index] + 0.5) * grain
+    return radii
 
 
-def nearest(
-    spatial: Float[np.ndarray, "obs 2"], count: int
+def nearest_neighbours(
+    coords: Float[np.ndarray, "obs 2"], count: int
 ) -> tuple[Float64[np.ndarray, "obs count"], Int[np.ndarray, "obs count"]]:
-    """Return the nearest other units of each unit of a section, and how far away they are."""
-    apart, which = KDTree(spatial).query(spatial, k=np.arange(2, count + 2))
-    return np.asarray(apart), np.asarray(which)
+    """Return the distances and indices of the nearest neighbours within one section."""
+    distance, index = KDTree(coords).query(coords, k=np.arange(2, count + 2))
+    return np.asarray(distance), np.asarray(index)
 
 
 class _Links:
-    """Neighbours of one band, collected piece by piece."""
+    """Edges of one band's graph, collected in pieces."""
 
     def __init__(self) -> None:
         self.pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -147,20 +158,22 @@ class _Links:
     def add(self, i: np.ndarray, j: np.ndarray, distance: np.ndarray) -> None:
         self.pieces.append((i.astype(np.int32), j.astype(np.int32), distance.astype(np.float32)))
 
-    def graph(self, units: int) -> csr_array:
-        """Return all of them, and forget them."""
+    def graph(self, n_obs: int) -> csr_array:
+        """Return the graph, and release the memory of the pieces."""
         i, j, distance = (np.concatenate(parts) for parts in zip(*self.pieces, strict=True))
         self.pieces.clear()
-        graph = csr_array((distance, (i, j)), shape=(units, units))
+        graph = csr_array((distance, (i, j)), shape=(n_obs, n_obs))
         graph.sort_indices()
         return graph
 
 
-def _near(tree: KDTree, reach: float) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield pairs of different units and their distance, block by block of the first one."""
-    for start in range(0, tree.n if reach > 0 else 0, _BLOCK):
+def _pairs_within(
+    tree: KDTree, radius: float
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield pairs of different observations and their distance, by blocks of the first one."""
+    for start in range(0, tree.n if radius > 0 else 0, _BLOCK):
         block = KDTree(tree.data[start : start + _BLOCK])
-        apart = block.sparse_distance_matrix(tree, reach, output_type="ndarray")
-        i = apart["i"] + start
-        other = i != apart["j"]
-        yield i[other], apart["j"][other], apart["v"][other]
+        distances = block.sparse_distance_matrix(tree, radius, output_type="ndarray")
+        i = distances["i"] + start
+        other = i != distances["j"]
+        yield i[other], distances["j"][other], distances["v"][other]

@@ -1,65 +1,78 @@
-"""Judge one representation by what surrounds each unit, and by which units lie close together."""
+"""Spatial evaluation of one representation: prediction of neighbours, and of close pairs."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float32
 from tqdm import tqdm
 
-from cell_synergy.core.errors import DataError
-from cell_synergy.core.names import LINEAR, NONLINEAR, TRANSDUCTIVE
+from cell_synergy.core.names import LINEAR, NONLINEAR
 from cell_synergy.data.config import Task, none_of
 from cell_synergy.data.dataset import PairedDataset
-from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.splits import Fold
-from cell_synergy.downstream.evaluate import Asked, Representation, table
+from cell_synergy.downstream.evaluate import (
+    Asked,
+    Representation,
+    probe_name,
+    standardise_finite,
+    table,
+)
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import Answer, Chosen, Goal
-from cell_synergy.downstream.spatial.config import SpatialConfig
-from cell_synergy.downstream.spatial.consistency import PairQuestion, Pairs, draw
+from cell_synergy.downstream.spatial.config import BAND_COLUMNS, CONSISTENCY, SpatialConfig
+from cell_synergy.downstream.spatial.consistency import PairSample, PairTask, sample_pairs
 from cell_synergy.downstream.spatial.graph import bands, edges
-from cell_synergy.downstream.spatial.layout import CONSISTENCY, OF_THE_BAND
-from cell_synergy.downstream.spatial.targets import Target, targets
+from cell_synergy.downstream.spatial.targets import BandTarget, band_targets
 
-TOO_FEW = "no donor has enough units to be asked about neighbours (`spatial.least`) or pairs"
+TOO_FEW = "no donor has enough labelled neighbours (`spatial.least`) or pairs of observations"
 
-OF_LABELS, OF_COMPOSITIONS = ("macro_f1", "bits"), ("r2",)  # metrics that are kept
+_LABEL_METRICS, _COMPOSITION_METRICS = ("macro_f1", "bits"), ("r2",)
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What is asked of every representation of a data set, the same for all.
+    """The spatial tasks of a data set, equal for all representations.
 
     Attributes
     ----------
     targets
-        The neighbours' labels and compositions, band by band.
+        Labels and compositions of the neighbours, by task and band.
     pairs
-        Pairs of units.
+        Close and far pairs of observations.
     """
 
-    targets: list[Target]
-    pairs: Pairs
+    targets: list[BandTarget]
+    pairs: PairSample
 
     @classmethod
     def of(
         cls, paired: PairedDataset, tasks: Mapping[str, Task], spatial: SpatialConfig
     ) -> "Surroundings":
-        """Find the neighbours of all units, and draw the pairs.
+        """Compute the neighbours of all observations, and draw the pairs.
 
-        Of a data set that has none of the targets nothing is asked of neighbours, and a line says
-        so; the pairs need no labels.
+        If the data set has none of the tasks in `spatial.targets`, a message is printed and only
+        the pairs, which need no labels, are scored.
+
+        Parameters
+        ----------
+        paired
+            The data set.
+        tasks
+            Its tasks.
+        spatial
+            Configuration of bands and pairs.
         """
-        chosen = {name: tasks[name] for name in spatial.targets if name in tasks}
-        if not chosen:
+        selected = {name: tasks[name] for name in spatial.targets if name in tasks}
+        if not selected:
             source = paired.adata.uns["source"]
             tqdm.write(f"{source}: {none_of('spatial.targets', tasks)}; neighbours are left out")
-        places = np.asarray(paired.adata.obsm["spatial"], dtype=np.float64)
-        sections = paired.pieces  # neighbours and pairs on one side of every split
-        around = bands(places, sections, edges(places, sections, spatial.neighbours))
-        asked = targets(paired, chosen, around, spatial.least)
-        return cls(asked, draw(places, sections, spatial.consistency, spatial.seed))
+        coords = np.asarray(paired.adata.obsm["spatial"], dtype=np.float64)
+        sections = paired.pieces  # neighbours and pairs never cross a border between folds
+        annuli = bands(coords, sections, edges(coords, sections, spatial.neighbours))
+        targets = band_targets(paired, selected, annuli, spatial.least)
+        return cls(targets, sample_pairs(coords, sections, spatial.consistency, spatial.seed))
 
 
 def judge(
@@ -71,31 +84,35 @@ def judge(
     probe: ProbeConfig,
     kinds: Collection[str],
 ) -> pd.DataFrame:
-    """Score the representation `represent(fold, seed)` of all units.
+    """Score a representation on the spatial tasks.
 
-    Linear probes judge every seed, nonlinear ones the first. What no training unit of a fold has,
-    or no test unit, is not asked there.
+    Linear probes score every seed, nonlinear probes the first one. In each fold, tasks without
+    labels of training or test observations are left out.
 
     Parameters
     ----------
     name
-        Of the representation.
-    tissue, surroundings
-        The data set, and what is asked.
+        Name of the representation.
+    paired
+        The data set.
+    surroundings
+        Its spatial tasks.
     seeds, represent
-        The representation.
-    probe, kinds
-        Probes, and which of them are asked for neighbours: `linear`, `mlp`. Pairs of units are
-        judged by linear ones.
+        Seeds and representation.
+    probe
+        Configuration of the probes.
+    kinds
+        Probes that predict the neighbours: `linear`, `mlp` or both. Pairs are classified by linear
+        probes.
 
     Returns
     -------
     :
-        One row per task, metric, probe, fold, donor and seed, in the columns of the stage `probe`
-        and `OF_THE_BAND`: `target`; `band`, from 1; its radii in micrometres and its `neighbours`
-        per unit, means over the donor's units. The task is `neighbours TARGET BAND`, or
-        `consistency`, which has no band. Where no donor has enough units to be asked about there
-        are no rows.
+        One row per task, metric, probe, fold, donor and seed, with the columns of
+        `downstream.evaluate` and `BAND_COLUMNS`: `target`; `band`, from 1; its radii in micrometres
+        and its `neighbours` per observation, as means over the donor's observations. Tasks are
+        called `neighbours TARGET BAND`, or `consistency`, which has no band. There are no rows if
+        no donor has enough observations for any task.
 
     Raises
     ------
@@ -104,21 +121,17 @@ def judge(
     """
     rows: list[dict[str, object]] = []
     for fold in paired.folds:
-        asked = _Fold(paired, surroundings, fold, probe, kinds)
+        evaluator = _SpatialEvaluator(paired, surroundings, fold, probe, kinds)
         for seed in seeds:
-            z = standardise(represent(fold, seed), fold.align, paired.groups, paired.mode)
-            if not np.isfinite(z).all():
-                raise DataError(
-                    f"{name}: the embedding of fold {fold.name!r}, seed {seed} is not finite; "
-                    "train it again, with a smaller lr"
-                )
-            rows += [row | {"seed": seed} for row in asked.scores(z, seed, first=seed == seeds[0])]
-    scores = table(name, paired, rows, asked=False)
-    return scores.join(_of_bands(paired, surroundings, rows))
+            z = standardise_finite(name, represent(fold, seed), paired, fold, seed)
+            scores = evaluator.scores(z, seed, first=seed == seeds[0])
+            rows += [row | {"seed": seed} for row in scores]
+    table_of_scores = table(name, paired, rows, asked=False)
+    return table_of_scores.join(_band_columns(paired, surroundings, rows))
 
 
-class _Fold:
-    """What is asked about one fold."""
+class _SpatialEvaluator:
+    """The spatial tasks of one fold, and the scores of a representation on them."""
 
     def __init__(
         self,
@@ -128,46 +141,58 @@ class _Fold:
         probe: ProbeConfig,
         kinds: Collection[str],
     ) -> None:
-        goals = [target.goal for target in surroundings.targets]
-        goals = [goal for goal in goals if _can_be_asked(goal, fold)]
-        self.asked = Asked(paired, goals, fold, probe)
-        self.pairs = PairQuestion(surroundings.pairs, paired, fold, probe)
-        self.transductive = TRANSDUCTIVE * (paired.mode == "donor")
-        self.kinds, self.chosen = kinds, dict[str, Chosen]()
+        targets = [band_target.target for band_target in surroundings.targets]
+        targets = [target for target in targets if _can_be_scored(target, fold)]
+        self.neighbours = Asked(paired, targets, fold, probe)
+        self.pairs = PairTask(surroundings.pairs, paired, fold, probe)
+        self.pair_probe = probe_name(LINEAR, paired)
+        self.kinds, self.selections = kinds, dict[str, Chosen]()
 
-    def scores(self, z: np.ndarray, seed: int, *, first: bool) -> Iterator[dict[str, object]]:
-        """Yield one row per task, metric, probe and test donor."""
-        answers: dict[str, dict[str, Answer]] = {}
+    def scores(
+        self, z: Float32[np.ndarray, "obs d"], seed: int, *, first: bool
+    ) -> Iterator[dict[str, object]]:
+        """Yield one row per task, metric, probe and test donor.
+
+        Parameters
+        ----------
+        z
+            Standardised representation.
+        seed
+            Its seed.
+        first
+            Whether it is the first seed, for which nonlinear probes are scored too.
+        """
+        predictions: dict[str, dict[str, Answer]] = {}
         if LINEAR in self.kinds:
-            answers[LINEAR] = self.asked.linear(z, self.chosen, donor=False)
+            predictions[LINEAR] = self.neighbours.linear(z, self.selections, donor=False)
         if NONLINEAR in self.kinds and first:
-            answers |= self.asked.nonlinear([z], seed)
-        for row in self.asked.scores(answers):
-            if row["metric"] in (OF_LABELS if row["classes"] else OF_COMPOSITIONS):
+            predictions |= self.neighbours.nonlinear([z], seed)
+        for row in self.neighbours.scores(predictions):
+            if row["metric"] in (_LABEL_METRICS if row["classes"] else _COMPOSITION_METRICS):
                 yield row
-        for row in self.pairs.scores(z, self.chosen):
-            yield row | {"probe": LINEAR + self.transductive}
+        for row in self.pairs.scores(z, self.selections):
+            yield row | {"probe": self.pair_probe}
 
 
-def _can_be_asked(goal: Goal, fold: Fold) -> bool:
-    """Whether training units have labels that differ, and test units have labels."""
-    known = fold.probe & goal.labelled
-    differ = len(np.unique(goal.codes[known])) > 1 if goal.classes else known.any()
-    return bool(differ and (fold.test & goal.labelled).any())
+def _can_be_scored(target: Goal, fold: Fold) -> bool:
+    """Whether training observations have labels that differ, and test observations have labels."""
+    train = fold.probe & target.labelled
+    differs = len(np.unique(target.codes[train])) > 1 if target.classes else train.any()
+    return bool(differs and (fold.test & target.labelled).any())
 
 
-def _of_bands(
+def _band_columns(
     paired: PairedDataset, surroundings: Surroundings, rows: list[dict[str, object]]
 ) -> pd.DataFrame:
-    """Return target, number, radii and neighbours of the band that each row is about."""
-    known: dict[tuple[object, object], tuple[object, ...]] = {}
-    for target in surroundings.targets:
-        values = target.band.inner, target.band.outer, target.band.degree.astype(np.float64)
-        for donor in np.unique(paired.donor[target.goal.labelled]):
-            own = target.goal.labelled & (paired.donor == donor)
-            means = [float(of_units[own].mean()) for of_units in values]
-            known[target.goal.name, donor] = (target.task, target.number, *means)
-    nothing: tuple[object, ...] = (CONSISTENCY, None, None, None, None)
-    found = [known.get((row["task"], row["donor"]), nothing) for row in rows]
-    bands_of_rows = pd.DataFrame(found, columns=OF_THE_BAND)
-    return bands_of_rows.astype({"band": "Int64"})
+    """Return the `BAND_COLUMNS` of each row: target, number, radii and neighbours of its band."""
+    columns: dict[tuple[object, object], tuple[object, ...]] = {}
+    for item in surroundings.targets:
+        band, labelled = item.band, item.target.labelled
+        values = band.inner_radius, band.outer_radius, band.degree.astype(np.float64)
+        for donor in np.unique(paired.donor[labelled]):
+            mask = labelled & (paired.donor == donor)
+            means = [float(value[mask].mean()) for value in values]
+            columns[item.target.name, donor] = (item.task, item.number, *means)
+    without_band: tuple[object, ...] = (CONSISTENCY, None, None, None, None)
+    values_of_rows = [columns.get((row["task"], row["donor"]), without_band) for row in rows]
+    return pd.DataFrame(values_of_rows, columns=BAND_COLUMNS).astype({"band": "Int64"})

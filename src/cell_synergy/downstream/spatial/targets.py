@@ -1,4 +1,4 @@
-"""What is asked of a unit's embedding: the labels and the composition of its neighbours."""
+"""Targets of the spatial tasks: the majority label and mean composition of the neighbours."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,140 +13,169 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.downstream.probes.tasks import Goal, goals
-from cell_synergy.downstream.spatial.graph import Band
+from cell_synergy.downstream.spatial.graph import DistanceBand
 
 _NO_LABEL = -1
 
 
 @dataclass(frozen=True)
-class Target:
-    """One task in one band.
+class BandTarget:
+    """The target of one task in one distance band.
 
     Attributes
     ----------
-    goal
-        What is asked of every unit.
+    target
+        Labels or compositions of each observation's neighbours.
     task
-        Whose labels they are.
+        Name of the task that the labels or compositions belong to.
     number
-        Of the band, from 1.
+        Number of the band, from 1.
     band
-        The neighbours.
+        The band.
     """
 
-    goal: Goal
+    target: Goal
     task: str
     number: int
-    band: Band
+    band: DistanceBand
 
 
-def targets(
-    paired: PairedDataset, tasks: Mapping[str, Task], around: list[Band], least: int
-) -> list[Target]:
-    """Return what every task asks of the neighbours in every band, labels and compositions alike.
+def band_targets(
+    paired: PairedDataset,
+    tasks: Mapping[str, Task],
+    bands: list[DistanceBand],
+    min_labelled: int,
+) -> list[BandTarget]:
+    """Return the target of every classification and composition task in every band.
 
     Parameters
     ----------
-    tissue
+    paired
         The data set.
     tasks
-        Its tasks; panels of genes are not asked of neighbours.
-    around
+        Its tasks; gene panels are not predicted for neighbours.
+    bands
         The bands.
-    least
-        Units of a donor with labelled neighbours; with fewer the donor's have no label.
+    min_labelled
+        Minimal number of a donor's observations with labelled neighbours; with fewer, none of the
+        donor's observations has a label.
 
     Raises
     ------
     DataError
-        If a task asks for a composition that the units do not have.
+        If a task needs compositions that the data set does not have.
     """
-    asked = {name: task for name, task in tasks.items() if task.kind != "gene_panel"}
-    compositions = [name for name, task in asked.items() if task.kind == "composition"]
+    spatial_tasks = {name: task for name, task in tasks.items() if task.kind != "gene_panel"}
+    compositions = [name for name, task in spatial_tasks.items() if task.kind == "composition"]
     if compositions and "cell_type_ratio" not in paired.adata.obsm:
         raise DataError(
             f"{paired.adata.uns['source']}: task {compositions[0]!r} but no "
-            "obsm['cell_type_ratio']; store each unit's cell-type shares there, or drop the task"
+            "obsm['cell_type_ratio']; store the cell-type shares of each observation there, or "
+            "drop the task"
         )
-    found = []
-    for number, band in enumerate(around, start=1):
-        for goal in goals(replace(paired, adata=_as_seen(paired.adata, asked, band)), asked):
-            enough = _enough(goal.labelled, paired, least)
-            found.append(Target(_named(goal, number, enough), goal.name, number, band))
-    return found
+    targets = []
+    for number, band in enumerate(bands, start=1):
+        neighbours = replace(paired, adata=_neighbour_labels(paired.adata, spatial_tasks, band))
+        for target in goals(neighbours, spatial_tasks):
+            labelled = _enough_labels(target.labelled, paired, min_labelled)
+            named = _in_band(target, number, labelled)
+            targets.append(BandTarget(named, target.name, number, band))
+    return targets
 
 
-def majority(codes: Int[np.ndarray, " obs"], classes: int, band: Band) -> Int[np.ndarray, " obs"]:
-    """Return the most frequent class among each unit's neighbours; -1 where none has a label.
+def majority(
+    codes: Int[np.ndarray, " obs"], classes: int, band: DistanceBand
+) -> Int[np.ndarray, " obs"]:
+    """Return the most frequent class among each observation's neighbours.
 
-    Of classes that are equally frequent the one whose neighbours are nearer on average is taken; if
-    even that is the same, as on a lattice, the first.
+    Ties go to the class whose neighbours are nearer on average, and then, as on a lattice, to the
+    first class.
 
     Parameters
     ----------
     codes
-        Class of each unit; -1 without a label.
+        Class of each observation; -1 without a label.
     classes
-        Their number.
+        Number of classes.
     band
         The neighbours.
+
+    Returns
+    -------
+    :
+        -1 where no neighbour has a label.
     """
-    own = (codes[:, None] == np.arange(classes)).astype(np.float32)
-    counts = _links(band) @ own
-    most = counts.max(axis=1, keepdims=True)
-    apart = np.round(band.graph @ own, 1)  # a tenth of a micrometre: lattices are not exact
-    winner = np.where(counts == most, apart, np.inf).argmin(axis=1)
-    return np.where(most[:, 0] > 0, winner, _NO_LABEL)
+    onehot = (codes[:, None] == np.arange(classes)).astype(np.float32)
+    counts = _adjacency(band) @ onehot
+    largest = counts.max(axis=1, keepdims=True)
+    distance = np.round(band.graph @ onehot, 1)  # a tenth of a micrometre: lattices are not exact
+    winner = np.where(counts == largest, distance, np.inf).argmin(axis=1)
+    return np.where(largest[:, 0] > 0, winner, _NO_LABEL)
 
 
 def composition(
-    shares: Float[np.ndarray, "obs types"], band: Band
+    shares: Float[np.ndarray, "obs types"], band: DistanceBand
 ) -> Float64[np.ndarray, "obs types"]:
-    """Return the mean composition of each unit's neighbours; NaN where none has one."""
-    known = np.isfinite(shares).all(axis=1)
-    sums = _links(band) @ np.where(known[:, None], shares, 0.0)
-    count = _links(band) @ known.astype(np.float64)
-    found = np.full(sums.shape, np.nan)
-    np.divide(sums, count[:, None], out=found, where=count[:, None] > 0)
-    return found
+    """Return the mean composition of each observation's neighbours.
+
+    Parameters
+    ----------
+    shares
+        Cell-type shares of each observation; NaN if they are missing.
+    band
+        The neighbours.
+
+    Returns
+    -------
+    :
+        NaN where no neighbour has a composition.
+    """
+    present = np.isfinite(shares).all(axis=1)
+    sums = _adjacency(band) @ np.where(present[:, None], shares, 0.0)
+    count = _adjacency(band) @ present.astype(np.float64)
+    means = np.full(sums.shape, np.nan)
+    np.divide(sums, count[:, None], out=means, where=count[:, None] > 0)
+    return means
 
 
-def _as_seen(units: ad.AnnData, tasks: Mapping[str, Task], band: Band) -> ad.AnnData:
-    """Return the units with the labels and the composition of their neighbours."""
-    obs = units.obs[["donor", "section"]].copy()
+def _neighbour_labels(
+    adata: ad.AnnData, tasks: Mapping[str, Task], band: DistanceBand
+) -> ad.AnnData:
+    """Return the observations with the labels and the composition of their neighbours."""
+    obs = adata.obs[["donor", "section"]].copy()
     for name in (name for name, task in tasks.items() if task.kind == "classification"):
-        column = units.obs[name].cat
+        column = adata.obs[name].cat
         codes = majority(column.codes.to_numpy().astype(np.int64), len(column.categories), band)
         obs[name] = pd.Categorical.from_codes(codes, column.categories)
-    seen = ad.AnnData(sparse.csr_matrix(np.zeros((len(obs), 0), dtype=np.float32)), obs=obs)
-    if "cell_type_ratio" in units.obsm:
-        ratio: pd.DataFrame = units.obsm["cell_type_ratio"]
+    neighbours = ad.AnnData(sparse.csr_matrix(np.zeros((len(obs), 0), dtype=np.float32)), obs=obs)
+    if "cell_type_ratio" in adata.obsm:
+        ratio: pd.DataFrame = adata.obsm["cell_type_ratio"]
         shares = composition(ratio.to_numpy(np.float64), band)
-        seen.obsm["cell_type_ratio"] = pd.DataFrame(shares, obs.index, ratio.columns)
-    return seen
+        neighbours.obsm["cell_type_ratio"] = pd.DataFrame(shares, obs.index, ratio.columns)
+    return neighbours
 
 
-def _links(band: Band) -> sparse.csr_array:
+def _adjacency(band: DistanceBand) -> sparse.csr_array:
     """Return the graph with a one for every neighbour."""
     graph = band.graph
     ones = np.ones(graph.nnz, dtype=np.float32)
     return sparse.csr_array((ones, graph.indices, graph.indptr), shape=graph.shape)
 
 
-def _enough(
-    labelled: Bool[np.ndarray, " obs"], paired: PairedDataset, least: int
+def _enough_labels(
+    labelled: Bool[np.ndarray, " obs"], paired: PairedDataset, min_labelled: int
 ) -> Bool[np.ndarray, " obs"]:
-    """Return the labelled units of donors that have enough of them."""
-    donors, of = np.unique(paired.donor, return_inverse=True)
-    counts = np.bincount(of[labelled], minlength=len(donors))
-    return labelled & (counts[of] >= least)
+    """Return the labelled observations of donors that have at least `min_labelled` of them."""
+    donors, inverse = np.unique(paired.donor, return_inverse=True)
+    counts = np.bincount(inverse[labelled], minlength=len(donors))
+    return labelled & (counts[inverse] >= min_labelled)
 
 
-def _named(goal: Goal, number: int, labelled: Bool[np.ndarray, " obs"]) -> Goal:
-    """Return the goal under the name of its band, with these units labelled."""
+def _in_band(target: Goal, number: int, labelled: Bool[np.ndarray, " obs"]) -> Goal:
+    """Return a target under the name of its band, restricted to some labelled observations."""
     return replace(
-        goal,
-        name=f"neighbours {goal.name} {number}",
+        target,
+        name=f"neighbours {target.name} {number}",
         labelled=labelled,
-        codes=np.where(labelled, goal.codes, _NO_LABEL),
+        codes=np.where(labelled, target.codes, _NO_LABEL),
     )

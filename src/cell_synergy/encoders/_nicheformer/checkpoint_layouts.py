@@ -1,7 +1,7 @@
-"""Published Nicheformer checkpoints: read as tensors alone, no code of theirs is run.
+"""Loading of published Nicheformer checkpoints, as tensors only: no code in a file is run.
 
-Two layouts are about: the authors' (a Lightning checkpoint, or its state dict) and the hub's, which
-puts `nicheformer.` in front of every name. Both hold one matrix for queries, keys and values.
+There are two layouts: the authors' (a Lightning checkpoint, or its state dict) and the hub's, whose
+names begin with `nicheformer.`. Both have one joint projection for queries, keys and values.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from cell_synergy.encoders._nicheformer.modeling import NicheformerModel
 
 _PREFIX = "nicheformer."
-_CLASSES = 164  # of a head for cell types, which nothing uses
-_BUFFER = "pos"  # positions 0, 1, ...: some versions keep them
+_CELL_TYPES = 164  # classes of the head for cell types, which is not used
+_POSITIONS = "pos"  # buffer 0, 1, ... that some versions save
 
 
 def load(path: Path, config: NicheformerConfig) -> NicheformerModel:
@@ -26,9 +26,9 @@ def load(path: Path, config: NicheformerConfig) -> NicheformerModel:
     Raises
     ------
     DataError
-        If the file cannot be read as tensors, lacks one, or holds one that is not known.
+        If the file cannot be read as tensors, or has a missing or an unknown tensor.
     """
-    state = converted(read(path), config, str(path))
+    state = convert_state(tensors.read(path), config, str(path))
     with torch.device("meta"):
         model = NicheformerModel(config)
     model.load_state_dict(state, strict=True, assign=True)
@@ -36,75 +36,79 @@ def load(path: Path, config: NicheformerConfig) -> NicheformerModel:
     return model
 
 
-def read(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a file: safetensors, or a checkpoint that holds nothing but data."""
-    return tensors.read(path)
-
-
-def published(config: NicheformerConfig) -> dict[str, tuple[int, ...]]:
-    """Return name and shape of every tensor of the authors' layout, heads included."""
-    d, wide = config.hidden_size, config.intermediate_size
+def published_shapes(config: NicheformerConfig) -> dict[str, tuple[int, ...]]:
+    """Return name and shape of each tensor in the authors' layout, including the heads."""
+    d, d_feedforward = config.hidden_size, config.intermediate_size
     layer = {
         "self_attn.in_proj_weight": (3 * d, d),
         "self_attn.in_proj_bias": (3 * d,),
         "self_attn.out_proj.weight": (d, d),
         "self_attn.out_proj.bias": (d,),
-        "linear1.weight": (wide, d),
-        "linear1.bias": (wide,),
-        "linear2.weight": (d, wide),
+        "linear1.weight": (d_feedforward, d),
+        "linear1.bias": (d_feedforward,),
+        "linear2.weight": (d, d_feedforward),
         "linear2.bias": (d,),
         **{f"norm{i}.{part}": (d,) for i in (1, 2) for part in ("weight", "bias")},
     }
-    places = [f"encoder.layers.{i}" for i in range(config.num_hidden_layers)]
-    shapes = {f"{at}.{k}": v for at in ("encoder_layer", *places) for k, v in layer.items()}
+    prefixes = ["encoder_layer", *(f"encoder.layers.{i}" for i in range(config.num_hidden_layers))]
+    shapes = {f"{prefix}.{k}": v for prefix in prefixes for k, v in layer.items()}
     shapes["embeddings.weight"] = (config.vocab_size, d)
     shapes["positional_embedding.weight"] = (config.max_position_embeddings, d)
-    heads = {"classifier": config.prediction_size, "pooler": d, "cls": _CLASSES}
+    heads = {"classifier": config.prediction_size, "pooler": d, "cls": _CELL_TYPES}
     for head, outputs in heads.items():
         shapes |= {f"{head}_head.weight": (outputs, d), f"{head}_head.bias": (outputs,)}
     return shapes
 
 
-def converted(
-    state: Mapping[str, Tensor], config: NicheformerConfig, where: str
+def convert_state(
+    state: Mapping[str, Tensor], config: NicheformerConfig, source: str
 ) -> dict[str, Tensor]:
-    """Return the encoder's tensors by the names that `NicheformerModel` gives them, in float32.
+    """Return the tensors of the encoder in float32, named as in `NicheformerModel`.
 
-    The unused template `encoder_layer`, the heads and the buffer of positions are left out.
+    The unused template `encoder_layer`, the heads and the buffer of positions are dropped.
+
+    Parameters
+    ----------
+    state
+        Tensors in either of the published layouts.
+    config
+        Sizes of the network.
+    source
+        Name of the file in error messages.
 
     Raises
     ------
     DataError
-        If a tensor is missing, not known, not of the configured shape, or of no plain numbers.
+        If a tensor is missing, unknown, of another shape, or not of floating-point numbers.
     """
-    plain = {name.removeprefix(_PREFIX): tensor for name, tensor in state.items()}
-    shapes = published(config)
-    needed = [n for n in shapes if n.startswith(("encoder.", "embeddings.", "positional"))]
-    if unknown := sorted(set(plain) - set(shapes) - {_BUFFER}):
+    unprefixed = {name.removeprefix(_PREFIX): tensor for name, tensor in state.items()}
+    shapes = published_shapes(config)
+    required = [n for n in shapes if n.startswith(("encoder.", "embeddings.", "positional"))]
+    if unknown := sorted(set(unprefixed) - set(shapes) - {_POSITIONS}):
         raise DataError(
-            f"{where}: {len(unknown)} tensors that no published Nicheformer has, first "
+            f"{source}: {len(unknown)} tensors do not belong to Nicheformer, first "
             f"{unknown[0]!r}; give the weights of a Nicheformer"
         )
-    if missing := [name for name in needed if name not in plain]:
-        raise DataError(f"{where}: {len(missing)} tensors are missing, first {missing[0]!r}")
-    for name in set(plain) & set(shapes):
-        if tuple(plain[name].shape) != shapes[name]:
+    if missing := [name for name in required if name not in unprefixed]:
+        raise DataError(f"{source}: {len(missing)} tensors are missing, first {missing[0]!r}")
+    for name in set(unprefixed) & set(shapes):
+        if tuple(unprefixed[name].shape) != shapes[name]:
             raise DataError(
-                f"{where}: {name} is of shape {tuple(plain[name].shape)}, not {shapes[name]}"
+                f"{source}: {name} has shape {tuple(unprefixed[name].shape)}, not {shapes[name]}"
             )
-    tensors.require_numbers(Path(where), {name: plain[name] for name in needed})
-    found: dict[str, Tensor] = {}
-    for name in needed:
-        found |= _parts(name, plain[name].float())
-    return found
+    tensors.require_numbers(Path(source), {name: unprefixed[name] for name in required})
+    converted: dict[str, Tensor] = {}
+    for name in required:
+        converted |= _split_projection(name, unprefixed[name].float())
+    return converted
 
 
-def _parts(name: str, tensor: Tensor) -> dict[str, Tensor]:
-    """Cut what queries, keys and values share into three."""
-    before, joint, leaf = name.partition("in_proj_")
+def _split_projection(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    """Split a joint projection into those of queries, keys and values; return others unchanged."""
+    prefix, joint, leaf = name.partition("in_proj_")
     if not joint:
         return {name: tensor}
     return {
-        f"{before}{which}_proj.{leaf}": part.contiguous()
-        for which, part in zip("qkv", tensor.chunk(3), strict=True)
+        f"{prefix}{letter}_proj.{leaf}": part.contiguous()
+        for letter, part in zip("qkv", tensor.chunk(3), strict=True)
     }

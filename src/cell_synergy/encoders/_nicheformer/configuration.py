@@ -1,11 +1,11 @@
-"""The sizes of a Nicheformer, as `transformers` keeps them; what stands here is the published."""
+"""Configuration of Nicheformer for `transformers`, by default that of the published model."""
 
 from typing import no_type_check
 
 from transformers import PreTrainedConfig
 
 
-@no_type_check  # transformers makes it a dataclass whose fields it checks itself
+@no_type_check  # transformers makes it a dataclass and validates the fields
 class NicheformerConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     """Sizes of the network.
 
@@ -14,11 +14,11 @@ class NicheformerConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     vocab_size
         Rows of the token embedding.
     prediction_size
-        Tokens that the masked-language head can predict: all but the last five.
+        Number of classes of the masked-language head: all tokens but the last five.
     max_position_embeddings
-        Longest sequence, context tokens included.
+        Maximum length of a sequence, including the context tokens.
     hidden_size, num_hidden_layers, num_attention_heads, intermediate_size
-        Width, depth, heads and width of the feed-forward layers.
+        Hidden width, number of layers, attention heads, and width of the feed-forward layers.
     layer_norm_eps
         Added to the variance in every layer norm.
     initializer_range

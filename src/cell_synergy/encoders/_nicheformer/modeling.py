@@ -1,7 +1,7 @@
 """Nicheformer as a `transformers` model: a post-norm encoder with ReLU and learned positions.
 
-Queries, keys and values have linear layers of their own, so that adapters reach each of them, and
-every layer is plain Python in evaluation too: PyTorch's fused encoder layer would skip adapters.
+Queries, keys and values have separate linear layers, so that each can have an adapter. The encoder
+layer is not PyTorch's, whose fused kernel in evaluation mode would skip adapters.
 """
 
 from typing import Literal
@@ -19,12 +19,12 @@ from cell_synergy.core.errors import ConfigError
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 
 Pooling = Literal["masked", "published"]
-CONTEXT = 3  # species, assay, modality stand in front of the genes
-IGNORED = -100  # the label of a token that nothing asks for, as in `transformers`
+_N_CONTEXT_TOKENS = 3  # species, assay and modality precede the genes
+IGNORE_INDEX = -100  # label of tokens that do not enter the loss, as in `transformers`
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention, computed by whichever backend the configuration names."""
+    """Multi-head attention with the backend that the configuration selects."""
 
     def __init__(self, config: NicheformerConfig) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class SelfAttention(nn.Module):
     def forward(
         self, x: Float[Tensor, "cells length d"], mask: Tensor | None
     ) -> Float[Tensor, "cells length d"]:
-        """Let every token attend to those that `mask`, in the backend's form, leaves."""
+        """Return the attended values; `mask` is in the form that the backend needs."""
         heads = (*x.shape[:2], -1, self.head_width)
         query, key, value = (
             layer(x).view(heads).transpose(1, 2)
@@ -50,12 +50,12 @@ class SelfAttention(nn.Module):
         )
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, _eager)  # noqa: SLF001 - transformers' own models read it there
         attended, _ = attend(self, query, key, value, mask, scaling=self.head_width**-0.5)
-        found: Tensor = self.out_proj(attended.reshape(x.shape))
-        return found
+        output: Tensor = self.out_proj(attended.reshape(x.shape))
+        return output
 
 
 def _eager(
-    module: nn.Module,  # noqa: ARG001 - the interface's
+    module: nn.Module,  # noqa: ARG001 - part of the interface
     query: Float[Tensor, "cells heads length width"],
     key: Float[Tensor, "cells heads length width"],
     value: Float[Tensor, "cells heads length width"],
@@ -63,7 +63,7 @@ def _eager(
     scaling: float,
     **_: object,
 ) -> tuple[Float[Tensor, "cells length heads width"], Float[Tensor, "cells heads length length"]]:
-    """Attention as its formula says, with the weights."""
+    """Scaled dot-product attention; returns the attention weights too."""
     scores = query @ key.transpose(2, 3) * scaling
     if attention_mask is not None:
         scores = scores + attention_mask
@@ -71,8 +71,8 @@ def _eager(
     return (weights @ value).transpose(1, 2), weights
 
 
-class Layer(GradientCheckpointingLayer):  # type: ignore[no-untyped-call]
-    """Attention, then a feed-forward layer; a layer norm after each."""
+class EncoderLayer(GradientCheckpointingLayer):  # type: ignore[no-untyped-call]
+    """Self-attention and a feed-forward network, each followed by a layer norm."""
 
     def __init__(self, config: NicheformerConfig) -> None:
         super().__init__()
@@ -86,18 +86,18 @@ class Layer(GradientCheckpointingLayer):  # type: ignore[no-untyped-call]
     def forward(
         self, x: Float[Tensor, "cells length d"], mask: Tensor | None
     ) -> Float[Tensor, "cells length d"]:
-        """Return the next layer's input."""
+        """Return the output of the layer."""
         x = self.norm1(x + self.self_attn(x, mask))
-        found: Tensor = self.norm2(x + self.linear2(self.linear1(x).relu()))
-        return found
+        output: Tensor = self.norm2(x + self.linear2(self.linear1(x).relu()))
+        return output
 
 
-class Encoder(nn.Module):
-    """The layers; there is no norm after the last."""
+class TransformerEncoder(nn.Module):
+    """Stack of encoder layers without a final norm."""
 
     def __init__(self, config: NicheformerConfig) -> None:
         super().__init__()
-        self.layers = nn.ModuleList([Layer(config) for _ in range(config.num_hidden_layers)])
+        self.layers = nn.ModuleList([EncoderLayer(config) for _ in range(config.num_hidden_layers)])
 
     def forward(
         self, x: Float[Tensor, "cells length d"], mask: Tensor | None
@@ -109,24 +109,24 @@ class Encoder(nn.Module):
 
 
 class NicheformerPreTrainedModel(PreTrainedModel):  # type: ignore[no-untyped-call]
-    """What both models share: configuration, initial weights, attention backends."""
+    """Base class of both models: configuration, initialisation and attention backends."""
 
     config_class = NicheformerConfig
     base_model_prefix = "nicheformer"
     supports_gradient_checkpointing = True
-    _no_split_modules = ["Layer"]  # noqa: RUF012 - transformers' own type
+    _no_split_modules = ["EncoderLayer"]  # noqa: RUF012 - transformers' own type
     _supports_sdpa = True
     _supports_attention_backend = True
 
 
 class NicheformerModel(NicheformerPreTrainedModel):  # type: ignore[no-untyped-call]
-    """The encoder: tokens to hidden states."""
+    """The encoder, from tokens to hidden states."""
 
     def __init__(self, config: NicheformerConfig) -> None:
         super().__init__(config)
         self.embeddings = nn.Embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
         self.positional_embedding = nn.Embedding(config.max_position_embeddings, config.hidden_size)
-        self.encoder = Encoder(config)
+        self.encoder = TransformerEncoder(config)
         self.post_init()  # type: ignore[no-untyped-call]
 
     def get_input_embeddings(self) -> nn.Module:
@@ -145,19 +145,19 @@ class NicheformerModel(NicheformerPreTrainedModel):  # type: ignore[no-untyped-c
         input_ids
             Tokens of each cell.
         attention_mask
-            1 for a token, 0 for padding; without it nothing is padding.
+            1 for a token, 0 for padding; None if there is no padding.
         """
-        places = torch.arange(input_ids.shape[1], device=input_ids.device)
-        x = self.embeddings(input_ids) + self.positional_embedding(places)
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device)
+        x = self.embeddings(input_ids) + self.positional_embedding(positions)
         mask = create_bidirectional_mask(
             config=self.config, inputs_embeds=x, attention_mask=attention_mask
         )
-        last: Tensor = self.encoder(x, mask)
-        return last
+        hidden: Tensor = self.encoder(x, mask)
+        return hidden
 
 
 class NicheformerForMaskedLM(NicheformerPreTrainedModel):  # type: ignore[no-untyped-call]
-    """The encoder with the head that it is pretrained through."""
+    """The encoder with the head for masked gene modelling."""
 
     def __init__(self, config: NicheformerConfig) -> None:
         super().__init__(config)
@@ -171,38 +171,39 @@ class NicheformerForMaskedLM(NicheformerPreTrainedModel):  # type: ignore[no-unt
         attention_mask: Int[Tensor, "cells length"] | None = None,
         labels: Int[Tensor, "cells length"] | None = None,
     ) -> MaskedLMOutput:
-        """Return logits, and the mean cross entropy of the tokens that `labels` asks for.
+        """Return the logits and, given labels, the mean cross entropy of the labelled tokens.
 
         Parameters
         ----------
         input_ids, attention_mask
             As in `NicheformerModel`.
         labels
-            The true tokens, and -100 where nothing is asked. With labels the logits are of those
-            tokens alone: the head is most of a small network's work.
+            The true tokens, and `IGNORE_INDEX` at all tokens without a label. With labels, logits
+            are computed for the labelled tokens only, since the head dominates the cost of a small
+            network.
         """
         hidden = self.nicheformer(input_ids, attention_mask)
         if labels is None:
             return MaskedLMOutput(logits=self.classifier_head(hidden))
-        asked = labels != IGNORED
-        logits = self.classifier_head(hidden[asked])
+        is_labelled = labels != IGNORE_INDEX
+        logits = self.classifier_head(hidden[is_labelled])
         return MaskedLMOutput(
-            loss=nn.functional.cross_entropy(logits, labels[asked]), logits=logits
+            loss=nn.functional.cross_entropy(logits, labels[is_labelled]), logits=logits
         )
 
 
 def pool(
     hidden: Float[Tensor, "cells length d"],
     attention_mask: Int[Tensor, "cells length"],
-    how: Pooling,
+    pooling: Pooling,
 ) -> Float[Tensor, "cells d"]:
-    """Return one vector for each cell.
+    """Return the average of the hidden states of each cell.
 
-    `masked` averages the tokens that are no padding, context included. `published` averages all
-    positions but the first three, padding included, as the authors' code does: it depends on how
-    far the batch is padded, for which they take 1,500 tokens.
+    `masked` averages over all tokens except padding, including the context. `published` averages
+    over all positions except the context, including padding, as in the authors' code; it depends
+    on the length to which a batch is padded, which is 1,500 tokens there.
     """
-    if how == "published":
-        return hidden[:, CONTEXT:].mean(dim=1)
+    if pooling == "published":
+        return hidden[:, _N_CONTEXT_TOKENS:].mean(dim=1)
     weights = attention_mask[..., None].to(hidden.dtype)
     return (hidden * weights).sum(dim=1) / weights.sum(dim=1)

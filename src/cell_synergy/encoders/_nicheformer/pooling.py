@@ -1,4 +1,4 @@
-"""Embeddings of units: the mean over a unit's cells, or the unit itself where it has no cells."""
+"""Embeddings of observations: the mean embedding of their cells."""
 
 from dataclasses import dataclass
 
@@ -17,18 +17,18 @@ from cell_synergy.encoders._nicheformer.tokenizer import Sentences
 
 @dataclass(frozen=True)
 class Opened:
-    """A frozen expert that has read the cells of some units.
+    """A frozen Nicheformer with the tokens of the cells of a data set.
 
     Attributes
     ----------
     network
         The encoder, in evaluation mode.
     cells
-        The tokens of every cell.
+        The tokens of each cell.
     unit
-        The row of each cell's unit; every unit has a cell.
+        Index of each cell's observation; each observation has at least one cell.
     pooling
-        From tokens to cells.
+        Pooling of the tokens of a cell.
     """
 
     network: NicheformerModel
@@ -38,28 +38,29 @@ class Opened:
 
     @torch.inference_mode()
     def embed(self, batch_size: int) -> Float32[np.ndarray, "obs dim"]:
-        """Embed every unit; `batch_size` cells are read at a time."""
+        """Return the embedding of each observation, computed in batches of `batch_size` cells."""
         network = self.network
         network.to(device())  # type: ignore[arg-type]
         sums = np.zeros((int(self.unit.max()) + 1, network.config.hidden_size))
         with tqdm(total=len(self.unit), desc="cells", unit="cell") as progress:
-            for some in self.cells.batches(batch_size):
-                ids, mask = (torch.from_numpy(x).to(device()) for x in self.cells.padded(some))
+            for batch in self.cells.batches(batch_size):
+                ids, mask = (torch.from_numpy(x).to(device()) for x in self.cells.padded(batch))
                 pooled = pool(network(ids, mask), mask, self.pooling)
-                np.add.at(sums, self.unit[some], pooled.cpu().numpy())
-                progress.update(len(some))
+                np.add.at(sums, self.unit[batch], pooled.cpu().numpy())
+                progress.update(len(batch))
         return (sums / np.bincount(self.unit)[:, None]).astype(np.float32)
 
 
-def cells_of(units: ad.AnnData) -> tuple[sparse.csr_matrix, Int64[np.ndarray, " cells"]]:
-    """Return the visible counts of all cells, and the row of each one's unit.
+def cell_counts(pairs: ad.AnnData) -> tuple[sparse.csr_matrix, Int64[np.ndarray, " cells"]]:
+    """Return the counts of all cells without panel genes, and the index of each cell's observation.
 
-    A unit is a cell itself where nothing is known of its cells; where others have cells and it has
-    none, its cell is empty.
+    If `pairs` has no cells, each observation is taken as one cell. If it has, an observation
+    without a cell gets one without counts.
     """
-    if (known := cells(units)) is None:
-        return visible_counts(units), np.arange(units.n_obs)
-    counts, unit = known
-    bare = np.setdiff1d(np.arange(units.n_obs), unit)
-    empty = sparse.csr_matrix((len(bare), counts.shape[1]), dtype=counts.dtype)
-    return sparse.csr_matrix(sparse.vstack([counts, empty])), np.concatenate([unit, bare])
+    if (stacked := cells(pairs)) is None:
+        return visible_counts(pairs), np.arange(pairs.n_obs)
+    counts, obs_index = stacked
+    without_cells = np.setdiff1d(np.arange(pairs.n_obs), obs_index)
+    empty = sparse.csr_matrix((len(without_cells), counts.shape[1]), dtype=counts.dtype)
+    all_counts = sparse.csr_matrix(sparse.vstack([counts, empty]))
+    return all_counts, np.concatenate([obs_index, without_cells])

@@ -1,12 +1,11 @@
-"""Masked gene modelling (Devlin et al. 2019; Nicheformer's objective) on one's own cells.
+"""Pretraining of Nicheformer by masked gene modelling (Devlin et al. 2019).
 
-Of each cell's genes 15 % are asked for: 80 % of these are shown as the mask, 10 % as a random gene,
-10 % as they are. AdamW, step sizes rise over the first tenth of the steps and fall along a cosine;
-the epoch with the least loss on held cells is kept. Every epoch draws from streams of its own, so
-an interrupted run continues bit for bit.
+15 % of the genes of each cell are labelled: 80 % of these are replaced by the mask token, 10 % by a
+random gene, and 10 % are unchanged. The optimiser is AdamW with a linear warm-up over the first
+tenth of the steps and cosine decay. The weights of the epoch with the lowest validation loss are
+selected. Each epoch has its own random streams, so that a resumed run gives equal bits.
 """
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,22 +23,34 @@ from tqdm import tqdm
 from cell_synergy.core.config import Config
 from cell_synergy.core.device import device
 from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.core.files import atomic
 from cell_synergy.core.random import integer, stream
-from cell_synergy.core.resume import resume
+from cell_synergy.core.resume.scratch import run_hash
+from cell_synergy.core.resume.torch_states import restore_state, save_state
 from cell_synergy.core.signals import held_back
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
-from cell_synergy.encoders._nicheformer.modeling import IGNORED, NicheformerForMaskedLM
+from cell_synergy.encoders._nicheformer.modeling import IGNORE_INDEX, NicheformerForMaskedLM
 from cell_synergy.encoders._nicheformer.tokenizer import FIRST_GENE, MASK, Sentences
 
-ASKED, SHOWN_MASKED, SHOWN_RANDOM = 0.15, 0.8, 0.1  # as in the paper
-_WARM, _CLIP = 0.1, 1.0
-_POOL = 16  # batches of like length are cut from this many batches' cells
+_LABELLED, _MASKED, _RANDOM = 0.15, 0.8, 0.1  # as in the paper
+_WARMUP, _MAX_GRAD_NORM = 0.1, 1.0
+_BATCHES_PER_POOL = 16  # within a pool of so many batches, cells are batched by length
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
 
 
 class PretrainingConfig(Config):
-    """Passes over the cells, cells per step, AdamW's largest step and weight decay, seed."""
+    """Configuration of the pretraining.
+
+    Attributes
+    ----------
+    epochs
+        Passes over the training cells.
+    batch_size
+        Cells per step.
+    lr, weight_decay
+        Maximum learning rate and weight decay of AdamW.
+    seed
+        Seed of all random streams.
+    """
 
     epochs: PositiveInt
     batch_size: PositiveInt
@@ -50,15 +61,15 @@ class PretrainingConfig(Config):
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A network, and the mean cross entropy per masked gene (nats) after each epoch."""
+    """A network, and the mean cross entropy per labelled gene (nats) in each epoch."""
 
     model: NicheformerForMaskedLM
-    train: list[float]
-    validation: list[float]
+    train_loss: list[float]
+    validation_loss: list[float]
 
 
 def build(config: NicheformerConfig, seed: int) -> NicheformerForMaskedLM:
-    """Return a network with initial weights of `seed`."""
+    """Return a network with random initial weights."""
     torch.manual_seed(integer(seed, "initial weights"))
     return NicheformerForMaskedLM(config)
 
@@ -66,37 +77,38 @@ def build(config: NicheformerConfig, seed: int) -> NicheformerForMaskedLM:
 def pretrain(
     config: NicheformerConfig,
     cells: Sentences,
-    held: Sentences,
+    validation: Sentences,
     settings: PretrainingConfig,
-    work: Path,
-    label: str,
+    checkpoint_folder: Path,
+    description: str,
 ) -> Pretrained:
-    """Pretrain a network of one's own.
+    """Pretrain a network, and resume an interrupted run.
 
     Parameters
     ----------
     config
-        Its sizes.
-    cells, held
-        What it learns from, and what chooses the epoch.
+        Sizes of the network.
+    cells, validation
+        Training cells, and validation cells that select the epoch.
     settings
-        How.
-    work
-        The folder of the checkpoint that an interrupted run continues from; it goes when the run
-        ends.
-    label
-        What the progress bar says.
+        Configuration of the pretraining.
+    checkpoint_folder
+        Folder of the checkpoint, which is deleted when the run ends.
+    description
+        Text of the progress bar.
     """
-    run = _Run(config, cells, held, settings)
-    checkpoint = work / f"pretrain-{_key(config, cells, held, settings)}.pt"
+    run = _Run(config, cells, validation, settings)
+    key = _checkpoint_key(config, cells, validation, settings)
+    checkpoint = checkpoint_folder / f"pretrain-{key}.pt"
     run.resume(checkpoint)
     saved = monotonic()
-    epochs = range(len(run.train), settings.epochs)
-    progress = tqdm(epochs, label, settings.epochs, initial=len(run.train), unit="epoch")
+    n_done = len(run.train_loss)
+    epochs = range(n_done, settings.epochs)
+    progress = tqdm(epochs, description, settings.epochs, initial=n_done, unit="epoch")
     with held_back() as interrupted, progress:
         for epoch in progress:
             run.epoch(epoch)
-            progress.set_postfix(train=run.train[-1], held=run.validation[-1])
+            progress.set_postfix(train=run.train_loss[-1], validation=run.validation_loss[-1])
             stops = interrupted()
             if stops or monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                 run.save(checkpoint)
@@ -105,86 +117,83 @@ def pretrain(
                 break
     run.model.load_state_dict(run.best)
     checkpoint.unlink(missing_ok=True)
-    return Pretrained(run.model.train(mode=False), run.train, run.validation)
+    return Pretrained(run.model.train(mode=False), run.train_loss, run.validation_loss)
 
 
 class _Run:
-    """Everything that changes while a network learns."""
+    """State of a training run."""
 
     def __init__(
         self,
         config: NicheformerConfig,
         cells: Sentences,
-        held: Sentences,
+        validation: Sentences,
         settings: PretrainingConfig,
     ) -> None:
-        self.cells, self.held, self.settings = cells, held, settings
-        self.genes = config.prediction_size - FIRST_GENE
+        self.cells, self.validation, self.settings = cells, validation, settings
+        self.n_genes = config.prediction_size - FIRST_GENE
         self.model = build(config, settings.seed)
         self.model.to(device())  # type: ignore[arg-type]
         self.best = self._weights()
-        self.train: list[float] = []
-        self.validation: list[float] = []
+        self.train_loss: list[float] = []
+        self.validation_loss: list[float] = []
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
         )
         steps = settings.epochs * math.ceil(len(cells.lengths) / settings.batch_size)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimiser, lambda step: _share(step, steps)
+            self.optimiser, lambda step: _lr_factor(step, steps)
         )
 
     def epoch(self, number: int) -> None:
-        """Learn from every cell once, then ask about the held ones, masked as in every epoch."""
+        """Train on each cell once, then validate with the same masks in each epoch."""
         self.model.train()
         rng = stream(self.settings.seed, "epoch", str(number))
         losses = []
-        for cells in _shuffled(self.cells, self.settings.batch_size, rng):
-            loss = self._loss(self.cells, cells, rng)
+        for batch in _length_grouped_batches(self.cells, self.settings.batch_size, rng):
+            loss = self._loss(self.cells, batch, rng)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), _CLIP)
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), _MAX_GRAD_NORM)
             self.optimiser.step()
             self.schedule.step()
             losses.append(loss.item())
-        self.train.append(float(np.mean(losses)))
-        if not np.isfinite(self.train[-1]):
+        self.train_loss.append(float(np.mean(losses)))
+        if not np.isfinite(self.train_loss[-1]):
             raise ConfigError(
-                f"the loss is {self.train[-1]} in epoch {number}; lower the expert's lr"
+                f"the loss is {self.train_loss[-1]} in epoch {number}; lower the expert's lr"
             )
-        self.validation.append(self._validate())
-        if self.validation[-1] <= min(self.validation):
+        self.validation_loss.append(self._validate())
+        if self.validation_loss[-1] <= min(self.validation_loss):
             self.best = self._weights()
 
     @torch.no_grad()
     def _validate(self) -> float:
         self.model.train(mode=False)
         rng = stream(self.settings.seed, "validation")
-        batches = self.held.batches(self.settings.batch_size)
-        losses = [self._loss(self.held, cells, rng).item() for cells in batches]
+        batches = self.validation.batches(self.settings.batch_size)
+        losses = [self._loss(self.validation, batch, rng).item() for batch in batches]
         return float(np.mean(losses))
 
     def _loss(
-        self, sentences: Sentences, cells: Int64[np.ndarray, " some"], rng: np.random.Generator
+        self, cells: Sentences, batch: Int64[np.ndarray, " batch"], rng: np.random.Generator
     ) -> Tensor:
-        tokens, mask = sentences.padded(cells)
-        shown, labels = masked(tokens, self.genes, rng)
-        ids, attention, asked = (
-            torch.from_numpy(array).to(device()) for array in (shown, mask, labels)
-        )
-        loss: Tensor = self.model(ids, attention, asked).loss
+        tokens, attention_mask = cells.padded(batch)
+        inputs, labels = mask_tokens(tokens, self.n_genes, rng)
+        arrays = inputs, attention_mask, labels
+        loss: Tensor = self.model(*(torch.from_numpy(a).to(device()) for a in arrays)).loss
         return loss
 
     def _weights(self) -> dict[str, Tensor]:
         return {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
 
     def save(self, path: Path) -> None:
-        """Write all that a continued run needs."""
-        with atomic(path) as new:
-            torch.save(self._content(), new)
+        """Write a checkpoint."""
+        save_state(path, self._content())
 
     def resume(self, path: Path) -> None:
-        """Continue from a checkpoint, if there is one that can be taken up."""
-        resume(path, self._content, self._restore)
+        """Resume from a checkpoint if there is a valid one."""
+        restore_state(path, self._content, self._restore)
 
     def _content(self) -> dict[str, Any]:
         return {
@@ -192,8 +201,8 @@ class _Run:
             "best": self.best,
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
-            "train": self.train,
-            "validation": self.validation,
+            "train": self.train_loss,
+            "validation": self.validation_loss,
         }
 
     def _restore(self, content: Mapping[str, Any]) -> None:
@@ -201,58 +210,59 @@ class _Run:
         self.best = dict(content["best"])
         self.optimiser.load_state_dict(content["optimiser"])
         self.schedule.load_state_dict(content["schedule"])
-        self.train, self.validation = list(content["train"]), list(content["validation"])
+        self.train_loss = list(content["train"])
+        self.validation_loss = list(content["validation"])
 
 
-def masked(
-    tokens: Int64[np.ndarray, "cells length"], genes: int, rng: np.random.Generator
+def mask_tokens(
+    tokens: Int64[np.ndarray, "cells length"], n_genes: int, rng: np.random.Generator
 ) -> tuple[Int64[np.ndarray, "cells length"], Int64[np.ndarray, "cells length"]]:
-    """Return what the network is shown and the labels: the true token where it is asked for.
+    """Return the input tokens, and the labels, which are the true tokens of the labelled genes.
 
-    Only genes are asked for, and at least one of the batch.
+    At least one gene of the batch is labelled; context and padding never are.
     """
     gene = tokens >= FIRST_GENE
     if not gene.any():
-        raise DataError("no cell has a gene that the expert knows; check the counts")
+        raise DataError("no cell has a count of a gene in the gene list; check the counts")
     draw = np.where(gene, rng.random(tokens.shape), 1.0)
-    asked = draw < max(ASKED, np.nextafter(draw.min(), 1))
-    labels = np.where(asked, tokens, IGNORED)
-    how = rng.random(tokens.shape)
-    other = rng.integers(FIRST_GENE, FIRST_GENE + genes, tokens.shape)
-    shown = np.where(asked & (how < SHOWN_MASKED), MASK, tokens)
-    random = asked & (how >= SHOWN_MASKED) & (how < SHOWN_MASKED + SHOWN_RANDOM)
-    return np.where(random, other, shown), labels
+    is_labelled = draw < max(_LABELLED, np.nextafter(draw.min(), 1))
+    labels = np.where(is_labelled, tokens, IGNORE_INDEX)
+    choice = rng.random(tokens.shape)
+    random_genes = rng.integers(FIRST_GENE, FIRST_GENE + n_genes, tokens.shape)
+    inputs = np.where(is_labelled & (choice < _MASKED), MASK, tokens)
+    is_random = is_labelled & (choice >= _MASKED) & (choice < _MASKED + _RANDOM)
+    return np.where(is_random, random_genes, inputs), labels
 
 
-def _shuffled(
+def _length_grouped_batches(
     cells: Sentences, size: int, rng: np.random.Generator
-) -> Iterator[Int[np.ndarray, " some"]]:
-    """Yield all cells in random batches, each of cells of like length."""
+) -> Iterator[Int[np.ndarray, " batch"]]:
+    """Yield all cells in random batches, each of cells of similar length."""
     order = rng.permutation(len(cells.lengths))
-    pools = [order[start : start + _POOL * size] for start in range(0, len(order), _POOL * size)]
+    pool_size = _BATCHES_PER_POOL * size
+    pools = [order[start : start + pool_size] for start in range(0, len(order), pool_size)]
     batches = []
     for pool in pools:
-        grown = pool[np.argsort(cells.lengths[pool], kind="stable")]
-        batches += [grown[start : start + size] for start in range(0, len(grown), size)]
+        by_length = pool[np.argsort(cells.lengths[pool], kind="stable")]
+        batches += [by_length[i : i + size] for i in range(0, len(by_length), size)]
     yield from (batches[i] for i in rng.permutation(len(batches)))
 
 
-def _key(
-    config: NicheformerConfig, cells: Sentences, held: Sentences, settings: PretrainingConfig
+def _checkpoint_key(
+    config: NicheformerConfig, cells: Sentences, validation: Sentences, settings: PretrainingConfig
 ) -> str:
     """Return the name of a checkpoint: it changes with code, sizes, settings, cells and torch."""
-    digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(file.read_bytes())
-    digest.update(f"{device()} {torch.__version__} {settings} {config.to_json_string()}".encode())
-    for sentences in (cells, held):
-        digest.update(sentences.tokens.tobytes() + sentences.starts.tobytes())
-    return digest.hexdigest()[:32]
+    arrays = (
+        array.tobytes()
+        for sequences in (cells, validation)
+        for array in (sequences.tokens, sequences.offsets)
+    )
+    return run_hash(settings.model_dump(mode="json"), config.to_json_string(), arrays=arrays)
 
 
-def _share(step: int, steps: int) -> float:
-    """Return the step size as a share of the largest."""
-    warm = max(round(_WARM * steps), 1)
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(steps - warm, 1)))
+def _lr_factor(step: int, steps: int) -> float:
+    """Return the learning rate as a share of its maximum."""
+    warmup = max(round(_WARMUP * steps), 1)
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))

@@ -1,7 +1,7 @@
-"""Gene symbols to Ensembl ids, offline, from tables that the wheel `celltypist` (MIT) carries.
+"""Mapping of gene symbols to Ensembl ids, with tables in the wheel `celltypist` (MIT).
 
-GENCODE v44 names 62,754 human genes; Ensembl 105 pairs mouse genes with human ones, by which
-Nicheformer names what both species have.
+GENCODE v44 has 62,754 human genes. Ensembl 105 has the human orthologues of mouse genes, whose ids
+Nicheformer uses for genes of both species.
 """
 
 import csv
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from cell_synergy.core.errors import ConfigError
@@ -22,17 +23,17 @@ _ID = re.compile(r"(ENS[A-Z]*G\d{11})(\.\d+)?$")
 
 
 @dataclass(frozen=True)
-class Mapped:
-    """Genes by Ensembl id.
+class MappedGenes:
+    """Ensembl ids of genes.
 
     Attributes
     ----------
     ids
-        One for each name; where there is none the name itself.
+        Id of each gene; its name if it has no id.
     unmapped
-        Names without an id.
+        Names of genes without an id.
     duplicates
-        Ids that several names have.
+        Ids that several names map to.
     """
 
     ids: pd.Index
@@ -40,60 +41,62 @@ class Mapped:
     duplicates: list[str]
 
 
-def to_ensembl(names: Sequence[str] | pd.Index, known: pd.Index, species: Species) -> Mapped:
-    """Find the Ensembl id of each gene.
+def to_ensembl(
+    names: Sequence[str] | pd.Index, vocabulary: pd.Index, species: Species
+) -> MappedGenes:
+    """Return the Ensembl id of each gene.
 
     Parameters
     ----------
     names
         Symbols or Ensembl ids, with or without a version.
-    known
-        The ids to choose from; where a symbol has several of them the first is taken.
+    vocabulary
+        Ids that a symbol may be mapped to; the first is used if a symbol has several of them.
     species
-        Mouse symbols go by the human gene that Ensembl pairs them with.
+        Mouse symbols are mapped to the ids of their human orthologues.
 
     Raises
     ------
     ConfigError
         If the tables are not installed.
     """
-    bare = [match[1] if (match := _ID.match(name)) else name for name in map(str, names)]
-    if set(bare) <= set(known):
-        table: dict[str, str] = {}
-    else:
-        table = _human(set(known))
+    unversioned = [match[1] if (match := _ID.match(name)) else name for name in map(str, names)]
+    id_of: dict[str, str] = {}
+    if not set(unversioned) <= set(vocabulary):
+        id_of = _human_ids(set(vocabulary))
         if species == "mouse":
-            table = _mouse(table)
-    ids = pd.Index([name if _ID.match(name) else table.get(name, name) for name in bare])
-    without = [name for name, found in zip(names, ids, strict=True) if not _ID.match(found)]
-    with_id = ids[[bool(_ID.match(found)) for found in ids]]
-    return Mapped(ids, without, sorted(set(with_id[with_id.duplicated()])))
+            id_of = _mouse_ids(id_of)
+    ids = pd.Index([name if _ID.match(name) else id_of.get(name, name) for name in unversioned])
+    is_mapped = np.array([bool(_ID.match(gene)) for gene in ids], dtype=bool)
+    unmapped = [name for name, mapped in zip(names, is_mapped, strict=True) if not mapped]
+    mapped_ids = ids[is_mapped]
+    return MappedGenes(ids, unmapped, sorted(set(mapped_ids[mapped_ids.duplicated()])))
 
 
-def _human(known: set[str]) -> dict[str, str]:
-    """Return symbol to id, of the ids in `known`."""
-    table: dict[str, str] = {}
-    for identifier, symbol in _rows(_HUMAN):
-        if identifier in known:
-            table.setdefault(symbol, identifier)
-    return table
+def _human_ids(vocabulary: set[str]) -> dict[str, str]:
+    """Return the id of each human symbol, limited to ids in the vocabulary."""
+    id_of: dict[str, str] = {}
+    for gene_id, symbol in _read_table(_HUMAN):
+        if gene_id in vocabulary:
+            id_of.setdefault(symbol, gene_id)
+    return id_of
 
 
-def _mouse(human: dict[str, str]) -> dict[str, str]:
-    """Return mouse symbol to the id of its human partner."""
-    table: dict[str, str] = {}
-    for symbol, mouse in _rows(_MOUSE):
-        if mouse and symbol in human:
-            table.setdefault(mouse, human[symbol])
-    return table
+def _mouse_ids(human_ids: dict[str, str]) -> dict[str, str]:
+    """Return the id of the human orthologue of each mouse symbol."""
+    id_of: dict[str, str] = {}
+    for human_symbol, mouse_symbol in _read_table(_MOUSE):
+        if mouse_symbol and human_symbol in human_ids:
+            id_of.setdefault(mouse_symbol, human_ids[human_symbol])
+    return id_of
 
 
-def _rows(file: str) -> Iterator[tuple[str, str]]:
+def _read_table(file: str) -> Iterator[tuple[str, str]]:
     try:
         path = Path(str(distribution("celltypist").locate_file(f"{_TABLES}/{file}")))
     except PackageNotFoundError as error:
         raise ConfigError(
-            "gene symbols are mapped with the tables in the package celltypist: install it, or "
+            "mapping gene symbols needs the tables in the package celltypist: install it, or "
             "name the genes by Ensembl ids"
         ) from error
     with path.open(newline="") as lines:

@@ -1,12 +1,13 @@
-"""Cells as sentences of genes: from sparse counts to tokens, without a dense matrix.
+"""Rank encoding of cells: from sparse counts to token sequences, without a dense matrix.
 
-A cell's counts are scaled to a common sum, divided by the technology's mean, and its genes ranked:
-the most raised one comes first. Species, assay and modality stand in front. Ranks are stable: equal
-values keep the order of the gene list.
+The counts of a cell are scaled to a common sum and divided by the mean of each gene in the
+technology. The tokens of a cell are species, assay and modality, followed by its genes in
+descending order of this relative expression. Sorting is stable: equal values keep the order of the
+gene list.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -31,185 +32,187 @@ ASSAY: dict[Assay, int] = {
     "10x 5' v1": 13, "10x 3' v1": 14, "10x 3' transcription profiling": 15,
     "10x 5' transcription profiling": 16, "CITE-seq": 17, "Smart-seq v4": 18,
 }  # fmt: skip
-FIRST_GENE = 30  # the token of the gene list's first gene; those between are free
+FIRST_GENE = 30  # token of the first gene in the gene list; 19 to 29 are not used
 TARGET_SUM = 1e4
-_CHUNK = 2**20  # values that are ranked at a time
+_CHUNK = 2**20  # values that are sorted at a time
 
 
 @dataclass(frozen=True)
 class Sentences:
-    """The tokens of many cells, end to end.
+    """The token sequences of many cells, concatenated.
 
     Attributes
     ----------
     tokens
-        Of all cells.
-    starts
-        Where each cell's begin, and where the last ends.
-    shortest
-        Batches are padded to this length at least.
+        Tokens of all cells.
+    offsets
+        Index of each cell's first token, and the total number of tokens.
+    min_length
+        Minimum length to which batches are padded.
     """
 
     tokens: Int32[np.ndarray, " tokens"]
-    starts: Int64[np.ndarray, " cells_and_one"]
-    shortest: int = 0
+    offsets: Int64[np.ndarray, " cells_and_one"]
+    min_length: int = 0
 
     @property
     def lengths(self) -> Int64[np.ndarray, " cells"]:
-        """Tokens of each cell."""
-        return np.diff(self.starts)
+        """Number of tokens of each cell."""
+        return np.diff(self.offsets)
 
     def padded(
-        self, cells: Int[np.ndarray, " some"]
-    ) -> tuple[Int64[np.ndarray, "some length"], Int64[np.ndarray, "some length"]]:
-        """Return the tokens of some cells and their mask, as long as the longest of them."""
+        self, cells: Int[np.ndarray, " batch"]
+    ) -> tuple[Int64[np.ndarray, "batch length"], Int64[np.ndarray, "batch length"]]:
+        """Return the tokens and attention mask of a batch, padded to its longest sequence."""
         lengths = self.lengths[cells]
-        within = np.arange(max(lengths.max(), self.shortest))
-        inside = within < lengths[:, None]
-        tokens = np.full(inside.shape, PAD, dtype=np.int64)
-        tokens[inside] = self.tokens[(self.starts[cells, None] + within)[inside]]
-        return tokens, inside.astype(np.int64)
+        position = np.arange(max(lengths.max(), self.min_length))
+        mask = position < lengths[:, None]
+        tokens = np.full(mask.shape, PAD, dtype=np.int64)
+        tokens[mask] = self.tokens[(self.offsets[cells, None] + position)[mask]]
+        return tokens, mask.astype(np.int64)
 
-    def taken(self, cells: Bool[np.ndarray, " cells"]) -> "Sentences":
-        """Return some of the cells."""
-        ends = np.concatenate([[0], np.cumsum(self.lengths[cells])])
-        return Sentences(self.tokens[np.repeat(cells, self.lengths)], ends, self.shortest)
+    def select(self, mask: Bool[np.ndarray, " cells"]) -> "Sentences":
+        """Return the sequences of the selected cells."""
+        offsets = np.concatenate([[0], np.cumsum(self.lengths[mask])])
+        tokens = self.tokens[np.repeat(mask, self.lengths)]
+        return replace(self, tokens=tokens, offsets=offsets)
 
-    def batches(self, size: int) -> Iterator[Int64[np.ndarray, " some"]]:
-        """Yield all cells, short ones first, `size` at a time: little of a batch is padding."""
+    def batches(self, size: int) -> Iterator[Int64[np.ndarray, " batch"]]:
+        """Yield the indices of all cells in batches of similar length, shortest first."""
         order = np.argsort(self.lengths, kind="stable")
         yield from (order[start : start + size] for start in range(0, len(order), size))
 
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Genes, what they are divided by, and what stands in front.
+    """Rank encoding with a gene list.
 
     Attributes
     ----------
     genes
-        The gene list: gene `i` is token `FIRST_GENE + i`.
+        The gene list; the token of gene `i` is `FIRST_GENE + i`.
     means
-        Each gene's mean of non-zero values after scaling, in this technology; positive.
+        Mean of the scaled non-zero values of each gene in this technology; positive.
     context
-        Tokens that every cell begins with.
-    longest, shortest
-        Most tokens of a cell, those included, and the length that batches are padded to at least.
+        Tokens that precede the genes of each cell.
+    max_length, min_length
+        Maximum number of tokens of a cell, including the context, and minimum length to which
+        batches are padded.
     """
 
     genes: pd.Index
     means: Float[np.ndarray, " genes"]
     context: tuple[int, ...]
-    longest: int
-    shortest: int = 0
+    max_length: int
+    min_length: int = 0
 
     def encode(
-        self, counts: sparse.csr_matrix, names: Sequence[str] | pd.Index, least: int
+        self, counts: sparse.csr_matrix, names: Sequence[str] | pd.Index, min_genes: int
     ) -> Sentences:
-        """Return the tokens of cells.
+        """Return the token sequences of cells.
 
         Parameters
         ----------
         counts
             Raw counts, cells x genes.
         names
-            The genes of `counts`, named as in the gene list; columns of the same gene are added.
-        least
-            With fewer known genes than this the cells are refused.
+            Names of the genes of `counts`, as in the gene list; columns of one gene are summed.
+        min_genes
+            Minimum number of genes that must be in the gene list.
 
         Raises
         ------
         DataError
-            If fewer than `least` of the genes are in the gene list.
+            If fewer than `min_genes` of the genes are in the gene list.
         """
-        place = self.genes.get_indexer(pd.Index(names))
-        known = len(np.unique(place[place >= 0]))
-        if known < least:
-            unknown = [name for name, at in zip(names, place, strict=True) if at < 0]
+        index = self.genes.get_indexer(pd.Index(names))
+        n_known = len(np.unique(index[index >= 0]))
+        if n_known < min_genes:
+            unknown = [name for name, i in zip(names, index, strict=True) if i < 0]
             raise DataError(
-                f"only {known} of {len(place)} genes are in the expert's list of "
-                f"{len(self.genes)}, {least} are needed; first unknown {unknown[0]!r}: check the "
-                "species and that genes are named by the symbols or Ensembl ids of that list"
+                f"only {n_known} of {len(index)} genes are in the expert's list of "
+                f"{len(self.genes)}, {min_genes} are needed; first unknown {unknown[0]!r}: check "
+                "the species and that genes are named by the symbols or Ensembl ids of that list"
             )
-        aligned = _aligned(counts, place, len(self.genes))
-        # scaling a cell's counts to a common sum changes no rank, and breaks ties by rounding
-        raised = aligned.data / self.means[aligned.indices]
-        return self._sentences(raised, aligned.indices, aligned.indptr.astype(np.int64))
+        aligned = _align(counts, index, len(self.genes))
+        # Not scaled to a common sum, which changes no rank but would break ties by rounding.
+        relative = aligned.data / self.means[aligned.indices]
+        return self._rank(relative, aligned.indices, aligned.indptr.astype(np.int64))
 
-    def _sentences(
+    def _rank(
         self,
         values: Float[np.ndarray, " values"],
         genes: Int[np.ndarray, " values"],
-        starts: Int64[np.ndarray, " cells_and_one"],
+        indptr: Int64[np.ndarray, " cells_and_one"],
     ) -> Sentences:
-        """Rank each cell's genes by descending value, a chunk of cells of like size at a time."""
-        sizes, front = np.diff(starts), len(self.context)
-        lengths = np.minimum(sizes, self.longest - front) + front
-        ends = np.concatenate([[0], np.cumsum(lengths)])
-        tokens = np.empty(ends[-1], dtype=np.int32)
-        tokens[ends[:-1, None] + np.arange(front)] = self.context
+        """Sort the genes of each cell by descending value, in chunks of cells of similar size."""
+        sizes, n_context = np.diff(indptr), len(self.context)
+        lengths = np.minimum(sizes, self.max_length - n_context) + n_context
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        tokens = np.empty(offsets[-1], dtype=np.int32)
+        tokens[offsets[:-1, None] + np.arange(n_context)] = self.context
         order = np.argsort(sizes, kind="stable")
         for cells in _chunks(order, sizes):
-            within = np.arange(sizes[cells[-1]])
-            inside = within < sizes[cells, None]
-            place = np.where(inside, starts[cells, None] + within, 0)
-            rank = np.argsort(np.where(inside, -values[place], np.inf), axis=1, kind="stable")
-            rank = rank[:, : self.longest - front]
-            kept = within[: rank.shape[1]] < sizes[cells, None]
-            ranked = genes[np.take_along_axis(place, rank, axis=1)[kept]]
-            to = ends[cells, None] + front + np.arange(rank.shape[1])
-            tokens[to[kept]] = FIRST_GENE + ranked
-        return Sentences(tokens, ends, self.shortest)
+            column = np.arange(sizes[cells[-1]])
+            mask = column < sizes[cells, None]
+            index = np.where(mask, indptr[cells, None] + column, 0)
+            rank = np.argsort(np.where(mask, -values[index], np.inf), axis=1, kind="stable")
+            rank = rank[:, : self.max_length - n_context]
+            mask = column[: rank.shape[1]] < sizes[cells, None]
+            ranked = genes[np.take_along_axis(index, rank, axis=1)[mask]]
+            target = offsets[cells, None] + n_context + np.arange(rank.shape[1])
+            tokens[target[mask]] = FIRST_GENE + ranked
+        return Sentences(tokens, offsets, self.min_length)
 
 
-def scaled(counts: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Return counts scaled to a sum of 10,000 in each cell; an empty cell stays empty."""
+def scale_counts(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Return counts scaled to a sum of 10,000 in each cell; a cell without counts is unchanged."""
     sums = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
     factors = np.divide(TARGET_SUM, sums, out=np.zeros_like(sums), where=sums > 0)
     values = counts.data * np.repeat(factors, np.diff(counts.indptr))
     return sparse.csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape)
 
 
-def cleaned(means: Float[np.ndarray, " genes"]) -> Float[np.ndarray, " genes"]:
-    """Return published technology means fit to divide by.
+def clean_means(means: Float[np.ndarray, " genes"]) -> Float[np.ndarray, " genes"]:
+    """Return published technology means as positive divisors.
 
-    Genes that the technology does not measure have NaN there: these become 0. Means are rounded
-    half up, and 0 becomes 1.
+    Genes that the technology does not measure are NaN in the published files and become 1. Other
+    means are rounded half up, with a minimum of 1.
     """
     rounded = np.floor(np.nan_to_num(means) + 0.5)
     return np.where(rounded == 0, 1.0, rounded)
 
 
 def nonzero_means(counts: sparse.csr_matrix) -> Float[np.ndarray, " genes"]:
-    """Return each gene's mean of non-zero values after scaling; 1 where there are none."""
-    values = scaled(counts)
-    cells = np.bincount(values.indices, weights=values.data > 0, minlength=counts.shape[1])
+    """Return the mean of the scaled non-zero values of each gene, or 1 if it has none."""
+    values = scale_counts(counts)
+    n_cells = np.bincount(values.indices, weights=values.data > 0, minlength=counts.shape[1])
     sums = np.bincount(values.indices, weights=values.data, minlength=counts.shape[1])
-    return np.divide(sums, cells, out=np.ones_like(sums), where=cells > 0)
+    return np.divide(sums, n_cells, out=np.ones_like(sums), where=n_cells > 0)
 
 
-def _aligned(
-    counts: sparse.csr_matrix, place: Int[np.ndarray, " columns"], genes: int
+def _align(
+    counts: sparse.csr_matrix, index: Int[np.ndarray, " columns"], n_genes: int
 ) -> sparse.csr_matrix:
-    """Bring columns to their places in the gene list; drop unknown genes and zeros."""
-    kept = place[counts.indices] >= 0
-    rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))[kept]
-    columns = place[counts.indices[kept]]
-    found = sparse.csr_matrix(
-        (counts.data[kept].astype(np.float64), (rows, columns)), shape=(counts.shape[0], genes)
+    """Reorder columns as in the gene list; genes with a negative index and zeros are dropped."""
+    mask = index[counts.indices] >= 0
+    rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))[mask]
+    columns = index[counts.indices[mask]]
+    aligned = sparse.csr_matrix(
+        (counts.data[mask].astype(np.float64), (rows, columns)), shape=(counts.shape[0], n_genes)
     )
-    found.eliminate_zeros()
-    found.sort_indices()
-    return found
+    aligned.eliminate_zeros()
+    aligned.sort_indices()
+    return aligned
 
 
 def _chunks(
     order: Int[np.ndarray, " cells"], sizes: Int64[np.ndarray, " cells"]
-) -> Iterator[Int[np.ndarray, " some"]]:
-    """Cut cells, short ones first, into chunks of a bounded number of values."""
-    first = int(np.searchsorted(sizes[order], 1))  # empty cells have nothing to rank
+) -> Iterator[Int[np.ndarray, " chunk"]]:
+    """Yield cells, in ascending order of size, in chunks of a bounded number of values."""
+    first = int(np.searchsorted(sizes[order], 1))  # cells without counts have no genes to sort
     while first < len(order):
-        # cells grow along the order: count with the largest that the chunk could hold
+        # the padded size of a chunk is set by its last and largest cell
         count = max(_CHUNK // int(sizes[order[first]]), 1)
         last = min(first + count, len(order))
         count = max(_CHUNK // int(sizes[order[last - 1]]), 1)

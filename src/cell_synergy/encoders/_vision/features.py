@@ -1,4 +1,4 @@
-"""Patches to features: crops are read ahead in threads while the device computes."""
+"""Embedding of image patches; crops are prefetched by threads while the device computes."""
 
 import os
 from collections import deque
@@ -19,28 +19,28 @@ from tqdm import tqdm
 
 from cell_synergy.core.device import device
 from cell_synergy.core.errors import DataError
-from cell_synergy.encoders._vision.resumption import Record
+from cell_synergy.core.resume.part_store import PartStore
 from cell_synergy.raw.images import Slide, open_slide
 
 Network = Callable[[UInt8[Tensor, "_ _ _ 3"]], Float32[Tensor, "_ _"]]
-"""From patches as they are in the image, on the device, to features."""
+"""Maps 8-bit RGB patches on the device to features."""
 
-_AHEAD = 2**28  # bytes of crops that may wait for the device
-_READERS = 8  # threads that read crops for a GPU, at most; for a CPU one does
+_PREFETCH_BYTES = 2**28  # memory of crops that wait for the device
+_MAX_READERS = 8  # threads that read crops for a GPU; a CPU gets one
 
 
 @dataclass(frozen=True)
 class View:
-    """What a network sees of each unit.
+    """Embedding of observations by the image patches around them.
 
     Attributes
     ----------
     network
-        From patches to features.
+        Maps patches to features.
     fields_um
-        Sides of the fields of view, in micrometres; their features stand side by side.
+        Sides of the fields of view, in micrometres; their features are concatenated.
     batch_size
-        Units at a time.
+        Observations per batch.
     """
 
     network: Network
@@ -48,20 +48,21 @@ class View:
     batch_size: int
 
     def embed(
-        self, pairs: ad.AnnData, raw: Path, width: int, record: Record
+        self, pairs: ad.AnnData, raw: Path, width: int, store: PartStore
     ) -> Float32[np.ndarray, "obs width"]:
-        """Embed every unit; batches that `record` has are not computed again.
+        """Embed each observation; batches that are in `store` already are not computed again.
 
         Parameters
         ----------
         pairs
-            Units with `obs["section"]`, `obsm["spatial"]`, `uns["mpp"]` and `uns["images"]`.
+            Observations with `obs["section"]`, `obsm["spatial"]`, `uns["mpp"]`, `uns["images"]`.
         raw
-            Folder that the images are relative to.
+            Folder to which the paths of the images are relative.
         width
-            Features of all fields together.
-        record
-            Batches in the order of this function; takes the new ones.
+            Number of features of all fields of view together.
+        store
+            Completed batches, in the order in which this function computes them; new batches are
+            added.
 
         Raises
         ------
@@ -70,7 +71,7 @@ class View:
         """
         sections = pairs.obs["section"].astype(str).to_numpy()
         embedding = np.empty((pairs.n_obs, width), dtype=np.float32)
-        done = iter(record.done)
+        completed = store.batches()
         with tqdm(total=pairs.n_obs, desc="patches", unit="patch") as progress:
             for section in dict.fromkeys(sections):
                 rows = np.flatnonzero(sections == section)
@@ -78,14 +79,14 @@ class View:
                 centres = pairs.obsm["spatial"][rows] / mpp
                 with open_slide(raw / pairs.uns["images"][section], trusted=True) as slide:
                     count = -(-len(rows) // self.batch_size)
-                    parts = np.array_split(slide.order(centres), count)
-                    known = [features for _, features in zip(parts, done, strict=False)]
-                    new = self._features(slide, mpp, [centres[p] for p in parts[len(known) :]])
-                    batches = zip(parts, chain(known, new), strict=True)
+                    parts = np.array_split(slide.reading_order(centres), count)
+                    done = [features for _, features in zip(parts, completed, strict=False)]
+                    new = self._features(slide, mpp, [centres[p] for p in parts[len(done) :]])
+                    batches = zip(parts, chain(done, new), strict=True)
                     for number, (part, features) in enumerate(batches):
-                        if number >= len(known):
+                        if number >= len(done):
                             _require_finite(features, pairs.obs_names[rows[part]])
-                            record.add(features)
+                            store.add_batch(features)
                         embedding[rows[part]] = features
                         progress.update(len(part))
         return embedding
@@ -95,16 +96,16 @@ class View:
     ) -> Iterator[Float32[np.ndarray, "_ width"]]:
         """Yield the features of each batch of centres (in pixels)."""
         sides = [max(round(um / mpp), 1) for um in self.fields_um]
-        waiting = _AHEAD // (3 * self.batch_size * sum(side**2 for side in sides))
-        for fields in _read_ahead(partial(_crops, slide, sides), batches, waiting):
-            found = [self.network(f.to(device(), non_blocking=True)) for f in fields]
-            yield torch.cat(found, dim=1).cpu().numpy()
+        max_waiting = _PREFETCH_BYTES // (3 * self.batch_size * sum(side**2 for side in sides))
+        for fields in _prefetch(partial(_crop_fields, slide, sides), batches, max_waiting):
+            features = [self.network(f.to(device(), non_blocking=True)) for f in fields]
+            yield torch.cat(features, dim=1).cpu().numpy()
 
 
-def _crops(
+def _crop_fields(
     slide: Slide, sides: list[int], centres: Float[np.ndarray, "obs 2"]
 ) -> list[UInt8[Tensor, "obs _ _ 3"]]:
-    """Cut the fields of view of each unit."""
+    """Return the crops around the centres, one array per field of view."""
     fields = []
     for side in sides:
         patches = np.empty((len(centres), side, side, 3), dtype=np.uint8)
@@ -115,19 +116,19 @@ def _crops(
     return fields
 
 
-def _read_ahead(
+def _prefetch(
     read: Callable[[Float[np.ndarray, "_ 2"]], list[Tensor]],
     batches: list[Float[np.ndarray, "_ 2"]],
-    waiting: int,
+    max_waiting: int,
 ) -> Iterator[list[Tensor]]:
-    """Yield what `read` makes of each batch, in order; at most `waiting` are kept, at least one."""
-    readers = min(_READERS, os.cpu_count() or 1) if device().type == "cuda" else 1
+    """Yield `read(batch)` in order, computed by threads up to `max_waiting` batches ahead."""
+    readers = min(_MAX_READERS, os.cpu_count() or 1) if device().type == "cuda" else 1
     pool = ThreadPoolExecutor(readers)
     queue: deque[Future[list[Tensor]]] = deque()
     try:
         for batch in batches:
             queue.append(pool.submit(read, batch))
-            if len(queue) > min(max(waiting, 1), 2 * readers):
+            if len(queue) > min(max(max_waiting, 1), 2 * readers):
                 yield queue.popleft().result()
         while queue:
             yield queue.popleft().result()
@@ -136,9 +137,9 @@ def _read_ahead(
 
 
 def _require_finite(features: Float32[np.ndarray, "obs width"], names: pd.Index) -> None:
-    broken = np.flatnonzero(~np.isfinite(features).all(axis=1))
-    if len(broken):
+    rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    if len(rows):
         raise DataError(
-            f"the features of unit {names[broken[0]]!r} and {len(broken) - 1} others of its batch "
-            "are not finite; the expert's weights are broken: get them again"
+            f"the features of observation {names[rows[0]]!r} and {len(rows) - 1} others of its "
+            "batch are not finite; the expert's weights are damaged: get them again"
         )

@@ -1,4 +1,4 @@
-"""Published vision transformers, from the Hugging Face hub or a file: one block of params each."""
+"""Vision transformers with published weights, from the Hugging Face hub or a local file."""
 
 from abc import ABC
 from collections.abc import Mapping
@@ -21,36 +21,36 @@ from cell_synergy.encoders._vision import transformer
 from cell_synergy.encoders._vision.features import Network
 from cell_synergy.encoders._vision.image_expert import ImageExpert
 
-Colours = Annotated[tuple[float, float, float], BeforeValidator(listed)]
-"""Numbers for red, green and blue in one line, separated by commas."""
+RGBValues = Annotated[tuple[float, float, float], BeforeValidator(listed)]
+"""Values for red, green and blue, separated by commas."""
 
 
-class Published(ImageExpert, ABC):
-    """A frozen vision transformer that somebody published.
+class PublishedTransformer(ImageExpert, ABC):
+    """A vision transformer with published weights, frozen.
 
     Attributes
     ----------
     repo, file, revision
-        Where its weights are on the hub; a branch is resolved to its commit by `freeze`.
+        File of the weights on the hub; `freeze` resolves a branch to its commit.
     weights
-        A file of the weights on this machine, taken instead.
+        Local file of the weights, used instead of the hub's.
     model, arguments
-        Its name in timm, and the arguments that it is built with.
+        Name of the model in timm, and keyword arguments of its constructor.
     pooling
-        What the features are: the class token, or that and the mean of the patch tokens.
+        Features: the class token, or the class token and the mean of the patch tokens.
     width
-        How many there are, per field of view.
+        Number of features per field of view.
     mean, std
-        Of the colours (red, green, blue; 0 to 1) that the input is normalised with.
+        Mean and standard deviation of red, green and blue (0 to 1) that normalise the input.
     resize
-        How patches get the network's size.
+        Interpolation by which patches are resized to the network's input.
     precision
-        Of the arithmetic; bfloat16 keeps norms and residuals in float32, and is float32 on a device
-        without it.
+        Precision of the arithmetic. With bfloat16, norms and residuals are in float32; on a device
+        without bfloat16, everything is.
     """
 
     licence: ClassVar[str]
-    """Of the weights. Neither they nor what they compute are redistributed."""
+    """Licence of the weights. Neither the weights nor the embeddings are redistributed."""
 
     repo: str
     file: str
@@ -60,8 +60,8 @@ class Published(ImageExpert, ABC):
     arguments: dict[str, JsonValue]
     pooling: transformer.Pooling
     width: PositiveInt
-    mean: Colours
-    std: Colours
+    mean: RGBValues
+    std: RGBValues
     resize: Literal["bilinear", "bicubic"]
     precision: Literal["float32", "bfloat16"]
 
@@ -70,17 +70,17 @@ class Published(ImageExpert, ABC):
         reference: ad.AnnData,
         out: Path,
     ) -> dict[str, JsonValue]:
-        """Find the weights, check that they fit, and say what they are."""
+        """Locate the weights, check that they fit the network, and return the card."""
         network = transformer.build(self.model, self.arguments)
         self._require_width(network)
-        path = self._local() or hub.fetch(self.repo, self.file, self.revision)
+        path = self._local_file() or hub.fetch(self.repo, self.file, self.revision)
         transformer.load(network, path)
         fields = " and ".join(f"{um:g}" for um in self.fields_um)
         return {
             "encoder": type(self).__module__.rpartition(".")[2],
             "origin": path.name if self.weights else f"https://huggingface.co/{self.repo}",
             "state": "pretrained",
-            "revision": "" if self.weights else hub.commit(path),
+            "revision": "" if self.weights else hub.commit_of(path),
             "sha256": sha256(path),
             "parameters": sum(tensor.numel() for tensor in network.parameters()),
             "pooling": f"{self.pooling} at {fields} um",
@@ -91,10 +91,10 @@ class Published(ImageExpert, ABC):
         }
 
     def weights_file(self, card: Mapping[str, JsonValue]) -> Path:
-        """Return the local file, or the hub's at the commit that the card names."""
-        return self._local() or hub.fetch(self.repo, self.file, str(card["revision"]))
+        """Return the local file, or the hub's at the commit in the card."""
+        return self._local_file() or hub.fetch(self.repo, self.file, str(card["revision"]))
 
-    def _local(self) -> Path | None:
+    def _local_file(self) -> Path | None:
         if self.weights is None:
             return None
         path = self.weights.expanduser()
@@ -102,12 +102,13 @@ class Published(ImageExpert, ABC):
         return path
 
     def network(self, weights: Path) -> Network:
-        """Return the network with its weights, on the device."""
+        """Return the network with its weights on the device."""
         network = transformer.build(self.model, self.arguments)
         transformer.load(network, weights)
-        network.float()  # some are published in half precision
-        if half := self.precision == "bfloat16" and transformer.has_bfloat16(device()):
-            transformer.halve(network)
+        network.float()  # some weights are published in half precision
+        use_bfloat16 = self.precision == "bfloat16" and transformer.has_bfloat16(device())
+        if use_bfloat16:
+            transformer.to_bfloat16(network)
         network.to(device()).to(memory_format=torch.channels_last)
 
         @torch.inference_mode()
@@ -115,22 +116,22 @@ class Published(ImageExpert, ABC):
             patches: UInt8[Tensor, "obs side side 3"],
         ) -> Float32[Tensor, "obs features"]:
             x = transformer.inputs(patches, self.input_px, self.resize, self.mean, self.std)
-            with torch.autocast(device().type, torch.bfloat16, enabled=half):
+            with torch.autocast(device().type, torch.bfloat16, enabled=use_bfloat16):
                 return transformer.features(network, x, self.pooling)
 
         return run
 
     def _require_width(self, network: VisionTransformer) -> None:
-        """Run the network without numbers and compare."""
+        """Check the number of features on the meta device, without computing."""
         x = torch.empty(1, 3, self.input_px, self.input_px, device="meta")
         try:
-            found = transformer.features(network, x, self.pooling).shape[1]
+            width = transformer.features(network, x, self.pooling).shape[1]
         except (AssertionError, RuntimeError) as error:
             raise ConfigError(
                 f"{self.model!r} takes no input of `input_px` {self.input_px}: {error}"
             ) from error
-        if found != self.width:
+        if width != self.width:
             raise ConfigError(
-                f"{self.model!r} has {found} features with pooling {self.pooling!r}; "
+                f"{self.model!r} has {width} features with pooling {self.pooling!r}; "
                 f"set `width` to that, not {self.width}"
             )

@@ -1,4 +1,4 @@
-"""Vision transformers of timm: built without memory, loaded strictly, run on patches."""
+"""Vision transformers of timm: construction on the meta device, strict loading, features."""
 
 import inspect
 import re
@@ -19,83 +19,88 @@ from cell_synergy.core import tensors
 from cell_synergy.core.errors import ConfigError, DataError
 
 Pooling = Literal["token", "token+mean"]
-_NAME = re.compile(r"\w[\w.-]*")  # no place: timm takes `hf-hub:...`, `local-dir:...` and others
-# What timm takes itself, not the network: each can name files, or where to fetch some.
-_TIMMS = {*inspect.signature(timm.create_model).parameters} - {"model_name", "kwargs"}
-_FLOATS = 2**29  # bytes that patches may take as floats before they are resized
+_NAME = re.compile(
+    r"\w[\w.-]*"
+)  # excludes the addresses that timm accepts, such as `hf-hub:...` and `local-dir:...`
+# Arguments of `timm.create_model` itself; some make it read or download weights.
+_TIMM_ARGUMENTS = {*inspect.signature(timm.create_model).parameters} - {"model_name", "kwargs"}
+_RESIZE_BYTES = 2**29  # memory of float32 patches that are resized at a time
 
 
 def build(model: str, arguments: Mapping[str, JsonValue]) -> VisionTransformer:
-    """Return a network of timm on the meta device: shapes, but no memory and no initialisation.
+    """Return a network of timm on the meta device, which has shapes but no values.
 
     Parameters
     ----------
     model
-        Its name in timm.
+        Name of the model in timm.
     arguments
-        Of its construction; `mlp_layer` is the name of a layer of timm.
+        Keyword arguments of its constructor; `mlp_layer` is the name of a layer in `timm.layers`.
 
     Raises
     ------
     ConfigError
-        If timm does not know the model or an argument, or makes no vision transformer of them.
+        If timm cannot build the model with these arguments, or it is no vision transformer.
     """
     if not _NAME.fullmatch(model):
         raise ConfigError(
             f"{model!r} would be fetched or read by timm itself, unchecked; give the name of a "
             "model of timm, and the weights by `repo` and `file`, or by `weights`"
         )
-    if own := sorted(_TIMMS & arguments.keys()):
+    if forbidden := sorted(_TIMM_ARGUMENTS & arguments.keys()):
         raise ConfigError(
-            f"arguments.{own[0]}: timm would fetch or read weights by it, unchecked; leave it out, "
-            "and name weights by `repo` and `file`, or by `weights`"
+            f"arguments.{forbidden[0]}: timm would fetch or read weights by it, unchecked; remove "
+            "it, and give the weights by `repo` and `file`, or by `weights`"
         )
-    given: dict[str, Any] = dict(arguments)
+    options: dict[str, Any] = dict(arguments)
     try:
-        if (layer := given.get("mlp_layer")) is not None:
-            given["mlp_layer"] = getattr(timm.layers, str(layer))
+        if (layer := options.get("mlp_layer")) is not None:
+            options["mlp_layer"] = getattr(timm.layers, str(layer))
         with torch.device("meta"):
-            network = timm.create_model(model, pretrained=False, **given)
+            network = timm.create_model(model, pretrained=False, **options)
     except (
         ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
         ValueError,
     ) as error:  # fmt: skip
-        raise ConfigError(f"timm makes no {model!r} of these arguments: {error}") from error
+        raise ConfigError(f"timm cannot build {model!r} with these arguments: {error}") from error
     if not isinstance(network, VisionTransformer):
-        raise ConfigError(f"{model!r} is no vision transformer of timm; write an expert for it")
+        raise ConfigError(
+            f"{model!r} is no vision transformer of timm; write a module of its own for this expert"
+        )
     return network.eval()
 
 
 def load(network: nn.Module, path: Path) -> None:
-    """Give a network on the meta device its weights, which stay on disk until they are used.
+    """Load weights into a network on the meta device; they are mapped from disk if possible.
 
     Raises
     ------
     DataError
-        If the file is no state dict, lacks tensors, or has unknown ones or other shapes or types.
+        If the file is no state dict, or its tensors differ from the network's in name, shape or
+        type.
     """
     state = tensors.read(path)
     remedy = "take the file of the model that `model` and `arguments` describe"
     tensors.require_match(path, state, network.state_dict(), remedy)
     network.load_state_dict(state, strict=True, assign=True)
-    if left := [
+    if uninitialised := [
         n for n, t in chain(network.named_parameters(), network.named_buffers()) if t.is_meta
     ]:
-        raise DataError(f"{path}: has no {left[0]}, which this network makes itself")
+        raise DataError(f"{path}: has no {uninitialised[0]}, which the network needs; {remedy}")
 
 
-def has_bfloat16(where: torch.device) -> bool:
-    """Say whether a device multiplies in bfloat16; a CPU that does not takes five times as long."""
-    if where.type == "cuda":
+def has_bfloat16(device: torch.device) -> bool:
+    """Return whether a device has bfloat16 arithmetic; emulation takes five times as long."""
+    if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    known = torch.cpu.get_capabilities()
-    return any(known.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
 
 
-def halve(network: nn.Module) -> nn.Module:
-    """Store what autocast computes in bfloat16 so, in place; norms and embeddings stay as they are.
+def to_bfloat16(network: nn.Module) -> nn.Module:
+    """Convert the layers that autocast computes in bfloat16, in place.
 
-    The result is that of autocast, which would convert the same weights in every batch.
+    The result equals that of autocast, which would convert the same weights in each batch.
     """
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
@@ -110,29 +115,40 @@ def inputs(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Float32[Tensor, "obs 3 side side"]:
-    """Resize (antialiased) and normalise; colours stay the fastest axis in memory.
+    """Resize with antialiasing and normalise, in the memory format channels_last.
 
-    Unlike Pillow, colours are not rounded after resizing.
+    Unlike in Pillow, colours are not rounded after resizing.
+
+    Parameters
+    ----------
+    patches
+        8-bit RGB patches.
+    side
+        Side of the network's input, in pixels.
+    mode
+        Interpolation.
+    mean, std
+        Mean and standard deviation of red, green and blue (0 to 1).
     """
     height, width = patches.shape[1:3]
-    parts = []
-    for some in torch.split(patches, max(_FLOATS // (12 * height * width), 1)):
-        x = some.permute(0, 3, 1, 2).float()
+    resized = []
+    for chunk in torch.split(patches, max(_RESIZE_BYTES // (12 * height * width), 1)):
+        x = chunk.permute(0, 3, 1, 2).float()
         if (height, width) != (side, side):
             x = interpolate(x, size=(side, side), mode=mode, antialias=True).clamp_(0, 255)
-        parts.append(x)
+        resized.append(x)
     scale = torch.tensor([mean, std], device=patches.device).mul(255)[:, :, None, None]
-    x = torch.cat(parts).sub_(scale[0]).div_(scale[1])
+    x = torch.cat(resized).sub_(scale[0]).div_(scale[1])
     return x.contiguous(memory_format=torch.channels_last)
 
 
 def features(
     network: VisionTransformer, x: Float[Tensor, "obs 3 side side"], pooling: Pooling
 ) -> Float32[Tensor, "obs features"]:
-    """Return the class token after the last norm, and after it the mean of the patch tokens."""
+    """Return the class token after the last norm, optionally with the mean of the patch tokens."""
     tokens = network.forward_features(x)
-    first = tokens[:, 0]
+    class_token = tokens[:, 0].float()
     if pooling == "token+mean":
         patches = tokens[:, network.num_prefix_tokens :].float().mean(dim=1)
-        return torch.cat([first.float(), patches], dim=1)
-    return first.float()
+        return torch.cat([class_token, patches], dim=1)
+    return class_token

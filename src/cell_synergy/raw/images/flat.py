@@ -1,4 +1,4 @@
-"""PNG and JPEG: formats without tiles, which are read whole."""
+"""Decoding of PNG and JPEG, which have no tiles and are read whole."""
 
 import re
 from collections.abc import Iterator
@@ -14,88 +14,114 @@ from PIL.PngImagePlugin import PngImageFile
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.raw.images import colour
-from cell_synergy.raw.images.formats import Kind, no_rgb, readable, too_large
+from cell_synergy.raw.images.formats import (
+    ImageFormat,
+    decoding,
+    not_rgb_message,
+    too_large_message,
+)
 
-LARGEST = 3 * 2**30  # bytes of memory that an image may take while it is read
-WHOLE = 100_000_000  # pixels up to which all data of a JPEG are checked: 16 bytes each
-_ORIENTATION = 274  # EXIF's tag
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in coded data, neither a byte nor a restart
-_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-_HUFFMAN = {0xC0, 0xC1, 0xC2}
-_SCAN, _END, _PROFILE, _ADOBE = 0xDA, 0xD9, 0xE2, 0xEE
+MAX_BYTES = 3 * 2**30  # memory that decoding an image may take
+_MAX_CHECKED_PIXELS = 100_000_000  # larger JPEGs are not checked, which takes 16 bytes per pixel
+_EXIF_ORIENTATION = 274  # tag
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # neither a stuffed byte nor a restart marker
+_FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_HUFFMAN_FRAMES = {0xC0, 0xC1, 0xC2}
+_END, _ICC_PROFILE, _ADOBE = 0xD9, 0xE2, 0xEE  # markers
 _PNG_COLOURS = {0: "grayscale", 2: "RGB", 3: "palette", 4: "grayscale with alpha", 6: "RGBA"}
 _JPEG_COLOURS = {1: "grayscale", 3: "RGB", 4: "CMYK"}
 
 
 class Header(NamedTuple):
-    """Width and height in pixels, and EXIF's orientation: 1 where it says nothing."""
+    """Width and height in pixels, and the EXIF orientation, which is 1 by default."""
 
     width: int
     height: int
     orientation: int
 
 
-def header(path: Path, kind: Kind) -> Header:
-    """Read what an image says of itself, without its pixels."""
-    # The formats' own classes: `Image.open` refuses slides as decompression bombs.
-    with readable(path), (PngImageFile if kind == "png" else JpegImageFile)(path) as image:
+def read_header(path: Path, image_format: ImageFormat) -> Header:
+    """Read size and orientation of an image without decoding its pixels."""
+    # The classes of each format, since `Image.open` refuses slides as decompression bombs.
+    reader = PngImageFile if image_format == "png" else JpegImageFile
+    with decoding(path), reader(path) as image:
         return Header(*image.size, _orientation(image.info.get("exif")))
 
 
-def read(path: Path, kind: Kind, trusted: bool) -> UInt8[np.ndarray, "height width 3"]:
-    """Return the pixels; `trusted` JPEGs, which were read before, are not decoded twice."""
-    size = header(path, kind)[:2]
-    with readable(path):
+def read(
+    path: Path, image_format: ImageFormat, trusted: bool
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Decode an image to RGB.
+
+    Parameters
+    ----------
+    path, image_format
+        The file, and its format.
+    trusted
+        Whether a JPEG has been checked before; its compressed data are not checked again then.
+    """
+    size = read_header(path, image_format)[:2]
+    with decoding(path):
         data = path.read_bytes()
-        convert = _png(path, data) if kind == "png" else _jpeg(path, data, size, trusted)
-        samples = colour.SAMPLES if convert is colour.first_three else 4 + colour.SAMPLES
-        if size[0] * size[1] * samples > LARGEST:
-            raise DataError(too_large(path, *size))
-        decode = imagecodecs.png_decode if kind == "png" else imagecodecs.jpeg8_decode
+        if image_format == "png":
+            convert, decode = _png_conversion(path, data), imagecodecs.png_decode
+        else:
+            convert, decode = _jpeg_conversion(path, data, size, trusted), imagecodecs.jpeg8_decode
+        samples = colour.RGB_SAMPLES
+        if convert is not colour.take_rgb:
+            samples += 4  # the decoded pixels and the converted ones are in memory together
+        if size[0] * size[1] * samples > MAX_BYTES:
+            raise DataError(too_large_message(path, *size))
         pixels = decode(data)
-        if pixels.shape[2] == colour.SAMPLES:
+        if pixels.shape[2] == colour.RGB_SAMPLES:
             return np.asarray(pixels)
-        return colour.in_bands(pixels, convert)
+        return colour.convert_in_bands(pixels, convert)
 
 
 def _orientation(exif: bytes | None) -> int:
     if exif is None:
         return 1
-    found = Image.Exif()
+    tags = Image.Exif()
     try:
-        found.load(exif)
-        return int(found.get(_ORIENTATION, 1))
+        tags.load(exif)
+        return int(tags.get(_EXIF_ORIENTATION, 1))
     except (SyntaxError, ValueError, TypeError, LookupError, OSError):
-        return 1  # what cannot be read turns nothing
+        return 1  # viewers ignore tags that cannot be parsed
 
 
-def _png(path: Path, data: bytes) -> colour.Conversion:
-    depth, colours = data[24], data[25]  # of the first chunk, which is the header
+def _png_conversion(path: Path, data: bytes) -> colour.Conversion:
+    depth, colour_type = data[24], data[25]  # fields of the first chunk, which is the header
     if depth > 8:  # noqa: PLR2004 - bits
-        raise DataError(no_rgb(path, f"{_PNG_COLOURS.get(colours)} of {depth} bits"))
-    if colours in {0, 4}:
-        raise DataError(no_rgb(path, _PNG_COLOURS[colours]))
-    clear = b"tRNS" in data[: data.find(b"IDAT")]
-    return colour.on_white if clear or colours == 6 else colour.first_three  # noqa: PLR2004 - RGBA
+        raise DataError(not_rgb_message(path, f"{_PNG_COLOURS.get(colour_type)} of {depth} bits"))
+    if colour_type in {0, 4}:
+        raise DataError(not_rgb_message(path, _PNG_COLOURS[colour_type]))
+    has_alpha = b"tRNS" in data[: data.find(b"IDAT")] or colour_type == 6  # noqa: PLR2004 - RGBA
+    return colour.composite_on_white if has_alpha else colour.take_rgb
 
 
-def _jpeg(path: Path, data: bytes, size: tuple[int, int], trusted: bool) -> colour.Conversion:
-    """Check that a JPEG is whole, and say what its colours are."""
-    segments = list(_segments(data))
+def _jpeg_conversion(
+    path: Path, data: bytes, size: tuple[int, int], trusted: bool
+) -> colour.Conversion:
+    """Check that a JPEG is complete, and return the conversion of its colours."""
+    segments = list(_jpeg_segments(data))
     if not segments or segments[-1][0] != _END:
         raise DataError(f"{path}: cannot be read as an image (it ends too early); get it again")
-    frame, shape = next((kind, shape) for kind, shape in segments if kind in _FRAMES)
-    count = shape[5]
-    if (depth := shape[0]) != 8 or count not in {3, 4}:  # noqa: PLR2004 - bits
-        raise DataError(no_rgb(path, f"{_JPEG_COLOURS.get(count)} of {depth} bits"))
-    if count == 4:  # noqa: PLR2004 - CMYK
-        adobe = any(kind == _ADOBE and body.startswith(b"Adobe") for kind, body in segments)
-        if not adobe or any(kind == _PROFILE and b"ICC_P" in body[:12] for kind, body in segments):
-            raise DataError(no_rgb(path, "CMYK of a printer's profile"))
+    frame, header = next((marker, body) for marker, body in segments if marker in _FRAME_MARKERS)
+    depth, components = header[0], header[5]
+    if depth != 8 or components not in {3, 4}:  # noqa: PLR2004 - bits
+        colours = f"{_JPEG_COLOURS.get(components)} of {depth} bits"
+        raise DataError(not_rgb_message(path, colours))
+    if components == 4:  # noqa: PLR2004 - CMYK
+        by_adobe = any(m == _ADOBE and body.startswith(b"Adobe") for m, body in segments)
+        has_profile = any(m == _ICC_PROFILE and b"ICC_P" in body[:12] for m, body in segments)
+        if not by_adobe or has_profile:
+            raise DataError(not_rgb_message(path, "CMYK of a printer's profile"))
         return colour.from_inverted_cmyk
-    # Decoders fill what is missing in the middle without a word; JPEG XL takes no broken JPEG.
-    common = frame in _HUFFMAN and set(shape[7::3]) <= {0x11, 0x12, 0x21, 0x22}
-    if common and not trusted and size[0] * size[1] <= WHOLE:
+    # JPEG decoders fill missing data silently. The lossless transcoder of JPEG XL refuses damaged
+    # files; it supports these frames and subsamplings only.
+    samplings = set(header[7::3])
+    supported = frame in _HUFFMAN_FRAMES and samplings <= {0x11, 0x12, 0x21, 0x22}
+    if supported and not trusted and size[0] * size[1] <= _MAX_CHECKED_PIXELS:
         try:
             imagecodecs.jpegxl_encode_jpeg(data)
         except imagecodecs.JpegxlError as error:
@@ -103,17 +129,17 @@ def _jpeg(path: Path, data: bytes, size: tuple[int, int], trusted: bool) -> colo
                 f"{path}: cannot be read as an image (its JPEG data are damaged); get it again, or "
                 "save it anew if it looks right"
             ) from error
-    return colour.first_three
+    return colour.take_rgb
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the markers of a JPEG with what belongs to them, up to its end."""
-    place = 2
-    while found := _MARKER.search(data, place):
-        kind, place = data[found.start() + 1], found.end()
-        if kind == _END:
-            yield kind, b""
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield each marker of a JPEG with the body of its segment, up to the end marker."""
+    offset = 2
+    while match := _MARKER.search(data, offset):
+        marker, offset = data[match.start() + 1], match.end()
+        if marker == _END:
+            yield marker, b""
             return
-        length = int.from_bytes(data[place : place + 2], "big")
-        yield kind, data[place + 2 : place + length]
-        place += length
+        length = int.from_bytes(data[offset : offset + 2], "big")
+        yield marker, data[offset + 2 : offset + length]
+        offset += length

@@ -1,4 +1,4 @@
-"""What an image file is, by its content: its name may be wrong."""
+"""Detection of image formats by content, since file names may be wrong, and shared messages."""
 
 import struct
 from collections.abc import Iterator
@@ -9,47 +9,52 @@ from typing import Literal
 from cell_synergy.core import filetypes
 from cell_synergy.core.errors import DataError
 
-Kind = Literal["tiff", "png", "jpeg"]
+ImageFormat = Literal["tiff", "png", "jpeg"]
 
-_IMAGES: dict[str, Kind] = {"TIFF": "tiff", "PNG": "png", "JPEG": "jpeg"}
-_WANTED = "an image (TIFF, PNG or JPEG)"
-_SAVED = dict.fromkeys(("GIF", "BMP", "WebP", "JPEG 2000"), "save it as TIFF, PNG or JPEG")
-_REMEDIES = _SAVED | {
+_FORMATS: dict[str, ImageFormat] = {"TIFF": "tiff", "PNG": "png", "JPEG": "jpeg"}
+_EXPECTED = "an image (TIFF, PNG or JPEG)"
+_REMEDIES = {
+    **dict.fromkeys(("GIF", "BMP", "WebP", "JPEG 2000"), "save it as TIFF, PNG or JPEG"),
     "CZI": "save it as pyramidal TIFF (for example with QuPath)",
     "PDF": "save its image as TIFF, PNG or JPEG",
     filetypes.HDF5: "name the image",
 }
 
 
-def present(path: Path) -> Path:
-    """Return the path of an image that is there."""
+def require_image(path: Path) -> Path:
+    """Return the path of an image after checking that the file exists."""
     if path.is_symlink() and not path.exists():
         raise DataError(
-            f"{path}: leads to {path.readlink()}, which is not there; mend the link or put the "
-            "image in its place"
+            f"{path}: is a link to {path.readlink()}, which does not exist; correct the link or "
+            "replace it by the image"
         )
     if not path.is_file():
         raise DataError(f"{path}: no such image; run `dvc repro download` or `dvc pull` first")
     return path
 
 
-def kind_of(path: Path) -> Kind:
-    """Return the format of an image by its first bytes; refuse what is none that can be read."""
-    found = filetypes.required(present(path), _WANTED, "get it again")
-    if found in _IMAGES:
-        return _IMAGES[found]
-    unpack = "unpack it" if found in filetypes.PACKED else "get it again, or convert it"
-    raise filetypes.unlike(path, _WANTED, _REMEDIES.get(found, unpack))
+def detect_format(path: Path) -> ImageFormat:
+    """Return the format of an image by its first bytes.
+
+    Raises
+    ------
+    DataError
+        If the file does not exist or is in a format that cannot be read.
+    """
+    detected = filetypes.required(require_image(path), _EXPECTED, "get it again")
+    if detected in _FORMATS:
+        return _FORMATS[detected]
+    remedy = "unpack it" if detected in filetypes.PACKED else "get it again, or convert it"
+    raise filetypes.unlike(path, _EXPECTED, _REMEDIES.get(detected, remedy))
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Name the file that cannot be read."""
+def decoding(path: Path) -> Iterator[None]:
+    """Raise whatever a decoder raises for a damaged file as a DataError that names the file."""
     try:
         yield
     except DataError:
         raise
-    # whatever decoders raise for a file that is not what it should be
     except (
         ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError,
         SyntaxError, TypeError, ValueError, struct.error,
@@ -60,16 +65,16 @@ def readable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def too_large(path: Path, width: int, height: int) -> str:
-    """Return the message on an image of which no part can be read alone."""
+def too_large_message(path: Path, width: int, height: int) -> str:
+    """Return the error message for an image that cannot be read in parts."""
     return (
         f"{path}: {width} x {height} pixels would have to be read at once; convert the image to "
         "a tiled TIFF (e.g. `vips tiffsave IN OUT.tif --tile --pyramid --compression jpeg`)"
     )
 
 
-def no_rgb(path: Path, colours: str) -> str:
-    """Return the message on an image of other colours."""
+def not_rgb_message(path: Path, colours: str) -> str:
+    """Return the error message for an image in another colour space than 8-bit RGB."""
     return (
         f"{path}: its pixels are {colours}, not 8-bit RGB; save the image as 8-bit RGB "
         "(for example with QuPath or Fiji)"

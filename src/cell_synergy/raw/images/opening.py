@@ -1,4 +1,4 @@
-"""An image opened for reading crops, whatever its format."""
+"""Opening of an image of any supported format as a `Slide`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,68 +9,69 @@ from tqdm import tqdm
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.raw.images import flat
-from cell_synergy.raw.images.formats import kind_of, readable
+from cell_synergy.raw.images.formats import decoding, detect_format
 from cell_synergy.raw.images.slide import Slide
-from cell_synergy.raw.images.tiff import open_level, slide_in
+from cell_synergy.raw.images.tiff import find_slide, open_level
 
-SMALLEST = 16  # pixels per side: less is no tissue
+_MIN_SIDE = 16  # pixels; smaller images show no tissue
 
 
 @contextmanager
 def open_slide(path: Path, trusted: bool = False) -> Iterator[Slide]:
-    """Open an 8-bit image of colours as RGB; what is transparent lies on bare glass.
+    """Open a colour image with 8 bits per sample as RGB; transparent pixels become white.
 
-    Up to 100 megapixels are read whole. Of a larger TIFF (pyramidal, OME, SVS) only those tiles or
-    strips are read that crops need, at full resolution, and a bounded number of them is kept.
+    Images of up to 100 megapixels are decoded whole. Of a larger TIFF (pyramidal, OME, SVS) only
+    the tiles or strips that a crop needs are decoded, at full resolution, and a bounded number of
+    them is cached.
 
     Parameters
     ----------
     path
-        TIFF, PNG or JPEG, whatever its name ends with.
+        Image in TIFF, PNG or JPEG; its format is detected by content.
     trusted
-        Whether it was read before, so that the data of a JPEG are not checked again.
+        Whether the image has been checked before. The compressed data of a JPEG are not checked
+        again then.
 
     Raises
     ------
     DataError
-        If there is no such image, it cannot be read or is damaged (which may show with the first
-        crop), has no colours of 8 bits that are RGB or can be made so, or is too large for a
-        format that has to be read whole.
+        If the file does not exist, is damaged (which may be detected with the first crop only),
+        cannot be converted to 8-bit RGB, or is too large for a format that is decoded whole.
     """
-    if (kind := kind_of(path)) != "tiff":
-        slide = Slide(flat.read(path, kind, trusted))
-        _check_size(path, *slide.size)
+    if (image_format := detect_format(path)) != "tiff":
+        slide = Slide(flat.read(path, image_format, trusted))
+        _require_min_size(path, *slide.size)
         yield slide
         return
-    with readable(path):
+    with decoding(path):
         tiff = tifffile.TiffFile(path)
     with tiff:
-        with readable(path):
-            level = slide_in(path, tiff)
-            _check_size(path, level.width, level.height)
+        with decoding(path):
+            level = find_slide(path, tiff)
+            _require_min_size(path, level.width, level.height)
             slide = Slide(open_level(path, level))
         yield slide
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Return width and height of an image in pixels, from its header alone."""
-    if (kind := kind_of(path)) == "tiff":
-        with readable(path), tifffile.TiffFile(path) as tiff:
-            level = slide_in(path, tiff)
+    """Return width and height of an image in pixels, read from its header."""
+    if (image_format := detect_format(path)) == "tiff":
+        with decoding(path), tifffile.TiffFile(path) as tiff:
+            level = find_slide(path, tiff)
         width, height, orientation = level.width, level.height, level.orientation
     else:
-        width, height, orientation = flat.header(path, kind)
-    _check_size(path, width, height)
+        width, height, orientation = flat.read_header(path, image_format)
+    _require_min_size(path, width, height)
     if orientation != 1:
         tqdm.write(
-            f"{path}: its orientation tag is {orientation}, by which viewers turn it; here places "
-            "count in the pixels as they are stored"
+            f"{path}: its orientation tag is {orientation}, which image viewers apply; coordinates "
+            "here refer to the pixels as they are stored"
         )
     return width, height
 
 
-def _check_size(path: Path, width: int, height: int) -> None:
-    if min(width, height) < SMALLEST:
+def _require_min_size(path: Path, width: int, height: int) -> None:
+    if min(width, height) < _MIN_SIDE:
         raise DataError(
             f"{path}: has {width} x {height} pixels, too few to show tissue; give the H&E image at "
             "its full resolution"

@@ -1,24 +1,24 @@
-"""Crops of an image, with reflection beyond its border."""
+"""Square crops of an image, padded by reflection at its border."""
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from cell_synergy.raw.images.tiff import Mapped, Tiles
+from cell_synergy.raw.images.tiff import MemoryMapped, Tiles
 
-BLOCK = 1024  # pixels; crops are read block by block, so that tiles are decoded about once
+BLOCK = 1024  # pixels; crops are read block by block, so that each tile is decoded about once
 
 
 class Slide:
-    """An 8-bit RGB image, of which crops can be read in any number of threads."""
+    """An 8-bit RGB image; crops can be read by several threads at once."""
 
-    def __init__(self, pixels: UInt8[np.ndarray, "height width 3"] | Mapped | Tiles) -> None:
+    def __init__(self, pixels: UInt8[np.ndarray, "height width 3"] | MemoryMapped | Tiles) -> None:
         self._pixels = pixels
         self.size: tuple[int, int] = pixels.shape[1], pixels.shape[0]
 
     def crop(self, centre: Float[np.ndarray, " 2"], side: int) -> UInt8[np.ndarray, "side side 3"]:
-        """Cut the square of `side` pixels around `centre` (x, y in pixels).
+        """Return the square of `side` pixels around `centre` (x and y in pixels).
 
-        What lies beyond the border is filled by reflection.
+        Pixels beyond the border of the image are filled by reflection.
         """
         left, top = (int(i) for i in np.floor(centre - side / 2 + 0.5))
         width, height = self.size
@@ -27,13 +27,13 @@ class Slide:
         rows = _reflect(np.arange(top, top + side), height)
         columns = _reflect(np.arange(left, left + side), width)
         (upper, lower), (first, last) = ((i.min(), i.max() + 1) for i in (rows, columns))
-        # whole rows, then columns: 5 times the speed of np.ix_
+        # indexing rows first and columns then takes a fifth of the time of np.ix_
         strip = self._pixels[upper:lower, first:last][rows - upper]
         padded: UInt8[np.ndarray, "side side 3"] = strip.take(columns - first, axis=1)
         return padded
 
-    def order(self, centres: Float[np.ndarray, "obs 2"]) -> Int[np.ndarray, " obs"]:
-        """Return the order in which crops around `centres` are read fastest."""
+    def reading_order(self, centres: Float[np.ndarray, "obs 2"]) -> Int[np.ndarray, " obs"]:
+        """Return the order of `centres` in which their crops decode the fewest tiles."""
         if isinstance(self._pixels, np.ndarray):
             return np.arange(len(centres))
         x, y = (centres // BLOCK).T

@@ -1,4 +1,4 @@
-"""TIFF: pyramids, OME, SVS; which image of a file is the slide, and its tiles."""
+"""Reading of TIFF (pyramids, OME, SVS): the slide among the images of a file, and its tiles."""
 
 import os
 from collections import OrderedDict
@@ -12,17 +12,21 @@ from jaxtyping import UInt8
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.raw.images import colour
-from cell_synergy.raw.images.formats import no_rgb, readable, too_large
-from cell_synergy.raw.images.photometric import ORDERS, conversion, wrong_colours
+from cell_synergy.raw.images.formats import decoding, not_rgb_message, too_large_message
+from cell_synergy.raw.images.photometric import (
+    CHANNEL_AXIS,
+    rgb_conversion,
+    unsupported_colours,
+)
 
-WHOLE = 100_000_000  # pixels up to which an image is read whole
-CACHE = 2**28  # bytes of decoded tiles that a slide keeps
-_ORIENTATION = 274  # TIFF's tag
-_WHOLE_JPEG = 7  # TIFF's compression whose pieces are JPEGs of their own, but for their tables
+MAX_WHOLE_PIXELS = 100_000_000  # larger images are decoded tile by tile
+CACHE_BYTES = 2**28  # decoded tiles that a slide keeps in memory
+_ORIENTATION = 274  # tag
+_JPEG = 7  # compression whose tiles are complete JPEGs except for their tables
 
 
 class Level(NamedTuple):
-    """The slide in a file: the full resolution of one of its series."""
+    """The full resolution of one image series of a file."""
 
     series: int
     pages: tifffile.TiffPageSeries
@@ -31,13 +35,13 @@ class Level(NamedTuple):
     orientation: int
 
 
-def slide_in(path: Path, tiff: tifffile.TiffFile) -> Level:
-    """Return the largest image of a file; thumbnails, labels and macros are smaller.
+def find_slide(path: Path, tiff: tifffile.TiffFile) -> Level:
+    """Return the largest image of a file; thumbnails, labels and macro images are smaller.
 
     Raises
     ------
     DataError
-        If it is not 8-bit RGB, or several are of its size.
+        If the image cannot be converted to 8-bit RGB, or if several have its size.
     """
     levels = [
         (number, series.levels[0])
@@ -46,141 +50,146 @@ def slide_in(path: Path, tiff: tifffile.TiffFile) -> Level:
     ]
     if not levels:
         raise DataError(f"{path}: cannot be read as an image (no image in it); get it again")
-    most = max(_area(level) for _, level in levels)
-    largest = [(number, level) for number, level in levels if _area(level) == most]
-    coloured = [(number, level) for number, level in largest if not wrong_colours(level)]
+    max_area = max(_area(level) for _, level in levels)
+    largest = [(number, level) for number, level in levels if _area(level) == max_area]
+    coloured = [(number, level) for number, level in largest if not unsupported_colours(level)]
     page = largest[0][1].keyframe
     if len(coloured) == 1:
         number, level = coloured[0]
         page = level.keyframe
-        tag = int(page.tags.valueof(_ORIENTATION, 1))
-        return Level(number, level, int(page.imagewidth), int(page.imagelength), tag)
+        orientation = int(page.tags.valueof(_ORIENTATION, 1))
+        return Level(number, level, int(page.imagewidth), int(page.imagelength), orientation)
     stacks = [level.shape for _, level in largest if len(level.shape) > len("YXS")]
     if not coloured and not stacks:
-        raise DataError(no_rgb(path, wrong_colours(largest[0][1])))
+        raise DataError(not_rgb_message(path, unsupported_colours(largest[0][1])))
     count = f"a stack of shape {stacks[0]}" if stacks else f"{len(coloured)} images"
     raise DataError(
-        f"{path}: {count}, each of {page.imagewidth} x {page.imagelength} pixels, and none says "
-        "that it is the slide; save the H&E image alone, as 8-bit RGB"
+        f"{path}: {count}, each of {page.imagewidth} x {page.imagelength} pixels, and none is "
+        "marked as the slide; save the H&E image alone, as 8-bit RGB"
     )
 
 
-class Mapped:
-    """The pixels of a TIFF that lie in the file as they are."""
+class MemoryMapped:
+    """Pixels of an uncompressed TIFF, mapped into memory."""
 
     def __init__(self, pixels: np.ndarray, level: Level, convert: colour.Conversion) -> None:
-        self.shape = level.height, level.width, colour.SAMPLES
-        axis = ORDERS.get(level.pages.axes)
+        self.shape = level.height, level.width, colour.RGB_SAMPLES
+        axis = CHANNEL_AXIS.get(level.pages.axes)
         self._pixels = pixels[:, :, None] if axis is None else np.moveaxis(pixels, axis, 2)
         self._convert = convert
 
-    def __getitem__(self, place: tuple[slice, slice]) -> UInt8[np.ndarray, "rows columns 3"]:
-        return self._convert(np.asarray(self._pixels[place]))
+    def __getitem__(self, region: tuple[slice, slice]) -> UInt8[np.ndarray, "rows columns 3"]:
+        return self._convert(np.asarray(self._pixels[region]))
 
     def read(self) -> UInt8[np.ndarray, "height width 3"]:
-        """Return all of it."""
-        return np.array(colour.in_bands(self._pixels, self._convert), order="C", subok=False)
+        """Return the whole image as a copy in memory."""
+        return np.array(
+            colour.convert_in_bands(self._pixels, self._convert), order="C", subok=False
+        )
 
 
 class Tiles:
-    """The tiles (or strips) of one resolution of a TIFF, decoded when they are needed."""
+    """Tiles (or strips) of one resolution of a TIFF, decoded on demand and cached."""
 
     def __init__(self, path: Path, level: Level, convert: colour.Conversion) -> None:
         self._path, self._page, self._convert = path, level.pages.keyframe, convert
-        self.shape = level.height, level.width, colour.SAMPLES
-        tiled = self._page.is_tiled
-        self._rows = int(self._page.tilelength if tiled else self._page.rowsperstrip)
-        self._rows = self._rows if tiled else min(self._rows, level.height)
-        self._columns = int(self._page.tilewidth if tiled else level.width)
-        if self._rows * self._columns > WHOLE:
-            raise DataError(too_large(path, level.width, level.height))
-        self._across = -(-level.width // self._columns)
-        count = -(-level.height // self._rows) * self._across
-        # where each colour (or all together) has its pieces
+        self.shape = level.height, level.width, colour.RGB_SAMPLES
+        if self._page.is_tiled:
+            self._rows, self._columns = int(self._page.tilelength), int(self._page.tilewidth)
+        else:
+            self._rows = min(int(self._page.rowsperstrip), level.height)
+            self._columns = int(level.width)
+        if self._rows * self._columns > MAX_WHOLE_PIXELS:
+            raise DataError(too_large_message(path, level.width, level.height))
+        self._tiles_per_row = -(-level.width // self._columns)
+        count = -(-level.height // self._rows) * self._tiles_per_row
+        # page and index of the first tile, for each channel or for all channels together
         if level.pages.axes == "CYX":
             self._planes = [(page, 0) for page in level.pages.pages if page is not None]
-            if len(self._planes) != colour.SAMPLES:
-                raise DataError(no_rgb(path, f"in {len(self._planes)} of three planes"))
+            if len(self._planes) != colour.RGB_SAMPLES:
+                raise DataError(not_rgb_message(path, f"in {len(self._planes)} of three planes"))
         elif level.pages.axes == "SYX":
             planes = range(int(self._page.samplesperpixel))
             self._planes = [(self._page, count * i) for i in planes]
         else:
             self._planes = [(self._page, 0)]
-        self._lock, self._kept = Lock(), OrderedDict[int, UInt8[np.ndarray, "rows columns 3"]]()
+        self._lock, self._cache = Lock(), OrderedDict[int, UInt8[np.ndarray, "rows columns 3"]]()
 
-    def __getitem__(self, place: tuple[slice, slice]) -> UInt8[np.ndarray, "rows columns 3"]:
+    def __getitem__(self, region: tuple[slice, slice]) -> UInt8[np.ndarray, "rows columns 3"]:
         (top, bottom), (left, right) = (
-            s.indices(n)[:2] for s, n in zip(place, self.shape, strict=False)
+            s.indices(n)[:2] for s, n in zip(region, self.shape, strict=False)
         )
-        found = np.empty((bottom - top, right - left, colour.SAMPLES), dtype=np.uint8)
+        pixels = np.empty((bottom - top, right - left, colour.RGB_SAMPLES), dtype=np.uint8)
         for i in range(top // self._rows, -(-bottom // self._rows)):
             for j in range(left // self._columns, -(-right // self._columns)):
                 y, x = i * self._rows, j * self._columns
-                tile = self._tile(i * self._across + j)
+                tile = self._tile(i * self._tiles_per_row + j)
                 part = tile[max(top - y, 0) : bottom - y, max(left - x, 0) : right - x]
                 y, x = max(y - top, 0), max(x - left, 0)
-                found[y : y + part.shape[0], x : x + part.shape[1]] = part
-        return found
+                pixels[y : y + part.shape[0], x : x + part.shape[1]] = part
+        return pixels
 
     def _tile(self, number: int) -> UInt8[np.ndarray, "rows columns 3"]:
         with self._lock:
-            if number in self._kept:
-                self._kept.move_to_end(number)
-                return self._kept[number]
-        with readable(self._path):
-            found = [self._decoded(page, first + number) for page, first in self._planes]
-            parts = [part for part in found if part is not None]
-            if len(parts) == len(found):
-                joined = np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]
-                tile = colour.in_bands(joined, self._convert)
-            elif not parts:  # never written, as scanners do with glass
-                shape = (self._rows, self._columns, colour.SAMPLES)
+            if number in self._cache:
+                self._cache.move_to_end(number)
+                return self._cache[number]
+        with decoding(self._path):
+            decoded = [self._decode(page, first + number) for page, first in self._planes]
+            planes = [plane for plane in decoded if plane is not None]
+            if len(planes) == len(decoded):
+                samples = np.concatenate(planes, axis=2) if len(planes) > 1 else planes[0]
+                tile = colour.convert_in_bands(samples, self._convert)
+            elif not planes:  # scanners do not write tiles of bare glass
+                shape = (self._rows, self._columns, colour.RGB_SAMPLES)
                 tile = np.full(shape, self._page.nodata, dtype=np.uint8)
             else:
-                raise OSError("a piece lacks some of its colours")
+                raise OSError("a tile lacks some of its channels")
         with self._lock:
-            self._kept[number] = tile
-            while len(self._kept) * self._rows * self._columns * colour.SAMPLES > CACHE:
-                self._kept.popitem(last=False)
+            self._cache[number] = tile
+            while len(self._cache) * self._rows * self._columns * colour.RGB_SAMPLES > CACHE_BYTES:
+                self._cache.popitem(last=False)
         return tile
 
-    def _decoded(
+    def _decode(
         self, page: tifffile.TiffPage | tifffile.TiffFrame, number: int
-    ) -> UInt8[np.ndarray, "rows columns colours"] | None:
-        """Read one piece; reading at a place needs no lock, and decoding lets other threads run.
+    ) -> UInt8[np.ndarray, "rows columns samples"] | None:
+        """Decode one tile; return None for a tile that was never written.
 
-        None for a piece that was never written.
+        Reading at an offset needs no lock, and decoding releases the interpreter's lock.
         """
         if not (size := page.databytecounts[number]):
             return None
         data = os.pread(page.parent.filehandle.fileno(), size, page.dataoffsets[number])
-        # A decoder of JPEG fills what is missing with grey, without a word.
-        jpeg = self._page.compression == _WHOLE_JPEG and self._page.jpegheader is None
-        if len(data) != size or (jpeg and not data.rstrip(b"\0").endswith(b"\xff\xd9")):
+        # JPEG decoders fill missing data with grey silently.
+        is_jpeg = self._page.compression == _JPEG and self._page.jpegheader is None
+        if len(data) != size or (is_jpeg and not data.rstrip(b"\0").endswith(b"\xff\xd9")):
             raise OSError("it ends too early")
-        piece, _, _ = page.decode(
+        tile, _, _ = page.decode(
             data, number, jpegtables=page.jpegtables, jpegheader=self._page.jpegheader
         )
-        colours: UInt8[np.ndarray, "rows columns colours"] = np.asarray(piece)[0]
-        return colours
+        samples: UInt8[np.ndarray, "rows columns samples"] = np.asarray(tile)[0]
+        return samples
 
 
-def open_level(path: Path, level: Level) -> UInt8[np.ndarray, "height width 3"] | Mapped | Tiles:
-    """Return the pixels of a slide: whole, if it is small or lies in the file as it is."""
-    convert = conversion(path, level.pages.keyframe)
+def open_level(
+    path: Path, level: Level
+) -> UInt8[np.ndarray, "height width 3"] | MemoryMapped | Tiles:
+    """Return the pixels of a slide: in memory if it is small, else a lazy reader of regions."""
+    convert = rgb_conversion(path, level.pages.keyframe)
     for page in level.pages.pages:
         if page is not None:
-            _check_whole(path, page)
-    large = level.width * level.height > WHOLE
+            _require_complete(path, page)
+    is_large = level.width * level.height > MAX_WHOLE_PIXELS
     if level.pages.dataoffset is not None:
-        mapped = Mapped(tifffile.memmap(path, series=level.series, mode="r"), level, convert)
-        return mapped if large else mapped.read()
+        mapped = MemoryMapped(tifffile.memmap(path, series=level.series, mode="r"), level, convert)
+        return mapped if is_large else mapped.read()
     tiles = Tiles(path, level, convert)
-    return tiles if large else tiles[: level.height, : level.width]
+    return tiles if is_large else tiles[: level.height, : level.width]
 
 
-def _check_whole(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
-    """Refuse a file that ends before its last piece."""
+def _require_complete(path: Path, page: tifffile.TiffPage | tifffile.TiffFrame) -> None:
+    """Refuse a file that ends before its last tile."""
     sizes = np.asarray(page.databytecounts, dtype=np.int64)
     ends = np.asarray(page.dataoffsets, dtype=np.int64) + sizes
     size = page.parent.filehandle.size

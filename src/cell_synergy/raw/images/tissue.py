@@ -1,4 +1,4 @@
-"""Which units lie on tissue."""
+"""Detection of the observations that lie on tissue."""
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -9,16 +9,16 @@ from cell_synergy.raw.images.slide import Slide
 
 
 class TissueRule(Config):
-    """What counts as tissue in an H&E image.
+    """Thresholds for tissue in an H&E image.
 
     Attributes
     ----------
     field_um
-        Side of the square around a unit that must lie inside the image, in micrometres.
+        Side of the square around an observation that must lie inside the image, in micrometres.
     white, black
-        Brightness (0 to 1) above which a pixel is bare glass, below which it is masked out.
+        Brightness (0 to 1) above which a pixel is bare glass and below which it is masked out.
     least
-        Share of tissue pixels in that square under which a unit is off tissue.
+        Minimum share of tissue pixels in the square of an observation on tissue.
     """
 
     field_um: PositiveFloat
@@ -33,19 +33,31 @@ def on_tissue(
     mpp: float,
     rule: TissueRule,
 ) -> tuple[Bool[np.ndarray, " obs"], Bool[np.ndarray, " obs"]]:
-    """Say for each unit whether its square lies inside the image, and whether it shows tissue."""
+    """Return two masks of the observations: inside the image, and on tissue.
+
+    Parameters
+    ----------
+    slide
+        The image.
+    centres_um
+        Centres of the observations, x and y in micrometres.
+    mpp
+        Micrometres per pixel of the image.
+    rule
+        Size of the square around each centre, and what counts as tissue in it.
+    """
     side = max(round(rule.field_um / mpp), 1)
-    pixels = centres_um / mpp
+    centres = centres_um / mpp
     width, height = slide.size
     inside = (
-        (pixels >= side / 2).all(axis=1)
-        & (pixels[:, 0] <= width - side / 2)
-        & (pixels[:, 1] <= height - side / 2)
+        (centres >= side / 2).all(axis=1)
+        & (centres[:, 0] <= width - side / 2)
+        & (centres[:, 1] <= height - side / 2)
     )
-    shown = np.zeros(len(pixels), dtype=bool)
+    has_tissue = np.zeros(len(centres), dtype=bool)
     rows = np.flatnonzero(inside)
-    for row in rows[slide.order(pixels[rows])]:
-        brightness = slide.crop(pixels[row], side).mean(axis=2) / 255
+    for row in rows[slide.reading_order(centres[rows])]:
+        brightness = slide.crop(centres[row], side).mean(axis=2) / 255
         share = ((brightness < rule.white) & (brightness > rule.black)).mean()
-        shown[row] = share >= rule.least
-    return inside, shown
+        has_tissue[row] = share >= rule.least
+    return inside, has_tissue

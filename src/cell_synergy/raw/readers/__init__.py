@@ -1,4 +1,8 @@
-"""Readers, one per source format: the file's name is the `reader` of a data set in params.yaml."""
+"""Readers, one module per source format, called as the key `reader` of a data set names it.
+
+Called from outside: `read`, and `names`. Every module has a function `read(raw, dataset)` that
+yields sections.
+"""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,8 +13,8 @@ from pkgutil import iter_modules
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.config import DatasetConfig
-from cell_synergy.raw.section import Section
-from cell_synergy.raw.sources import located
+from cell_synergy.raw.external_files import located
+from cell_synergy.raw.sections.section import Section
 
 
 def names() -> list[str]:
@@ -19,20 +23,27 @@ def names() -> list[str]:
 
 
 def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
-    """Read every section under the folder `raw`, or where it says that the files are.
+    """Read every section of a data set.
+
+    Parameters
+    ----------
+    raw
+        The raw folder: it holds the files, or the record of a folder that holds them.
+    dataset
+        Configuration of the data set.
 
     Raises
     ------
     DataError
-        If a file that stays in its own place is not what it was when `download` recorded it.
+        If a recorded file has changed since `download` recorded it.
     """
     if dataset.reader not in names():
         raise DataError(f"no reader {dataset.reader!r}{suggest(dataset.reader, names())}")
     root = located(raw)
     sections: Iterator[Section] = import_module(f"{__name__}.{dataset.reader}").read(root, dataset)
-    return sections if root == raw else (_in_place(section, root) for section in sections)
+    return sections if root == raw else (_absolute_image(section, root) for section in sections)
 
 
-def _in_place(section: Section, root: Path) -> Section:
-    """Give the image by its whole path, which stages join to the raw folder without effect."""
+def _absolute_image(section: Section, root: Path) -> Section:
+    """Make the image's path absolute, so that joining it to the raw folder leaves it unchanged."""
     return section if section.image is None else replace(section, image=root / section.image)

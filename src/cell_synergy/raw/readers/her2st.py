@@ -5,9 +5,9 @@ sections of donors A, B and C have an image; 18 sections of donors D to H are co
 
 `obs["region"]` is the pathologist's region. A1 was annotated itself; B4 and C2 to C5 take the label
 of the nearest annotated spot of section B1 or C1, to which the authors registered them. A spot
-without an annotated spot near it, or annotated "undetermined", has no region.
-`obsm["cell_type_ratio"]` holds the authors' stereoscope proportions of the major cell types; a spot
-that they do not list is kept, with an empty row. They come from the same counts.
+without an annotated spot nearby, or annotated "undetermined", has no region.
+`obsm["cell_type_ratio"]` holds the proportions of the major cell types that the authors estimated
+with stereoscope from the same counts; a spot that they do not list has an empty row.
 """
 
 from collections.abc import Iterator
@@ -23,8 +23,8 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.images import image_size
 from cell_synergy.raw.registration import apply_affine, fit_affine, nearest_within
-from cell_synergy.raw.section import Section, check_section
-from cell_synergy.raw.sections.placement import keep_inside
+from cell_synergy.raw.sections.coordinates import drop_outside_image
+from cell_synergy.raw.sections.section import Section, check_section
 from cell_synergy.raw.spot_tables import (
     PITCH_UM,
     array_positions,
@@ -35,7 +35,7 @@ from cell_synergy.raw.spot_tables import (
 
 
 class _Slide(NamedTuple):
-    """The published image of a section and the size of the frame that its spot file counts in."""
+    """The published image of a section, and the size of the frame of its spot file's pixels."""
 
     image: str
     frame: tuple[int, int]
@@ -62,57 +62,58 @@ _REGIONS = (
     "invasive cancer",
 )
 _NO_REGION = ("undetermined", "")
-# A spot amid four annotated ones is at most 141 um from the nearest.
-_CARRY_UM = 140.0
-_PIXELS = ["pixel_x", "pixel_y"]
+# A spot between four annotated ones is at most 141 um away from the nearest.
+_TRANSFER_UM = 140.0
+_PIXEL_COLUMNS = ["pixel_x", "pixel_y"]
 
 
 def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:  # noqa: ARG001 - every reader's signature
     """Read the 24 sections under `raw`, one at a time."""
     for name in (*_SLIDES, *_COUNTS_ONLY):
-        yield _section(raw, name)
+        yield _read_section(raw, name)
 
 
-def _section(raw: Path, name: str) -> Section:
+def _read_section(raw: Path, name: str) -> Section:
     """Read one section; the first letter of its name is the donor."""
     source = raw / "data" / "ST-cnts" / f"{name}.tsv.gz"
-    counts = read_counts(source)
-    counts.obs_names = array_positions(counts.obs_names, "x", source)
-    spots = _spots(raw, name)
-    if lost := sorted(set(counts.obs_names) - set(spots.index)):
+    adata = read_counts(source)
+    adata.obs_names = array_positions(adata.obs_names, "x", source)
+    spot_file = _read_spot_file(raw, name)
+    if missing := sorted(set(adata.obs_names) - set(spot_file.index)):
         raise DataError(
-            f"{source}: {len(lost)} spots (e.g. {lost[0]}) are not in the section's spot file; "
-            "download both again"
+            f"{source}: {len(missing)} spots (e.g. {missing[0]}) are not in the section's spot "
+            "file; download both again"
         )
-    um_per_pixel = _um_per_pixel(spots)
-    here = spots.loc[counts.obs_names]
-    counts.obsm["spatial"] = here[_PIXELS].to_numpy(np.float64) * um_per_pixel
+    um_per_pixel = _um_per_pixel(spot_file)
+    spots = spot_file.loc[adata.obs_names]
+    adata.obsm["spatial"] = spots[_PIXEL_COLUMNS].to_numpy(np.float64) * um_per_pixel
     slide = _SLIDES.get(name)
     if slide is None:
-        section = Section(name, name[0], counts, None, None)
+        section = Section(name, name[0], adata, None, None)
         check_section(section, source)
         return section
     size = image_size(raw / slide.image)
-    counts.obs["region"] = pd.Categorical(_regions(raw, name, here), categories=_REGIONS)
-    counts.obsm["cell_type_ratio"] = _proportions(raw, name, counts.obs_names)
+    adata.obs["region"] = pd.Categorical(_regions(raw, name, spots), categories=_REGIONS)
+    adata.obsm["cell_type_ratio"] = _proportions(raw, name, adata.obs_names)
     mpp = um_per_pixel / _image_scale(raw, slide, size)
-    counts, placed = keep_inside(counts, mpp, size, "spots", f"{source}, section {name}")
-    section = Section(name, name[0], counts, Path(slide.image), mpp, placed=placed)
+    adata, coverage = drop_outside_image(adata, mpp, size, "spots", f"{source}, section {name}")
+    section = Section(name, name[0], adata, Path(slide.image), mpp, coverage=coverage)
     check_section(section, source)
     return section
 
 
-def _spots(raw: Path, name: str) -> pd.DataFrame:
-    """Return a section's spot file by array position; some of its spots have no counts."""
+def _read_spot_file(raw: Path, name: str) -> pd.DataFrame:
+    """Return a section's spot file by array position; it also lists spots without counts."""
     path = raw / "data" / "ST-spotfiles" / f"{name}_selection.tsv"
-    table = _with_columns(path, ["x", "y", "new_x", "new_y", *_PIXELS])
+    table = _read_columns(path, ["x", "y", "new_x", "new_y", *_PIXEL_COLUMNS])
     return table.set_axis(grid_names(table[["x", "y"]].to_numpy(np.float64), path))
 
 
 def _um_per_pixel(spots: pd.DataFrame) -> float:
     """Return micrometres per pixel of the spot file's frame, from the pitch of the array.
 
-    Least-squares lines of pixels on array coordinates; the mean of both axes, which differ by 1 %.
+    The pitch in pixels is the slope of a least-squares line of pixels on array coordinates,
+    averaged over both axes, which differ by 1 %.
     """
     pitch = [
         np.polyfit(spots[f"new_{axis}"], spots[f"pixel_{axis}"], deg=1)[0] for axis in ("x", "y")
@@ -121,14 +122,14 @@ def _um_per_pixel(spots: pd.DataFrame) -> float:
 
 
 def _image_scale(raw: Path, slide: _Slide, size: tuple[int, int]) -> float:
-    """Return the size of the image as a share of the spot file's frame."""
-    across, down = (image / frame for image, frame in zip(size, slide.frame, strict=True))
-    if abs(across / down - 1) > 0.01:  # noqa: PLR2004 - a pixel of rounding is far below
+    """Return the size of the image relative to the spot file's frame."""
+    x_scale, y_scale = (image / frame for image, frame in zip(size, slide.frame, strict=True))
+    if abs(x_scale / y_scale - 1) > 0.01:  # noqa: PLR2004 - rounding to pixels is far below
         raise DataError(
             f"{raw / slide.image}: {size[0]} x {size[1]} pixels are not the proportions of the "
             f"slide ({slide.frame[0]} x {slide.frame[1]}); use the published, uncropped image"
         )
-    return across
+    return x_scale
 
 
 def _regions(raw: Path, name: str, spots: pd.DataFrame) -> list[str | None]:
@@ -136,43 +137,44 @@ def _regions(raw: Path, name: str, spots: pd.DataFrame) -> list[str | None]:
     annotated = f"{name[0]}1"
     labels = _annotations(raw, annotated)
     if name == annotated:
-        found = labels.reindex(spots.index).to_list()
-        return [label if isinstance(label, str) else None for label in found]
-    reference = _spots(raw, annotated)
-    radius = _CARRY_UM / _um_per_pixel(reference)
-    place = reference.loc[labels.index, _PIXELS].to_numpy(np.float64)
-    nearest = nearest_within(_registered(raw, name, spots), place, radius)
+        reindexed = labels.reindex(spots.index).to_list()
+        return [label if isinstance(label, str) else None for label in reindexed]
+    reference = _read_spot_file(raw, annotated)
+    radius = _TRANSFER_UM / _um_per_pixel(reference)
+    coords = reference.loc[labels.index, _PIXEL_COLUMNS].to_numpy(np.float64)
+    nearest = nearest_within(_registered_coords(raw, name, spots), coords, radius)
     return [labels.iloc[row] if row >= 0 else None for row in nearest]
 
 
 def _annotations(raw: Path, name: str) -> pd.Series:
     """Return the pathologist's regions by array position, None for "undetermined".
 
-    The pixel columns of this file are of another image: array positions are what it shares with
-    the spot file.
+    The pixel columns of this file refer to another image, so that it is matched with the spot file
+    by array positions.
     """
     path = raw / "data" / "ST-pat" / "lbl" / f"{name}_labeled_coordinates.tsv"
-    table = _with_columns(path, ["x", "y", "label"])
+    table = _read_columns(path, ["x", "y", "label"])
     labels = table["label"].fillna("").astype(str).str.strip().str.lower()
     if unknown := sorted(set(labels) - {*_REGIONS, *_NO_REGION}):
         raise DataError(f"{path}: unknown label {unknown[0]!r}{suggest(unknown[0], _REGIONS)}")
     labels = labels.astype(object).where(~labels.isin(_NO_REGION), None)
     labels.index = grid_names(table[["x", "y"]].to_numpy(np.float64), path)
-    return labels[labels.index.isin(_spots(raw, name).index)]
+    return labels[labels.index.isin(_read_spot_file(raw, name).index)]
 
 
-def _registered(raw: Path, name: str, spots: pd.DataFrame) -> Float64[np.ndarray, "spots 2"]:
-    """Return the spots in the frame of the donor's first section.
+def _registered_coords(raw: Path, name: str, spots: pd.DataFrame) -> Float64[np.ndarray, "spots 2"]:
+    """Return the coordinates of the spots in the frame of the donor's first section.
 
-    The authors give registered places of the spots that passed their filters; the affine map
-    through these places all spots.
+    The authors give registered coordinates of the spots that passed their filters; an affine map is
+    fitted to these and applied to all spots.
     """
     path = raw / "res" / "ST-cluster" / "lbl" / f"{name}-cluster-annotation.tsv.gz"
-    table = _with_columns(path, [*_PIXELS, "warped_x", "warped_y"])
+    table = _read_columns(path, [*_PIXEL_COLUMNS, "warped_x", "warped_y"])
     affine = fit_affine(
-        table[_PIXELS].to_numpy(np.float64), table[["warped_x", "warped_y"]].to_numpy(np.float64)
+        table[_PIXEL_COLUMNS].to_numpy(np.float64),
+        table[["warped_x", "warped_y"]].to_numpy(np.float64),
     )
-    return apply_affine(affine, spots[_PIXELS].to_numpy(np.float64))
+    return apply_affine(affine, spots[_PIXEL_COLUMNS].to_numpy(np.float64))
 
 
 def _proportions(raw: Path, name: str, spots: pd.Index) -> pd.DataFrame:
@@ -181,8 +183,8 @@ def _proportions(raw: Path, name: str, spots: pd.Index) -> pd.DataFrame:
     return table.set_axis(array_positions(table.index, "x", path)).reindex(spots)
 
 
-def _with_columns(path: Path, columns: list[str]) -> pd.DataFrame:
-    """Read a table and make sure that it has these columns."""
+def _read_columns(path: Path, columns: list[str]) -> pd.DataFrame:
+    """Read a table and check that it has some columns."""
     table = read_table(path).reset_index()
     if missing := [column for column in columns if column not in table]:
         raise DataError(f"{path}: no column {missing[0]!r}{suggest(missing[0], table.columns)}")

@@ -1,11 +1,11 @@
 """Mouse olfactory bulb, Spatial Transcriptomics (Stahl et al. 2016, doi:10.1126/science.aaf2403).
 
-Counts in the layout of the original release; images and the experts' layers as in the tutorial of
-`tare/Splotch`, whose sample groups stand for donors: Rep1 and Rep2 are group A, Rep11 is group E.
-That each group is one animal was not verified. `obs["layer"]` is the layer of the bulb.
+Counts in the layout of the original release; images and layers annotated by experts as in the
+tutorial of `tare/Splotch`, whose sample groups stand for donors: Rep1 and Rep2 are group A, Rep11
+is group E. That each group is one animal was not verified. `obs["layer"]` is the layer of the bulb.
 
-Gene names that begin with a digit lose the X that R put before them; other signs that R replaced by
-a dot (`H2.Ke2`) cannot be told from true dots and stay.
+The X that R put before gene names that begin with a digit is removed; other characters that R
+replaced by a dot (`H2.Ke2`) cannot be distinguished from true dots and stay.
 """
 
 import re
@@ -20,8 +20,8 @@ from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.images import image_size
-from cell_synergy.raw.section import Section, check_section
-from cell_synergy.raw.sections.placement import keep_inside
+from cell_synergy.raw.sections.coordinates import drop_outside_image
+from cell_synergy.raw.sections.section import Section, check_section
 from cell_synergy.raw.spot_tables import array_positions, read_counts, read_table
 
 
@@ -44,7 +44,7 @@ _LAYERS = (
     "mitral cell layer",
     "granular cell layer",
 )
-_INTERVALS = np.array([32, 34])  # of the array, between the first and last column and row of spots
+_INTERVALS = np.array([32, 34])  # between the first and the last column and row of the array
 _MPP = 2.75
 
 
@@ -54,21 +54,22 @@ def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:  # noqa: ARG00
         source = raw / "counts" / f"{name}_MOB_count_matrix-1.tsv.gz"
         image = Path("images") / f"{replicate.number}.jpg"
         size = image_size(raw / image)
-        counts = read_counts(source)
-        counts.var_names = [re.sub(r"^X(?=\d)", "", gene) for gene in counts.var_names]
-        spots = array_positions(counts.obs_names, "x", source)
-        counts.obs["layer"] = _layers(raw, replicate.number, spots)
+        adata = read_counts(source)
+        adata.var_names = [re.sub(r"^X(?=\d)", "", gene) for gene in adata.var_names]
+        spots = array_positions(adata.obs_names, "x", source)
+        adata.obs["layer"] = _layers(raw, replicate.number, spots)
         # The image is cropped to the array: its corners are the outermost spots.
-        exact = np.array([name.split("x") for name in counts.obs_names], dtype=np.float64)
-        counts.obsm["spatial"] = (exact - 1) / _INTERVALS * np.array(size) * _MPP
-        counts, placed = keep_inside(counts, _MPP, size, "spots", f"{source}, section {name}")
-        section = Section(name, replicate.donor, counts, image, _MPP, placed=placed)
+        array_xy = np.array([spot.split("x") for spot in adata.obs_names], dtype=np.float64)
+        adata.obsm["spatial"] = (array_xy - 1) / _INTERVALS * np.array(size) * _MPP
+        where = f"{source}, section {name}"
+        adata, coverage = drop_outside_image(adata, _MPP, size, "spots", where)
+        section = Section(name, replicate.donor, adata, image, _MPP, coverage=coverage)
         check_section(section, source)
         yield section
 
 
 def _layers(raw: Path, number: str, spots: pd.Index) -> pd.Categorical:
-    """Return each spot's layer from a one-hot table, layers x spots; empty where none is marked."""
+    """Return the layer of each spot from a one-hot table, layers x spots; missing if unmarked."""
     path = raw / "annotations" / f"{number}_01.tsv"
     table = read_table(path)
     table.index = table.index.astype(str).str.strip().str.lower()
@@ -80,7 +81,7 @@ def _layers(raw: Path, number: str, spots: pd.Index) -> pd.Categorical:
         spot = spots[int(np.flatnonzero(marks.sum(axis=0) > 1)[0])]
         raise DataError(f"{path}: spot {spot} is in more than one layer; mark one")
     layers = [
-        _LAYERS[layer] if found else None
-        for layer, found in zip(marks.argmax(axis=0), marks.any(axis=0), strict=True)
+        _LAYERS[layer] if marked else None
+        for layer, marked in zip(marks.argmax(axis=0), marks.any(axis=0), strict=True)
     ]
     return pd.Categorical(layers, categories=list(_LAYERS))

@@ -3,10 +3,10 @@
 `<section>/filtered_feature_bc_matrix.h5` (or the folder of this name) and
 `<section>/spatial/tissue_positions.csv` (before Space Ranger 2 `tissue_positions_list.csv`), both
 also below `<section>/outs`; the full-resolution H&E image is named by `sections.image` or is the
-only image in the folder. Without one, `spatial/tissue_hires_image.png` is taken, by its scale in
-`scalefactors_json.json`; beside one, they tell whether it is the image that the spots count in.
-Micrometres per pixel follow from the array, whose spots are 100 um apart: `spot_diameter_fullres`
-is not what its name says, it is 65 um in some versions.
+only image in the folder. Without one, `spatial/tissue_hires_image.png` is taken, with its scale in
+`scalefactors_json.json`; with one, the downscaled image shows whether it is the image in whose
+pixels the spots are given. Micrometres per pixel follow from the array, whose spots are 100 um
+apart: `spot_diameter_fullres` is not the diameter of 55 um, in some versions it is 65 um.
 """
 
 from collections.abc import Iterator
@@ -19,16 +19,26 @@ import pandas as pd
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.registration import fit_affine
-from cell_synergy.raw.section import Section
-from cell_synergy.raw.sections.assembly import Measured, assemble, needs_image, options_of
-from cell_synergy.raw.sections.downscaled import check_diameter, find_slide
-from cell_synergy.raw.sections.matrix import read_matrix
+from cell_synergy.raw.sections.assembly import (
+    MeasuredSection,
+    assemble,
+    needs_image,
+    sections_config,
+)
+from cell_synergy.raw.sections.count_matrix import read_matrix
 from cell_synergy.raw.sections.pixel_size import check_pitch
+from cell_synergy.raw.sections.section import Section
 from cell_synergy.raw.sections.section_files import outputs
-from cell_synergy.raw.sections.spaceranger import in_tissue, places, read_positions
+from cell_synergy.raw.sections.spaceranger_images import check_diameter, find_slide
+from cell_synergy.raw.sections.tissue_positions import (
+    pixel_coords,
+    read_positions,
+    select_in_tissue,
+)
 
-# Between neighbouring rows, and between neighbouring columns, of which a row has every second.
 _PITCH_UM = 100.0
+# Distance between rows and between columns of the hexagonal array, whose rows hold every second
+# column.
 _ROW_UM, _COLUMN_UM = _PITCH_UM * np.sqrt(3) / 2, _PITCH_UM / 2
 
 
@@ -38,22 +48,23 @@ def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
     return assemble(raw, dataset, present, partial(_measure, raw, dataset))
 
 
-def _measure(raw: Path, dataset: DatasetConfig, name: str) -> Measured:
-    options, needed = options_of(dataset), needs_image(dataset, name)
-    found = outputs(raw / name)
-    counts = read_matrix(found, "filtered_feature_bc_matrix")
-    positions = read_positions(found / "spatial")
-    mpp = _um_per_pixel(positions, found / "spatial")
-    check_diameter(found / "spatial", mpp)
-    image, image_mpp, size = find_slide(raw / name, found / "spatial", options.image, mpp, needed)
-    counts = in_tissue(counts, positions, found / "spatial")
-    counts.obsm["spatial"] = places(counts, positions, found / "spatial") * mpp
-    check_pitch(counts.obsm["spatial"], _PITCH_UM, str(found / "spatial"), pitch_um=_PITCH_UM)
-    return Measured("spots", counts, image, image_mpp, size, found, mpp)
+def _measure(raw: Path, dataset: DatasetConfig, name: str) -> MeasuredSection:
+    pattern, needed = sections_config(dataset).image, needs_image(dataset, name)
+    folder = outputs(raw / name)
+    spatial = folder / "spatial"
+    adata = read_matrix(folder, "filtered_feature_bc_matrix")
+    positions = read_positions(spatial)
+    mpp = _um_per_pixel(positions, spatial)
+    check_diameter(spatial, mpp)
+    image, image_mpp, size = find_slide(raw / name, spatial, pattern, mpp, needed)
+    adata = select_in_tissue(adata, positions, spatial)
+    adata.obsm["spatial"] = pixel_coords(adata, positions, spatial) * mpp
+    check_pitch(adata.obsm["spatial"], _PITCH_UM, str(spatial), pitch_um=_PITCH_UM)
+    return MeasuredSection("spots", adata, image, image_mpp, size, folder, mpp)
 
 
 def _um_per_pixel(positions: pd.DataFrame, source: Path) -> float:
-    """Return micrometres per pixel from the pitch of the array, however the slide was turned."""
+    """Return micrometres per pixel from the pitch of the array, for any rotation of the slide."""
     array = positions[["array_col", "array_row"]].to_numpy(np.float64) * [_COLUMN_UM, _ROW_UM]
     pixels = positions[["pxl_col_in_fullres", "pxl_row_in_fullres"]].to_numpy(np.float64)
     try:

@@ -14,13 +14,22 @@ from pathlib import Path
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.data.config import DatasetConfig
-from cell_synergy.raw.section import Section
-from cell_synergy.raw.sections.assembly import Measured, assemble, needs_image, options_of
-from cell_synergy.raw.sections.downscaled import find_slide
-from cell_synergy.raw.sections.matrix import read_matrix
+from cell_synergy.raw.sections.assembly import (
+    MeasuredSection,
+    assemble,
+    needs_image,
+    sections_config,
+)
+from cell_synergy.raw.sections.count_matrix import read_matrix
 from cell_synergy.raw.sections.pixel_size import check_pitch
+from cell_synergy.raw.sections.section import Section
 from cell_synergy.raw.sections.section_files import find, outputs, read_scale
-from cell_synergy.raw.sections.spaceranger import in_tissue, places, read_positions
+from cell_synergy.raw.sections.spaceranger_images import find_slide
+from cell_synergy.raw.sections.tissue_positions import (
+    pixel_coords,
+    read_positions,
+    select_in_tissue,
+)
 
 _SCALE = "microns_per_pixel"
 
@@ -31,25 +40,29 @@ def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
     return assemble(raw, dataset, present, partial(_measure, raw, dataset))
 
 
-def _measure(raw: Path, dataset: DatasetConfig, name: str) -> Measured:
-    options, needed = options_of(dataset), needs_image(dataset, name)
-    if options.bin_um is None:
+def _measure(raw: Path, dataset: DatasetConfig, name: str) -> MeasuredSection:
+    config, needed = sections_config(dataset), needs_image(dataset, name)
+    if config.bin_um is None:
         raise ConfigError("reader 'visium_hd' needs sections.bin_um, for example 8")
-    folder = _bins(outputs(raw / name) / "binned_outputs", options.bin_um)
-    counts = read_matrix(folder, "filtered_feature_bc_matrix")
-    positions = read_positions(folder / "spatial")
-    mpp = read_scale(factors := find(folder / "spatial", "scalefactors_json.json"), _SCALE)
-    image, image_mpp, size = find_slide(raw / name, folder / "spatial", options.image, mpp, needed)
-    counts = in_tissue(counts, positions, folder / "spatial")
-    counts.obsm["spatial"] = places(counts, positions, folder / "spatial") * mpp
-    bin_um = float(options.bin_um)
-    check_pitch(counts.obsm["spatial"], bin_um, str(factors), pitch_um=bin_um)
-    return Measured("spots", counts, image, image_mpp, size, folder, mpp)
+    folder = _bin_folder(outputs(raw / name) / "binned_outputs", config.bin_um)
+    spatial = folder / "spatial"
+    adata = read_matrix(folder, "filtered_feature_bc_matrix")
+    positions = read_positions(spatial)
+    factors = find(spatial, "scalefactors_json.json")
+    mpp = read_scale(factors, _SCALE)
+    image, image_mpp, size = find_slide(raw / name, spatial, config.image, mpp, needed)
+    adata = select_in_tissue(adata, positions, spatial)
+    adata.obsm["spatial"] = pixel_coords(adata, positions, spatial) * mpp
+    bin_um = float(config.bin_um)
+    check_pitch(adata.obsm["spatial"], bin_um, str(factors), pitch_um=bin_um)
+    return MeasuredSection("spots", adata, image, image_mpp, size, folder, mpp)
 
 
-def _bins(binned: Path, bin_um: int) -> Path:
-    folder = binned / f"square_{bin_um:03d}um"
+def _bin_folder(binned_outputs: Path, bin_um: int) -> Path:
+    folder = binned_outputs / f"square_{bin_um:03d}um"
     if not folder.is_dir():
-        here = [path.name for path in binned.glob("square_*")]
-        raise DataError(f"{binned}: no folder {folder.name!r}{suggest(folder.name, here)}")
+        present = [path.name for path in binned_outputs.glob("square_*")]
+        raise DataError(
+            f"{binned_outputs}: no folder {folder.name!r}{suggest(folder.name, present)}"
+        )
     return folder

@@ -1,4 +1,4 @@
-"""What a platform measured, made into the sections that a data set asks for."""
+"""Assemble sections from what a platform measured and from a user's tables of labels."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,52 +12,57 @@ from tqdm import tqdm
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.data.config import DatasetConfig, SectionsConfig
-from cell_synergy.raw.section import Section, check_section
-from cell_synergy.raw.sections.label_tables import Labels, join, read_labels, shares
-from cell_synergy.raw.sections.patches import gather
-from cell_synergy.raw.sections.placement import keep_inside
-from cell_synergy.raw.sources import below
+from cell_synergy.raw.external_files import below
+from cell_synergy.raw.sections.coordinates import drop_outside_image
+from cell_synergy.raw.sections.label_tables import (
+    LabelTable,
+    as_proportions,
+    join_labels,
+    read_labels,
+)
+from cell_synergy.raw.sections.patches import gather_patches
+from cell_synergy.raw.sections.section import Section, check_section
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredSection:
     """What a platform measured in one section.
 
     Attributes
     ----------
-    what
-        Spots (or bins), or cells.
-    table
+    kind
+        Whether the observations are spots (or bins) or cells.
+    adata
         Spots or cells x genes, raw counts; `obsm["spatial"]` in micrometres from the top left
         corner of the image.
     image
-        The H&E image, a whole path; None of spots or cells of a reference donor.
-    mpp, size
-        Its micrometres per pixel; its width and height in pixels, None without it.
+        Absolute path of the H&E image; None for a section of a reference donor without one.
+    mpp, image_size
+        Micrometres per pixel of the image; its width and height in pixels, None without an image.
     source
-        The file to name in messages.
+        The file that messages name.
     slide_mpp
-        Micrometres per pixel of the full-resolution image, in which a user's tables count places,
-        if `image` is a smaller one.
+        Micrometres per pixel of the full-resolution image, in whose pixels the coordinates of a
+        user's tables are given, if `image` is a downscaled one.
     """
 
-    what: Literal["spots", "cells"]
-    table: ad.AnnData
+    kind: Literal["spots", "cells"]
+    adata: ad.AnnData
     image: Path | None
     mpp: float
-    size: tuple[int, int] | None
+    image_size: tuple[int, int] | None
     source: Path
     slide_mpp: float | None = None
 
 
-class Tables(NamedTuple):
-    """What a user's tables say of spots or cells."""
+class UserTables(NamedTuple):
+    """A user's tables of labels and of cell-type proportions; None if not named."""
 
-    labels: Labels | None
-    composition: Labels | None
+    labels: LabelTable | None
+    composition: LabelTable | None
 
 
-def options_of(dataset: DatasetConfig) -> SectionsConfig:
+def sections_config(dataset: DatasetConfig) -> SectionsConfig:
     """Return the block `sections`, which readers of 10x and HEST files need."""
     if dataset.sections is None:
         raise ConfigError(
@@ -68,86 +73,112 @@ def options_of(dataset: DatasetConfig) -> SectionsConfig:
 
 
 def needs_image(dataset: DatasetConfig, name: str) -> bool:
-    """Say whether a section cannot do without an image: of a reference donor counts are enough."""
-    options = options_of(dataset)
-    group = name if dataset.named == "section" else options.donor_of([name]).get(name, "")
-    return options.units == "patches" or dataset.role_of.get(group) != "reference"
+    """Return whether a section must have an image: for a reference donor, counts are sufficient."""
+    config = sections_config(dataset)
+    group = name if dataset.named == "section" else config.donor_of([name]).get(name, "")
+    return config.units == "patches" or dataset.role_of.get(group) != "reference"
 
 
 def assemble(
     root: Path,
     dataset: DatasetConfig,
     present: Iterable[str],
-    measure: Callable[[str], Measured],
+    measure: Callable[[str], MeasuredSection],
 ) -> Iterator[Section]:
     """Yield every section that has a donor.
 
     Parameters
     ----------
     root
-        The folder that the sections lie in.
+        The folder that holds the sections.
     dataset
-        What is asked for.
+        Configuration of the data set.
     present
-        Names of all sections there.
+        Names of all sections in the folder.
     measure
-        Reads the section of a name.
+        Function that reads the section of a name.
     """
-    options = options_of(dataset)
-    here = sorted(name for name in present if not name.startswith("."))
-    donor_of = options.donor_of(here)
+    config = sections_config(dataset)
+    names = sorted(name for name in present if not name.startswith("."))
+    donor_of = config.donor_of(names)
     for name in donor_of:
-        if name not in here:
+        if name not in names:
             raise DataError(
-                f"{root}: no section {name!r}, which sections.donors names{suggest(name, here)}"
+                f"{root}: no section {name!r}, which sections.donors names{suggest(name, names)}"
             )
-    if others := sorted(set(here) - set(donor_of)):
-        tqdm.write(f"{root.name}: {', '.join(others)} without a donor, left out")
-    tables = Tables(
-        _table(root, options.labels, "sections.labels", donor_of),
-        _table(root, options.composition, "sections.composition", donor_of),
+    if without_donor := sorted(set(names) - set(donor_of)):
+        tqdm.write(f"{root.name}: {', '.join(without_donor)} without a donor, left out")
+    tables = UserTables(
+        _read_table(root, config.labels, "sections.labels", donor_of),
+        _read_table(root, config.composition, "sections.composition", donor_of),
     )
     if tables.labels is not None:
-        tables.labels.require(options.cell_type)
+        tables.labels.require(config.cell_type)
     for name, donor in donor_of.items():
-        yield _section(root, dataset, tables, name, donor, measure(name))
+        yield _assemble_section(root, dataset, tables, name, donor, measure(name))
 
 
-def _table(root: Path, name: str | None, key: str, donor_of: dict[str, str]) -> Labels | None:
+def _read_table(
+    root: Path, name: str | None, key: str, donor_of: dict[str, str]
+) -> LabelTable | None:
     return None if name is None else read_labels(below(root, name, key), donor_of)
 
 
-def _section(
-    root: Path, dataset: DatasetConfig, tables: Tables, name: str, donor: str, found: Measured
+def _assemble_section(
+    root: Path,
+    dataset: DatasetConfig,
+    tables: UserTables,
+    name: str,
+    donor: str,
+    measured: MeasuredSection,
 ) -> Section:
-    options = options_of(dataset)
-    where = f"{found.source}, section {name}"
-    table, placed = found.table, None
-    if found.size is not None:
-        table, placed = keep_inside(table, found.mpp, found.size, found.what, where)
-    reach = dataset.unit_um / np.sqrt(2)
-    if tables.labels is not None:
-        table.obs = join(tables.labels, name, table, found.slide_mpp or found.mpp, reach)
-    if tables.composition is not None:
-        words = join(tables.composition, name, table, found.slide_mpp or found.mpp, reach)
-        table.obsm["cell_type_ratio"] = shares(words, f"{tables.composition.path}, section {name}")
-    cells = None
-    if options.units == "patches":
-        if found.size is None:
-            raise DataError(f"{where}: has no image, which patches need; put it there")
-        size_um = (found.size[0] * found.mpp, found.size[1] * found.mpp)
-        table, inner = gather(
-            table, dataset.unit_um, size_um, options.origin_um, options.least or 1,
-            options.cell_type, where,
-        )  # fmt: skip
-        cells = inner if found.what == "cells" and options.keep_cells else None
-    elif options.units != found.what:
-        raise DataError(
-            f"{where}: has {found.what}, no {options.units}; set sections.units to {found.what} or "
-            "patches"
+    config = sections_config(dataset)
+    where = f"{measured.source}, section {name}"
+    adata, coverage = measured.adata, None
+    if measured.image_size is not None:
+        adata, coverage = drop_outside_image(
+            adata, measured.mpp, measured.image_size, measured.kind, where
         )
-    image = None if found.image is None else found.image.relative_to(root)
-    mpp = None if image is None else found.mpp
-    section = Section(name, donor, table, image, mpp, cells, placed)
-    check_section(section, found.source)
+    _add_tables(adata, tables, name, measured.slide_mpp or measured.mpp, dataset.unit_um)
+    cells = None
+    if config.units == "patches":
+        adata, members = _make_patches(adata, dataset, measured, where)
+        cells = members if measured.kind == "cells" and config.keep_cells else None
+    elif config.units != measured.kind:
+        raise DataError(
+            f"{where}: has {measured.kind}, no {config.units}; set sections.units to "
+            f"{measured.kind} or patches"
+        )
+    image = None if measured.image is None else measured.image.relative_to(root)
+    mpp = None if image is None else measured.mpp
+    section = Section(name, donor, adata, image, mpp, cells, coverage)
+    check_section(section, measured.source)
     return section
+
+
+def _add_tables(
+    adata: ad.AnnData, tables: UserTables, name: str, mpp: float, unit_um: float
+) -> None:
+    """Set the labels and the composition of a section's spots or cells from a user's tables."""
+    max_distance_um = unit_um / np.sqrt(2)
+    if tables.labels is not None:
+        adata.obs = join_labels(tables.labels, name, adata, mpp, max_distance_um)
+    if tables.composition is not None:
+        joined = join_labels(tables.composition, name, adata, mpp, max_distance_um)
+        where = f"{tables.composition.path}, section {name}"
+        adata.obsm["cell_type_ratio"] = as_proportions(joined, where)
+
+
+def _make_patches(
+    adata: ad.AnnData, dataset: DatasetConfig, measured: MeasuredSection, where: str
+) -> tuple[ad.AnnData, ad.AnnData]:
+    """Return the patches of a section, and the spots or cells inside them."""
+    config = sections_config(dataset)
+    if measured.image_size is None:
+        raise DataError(f"{where}: has no image, which patches need; put it there")
+    width, height = measured.image_size
+    size_um = (width * measured.mpp, height * measured.mpp)
+    return gather_patches(
+        adata, dataset.unit_um, size_um, config.origin_um, config.least or 1, config.cell_type,
+        where,
+    )  # fmt: skip

@@ -1,10 +1,10 @@
-"""Labels of units from a user's table: regions, cell types, whatever a pathologist or study gives.
+"""Labels of observations from a user's table: regions, cell types, or any other annotation.
 
 A CSV (gzipped or not) or Parquet table with the column `section`; with `barcode` or `cell_id`, or
-with `x` and `y` in pixels of the section's image; every other column is a label. Barcodes and cells
-are matched as they are written but for blanks around them. With `x` and `y`, a spot or cell takes
-the label of the nearest row that is not further than half the diagonal of a unit. What a label is,
-and that `NA` is none, says `cell_synergy.core.labels`.
+with `x` and `y` in pixels of the section's image; every other column is a label. Barcodes and cell
+ids are matched exactly, except for blanks around them. With `x` and `y`, a spot or cell takes the
+label of the nearest row that is not further away than half the diagonal of an observation.
+`cell_synergy.core.labels` defines how labels are spelt and which values, like `NA`, are missing.
 """
 
 from collections.abc import Collection
@@ -21,27 +21,27 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import as_labels, as_names, check_spellings, some
 from cell_synergy.data.composition import shares_of
 from cell_synergy.raw.registration import nearest_within
-from cell_synergy.raw.sections.section_files import read_frame, words
+from cell_synergy.raw.sections.section_files import as_text, read_frame
 
-_NAMES = ("barcode", "cell_id")
-_PLACE = ["x", "y"]
-_UNNAMED = "Unnamed:"  # what pandas calls a column without a name
+_NAME_COLUMNS = ("barcode", "cell_id")
+_COORD_COLUMNS = ["x", "y"]
+_UNNAMED = "Unnamed:"  # pandas begins the name of a column without a name so
 
 
 @dataclass(frozen=True)
-class Labels:
-    """The table, by section.
+class LabelTable:
+    """A table of labels, by section.
 
     Attributes
     ----------
     path
-        To name in messages.
+        The file, for messages.
     rows
-        Of each section.
+        The rows of each section.
     key
-        The column of names; None where rows have places.
+        The column that names spots or cells; None where rows have coordinates.
     columns
-        Of labels.
+        The label columns.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class Labels:
     columns: list[str]
 
     def require(self, column: str | None) -> None:
-        """Refuse a table without the column that holds cell types, if one is named."""
+        """Refuse a table without the column of cell types; do nothing if that column is None."""
         if column is not None and column not in self.columns:
             raise DataError(
                 f"{self.path}: no column {column!r} for sections.cell_type"
@@ -58,22 +58,34 @@ class Labels:
             )
 
 
-def read_labels(path: Path, sections: Collection[str]) -> Labels:
-    """Read a table of labels, or of shares, of these sections.
+def read_labels(path: Path, sections: Collection[str]) -> LabelTable:
+    """Read a table of labels, or of cell-type proportions, of some sections.
 
-    Sections are matched as `cell_synergy.core.labels.as_labels` spells them: the folder `1` is the
-    section 1.0 of a table. Columns without a name, such as an index that pandas wrote, and rows
-    without a word are left out.
+    Names of sections are compared as `cell_synergy.core.labels.as_labels` spells them: the folder
+    `1` is the section 1.0 of a table. Columns without a name, such as an index that pandas wrote,
+    and empty rows are left out.
+
+    Parameters
+    ----------
+    path
+        The table.
+    sections
+        Names of the sections that have a donor.
+
+    Raises
+    ------
+    DataError
+        If a column or value that is needed is missing, or no row is of one of the sections.
     """
-    table = _rows(read_frame(path, ["section"], text=True))
-    key = next((name for name in _NAMES if name in table), None)
-    if key is None and not set(_PLACE) <= set(table):
+    table = _without_empty(read_frame(path, ["section"], text=True))
+    key = next((name for name in _NAME_COLUMNS if name in table), None)
+    if key is None and not set(_COORD_COLUMNS) <= set(table):
         raise DataError(
             f"{path}: needs a column 'barcode' or 'cell_id', or the columns 'x' and 'y' (pixels of "
             f"the image), and has {', '.join(map(str, table.columns))}"
         )
-    known = {"section", key} if key else {"section", *_PLACE}
-    columns = [str(column) for column in table if column not in known]
+    id_columns = {"section", key} if key else {"section", *_COORD_COLUMNS}
+    columns = [str(column) for column in table if column not in id_columns]
     if not columns:
         raise DataError(f"{path}: has no label; add a column, for example 'region'")
     table[columns] = table[columns].apply(as_labels)
@@ -81,42 +93,46 @@ def read_labels(path: Path, sections: Collection[str]) -> Labels:
         table[key] = _identifiers(table[key], path)
     if table.empty:
         raise DataError(f"{path}: has no row; give one for every spot or cell with a label")
-    rows = dict(iter(table.groupby(_sections(table["section"], sections, path))))
+    rows = dict(iter(table.groupby(_match_sections(table["section"], sections, path))))
     if not set(rows) & set(sections):
         raise DataError(
             f"{path}: column 'section' has {some(sorted(rows))}, none of which is a section with a "
             f"donor ({some(sorted(sections))}); name them alike"
         )
     if others := sorted(set(rows) - set(sections)):
-        tqdm.write(f"{path.name}: rows of {some(others)}, no sections with a donor, are left out")
-    return Labels(path, rows, key, columns)
+        tqdm.write(
+            f"{path.name}: rows of {some(others)}, which are no sections with a donor, are left out"
+        )
+    return LabelTable(path, rows, key, columns)
 
 
-def _rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Return rows and columns that say something; rows are named as in a spreadsheet."""
+def _without_empty(table: pd.DataFrame) -> pd.DataFrame:
+    """Drop empty rows and columns without a name; rows are named by their line in the file."""
     table = table.rename(columns=str).set_axis([f"row {line + 2}" for line in range(len(table))])
     named = [name for name in map(str, table) if name and not name.startswith(_UNNAMED)]
-    said = table[named].apply(lambda column: column.notna() & (words(column).str.strip() != ""))
-    kept: pd.DataFrame = table.loc[said.any(axis=1), named]
-    return kept
+    filled = table[named].apply(lambda column: column.notna() & (as_text(column).str.strip() != ""))
+    selected: pd.DataFrame = table.loc[filled.any(axis=1), named]
+    return selected
 
 
-def _sections(column: pd.Series, sections: Collection[str], path: Path) -> pd.Series:
-    """Return the section of each row, spelt as its folder where there is one."""
+def _match_sections(column: pd.Series, sections: Collection[str], path: Path) -> pd.Series:
+    """Return the section of each row, spelt like the folder of the section if there is one."""
     where = f"{path}: column 'section'"
-    both = as_labels(pd.concat([column, pd.Series(list(sections), dtype=object)]))
-    given, folders = both.iloc[: len(column)], both.iloc[len(column) :]
+    spelt = as_labels(pd.concat([column, pd.Series(list(sections), dtype=object)]))
+    given, folders = spelt.iloc[: len(column)], spelt.iloc[len(column) :]
     names = as_names(given, "section", where)
     check_spellings([*names.unique(), *(set(folders) - set(names))], "section", where)
-    spelt = dict(zip(folders, sections, strict=True))
-    return names.map(lambda name: spelt.get(name, name))
+    folder_of = dict(zip(folders, sections, strict=True))
+    return names.map(lambda name: folder_of.get(name, name))
 
 
 def _identifiers(column: pd.Series, path: Path) -> pd.Series:
-    """Return barcodes or cells as they are written, without the blanks around them."""
+    """Return barcodes or cell ids exactly as written, without the blanks around them."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
-        column = column.astype("Int64")  # numbers of cells, in a Parquet table with gaps
-    names = words(column).str.strip()
+        column = column.astype(
+            "Int64"
+        )  # integers become floats in a Parquet table with missing values
+    names = as_text(column).str.strip()
     if (empty := column.isna() | (names == "")).any():
         raise DataError(
             f"{path}: column {column.name!r} is empty for {int(empty.sum())} of {len(column)} "
@@ -125,95 +141,100 @@ def _identifiers(column: pd.Series, path: Path) -> pd.Series:
     return names
 
 
-def join(
-    labels: Labels, section: str, table: ad.AnnData, mpp: float, reach_um: float
+def join_labels(
+    labels: LabelTable, section: str, adata: ad.AnnData, mpp: float, max_distance_um: float
 ) -> pd.DataFrame:
-    """Return the labels of a section's spots or cells, None where they have none.
+    """Return the labels of a section's spots or cells; None where a spot or cell has no label.
 
     Parameters
     ----------
-    section, table
-        Its name, and what it measured, with places in micrometres.
+    labels
+        The table.
+    section, adata
+        The section's name, and its spots or cells with coordinates in micrometres.
     mpp
-        Micrometres per pixel of its image.
-    reach_um
-        How far a labelled place may be from a spot or cell.
+        Micrometres per pixel of the section's image.
+    max_distance_um
+        Largest distance between a spot or cell and a labelled position.
     """
     if (rows := labels.rows.get(section)) is None:
         tqdm.write(f"section {section}: no row in {labels.path.name}, no labels")
-        nothing = [None] * table.n_obs
-        return pd.DataFrame(dict.fromkeys(labels.columns, nothing), index=table.obs_names)
+        missing = [None] * adata.n_obs
+        return pd.DataFrame(dict.fromkeys(labels.columns, missing), index=adata.obs_names)
     if labels.key is None:
-        found = _by_place(labels, section, rows, table, mpp, reach_um)
+        joined = _join_by_coords(labels, section, rows, adata, mpp, max_distance_um)
     else:
-        found = _by_name(labels, section, rows, table)
-    kept: pd.DataFrame = found.astype(object).where(found.notna(), None)
-    return kept
+        joined = _join_by_name(labels, section, rows, adata)
+    with_none: pd.DataFrame = joined.astype(object).where(joined.notna(), None)
+    return with_none
 
 
-def shares(found: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Return the numbers of a table of shares: they sum to one, or a row has none at all.
+def as_proportions(joined: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Return cell-type proportions as numbers: a row sums to one, or is missing completely.
 
     Parameters
     ----------
-    found
-        Words of each spot or cell, None where there are none.
+    joined
+        The joined columns as text, None where a value is missing.
     where
         The table and section, for messages.
     """
-    numbers = found.apply(pd.to_numeric, errors="coerce").astype(np.float64)
-    broken = (numbers.isna() & found.notna()).to_numpy()
-    if broken.any():
-        row, column = (int(place[0]) for place in np.nonzero(broken))
+    numbers = joined.apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    invalid = (numbers.isna() & joined.notna()).to_numpy()
+    if invalid.any():
+        row, column = (int(index[0]) for index in np.nonzero(invalid))
         raise DataError(
-            f"{where}: {found.iloc[row, column]!r} of {str(found.index[row])!r} in column "
-            f"{found.columns[column]!r} is no number; give shares from 0 that sum to 1"
+            f"{where}: {joined.iloc[row, column]!r} of {str(joined.index[row])!r} in column "
+            f"{joined.columns[column]!r} is not a number; give shares from 0 that sum to 1"
         )
     return shares_of(numbers, where)
 
 
-def _by_name(labels: Labels, section: str, rows: pd.DataFrame, table: ad.AnnData) -> pd.DataFrame:
+def _join_by_name(
+    labels: LabelTable, section: str, rows: pd.DataFrame, adata: ad.AnnData
+) -> pd.DataFrame:
     rows = rows.set_index(pd.Index(rows[labels.key]))
     if rows.index.has_duplicates:
-        twice = rows.index[rows.index.duplicated()][0]
+        duplicate = rows.index[rows.index.duplicated()][0]
         raise DataError(
-            f"{labels.path}: {labels.key} {twice!r} of section {section!r} occurs twice; keep one"
+            f"{labels.path}: {labels.key} {duplicate!r} of section {section!r} occurs twice; keep "
+            "one"
         )
-    names = table.obs_names.str.strip()
+    names = adata.obs_names.str.strip()
     if names.has_duplicates:
-        names = table.obs_names
-    unknown = ~rows.index.isin(names)
-    if unknown.all():
+        names = adata.obs_names
+    unmatched = ~rows.index.isin(names)
+    if unmatched.all():
         raise DataError(
-            f"{labels.path}: no {labels.key} of section {section!r} is in its data (there "
-            f"{rows.index[0]!r}, here {table.obs_names[0]!r}); name them alike"
+            f"{labels.path}: no {labels.key} of section {section!r} is in its data (the table has "
+            f"{rows.index[0]!r}, the data {adata.obs_names[0]!r}); name them alike"
         )
-    if unknown.any():
+    if unmatched.any():
         tqdm.write(
-            f"section {section}: {int(unknown.sum())} of {len(rows)} rows of {labels.path.name} "
-            f"(e.g. {rows.index[unknown][0]}) are of nothing in the data"
+            f"section {section}: {int(unmatched.sum())} of {len(rows)} rows of {labels.path.name} "
+            f"(e.g. {rows.index[unmatched][0]}) match nothing in the data"
         )
-    return rows[labels.columns].reindex(names).set_axis(table.obs_names)
+    return rows[labels.columns].reindex(names).set_axis(adata.obs_names)
 
 
-def _by_place(
-    labels: Labels,
+def _join_by_coords(
+    labels: LabelTable,
     section: str,
     rows: pd.DataFrame,
-    table: ad.AnnData,
+    adata: ad.AnnData,
     mpp: float,
-    reach_um: float,
+    max_distance_um: float,
 ) -> pd.DataFrame:
-    place = rows[_PLACE].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64) * mpp
-    if not np.isfinite(place).all():
-        row = rows.index[~np.isfinite(place).all(axis=1)][0]
+    coords = rows[_COORD_COLUMNS].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64) * mpp
+    if not np.isfinite(coords).all():
+        row = rows.index[~np.isfinite(coords).all(axis=1)][0]
         raise DataError(f"{labels.path}, {row}: 'x' or 'y' is not a number; give it")
-    nearest = nearest_within(table.obsm["spatial"], place, reach_um)
+    nearest = nearest_within(adata.obsm["spatial"], coords, max_distance_um)
     if (nearest < 0).all():
         raise DataError(
-            f"{labels.path}: no place of section {section!r} is within {reach_um:.0f} um of its "
-            "data; 'x' and 'y' are pixels of the full-resolution image"
+            f"{labels.path}: no position of section {section!r} is within {max_distance_um:.0f} um "
+            "of its data; 'x' and 'y' are pixels of the full-resolution image"
         )
-    found = rows[labels.columns].astype(object).iloc[nearest].set_axis(table.obs_names)
-    found.loc[nearest < 0] = None
-    return found
+    joined = rows[labels.columns].astype(object).iloc[nearest].set_axis(adata.obs_names)
+    joined.loc[nearest < 0] = None
+    return joined

@@ -1,8 +1,8 @@
-"""Patches: squares of a grid that do not overlap, with what was measured in them.
+"""Patches: squares of a grid that do not overlap, with the spots or cells inside them.
 
-The grid begins at the top left corner of the image, or further in; only squares that lie in the
-image wholly count. A patch has the summed counts of its spots or cells, the label that most of them
-have (of two that are as frequent, the first by name), and the shares of their cell types.
+The grid begins at the top left corner of the image, or further in; only squares that lie completely
+inside the image count. A patch has the summed counts of its spots or cells, their most frequent
+label (of two equally frequent ones the first by name), and the proportions of their cell types.
 """
 
 import anndata as ad
@@ -14,8 +14,8 @@ from scipy import sparse
 from cell_synergy.core.errors import DataError
 
 
-def gather(
-    table: ad.AnnData,
+def gather_patches(
+    adata: ad.AnnData,
     side_um: float,
     size_um: tuple[float, float],
     origin_um: float,
@@ -27,75 +27,85 @@ def gather(
 
     Parameters
     ----------
-    table
-        Counts, labels in `obs`, places in micrometres from the image's top left corner.
+    adata
+        Spots or cells: counts, labels in `obs`, coordinates in micrometres from the image's top
+        left corner.
     side_um, size_um
         Side of a patch; width and height of the image.
     origin_um
-        Where the first patch begins, in x and y.
+        Coordinate at which the first patch begins, in x and in y.
     least
-        Spots or cells under which a patch is dropped.
+        Patches with fewer spots or cells are dropped.
     cell_type
-        The label whose shares are the composition.
+        The label whose proportions are the composition; None without a composition.
     where
-        The section, for messages.
+        File and section, for messages.
 
     Returns
     -------
-    The patches, and what lies in them with the name of its patch in `obs["unit"]`.
+    :
+        The patches, and the spots or cells inside them, with the name of their patch in
+        `obs["unit"]`.
     """
-    across, down = (int((length - origin_um) // side_um) for length in size_um)
-    grid = np.floor((np.asarray(table.obsm["spatial"]) - origin_um) / side_um).astype(np.int64)
-    inside = ((grid >= 0) & (grid < [across, down])).all(axis=1)
-    code = np.where(inside, grid[:, 1] * across + grid[:, 0], -1)
-    patches, count = np.unique(code[inside], return_counts=True)
-    patches = patches[count >= least]
-    if len(patches) == 0:
+    n_columns, n_rows = (int((length - origin_um) // side_um) for length in size_um)
+    grid = np.floor((np.asarray(adata.obsm["spatial"]) - origin_um) / side_um).astype(np.int64)
+    inside = ((grid >= 0) & (grid < [n_columns, n_rows])).all(axis=1)
+    code = np.where(inside, grid[:, 1] * n_columns + grid[:, 0], -1)
+    patch_codes, sizes = np.unique(code[inside], return_counts=True)
+    patch_codes = patch_codes[sizes >= least]
+    if len(patch_codes) == 0:
         raise DataError(
-            f"{where}: no patch of {side_um:g} um holds {least} of the {table.n_obs} spots or "
+            f"{where}: no patch of {side_um:g} um holds {least} of the {adata.n_obs} spots or "
             "cells; lower sections.least or raise unit_um"
         )
-    rows = np.flatnonzero(np.isin(code, patches))
-    unit = np.searchsorted(patches, code[rows])
-    column, row = patches % across, patches // across
+    rows = np.flatnonzero(np.isin(code, patch_codes))
+    patch = np.searchsorted(patch_codes, code[rows])
+    column, row = patch_codes % n_columns, patch_codes // n_columns
     names = pd.Index([f"{x}x{y}" for x, y in zip(column, row, strict=True)])
-    cells = table[rows]
-    counts = ad.AnnData(
-        _summed(sparse.csr_matrix(cells.X), unit, len(patches)),
-        obs=_majority(cells.obs, unit, names),
-        var=pd.DataFrame(index=table.var_names),
+    members = adata[rows]
+    patches = ad.AnnData(
+        _sum_counts(sparse.csr_matrix(members.X), patch, len(patch_codes)),
+        obs=_majority_labels(members.obs, patch, names),
+        var=pd.DataFrame(index=adata.var_names),
         obsm={"spatial": origin_um + (np.column_stack([column, row]) + 0.5) * side_um},
     )
     if cell_type is not None:
-        counts.obsm["cell_type_ratio"] = _shares(cells.obs[cell_type], unit, names)
-    inner = ad.AnnData(
-        sparse.csr_matrix(cells.X),
-        obs=pd.DataFrame({"unit": names[unit]}, index=cells.obs_names),
-        var=pd.DataFrame(index=table.var_names),
+        patches.obsm["cell_type_ratio"] = _composition(members.obs[cell_type], patch, names)
+    cells = ad.AnnData(
+        sparse.csr_matrix(members.X),
+        obs=pd.DataFrame({"unit": names[patch]}, index=members.obs_names),
+        var=pd.DataFrame(index=adata.var_names),
     )
-    return counts, inner
+    return patches, cells
 
 
-def _summed(
-    counts: sparse.csr_matrix, unit: Int64[np.ndarray, " cells"], units: int
+def _sum_counts(
+    counts: sparse.csr_matrix, patch: Int64[np.ndarray, " cells"], n_patches: int
 ) -> sparse.csr_matrix:
-    ones = np.ones(len(unit), dtype=np.float32)
-    onto = sparse.csr_matrix((ones, (unit, np.arange(len(unit)))), shape=(units, len(unit)))
-    return sparse.csr_matrix(onto @ counts)
+    """Return the summed counts of the cells of each patch."""
+    ones = np.ones(len(patch), dtype=np.float32)
+    shape = (n_patches, len(patch))
+    membership = sparse.csr_matrix((ones, (patch, np.arange(len(patch)))), shape=shape)
+    return sparse.csr_matrix(membership @ counts)
 
 
-def _majority(
-    labels: pd.DataFrame, unit: Int64[np.ndarray, " cells"], names: pd.Index
+def _majority_labels(
+    labels: pd.DataFrame, patch: Int64[np.ndarray, " cells"], names: pd.Index
 ) -> pd.DataFrame:
-    found = pd.DataFrame(index=names)
+    """Return the most frequent label of each patch, per label column; None without a label."""
+    majority = pd.DataFrame(index=names)
     for column in labels:
-        votes = pd.crosstab(names[unit], labels[column].to_numpy())
+        votes = pd.crosstab(names[patch], labels[column].to_numpy())
         winner = votes.idxmax(axis=1) if votes.size else pd.Series(dtype=object)
-        found[column] = winner.reindex(names).astype(object).where(lambda word: word.notna(), None)
-    return found
+        reindexed = winner.reindex(names).astype(object)
+        majority[column] = reindexed.where(lambda label: label.notna(), None)
+    return majority
 
 
-def _shares(types: pd.Series, unit: Int64[np.ndarray, " cells"], names: pd.Index) -> pd.DataFrame:
-    votes = pd.crosstab(names[unit], types.to_numpy(), normalize="index")
-    votes.columns = votes.columns.astype(str)
-    return votes.rename_axis(index=None, columns=None).reindex(names)
+def _composition(
+    types: pd.Series, patch: Int64[np.ndarray, " cells"], names: pd.Index
+) -> pd.DataFrame:
+    """Return the proportions of cell types in each patch; NaN where no cell has a type."""
+    shares = pd.crosstab(names[patch], types.to_numpy(), normalize="index")
+    shares.columns = shares.columns.astype(str)
+    return shares.rename_axis(index=None, columns=None).reindex(names)

@@ -1,7 +1,7 @@
-"""Cells from a table of transcripts, read in pieces: a section has tens of millions.
+"""Counts of cells from a table of transcripts, read in batches: a section has tens of millions.
 
-Columns as in Xenium's `transcripts.parquet`, with `he_x` and `he_y`, pixels of the H&E image, that
-HEST-1k adds.
+The columns are those of Xenium's `transcripts.parquet`, and `he_x` and `he_y`, pixels of the H&E
+image, which HEST-1k adds.
 """
 
 import re
@@ -18,84 +18,104 @@ from scipy import sparse
 from cell_synergy.core import filetypes
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
-from cell_synergy.raw.sections.matrix import CONTROL, of_symbols
-from cell_synergy.raw.sections.section_files import words
+from cell_synergy.raw.sections.count_matrix import CONTROL, by_symbol
+from cell_synergy.raw.sections.section_files import as_text
 
 _COLUMNS = ("cell_id", "feature_name", "he_x", "he_y", "qv")
-_QV = 20.0  # the quality from which Xenium Onboard Analysis counts a transcript
+_MIN_QUALITY = 20.0  # the score `qv` from which Xenium Onboard Analysis counts a transcript
 _NO_CELL = r"(UNASSIGNED|-1)$"
-_PIECE = 2**20
+_BATCH_ROWS = 2**20
 
 
-class _Codes:
-    """Numbers of names, in the order in which they are met; -1 of those that are refused."""
+class _NameIndex:
+    """Integer codes of names, in the order in which names first occur over all batches.
 
-    def __init__(self, refused: str) -> None:
-        self.of: dict[str, int] = {}
-        self._refused = re.compile(refused)
+    Parameters
+    ----------
+    excluded
+        Pattern of names that have no code.
+    """
 
-    def __call__(self, names: pd.Series) -> Int64[np.ndarray, " rows"]:
-        code, found = pd.factorize(names)
-        new = [
-            -1 if self._refused.match(name) else self.of.setdefault(name, len(self.of))
-            for name in words(pd.Series(found))
+    def __init__(self, excluded: str) -> None:
+        self.code_of: dict[str, int] = {}
+        self._excluded = re.compile(excluded)
+
+    def encode(self, names: pd.Series) -> Int64[np.ndarray, " rows"]:
+        """Return the code of each name, -1 for excluded and missing names."""
+        in_batch, unique = pd.factorize(names)
+        codes = [
+            -1 if self._excluded.match(name) else self.code_of.setdefault(name, len(self.code_of))
+            for name in as_text(pd.Series(unique))
         ]
-        return np.array([*new, -1], dtype=np.int64)[code]  # no name is -1 itself
+        # `factorize` gives missing names the code -1, which selects the appended last element.
+        return np.array([*codes, -1], dtype=np.int64)[in_batch]
 
 
 def count_cells(path: Path) -> ad.AnnData:
     """Count the transcripts of each cell.
 
+    Parameters
+    ----------
+    path
+        The Parquet table of transcripts.
+
     Returns
     -------
-    Cells x genes; `obsm["spatial"]` is the mean place of a cell's transcripts, in pixels.
+    :
+        Cells x genes; `obsm["spatial"]` is the mean position of a cell's transcripts, in pixels.
     """
     filetypes.required(path, "a Parquet table", "fetch it again")
-    cells, genes = _Codes(_NO_CELL), _Codes(CONTROL)
-    pieces: list[sparse.coo_matrix] = []
-    sums = np.zeros((0, 3))
+    cells, genes = _NameIndex(_NO_CELL), _NameIndex(CONTROL)
+    batches: list[sparse.coo_matrix] = []
+    sums = np.zeros((0, 3))  # of x, of y, and the number of transcripts of each cell
     try:
         with pq.ParquetFile(path) as file:
-            columns = _needed(path, file.schema_arrow.names)
-            for batch in file.iter_batches(_PIECE, columns=columns):
-                table, row, column = _coded(batch.to_pandas(), cells, genes)
+            columns = _columns_to_read(path, file.schema_arrow.names)
+            for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
+                table, row, column = _encode(batch.to_pandas(), cells, genes)
                 if table.empty:
                     continue
                 ones = np.ones(len(row), dtype=np.float32)
-                pieces.append(sparse.csr_matrix((ones, (row, column))).tocoo())
-                sums = np.vstack([sums, np.zeros((len(cells.of) - len(sums), 3))])
+                batches.append(sparse.csr_matrix((ones, (row, column))).tocoo())
+                sums = np.vstack([sums, np.zeros((len(cells.code_of) - len(sums), 3))])
                 for axis, weight in enumerate((table["he_x"], table["he_y"], ones)):
                     sums[:, axis] += np.bincount(row, np.asarray(weight), minlength=len(sums))
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({error}); fetch it again") from error
-    if not cells.of:
+    if not cells.code_of:
         raise DataError(f"{path}: no transcript is in a cell; set sections.units to spots")
     data, row, column = (
-        np.concatenate([getattr(piece, part) for piece in pieces])
+        np.concatenate([getattr(batch, part) for batch in batches])
         for part in ("data", "row", "col")
     )
-    shape = (len(cells.of), len(genes.of))
+    shape = (len(cells.code_of), len(genes.code_of))
     counts = sparse.csr_matrix((data, (row, column)), shape=shape, dtype=np.float32)
-    found = of_symbols(counts, pd.Index(list(cells.of)), pd.Series(list(genes.of)))
-    found.obsm["spatial"] = sums[:, :2] / sums[:, 2:]
-    return found
+    adata = by_symbol(counts, pd.Index(list(cells.code_of)), pd.Series(list(genes.code_of)))
+    adata.obsm["spatial"] = sums[:, :2] / sums[:, 2:]
+    return adata
 
 
-def _needed(path: Path, names: list[str]) -> list[str]:
+def _columns_to_read(path: Path, present: list[str]) -> list[str]:
     for column in _COLUMNS:
-        if column not in names:
-            raise DataError(f"{path}: no column {column!r}{suggest(column, names)}")
-    return [*_COLUMNS, *(["is_gene"] if "is_gene" in names else [])]
+        if column not in present:
+            raise DataError(f"{path}: no column {column!r}{suggest(column, present)}")
+    return [*_COLUMNS, *(["is_gene"] if "is_gene" in present else [])]
 
 
-def _coded(
-    table: pd.DataFrame, cells: _Codes, genes: _Codes
+def _encode(
+    table: pd.DataFrame, cells: _NameIndex, genes: _NameIndex
 ) -> tuple[pd.DataFrame, Int64[np.ndarray, " rows"], Int64[np.ndarray, " rows"]]:
-    """Keep the transcripts of genes that are in a cell and of sufficient quality, with numbers."""
-    table = table[table["qv"] >= _QV]
+    """Select transcripts of genes, inside cells and of sufficient quality.
+
+    Returns
+    -------
+    :
+        The selected rows, and the codes of their cell and of their gene.
+    """
+    table = table[table["qv"] >= _MIN_QUALITY]
     if "is_gene" in table:
         table = table[table["is_gene"].astype(bool)]
-    column = genes(table["feature_name"])
+    column = genes.encode(table["feature_name"])
     table, column = table[column >= 0], column[column >= 0]
-    row = cells(table["cell_id"])
+    row = cells.encode(table["cell_id"])
     return table[row >= 0], row[row >= 0], column[row >= 0]

@@ -1,7 +1,9 @@
-"""Simulated twins: tissue with known latent states, as raw files like anybody's.
+"""Simulator of paired data sets with known latent states, written as raw files of a platform.
 
-A section is a lattice of units. States on smooth random fields decide what its H&E image and its
-transcript counts show; `shared_` states are seen by both, `image_` and `expression_` states by one.
+A section is a lattice of observations. States, drawn as smooth random fields, determine what its
+H&E image and its transcript counts show: `shared_` states affect both modalities, `image_` and
+`expression_` states one. `simulate` and `config.SimulatorConfig` may be used outside of this
+folder; the other modules are internal.
 """
 
 import json
@@ -16,7 +18,7 @@ from cell_synergy.data.config import Role
 from cell_synergy.raw.simulator import cells, expression, image, native, states
 from cell_synergy.raw.simulator.config import SimulatorConfig
 
-Item = tuple[str, Role]
+_DonorRole = tuple[str, Role]
 
 
 def simulate(
@@ -24,23 +26,24 @@ def simulate(
     config: SimulatorConfig,
     roles: Mapping[str, Role],
     out: Path,
-    progress: Callable[[Iterable[Item]], Iterable[Item]],
+    progress: Callable[[Iterable[_DonorRole]], Iterable[_DonorRole]],
 ) -> None:
-    """Write the raw files of a simulated twin.
+    """Write the raw files of a simulated data set.
 
-    One folder for each donor, with its section in the layout of `config.platform` and its image;
-    `labels.csv.gz` (Visium: `composition.csv.gz` too); and what nobody would know of real tissue:
-    `latent.csv.gz`, the true states of every unit at x and y in micrometres, and `visible.json`,
-    which of them each task's label depends on, by the modality that shows them.
+    Each donor has a folder with one section in the file layout of `config.platform` and its image.
+    `labels.csv.gz` (for Visium also `composition.csv.gz`) is written for all donors together, and
+    so is the ground truth, which no real data set has: `latent.csv.gz` with the states of each
+    observation at x and y in micrometres, and `visible.json` with the states that the label of each
+    task depends on, by the modality that shows them.
 
     Parameters
     ----------
     name
-        The twin's name; part of its random streams.
+        Name of the data set, which is part of its random streams.
     config
         Sizes, appearance and noise of the tissue.
     roles
-        What each donor is for.
+        Role of each donor.
     out
         Folder of the files.
     progress
@@ -49,10 +52,10 @@ def simulate(
     Raises
     ------
     ConfigError
-        When `config` has no section size for a role, or too few genes for its programmes.
+        If `config` has no section size for a role, or too few genes for its programmes.
     """
-    genes = expression.panel(config, states.stream(config, name, "genes"))
-    tiles = image.textures(config, states.stream(config, name, "textures"))
+    genes = expression.draw_genes(config, states.stream(config, name, "genes"))
+    textures = image.draw_textures(config, states.stream(config, name, "textures"))
     tables: dict[str, list[pd.DataFrame]] = {"latent": []}
     for donor, role in progress(roles.items()):
 
@@ -60,16 +63,18 @@ def simulate(
             return states.stream(config, name, donor, purpose)
 
         latent = states.sample(config, role, stream("states"))
-        drawn = _draw(donor, role, config, genes, latent, stream)
-        picture = image.render(config, drawn.lattice, latent, drawn.placed, tiles, stream("image"))
+        section = _draw_section(donor, role, config, genes, latent, stream)
+        picture = image.render(
+            config, section.lattice, latent, section.cells, textures, stream("image")
+        )
         with atomic(out / donor) as folder:
             folder.mkdir()
             image.write(folder / f"{donor}.tif", picture, config)
-            written = native.WRITERS[config.platform](folder, drawn, config)
-        centres = pd.DataFrame(drawn.lattice.centres.round(3), columns=["x", "y"])
-        written["latent"] = pd.concat([centres, latent], axis=1)
-        written["latent"].insert(0, "section", donor)
-        for kind, table in written.items():
+            donor_tables = native.WRITERS[config.platform](folder, section, config)
+        centres = pd.DataFrame(section.lattice.centres.round(3), columns=["x", "y"])
+        donor_tables["latent"] = pd.concat([centres, latent], axis=1)
+        donor_tables["latent"].insert(0, "section", donor)
+        for kind, table in donor_tables.items():
             tables.setdefault(kind, []).append(table)
     for kind, parts in tables.items():
         native.write_table(out / f"{kind}.csv.gz", pd.concat(parts))
@@ -77,23 +82,28 @@ def simulate(
     (out / "visible.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _draw(
+def _draw_section(
     donor: str,
     role: Role,
     config: SimulatorConfig,
-    genes: expression.Panel,
+    genes: expression.GeneModel,
     latent: pd.DataFrame,
     stream: Callable[[str], np.random.Generator],
-) -> native.Drawn:
-    """Draw cells, counts and labels of one donor; the dominant type joins the latent states."""
+) -> native.SimulatedSection:
+    """Draw cells, counts and labels of one donor.
+
+    `latent["shared_type"]` is replaced by the most frequent cell type of each observation.
+    """
     lattice = config.lattice(role)
-    placed = cells.place(config, lattice, latent, stream("cells"))
-    count = cells.tally(placed, lattice.units, config.cell_types)
-    share = count / count.sum(axis=1, keepdims=True)
-    by_name = np.argsort(cells.TYPES[: config.cell_types])  # of two as frequent the first by name
-    latent["shared_type"] = by_name[share[:, by_name].argmax(axis=1)]
-    counts = expression.counts(config, genes, latent, share, stream("counts"))
-    dealt, order = expression.of_cells(counts, genes, placed, stream("transcripts"))
+    placed = cells.sample(config, lattice, latent, stream("cells"))
+    count = cells.count_types(placed, lattice.n_obs, config.cell_types)
+    ratio = count / count.sum(axis=1, keepdims=True)
+    by_name = np.argsort(cells.TYPES[: config.cell_types])  # ties go to the first type by name
+    latent["shared_type"] = by_name[ratio[:, by_name].argmax(axis=1)]
+    counts = expression.sample_counts(config, genes, latent, ratio, stream("counts"))
+    cell_counts, order = expression.split_over_cells(counts, genes, placed, stream("transcripts"))
     labels = states.labels(latent, config, role)
     labels["cell_type"] = np.asarray(cells.TYPES)[latent["shared_type"]]
-    return native.Drawn(donor, lattice, placed, labels, share, counts, dealt, order)
+    return native.SimulatedSection(
+        donor, lattice, placed, labels, ratio, counts, cell_counts, order
+    )

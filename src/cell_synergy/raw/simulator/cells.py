@@ -1,4 +1,4 @@
-"""Cells of a simulated section: where they lie and of which type they are."""
+"""Positions and types of the cells of a simulated section."""
 
 from dataclasses import dataclass
 
@@ -10,72 +10,75 @@ from cell_synergy.raw.simulator.config import SimulatorConfig
 from cell_synergy.raw.simulator.lattice import Lattice
 
 TYPES = ("lymphocyte", "fibroblast", "epithelial", "plasma", "macrophage", "muscle")
-DENSITY = (0.45, 0.7, 0.95)  # share of places taken, by the level of `shared_region`
+DENSITY = (0.45, 0.7, 0.95)  # share of grid points that are occupied, by `shared_region`
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Cells of a section, those in the margin around the units included.
+    """Cells of a section, including those in the margin around the observations.
 
     Attributes
     ----------
-    position
-        x and y in micrometres from the image's top left corner.
-    unit
-        The unit that each lies in; in the margin, the nearest one.
-    kind
+    coords
+        X and y in micrometres from the top left corner of the image.
+    obs_index
+        Observation that contains each cell; in the margin, the nearest observation.
+    cell_type
         Index of the cell's type in `TYPES`.
     inside
-        Whether the cell lies in the unit itself.
+        Whether the cell lies inside of its observation.
     """
 
-    position: Float64[np.ndarray, "cells 2"]
-    unit: Int64[np.ndarray, " cells"]
-    kind: Int64[np.ndarray, " cells"]
+    coords: Float64[np.ndarray, "cells 2"]
+    obs_index: Int64[np.ndarray, " cells"]
+    cell_type: Int64[np.ndarray, " cells"]
     inside: Bool[np.ndarray, " cells"]
 
 
-def place(
+def sample(
     config: SimulatorConfig, lattice: Lattice, latent: pd.DataFrame, rng: np.random.Generator
 ) -> Cells:
-    """Put cells on a jittered hexagonal grid, their types drawn from each unit's own mixture.
+    """Draw cells on a jittered hexagonal grid, with types from a mixture for each observation.
 
-    The mixture is a Dirichlet draw around the unit's dominant type, `config.purity` its mean
-    share; `shared_region` sets how many of about `config.cells` places a unit are taken.
+    The mixture is a Dirichlet draw with a mean share of `config.purity` for the observation's
+    dominant type. `shared_region` sets the share of the `config.cells` grid points of an
+    observation (on average) that are occupied.
     """
-    position = _grid(lattice.extent, config.pitch_um / np.sqrt(config.cells), rng)
-    unit = lattice.nearest(position)
-    share = np.asarray(DENSITY)[latent["shared_region"]]
-    taken = rng.random(len(unit)) < share[unit]
-    position, unit = position[taken], unit[taken]
-    mixture = _mixture(latent["shared_type"].to_numpy(), config, rng)
-    kind = (rng.random((len(unit), 1)) > mixture.cumsum(axis=1)[unit][:, :-1]).sum(axis=1)
-    return Cells(position, unit, kind.astype(np.int64), lattice.inside(position, unit))
+    coords = _jittered_grid(lattice.extent, config.pitch_um / np.sqrt(config.cells), rng)
+    obs_index = lattice.nearest(coords)
+    density = np.asarray(DENSITY)[latent["shared_region"]]
+    occupied = rng.random(len(obs_index)) < density[obs_index]
+    coords, obs_index = coords[occupied], obs_index[occupied]
+    mixture = _sample_mixture(latent["shared_type"].to_numpy(), config, rng)
+    thresholds = mixture.cumsum(axis=1)[obs_index][:, :-1]
+    cell_type = (rng.random((len(obs_index), 1)) > thresholds).sum(axis=1)
+    inside = lattice.inside(coords, obs_index)
+    return Cells(coords, obs_index, cell_type.astype(np.int64), inside)
 
 
-def tally(cells: Cells, units: int, kinds: int) -> Int64[np.ndarray, "obs kinds"]:
-    """Count the cells of each type inside each unit."""
-    code = cells.unit[cells.inside] * kinds + cells.kind[cells.inside]
-    return np.bincount(code, minlength=units * kinds).reshape(units, kinds)
+def count_types(cells: Cells, n_obs: int, n_types: int) -> Int64[np.ndarray, "obs types"]:
+    """Count the cells of each type inside each observation."""
+    code = cells.obs_index[cells.inside] * n_types + cells.cell_type[cells.inside]
+    return np.bincount(code, minlength=n_obs * n_types).reshape(n_obs, n_types)
 
 
-def _grid(
+def _jittered_grid(
     extent: Float64[np.ndarray, " 2"], spacing: float, rng: np.random.Generator
 ) -> Float64[np.ndarray, "points 2"]:
-    across, down = np.meshgrid(
+    x, y = np.meshgrid(
         np.arange(0, extent[0], spacing), np.arange(0, extent[1], spacing), indexing="xy"
     )
-    across[1::2] += spacing / 2
-    points = np.stack([across.ravel(), down.ravel()], axis=1)
+    x[1::2] += spacing / 2
+    points = np.stack([x.ravel(), y.ravel()], axis=1)
     points += rng.uniform(-0.3, 0.3, points.shape) * spacing
     return np.asarray(points[((points >= 0) & (points < extent)).all(axis=1)])
 
 
-def _mixture(
+def _sample_mixture(
     dominant: Int64[np.ndarray, " obs"], config: SimulatorConfig, rng: np.random.Generator
-) -> Float64[np.ndarray, "obs kinds"]:
-    kinds = config.cell_types
-    mean = np.full((len(dominant), kinds), (1 - config.purity) / (kinds - 1))
+) -> Float64[np.ndarray, "obs types"]:
+    n_types = config.cell_types
+    mean = np.full((len(dominant), n_types), (1 - config.purity) / (n_types - 1))
     mean[np.arange(len(dominant)), dominant] = config.purity
     gamma = rng.gamma(config.concentration * mean)
     return np.asarray(gamma / gamma.sum(axis=1, keepdims=True))

@@ -1,4 +1,4 @@
-"""What every simulated twin is made with."""
+"""Configuration of a simulated data set."""
 
 from typing import Annotated, Literal
 
@@ -10,32 +10,34 @@ from cell_synergy.raw.simulator.lattice import Lattice
 
 
 class SimulatorConfig(SimulatedDatasetConfig):
-    """A twin's own settings, and what all twins share (section `simulator`).
+    """Parameters of one simulated data set, and those that all of them share (key `simulator`).
 
     Attributes
     ----------
     platform
-        Whose files are written: `xenium` (units are the squares of a grid, with cells in them) or
-        `visium` (units are the spots of a hexagonal array). It is the data set's reader.
+        File layout: `xenium` (observations are the squares of a grid and contain cells) or
+        `visium` (observations are the spots of a hexagonal array). It equals the data set's reader.
     units
-        Rows and columns of units, by the donor's role.
+        Rows and columns of observations in a section, by the donor's role.
     pitch_um, margin_um, correlation_um
-        Distance of units, tissue drawn around them, and the standard deviation of the Gaussian
-        that smooths the fields of states.
+        Distance between observations, width of the tissue around them, and standard deviation of
+        the Gaussian kernel that smooths the random fields, in micrometres.
     cells, purity, concentration
-        Places for cells in a unit, mean share of its dominant type, and the sum of the Dirichlet's
-        parameters.
+        Grid points for cells in an observation, mean share of its dominant cell type, and sum of
+        the parameters of the Dirichlet distribution of types.
     penetrance
-        Share of a unit's nuclei that show its chromatin state; the others show the other one.
+        Share of an observation's nuclei that show its chromatin state; the rest show the other
+        state.
     mpp, stain_sd, jpeg_quality
-        Of the image: micrometres per pixel, standard deviation over donors of the logarithm of
-        stain amounts, and the quality of compression (1 to 100).
+        Micrometres per pixel of the image, standard deviation over donors of the log amount of
+        each stain, and JPEG quality (1 to 100).
     library_sd
-        Standard deviation of the logarithm of counts per unit, over donors and again over units.
+        Standard deviation of the log library size, over donors and again over observations.
     marker_fold_change
-        Typical fold change of a cell type's genes.
+        Typical fold change of the marker genes of a cell type.
     dispersion, batch_sd
-        Of the negative binomial, and of a donor's own log fold change of each gene.
+        Dispersion of the negative binomial distribution, and standard deviation of the log fold
+        change of each gene in a donor (batch effect).
     """
 
     platform: Literal["xenium", "visium"]
@@ -56,10 +58,10 @@ class SimulatorConfig(SimulatedDatasetConfig):
     batch_sd: NonNegativeFloat
 
     def lattice(self, role: Role) -> Lattice:
-        """Return where the units of a section of this role lie."""
+        """Return the lattice of observations for a section of this role."""
         if role not in self.units:
             raise ConfigError(
-                f"simulator.units has no {role!r}; add the rows and columns of its units"
+                f"simulator.units has no {role!r}; add the rows and columns of its sections"
             )
         hexagonal = self.platform == "visium"
         return Lattice(*self.units[role], self.pitch_um, self.margin_um, hexagonal)

@@ -8,80 +8,81 @@ from jaxtyping import Float64, Int64
 from scipy.sparse import csr_matrix
 
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.raw.simulator.cells import Cells, tally
+from cell_synergy.raw.simulator.cells import Cells, count_types
 from cell_synergy.raw.simulator.config import SimulatorConfig
-from cell_synergy.raw.simulator.states import levels
+from cell_synergy.raw.simulator.states import n_levels
 
 
 @dataclass(frozen=True)
-class Panel:
-    """Genes of a twin, the same in all its donors.
+class GeneModel:
+    """Expression of the genes of a simulated data set, equal for all of its donors.
 
     Attributes
     ----------
-    base
-        Mean expression of each gene, to sum one.
+    baseline
+        Mean expression of each gene, normalised to a sum of one.
     programmes
-        Per latent state that expression shows: levels x genes, the logarithm of the fold change.
+        For each latent state that affects expression, the log fold change, levels x genes.
     """
 
-    base: Float64[np.ndarray, " genes"]
+    baseline: Float64[np.ndarray, " genes"]
     programmes: dict[str, Float64[np.ndarray, "levels genes"]]
 
 
-def panel(config: SimulatorConfig, rng: np.random.Generator) -> Panel:
-    """Draw the genes of a twin: each level of a state raises a gene programme of its own."""
-    shown = {
-        state: count for state, count in levels(config).items() if not state.startswith("image")
+def draw_genes(config: SimulatorConfig, rng: np.random.Generator) -> GeneModel:
+    """Draw the genes of a data set; each level of a state upregulates its own gene programme."""
+    visible = {
+        state: count for state, count in n_levels(config).items() if not state.startswith("image")
     }
-    needed = sum(shown.values()) * config.programme_genes
+    needed = sum(visible.values()) * config.programme_genes
     if needed > config.genes:
         raise ConfigError(
-            f"simulator.genes is {config.genes}, its programmes need {needed}: "
+            f"simulator.genes is {config.genes}, but its programmes need {needed}: "
             "raise genes or lower programme_genes"
         )
-    base = rng.lognormal(0, 1, config.genes)
+    baseline = rng.lognormal(0, 1, config.genes)
     order = iter(rng.permutation(config.genes).reshape(-1))
     programmes = {}
-    for state, count in shown.items():
+    for state, count in visible.items():
         programmes[state] = np.zeros((count, config.genes))
         fold = config.marker_fold_change if state == "shared_type" else config.fold_change
         for level in range(count):
             chosen = [next(order) for _ in range(config.programme_genes)]
-            strength = rng.uniform(0.5, 1.5, config.programme_genes)
-            programmes[state][level, chosen] = np.log(fold) * strength
-    return Panel(base / base.sum(), programmes)
+            effect = rng.uniform(0.5, 1.5, config.programme_genes)
+            programmes[state][level, chosen] = np.log(fold) * effect
+    return GeneModel(baseline / baseline.sum(), programmes)
 
 
-def counts(
+def sample_counts(
     config: SimulatorConfig,
-    genes: Panel,
+    genes: GeneModel,
     latent: pd.DataFrame,
-    ratio: Float64[np.ndarray, "obs kinds"],
+    ratio: Float64[np.ndarray, "obs types"],
     rng: np.random.Generator,
 ) -> csr_matrix:
-    """Draw the counts of one donor's units.
+    """Draw the transcript counts of one donor's observations.
 
-    A unit's profile is the mean over the cells in it of their types' profiles, times the fold
-    changes of its states and of the donor's batch; counts are negative binomial around it
-    (variance mu + `config.dispersion` mu^2), with library sizes log-normal over donors and units.
+    The expected profile of an observation is the mean of its cells' type profiles, multiplied by
+    the fold changes of its states and of the donor's batch effect. Counts are negative binomial
+    (variance mu + `config.dispersion` mu^2), with library sizes log-normal over donors and over
+    observations.
 
     Parameters
     ----------
     config, genes
-        The twin and its genes.
+        The simulated data set and its genes.
     latent
-        Units x states.
+        Latent states, observations x states.
     ratio
-        Share of each cell type in the units.
+        Share of each cell type in each observation.
     rng
         Random stream of the donor's counts.
 
     Returns
     -------
-    Units x genes, integers as float32.
+    Observations x genes, integers as float32.
     """
-    profile = genes.base * (ratio @ np.exp(genes.programmes["shared_type"]))
+    profile = genes.baseline * (ratio @ np.exp(genes.programmes["shared_type"]))
     fold = np.zeros_like(profile)
     for state, programme in genes.programmes.items():
         if state != "shared_type":
@@ -94,18 +95,18 @@ def counts(
     return csr_matrix(rng.poisson(rate).astype(np.float32))
 
 
-def of_cells(
-    counts: csr_matrix, genes: Panel, cells: Cells, rng: np.random.Generator
+def split_over_cells(
+    counts: csr_matrix, genes: GeneModel, cells: Cells, rng: np.random.Generator
 ) -> tuple[csr_matrix, Int64[np.ndarray, " inside"]]:
-    """Deal the transcripts of units out to the cells inside them.
+    """Assign each transcript of an observation to one of the cells inside of it.
 
-    A transcript is of a type with a probability as the type's cells in the unit and its fold change
-    of the gene say, and of any cell of this type.
+    The cell type is drawn with probability proportional to the number of the observation's cells of
+    that type times the type's fold change of the gene, then the cell uniformly within the type.
 
     Parameters
     ----------
     counts, genes
-        Units x genes, and what they were drawn with.
+        Observations x genes, and the genes that they were drawn with.
     cells
         The section's cells.
     rng
@@ -113,23 +114,23 @@ def of_cells(
 
     Returns
     -------
-    Cells x genes, which sum to the counts of the units; and which of all cells these are, in the
-    order of their units.
+    Cells x genes, which sum to the counts of the observations; and the indices of these cells in
+    `cells`, ordered by observation and type.
     """
     fold = np.exp(genes.programmes["shared_type"])
-    kinds, (units, width) = len(fold), counts.shape
-    table = counts.tocoo()
-    many = table.data.astype(np.int64)
-    unit, gene = np.repeat(table.row, many), np.repeat(table.col, many)
-    count = tally(cells, units, kinds)
-    share = (count[unit] * fold[:, gene].T).cumsum(axis=1)
-    kind = (rng.random(len(unit)) * share[:, -1] >= share[:, :-1].T).sum(axis=0)
+    n_types, (n_obs, n_genes) = len(fold), counts.shape
+    coo = counts.tocoo()
+    repeats = coo.data.astype(np.int64)
+    row, gene = np.repeat(coo.row, repeats), np.repeat(coo.col, repeats)
+    count = count_types(cells, n_obs, n_types)
+    weight = (count[row] * fold[:, gene].T).cumsum(axis=1)
+    cell_type = (rng.random(len(row)) * weight[:, -1] >= weight[:, :-1].T).sum(axis=0)
     inside = np.flatnonzero(cells.inside)
-    order = inside[np.lexsort((cells.kind[inside], cells.unit[inside]))]
+    order = inside[np.lexsort((cells.cell_type[inside], cells.obs_index[inside]))]
     first = (count.cumsum() - count.ravel()).reshape(count.shape)
-    own = count[unit, kind]
-    cell = first[unit, kind] + (rng.random(len(unit)) * own).astype(np.int64)
-    ones = np.ones(len(unit), dtype=np.float32)
-    dealt = csr_matrix((ones, (cell, gene)), shape=(len(order), width))
-    dealt.sum_duplicates()
-    return dealt, order
+    n_cells = count[row, cell_type]
+    cell = first[row, cell_type] + (rng.random(len(row)) * n_cells).astype(np.int64)
+    ones = np.ones(len(row), dtype=np.float32)
+    cell_counts = csr_matrix((ones, (cell, gene)), shape=(len(order), n_genes))
+    cell_counts.sum_duplicates()
+    return cell_counts, order

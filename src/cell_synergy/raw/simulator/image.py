@@ -1,4 +1,4 @@
-"""Haematoxylin and eosin images of a simulated section."""
+"""Rendering of H&E images of simulated sections."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -14,70 +14,74 @@ from cell_synergy.raw.simulator.cells import Cells
 from cell_synergy.raw.simulator.config import SimulatorConfig
 from cell_synergy.raw.simulator.lattice import Lattice
 
-STAINS = np.array(  # haematoxylin of Ruifrok and Johnston 2001, eosin of Macenko et al. 2009
-    [[0.65, 0.70, 0.29], [0.216, 0.801, 0.558]]
+_STAIN_VECTORS = (
+    np.array(  # haematoxylin of Ruifrok and Johnston 2001, eosin of Macenko et al. 2009
+        [[0.65, 0.70, 0.29], [0.216, 0.801, 0.558]]
+    )
 )
-TEXTURE = 1024  # pixels per side of a periodic texture
-TILE = 512  # pixels per side of a tile of the file
-CHUNK = 4096  # cells drawn at a time
+_TEXTURE_SIDE = 1024  # pixels per side of a periodic texture
+_TILE_SIDE = 512  # pixels per side of a tile of the file
+_CHUNK = 4096  # cells that are rendered at a time
 
 
-class _Look(NamedTuple):
-    """How cells of a type look: lengths in micrometres, densities in units of one stain."""
+class _CellAppearance(NamedTuple):
+    """Appearance of the cells of a type: lengths in micrometres, densities in units of a stain."""
 
     length: float  # semi-axes of the nucleus
     width: float
     chromatin: float
     body: float  # radius of the cell body; 0 for none
-    eosin: float  # what the body adds to the ground
+    eosin: float  # added to the density of the stroma by the body
     haematoxylin: float
 
 
-class _Form(NamedTuple):
-    """What the state `image_nuclei` does to every nucleus."""
+class _NuclearState(NamedTuple):
+    """Effect of a level of `image_nuclei` on nuclei."""
 
     scale: float
     chromatin: float
-    pale: float  # how far the centre is cleared
+    clearing: float  # share by which the density in the centre is reduced
 
 
-class _Layers(NamedTuple):
-    """Stain densities of an image, with a border that cells may reach into."""
+class _Densities(NamedTuple):
+    """Stain densities of an image with a border for cells that reach beyond its edge."""
 
     eosin: Float32[np.ndarray, "height width"]
     haematoxylin: Float32[np.ndarray, "height width"]
     nuclei: Float32[np.ndarray, "height width"]
 
 
-LOOKS = (  # in the order of `cells.TYPES`
-    _Look(3.2, 3.0, 1.6, 0.0, 0.0, 0.0),
-    _Look(8.0, 1.9, 1.35, 0.0, 0.0, 0.0),
-    _Look(5.2, 4.4, 1.15, 8.0, 0.25, 0.15),
-    _Look(3.4, 3.1, 1.5, 6.5, 0.05, 0.45),
-    _Look(4.0, 2.8, 1.2, 8.5, -0.45, -0.1),
-    _Look(5.5, 2.3, 1.3, 8.5, 0.55, 0.0),
+_CELL_APPEARANCES = (  # in the order of `cells.TYPES`
+    _CellAppearance(3.2, 3.0, 1.6, 0.0, 0.0, 0.0),
+    _CellAppearance(8.0, 1.9, 1.35, 0.0, 0.0, 0.0),
+    _CellAppearance(5.2, 4.4, 1.15, 8.0, 0.25, 0.15),
+    _CellAppearance(3.4, 3.1, 1.5, 6.5, 0.05, 0.45),
+    _CellAppearance(4.0, 2.8, 1.2, 8.5, -0.45, -0.1),
+    _CellAppearance(5.5, 2.3, 1.3, 8.5, 0.55, 0.0),
 )
-FORMS = (_Form(0.9, 1.2, 0.0), _Form(1.15, 0.85, 0.7))
-GROUND = np.array([[0.22, 0.13], [0.48, 0.03], [0.8, 0.0]], dtype=np.float32)
-BORDER_UM = 12.0  # more than any cell reaches
+_NUCLEAR_STATES = (_NuclearState(0.9, 1.2, 0.0), _NuclearState(1.15, 0.85, 0.7))
+# eosin and haematoxylin of the stroma, by `image_region`
+_STROMA_DENSITY = np.array([[0.22, 0.13], [0.48, 0.03], [0.8, 0.0]], dtype=np.float32)
+_BORDER_UM = 12.0  # larger than the radius of any cell
 
 Texture = Float32[np.ndarray, "size size"]
 
 
-def textures(config: SimulatorConfig, rng: np.random.Generator) -> dict[str, Texture]:
-    """Draw the periodic textures of a twin.
+def draw_textures(config: SimulatorConfig, rng: np.random.Generator) -> dict[str, Texture]:
+    """Draw the periodic textures of a simulated data set.
 
-    `homogeneous`, `fibrous`, `vacuolated` and `reticular` are the levels of `image_stroma`, as
-    factors of the ground's stain; the others are unit noise for borders, stain and camera.
+    `homogeneous`, `fibrous`, `vacuolated` and `reticular` are the levels of `image_stroma`, which
+    multiply the stain densities of the stroma. The others are noise of unit variance for borders,
+    section thickness and camera.
     """
 
     def noise(scale_um: float) -> Texture:
-        white = rfft2(rng.standard_normal((TEXTURE, TEXTURE), dtype=np.float32))
-        smooth = irfft2(fourier_gaussian(white, scale_um / config.mpp, TEXTURE))
+        white = rfft2(rng.standard_normal((_TEXTURE_SIDE, _TEXTURE_SIDE), dtype=np.float32))
+        smooth = irfft2(fourier_gaussian(white, scale_um / config.mpp, _TEXTURE_SIDE))
         return np.asarray(smooth / smooth.std(), dtype=np.float32)
 
-    cycles = round(TEXTURE * config.mpp / 11.0)
-    ramp = np.linspace(0, 2 * np.pi * cycles, TEXTURE, endpoint=False, dtype=np.float32)
+    cycles = round(_TEXTURE_SIDE * config.mpp / 11.0)
+    ramp = np.linspace(0, 2 * np.pi * cycles, _TEXTURE_SIDE, endpoint=False, dtype=np.float32)
     wave = np.sin(ramp[:, None] + 7 * noise(25.0))
     return {
         "homogeneous": 1 + 0.06 * noise(8.0),
@@ -96,55 +100,57 @@ def render(
     lattice: Lattice,
     latent: pd.DataFrame,
     cells: Cells,
-    tiles: dict[str, Texture],
+    textures: dict[str, Texture],
     rng: np.random.Generator,
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Draw one section like a slide stained with haematoxylin and eosin.
+    """Render one section as a slide stained with haematoxylin and eosin.
 
-    Stain densities add up and become transmitted light by the Beer-Lambert law, with stain
-    vectors, amounts and background of the donor's own.
+    Stain densities are summed and converted to transmitted light by the Beer-Lambert law, with
+    stain vectors, stain amounts and background drawn for each donor.
 
     Parameters
     ----------
     config, lattice
-        The twin; the section's units.
+        The simulated data set, and the observations of the section.
     latent
-        Units x states; only those that the image shows are read.
+        Latent states, observations x states; only those that the image shows are used.
     cells
         The section's cells.
-    tiles
-        The twin's textures.
+    textures
+        Textures of the data set.
     rng
         Random stream of the donor's image.
     """
-    border = int(np.ceil(BORDER_UM / config.mpp)) + 1
+    border = int(np.ceil(_BORDER_UM / config.mpp)) + 1
     height_width = lattice.extent[::-1]
     size = tuple((np.round(height_width / config.mpp).astype(int) + 2 * border).tolist())
-    shift = rng.integers(TEXTURE, size=2)
-    index = np.ix_(*[(np.arange(n) + s) % TEXTURE for n, s in zip(size, shift, strict=True)])
-    local = {name: tile[index] for name, tile in tiles.items()}
-    layers = _ground(config, lattice, latent, local, border)
-    state = latent["image_nuclei"].to_numpy()[cells.unit]
-    form = np.where(rng.random(len(state)) < config.penetrance, state, 1 - state)
+    shift = rng.integers(_TEXTURE_SIDE, size=2)
+    index = np.ix_(*[(np.arange(n) + s) % _TEXTURE_SIDE for n, s in zip(size, shift, strict=True)])
+    crops = {name: texture[index] for name, texture in textures.items()}
+    densities = _draw_stroma(config, lattice, latent, crops, border)
+    state = latent["image_nuclei"].to_numpy()[cells.obs_index]
+    nuclear_state = np.where(rng.random(len(state)) < config.penetrance, state, 1 - state)
     angle = rng.uniform(0, np.pi, len(state)).astype(np.float32)
     scale = rng.uniform(0.88, 1.12, len(state)).astype(np.float32)
-    for kind, look in enumerate(LOOKS[: config.cell_types]):
-        for level, how in enumerate(FORMS):
-            drawn = np.flatnonzero((cells.kind == kind) & (form == level))
-            for part in np.split(drawn, range(CHUNK, len(drawn), CHUNK)):
-                centre = cells.position[part] / config.mpp + border
-                _stamp(layers, centre, angle[part], scale[part], look, how, config.mpp)
-    rgb = _transmit(layers, local, config, rng)
+    for cell_type, appearance in enumerate(_CELL_APPEARANCES[: config.cell_types]):
+        for level, nuclear in enumerate(_NUCLEAR_STATES):
+            rows = np.flatnonzero((cells.cell_type == cell_type) & (nuclear_state == level))
+            for part in np.split(rows, range(_CHUNK, len(rows), _CHUNK)):
+                centre = cells.coords[part] / config.mpp + border
+                _draw_cells(
+                    densities, centre, angle[part], scale[part], appearance, nuclear, config.mpp
+                )
+    rgb = _densities_to_rgb(densities, crops, config, rng)
     return np.ascontiguousarray(rgb[border:-border, border:-border])
 
 
 def write(path: Path, image: UInt8[np.ndarray, "height width 3"], config: SimulatorConfig) -> None:
-    """Write a tiled TIFF, JPEG-compressed with halved chroma, its resolution in the tags."""
+    """Write a tiled TIFF with JPEG compression, 2 x 2 chroma subsampling and resolution tags."""
     imwrite(
         path,
         image,
         photometric="rgb",
-        tile=(TILE, TILE),
+        tile=(_TILE_SIDE, _TILE_SIDE),
         compression="jpeg",
         compressionargs={"level": config.jpeg_quality, "optimize": True},
         subsampling=(2, 2),
@@ -155,94 +161,97 @@ def write(path: Path, image: UInt8[np.ndarray, "height width 3"], config: Simula
     )
 
 
-def _ground(
+def _draw_stroma(
     config: SimulatorConfig,
     lattice: Lattice,
     latent: pd.DataFrame,
-    local: dict[str, Float32[np.ndarray, "height width"]],
+    crops: dict[str, Float32[np.ndarray, "height width"]],
     border: int,
-) -> _Layers:
-    """Return the stroma: its tone is `image_region`, its texture `image_stroma`."""
-    height, width = local["border_x"].shape
-    x = (np.arange(width, dtype=np.float32) - border) * config.mpp + 11 * local["border_x"]
-    y = (np.arange(height, dtype=np.float32)[:, None] - border) * config.mpp + 11 * local[
-        "border_y"
-    ]
+) -> _Densities:
+    """Return the stroma, with density by `image_region` and texture by `image_stroma`."""
+    height, width = crops["border_x"].shape
+    x = (np.arange(width, dtype=np.float32) - border) * config.mpp + 11 * crops["border_x"]
+    rows = np.arange(height, dtype=np.float32)[:, None]
+    y = (rows - border) * config.mpp + 11 * crops["border_y"]
     points = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float64)
-    unit = lattice.nearest(points).reshape(height, width)
-    kinds = [local[kind] for kind in ("homogeneous", "fibrous", "vacuolated", "reticular")]
-    texture = np.choose(latent["image_stroma"].to_numpy()[unit], kinds)
-    tone = GROUND[latent["image_region"].to_numpy()]
-    return _Layers(
-        eosin=tone[:, 0][unit] * texture,
-        haematoxylin=tone[:, 1][unit] * texture,
+    obs_index = lattice.nearest(points).reshape(height, width)
+    levels = [crops[name] for name in ("homogeneous", "fibrous", "vacuolated", "reticular")]
+    texture = np.choose(latent["image_stroma"].to_numpy()[obs_index], levels)
+    density = _STROMA_DENSITY[latent["image_region"].to_numpy()]
+    return _Densities(
+        eosin=density[:, 0][obs_index] * texture,
+        haematoxylin=density[:, 1][obs_index] * texture,
         nuclei=np.zeros((height, width), dtype=np.float32),
     )
 
 
-def _stamp(
-    layers: _Layers,
+def _draw_cells(
+    densities: _Densities,
     centre: Float64[np.ndarray, "cells 2"],
     angle: Float32[np.ndarray, " cells"],
     scale: Float32[np.ndarray, " cells"],
-    look: _Look,
-    form: _Form,
+    appearance: _CellAppearance,
+    nuclear: _NuclearState,
     mpp: float,
 ) -> None:
-    """Draw cells of one look into the layers; `centre` is in pixels."""
-    reach = int(np.ceil(max(1.2 * look.length * form.scale, look.body) / mpp))
+    """Add cells of one type and nuclear state to the densities in place; `centre` is in pixels."""
+    reach = int(np.ceil(max(1.2 * appearance.length * nuclear.scale, appearance.body) / mpp))
     step = np.arange(-reach, reach + 1)
     row, column = (axis.ravel() for axis in np.meshgrid(step, step, indexing="ij"))
-    width = layers.nuclei.shape[1]
+    width = densities.nuclei.shape[1]
     whole = np.floor(centre).astype(np.int64)
     pixel = ((whole[:, 1] * width + whole[:, 0])[:, None] + (row * width + column)).ravel()
-    rest = whole + 0.5 - centre
-    dx, dy = ((axis + rest[:, [i]]).astype(np.float32) for i, axis in enumerate((column, row)))
-    nucleus = _nucleus(dx, dy, angle, scale * np.float32(form.scale / mpp), look, form)
-    np.maximum.at(layers.nuclei.reshape(-1), pixel, nucleus.ravel())
-    if look.body > 0:
-        body = (0.5 * (look.body / mpp - np.hypot(dx, dy))).clip(0, 1).ravel()
-        np.add.at(layers.eosin.reshape(-1), pixel, np.float32(look.eosin) * body)
-        np.add.at(layers.haematoxylin.reshape(-1), pixel, np.float32(look.haematoxylin) * body)
+    offset = whole + 0.5 - centre
+    dx, dy = ((axis + offset[:, [i]]).astype(np.float32) for i, axis in enumerate((column, row)))
+    scale = scale * np.float32(nuclear.scale / mpp)
+    nucleus = _nucleus_density(dx, dy, angle, scale, appearance, nuclear)
+    np.maximum.at(densities.nuclei.reshape(-1), pixel, nucleus.ravel())
+    if appearance.body > 0:
+        body = (0.5 * (appearance.body / mpp - np.hypot(dx, dy))).clip(0, 1).ravel()
+        eosin = np.float32(appearance.eosin) * body
+        haematoxylin = np.float32(appearance.haematoxylin) * body
+        np.add.at(densities.eosin.reshape(-1), pixel, eosin)
+        np.add.at(densities.haematoxylin.reshape(-1), pixel, haematoxylin)
 
 
-def _nucleus(
+def _nucleus_density(
     dx: Float32[np.ndarray, "cells pixels"],
     dy: Float32[np.ndarray, "cells pixels"],
     angle: Float32[np.ndarray, " cells"],
     scale: Float32[np.ndarray, " cells"],
-    look: _Look,
-    form: _Form,
+    appearance: _CellAppearance,
+    nuclear: _NuclearState,
 ) -> Float32[np.ndarray, "cells pixels"]:
-    """Return the haematoxylin of anti-aliased ellipses, cleared in the middle if `form` says so."""
+    """Return the haematoxylin density of anti-aliased elliptical nuclei."""
     cosine, sine = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    length, width = look.length * scale[:, None], look.width * scale[:, None]
+    length, width = appearance.length * scale[:, None], appearance.width * scale[:, None]
     along, across = (dx * cosine + dy * sine) / length, (dy * cosine - dx * sine) / width
     radius = np.hypot(along, across)
     edge = ((1 - radius) * width + 0.5).clip(0, 1)
-    centre = 1 - form.pale * (1 - radius**2).clip(0, 1)
-    return np.asarray(look.chromatin * form.chromatin * edge * centre, dtype=np.float32)
+    centre = 1 - nuclear.clearing * (1 - radius**2).clip(0, 1)
+    chromatin = appearance.chromatin * nuclear.chromatin
+    return np.asarray(chromatin * edge * centre, dtype=np.float32)
 
 
-def _transmit(
-    layers: _Layers,
-    local: dict[str, Float32[np.ndarray, "height width"]],
+def _densities_to_rgb(
+    densities: _Densities,
+    crops: dict[str, Float32[np.ndarray, "height width"]],
     config: SimulatorConfig,
     rng: np.random.Generator,
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Mix the stains into light: donor's vectors, amounts and background; slide; camera."""
-    vectors = STAINS + rng.normal(0, 0.3 * config.stain_sd, STAINS.shape)
+    """Convert densities to RGB by the Beer-Lambert law, and add camera noise."""
+    vectors = _STAIN_VECTORS + rng.normal(0, 0.3 * config.stain_sd, _STAIN_VECTORS.shape)
     amounts = np.exp(rng.normal(0, config.stain_sd, 2))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True) * amounts[:, None]).astype(
         np.float32
     )
     white = np.float32(245) + rng.normal(0, 20 * config.stain_sd, 3).astype(np.float32)
-    slide = 1 + 0.05 * local["thickness"]
-    eosin = layers.eosin.clip(0, 1.6) * (1 - 0.6 * layers.nuclei.clip(0, 1)) * slide
-    haematoxylin = (layers.haematoxylin.clip(0, 0.6) + layers.nuclei) * slide
+    thickness = 1 + 0.05 * crops["thickness"]
+    eosin = densities.eosin.clip(0, 1.6) * (1 - 0.6 * densities.nuclei.clip(0, 1)) * thickness
+    haematoxylin = (densities.haematoxylin.clip(0, 0.6) + densities.nuclei) * thickness
     rgb = np.empty((*eosin.shape, 3), dtype=np.uint8)
     for channel in range(3):
-        density = haematoxylin * vectors[0, channel] + eosin * vectors[1, channel]
-        light = white[channel] * np.exp(-density) + 1.5 * local["camera"]
+        absorbance = haematoxylin * vectors[0, channel] + eosin * vectors[1, channel]
+        light = white[channel] * np.exp(-absorbance) + 1.5 * crops["camera"]
         rgb[..., channel] = np.round(light.clip(0, 255)).astype(np.uint8)
     return rgb

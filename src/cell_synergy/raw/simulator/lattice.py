@@ -1,4 +1,4 @@
-"""Where the units of a simulated section lie: the squares of a grid, or the spots of an array."""
+"""Lattice of the observations of a simulated section: squares of a grid or spots of an array."""
 
 from dataclasses import dataclass
 
@@ -10,18 +10,18 @@ from scipy.spatial import cKDTree
 
 @dataclass(frozen=True)
 class Lattice:
-    """Units of a section, row by row; every point of the tissue is of the nearest one.
+    """Observations of a section in row-major order.
 
     Attributes
     ----------
     rows, columns
-        Units of the section.
+        Numbers of rows and columns.
     pitch
-        Distance of neighbouring units, micrometres.
+        Distance between neighbouring observations, micrometres.
     margin
-        Tissue around them, micrometres.
+        Width of the tissue around the observations, micrometres.
     hexagonal
-        Whether every second row is moved by half a pitch, as the spots of Visium are.
+        Whether every second row is shifted by half a pitch, like the spots of Visium.
     """
 
     rows: int
@@ -31,13 +31,13 @@ class Lattice:
     hexagonal: bool
 
     @property
-    def units(self) -> int:
-        """How many there are."""
+    def n_obs(self) -> int:
+        """Number of observations."""
         return self.rows * self.columns
 
     @property
     def row_pitch(self) -> float:
-        """Distance of neighbouring rows, micrometres."""
+        """Distance between neighbouring rows, micrometres."""
         return self.pitch * np.sqrt(3) / 2 if self.hexagonal else self.pitch
 
     @property
@@ -47,22 +47,22 @@ class Lattice:
         return np.array([across, self.rows * self.row_pitch]) + 2 * self.margin
 
     @property
-    def places(self) -> Int64[np.ndarray, "obs 2"]:
-        """Row and column of each unit; hexagonal columns are counted in halves, as in Visium."""
-        row, column = np.divmod(np.arange(self.units), self.columns)
+    def grid_index(self) -> Int64[np.ndarray, "obs 2"]:
+        """Row and column of each observation; hexagonal columns advance by two, as in Visium."""
+        row, column = np.divmod(np.arange(self.n_obs), self.columns)
         return np.stack([row, 2 * column + row % 2 if self.hexagonal else column], axis=1)
 
     @property
     def centres(self) -> Float64[np.ndarray, "obs 2"]:
-        """X and y of each unit, micrometres from the tissue's top left corner."""
-        row, column = self.places.T
+        """X and y of each observation, micrometres from the top left corner of the tissue."""
+        row, column = self.grid_index.T
         across = column / 2 if self.hexagonal else column
         half = [self.pitch / 2, self.row_pitch / 2]
-        place = np.stack([across * self.pitch, row * self.row_pitch], axis=1)
-        return np.asarray(self.margin + place + half)
+        corner = np.stack([across * self.pitch, row * self.row_pitch], axis=1)
+        return np.asarray(self.margin + corner + half)
 
     def nearest(self, points: Float64[np.ndarray, "points 2"]) -> Int64[np.ndarray, " points"]:
-        """Return the unit that each point (micrometres) is of."""
+        """Return the index of the observation nearest to each point (in micrometres)."""
         if self.hexagonal:
             return np.asarray(cKDTree(self.centres).query(points)[1], dtype=np.int64)
         column, row = ((points - self.margin) // self.pitch).astype(np.int64).T
@@ -70,25 +70,27 @@ class Lattice:
         return np.asarray(row * self.columns + column)
 
     def inside(
-        self, points: Float64[np.ndarray, "points 2"], unit: Int64[np.ndarray, " points"]
+        self, points: Float64[np.ndarray, "points 2"], obs_index: Int64[np.ndarray, " points"]
     ) -> Bool[np.ndarray, " points"]:
-        """Say which points lie in their nearest `unit` itself: its square, or its hexagon."""
+        """Return whether each point lies in the square or hexagon of its nearest observation."""
         if self.hexagonal:
-            x, y = np.abs(points - self.centres[unit]).T
+            x, y = np.abs(points - self.centres[obs_index]).T
             return np.asarray((2 * x <= self.pitch) & (x + np.sqrt(3) * y <= self.pitch))
         low = self.margin
         return np.asarray(((points >= low) & (points < self.extent - low)).all(axis=1))
 
-    def field(self, rng: np.random.Generator, smooth_um: float) -> Float64[np.ndarray, " obs"]:
-        """Return a smooth random field of unit variance.
+    def gaussian_field(
+        self, rng: np.random.Generator, smooth_um: float
+    ) -> Float64[np.ndarray, " obs"]:
+        """Draw a smooth random field of unit variance at the observations.
 
-        White noise under a Gaussian with a standard deviation of `smooth_um`, on the grid or, where
-        rows are moved, on one of half the pitch.
+        White noise is smoothed with a Gaussian kernel of standard deviation `smooth_um`. A
+        hexagonal lattice is drawn on a grid of half the pitch.
         """
         across = self.pitch / 2 if self.hexagonal else self.pitch
         columns = 2 * self.columns + 1 if self.hexagonal else self.columns
         noise = rng.standard_normal((self.rows, columns))
         smooth = gaussian_filter(noise, (smooth_um / self.row_pitch, smooth_um / across))
-        row, column = self.places.T
+        row, column = self.grid_index.T
         field = smooth[row, column]
         return np.asarray(field / field.std(), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Latent tissue states of a simulated section, and the labels that follow from them."""
+"""Latent states of a simulated section, and the labels that are functions of them."""
 
 import zlib
 from collections.abc import Mapping
@@ -11,85 +11,89 @@ from cell_synergy.data.config import Role
 from cell_synergy.raw.simulator.config import SimulatorConfig
 from cell_synergy.raw.simulator.lattice import Lattice
 
-STROMA, SHARED = 4, 3
-PAIRING = np.array([2, 0, 3, 1])  # the expression level that belongs to each image level
+_N_STROMA, _N_SHARED = 4, 3  # levels
+PAIRING = np.array([2, 0, 3, 1])  # the level of expression that matches each level of the image
 
 
 def stream(config: SimulatorConfig, *purpose: str) -> np.random.Generator:
-    """Return the random stream of one purpose (twin, donor, what for)."""
-    words = [zlib.crc32(word.encode()) for word in purpose]
-    return np.random.default_rng(np.random.SeedSequence([config.seed, *words]))
+    """Return the random stream of one purpose, given by data set, donor and use."""
+    hashes = [zlib.crc32(part.encode()) for part in purpose]
+    return np.random.default_rng(np.random.SeedSequence([config.seed, *hashes]))
 
 
-def levels(config: SimulatorConfig) -> dict[str, int]:
-    """Return the number of levels of every latent state.
+def n_levels(config: SimulatorConfig) -> dict[str, int]:
+    """Return the number of levels of each latent state.
 
-    The prefix of a name says which modality shows the state; both show a `shared_` one.
+    The prefix of a state is the modality that shows it; `shared_` states are shown by both.
     """
-    image = 2 if config.regions <= 6 * SHARED else 3
+    image = 2 if config.regions <= 6 * _N_SHARED else 3
     return {
         "shared_type": config.cell_types,
-        "shared_region": SHARED,
+        "shared_region": _N_SHARED,
         "image_region": image,
-        "expression_region": -(-config.regions // (SHARED * image)),
+        "expression_region": -(-config.regions // (_N_SHARED * image)),
         "image_nuclei": 2,
         "expression_programme": 2,
-        "image_stroma": STROMA,
-        "expression_stroma": STROMA,
+        "image_stroma": _N_STROMA,
+        "expression_stroma": _N_STROMA,
     }
 
 
 def sample(config: SimulatorConfig, role: Role, rng: np.random.Generator) -> pd.DataFrame:
     """Draw the latent states of one section on smooth random fields.
 
-    States are independent, each level as frequent as the next, with one exception: with
-    `config.synergy`, `expression_stroma` is the partner of `image_stroma`, everywhere in tissue for
-    training and in half of the units of tissue for probes and tests. The second state of a pair is
-    balanced within the levels of the first, so that neither tells anything about their joint label.
+    States are independent and their levels equally frequent, with one exception: with
+    `config.synergy`, `expression_stroma` is the match (`PAIRING`) of `image_stroma` at each
+    observation of reference and training donors, and at half of those of probe and test donors.
+    The second state of a pair is balanced within the levels of the first, so that neither state
+    alone is informative about their joint label.
 
     Parameters
     ----------
     config
-        The twin.
+        The simulated data set.
     role
-        What the donor is for: decides the section's size and whether the pairing rule holds.
+        Role of the donor, which sets the size of the section and whether the pairing holds.
     rng
         Random stream of the section's states.
 
     Returns
     -------
-    Units (row by row) x states, integers from 0.
+    Observations (in row-major order) x states, integers from 0.
     """
-    count, lattice = levels(config), config.lattice(role)
-    none = np.zeros(lattice.units, dtype=np.int64)
+    count, lattice = n_levels(config), config.lattice(role)
+    no_strata = np.zeros(lattice.n_obs, dtype=np.int64)
 
-    def draw(levels: int, within: Int64[np.ndarray, " obs"]) -> Int64[np.ndarray, " obs"]:
-        return _split(lattice.field(rng, config.correlation_um), levels, within)
+    def draw(levels: int, strata: Int64[np.ndarray, " obs"]) -> Int64[np.ndarray, " obs"]:
+        return _quantile_levels(lattice.gaussian_field(rng, config.correlation_um), levels, strata)
 
-    states = {"shared_type": _patches(rng, lattice, config)}
-    shared = states["shared_region"] = draw(SHARED, none)
+    states = {"shared_type": _draw_cell_types(rng, lattice, config)}
+    shared = states["shared_region"] = draw(_N_SHARED, no_strata)
     region = states["image_region"] = draw(count["image_region"], shared)
-    states["expression_region"] = draw(count["expression_region"], shared * STROMA + region)
-    nuclei = states["image_nuclei"] = draw(2, none)
+    states["expression_region"] = draw(count["expression_region"], shared * _N_STROMA + region)
+    nuclei = states["image_nuclei"] = draw(2, no_strata)
     states["expression_programme"] = draw(2, nuclei)
-    image = states["image_stroma"] = draw(STROMA, none)
+    image = states["image_stroma"] = draw(_N_STROMA, no_strata)
     unmatched = draw(2, image)
-    others = draw(STROMA - 1, 2 * image + unmatched)
+    others = draw(_N_STROMA - 1, 2 * image + unmatched)
     shift = np.where((unmatched == 1) & (role in {"probe", "test"}), 1 + others, 0)
-    free = draw(STROMA, image)
-    states["expression_stroma"] = PAIRING[(image + shift) % STROMA] if config.synergy else free
+    independent = draw(_N_STROMA, image)
+    if config.synergy:
+        states["expression_stroma"] = PAIRING[(image + shift) % _N_STROMA]
+    else:
+        states["expression_stroma"] = independent
     return pd.DataFrame({name: states[name] for name in count}, dtype=np.int64)
 
 
 def labels(latent: pd.DataFrame, config: SimulatorConfig, role: Role) -> pd.DataFrame:
-    """Return the label of each task as a categorical column; missing where it is undefined."""
+    """Return the labels as one categorical column per task; undefined labels are missing."""
     nuclei, programme = latent["image_nuclei"], latent["expression_programme"]
     image, expression = latent["image_stroma"], latent["expression_stroma"]
-    niche, unmatched = nuclei, expression >= STROMA // 2
+    niche, unmatched = nuclei, expression >= _N_STROMA // 2
     if config.synergy:
         niche, unmatched = nuclei ^ programme, PAIRING[image] != expression
         if role not in {"probe", "test"}:
-            unmatched = pd.Series(-1, latent.index)  # the rule holds: there is nothing to tell
+            unmatched = pd.Series(-1, latent.index)  # all observations match
     codes: dict[str, tuple[pd.Series, list[str]]] = {
         "region": (
             _regions(latent, config),
@@ -109,15 +113,18 @@ def labels(latent: pd.DataFrame, config: SimulatorConfig, role: Role) -> pd.Data
 
 
 def visible(config: SimulatorConfig) -> Mapping[str, Mapping[str, list[str]]]:
-    """Return, per task and modality, the latent states that its label depends on and that show."""
-    pair = config.synergy
+    """Return, by task and modality, the visible latent states that the label depends on."""
+    niche, matched_niche = ["image_nuclei"], ["expression_stroma"]
+    if config.synergy:
+        niche = ["image_nuclei", "expression_programme"]
+        matched_niche = ["image_stroma", "expression_stroma"]
     tasks = {
         "cell_type": ["shared_type"],
         "region": ["shared_region", "image_region", "expression_region"],
         "image_state": ["image_nuclei"],
         "expression_state": ["expression_programme"],
-        "niche": ["image_nuclei", *["expression_programme"] * pair],
-        "matched_niche": [*["image_stroma"] * pair, "expression_stroma"],
+        "niche": niche,
+        "matched_niche": matched_niche,
     }
     return {
         task: {
@@ -129,36 +136,38 @@ def visible(config: SimulatorConfig) -> Mapping[str, Mapping[str, list[str]]]:
 
 
 def _regions(latent: pd.DataFrame, config: SimulatorConfig) -> pd.Series:
-    """Return the region of each unit.
+    """Return the region of each observation.
 
-    Each pair of shared and image state is cut into as many regions as evenness allows, which the
-    expression state tells apart.
+    The regions are divided as evenly as possible among the pairs of shared and image state; the
+    expression state distinguishes the regions of a pair.
     """
-    count = levels(config)
-    pairs = count["shared_region"] * count["image_region"]
+    count = n_levels(config)
+    n_pairs = count["shared_region"] * count["image_region"]
     pair = latent["shared_region"] * count["image_region"] + latent["image_region"]
-    first, last = pair * config.regions // pairs, (pair + 1) * config.regions // pairs
+    first, last = pair * config.regions // n_pairs, (pair + 1) * config.regions // n_pairs
     return first + latent["expression_region"] * (last - first) // count["expression_region"]
 
 
-def _split(
+def _quantile_levels(
     field: Float64[np.ndarray, " obs"], count: int, strata: Int64[np.ndarray, " obs"]
 ) -> Int64[np.ndarray, " obs"]:
-    """Cut a field at the quantiles that make its levels equally frequent within each stratum."""
+    """Discretise a field at its quantiles, so that levels are equally frequent in each stratum."""
     level = np.empty(len(field), dtype=np.int64)
     for stratum in np.unique(strata):
-        members = np.flatnonzero(strata == stratum)
-        ranks = field[members].argsort().argsort()
-        level[members] = ranks * count // len(members)
+        rows = np.flatnonzero(strata == stratum)
+        ranks = field[rows].argsort().argsort()
+        level[rows] = ranks * count // len(rows)
     return level
 
 
-def _patches(
+def _draw_cell_types(
     rng: np.random.Generator, lattice: Lattice, config: SimulatorConfig
 ) -> Int64[np.ndarray, " obs"]:
-    """Return a map of cell types: the largest of as many fields, each offset to equal area."""
+    """Draw a map of cell types: the largest of one field per type, offset to equal areas."""
     count = config.cell_types
-    fields = np.stack([lattice.field(rng, config.correlation_um) for _ in range(count)], axis=1)
+    fields = np.stack(
+        [lattice.gaussian_field(rng, config.correlation_um) for _ in range(count)], axis=1
+    )
     offset = np.zeros(count)
     for step in np.geomspace(0.5, 0.01, 100):
         area = np.bincount((fields + offset).argmax(axis=1), minlength=count) / len(fields)

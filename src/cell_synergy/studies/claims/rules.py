@@ -22,7 +22,7 @@ from cell_synergy.studies.claims.evidence import (
     no_method,
     too_few,
 )
-from cell_synergy.studies.scaling import DRAWN, TUNED
+from cell_synergy.studies.scaling import DRAWN_LABELS, TUNED
 
 _SIGNIFICANCE = 0.05
 _UNIQUE = "unique_image", "unique_expression"
@@ -141,7 +141,7 @@ def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
     interval of each difference has to be above 0.
     """
     rows = tables.scaling
-    rows = rows[(rows["labels"] == DRAWN) & (rows["note"] == "")]
+    rows = rows[(rows["labels"] == DRAWN_LABELS) & (rows["note"] == "")]
     rows = rows[rows["metric"].isin(HEADLINE_METRICS) & rows["task"].isin(claims.local)]
     keys = ["task", "metric", "fraction", "donor"]
     table = rows.pivot_table(index=keys, columns="method", values="value").dropna()

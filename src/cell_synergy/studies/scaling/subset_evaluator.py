@@ -1,4 +1,4 @@
-"""Scores of a representation that was learnt from a part of the pairs, in the probes' layout."""
+"""Scores of representations that were fitted to a subset of the pairs, in the probes' layout."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -17,8 +17,8 @@ from cell_synergy.downstream.evaluate import OF_THE_FIT, Asked
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import Answer, Goal
-from cell_synergy.studies.scaling import DRAWN, EVERY, WHOLE
-from cell_synergy.studies.scaling.subsets import Part, ScalingConfig
+from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, WHOLE
+from cell_synergy.studies.scaling.subsets import ScalingConfig, Subset
 
 COLUMNS = [*OF_THE_SCORE, "labels", "fraction", "draw", "pairs", "labelled", "note"]
 METRICS = "macro_f1", "r2", "bits"
@@ -28,94 +28,102 @@ Row = dict[str, object]
 Embedding = Float32[np.ndarray, "obs d"]
 
 
-class Scored:
-    """The questions of one part, and the rows that answers to them become.
+class SubsetEvaluator:
+    """The probe tasks of one subset, and the rows of their scores.
 
     Attributes
     ----------
-    questions
-        What can be asked, for the labels drawn and for all of them: a fold and its goals.
+    by_labels
+        The tasks that can be evaluated with the labels of the subset (`DRAWN_LABELS`), and with all
+        training labels (`ALL_LABELS`).
+    omitted
+        A row for each task that is omitted, with the reason.
     """
 
     def __init__(
         self,
         paired: PairedDataset,
         goals: list[Goal],
-        part: Part,
+        subset: Subset,
         probe: ProbeConfig,
-        settings: ScalingConfig,
+        config: ScalingConfig,
     ) -> None:
-        self.paired, self.part, self.probe = paired, part, probe
-        self.refused: list[Row] = []
-        self.asked: dict[str, Asked] = {}
-        for labels, fold in ((DRAWN, part.few), (EVERY, part.labelled)):
-            kept = [goal for goal in goals if self._asks(goal, labels, fold, settings)]
-            if kept:
-                self.asked[labels] = Asked(paired, kept, fold, probe)
+        self.paired, self.subset, self.probe = paired, subset, probe
+        self.omitted: list[Row] = []
+        self.by_labels: dict[str, Asked] = {}
+        for labels, fold in ((DRAWN_LABELS, subset.drawn), (ALL_LABELS, subset.labelled)):
+            evaluated = [goal for goal in goals if self._is_evaluated(goal, labels, fold, config)]
+            if evaluated:
+                self.by_labels[labels] = Asked(paired, evaluated, fold, probe)
 
-    def _asks(self, goal: Goal, labels: str, fold: Fold, settings: ScalingConfig) -> bool:
-        """Return whether a goal can be learnt; if not, note why."""
-        known = np.flatnonzero(fold.probe & goal.labelled)
+    def _is_evaluated(self, goal: Goal, labels: str, fold: Fold, config: ScalingConfig) -> bool:
+        """Return whether there are enough labels of a task; if not, record the reason."""
+        labelled = np.flatnonzero(fold.probe & goal.labelled)
         note = ""
-        if self.part.pairs < settings.pairs:
-            note = f"{self.part.pairs} pairs, {settings.pairs} needed"
-        elif len(known) < settings.labels:
-            note = f"{len(known)} labelled units, {settings.labels} needed"
-        elif goal.classes and len(np.unique(goal.codes[known])) == 1:
+        if self.subset.pairs < config.pairs:
+            note = f"{self.subset.pairs} pairs, {config.pairs} needed"
+        elif len(labelled) < config.labels:
+            note = f"{len(labelled)} labelled units, {config.labels} needed"
+        elif goal.classes and len(np.unique(goal.codes[labelled])) == 1:
             note = "one class only"
         if note:
-            row = {"task": goal.name, "fold": fold.name, "labelled": len(known), "note": note}
-            self.refused.append(row | self._place(labels))
+            row = {"task": goal.name, "fold": fold.name, "labelled": len(labelled), "note": note}
+            self.omitted.append(row | self._key(labels))
         return not note
 
-    def _place(self, labels: str) -> Row:
-        part = self.part
+    def _key(self, labels: str) -> Row:
+        """Return the columns that name the subset."""
+        subset = self.subset
         return {
-            "labels": labels, "fraction": part.fraction, "draw": part.draw, "pairs": part.pairs,
+            "labels": labels, "fraction": subset.fraction, "draw": subset.draw,
+            "pairs": subset.pairs,
         }  # fmt: skip
 
-    def linear(
+    def predict(
         self, labels: str, x: Embedding, names: Sequence[str] | None = None
     ) -> dict[str, Answer]:
-        """Answer the tasks `names`, or all, with linear probes of features as they are."""
-        if labels not in self.asked:
+        """Return predictions of the tasks `names`, or all, by linear probes of an embedding."""
+        if labels not in self.by_labels:
             return {}
-        asked = self.asked[labels]
-        z = standardise(x, asked.fold.align, self.paired.groups, self.paired.mode)
-        probe, found = LinearProbe(z, self.probe), {}
-        for name in asked.tasks if names is None else names:
-            question = asked.tasks[name][1]
-            found[name] = probe.answer(question, probe.choose(question))
-        return found
+        evaluator = self.by_labels[labels]
+        z = standardise(x, evaluator.fold.align, self.paired.groups, self.paired.mode)
+        probe, predictions = LinearProbe(z, self.probe), {}
+        for name in evaluator.tasks if names is None else names:
+            task = evaluator.tasks[name][1]
+            predictions[name] = probe.answer(task, probe.choose(task))
+        return predictions
 
     def rows(
-        self, labels: str, answers: Mapping[str, Answer], probe: str = LINEAR
+        self, labels: str, predictions: Mapping[str, Answer], probe: str = LINEAR
     ) -> Iterator[Row]:
         """Yield a row per task, metric and test donor."""
-        if answers:
-            asked = self.asked[labels]
-            for row in asked.scores({probe: answers}):
+        if predictions:
+            evaluator = self.by_labels[labels]
+            for row in evaluator.scores({probe: predictions}):
                 if row["metric"] in METRICS:
-                    question = asked.tasks[str(row["task"])][1]
-                    known = {"labelled": len(question.train), "note": ""}
-                    yield row | self._place(labels) | known
+                    task = evaluator.tasks[str(row["task"])][1]
+                    noted = {"labelled": len(task.train), "note": ""}
+                    yield row | self._key(labels) | noted
 
 
-def linear_rows(scored: Scored, x: Embedding) -> Iterator[Row]:
-    """Yield the linear probe's rows for the labels drawn and, in the first draw, for all labels.
+def linear_rows(evaluator: SubsetEvaluator, x: Embedding) -> Iterator[Row]:
+    """Yield rows of the linear probe for the drawn labels and, in the first draw, for all labels.
 
-    Of the whole, the labels drawn are all labels.
+    At 100 % the drawn labels are all labels.
     """
-    drawn = scored.linear(DRAWN, x)
-    yield from scored.rows(DRAWN, drawn)
-    if scored.part.fraction == WHOLE:
-        yield from scored.rows(EVERY, drawn)
-    elif scored.part.draw == 0:
-        yield from scored.rows(EVERY, scored.linear(EVERY, x))
+    predictions = evaluator.predict(DRAWN_LABELS, x)
+    yield from evaluator.rows(DRAWN_LABELS, predictions)
+    if evaluator.subset.fraction == WHOLE:
+        yield from evaluator.rows(ALL_LABELS, predictions)
+    elif evaluator.subset.draw == 0:
+        yield from evaluator.rows(ALL_LABELS, evaluator.predict(ALL_LABELS, x))
 
 
-def table(rows: list[Row], units: ad.AnnData) -> pd.DataFrame:
-    """Return the rows of a data set as a table; what is a fit's stands in its first row."""
-    found = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=units.uns["source"])
-    found.loc[found.duplicated(_FIT), OF_THE_FIT] = np.nan
-    return remarked(found, units.uns)
+def table(rows: list[Row], adata: ad.AnnData) -> pd.DataFrame:
+    """Return the rows of a data set as a table.
+
+    Columns of the probe fit are filled in the first row of each fit only.
+    """
+    scores = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=adata.uns["source"])
+    scores.loc[scores.duplicated(_FIT), OF_THE_FIT] = np.nan
+    return remarked(scores, adata.uns)

@@ -1,9 +1,10 @@
-"""Nested parts of the training pairs, drawn within training donors; test donors are never touched.
+"""Nested subsets of the training pairs, drawn within training donors; test donors stay as they are.
 
-A part is a fold of which only some training units are learnt from: alignment, fine-tuning and the
-scaling of features see the drawn pairs alone, and so do labels, but for the second curve, in which
-every training label is known. That one is of the first draw alone. Where each donor is standardised
-for itself (transductive), all its unlabelled units do that, as everywhere.
+A subset is a fold with some of its training observations. Alignment, fine-tuning and the scaling of
+features are fitted to the drawn pairs alone. Probes are fitted to the labels of the drawn pairs
+and, for a second curve, to all training labels; the second curve has the first draw alone. Where
+each donor is standardised by itself (transductive), all its unlabelled observations are used, as in
+every stage.
 """
 
 from collections.abc import Iterator
@@ -24,9 +25,9 @@ from cell_synergy.studies.scaling import WHOLE
 
 
 def _shares(values: tuple[float, ...]) -> tuple[float, ...]:
-    """Refuse fractions that are none, or whose order is not that of the curve."""
+    """Refuse fractions that are not percentages, or do not rise."""
     if values[-1] != WHOLE or values[0] <= 0 or list(values) != sorted(set(values)):
-        raise ValueError("per cent of the pairs: they rise from above 0 to 100")
+        raise ValueError("write percentages of the pairs that rise from above 0 to 100")
     return values
 
 
@@ -36,17 +37,17 @@ class ScalingConfig(Config):
     Attributes
     ----------
     fractions
-        Of the training pairs, in per cent; the last is 100.
+        Percentages of the training pairs; the last is 100.
     draws
-        Of each fraction but the whole.
+        Draws of each fraction below 100 %.
     pairs
-        Under so many pairs a fraction is left out.
+        Fractions with fewer pairs are omitted.
     labels
-        Under so many labelled training units a task is left out.
+        Tasks with fewer labelled training observations are omitted.
     tasks
-        What is predicted, of those that the data set has.
+        Tasks to predict, where the data set has them.
     seed
-        Of the draws.
+        Seed of the draws.
     """
 
     fractions: Annotated[tuple[float, ...], BeforeValidator(listed), AfterValidator(_shares)]
@@ -57,59 +58,59 @@ class ScalingConfig(Config):
     seed: NonNegativeInt
 
     def chosen(self, tasks: dict[str, Task], source: str) -> dict[str, Task]:
-        """Return the tasks that a data set has; a line says so if it has none of them."""
-        if not (found := {name: tasks[name] for name in self.tasks if name in tasks}):
+        """Return the tasks that a data set has; log if it has none of them."""
+        if not (chosen := {name: tasks[name] for name in self.tasks if name in tasks}):
             tqdm.write(f"{source}: {none_of('scaling.tasks', tasks)}; its scaling is left out")
-        return found
+        return chosen
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Subset:
     """One draw of one fraction.
 
     Attributes
     ----------
     fraction
-        In per cent.
+        Percentage of the training pairs. The same percentage of the labelled observations of other
+        training donors is drawn.
     draw
-        Its number, from 0.
+        Number of the draw, from 0.
     pairs
-        Training pairs that were drawn; of them and of labelled units of other training donors the
-        fraction is the same.
-    few
-        The fold, with the drawn units alone to learn from.
+        Number of training pairs that were drawn.
+    drawn
+        The fold with the drawn observations alone as its training side.
     labelled
-        The same, but labels of all training units are known.
+        The same fold, with the labels of all its training observations.
     """
 
     fraction: float
     draw: int
     pairs: int
-    few: Fold
+    drawn: Fold
     labelled: Fold
 
 
-def parts(paired: PairedDataset, fold: Fold, settings: ScalingConfig) -> Iterator[Part]:
-    """Yield every draw of every fraction of a fold; the whole is one draw.
+def subsets(paired: PairedDataset, fold: Fold, config: ScalingConfig) -> Iterator[Subset]:
+    """Yield every draw of every fraction of a fold; 100 % has one draw.
 
-    Of one draw the fractions are nested: each holds the smaller ones, in every donor.
+    The fractions of one draw are nested: each contains the smaller ones, in every donor.
     """
-    for fraction in settings.fractions:
-        for draw in range(1 if fraction == WHOLE else settings.draws):
-            drawn = _drawn(paired.groups, fold, fraction, draw, settings.seed)
-            align = fold.align & drawn
-            few = replace(fold, align=align, probe=fold.probe & drawn)
+    for fraction in config.fractions:
+        for draw in range(1 if fraction == WHOLE else config.draws):
+            mask = _draw(paired.groups, fold, fraction, draw, config.seed)
+            align = fold.align & mask
+            drawn = replace(fold, align=align, probe=fold.probe & mask)
             labelled = replace(fold, align=align)
-            yield Part(fraction, draw, int(align.sum()), few, labelled)
+            yield Subset(fraction, draw, int(align.sum()), drawn, labelled)
 
 
-def _drawn(
+def _draw(
     groups: Shaped[np.ndarray, " obs"], fold: Fold, fraction: float, draw: int, seed: int
 ) -> Bool[np.ndarray, " obs"]:
-    """Return the units of one draw: the first ones of a permutation of each training donor."""
-    drawn = np.zeros(len(groups), dtype=bool)
+    """Return the mask of one draw: the first entries of a permutation of each training donor."""
+    mask = np.zeros(len(groups), dtype=bool)
     for group in np.unique(groups[fold.probe]):
-        own = np.flatnonzero(fold.probe & (groups == group))
-        order = stream(seed, "scaling", fold.name, str(group), str(draw)).permutation(own)
-        drawn[order[: round(fraction / WHOLE * len(own))]] = True
-    return drawn
+        index = np.flatnonzero(fold.probe & (groups == group))
+        order = stream(seed, "scaling", fold.name, str(group), str(draw)).permutation(index)
+        mask[order[: round(fraction / WHOLE * len(index))]] = True
+    return mask

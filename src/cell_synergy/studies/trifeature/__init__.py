@@ -13,6 +13,8 @@ match; the latter is probed for synergy, on pairs of which half match.
 
 Departures: embeddings, not pixels (each is the sum of its values' fixed Gaussian codes, and noise,
 so that the encoder is out of the question); balanced probe pairs; one random stream per purpose.
-The authors draw matching and pairs from one stream, after what it also rendered the images with: a
-first run has other pairs than a second.
+The authors draw matching and pairs from the stream that also rendered the images, so that their
+first run has other pairs than the second.
+
+`trifeature_scores.score_method` is what the stage calls; `world` draws items and pairs.
 """

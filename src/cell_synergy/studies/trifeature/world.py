@@ -1,4 +1,4 @@
-"""The items of Trifeature, as both experts see them, and pairs of them."""
+"""The items of Trifeature with their embeddings by both experts, and pairs of items."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,25 +21,24 @@ TEST = -1
 
 
 class TrifeatureConfig(Config):
-    """The benchmark's settings.
+    """The benchmark's config.
 
     Attributes
     ----------
     seed, seeds
-        `seeds` seeds, counted up from `seed`; each draws everything anew.
+        `seeds` seeds, counted up from `seed`; all draws depend on it.
     image_width, expression_width
         Features of the embeddings.
     noise
         Standard deviation of the noise on each feature; the codes of an item have 1 together.
     pairs
-        Pairs that a method learns from.
+        Number of training pairs of a method.
     probe_pairs
-        Pairs that a probe learns from, and as many that it is scored on.
+        Number of training pairs of a probe, and of its test pairs.
     max_epochs
         Passes over the training pairs.
     methods
-        Those compared, with their hyperparameters: it is no part of the tissue's study, whose
-        `models` may be others.
+        The methods compared, with their hyperparameters; the section `models` may have others.
     """
 
     seed: NonNegativeInt
@@ -54,19 +53,20 @@ class TrifeatureConfig(Config):
 
 
 @dataclass(frozen=True)
-class World:
-    """All items as both experts see them; every draw has its own stream.
+class TrifeatureWorld:
+    """All items with their embeddings; every draw has its own random stream.
 
     Attributes
     ----------
     seed
-        Of all streams.
+        Seed of all streams.
     triplets
         Shape, colour and texture of each item.
     part
-        Inner fold of each training item, `TEST` of a test item; a triplet is in one part.
+        Inner fold of each training item, `TEST` for a test item; the items of a triplet are in the
+        same part.
     matching
-        The colour that matches each texture.
+        The colour that matches each texture, by index.
     image, expression
         Embeddings, standardised by the training items.
     """
@@ -79,19 +79,19 @@ class World:
     expression: Float32[np.ndarray, "items d2"]
 
     @classmethod
-    def make(cls, settings: TrifeatureConfig, folds: int, seed: int) -> "World":
+    def make(cls, config: TrifeatureConfig, folds: int, seed: int) -> "TrifeatureWorld":
         """Draw the split of triplets (training ones into `folds`), the matching, the embeddings."""
-        every = np.indices((VALUES,) * 3).reshape(3, -1).T
-        shuffled = _stream(seed, "split").permutation(len(every))
-        part = np.full(len(every), TEST)
-        part[shuffled[TEST_TRIPLETS:]] = np.arange(len(every) - TEST_TRIPLETS) % folds
-        triplets, part = np.repeat(every, DRAWS, axis=0), np.repeat(part, DRAWS)
-        widths = {"image": settings.image_width, "expression": settings.expression_width}
+        grid = np.indices((VALUES,) * 3).reshape(3, -1).T
+        shuffled = _stream(seed, "split").permutation(len(grid))
+        part = np.full(len(grid), TEST)
+        part[shuffled[TEST_TRIPLETS:]] = np.arange(len(grid) - TEST_TRIPLETS) % folds
+        triplets, part = np.repeat(grid, DRAWS, axis=0), np.repeat(part, DRAWS)
+        widths = {"image": config.image_width, "expression": config.expression_width}
         embeddings = []
         for side, width in widths.items():
             codes = _stream(seed, "codes", side).standard_normal((3, VALUES, width)) / np.sqrt(3)
             noise = _stream(seed, "noise", side).standard_normal((len(triplets), width))
-            x = codes[np.arange(3), triplets].sum(axis=1) + settings.noise * noise
+            x = codes[np.arange(3), triplets].sum(axis=1) + config.noise * noise
             embeddings.append(standardised(x.astype(np.float32), part != TEST))
         matching = _stream(seed, "matching").permutation(VALUES)
         return cls(seed, triplets, part, matching, *embeddings)
@@ -125,21 +125,21 @@ class World:
         if count > len(pairs):
             raise ConfigError(
                 f"trifeature: {count} pairs for {' '.join(purpose)} are more than the {len(pairs)} "
-                "that there are; set trifeature.pairs or trifeature.probe_pairs lower"
+                "that exist; set trifeature.pairs or trifeature.probe_pairs lower"
             )
         draws = _stream(self.seed, "pairs", *purpose)
         return items[pairs[draws.choice(len(pairs), count, replace=False)]]
 
     def training_pairs(self, kind: str, count: int) -> Pairs:
-        """Draw `count` pairs to learn from: `any`, or `matching`."""
+        """Draw `count` training pairs of a method: `any`, or `matching`."""
         match = True if kind == "matching" else None
         return self.pairs(self.draw(self.part != TEST, match, count, "training", kind))
 
     def probe_pairs(self, kind: str, count: int) -> Int[np.ndarray, "obs 2"]:
-        """Draw `count` pairs for a probe to learn from and `count` to score it, rounded down.
+        """Draw `count` training pairs and `count` test pairs of a probe, rounded down.
 
-        Both items of a pair are of one part of the split, so that inner folds share no triplet.
-        For the method that learnt from `matching` pairs, half of each part match.
+        Both items of a pair are in the same part of the split, so that inner folds share no
+        triplet. For the method that was fitted to `matching` pairs, half of each part match.
         """
         rules = (True, False) if kind == "matching" else (None,)
         drawn = []
@@ -151,20 +151,20 @@ class World:
         return np.concatenate(drawn)
 
     def pairs(self, items: Int[np.ndarray, "obs 2"]) -> Pairs:
-        """Return pairs of items as methods take them."""
+        """Return the embeddings of pairs of items, as methods take them."""
         donor = np.full(len(items), "trifeature")
         return Pairs(self.image[items[:, 0]], self.expression[items[:, 1]], donor)
 
     def label(self, task: str, items: Int[np.ndarray, "obs 2"]) -> Int[np.ndarray, " obs"]:
-        """Return what a probe has to tell of each pair."""
+        """Return the label of each pair in one task."""
         first, second = self.triplets[items[:, 0]], self.triplets[items[:, 1]]
-        found: Int[np.ndarray, " obs"] = {
+        labels: Int[np.ndarray, " obs"] = {
             "redundancy": first[:, SHAPE],
             "unique_image": first[:, TEXTURE],
             "unique_expression": second[:, TEXTURE],
             "synergy": (self.matching[first[:, TEXTURE]] == second[:, COLOUR]).astype(np.int64),
         }[task]
-        return found
+        return labels
 
 
 def _stream(seed: int, *purpose: str) -> np.random.Generator:

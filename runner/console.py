@@ -1,0 +1,49 @@
+"""Messages on standard error, which all commands share."""
+
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from dvc.exceptions import NotDvcRepoError
+from dvc.scm import NoSCMError
+
+INTERRUPTED = 130  # exit code, as a shell has it: 128 and the number of SIGINT
+_TAIL_LINES = 15  # of a failed stage's log
+
+
+def echo(text: str) -> None:
+    """Print to standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def describe(error: Exception) -> str:
+    """Return an error's message, with a remedy where DVC's message names none that helps."""
+    if isinstance(error, NotDvcRepoError):
+        return f"{Path.cwd()} is not in the repository; run this from the root of the repository"
+    if isinstance(error, NoSCMError) or "is not a git repository" in str(error):
+        return (
+            f"{error}, so this folder was downloaded as an archive: `git init` here, which is "
+            "enough for `dvc pull` and `python -m runner.local`, or `git clone` the repository"
+        )
+    return str(error)
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # macOS has none
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as h:mm:ss."""
+    return str(timedelta(seconds=round(seconds)))
+
+
+def tail(log: Path) -> str:
+    """Return the last lines of a log, indented; a progress bar is reduced to its last state."""
+    if not log.is_file():
+        return "    (no log)"
+    lines = log.read_bytes().decode("utf-8", "replace").rstrip().split("\n")
+    return "\n".join(f"    {line.rstrip().rpartition(chr(13))[2]}" for line in lines[-_TAIL_LINES:])

@@ -1,0 +1,222 @@
+"""The processes of a plan's stages on this machine, several at a time."""
+
+import os
+import signal
+import time
+from contextlib import suppress
+from multiprocessing import forkserver, get_context
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from dvc.exceptions import DvcException
+
+from runner.console import INTERRUPTED, echo, format_duration, tail
+from runner.plan import Plan, base_name, make_plan
+from runner.stage import reproduce
+
+_LOGS = Path(".dvc", "tmp", "logs")  # DVC keeps .dvc/tmp out of git
+_DURATIONS = _LOGS / "seconds.tsv"
+_POLL = 0.2  # seconds between two looks for a signal
+# Seconds after an interrupt, and the signal that a stage's process group gets then: the first lets
+# a training epoch end, the second lets a command clean up, the last cannot be ignored.
+_ESCALATION = [
+    (0.0, signal.SIGINT), (4.0, signal.SIGINT), (6.0, signal.SIGTERM), (9.0, signal.SIGKILL),
+]  # fmt: skip
+_TIMEOUT = 11.0  # seconds until processes that are still there are given up
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Executor:
+    """Runs the steps of a plan, each in a process group of its own.
+
+    Parameters
+    ----------
+    plan
+        What to run.
+    jobs
+        The largest number of stages that run at the same time.
+    """
+
+    def __init__(self, plan: Plan, jobs: int) -> None:
+        self.plan = plan
+        self.jobs = jobs
+        self._waiting = list(plan.steps)
+        self._durations = _read_durations(plan.root)  # seconds, by the stages' names in dvc.yaml
+        self._running: dict[str, tuple[ForkServerProcess, float]] = {}
+        self._done: dict[str, float] = {}  # seconds
+        self._failed: list[str] = []
+        self._interrupted = False
+        self._started = time.monotonic()
+        self._context = get_context("forkserver")  # DVC leaves threads here: no forks of this
+
+    def run(self) -> int:
+        """Run what can run; return the exit code: 0, 1 after a failure, 130 after a signal."""
+        (self.plan.root / _LOGS).mkdir(parents=True, exist_ok=True)
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
+        self._context.set_forkserver_preload(["runner.stage"])
+        forkserver.ensure_running()  # ignores signals to the whole group, and imports DVC once
+        for number in _SIGNALS:
+            signal.signal(number, self._interrupt)
+        try:
+            while not self._interrupted:
+                self._start_ready()
+                if not self._running:
+                    break
+                self._reap()
+        finally:
+            self._terminate()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        if self._interrupted:
+            echo("stopped: the same command continues")
+            return INTERRUPTED
+        return self._summarise()
+
+    def _interrupt(self, *_: object) -> None:
+        """Handle a signal: the loop in `run` ends."""
+        self._interrupted = True
+
+    def _start_ready(self) -> None:
+        """Start stages whose producers are done, up to the number of jobs."""
+        for step in list(self._waiting):
+            if len(self._running) < self.jobs and self._done.keys() >= set(step.after):
+                self._waiting.remove(step)
+                log = self.plan.root / _log_path(step.name)
+                log.write_text("")
+                process = self._context.Process(
+                    target=reproduce, args=(self.plan.root, step.name, self.plan.order, log)
+                )
+                process.start()
+                self._running[step.name] = process, time.monotonic()
+                self._echo_progress("start", step.name)
+
+    def _reap(self) -> None:
+        """Wait up to a poll interval and collect the stages that ended."""
+        wait([process.sentinel for process, _ in self._running.values()], _POLL)
+        for name, (process, started) in list(self._running.items()):
+            if process.exitcode is None:
+                continue
+            del self._running[name]
+            if process.exitcode == 0:
+                self._done[name] = time.monotonic() - started
+                self._durations.setdefault(base_name(name), []).append(self._done[name])
+                with (self.plan.root / _DURATIONS).open("a", encoding="utf-8") as file:
+                    file.write(f"{name}\t{self._done[name]:.1f}\n")
+                self._echo_progress("done", name)
+            elif not self._interrupted:
+                self._failed.append(name)
+                self._echo_progress("FAILED", name)
+                log = _log_path(name)
+                echo(f"{name}: exit code {process.exitcode}; the end of {log}:")
+                echo(tail(self.plan.root / log))
+
+    def _echo_progress(self, event: str, name: str) -> None:
+        """Print a line with counts and times."""
+        remaining = self._remaining_seconds()
+        echo(
+            f"{event:6} {name}  [{len(self._done)}/{len(self.plan.steps)} done, "
+            f"{len(self._running)} running, {format_duration(time.monotonic() - self._started)}"
+            f"{'' if remaining is None else f', about {format_duration(remaining)} left'}]"
+        )
+
+    def _remaining_seconds(self) -> float | None:
+        """Estimate the time to the end; None if a stage of some name has never been timed."""
+        waiting = [base_name(step.name) for step in self._waiting]
+        now = time.monotonic()
+        running = [(base_name(name), now - started) for name, (_, started) in self._running.items()]
+        if not self._durations.keys() >= {*waiting, *(name for name, _ in running)}:
+            return None
+        mean = {name: sum(times) / len(times) for name, times in self._durations.items()}
+        rest = sum(max(mean[name] - elapsed, 0.0) for name, elapsed in running)
+        return (rest + sum(mean[name] for name in waiting)) / self.jobs
+
+    def _terminate(self) -> None:
+        """Terminate the running stages, with all processes of their groups."""
+        alive = [process for process, _ in self._running.values()]
+        if alive:
+            echo(f"stopping {', '.join(self._running)}")
+        began = time.monotonic()
+        pending = list(_ESCALATION)
+        while alive and time.monotonic() - began < _TIMEOUT:
+            number = 0  # sends nothing, but fails where no process is left
+            if pending and time.monotonic() - began >= pending[0][0]:
+                number = pending.pop(0)[1]
+            alive = [process for process in alive if _send_signal(process, number)]
+            if self._running:
+                self._reap()
+            else:
+                time.sleep(_POLL)
+
+    def _summarise(self) -> int:
+        """Print how it ended; return the exit code."""
+        stages = "stage" if len(self._done) == 1 else "stages"
+        duration = format_duration(time.monotonic() - self._started)
+        echo(f"{len(self._done)} {stages} done in {duration}")
+        if self._failed:
+            echo(f"failed: {', '.join(self._failed)}")
+            if self._waiting:
+                skipped = ", ".join(step.name for step in self._waiting)
+                echo(f"skipped, as they wait for these: {skipped}")
+            echo("the same command runs what is missing")
+        return 1 if self._failed else 0
+
+
+def plan_after_first(targets: list[str], jobs: int) -> Plan:
+    """Run the stages that have to be done before the rest can be planned; return the plan.
+
+    Parameters
+    ----------
+    targets
+        As for `make_plan`.
+    jobs
+        As for `Executor`.
+
+    Raises
+    ------
+    dvc.exceptions.DvcException
+        As from `make_plan`, and where one of these stages fails.
+    KeyboardInterrupt
+        After a signal.
+    """
+    plan = make_plan(targets)
+    if not plan.preliminary:
+        return plan
+    code = Executor(plan, jobs).run()
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    if code:
+        raise DvcException("nothing else can be planned until that is done")
+    return make_plan(targets, first=False)
+
+
+def _send_signal(process: ForkServerProcess, number: int) -> bool:
+    """Send a signal to a process and its group; return whether any process received it."""
+    pid = process.pid or 0
+    with suppress(ProcessLookupError):
+        os.killpg(pid, number)
+        return True
+    with suppress(ProcessLookupError):
+        if process.exitcode is None:  # so young that it leads no group yet
+            os.kill(pid, number)
+            return True
+    return False
+
+
+def _read_durations(root: Path) -> dict[str, list[float]]:
+    """Return the seconds that each stage took here the last time, by their names in dvc.yaml."""
+    last: dict[str, float] = {}
+    if (file := root / _DURATIONS).is_file():
+        for line in file.read_text("utf-8", "replace").splitlines():
+            name, _, seconds = line.partition("\t")
+            with suppress(ValueError):  # a line that a kill left torn
+                last[name] = float(seconds)
+    durations: dict[str, list[float]] = {}
+    for name, duration in last.items():
+        durations.setdefault(base_name(name), []).append(duration)
+    return durations
+
+
+def _log_path(name: str) -> Path:
+    """Return a stage's log, relative to the repository."""
+    return _LOGS / f"{name.replace('/', '_')}.log"

@@ -1,0 +1,64 @@
+"""The repository's own check of its parameters, called once before anything is planned.
+
+A repository names it in pyproject.toml; without that table nothing is called:
+
+    [tool.runner]
+    check = "package.module:function"
+
+The function takes no argument. It refuses by raising a ValueError, whose message is shown without a
+traceback; any other exception is a mistake in the function and keeps its traceback.
+"""
+
+import tomllib
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from dvc.exceptions import DvcException
+
+_FILE = Path("pyproject.toml")
+
+
+def run_check() -> None:
+    """Call the check that the pyproject.toml of the working directory names.
+
+    Raises
+    ------
+    dvc.exceptions.DvcException
+        Where the check refuses, or cannot be called as pyproject.toml names it.
+    """
+    name = _name_of_check()
+    if name is None:
+        return
+    check = _load(name)
+    try:
+        check()
+    except ValueError as error:
+        raise DvcException(str(error)) from error
+
+
+def _name_of_check() -> Any:  # noqa: ANN401 - whatever the file holds
+    """Return the value of `check` in `[tool.runner]`, None without one."""
+    try:
+        settings = tomllib.loads(_FILE.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise DvcException(f"{_FILE} is not TOML: {error}") from error
+    return settings.get("tool", {}).get("runner", {}).get("check")
+
+
+def _load(name: object) -> Callable[[], object]:
+    """Import the function `module:function`."""
+    setting = f"{_FILE}, [tool.runner]: check = {name!r}"
+    module, colon, function = name.partition(":") if isinstance(name, str) else ("", "", "")
+    if not (module and colon and function):
+        raise DvcException(f'{setting} is not of the form "module:function"')
+    try:
+        check = getattr(import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise DvcException(f"{setting} cannot be imported: {error}") from error
+    if not callable(check):
+        raise DvcException(f"{setting} is not a function")
+    return check  # type: ignore[no-any-return]

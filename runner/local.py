@@ -1,0 +1,67 @@
+"""Run the out-of-date part of the pipeline on this machine, several stages at a time.
+
+    python -m runner.local [TARGET ...] [--jobs N] [--dry]
+
+A stage starts when all that it waits for are done; what few others are made from comes last.
+`dvc.lock` ends with the bytes that a serial `dvc repro` gives it. Stages with `meta: {first: true}`
+in dvc.yaml run before the rest is planned, also with --dry: only then is it known what is out of
+date. They write nothing but their own outputs.
+"""
+
+import argparse
+import os
+import sys
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from runner.console import INTERRUPTED, available_cores, describe, echo
+from runner.executor import Executor, plan_after_first
+from runner.hook import run_check
+from runner.lockfile import sort_entries
+
+_NOTHING = "nothing to do: all stages are up to date"
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m runner.local",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    cores = available_cores()
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help="stages; none means all")
+    parser.add_argument("--jobs", type=int, default=cores, help=f"at a time (default: {cores})")
+    parser.add_argument("--dry", action="store_true", help="print what would run, and run no more")
+    args = parser.parse_args(argv)
+    if args.jobs < 1:
+        parser.error(f"--jobs {args.jobs}: at least 1")
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    args = parse_args(argv)
+    try:
+        os.chdir(Repo.find_root())
+        run_check()
+        plan = plan_after_first(args.targets, args.jobs)
+    except DvcException as error:
+        echo(f"error: {describe(error)}")
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    if not plan.steps:
+        echo(_NOTHING)
+    if args.dry:
+        for step in plan.steps:
+            print(step.name, *(["after", ", ".join(step.after)] if step.after else []))
+        return 0
+    code = Executor(plan, args.jobs).run() if plan.steps else 0
+    sort_entries(plan.root, plan.order)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

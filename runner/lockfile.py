@@ -1,0 +1,77 @@
+"""`dvc.lock`, one entry at a time.
+
+DVC parses and writes the whole file anew for each stage: 4 s of CPU time at 82 stages, while every
+other DVC process waits. Here DVC serialises one entry, and the text of all others is carried over.
+The bytes are the same: DVC's own text, parsed and serialised again by DVC, does not change.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dvc.repo import Repo, lock_repo
+from dvc.stage import PipelineStage
+from dvc.stage.serialize import to_lockfile
+from dvc.utils.serialize import dumps_yaml
+
+_EMPTY = "schema: '2.0'\nstages:\n"
+_STAGES = "\nstages:\n"
+_FOREIGN = re.compile(r"^(?: {0,1}\S| {2}[#?:])", re.MULTILINE)  # not between plain entries
+_ENTRY = re.compile(r"^(?= {2}\S)", re.MULTILINE)
+
+
+def record(stage: Any, order: Sequence[str]) -> None:  # noqa: ANN401 - DVC ships no types
+    """Write a stage's entry; the caller holds DVC's lock.
+
+    Parameters
+    ----------
+    stage
+        DVC's stage, just reproduced.
+    order
+        All stages in the order of a serial `dvc repro`.
+    """
+    if isinstance(stage, PipelineStage):
+        file = Path(stage.path).with_suffix(".lock")
+        if merge(stage.repo, file, entry_text(stage), order):
+            return
+    stage.dump(update_pipeline=False)  # a .dvc file or a lock file of another form: left to DVC
+
+
+def entry_text(stage: Any) -> str:  # noqa: ANN401
+    """Return a lock file that holds a stage's entry alone."""
+    return str(dumps_yaml({"schema": "2.0", "stages": to_lockfile(stage)}))
+
+
+def sort_entries(root: Path, order: Sequence[str]) -> None:
+    """Put the entries in the given order; those of removed stages come last."""
+    with Repo(str(root), _wait_for_lock=True) as repo, lock_repo(repo):
+        merge(repo, root / "dvc.lock", _EMPTY, order)
+
+
+def merge(repo: Any, file: Path, new: str, order: Sequence[str]) -> bool:  # noqa: ANN401
+    """Merge the entries of the text `new` into a lock file, if that has the form DVC gives it.
+
+    Returns
+    -------
+    Whether the file has that form; if not, it stays as it is.
+    """
+    old = file.read_text("utf-8") if file.exists() else _EMPTY
+    head, _, body = old.partition(_STAGES)
+    entries = _split(body) | _split(new.partition(_STAGES)[2])
+    if not old.endswith("\n") or _STAGES not in old or _FOREIGN.search(body):
+        return False
+    keys = [f"  {line}\n" for line in dumps_yaml(dict.fromkeys(order)).splitlines()]
+    ordered = [entries.pop(key) for key in keys if key in entries]
+    text = "".join([head, _STAGES, *ordered, *entries.values()])
+    if text != old:
+        temporary = Path(repo.tmp_dir, file.name)
+        temporary.write_text(text, "utf-8")
+        temporary.replace(file)
+    return True
+
+
+def _split(body: str) -> dict[str, str]:
+    """Split the text under `stages:` into entries, keyed by their first line."""
+    entries = (entry for entry in _ENTRY.split(body) if entry)
+    return {entry[: entry.find("\n") + 1]: entry for entry in entries}

@@ -1,0 +1,187 @@
+"""Which stages are out of date, in which order they run and which others each waits for."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo, lock_repo
+from dvc.repo.reproduce import get_active_graph, plan_repro
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage to run.
+
+    Attributes
+    ----------
+    name
+        The stage as DVC addresses it.
+    after
+        Stages of the same plan that must be done before it starts.
+    producers
+        All stages whose outputs it reads, including those that are up to date.
+    uncached
+        The reason why DVC keeps no run-cache entry of the stage, so that its results could not come
+        back from a job; empty for most stages.
+    """
+
+    name: str
+    after: tuple[str, ...]
+    producers: tuple[str, ...] = ()
+    uncached: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The out-of-date part of the pipeline.
+
+    Attributes
+    ----------
+    root
+        Folder of the DVC repository.
+    steps
+        What to run, in the order in which it is started; no stage stands before one that it waits
+        for.
+    order
+        Every stage of the pipeline in the order of a serial `dvc repro`, which is the order of
+        `dvc.lock`.
+    preliminary
+        Whether the steps are only those that have to be done before the rest can be planned.
+    """
+
+    root: Path
+    steps: tuple[Step, ...]
+    order: tuple[str, ...]
+    preliminary: bool = False
+
+
+def make_plan(targets: list[str], *, first: bool = True) -> Plan:
+    """Collect what is out of date: what `dvc status` names, and everything made from it.
+
+    Stages with `meta: {first: true}` in dvc.yaml have outputs that often stay the same when their
+    inputs change, so that only after their run is it known which of their consumers are out of
+    date. While one of them is out of date, the plan is preliminary: it has these stages and what
+    they are made from alone.
+
+    Parameters
+    ----------
+    targets
+        Stages, planned with all that they are made from, as in `dvc repro`; none means all.
+    first
+        Whether to make such a preliminary plan where it is needed.
+
+    Raises
+    ------
+    dvc.exceptions.DvcException
+        Where there is no DVC repository, a target is unknown, or `dvc.yaml` is not valid.
+    """
+    with Repo() as repo, lock_repo(repo):
+        graph = get_active_graph(repo.index.graph)  # edges go from consumer to producer
+        serial = list(plan_repro(graph))
+        root, order = Path(repo.root_dir), tuple(stage.addressing for stage in serial)
+        named = _collect(repo, targets) if targets else serial
+        selected = _with_producers(graph, serial, named)
+        if first:
+            marked = [stage for stage in selected if (stage.meta or {}).get("first")]
+            sources = _with_producers(graph, serial, marked)
+            if steps := _steps(graph, serial, sources, lambda stage: stage.status()):
+                return Plan(root, tuple(start_order(steps)), order, preliminary=True)
+        status = repo.status()
+        steps = _steps(graph, serial, selected, lambda stage: stage.addressing in status)
+        return Plan(root, tuple(start_order(steps)), order)
+
+
+def start_order(steps: Sequence[Step]) -> list[Step]:
+    """Return the steps in the order in which they are started, none before one it waits for.
+
+    A step whose sources are those of most other steps comes first: a benchmark that reads none of
+    the data sets must not delay them. Among equals, the step with the longest chain of consumers
+    comes first: a long chain must not be left for the end.
+    """
+    sources: dict[str, set[str]] = {}  # steps without producers that each step is made from
+    for step in steps:
+        sources[step.name] = set().union(*(sources[name] for name in step.after)) or {step.name}
+    consumers = Counter(source for names in sources.values() for source in names)
+    length = dict.fromkeys((step.name for step in steps), 0)
+    for step in reversed(steps):
+        for producer in step.after:
+            length[producer] = max(length[producer], length[step.name] + 1)
+    waiting = sorted(
+        steps,
+        key=lambda step: (-max(consumers[name] for name in sources[step.name]), -length[step.name]),
+    )
+    order: dict[str, Step] = {}
+    while waiting:
+        step = next(step for step in waiting if order.keys() >= set(step.after))
+        order[step.name] = step
+        waiting.remove(step)
+    return list(order.values())
+
+
+def base_name(stage: str) -> str:
+    """Return a stage's name in dvc.yaml: `align` for the instance `align@lung-comm`."""
+    return stage.partition("@")[0]
+
+
+def _with_producers(
+    graph: Any,  # noqa: ANN401 - DVC ships no types
+    serial: Sequence[Any],
+    stages: Iterable[Any],
+) -> set[Any]:
+    """Return the stages and everything that they are made from."""
+    selected = set(stages)
+    for stage in reversed(serial):
+        if stage in selected:
+            selected.update(graph.successors(stage))
+    return selected
+
+
+def _steps(
+    graph: Any,  # noqa: ANN401
+    serial: Sequence[Any],
+    selected: Collection[Any],
+    is_changed: Callable[[Any], object],
+) -> list[Step]:
+    """Return the steps of the selected stages that are changed, or made from one that is."""
+    steps: dict[Any, Step] = {}
+    for stage in serial:
+        if stage not in selected:
+            continue
+        producers = list(graph.successors(stage))
+        after = tuple(steps[producer].name for producer in producers if producer in steps)
+        if after or is_changed(stage):
+            names = tuple(producer.addressing for producer in producers)
+            steps[stage] = Step(stage.addressing, after, names, _reason_uncached(stage))
+    return list(steps.values())
+
+
+def _reason_uncached(stage: Any) -> str:  # noqa: ANN401
+    """Return why the run-cache keeps no entry of a stage; empty if it does."""
+    loose = [str(out) for out in stage.outs if not (out.use_cache or out.is_metric or out.is_plot)]
+    if loose:
+        return f"{loose[0]} has `cache: false`; list it under `plots:` or `metrics:`"
+    if any(out.persist for out in stage.outs):
+        return "it has an output with `persist: true`; remove that"
+    if stage.always_changed or not (stage.cmd and stage.deps and stage.outs):
+        return "it is always run anew or lacks `deps` or `outs`; name what it reads and writes"
+    if stage.path_in_repo != "dvc.yaml":
+        return f"it stands in {stage.path_in_repo}; move it to dvc.yaml"
+    return ""
+
+
+def _collect(repo: Any, targets: list[str]) -> set[Any]:  # noqa: ANN401
+    """Return the stages that the targets name."""
+    stages = {str(stage.addressing): stage for stage in repo.index.stages}
+    selected = {stages[target] for target in targets if target in stages}
+    for target in [target for target in targets if target not in stages]:
+        try:
+            selected.update(repo.stage.collect(target))
+        except DvcException as error:
+            near = get_close_matches(target, stages)
+            hint = f"did you mean {near[0]!r}?" if near else "`dvc stage list` names them all"
+            raise DvcException(f"no stage {target!r} in dvc.yaml: {hint}") from error
+    return selected

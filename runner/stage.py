@@ -1,0 +1,85 @@
+"""One stage in a process of its own: what `dvc --wait-for-lock repro -s STAGE` does, but faster."""
+
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from runner.lockfile import record
+
+
+def reproduce(root: Path, name: str, order: Sequence[str], log: Path) -> None:
+    """Reproduce a stage as leader of a new process group; the exit code is its command's.
+
+    Parameters
+    ----------
+    root
+        Folder of the DVC repository.
+    name
+        The stage.
+    order
+        All stages in the order of a serial `dvc repro`.
+    log
+        File for the standard output and error of DVC and of the command.
+    """
+    os.setsid()
+    os.chdir(root)
+    _redirect_output(log)
+    run(name, lambda stage: record(stage, order))
+
+
+def run(name: str, on_done: Callable[[Any], None]) -> None:
+    """Reproduce a stage of the current repository; exit with its command's code if that fails.
+
+    A signal is for the command, never for DVC's work on cache and lock file: DVC sees the command
+    fail, releases its locks and ends. Before the command, a signal ends the process at once.
+
+    Parameters
+    ----------
+    name
+        The stage.
+    on_done
+        Called with DVC's stage object when the stage is done and not yet in `dvc.lock`.
+    """
+    reproducing = False
+
+    def handle_signal(*_: object) -> None:
+        if not reproducing:
+            sys.exit(1)
+        os.environ["SHELL"] = "false"  # DVC runs commands in it, so no further command can start
+
+    def reproduce_stage(stage: Any, **settings: Any) -> Any:  # noqa: ANN401 - DVC ships no types
+        nonlocal reproducing
+        reproducing, started = True, time.monotonic()
+        done = stage.reproduce(**settings)
+        if done:
+            on_done(done)
+            print(f"{name}: {time.monotonic() - started:.1f} s with hashing")
+        return done
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle_signal)
+    os.environ["PYTHONUNBUFFERED"] = "1"  # so that the log can be followed
+    try:
+        with Repo(_wait_for_lock=True) as repo:
+            repo.reproduce([name], single_item=True, repro_fn=reproduce_stage)
+    except DvcException as error:
+        cause = error.__cause__ or error
+        print(f"error: {error}: {cause}", file=sys.stderr)
+        code = re.search(r"exited with (\d+)$", str(cause))
+        sys.exit(int(code[1]) if code else 1)
+
+
+def _redirect_output(log: Path) -> None:
+    """Redirect standard output and error of this process and its commands to a file."""
+    with log.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]

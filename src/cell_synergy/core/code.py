@@ -1,0 +1,212 @@
+"""The code that a program runs: every file of the repository that it imports, directly or not."""
+
+import ast
+import tokenize
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from cell_synergy.core.errors import DataError
+from cell_synergy.core.fingerprint import fingerprint, text_hash
+from cell_synergy.core.imports import Import, Source
+
+
+class SourceTree:
+    """The Python files of a repository, as they are when they are first asked for.
+
+    Parameters
+    ----------
+    src
+        Folder that holds packages.
+    scripts
+        A folder that is a package itself. What else stands beside it cannot be imported.
+    """
+
+    def __init__(self, src: Path, scripts: Path) -> None:
+        self.src, self.scripts = src, scripts
+        self.source = cache(self._source)
+        self._file = cache(self._find_file)
+        self._exists = cache(self._find)
+        self._imported = cache(self._find_imported)
+
+    def label(self, path: Path) -> str:
+        """Return the name of a file from the root of the repository."""
+        for folder in (self.src, self.scripts):
+            if path.is_relative_to(folder):
+                return f"{folder.name}/{path.relative_to(folder).as_posix()}"
+        return f"{path.parent.name}/{path.name}"
+
+    def files(self, module: str) -> list[Path]:
+        """Return the files that importing a module runs, those of its parent packages included.
+
+        Raises
+        ------
+        DataError
+            If the repository has no such module.
+        """
+        if not self._exists(module):
+            raise DataError(f"no module {module} in {self.src} or {self.scripts.parent}; add it")
+        parts = module.split(".")
+        above = [".".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+        return [file for name in above if (file := self._file(name))]
+
+    def members(self, package: str) -> dict[str, str]:
+        """Return the full names of a package's modules by the short ones, without private ones."""
+        self.files(package)
+        names = sorted({path.stem for path in self._stem(package).iterdir()})
+        public = [name for name in names if name.isidentifier() and not name.startswith("_")]
+        return {name: full for name in public if self._file(full := f"{package}.{name}")}
+
+    def closure(self, roots: Iterable[Path], chosen: Mapping[str, str]) -> frozenset[Path]:
+        """Return files and all that they import.
+
+        Parameters
+        ----------
+        roots
+            The files.
+        chosen
+            Packages of which the program imports one module by name, and that module; of every
+            other package that is imported from by name all modules count.
+        """
+        visited: set[Path] = set()
+        queue = set(roots)
+        while queue:
+            visited.add(file := queue.pop())
+            files, packages = self._imported(file)
+            for package in packages:
+                members = list(self.members(package).values())
+                modules = [chosen[package]] if package in chosen else members
+                files = files.union(*(self.files(module) for module in modules))
+            queue |= files - visited
+        return frozenset(visited)
+
+    def _source(self, path: Path) -> Source:
+        """Parse a file."""
+        try:
+            with tokenize.open(path) as file:
+                text = file.read()
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError) as error:
+            line = getattr(error, "lineno", None)
+            where = f"{path}, line {line}" if line else f"{path}"
+            reason = getattr(error, "msg", None) or error
+            raise DataError(f"{where}: not valid Python ({reason}); correct it") from error
+        return Source(path, text, tree, self._module(path))
+
+    def _module(self, path: Path) -> str:
+        """Return the name under which a file is imported; empty if it never is."""
+        for base, folder in ((self.src, self.src), (self.scripts.parent, self.scripts)):
+            if path.is_relative_to(folder):
+                parts = path.relative_to(base).with_suffix("").parts
+                return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        return ""
+
+    def _stem(self, module: str) -> Path:
+        """Return the path of a module without its suffix, whether it exists or not."""
+        top, *rest = module.split(".")
+        base = self.scripts.parent if top == self.scripts.name else self.src
+        return base.joinpath(top, *rest)
+
+    def _find_file(self, module: str) -> Path | None:
+        """Return the file of a module; None for a folder without `__init__`."""
+        stem = self._stem(module)
+        files = (stem / "__init__.py", stem.with_name(f"{stem.name}.py"))
+        return next(filter(Path.is_file, files), None)
+
+    def _find(self, module: str) -> bool:
+        """Return whether the tree has a module, or a folder of modules, of this name."""
+        return self._file(module) is not None or any(self._stem(module).glob("**/*.py"))
+
+    def _find_imported(self, path: Path) -> tuple[frozenset[Path], frozenset[str]]:
+        """Return the files that a file imports, and the packages it imports from by name."""
+        source = self.source(path)
+        files: set[Path] = set()
+        packages: set[str] = set()
+        for statement in source.imports:
+            if not self._is_internal(source, statement):
+                continue
+            if not self._exists(statement.module):
+                raise source.error(
+                    statement.line, f"there is no module {statement.module}; correct it"
+                )
+            files.update(self.files(statement.module))
+            if statement.by_name:
+                packages.add(statement.module)
+            for name in statement.names:
+                files.update(self._imported_name(source, statement, name))
+        for module, name in source.attributes:
+            if self._exists(module.partition(".")[0]) and self._exists(module):
+                files.update(self._lazy(module, name))
+        return frozenset(files), frozenset(packages)
+
+    def _is_internal(self, source: Source, statement: Import) -> bool:
+        """Return whether an import is of this tree; one of other code of the repository is refused.
+
+        Such code is no dependency of the stage that hashes the tree: its changes would go unseen.
+        """
+        top = statement.module.partition(".")[0]
+        if self._exists(top):
+            return True
+        beside = self.scripts.parent / top
+        if beside.with_suffix(".py").is_file() or any(beside.glob("*.py")):
+            raise source.error(
+                statement.line,
+                f"{top} lies outside of {self.src} and {self.scripts}; move it there",
+            )
+        return False
+
+    def _imported_name(self, source: Source, statement: Import, name: str) -> list[Path]:
+        """Return the files that are run to take a name from a module."""
+        if name == "*":
+            raise source.error(statement.line, f"import names from {statement.module} instead of *")
+        if self._exists(module := f"{statement.module}.{name}"):
+            return self.files(module)
+        if self._file(statement.module) is None:
+            raise source.error(statement.line, f"there is no module {module}; correct it")
+        return self._lazy(statement.module, name)
+
+    def _lazy(self, module: str, name: str) -> list[Path]:
+        """Return what the `__getattr__` of a module may import for an attribute.
+
+        That is every module whose name, full or relative to the package, is a string in the file.
+        """
+        file = self._file(module)
+        if file is None or name.startswith("__") or self._exists(f"{module}.{name}"):
+            return []
+        source = self.source(file)
+        if not source.lazy or name in source.defined:
+            return []
+        texts = [text.lstrip(".") for text in source.strings]
+        names = [name for text in texts for name in (text, f"{source.package}.{text}")]
+        homes = [
+            name
+            for name in names
+            if name != module and all(map(str.isidentifier, name.split("."))) and self._file(name)
+        ]
+        if not homes:
+            raise DataError(
+                f"{file}: {name} comes from __getattr__, and no string in the file is the name of "
+                "a module that could have it; write the module's name as a string"
+            )
+        return [path for home in homes for path in self.files(home)]
+
+
+def listed(tree: SourceTree, files: Iterable[Path], whole: Sequence[Path] = ()) -> str:
+    """Return a line of hash and name for each file, sorted by name.
+
+    Parameters
+    ----------
+    tree
+        Where they are.
+    files
+        Hashed by their tokens; files without code, as with a docstring alone, are left out.
+    whole
+        Of these, the ones whose comments matter as well.
+    """
+    lines = []
+    for path in sorted(files, key=tree.label):
+        source = tree.source(path)
+        code_hash = text_hash(source.text) if path in whole else fingerprint(source)
+        if code_hash:
+            lines.append(f"{code_hash}  {tree.label(path)}\n")
+    return "".join(lines)

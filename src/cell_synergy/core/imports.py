@@ -1,0 +1,218 @@
+"""What a Python file imports, read from its source: nothing is executed.
+
+Imports inside functions count. An import of a module by a name that is made at run time has to be
+written so that the package can be read: `import_module(f"{__name__}.{name}")`.
+"""
+
+import ast
+import symtable
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from cell_synergy.core.errors import DataError
+
+_BUILTINS = {"exec", "eval"}  # as attributes they are something else, like `network.eval()`
+_LOADERS = {
+    "exec_module", "load_module", "resolve_name", "run_module", "run_path", "runpy",
+    "SourceFileLoader", "spec_from_file_location",
+}  # fmt: skip
+_BY_NAME = {"import_module", "__import__"}
+_REMEDY = (
+    'write import_module(f"{__name__}.{name}"), or the package\'s name in place of __name__, so '
+    "that the package can be read from the code"
+)
+
+
+@dataclass(frozen=True)
+class Import:
+    """An import statement, or a call that imports.
+
+    Attributes
+    ----------
+    line
+        Where it stands.
+    module
+        The module's full name.
+    names
+        What is taken from the module: submodules or attributes.
+    by_name
+        Whether `module` is a package, and one of its modules is imported by a name that is made at
+        run time.
+    """
+
+    line: int
+    module: str
+    names: tuple[str, ...] = ()
+    by_name: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One Python file.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    text
+        Its content.
+    tree
+        The parsed content.
+    module
+        Name under which it is imported; empty for a notebook.
+    """
+
+    path: Path
+    text: str
+    tree: ast.Module
+    module: str
+
+    @cached_property
+    def package(self) -> str:
+        """The package that relative imports start from."""
+        inner = self.path.name == "__init__.py"
+        return self.module if inner else self.module.rpartition(".")[0]
+
+    @cached_property
+    def lazy(self) -> bool:
+        """Whether attributes that the module does not define are made by its `__getattr__`."""
+        return "__getattr__" in self.defined
+
+    @cached_property
+    def defined(self) -> frozenset[str]:
+        """Names that statements of the module bind, those inside functions and classes aside."""
+        symbols = symtable.symtable(self.text, str(self.path), "exec").get_symbols()
+        return frozenset(s.get_name() for s in symbols if s.is_assigned() or s.is_imported())
+
+    @cached_property
+    def strings(self) -> frozenset[str]:
+        """All texts in the code."""
+        nodes = ast.walk(self.tree)
+        return frozenset(
+            n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)
+        )
+
+    @cached_property
+    def imports(self) -> tuple[Import, ...]:
+        """Every statement and call of the file that imports.
+
+        Raises
+        ------
+        DataError
+            If it cannot be read from the code what is imported.
+        """
+        return (*self._statements(), *self._calls())
+
+    @cached_property
+    def attributes(self) -> frozenset[tuple[str, str]]:
+        """What import statements bind, in full, with each attribute that is read of it."""
+        attributes = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Attribute):
+                above, _, last = _dotted(node).rpartition(".")
+                root, dot, rest = above.partition(".")
+                if root in self._bound:
+                    attributes.add((f"{self._bound[root]}{dot}{rest}", last))
+        return frozenset(attributes)
+
+    def error(self, line: int, sentence: str) -> DataError:
+        """Return an error about a line of the file."""
+        return DataError(f"{self.path}, line {line}: {sentence}")
+
+    def _statements(self) -> Iterator[Import]:
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from (Import(node.lineno, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                module = self._absolute("." * node.level + (node.module or ""), node.lineno)
+                yield Import(node.lineno, module, tuple(alias.name for alias in node.names))
+
+    def _absolute(self, name: str, line: int) -> str:
+        """Return the full name of a module that may be given relative to the package."""
+        rest = name.lstrip(".")
+        up = len(name) - len(rest)
+        if not up:
+            return name
+        parts = self.package.split(".") if self.package else []
+        if len(parts) < up:
+            raise self.error(line, f"{name} leads out of all packages; name the module in full")
+        return ".".join([*parts[: len(parts) - up + 1], *filter(None, [rest])])
+
+    @cached_property
+    def _bound(self) -> dict[str, str]:
+        """What import statements bind: the module, or the attribute, that a name stands for."""
+        bound: dict[str, str] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    top = alias.name.partition(".")[0]
+                    bound[alias.asname or top] = alias.name if alias.asname else top
+            elif isinstance(node, ast.ImportFrom):
+                module = self._absolute("." * node.level + (node.module or ""), node.lineno)
+                bound |= {a.asname or a.name: f"{module}.{a.name}" for a in node.names}
+        return bound
+
+    def _calls(self) -> Iterator[Import]:
+        """Yield what calls import by name, those of the module's own `__getattr__` aside."""
+        getters = [n for n in self.tree.body if getattr(n, "name", "") == "__getattr__"]
+        skipped = {id(node) for getter in getters for node in ast.walk(getter)}
+        called: set[int] = set()
+        for node in ast.walk(self.tree):  # a call comes before the name of what it calls
+            if id(node) in skipped:
+                continue
+            if isinstance(node, ast.Call) and self._meaning(node.func) in _BY_NAME:
+                called.add(id(node.func))
+                yield self._by_name(node)
+            elif id(node) not in called:
+                self._refuse_hidden(node)
+
+    def _meaning(self, node: ast.AST) -> str:
+        """Return the last part of what a name or an attribute stands for."""
+        if isinstance(node, ast.Name):
+            return self._bound.get(node.id, node.id).rpartition(".")[2]
+        return node.attr if isinstance(node, ast.Attribute) else ""
+
+    def _refuse_hidden(self, node: ast.AST) -> None:
+        """Refuse what can import without saying what."""
+        hidden = self._meaning(node) if isinstance(node, ast.Name | ast.Attribute) else ""
+        builtin = isinstance(node, ast.Name) and hidden in _BUILTINS
+        if builtin or hidden in _LOADERS | _BY_NAME:
+            line = getattr(node, "lineno", 0)
+            raise self.error(line, f"{hidden} hides what is imported; {_REMEDY}")
+
+    def _by_name(self, call: ast.Call) -> Import:
+        """Return the import of a call of `import_module`."""
+        keywords = {keyword.arg: keyword.value for keyword in call.keywords}
+        name = call.args[0] if call.args else keywords.get("name", call)
+        anchor = call.args[1] if len(call.args) > 1 else keywords.get("package")
+        prefix, hole, suffix = self._pattern(name).partition("*")
+        if not prefix or (hole and not prefix.endswith(".")) or "." in suffix:
+            raise self.error(call.lineno, f"what is imported cannot be read; {_REMEDY}")
+        if prefix.startswith(".") and getattr(anchor, "id", "") != "__package__":
+            raise self.error(call.lineno, f"a relative name without __package__; {_REMEDY}")
+        if hole and prefix.strip("."):
+            prefix = prefix.removesuffix(".")
+        return Import(call.lineno, self._absolute(prefix, call.lineno), by_name=bool(hole))
+
+    def _pattern(self, node: ast.AST) -> str:
+        """Return the text that an expression makes, with `*` for what only the run will tell."""
+        if isinstance(node, ast.JoinedStr):
+            return "".join(map(self._pattern, node.values))
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            return self._pattern(node.left) + self._pattern(node.right)
+        if isinstance(node, ast.FormattedValue):
+            return self._pattern(node.value)
+        if isinstance(node, ast.Constant):
+            return str(node.value)
+        constants = {"__name__": self.module, "__package__": self.package}
+        return constants.get(node.id, "*") if isinstance(node, ast.Name) else "*"
+
+
+def _dotted(node: ast.AST) -> str:
+    """Return `a.b.c` as text; empty for attributes of anything but a name."""
+    if isinstance(node, ast.Attribute):
+        above = _dotted(node.value)
+        return f"{above}.{node.attr}" if above else ""
+    return node.id if isinstance(node, ast.Name) else ""

@@ -1,0 +1,109 @@
+"""States of training runs in files of PyTorch; an unusable one is set aside with a line."""
+
+import os
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import torch
+from tqdm import tqdm
+
+from cell_synergy.core import filetypes, tensors
+from cell_synergy.core.errors import DataError
+from cell_synergy.core.files import atomic
+
+State = Mapping[str, Any]
+"""Tensors, numbers and containers of these, by name."""
+
+_MISMATCH = (
+    AttributeError, DataError, IndexError, KeyError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
+
+
+def save_state(path: Path, state: State) -> None:
+    """Write a checkpoint; a kill while it is written leaves the previous one."""
+    with atomic(path) as new:
+        torch.save(state, new)
+
+
+def restore_state(
+    path: Path, current: Callable[[], State], restore: Callable[[State], None]
+) -> State | None:
+    """Restore a run from its checkpoint, if there is one that can be resumed.
+
+    A checkpoint that is damaged, that belongs to another user or that another kind of run wrote
+    changes nothing: the file is renamed to end in `.broken`, and one line says why.
+
+    Parameters
+    ----------
+    path
+        The checkpoint, as `save_state` wrote it.
+    current
+        Returns the state that would be saved now.
+    restore
+        Restores the run from a state.
+
+    Returns
+    -------
+    The restored state; None where the run begins anew.
+    """
+    if not path.is_file():
+        return None
+    try:
+        _require_own(path)
+        state: State = tensors.unpickled(path)
+    except DataError as error:
+        _set_aside(path, error)
+        return None
+    before = deepcopy(current())
+    try:
+        _require_like(path, state, before)
+        restore(state)
+    except _MISMATCH as error:
+        restore(before)
+        _set_aside(path, error)
+        return None
+    return state
+
+
+def _require_own(path: Path) -> None:
+    """Refuse a file that belongs to another user, and one whose bytes have changed."""
+    if path.stat().st_uid != os.getuid():
+        raise DataError(f"{path}: belongs to another user")
+    if filetypes.kind(path) != filetypes.ZIP:
+        raise DataError(f"{path}: is no checkpoint")
+    try:
+        with ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except Exception as error:  # `zipfile` raises many types for damaged bytes
+        raise DataError(f"{path}: is cut short or damaged") from error
+    if damaged:
+        raise DataError(f"{path}: is damaged")
+
+
+def _require_like(path: Path, state: Any, expected: State) -> None:  # noqa: ANN401
+    """Refuse a state with other entries, or with tensors of other names or shapes."""
+    if not isinstance(state, Mapping) or state.keys() != expected.keys():
+        raise DataError(f"{path}: is of another kind of run")
+    for name, entry in expected.items():
+        if not isinstance(state[name], type(entry)):
+            raise DataError(f"{path}: its {name} is of another kind")
+        if isinstance(entry, Mapping) and _shapes(entry) != _shapes(state[name]):
+            raise DataError(f"{path}: its {name} is of another network")
+
+
+def _shapes(entry: State) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(t.shape) for name, t in entry.items() if hasattr(t, "shape")}
+
+
+def _set_aside(path: Path, error: BaseException) -> None:
+    aside = path.with_name(f"{path.name}.broken")
+    outcome = f"it is set aside as {aside.name}"
+    try:
+        path.replace(aside)
+    except OSError:  # in another user's folder, where this run will write nothing either
+        outcome = "it stays where it is"
+    reason = str(error).removeprefix(f"{path}: ").split("; ", maxsplit=1)[0] or type(error).__name__
+    tqdm.write(f"{path}: this checkpoint {reason}, so the run begins anew; {outcome}")

@@ -1,0 +1,50 @@
+"""Scores of a trained method with probes, and the files that they are written to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from cell_synergy.core.files import atomic
+from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.data.splits import Fold
+from cell_synergy.downstream.evaluate import Judged
+from cell_synergy.training import weights
+from cell_synergy.training.method import Method
+
+
+@dataclass(frozen=True)
+class TrainedMethod:
+    """A method on a data set, with the weights that the stage `align` wrote.
+
+    Attributes
+    ----------
+    method
+        The method.
+    folder
+        Folder of its weights.
+    paired
+        The data set.
+    """
+
+    method: Method
+    folder: Path
+    paired: PairedDataset
+
+    def seeds(self) -> list[int]:
+        """Return the seeds that the first fold has weights for."""
+        return weights.seeds(self.folder, self.paired.folds[0].name)
+
+    def embed(self, fold: Fold, seed: int) -> Float32[np.ndarray, "obs d"]:
+        """Return the joint embedding of all observations, with the weights of one fold and seed."""
+        learnt = weights.load(self.folder, fold.name, seed)
+        return self.method.transform(learnt, *self.paired.standardised(fold))
+
+
+def write_scores(judged: Judged, path: Path) -> None:
+    """Write scores as CSV, with five significant digits, and posteriors beside them, as NPZ."""
+    with atomic(path.with_suffix(".npz")) as new, new.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **judged.posteriors)
+    with atomic(path) as new:
+        judged.scores.to_csv(new, index=False, float_format="%.5g")

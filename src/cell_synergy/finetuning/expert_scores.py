@@ -1,0 +1,76 @@
+"""Fine-tune one expert on one data set, and write the scores in the layout of the stage `probe`."""
+
+import shutil
+from pathlib import Path
+
+from cell_synergy import encoders
+from cell_synergy.core.config import suggest
+from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.core.files import atomic
+from cell_synergy.core.resume.scratch import run_hash, scratch_folder
+from cell_synergy.data.config import DatasetConfig, Task
+from cell_synergy.data.paired import read as read_pairs
+from cell_synergy.downstream.method_scores import write_scores
+from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.encoders import Encoder
+from cell_synergy.finetuning import tunable
+from cell_synergy.finetuning.config import FinetuneConfig
+from cell_synergy.finetuning.finetune import finetune, seen_by
+
+
+def write_expert_scores(
+    name: str,
+    encoder: Encoder,
+    dataset: DatasetConfig,
+    config: FinetuneConfig,
+    probe: ProbeConfig,
+    pairs: Path,
+    frozen: Path,
+    out: Path,
+) -> None:
+    """Fine-tune an expert on every task, fold and seed, and score it on test donors.
+
+    The folder `out` gets the scores, the posteriors and a folder for each task, fold and seed. It
+    appears when everything is complete. The scratch folder has what was complete before an
+    interruption, and the next run does not compute that again.
+
+    Parameters
+    ----------
+    name, encoder
+        The expert.
+    dataset, config, probe
+        Configurations of the data set, of fine-tuning and of the probes.
+    pairs
+        File of the paired observations.
+    frozen
+        Folder of the frozen expert.
+    out
+        Folder that is written.
+    """
+    tasks = _chosen_tasks(dataset, config)
+    adata = read_pairs(pairs)
+    if not (frozen / encoders.CARD).is_file():
+        raise DataError(
+            f"{frozen}: no frozen expert there; make it (`python -m stages.pretrain "
+            f"expert={name} reference=... out={frozen}`, as dvc.yaml has it)"
+        )
+    expert = tunable.read(name, encoder, adata, frozen, config.cells)
+    paired = seen_by(expert, adata, dataset, config)
+    inputs = encoders.sha256(pairs), expert.name, expert.sha256
+    configs = (c.model_dump(mode="json") for c in (encoder, dataset, config, probe))
+    work = scratch_folder() / f"finetune-{run_hash(*inputs, *configs)}"
+    judged = finetune(expert, paired, tasks, config, probe, work)
+    with atomic(out) as folder:
+        shutil.copytree(work, folder)
+        write_scores(judged, folder / "scores.csv")
+    shutil.rmtree(work)
+
+
+def _chosen_tasks(dataset: DatasetConfig, config: FinetuneConfig) -> dict[str, Task]:
+    """Return the tasks that the configuration names."""
+    if config.tasks == ("all",):
+        return dataset.tasks
+    for name in config.tasks:
+        if name not in dataset.tasks:
+            raise ConfigError(f"finetune.tasks: no task {name!r}{suggest(name, dataset.tasks)}")
+    return {name: dataset.tasks[name] for name in config.tasks}

@@ -1,0 +1,115 @@
+"""Labels of every task on every fold of the split: whether a probe can be fitted and scored."""
+
+from collections.abc import Iterator, Sequence
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from cell_synergy.core.labels import some
+from cell_synergy.data.config import DatasetConfig, Task
+from cell_synergy.data.splits import Fold
+
+_MIN_LABELLED = 2  # training observations, so that cross-validation can select the penalty
+
+
+def task_problems(
+    pairs: ad.AnnData, dataset: DatasetConfig, folds: Sequence[Fold]
+) -> Iterator[str]:
+    """Yield a message for each task that no probe can be fitted to, or scored on.
+
+    Donors without a label of a task are named in the log.
+
+    Parameters
+    ----------
+    pairs
+        The joined pairs, with categorical label columns.
+    dataset
+        Configuration of the data set.
+    folds
+        The folds of the split; empty where the split cannot be made.
+    """
+    name = str(pairs.uns["source"])
+    donors = pairs.obs["donor"].astype(str).to_numpy()
+    for task, spec in dataset.tasks.items():
+        codes = _label_codes(pairs, task, spec)
+        if codes is None or not folds:
+            continue
+        labelled = codes >= 0
+        where = f"{name}: task {task!r}"
+        if not labelled.any():
+            yield f"{where}: no observation has a label; drop the task, or give labels"
+            continue
+        unlabelled = sorted(set(donors) - set(donors[labelled]))
+        if unlabelled and spec.kind != "classification":  # `classes` has named them for these
+            tqdm.write(f"{where}: no observation of {some(unlabelled)} has a label")
+        messages = list(_unlabelled_folds(where, codes, donors, folds))
+        yield from messages
+        if spec.kind == "classification" and not messages:
+            classes = pairs.obs[task].cat.categories.astype(str).tolist()
+            yield from _class_problems(where, codes, classes, donors, folds)
+
+
+def _label_codes(pairs: ad.AnnData, task: str, spec: Task) -> np.ndarray | None:
+    """Return the class of each observation, 0 where a regression target is finite, else -1.
+
+    None if the target has no missing values, or if its labels were refused before.
+    """
+    if spec.kind == "classification":
+        labels = pairs.obs.get(task)
+        if labels is None or not isinstance(labels.dtype, pd.CategoricalDtype):
+            return None
+        return np.asarray(labels.cat.codes, dtype=int)
+    if spec.kind == "gene_panel" or "cell_type_ratio" not in pairs.obsm:
+        return None
+    shares = pairs.obsm["cell_type_ratio"].to_numpy(dtype=np.float64)
+    return np.where(np.isfinite(shares).all(axis=1), 0, -1)
+
+
+def _unlabelled_folds(
+    where: str, codes: np.ndarray, donors: np.ndarray, folds: Sequence[Fold]
+) -> Iterator[str]:
+    """Yield a message if no test observation is labelled, or too few training observations are."""
+    labelled = codes >= 0
+    owners = some(sorted(set(donors[labelled])))
+    if not any((fold.test & labelled).any() for fold in folds):
+        tested = some(sorted({donor for fold in folds for donor in set(donors[fold.test])}))
+        yield (
+            f"{where}: no observation of the scored donors, {tested}, has a label (labelled are "
+            f"observations of {owners})"
+        )
+    if few := [fold.name for fold in folds if (fold.probe & labelled).sum() < _MIN_LABELLED]:
+        yield (
+            f"{where}: in fold {some(few)} fewer than {_MIN_LABELLED} training observations have a "
+            f"label (labelled are observations of {owners}); label further training donors "
+            "(sections), or drop the task"
+        )
+
+
+def _class_problems(
+    where: str,
+    codes: np.ndarray,
+    classes: Sequence[str],
+    donors: np.ndarray,
+    folds: Sequence[Fold],
+) -> Iterator[str]:
+    """Yield a message for folds with one training class, and for test classes without training."""
+    train_codes = [set(codes[fold.probe]) - {-1} for fold in folds]
+    test_codes = [set(codes[fold.test]) - {-1} for fold in folds]
+    single = [fold.name for fold, train in zip(folds, train_codes, strict=True) if len(train) == 1]
+    if single:
+        yield (
+            f"{where}: training donors of fold {some(single)} have one class only, a "
+            "classification needs two; give them others, or drop the task"
+        )
+    scored = set().union(*test_codes)
+    trained = set().union(
+        *(train & test for train, test in zip(train_codes, test_codes, strict=True))
+    )
+    for code in sorted(scored - trained):
+        owners = some(sorted(set(donors[codes == code])))
+        yield (
+            f"{where}: class {classes[code]!r} is in no training donor, only in {owners}; give one "
+            "of them a training role, or put the class into `exclude`"
+        )

@@ -1,0 +1,86 @@
+"""A user's folder of sections, or one that is filled from the hub: its files stay there."""
+
+import os
+from pathlib import Path
+
+from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.data.config import DatasetConfig, SectionsConfig
+from cell_synergy.raw.external_files import IMAGES, below, record
+
+_SUFFIXES = {".h5ad", *IMAGES}
+
+
+def record_folder(folder: Path, dataset: DatasetConfig, out: Path) -> None:
+    """Record the files of a user's sections, which stay in `folder`.
+
+    Parameters
+    ----------
+    folder
+        The user's folder.
+    dataset
+        Configuration of the data set.
+    out
+        The raw folder, which is created and holds the record.
+
+    Raises
+    ------
+    DataError
+        If the folder does not exist, or holds no file of the data set.
+    """
+    config = dataset.sections
+    if config is None:
+        files = [
+            file for file in folder.glob("*") if file.suffix.lower() in _SUFFIXES and file.is_file()
+        ]
+        empty = not any(file.suffix.lower() == ".h5ad" for file in files)
+        problem = "no .h5ad file there (one of counts and one image of the same name per section)"
+    else:
+        subfolders = (path.name for path in folder.glob("[!.]*") if path.is_dir())
+        names = config.donor_of(subfolders)
+        if dataset.reader == "hest":
+            files = [folder / name for name in hest_files(config)]
+        else:
+            files = [file for name in names for file in _files_below(folder / name)]
+        files = [file for file in files if file.is_file()]
+        empty = not files
+        problem = "no section there"
+        if names:
+            problem = f"no file there of the sections {', '.join(names)}"
+        for key, table in (("labels", config.labels), ("composition", config.composition)):
+            if table is not None:
+                files.append(below(folder, table, f"sections.{key}"))
+                if not files[-1].is_file():
+                    raise DataError(f"{files[-1]}: no such file; `sections.{key}` names it")
+    if empty:
+        raise DataError(
+            f"{folder}: {problem}; set `folder` of the data set in params.yaml to the folder of "
+            "your sections"
+        )
+    out.mkdir()
+    record(folder, files, out)
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """Return every file below a folder, including those below symbolic links."""
+    return [
+        Path(parent) / name
+        for parent, _, files in os.walk(folder, followlinks=True)
+        for name in files
+    ]
+
+
+def fetch_hub(dataset: DatasetConfig, folder: Path) -> None:
+    """Fetch a data set's sections from the hub into `folder`, where they stay."""
+    from cell_synergy.core.hub import fetch_many  # noqa: PLC0415 - a second that other sources need not
+
+    if dataset.hub is None or dataset.sections is None:
+        raise ConfigError("source 'hub' needs the blocks 'hub' and 'sections'")
+    files = hest_files(dataset.sections)
+    fetch_many(dataset.hub.repo, files, dataset.hub.revision, "dataset", folder)
+
+
+def hest_files(config: SectionsConfig) -> list[str]:
+    """Return the files of HEST-1k that sections need; cells are in those of transcripts."""
+    counts = "st/{}.h5ad" if config.units == "spots" else "transcripts/{}_transcripts.parquet"
+    patterns = (counts, "wsis/{}.tif", "metadata/{}.json")
+    return [pattern.format(name) for name in config.donor_of(()) for pattern in patterns]

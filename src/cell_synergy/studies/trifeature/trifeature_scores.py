@@ -1,0 +1,116 @@
+"""Fit a method to Trifeature's pairs, and score probes of its embedding."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float32, Int
+
+from cell_synergy.core.resume.scratch import run_hash, scratch_folder
+from cell_synergy.downstream.probes import mlp
+from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.downstream.probes.linear import LinearProbe
+from cell_synergy.downstream.probes.metrics import classification
+from cell_synergy.downstream.probes.tasks import Question
+from cell_synergy.studies.trifeature.world import (
+    TEST,
+    TrifeatureConfig,
+    TrifeatureWorld,
+    standardised,
+)
+from cell_synergy.training.method import Job, Method, Pairs, Run
+
+TASKS = {
+    "any": ("redundancy", "unique_image", "unique_expression"),
+    "matching": ("synergy",),
+}  # by the kind of pairs that the method was fitted to
+
+
+def score_method(
+    name: str,
+    method: Method,
+    config: TrifeatureConfig,
+    training: Mapping[str, object],
+    probe: ProbeConfig,
+) -> pd.DataFrame:
+    """Fit and probe a method with each seed.
+
+    Returns
+    -------
+    One row per seed, task and probe: balanced accuracy `value` on `n` test pairs of `classes`
+    classes (chance is one in `classes`), and the probe's penalty `strength`, selected by the
+    log-likelihood `inner` of inner cross-validation over the training triplets.
+    """
+    rows: list[dict[str, object]] = []
+    for seed in range(config.seed, config.seed + config.seeds):
+        world = TrifeatureWorld.make(config, probe.inner_folds, seed)
+        for kind, items, z in fit_and_embed(name, method, config, training, world):
+            part = world.part[items[:, 0]]
+            labels = {task: world.label(task, items) for task in TASKS[kind]}
+            scores = _probe_scores(z, labels, part, probe, seed)
+            rows += [{"method": name, "seed": seed} | row for row in scores]
+    return pd.DataFrame(rows)
+
+
+def fit_and_embed(
+    name: str,
+    method: Method,
+    config: TrifeatureConfig,
+    training: Mapping[str, object],
+    world: TrifeatureWorld,
+) -> Iterator[tuple[str, Int[np.ndarray, "obs 2"], Float32[np.ndarray, "obs d"]]]:
+    """Yield, for each kind of training pairs, the probe's pairs and their standardised `z3`."""
+    jobs = [
+        Job(f"{kind}-{world.seed}", pairs, _no_pairs(pairs), world.seed)
+        for kind in TASKS
+        for pairs in [world.training_pairs(kind, config.pairs)]
+    ]
+    key = run_hash(
+        name, method.model_dump(), config.model_dump(mode="json"), dict(training), world.seed
+    )
+    checkpoint = scratch_folder() / f"trifeature-{key}.pt"
+    fitted = method.fit(jobs, Run(training, lambda *_: None, checkpoint, f"trifeature {name}"))
+    checkpoint.unlink(missing_ok=True)
+    for kind, weights in zip(TASKS, fitted, strict=True):
+        items = world.probe_pairs(kind, config.probe_pairs)
+        pairs = world.pairs(items)
+        z = method.transform(weights, pairs.image, pairs.expression)
+        yield kind, items, standardised(z, world.part[items[:, 0]] != TEST)
+
+
+def _probe_scores(
+    z: Float32[np.ndarray, "obs d"],
+    labels: Mapping[str, Int[np.ndarray, " obs"]],
+    part: Int[np.ndarray, " obs"],
+    probe: ProbeConfig,
+    seed: int,
+) -> Iterator[dict[str, object]]:
+    """Yield the score of each probe on each task, with the selected penalty and convergence."""
+    train, test = np.flatnonzero(part != TEST), np.flatnonzero(part == TEST)
+    tasks = [Question(train, part[train], test, np.unique(y), y[train]) for y in labels.values()]
+    linear = LinearProbe(z, probe)
+    predictions = {
+        "linear": [linear.answer(task, linear.choose(task)) for task in tasks],
+        "mlp": mlp.answer([z], tasks, probe.mlp, seed),
+    }
+    for name, by_task in predictions.items():
+        for (task, y), prediction in zip(labels.items(), by_task, strict=True):
+            prior = np.bincount(y[train]) / len(train)
+            scores = classification(y[test], prediction.predicted, prior)
+            yield {
+                "task": task,
+                "probe": name,
+                "metric": "balanced_accuracy",
+                "value": scores["balanced_accuracy"],
+                "n": len(test),
+                "classes": len(prior),
+                "inner": prediction.chosen.inner,
+                "strength": prediction.chosen.strength,
+                "gradient_norm": prediction.gradient_norm,
+                "iterations": prediction.iterations,
+            }
+
+
+def _no_pairs(pairs: Pairs) -> Pairs:
+    """Return no pairs: this benchmark has no validation curve."""
+    return Pairs(pairs.image[:0], pairs.expression[:0], pairs.donor[:0])

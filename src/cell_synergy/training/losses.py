@@ -1,0 +1,54 @@
+"""Objectives that several methods share."""
+
+import functools
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, cross_entropy, normalize
+
+_Loss = TypeVar("_Loss", bound=Callable[..., Tensor])
+
+
+def full_precision(loss: _Loss) -> _Loss:
+    """Return the loss, computed in float32 or better even where autocast uses half precision."""
+
+    @functools.wraps(loss)
+    def in_full_precision(first: Tensor, *others: Tensor | float, **settings: float) -> Tensor:
+        with torch.autocast(first.device.type, enabled=False):
+            return loss(*(_promoted(x) for x in (first, *others)), **settings)
+
+    return cast("_Loss", in_full_precision)
+
+
+def _promoted(x: Tensor | float) -> Tensor | float:
+    return x.to(torch.promote_types(x.dtype, torch.float32)) if isinstance(x, Tensor) else x
+
+
+def off_diagonal(square: Float[Tensor, "n n"], fill: float) -> Float[Tensor, "n n"]:
+    """Return a matrix with its diagonal replaced."""
+    return square.masked_fill(torch.eye(len(square), dtype=torch.bool, device=square.device), fill)
+
+
+@full_precision
+def nt_xent(
+    z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"], temperature: float
+) -> Float[Tensor, ""]:
+    """Return the normalised temperature-scaled cross entropy over 2N views.
+
+    Each row of `z1` has its partner in `z2` as positive and all other 2N - 2 rows of both as
+    negatives (Chen et al. 2020, equation 1). `log_softmax` subtracts the maximum, without which
+    float32 overflows at T = 0.01.
+    """
+    z = normalize(torch.cat([z1, z2]), dim=1)
+    similarity = off_diagonal(z @ z.T / temperature, float("-inf"))
+    positive = torch.arange(len(z), device=z.device).roll(len(z1))
+    return cross_entropy(similarity, positive)
+
+
+@full_precision
+def negative_cosine(p: Float[Tensor, "n d"], z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
+    """Return minus the mean cosine of predictions `p` and targets `z`; no gradient reaches `z`."""
+    return -cosine_similarity(p, z.detach(), dim=1).mean()

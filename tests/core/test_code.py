@@ -1,0 +1,277 @@
+"""Which code a stage runs, over a repository of a few lines: what changes its hash and what not."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cell_synergy.core.code import SourceTree, listed
+from cell_synergy.core.errors import ConfigError, DataError
+from stages import code
+
+ROOT = Path(__file__).parents[2]
+FILES = {
+    "src/pkg/__init__.py": '''
+"""A package that imports some attributes when they are asked for."""
+from importlib import import_module
+_HOMES = {"score": "pkg.scores", "local": ".space.tools"}
+own = 1
+def __getattr__(name):
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name], __package__), name)
+    raise AttributeError(name)
+''',
+    "src/pkg/scores.py": "score = 1\n",
+    "src/pkg/util.py": '''
+"""Docstring."""
+LIMIT = 3  # comment
+def check(x):
+    """Docstring."""
+    if x > LIMIT:
+        raise ValueError(f"{x} is more than {LIMIT}; " "take less")
+    return x
+''',
+    "src/pkg/empty/__init__.py": '"""Nothing but a docstring."""\n',
+    "src/pkg/empty/deep.py": "from ..util import check\n",
+    "src/pkg/space/tools.py": "local = 1\n",
+    "src/pkg/models/__init__.py": """
+from importlib import import_module
+from pkgutil import iter_modules
+def load(name):
+    return import_module(f"{__name__}.{name}").Model
+""",
+    "src/pkg/models/_base.py": "class Base:\n    pass\n",
+    "src/pkg/models/a.py": "from pkg.models._base import Base\nclass Model(Base):\n    width = 1\n",
+    "src/pkg/models/b.py": "class Model:\n    def fit(self):\n        import pkg.empty.deep\n",
+    "stages/__init__.py": "",
+    "stages/fit.py": "from pkg import models\nprint(models.load('a'))\n",
+    "stages/every.py": "from pkg.models import load\n",
+    "stages/plain.py": "import pkg.util as tools\nfrom pkg import own\nprint(tools.LIMIT, own)\n",
+    "stages/lazy.py": "from pkg import score\n",
+    "stages/figures.py": "import json\n",
+    "notebooks/draw.py": "# %% [markdown]\n# Words.\nfrom pkg.space import tools\n",
+}
+
+
+@pytest.fixture(autouse=True)
+def tree(tmp_path, monkeypatch):
+    """A repository, in which `fit` loads one model."""
+    for name, text in FILES.items():
+        write(tmp_path, name, text)
+    monkeypatch.setattr(code, "PER_MODULE", {"fit": "pkg.models"})
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(root, name, text):
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text(text)
+
+
+def edit(root, name, old, new):
+    text = (root / name).read_text()
+    assert old in text
+    (root / name).write_text(text.replace(old, new))
+
+
+def made(root=Path()):
+    """Return what the stage writes: text by name."""
+    folders = {name: root / name for name in ("src", "stages", "notebooks")}
+    code.main(code.Args(**folders, out=Path("out")))
+    return {str(p.relative_to("out")): p.read_text() for p in Path("out").rglob("*") if p.is_file()}
+
+
+def names(text):
+    return [line.split("  ")[1] for line in text.splitlines()]
+
+
+def changed(before, after):
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+
+def test_each_stage_has_a_file_and_fit_one_per_model():
+    found = made()
+    assert set(found) == {"every", "figures/draw", "fit/a", "fit/b", "lazy", "plain"}
+    package = ["src/pkg/__init__.py", "src/pkg/models/__init__.py"]
+    a = [package[0], "src/pkg/models/__init__.py", "src/pkg/models/_base.py", "src/pkg/models/a.py"]
+    b = ["src/pkg/empty/deep.py", "src/pkg/models/__init__.py", "src/pkg/models/b.py"]
+    assert names(found["fit/a"]) == [*a, "stages/fit.py"]
+    assert names(found["fit/b"]) == [package[0], *b, "src/pkg/util.py", "stages/fit.py"]
+    assert names(found["every"]) == sorted({*a, *b, "src/pkg/util.py", "stages/every.py"})
+    assert names(found["plain"]) == [package[0], "src/pkg/util.py", "stages/plain.py"]
+
+
+def test_an_attribute_made_by_getattr_brings_the_modules_that_may_have_it(tree):
+    homes = ["src/pkg/__init__.py", "src/pkg/scores.py", "src/pkg/space/tools.py"]
+    assert names(made()["lazy"]) == [*homes, "stages/lazy.py"]
+    write(tree, "stages/lazy.py", "import pkg\nprint(pkg.own)\n")
+    assert names(made()["lazy"]) == [homes[0], "stages/lazy.py"]
+    write(tree, "stages/lazy.py", "import pkg as p\ndef f():\n    return p.score\n")
+    assert names(made()["lazy"]) == [*homes, "stages/lazy.py"]
+
+
+def test_the_text_of_a_notebook_counts_since_its_executed_copy_has_it(tree):
+    before = made()
+    assert names(before["figures/draw"]) == [
+        "notebooks/draw.py", "src/pkg/__init__.py", "src/pkg/space/tools.py", "stages/figures.py",
+    ]  # fmt: skip
+    edit(tree, "notebooks/draw.py", "# Words.", "# Other words.")
+    assert changed(before, made()) == {"figures/draw"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("# comment", "# other comment"),
+        ('"""Docstring."""\nLIMIT', "LIMIT"),
+        ('    """Docstring."""\n', '    """Other.\n\n    Longer.\n    """\n'),
+        ("def check", "\n\n# comment\ndef check"),
+        ('; " "take less"', '"'),
+        ('f"{x} is more than {LIMIT}; " "take less"', 'f"{x!r}: {LIMIT:>{x}}" if x else "ü"'),
+        ("LIMIT = 3", 'LIMIT = 3\n"""What the limit is for."""'),
+    ],
+)  # fmt: skip
+def test_what_cannot_change_a_result_changes_nothing(tree, old, new):
+    before = made()
+    edit(tree, "src/pkg/util.py", old, new)
+    after = made()
+    if "if x" in new:  # code around the text does count
+        assert changed(before, after) == {"every", "fit/b", "plain"}
+    else:
+        assert after == before
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "stale"),
+    [
+        ("src/pkg/util.py", "LIMIT = 3", "LIMIT = 4", {"every", "fit/b", "plain"}),
+        ("src/pkg/util.py", "    return", "    if x:\n        return", {"every", "fit/b", "plain"}),
+        ("src/pkg/models/a.py", "width = 1", "width = 2", {"every", "fit/a"}),
+        ("src/pkg/models/b.py", "fit", "learn", {"every", "fit/b"}),
+        ("src/pkg/scores.py", "1", "2", {"lazy"}),
+        ("stages/plain.py", "own)", "own, 1)", {"plain"}),
+    ],
+)  # fmt: skip
+def test_a_change_reaches_its_users_and_nothing_else(tree, name, old, new, stale):
+    before = made()
+    edit(tree, name, old, new)
+    assert changed(before, made()) == stale
+
+
+def test_a_new_helper_appears_by_itself_and_also_where_a_function_imports_it(tree):
+    before = made()
+    write(tree, "src/pkg/helper.py", "X = 1\n")
+    assert made() == before
+    edit(tree, "src/pkg/models/a.py", "class", "from pkg import helper\nclass")
+    after = made()
+    assert changed(before, after) == {"every", "fit/a"}
+    assert "src/pkg/helper.py" in names(after["fit/a"])
+    inside = "class Model(Base):\n    def f(self):\n        from .. import helper\n"
+    write(tree, "src/pkg/models/a.py", inside)
+    assert "src/pkg/helper.py" in names(made()["fit/a"])
+
+
+def test_a_new_model_gets_a_file_and_changes_what_loads_any(tree):
+    before = made()
+    write(tree, "src/pkg/models/c.py", "class Model:\n    pass\n")
+    assert changed(before, made()) == {"every", "fit/c"}
+
+
+def test_the_same_bytes_wherever_the_repository_is(tree, monkeypatch):
+    before = made()
+    assert made(tree) == before
+    monkeypatch.chdir(tree.parent)
+    assert made(Path(tree.name)) == before
+
+
+CALLS = {
+    'import_module("pkg.scores")': {"scores"},
+    'import_module("pkg.models.a")': {"a", "b"},
+    'import_module("pkg." + "models." + name)': {"a", "b"},
+    'import_module(name=f"pkg.models.{name}")': {"a", "b"},
+    'import_module(f".models.{name}", "pkg")': None,
+    'importlib.import_module(f"pkg.models.{name}")': {"a", "b"},
+    'load(f"pkg.models.{name}")': {"a", "b"},
+    '__import__("pkg.scores")': {"scores"},
+    'import_module(f"json.{name}")': set(),
+    "import_module(name)": None,
+    'import_module(f"pkg.{name}.a")': None,
+    'import_module(f"pkg.models{name}")': None,
+    "import_module()": None,
+    "list(map(import_module, name))": None,
+    'exec("import pkg.models.a")': None,
+    'runpy.run_module("pkg.models.a")': None,
+    "importlib.util.spec_from_file_location(name)": None,
+    "network.eval()": set(),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_an_import_by_name_is_read_from_the_code_or_refused(tree, call):
+    write(
+        tree, "stages/plain.py",
+        "import importlib\nfrom importlib import import_module, import_module as load\n"
+        f"def f(name, network):\n    return {call}\n",
+    )  # fmt: skip
+    if CALLS[call] is None:
+        with pytest.raises(DataError, match=r"stages/plain\.py, line 4: .*write import_module\(f"):
+            made()
+    else:
+        found = {Path(name).stem for name in names(made()["plain"])}
+        assert found & {"a", "b", "scores"} == CALLS[call]
+
+
+def test_a_relative_import_by_name_is_read(tree):
+    text = 'from importlib import import_module\nimport_module(f".{__file__}", __package__)\n'
+    write(tree, "src/pkg/models/_base.py", text)
+    assert "src/pkg/models/b.py" in names(made()["every"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = (\n", r"stages/plain\.py, line 1: not valid Python \(.*\); correct it"),
+        ("\nimport pkg.utli\n", r"plain\.py, line 2: there is no module pkg\.utli; correct it"),
+        ("from pkg.space import tols\n", r"line 1: there is no module pkg\.space\.tols"),
+        ("from pkg import *\n", "line 1: import names from pkg instead of"),
+        ("from ... import x\n", "line 1: .* leads out of all packages"),
+        ("import tests.tools\n", "line 1: tests lies outside of src and stages; move it there"),
+    ],
+)
+def test_what_cannot_be_resolved_is_one_sentence(tree, text, message):
+    write(tree, "tests/tools.py", "")
+    write(tree, "stages/plain.py", text)
+    with pytest.raises(DataError, match=message) as caught:
+        made()
+    assert "\n" not in str(caught.value)
+
+
+def test_an_attribute_whose_home_cannot_be_read_is_refused(tree):
+    write(tree, "src/pkg/__init__.py", "own = 1\ndef __getattr__(name):\n    return find(name)\n")
+    with pytest.raises(DataError, match=r"pkg/__init__\.py: score comes from __getattr__"):
+        made()
+
+
+def test_a_stage_that_is_listed_and_loads_nothing_by_name_is_refused(monkeypatch):
+    monkeypatch.setattr(code, "PER_MODULE", {"plain": "pkg.models"})
+    with pytest.raises(ConfigError, match=r"stage plain loads no module of pkg\.models by name"):
+        made()
+
+
+def test_it_loads_neither_torch_nor_pandas():
+    show = "import sys, stages.code; print(*{'torch', 'pandas', 'numpy'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", show], cwd=ROOT, capture_output=True, text=True, check=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+    )  # fmt: skip
+    assert not done.stdout.strip()
+
+
+def test_a_listing_names_files_from_the_root(tree):
+    found = SourceTree(tree / "src", tree / "stages")
+    lines = listed(found, found.files("pkg.models.b"))
+    assert names(lines) == [
+        "src/pkg/__init__.py", "src/pkg/models/__init__.py", "src/pkg/models/b.py",
+    ]  # fmt: skip

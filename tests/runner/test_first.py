@@ -1,0 +1,159 @@
+"""Stages with `meta: {first: true}` run before the rest is planned."""
+
+import os
+import signal
+
+import pytest
+
+# As the study's stage `code`: the letters of each file without comments, in a folder of outputs.
+STAGES = """
+  code:
+    cmd: >-
+      echo code >> ran; BEFORE mkdir -p results/code;
+      for name in a b; do sed 's/ *#.*//' source/$name > results/code/$name; done
+    deps: [source]
+    outs: [results/code]
+    meta: {first: true}
+  a: {cmd: echo a >> ran; cp results/code/a a, deps: [results/code/a], outs: [a]}
+  b: {cmd: echo b >> ran; cp results/code/b b, deps: [results/code/b], outs: [b]}
+  both: {cmd: echo both >> ran; cat a b > both, deps: [a, b], outs: [both]}
+  apart: {cmd: echo apart >> ran; cat in > apart, deps: [in], outs: [apart]}
+"""
+WAIT = "echo $$ > pid; while [ ! -e go ]; do sleep 0.1; done;"
+
+
+@pytest.fixture
+def fresh(repository):
+    """Return a function that makes the repository, with commands that `code` runs at its start."""
+
+    def make(before="", name="repository"):
+        where = repository(STAGES.replace("BEFORE ", before), name)
+        (where / "source").mkdir()
+        for letter in "ab":
+            (where / "source" / letter).write_text(f"{letter}\n")
+        return where
+
+    return make
+
+
+@pytest.fixture
+def computed(fresh, run):
+    where = fresh()
+    code, _, err = run(where, "runner.local")
+    assert code == 0, err
+    assert ran(where) == ["a", "apart", "b", "both", "code"]
+    return where
+
+
+def ran(where):
+    """Return the stages that ran since the last call."""
+    log = where / "ran"
+    names = sorted(log.read_text().split()) if log.exists() else []
+    log.unlink(missing_ok=True)
+    return names
+
+
+def test_a_comment_runs_the_first_stage_alone(computed, run):
+    (computed / "source/a").write_text("a  # a comment\n")
+    code, _, err = run(computed, "runner.local")
+    assert code == 0, err
+    assert ran(computed) == ["code"]
+    assert "1 stage done" in err
+    assert "nothing to do" in err
+    assert run(computed, "dvc", "status")[1] == "Data and pipelines are up to date.\n"
+
+
+def test_a_change_runs_its_users_alone(computed, run):
+    (computed / "source/b").write_text("changed\n")
+    code, _, err = run(computed, "runner.local")
+    assert code == 0, err
+    assert ran(computed) == ["b", "both", "code"]
+    assert (computed / "both").read_text() == "a\nchanged\n"
+
+
+@pytest.mark.slow
+def test_the_lock_file_has_the_bytes_of_a_serial_run(computed, fresh, run):
+    serial = fresh(name="serial")
+    assert run(serial, "dvc", "repro")[0] == 0
+    assert (computed / "dvc.lock").read_bytes() == (serial / "dvc.lock").read_bytes()
+
+
+def test_dry_runs_the_first_stage_and_prints_its_users(computed, run):
+    (computed / "source/b").write_text("changed\n")
+    code, out, err = run(computed, "runner.local", "--dry")
+    assert (code, out) == (0, "b\nboth after b\n"), err
+    assert ran(computed) == ["code"]
+    assert (computed / "both").read_text() == "a\nb\n"
+    assert run(computed, "runner.local", "--dry")[1] == out
+    assert ran(computed) == []
+
+
+def test_targets_that_read_nothing_of_it_do_not_run_it(computed, run):
+    (computed / "source/b").write_text("changed\n")
+    assert run(computed, "runner.local", "--dry", "apart")[1] == ""
+    assert ran(computed) == []
+    assert run(computed, "runner.local", "--dry", "b")[1] == "b\n"
+    assert ran(computed) == ["code"]
+
+
+def test_one_that_fails_is_reported_and_nothing_else_runs(fresh, run):
+    where = fresh("seq 3; exit 7;")
+    for argv in ([], ["--dry"]):
+        code, out, err = run(where, "runner.local", *argv)
+        assert (code, out) == (1, "")
+        assert "code: exit code 7; the end of .dvc/tmp/logs/code.log:" in err
+        assert "    3\n" in err
+        assert err.endswith("error: nothing else can be planned until that is done\n")
+        assert "Traceback" not in err
+        assert ran(where) == ["code"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", [True, False])
+def test_one_that_is_interrupted_runs_again(fresh, run, begin, eventually, group):
+    where = fresh(WAIT)
+    process = begin(where, "runner.local")
+    assert eventually(lambda: (where / "pid").exists() and (where / "pid").read_text())
+    if group:
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    else:
+        process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert not (where / "results").exists()
+    (where / "go").touch()
+    assert run(where, "runner.local")[0] == 0
+    assert ran(where) == ["a", "apart", "b", "both", "code", "code"]
+
+
+@pytest.mark.slow
+def test_one_that_is_killed_runs_again(fresh, run, begin, eventually):
+    where = fresh(WAIT)
+    process = begin(where, "runner.local")
+    pid = where / "pid"
+    assert eventually(lambda: pid.exists() and pid.read_text())
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "failed: code\n" in err
+    (where / "go").touch()
+    assert run(where, "runner.local")[0] == 0
+    assert ran(where) == ["a", "apart", "b", "both", "code", "code"]
+
+
+@pytest.mark.slow
+def test_what_it_is_made_from_runs_with_it(repository, run):
+    where = repository(
+        "  made: {cmd: echo made >> ran; cat in > made, deps: [in], outs: [made]}\n"
+        "  code: {cmd: echo code >> ran; wc -l < made > code, deps: [made], outs: [code],"
+        " meta: {first: true}}\n"
+        "  user: {cmd: echo user >> ran; cat code > user, deps: [code], outs: [user]}\n"
+    )
+    assert run(where, "runner.local")[0] == 0
+    assert ran(where) == ["code", "made", "user"]
+    (where / "in").write_text("2\n")
+    code, out, err = run(where, "runner.local", "--dry")
+    assert (code, out) == (0, ""), err
+    assert ran(where) == ["code", "made"]
+    assert "nothing to do" in err

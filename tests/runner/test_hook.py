@@ -1,0 +1,102 @@
+"""The check that a repository names in pyproject.toml."""
+
+import pytest
+from dvc.exceptions import DvcException
+
+from runner.hook import run_check
+
+CHECKS = """
+import errno
+
+
+class Refused(ValueError):
+    pass
+
+
+def accept():
+    open("checked", "a").write("x")
+
+
+def refuse():
+    raise Refused("params.yaml: no 'com' (did you mean 'comm'?)")
+
+
+def fail():
+    raise OSError(errno.EIO, "a mistake in the check")
+
+
+text = "no function"
+"""
+
+
+@pytest.fixture
+def named(tmp_path, monkeypatch):
+    """Return a function that names a check in pyproject.toml, beside a module of checks."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = f"checks_{abs(hash(tmp_path))}"  # each test imports its own
+    (tmp_path / f"{module}.py").write_text(CHECKS)
+
+    def write(check):
+        text = check.replace("MODULE", module)
+        (tmp_path / "pyproject.toml").write_text(f"[tool.runner]\n{text}\n")
+        return tmp_path
+
+    return write
+
+
+def test_without_a_table_nothing_is_called(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_check()
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    run_check()
+
+
+def test_the_check_is_called_once(named):
+    where = named('check = "MODULE:accept"')
+    run_check()
+    assert (where / "checked").read_text() == "x"
+
+
+def test_a_refusal_is_its_message(named):
+    named('check = "MODULE:refuse"')
+    with pytest.raises(DvcException, match=r"^params\.yaml: no 'com'"):
+        run_check()
+
+
+def test_a_mistake_in_the_check_is_not_hidden(named):
+    named('check = "MODULE:fail"')
+    with pytest.raises(OSError, match="a mistake in the check"):
+        run_check()
+
+
+@pytest.mark.parametrize(
+    ("check", "message"),
+    [
+        ('check = "no_such_module:check"', "cannot be imported: No module named 'no_such_module'"),
+        ('check = "MODULE:absent"', "cannot be imported: .* has no attribute 'absent'"),
+        ('check = "MODULE:text"', "is not a function"),
+        ('check = "MODULE"', 'is not of the form "module:function"'),
+        ("check = 3", 'is not of the form "module:function"'),
+    ],
+)
+def test_a_name_that_cannot_be_called_is_told_with_its_place(named, check, message):
+    named(check)
+    with pytest.raises(DvcException, match=rf"^pyproject\.toml, \[tool\.runner\]: .*{message}"):
+        run_check()
+
+
+def test_a_file_that_is_not_toml_is_told(named):
+    named("check = ")
+    with pytest.raises(DvcException, match=r"pyproject\.toml is not TOML"):
+        run_check()
+
+
+def test_a_refusal_comes_before_anything_runs(repository, run):
+    where = repository("  a: {cmd: touch ran; cat in > a, deps: [in], outs: [a]}\n")
+    (where / "checks.py").write_text(CHECKS)
+    (where / "pyproject.toml").write_text('[tool.runner]\ncheck = "checks:refuse"\n')
+    code, out, err = run(where, "runner.local")
+    assert (code, out) == (1, "")
+    assert err == "error: params.yaml: no 'com' (did you mean 'comm'?)\n"
+    assert not (where / "ran").exists()

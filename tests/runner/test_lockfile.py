@@ -1,0 +1,64 @@
+import pytest
+
+from runner.lockfile import sort_entries
+
+ENTRY = "  {0}:\n    cmd: 'echo\n\n      two'\n    outs:\n    - path: {0}\n"
+STAGES = (
+    "  a: {cmd: cat in > a, deps: [in], outs: [a]}\n  b: {cmd: cat in > b, deps: [in], outs: [b]}\n"
+)
+
+
+def lock(*names):
+    return "schema: '2.0'\nstages:\n" + "".join(ENTRY.format(name) for name in names)
+
+
+def test_entries_are_put_in_order_and_those_of_former_stages_last(repository):
+    where = repository("  a: {cmd: echo}\n")
+    (where / "dvc.lock").write_text(lock("former", "'1.5'", "c@x-y", "b"))
+    sort_entries(where, ["a", "b", "c@x-y", "1.5"])
+    assert (where / "dvc.lock").read_text() == lock("b", "c@x-y", "'1.5'", "former")
+
+
+def test_a_file_in_order_is_not_written(repository):
+    where = repository("  a: {cmd: echo}\n")
+    (where / "dvc.lock").write_text(lock("a", "b"))
+    before = (where / "dvc.lock").stat().st_mtime_ns
+    sort_entries(where, ["a", "b"])
+    assert (where / "dvc.lock").stat().st_mtime_ns == before
+
+
+def test_no_file_is_made(repository):
+    where = repository("  a: {cmd: echo}\n")
+    sort_entries(where, ["a"])
+    assert not (where / "dvc.lock").exists()
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "",
+        "schema: '2.0'\n",
+        "schema: '2.0'\nstages: {}\n",
+        "schema: '2.0'\nstages:\n  b: {}\n  a: {}",
+        "schema: '2.0'\nstages:\n  b: {}\n  a: {}\ndatasets: []\n",
+        "schema: '2.0'\nstages:\n  b: {}\n # note\n  a: {}\n",
+        "schema: '2.0'\nstages:\n  b: {}\n  # note\n  a: {}\n",
+        "schema: '2.0'\nstages:\n  ? b\n  : {}\n  a: {}\n",
+    ],
+)
+def test_what_dvc_does_not_write_is_left_alone(repository, foreign):
+    where = repository("  a: {cmd: echo}\n")
+    (where / "dvc.lock").write_text(foreign)
+    sort_entries(where, ["a", "b"])
+    assert (where / "dvc.lock").read_text() == foreign
+
+
+@pytest.mark.slow
+def test_into_such_a_file_dvc_itself_writes(repository, run):
+    serial, parallel = (repository(STAGES, name) for name in ("serial", "parallel"))
+    for where in (serial, parallel):
+        (where / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
+    assert run(serial, "dvc", "repro")[0] == 0
+    code, _, err = run(parallel, "runner.local", "--jobs", "1")
+    assert code == 0, err
+    assert (parallel / "dvc.lock").read_text() == (serial / "dvc.lock").read_text()
