@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.studies.spectrum.correlations import (
-    Within,
+    CentredPairs,
     held_out_correlations,
     permutation_null,
     population_correlations,
@@ -29,7 +29,7 @@ def drawn(rho, p, q, n, seed=0, donors=1, turned=True):
         y[:, place] = r * x[:, place] + np.sqrt(1 - r**2) * y[:, place]
     if turned:
         x, y = (z @ rng.standard_normal((z.shape[1],) * 2) for z in (x, y))
-    return Within.of(x, y, np.repeat(np.arange(donors).astype(str), n // donors))
+    return CentredPairs.of(x, y, np.repeat(np.arange(donors).astype(str), n // donors))
 
 
 def edge_of(pairs, axes, permutations=100):
@@ -76,7 +76,7 @@ def test_axes_are_those_along_which_an_embedding_varies_most():
     image = pairs.image.copy()
     image[:, :2] *= 100
     image[:, 0] += 100 * pairs.expression[:, 0]
-    result = spectrum(Within.of(image, pairs.expression, pairs.donor), 2)
+    result = spectrum(CentredPairs.of(image, pairs.expression, pairs.donor), 2)
     share = np.linalg.norm(result.image[:2], axis=0) / np.linalg.norm(result.image, axis=0)
     assert share.min() > 0.99
 
@@ -86,9 +86,9 @@ def test_means_of_donors_are_no_correlation():
     donor = np.repeat(np.arange(8).astype(str), 50)
     shift = np.repeat(10 * rng.standard_normal((8, 1)), 50, axis=0)
     x, y = rng.standard_normal((400, 4)) + shift, rng.standard_normal((400, 3)) + shift
-    result = spectrum(Within.of(x, y, donor), None)
+    result = spectrum(CentredPairs.of(x, y, donor), None)
     assert result.correlations[0] < 0.2
-    assert spectrum(Within.of(x, y, np.full(400, "one")), None).correlations[0] > 0.9
+    assert spectrum(CentredPairs.of(x, y, np.full(400, "one")), None).correlations[0] > 0.9
 
 
 @pytest.mark.parametrize(("p", "q", "n"), [(60, 40, 400), (300, 20, 600), (5, 5, 50)])
@@ -163,7 +163,9 @@ def test_shuffles_stay_within_donors():
 
 def test_what_is_shared_is_found_on_other_units_and_noise_is_not():
     whole = drawn([0.9, 0.7], 20, 15, 2000, donors=4)
-    train, test = (whole.some(np.flatnonzero(np.isin(whole.donor, list(d)))) for d in ("01", "23"))
+    train, test = (
+        whole.subset(np.flatnonzero(np.isin(whole.donor, list(d)))) for d in ("01", "23")
+    )
     values = held_out_correlations(spectrum(train, None), test)
     assert set(values) == {"2", "3"}
     means = np.mean(list(values.values()), axis=0)
@@ -188,12 +190,12 @@ def test_a_modality_that_does_not_vary_within_donors_is_refused(side):
     sides = [np.random.default_rng(0).standard_normal((20, 3)) for _ in range(2)]
     sides[side] = np.repeat([[1.0, 2.0], [3.0, 4.0]], 10, axis=0)
     with pytest.raises(DataError, match=f"{['image', 'expression'][side]}: none of its 2 features"):
-        spectrum(Within.of(sides[0], sides[1], donor), None)
+        spectrum(CentredPairs.of(sides[0], sides[1], donor), None)
 
 
 def test_the_linear_ceiling_sees_nothing_of_the_hermite_task():
     with np.load(GOLDEN / "hermite.npz") as file:
-        train = Within.of(file["Xtr"], file["Ytr"], np.zeros(len(file["Xtr"])).astype(str))
+        train = CentredPairs.of(file["Xtr"], file["Ytr"], np.zeros(len(file["Xtr"])).astype(str))
     result = spectrum(train, None)
     published = json.loads((GOLDEN / "spectral.json").read_text())["hermite"]["linear_cca"]
     assert result.correlations[:2] == pytest.approx(published["train"], abs=6e-5)

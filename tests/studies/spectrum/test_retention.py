@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cell_synergy.studies.spectrum.correlations import Within
+from cell_synergy.studies.spectrum.correlations import CentredPairs
 from cell_synergy.studies.spectrum.retention import (
     EXPRESSION,
     IMAGE,
@@ -18,8 +18,8 @@ from cell_synergy.studies.spectrum.tabulate import shared
 def result(paired, settings):
     (fold,) = paired.folds
     image, expression = paired.standardised(fold)
-    every = Within.of(image, expression, paired.donor)
-    return shared(every.some(np.flatnonzero(fold.align)), settings, fold)
+    every = CentredPairs.of(image, expression, paired.donor)
+    return shared(every.subset(np.flatnonzero(fold.align)), settings, fold)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def kept(paired, settings, probe, result):
     """Return the mean share over test donors of what an embedding keeps."""
     (fold,) = paired.folds
     image, expression = paired.standardised(fold)
-    every = Within.of(image, expression, paired.donor)
+    every = CentredPairs.of(image, expression, paired.donor)
     probe_of_targets = RetentionProbe(
         paired, fold, retention_targets(result, every, settings.axes), probe
     )
@@ -76,7 +76,7 @@ def test_noise_keeps_nothing_and_donors_do_not_count(kept, paired):
 
 def test_without_a_direction_only_what_is_unique_is_asked(paired, settings, result):
     image, expression = paired.standardised(paired.folds[0])
-    every = Within.of(image, expression, paired.donor)
+    every = CentredPairs.of(image, expression, paired.donor)
     none = type(result)(result.correlations[:0], result.image[:, :0], result.expression[:, :0])
     wanted = retention_targets(none, every, settings.axes)
     assert set(wanted) == {IMAGE, EXPRESSION}

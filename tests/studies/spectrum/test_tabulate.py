@@ -15,7 +15,7 @@ from cell_synergy.data.splits import folds
 from cell_synergy.studies.spectrum import tabulate as table
 from cell_synergy.studies.spectrum.ceiling_scores import ceiling_scores
 from cell_synergy.studies.spectrum.config import SpectrumConfig
-from cell_synergy.studies.spectrum.correlations import Within
+from cell_synergy.studies.spectrum.correlations import CentredPairs
 from cell_synergy.training import weights
 from stages.spectrum import Args, main
 
@@ -159,15 +159,15 @@ def test_test_donors_change_nothing_that_is_learnt(paired, settings):
     poisoned[fold.test] = 1e6
     learnt = []
     for image in (paired.image, poisoned):
-        every = Within.of(image, paired.expression, paired.donor)
-        learnt.append(table.shared(every.some(train), settings, fold))
+        every = CentredPairs.of(image, paired.expression, paired.donor)
+        learnt.append(table.shared(every.subset(train), settings, fold))
     np.testing.assert_array_equal(learnt[0].image, learnt[1].image)
 
 
 def test_too_many_axes_for_the_pairs_are_refused(paired):
     fold = paired.folds[0]
-    every = Within.of(paired.image, paired.expression, paired.donor)
-    few = every.some(np.flatnonzero(fold.align)[::12])
+    every = CentredPairs.of(paired.image, paired.expression, paired.donor)
+    few = every.subset(np.flatnonzero(fold.align)[::12])
     with pytest.raises(DataError, match=r"20 training pairs .* set spectrum\.axes lower"):
         table.shared(few, SpectrumConfig(**SETTINGS), fold)
 

@@ -15,7 +15,7 @@ _ROUNDING = 1e-10  # axes with less than this share of the largest variance are 
 
 
 @dataclass(frozen=True)
-class Within:
+class CentredPairs:
     """Pairs of embeddings, centred within donors.
 
     Attributes
@@ -36,21 +36,21 @@ class Within:
         image: Float[np.ndarray, "obs d1"],
         expression: Float[np.ndarray, "obs d2"],
         donor: Shaped[np.ndarray, " obs"],
-    ) -> "Within":
+    ) -> "CentredPairs":
         """Subtract each donor's means."""
         image, expression = (centre_within_donors(x, donor) for x in (image, expression))
         return cls(image, expression, donor)
 
-    def some(self, rows: Int[np.ndarray, " rows"]) -> "Within":
+    def subset(self, rows: Int[np.ndarray, " rows"]) -> "CentredPairs":
         """Return the observations `rows`, centred within donors again."""
-        return Within.of(self.image[rows], self.expression[rows], self.donor[rows])
+        return CentredPairs.of(self.image[rows], self.expression[rows], self.donor[rows])
 
     @property
     def freedom(self) -> int:
         """Degrees of freedom, observations minus donors: the n of all formulas."""
         return len(self.donor) - len(np.unique(self.donor))
 
-    def permuted(self, rng: np.random.Generator) -> "Within":
+    def permuted(self, rng: np.random.Generator) -> "CentredPairs":
         """Return pairs whose expression rows are permuted within each donor."""
         return replace(self, expression=self.expression[permute_within_donors(self.donor, rng)])
 
@@ -181,7 +181,7 @@ def population_correlations(
     return np.where(above, np.sqrt(np.clip(root, 0, 1)), 0.0)
 
 
-def spectrum(pairs: Within, axes: int | None) -> Spectrum:
+def spectrum(pairs: CentredPairs, axes: int | None) -> Spectrum:
     """Return the canonical correlations of pairs, from their covariances.
 
     Parameters
@@ -197,7 +197,7 @@ def spectrum(pairs: Within, axes: int | None) -> Spectrum:
 
 
 def permutation_null(
-    pairs: Within, axes: int | None, permutations: int, rng: np.random.Generator
+    pairs: CentredPairs, axes: int | None, permutations: int, rng: np.random.Generator
 ) -> Float64[np.ndarray, "permutations k"]:
     """Return the canonical correlations of each permutation of the pairs within donors.
 
@@ -215,7 +215,7 @@ def permutation_null(
 
 
 def held_out_correlations(
-    spectrum: Spectrum, pairs: Within
+    spectrum: Spectrum, pairs: CentredPairs
 ) -> dict[str, Float64[np.ndarray, " k"]]:
     """Return the correlations of held-out pairs along the directions of `spectrum`, by donor."""
     variates = pairs.image @ spectrum.image, pairs.expression @ spectrum.expression

@@ -13,8 +13,8 @@ from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import Chosen, Goal, Question, ask
 from cell_synergy.studies.spectrum.correlations import (
+    CentredPairs,
     SharedDirections,
-    Within,
     centre_within_donors,
 )
 
@@ -38,7 +38,7 @@ class RetentionTarget:
 
 
 def retention_targets(
-    shared: SharedDirections, pairs: Within, axes: int
+    shared: SharedDirections, pairs: CentredPairs, axes: int
 ) -> dict[str, RetentionTarget]:
     """Return the shared content of both embeddings, and the unique content of each.
 

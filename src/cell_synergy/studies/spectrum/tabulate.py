@@ -20,9 +20,9 @@ from cell_synergy.scoring.inference import LEAST_DONORS, donor_interval, not_tes
 from cell_synergy.studies.spectrum.ceiling_scores import ceiling_scores, compare
 from cell_synergy.studies.spectrum.config import SpectrumConfig
 from cell_synergy.studies.spectrum.correlations import (
+    CentredPairs,
     SharedDirections,
     Spectrum,
-    Within,
     held_out_correlations,
     permutation_null,
     spectrum,
@@ -95,7 +95,7 @@ def tabulate(
         return _assemble(paired, [_average(list(chain(*spectra.values())), in_turn)])
     rows: Rows = []
     for fold in paired.folds:
-        pairs = Within.of(*paired.standardised(fold), paired.donor)
+        pairs = CentredPairs.of(*paired.standardised(fold), paired.donor)
         targets = retention_targets(directions[fold.name], pairs, config.axes)
         rows += spectra[fold.name]
         rows += list(_retention_rows(RetentionProbe(paired, fold, targets, probe), seeds, embed))
@@ -114,11 +114,11 @@ def _fit_folds(
     spectra: dict[str, Rows] = {}
     directions: dict[str, SharedDirections] = {}
     for fold in paired.folds:
-        pairs = Within.of(*paired.standardised(fold), paired.donor)
+        pairs = CentredPairs.of(*paired.standardised(fold), paired.donor)
         train = np.flatnonzero(fold.align & ~held(paired.adata, fold.align, validation_share))
         spectra[fold.name] = list(_spectrum_rows(pairs, fold, train, config))
         try:
-            directions[fold.name] = shared(pairs.some(train), config, fold)
+            directions[fold.name] = shared(pairs.subset(train), config, fold)
         except DataError as error:  # too few pairs for the number of axes
             tqdm.write(
                 f"{paired.adata.uns['source']}: {error}; the shares that methods retain and the "
@@ -134,7 +134,7 @@ def _assemble(paired: PairedDataset, parts: list[pd.DataFrame]) -> pd.DataFrame:
     return remarked(table, paired.adata.uns)
 
 
-def shared(pairs: Within, config: SpectrumConfig, fold: Fold) -> SharedDirections:
+def shared(pairs: CentredPairs, config: SpectrumConfig, fold: Fold) -> SharedDirections:
     """Return the canonical directions of all training pairs that are above the edge of noise.
 
     Parameters
@@ -162,13 +162,13 @@ def shared(pairs: Within, config: SpectrumConfig, fold: Fold) -> SharedDirection
 
 
 def _spectrum_rows(
-    pairs: Within, fold: Fold, train: Int[np.ndarray, " train"], config: SpectrumConfig
+    pairs: CentredPairs, fold: Fold, train: Int[np.ndarray, " train"], config: SpectrumConfig
 ) -> Iterator[dict[str, object]]:
     """Yield the rows of the spectra of each fraction of the training pairs."""
     order = stream(config.seed, "fractions", fold.name).permutation(train)
-    test = pairs.some(np.flatnonzero(fold.test))
+    test = pairs.subset(np.flatnonzero(fold.test))
     for fraction in config.fractions:
-        subset = pairs.some(_nested_subset(order, pairs.donor, fraction))
+        subset = pairs.subset(_nested_subset(order, pairs.donor, fraction))
         rng = stream(config.seed, "shuffled pairs", fold.name, str(fraction))
         samples = {OWN: subset, SHUFFLED: subset.permuted(rng)}
         for space, axes in {FEATURES: None, AXES: config.axes}.items():
@@ -181,7 +181,7 @@ def _spectrum_rows(
 
 
 def _sample_rows(
-    sample: Spectrum, noise: Float64[np.ndarray, "permutations k"], test: Within, ranks: int
+    sample: Spectrum, noise: Float64[np.ndarray, "permutations k"], test: CentredPairs, ranks: int
 ) -> Iterator[dict[str, object]]:
     """Yield the rows of one spectrum: over all ranks, and of each of the leading `ranks`."""
     largest = float(noise[:, 0].max()) if sample.estimable else np.nan
@@ -208,7 +208,7 @@ def _sample_rows(
 
 
 def _null_correlations(
-    pairs: Within, axes: int | None, config: SpectrumConfig, fold: Fold, fraction: float
+    pairs: CentredPairs, axes: int | None, config: SpectrumConfig, fold: Fold, fraction: float
 ) -> Float64[np.ndarray, "permutations k"]:
     """Return the correlations of all permutations; an empty array if they are not estimable."""
     if not spectrum(pairs, axes).estimable:
