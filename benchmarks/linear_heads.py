@@ -37,7 +37,7 @@ from cell_synergy.models.vicreg import vicreg
 from cell_synergy.scoring.tables import read_methods
 from cell_synergy.studies.spectrum.ceiling_scores import ceiling_scores, compare
 from cell_synergy.studies.spectrum.config import SpectrumConfig
-from cell_synergy.studies.spectrum.correlations import Within
+from cell_synergy.studies.spectrum.correlations import CentredPairs
 from cell_synergy.studies.spectrum.tabulate import shared
 from cell_synergy.training.method import Job, Method, Pairs, Run, Weights
 from cell_synergy.training.modules import Comparison, Inputs, Network
@@ -118,8 +118,8 @@ def judged(name: str) -> pd.DataFrame:
         Pairs(image[some], expression[some], paired.donor[some])
         for some in (rows, np.flatnonzero(kept_back))
     )
-    every = Within.of(image, expression, paired.donor)
-    found = shared(every.some(rows), load(SpectrumConfig, "spectrum"), fold)
+    every = CentredPairs.of(image, expression, paired.donor)
+    found = shared(every.subset(rows), load(SpectrumConfig, "spectrum"), fold)
     variates = found.variates(image, expression)
     ceiling = ceiling_scores(paired, dataset.tasks, partial(_always, variates), probe)
     table = read_methods(files["out"].parent.parent, name, read_section("models"))

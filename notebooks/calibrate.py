@@ -1,13 +1,13 @@
 # %% [markdown]
-# # Known answers: what the estimators say of gates and of Gaussians
-# Embeddings of simulated donors show sources whose redundant, unique and synergistic bits about a
-# label are known exactly. Left: estimate against truth. Middle: mean error of each part, by test
-# donors and units per donor. Right: how many 95 % intervals hold the truth (gates; Gaussian targets
-# have none).
+# # Calibration: true and estimated decompositions of gates and of Gaussian targets
+# Embeddings of simulated donors encode sources whose redundant, unique and synergistic information
+# about a label is known exactly. Left: estimate against truth. Middle: mean error of each part, by
+# test donors and observations per donor. Right: coverage of the 95 % intervals (gates only; there
+# are no intervals for Gaussian targets).
 
 # %% tags=["parameters"]
 figure = "figures/calibrate"
-known = "results/calibrate.csv"
+calibration = "results/calibrate.csv"
 
 # %%
 from pathlib import Path
@@ -18,14 +18,14 @@ import pandas as pd
 
 from cell_synergy.figures import style
 
-style.style()
+style.set_style()
 parts = {
     "R": ("redundant", "#8a8a8a"),
     "U_image": ("unique to image", style.IMAGE),
     "U_expression": ("unique to expression", style.EXPRESSION),
     "S": ("synergy", style.FOCUS),
 }
-table = pd.read_csv(known)
+table = pd.read_csv(calibration)
 table["error"] = table["estimate"] - table["truth"]
 designs = table[["donors", "units"]].drop_duplicates().sort_values(["donors", "units"])
 designs = [tuple(design) for design in designs.to_numpy()]
@@ -42,18 +42,18 @@ table.groupby(["donors", "units"]).agg(
 fig, (left, middle, right) = plt.subplots(1, 3, figsize=(9.5, 3.2), layout="constrained")
 left.axline((0, 0), slope=1, color="black", lw=0.6)
 spread = np.linspace(-0.012, 0.012, len(parts))
-for (part, (name, tone)), aside in zip(parts.items(), spread, strict=True):
-    own = table[table["quantity"] == part]
-    gauss = own["case"].str.startswith("gaussian")
-    for rows, mark in ((own[~gauss], "o"), (own[gauss], "^")):
+for (part, (name, tone)), offset in zip(parts.items(), spread, strict=True):
+    rows = table[table["quantity"] == part]
+    is_gaussian = rows["case"].str.startswith("gaussian")
+    for cases, marker in ((rows[~is_gaussian], "o"), (rows[is_gaussian], "^")):
         left.scatter(
-            rows["truth"] + aside, rows["estimate"], s=9, color=tone, marker=mark, lw=0, alpha=0.6,
-            label=name if mark == "o" else None,
+            cases["truth"] + offset, cases["estimate"], s=9, color=tone, marker=marker, lw=0,
+            alpha=0.6, label=name if marker == "o" else None,
         )  # fmt: skip
-    for place, (donors, units) in enumerate(designs):
-        error = own.loc[(own["donors"] == donors) & (own["units"] == units), "error"]
+    for x, (donors, n_obs) in enumerate(designs):
+        error = rows.loc[(rows["donors"] == donors) & (rows["units"] == n_obs), "error"]
         middle.errorbar(
-            place + 12 * aside, error.mean(), error.std(), color=tone, marker="o", ms=4, lw=1
+            x + 12 * offset, error.mean(), error.std(), color=tone, marker="o", ms=4, lw=1
         )
 left.scatter([], [], s=14, marker="^", color="black", lw=0, label="Gaussian target")
 left.legend(fontsize=6, loc="upper left")
@@ -61,15 +61,15 @@ left.set(xlabel="truth, bits", ylabel="estimate, bits", title="Every case and da
 middle.axhline(0, color="black", lw=0.6)
 middle.set(ylabel="estimate - truth, bits", title="Mean error, and its deviation")
 
-for place, (donors, units) in enumerate(designs):
-    own = table[(table["donors"] == donors) & (table["units"] == units)]
-    for part, aside in zip(parts, spread, strict=True):
-        share = own.loc[own["quantity"] == part, "inside"].mean()
-        right.scatter(place + 12 * aside, 100 * share, color=parts[part][1], s=18, lw=0, zorder=3)
+for x, (donors, n_obs) in enumerate(designs):
+    rows = table[(table["donors"] == donors) & (table["units"] == n_obs)]
+    for part, offset in zip(parts, spread, strict=True):
+        share = rows.loc[rows["quantity"] == part, "inside"].mean()
+        right.scatter(x + 12 * offset, 100 * share, color=parts[part][1], s=18, lw=0, zorder=3)
 right.axhline(95, color="black", lw=0.6, ls="--")
 right.set(ylim=(0, 104), ylabel="intervals that hold the truth, %", title="Coverage")
 for axes in (middle, right):
-    names = [f"{donors} donors\n{units} units" for donors, units in designs]
+    names = [f"{donors} donors\n{n_obs} units" for donors, n_obs in designs]
     axes.set_xticks(range(len(designs)), names, fontsize=6)
 fig.suptitle("Simulated embeddings of gates and Gaussians", fontsize=9, fontweight="bold")
 style.save(fig, Path(figure))

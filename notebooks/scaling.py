@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Scores over training pairs
-# Macro F1 on the same untouched test donors, after learning from nested fractions of the training
+# Macro F1 on the same held-out test donors, after training on nested fractions of the training
 # pairs. Lines: mean over draws and donors; bands: 95 % intervals over donors; dots: single draws;
-# a vertical line: where the curves of the focal method and of the fine-tuned expert cross.
-# Solid: labels shrink with the pairs. Dashed: all training labels are known. Dotted: a probe
-# that knows the shares of labels alone. The fine-tuned expert and its frozen twin are
+# vertical line: crossing of the curves of the focal method and of the fine-tuned expert. Solid:
+# labels are subsampled with the pairs. Dashed: all training labels are used. Dotted: a classifier
+# that predicts from the class frequencies alone. The fine-tuned expert, and its frozen version, are
 # the small Nicheformer.
 
 # %% tags=["parameters"]
@@ -23,23 +23,24 @@ from matplotlib.ticker import NullFormatter
 
 from cell_synergy.core.config import read_param, read_section
 from cell_synergy.figures import style
+from cell_synergy.scoring.tables import HEADLINE_METRICS
 from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, FROZEN, PRIOR, TUNED
 from cell_synergy.studies.scaling.curves import better_single, crossovers, curves, left_out, read
 
-style.style()
+style.set_style()
 focal, datasets = read_param("method"), read_param("datasets")
 expert = read_param("experts")["finetuned"]
 methods = [focal, "concat", "image", "expression"]
 scores = pd.concat([read(Path(scaling), Path(finetune), d, methods) for d in datasets])
-scores = scores[scores["metric"].isin(["macro_f1", "r2", ""])]
+scores = scores[scores["metric"].isin([*HEADLINE_METRICS, ""])]
 lines = curves(scores)
 best = better_single(scores).set_index(["dataset", "task"])["method"]
-against = crossovers(scores)
-against[against["second"] == focal].round(3)
+crossings = crossovers(scores)
+crossings[crossings["second"] == focal].round(3)
 
 # %%
-absent = left_out(scores)
-absent
+missing = left_out(scores)
+missing
 
 # %%
 tones = {
@@ -47,14 +48,14 @@ tones = {
     "single": "#333333", PRIOR: "black",
 }  # fmt: skip
 names = {
-    focal: style.NAMES.get(focal, focal), "concat": "concatenation, frozen experts",
+    focal: style.METHOD_NAMES.get(focal, focal), "concat": "concatenation, frozen experts",
     TUNED: f"{expert}, fine-tuned", FROZEN: f"{expert}, frozen",
     "single": "better single expert, frozen", PRIOR: "label shares alone",
 }  # fmt: skip
 
 
 def draw(axes, rows, tone, labels):
-    """Draw one curve with its interval and draws."""
+    """Draw one curve, with its interval if labels are subsampled."""
     rows = rows[rows["labels"] == labels].sort_values("pairs")
     solid = labels == DRAWN_LABELS
     axes.plot(
@@ -71,17 +72,17 @@ fig, grid = plt.subplots(
     layout="constrained",
 )  # fmt: skip
 for row, dataset in zip(grid, datasets, strict=True):
-    spec, own = read_section(f"data.{dataset}"), lines[lines["dataset"] == dataset]
-    if own.empty:
-        tried = (absent["dataset"] == dataset).any()
-        words = "too few training pairs" if tried else "no task of scaling.tasks"
-        style.tell(row[0], f"{words} in this data set")
+    spec, curves_here = read_section(f"data.{dataset}"), lines[lines["dataset"] == dataset]
+    if curves_here.empty:
+        is_short = (missing["dataset"] == dataset).any()
+        reason = "too few training pairs" if is_short else "no task of scaling.tasks"
+        style.write_message(row[0], f"{reason} in this data set")
         row[0].set_title(style.title(dataset, spec["source"] == "simulator"), pad=13)
-    for axes, task in zip(row, own["task"].unique(), strict=False):
-        here = own[own["task"] == task]
+    for axes, task in zip(row, curves_here["task"].unique(), strict=False):
+        curve = curves_here[curves_here["task"] == task]
         for arm, tone in tones.items():
             method = best[dataset, task] if arm == "single" else arm
-            rows = here[here["method"] == method]
+            rows = curve[curve["method"] == method]
             if arm == PRIOR:
                 null = rows[rows["labels"] == DRAWN_LABELS].sort_values("pairs")
                 axes.plot(null["pairs"], null["score"], color=tone, lw=0.9, ls=":")
@@ -95,40 +96,43 @@ for row, dataset in zip(grid, datasets, strict=True):
             ]  # fmt: skip
             dots = drawn.groupby(["fraction", "draw", "seed"])[["pairs", "value"]].mean()
             axes.scatter(dots["pairs"], dots["value"], s=4, color=tone, alpha=0.5, lw=0, zorder=2)
-        case = against[
-            (against["dataset"] == dataset) & (against["task"] == task)
-            & (against["second"] == focal) & (against["labels"] == DRAWN_LABELS)
+        case = crossings[
+            (crossings["dataset"] == dataset) & (crossings["task"] == task)
+            & (crossings["second"] == focal) & (crossings["labels"] == DRAWN_LABELS)
         ]  # fmt: skip
-        words = case["said"].iloc[0] if len(case) else ""
+        message = case["said"].iloc[0] if len(case) else ""
         for arm in (TUNED, focal):
-            words = words.replace(arm, "fine-tuned" if arm == TUNED else names[arm])
+            message = message.replace(arm, "fine-tuned" if arm == TUNED else names[arm])
         if len(case) and np.isfinite(case["crossing"].iloc[0]):
             axes.axvline(case["crossing"].iloc[0], color="black", lw=0.5, ls=(0, (1, 1)))
         axes.set_xscale("log")
-        ticks = here.sort_values("pairs").drop_duplicates("fraction")
+        ticks = curve.sort_values("pairs").drop_duplicates("fraction")
         shares = [
             f"{n:.0f}\n{f:g} %" for n, f in zip(ticks["pairs"], ticks["fraction"], strict=True)
         ]
         axes.set_xticks(ticks["pairs"], shares)
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.tick_params(labelsize=6, length=2, which="both")
-        metric = "R$^2$" if here["metric"].iloc[0] == "r2" else "macro F1"
-        mark = ", transductive" if spec["standardise"] == "donor" else ""
-        axes.set_ylabel(f"{metric}{mark}", fontsize=7)
-        place = style.title(dataset, spec["source"] == "simulator")
-        axes.set_title(f"{place}: {task.replace('_', ' ')}", pad=13)
-        gone = absent[(absent["dataset"] == dataset) & (absent["task"] == task)]
-        gone = gone[(gone["labels"] == DRAWN_LABELS) & ~gone["fraction"].isin(ticks["fraction"])]
-        reasons = [f"{f:g} %" for f in gone["fraction"]]
-        reasons = f"left out, too few: {', '.join(reasons)}" if reasons else ""
-        for at, side, text in ((0, "left", words), (1, "right", reasons)):
+        metric = "R$^2$" if curve["metric"].iloc[0] == "r2" else "macro F1"
+        note = ", transductive" if spec["standardise"] == "donor" else ""
+        axes.set_ylabel(f"{metric}{note}", fontsize=7)
+        title = style.title(dataset, spec["source"] == "simulator")
+        axes.set_title(f"{title}: {task.replace('_', ' ')}", pad=13)
+        omitted = missing[(missing["dataset"] == dataset) & (missing["task"] == task)]
+        omitted = omitted[
+            (omitted["labels"] == DRAWN_LABELS) & ~omitted["fraction"].isin(ticks["fraction"])
+        ]
+        fractions = ", ".join(f"{f:g} %" for f in omitted["fraction"])
+        reason = f"left out, too few: {fractions}" if fractions else ""
+        for x, side, text in ((0, "left", message), (1, "right", reason)):
             axes.text(
-                at, 1.02, text, transform=axes.transAxes, fontsize=6, color="#555555", ha=side,
+                x, 1.02, text, transform=axes.transAxes, fontsize=6, color="#555555", ha=side,
             )  # fmt: skip
-    for axes in row[max(own["task"].nunique(), 1) :]:
+    for axes in row[max(curves_here["task"].nunique(), 1) :]:
         axes.set_visible(False)
-for axes in grid[-1] if len(own) else []:  # of the last data set
-    axes.set_xlabel("training pairs", fontsize=7)
+if len(curves_here):  # those of the last data set
+    for axes in grid[-1]:
+        axes.set_xlabel("training pairs", fontsize=7)
 handles = [
     Line2D([], [], color=tone, lw=1.3, ls=":" if arm == PRIOR else "-", label=names[arm])
     for arm, tone in tones.items()

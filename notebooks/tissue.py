@@ -1,8 +1,8 @@
 # %% [markdown]
-# # What each representation sees on the tissue
-# One test section per data set: the H&E image, the true regions (or the first label), and what
-# linear probes of the two experts and of the focal method predict, with macro F1 on that section.
-# Of a data set without labels the image alone, and where its units lie.
+# # Predictions of each representation on the tissue
+# One test section per data set: the H&E image, the true regions (or the first label), and the
+# predictions of linear probes of the two experts and of the focal method, with macro F1 on that
+# section. For a data set without labels: the image and the coordinates of its observations.
 
 # %% tags=["parameters"]
 figure = "figures/tissue"
@@ -27,52 +27,54 @@ from cell_synergy.data.splits import folds
 from cell_synergy.figures import style
 from cell_synergy.raw.images import open_slide
 
-style.style()
+style.set_style()
 focal, datasets = read_param("method"), read_param("datasets")
 columns = ("image", "expression", focal)
 
 
 # %%
-def predicted(dataset, method, task, fold):
+def predictions(dataset, method, task, fold):
+    """Return the predicted class of every test observation of a fold."""
     with np.load(Path(scores, dataset, f"{method}.npz")) as file:
         return file[f"{task}/{fold}"].argmax(axis=1)
 
 
-def chosen(dataset):
-    """Return pairs, the task to show, and the last labelled fold's section with most labels.
+def choose_section(dataset):
+    """Return configuration, pairs, task, fold and the test section with the most labels.
 
-    Without a classification that test units have labels of, the task is None.
+    The fold is the last one with labels. If no classification has labels on test observations, the
+    task is None.
     """
     config = load(DatasetConfig, f"data.{dataset}")
-    units = read(Path(pairs, f"{dataset}.h5ad"))
+    adata = read(Path(pairs, f"{dataset}.h5ad"))
     names = [t for t, spec in config.tasks.items() if spec.kind == "classification"]
-    order = sorted(names, key=lambda name: name != "region")  # stable: the others as they stand
-    last = folds(units.obs, config)[::-1]
+    order = sorted(names, key=lambda name: name != "region")  # regions first, then as configured
+    last = folds(adata.obs, config)[::-1]
     for task, fold in product(order, last):
-        labelled = fold.test & (units.obs[task].cat.codes >= 0).to_numpy()
+        labelled = fold.test & (adata.obs[task].cat.codes >= 0).to_numpy()
         if labelled.any():
-            section = units.obs["section"][labelled].value_counts(sort=True).index[0]
-            return config, units, task, fold, section
-    section = units.obs["section"][last[0].test].value_counts(sort=True).index[0]
-    return config, units, None, last[0], section
+            section = adata.obs["section"][labelled].value_counts(sort=True).index[0]
+            return config, adata, task, fold, section
+    section = adata.obs["section"][last[0].test].value_counts(sort=True).index[0]
+    return config, adata, None, last[0], section
 
 
 def pitch(xy):
-    """Return the median distance from a unit to its nearest neighbour."""
+    """Return the median distance from an observation to its nearest neighbour."""
     return np.median(cKDTree(xy).query(xy, k=2)[0][:, 1])
 
 
-def frame(units, section, margin):
-    """Return the corners around a section's units, in micrometres."""
-    xy = units.obsm["spatial"][(units.obs["section"] == section).to_numpy()]
+def bounding_box(adata, section, margin):
+    """Return coordinates and bounding box of a section's observations, in micrometres."""
+    xy = adata.obsm["spatial"][(adata.obs["section"] == section).to_numpy()]
     return xy, xy.min(axis=0) - margin, xy.max(axis=0) + margin
 
 
-def frame_up(panels, config, section, low, high, dataset):
-    """Give all panels the section's frame, and the first its name and a scale bar."""
+def set_frame(panels, config, section, low, high, dataset):
+    """Set the limits of all panels; add the section's name and a scale bar to the first."""
     for axes in panels:
         axes.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal")
-        style.bare(axes)
+        style.remove_frame(axes)
     bar = min(500.0, 10 ** np.floor(np.log10((high - low)[0] / 2)))
     panels[0].plot([low[0] + 80, low[0] + 80 + bar], [high[1] - 80] * 2, color="black", lw=2)
     panels[0].text(low[0] + 80, high[1] - 110, f"{bar:g} µm", fontsize=6)
@@ -81,21 +83,21 @@ def frame_up(panels, config, section, low, high, dataset):
 
 # %%
 WIDTH = 1.75  # inches of one panel
-shown = {dataset: chosen(dataset) for dataset in datasets}
+choices = {dataset: choose_section(dataset) for dataset in datasets}
 ratios = []
-for config, units, _, _, section in shown.values():
-    _, low, high = frame(units, section, config.unit_um)
+for config, adata, _, _, section in choices.values():
+    _, low, high = bounding_box(adata, section, config.unit_um)
     ratios.append((high - low)[1] / (high - low)[0])
 fig, grid = plt.subplots(
     len(datasets), 5, figsize=(5 * WIDTH + 1.6, sum(WIDTH * r + 0.4 for r in ratios)),
     squeeze=False, layout="constrained", height_ratios=[r + 0.4 / WIDTH for r in ratios],
 )  # fmt: skip
 for row, dataset in zip(grid, datasets, strict=True):
-    config, units, task, fold, section = shown[dataset]
-    own = (units.obs["section"] == section).to_numpy()
-    xy, low, high = frame(units, section, config.unit_um)
-    mpp = float(units.uns["mpp"][section])
-    with open_slide(Path(raw, dataset, units.uns["images"][section])) as slide:
+    config, adata, task, fold, section = choices[dataset]
+    mask = (adata.obs["section"] == section).to_numpy()
+    xy, low, high = bounding_box(adata, section, config.unit_um)
+    mpp = float(adata.uns["mpp"][section])
+    with open_slide(Path(raw, dataset, adata.uns["images"][section])) as slide:
         extent = (0, slide.size[0] * mpp, slide.size[1] * mpp, 0)
         image = slide.overview(max(1, round(max(slide.size) / 900)))
     row[0].imshow(image, extent=extent, interpolation="antialiased")
@@ -103,30 +105,30 @@ for row, dataset in zip(grid, datasets, strict=True):
         size = (72 * WIDTH * pitch(xy) * 0.85 / (high - low)[0]) ** 2
         row[1].scatter(*xy.T, s=size / 4, c="#8a8a8a", lw=0)
         row[1].set_title("units")
-        style.tell(row[2], "no classification task in this data set")
+        style.write_message(row[2], "no classification task in this data set")
         for axes in row[3:]:
             axes.set_visible(False)
-        frame_up(row[:2], config, section, low, high, dataset)
+        set_frame(row[:2], config, section, low, high, dataset)
         continue
-    classes = list(units.obs[task].cat.categories)
-    truth = units.obs[task].cat.codes.to_numpy()[own]
+    classes = list(adata.obs[task].cat.categories)
+    truth = adata.obs[task].cat.codes.to_numpy()[mask]
     tones = np.array([style.PALETTE[i % len(style.PALETTE)] for i in range(len(classes))])
-    rows = np.flatnonzero(own[fold.test])
+    rows = np.flatnonzero(mask[fold.test])
     maps = [("label", truth)]
-    maps += [(m, predicted(dataset, m, task, fold.name)[rows]) for m in columns]
+    maps += [(m, predictions(dataset, m, task, fold.name)[rows]) for m in columns]
     for axes, (name, codes) in zip(row[1:], maps, strict=True):
-        known = codes >= 0
+        labelled = codes >= 0
         size = (72 * WIDTH * pitch(xy) * 0.85 / (high - low)[0]) ** 2
-        axes.scatter(*xy[known].T, s=size, c=tones[codes[known]], lw=0, marker="o")
-        axes.scatter(*xy[~known].T, s=size / 10, c="#bbbbbb", lw=0)
-        both = truth >= 0
+        axes.scatter(*xy[labelled].T, s=size, c=tones[codes[labelled]], lw=0, marker="o")
+        axes.scatter(*xy[~labelled].T, s=size / 10, c="#bbbbbb", lw=0)
+        scored = truth >= 0
         f1 = f1_score(
-            truth[both], codes[both], labels=np.unique(truth[both]), average="macro",
+            truth[scored], codes[scored], labels=np.unique(truth[scored]), average="macro",
             zero_division=0,
         )  # fmt: skip
-        heading = style.NAMES.get(name, name)
+        heading = style.METHOD_NAMES.get(name, name)
         axes.set_title(f"true {task}" if name == "label" else f"{heading}: F1 {f1:.2f}")
-    frame_up(row, config, section, low, high, dataset)
+    set_frame(row, config, section, low, high, dataset)
     present = [i for i in range(len(classes)) if i in set(truth)]
     handles = [plt.Line2D([], [], marker="o", ls="", ms=3, color=tones[i]) for i in present]
     names = [str(classes[i])[:24] for i in present]

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Trifeature: redundancy, uniqueness, synergy
-# What a linear probe reads from each method's joint embedding of pairs that share their shape: the
-# shape itself (redundant), the texture of one side (unique), and whether the texture of the one
-# matches the colour of the other (synergy). Simulated embeddings; see
-# `src/cell_synergy/studies/trifeature.py`.
+# Accuracy of linear probes of each method's joint embedding of pairs with the same shape. They
+# predict the shape (redundant), the texture of one modality (unique), and whether the texture of
+# one modality matches the colour of the other (synergy). Embeddings are simulated; see
+# `cell_synergy.studies.trifeature`.
 
 # %% tags=["parameters"]
 figure = "figures/trifeature"
@@ -18,7 +18,7 @@ import pandas as pd
 from cell_synergy.core.config import read_param
 from cell_synergy.figures import style
 
-style.style()
+style.set_style()
 # Balanced accuracy, per cent: redundancy, unique (both sides), synergy.
 # Dufumier et al. 2025 (ICLR), bimodal Trifeature on images; "Cross" is SimCLR across modalities.
 images = {"simclr": (100.0, 11.6, 50.0), "comm": (99.9, 87.8, 71.9)}
@@ -38,36 +38,36 @@ table
 fig, panels = plt.subplots(
     1, len(tasks), figsize=(9, 0.42 * max(len(methods), 1) + 1.1), sharey=True, layout="constrained"
 )
-for axes, (task, (title, question, place)) in zip(panels, tasks.items(), strict=True):
-    own = table[table["task"] == task]
-    if own.empty:
-        style.tell(axes, "no method in this study's Trifeature")
+for axes, (task, (title, label, index)) in zip(panels, tasks.items(), strict=True):
+    rows = table[table["task"] == task]
+    if rows.empty:
+        style.write_message(axes, "no method in this study's Trifeature")
         continue
-    chance = 100 / own["classes"].iloc[0]
+    chance = 100 / rows["classes"].iloc[0]
     axes.axvline(chance, color="black", lw=0.8, ls=(0, (4, 2)), zorder=1)
     axes.text(chance, -0.62, f"chance {chance:.0f}", fontsize=6, ha="center", va="bottom")
-    for row, method in enumerate(methods):
+    for y, method in enumerate(methods):
         tone = style.colour(method, read_param("method"))
-        scored = own[own["method"] == method].set_index("probe")["value"] * 100
-        points = scored.loc[["linear"]]
+        values = rows[rows["method"] == method].set_index("probe")["value"] * 100
+        points = values.loc[["linear"]]
         axes.scatter(
-            scored.loc[["mlp"]], [row], s=22, marker="x", color=tone, lw=1, zorder=5, clip_on=False
+            values.loc[["mlp"]], [y], s=22, marker="x", color=tone, lw=1, zorder=5, clip_on=False
         )
-        axes.plot([chance, points.mean()], [row, row], color=tone, lw=3, alpha=0.35, zorder=2)
-        axes.scatter(points, [row] * len(points), s=26, color=tone, lw=0, zorder=3, clip_on=False)
+        axes.plot([chance, points.mean()], [y, y], color=tone, lw=3, alpha=0.35, zorder=2)
+        axes.scatter(points, [y] * len(points), s=26, color=tone, lw=0, zorder=3, clip_on=False)
         axes.annotate(
-            f"{points.mean():.1f}", (points.mean(), row), (0, 6), textcoords="offset points",
+            f"{points.mean():.1f}", (points.mean(), y), (0, 6), textcoords="offset points",
             ha="center", fontsize=6, color=tone,
         )  # fmt: skip
         if method in images:
             axes.scatter(
-                images[method][place], row, s=26, marker="D", facecolor="none", edgecolor="black",
+                images[method][index], y, s=26, marker="D", facecolor="none", edgecolor="black",
                 lw=0.8, zorder=4, clip_on=False,
             )  # fmt: skip
     axes.set(xlim=(0, 100), ylim=(len(methods) - 0.5, -0.6), xticks=range(0, 101, 25))
-    axes.set_yticks(range(len(methods)), [style.NAMES.get(m, m) for m in methods])
+    axes.set_yticks(range(len(methods)), [style.METHOD_NAMES.get(m, m) for m in methods])
     axes.set_title(title, pad=14)
-    axes.set_xlabel(f"{question}\nbalanced accuracy, %", fontsize=7)
+    axes.set_xlabel(f"{label}\nbalanced accuracy, %", fontsize=7)
     axes.tick_params(labelsize=7, length=2)
 handles = [
     plt.Line2D([], [], marker="o", ls="", ms=5, color="#545454"),

@@ -1,33 +1,28 @@
 """Synergistic integration of frozen single-modality experts for spatial tissue data.
 
-The public functions of the Synergistic Information Score can be imported from here; nothing else
-runs on import.
+The functions of the Synergistic Information Score and `load_all_results` can be imported from here.
+They are loaded on first access, so that importing the package runs no other code.
 """
 
 from importlib import import_module
 
-_SIS = (
-    "SIS",
-    "analyze_synergy_patterns",
-    "compute_sis",
-    "compute_sis_all_models",
-    "get_sis_ranking",
-    "print_sis_summary",
-    "set_RESULTS",
-)
-
-
-_HOMES = {
-    **dict.fromkeys(_SIS, "cell_synergy.sis"),
+_MODULES = {
+    "SIS": "cell_synergy.sis",
+    "analyze_synergy_patterns": "cell_synergy.sis",
+    "compute_sis": "cell_synergy.sis",
+    "compute_sis_all_models": "cell_synergy.sis",
+    "get_sis_ranking": "cell_synergy.sis",
     "load_all_results": "cell_synergy.scoring.results",
-}
+    "print_sis_summary": "cell_synergy.sis",
+    "set_RESULTS": "cell_synergy.sis",
+}  # of the public functions
 
 
 def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'cell_synergy' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_MODULES])

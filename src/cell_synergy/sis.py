@@ -1,10 +1,11 @@
-"""The Synergistic Information Score (SIS): how much two modalities together beat the better one.
+"""The Synergistic Information Score (SIS): the relative gain of two modalities over the better one.
 
     SIS(Y; Z1, Z2) = (I(Y; Z3) - max(I(Y; Z1), I(Y; Z2))) / max(I(Y; Z1), I(Y; Z2))
 
 Z1 and Z2 are the unimodal representations, Z3 the multimodal one, and I is approximated by a
 probe's macro F1 or R2. In exact mutual information SIS = (S + min(U1, U2)) / (R + max(U1, U2)):
-joining two unique parts raises it as well as synergy does (see `cell_synergy.pid.discrete`).
+unique information of both modalities raises it as well as synergy does (see
+`cell_synergy.pid.discrete`).
 
 `results` is `{model: {metric: [score, ...]}}`; names of multimodal models begin with "Multimodal".
 """
@@ -29,7 +30,7 @@ MULTIMODAL = "Multimodal"
 HIGH = 0.1
 LEVELS = "High", "Moderate", "Low", "Undefined"
 
-_held: dict[str, Mapping[str, Collection[float]]] = {}
+_results: dict[str, Mapping[str, Collection[float]]] = {}
 
 
 class SISResult(dict[str, float]):
@@ -38,7 +39,7 @@ class SISResult(dict[str, float]):
     Attributes
     ----------
     gain
-        Absolute gain per metric: score of the model minus the better unimodal score.
+        Absolute gain for each metric: score of the model minus the better unimodal score.
     """
 
     def __init__(self, sis: Mapping[str, float], gain: Mapping[str, float]) -> None:
@@ -49,33 +50,34 @@ class SISResult(dict[str, float]):
 def compute_sis(
     results: Results, multimodal_model: str, gex_key: str = GEX_KEY, img_key: str = IMG_KEY
 ) -> SISResult:
-    """Return the SIS of one model for every metric that it and both unimodal models have.
+    """Return the SIS of one model, for all metrics that the model and both unimodal models have.
 
     Parameters
     ----------
     results
-        Scores per model and metric; scores are averaged.
+        Scores for each model and metric; scores are averaged.
     multimodal_model, gex_key, img_key
         Names of the multimodal, the expression and the image model in `results`.
 
     Returns
     -------
     :
-        `{metric: SIS}`, with the absolute gains in its attribute `gain`. A best unimodal score
-        that is not positive has no relative gain: NaN, with a warning.
+        `{metric: SIS}`, with the absolute gains in its attribute `gain`. If the best unimodal score
+        is not positive, there is no relative gain: the SIS is NaN, with a warning.
 
     Raises
     ------
     ValueError
-        If a model is unknown, or a list of scores is empty or holds a value that is not finite.
+        If a model is unknown, or a list of scores is empty or has a value that is not finite.
     """
-    _require(multimodal_model, results)
+    _require_model(multimodal_model, results)
     sis, gains = {}, {}
     for metric in results[multimodal_model]:
-        if not all(metric in results[_require(key, results)] for key in (gex_key, img_key)):
+        unimodal = [results[_require_model(key, results)] for key in (gex_key, img_key)]
+        if not all(metric in scores for scores in unimodal):
             continue
-        best = max(_mean(results, gex_key, metric), _mean(results, img_key, metric))
-        gains[metric] = _mean(results, multimodal_model, metric) - best
+        best = max(_mean_score(results, gex_key, metric), _mean_score(results, img_key, metric))
+        gains[metric] = _mean_score(results, multimodal_model, metric) - best
         sis[metric] = gains[metric] / best if best > 0 else math.nan
         if not best > 0:
             warnings.warn(
@@ -122,11 +124,11 @@ def print_sis_summary(
     Parameters
     ----------
     results
-        Scores, or what `compute_sis_all_models` made of them.
+        Scores, or the result of `compute_sis_all_models`.
     model_name
-        The model to print; None prints all.
+        Name of the model; None prints all models.
     gex_key, img_key
-        The unimodal models, where `results` are scores.
+        Names of the unimodal models, if `results` are scores.
 
     Raises
     ------
@@ -136,10 +138,10 @@ def print_sis_summary(
     if model_name is None:
         summary = _summary(results, gex_key, img_key)
     elif _is_summary(results):
-        summary = {model_name: cast("Summary", results)[_require(model_name, results)]}
+        summary = {model_name: cast("Summary", results)[_require_model(model_name, results)]}
     else:
         summary = {model_name: compute_sis(cast("Results", results), model_name, gex_key, img_key)}
-    print("Synergistic Information Score (SIS)")  # noqa: T201 - printing is its purpose
+    print("Synergistic Information Score (SIS)")  # noqa: T201 - the function prints
     for name, scores in summary.items():
         gains = scores.gain if isinstance(scores, SISResult) else {}
         print(name)  # noqa: T201
@@ -154,7 +156,7 @@ def get_sis_ranking(
     gex_key: str = GEX_KEY,
     img_key: str = IMG_KEY,
 ) -> list[tuple[str, float]]:
-    """Return (model, SIS) of every multimodal model that has `metric`, best first, NaN last.
+    """Return (model, SIS) of every multimodal model with `metric`, in descending order, NaN last.
 
     Raises
     ------
@@ -164,21 +166,21 @@ def get_sis_ranking(
     summary = _summary(results, gex_key, img_key)
     scores = [(name, sis[metric]) for name, sis in summary.items() if metric in sis]
     if not scores:
-        known = {name for sis in summary.values() for name in sis}
-        raise ValueError(f"no model has the metric {metric!r}{suggest(metric, known)}")
+        metrics = {name for sis in summary.values() for name in sis}
+        raise ValueError(f"no model has the metric {metric!r}{suggest(metric, metrics)}")
     return sorted(scores, key=lambda pair: (math.isnan(pair[1]), -pair[1]))
 
 
 def analyze_synergy_patterns(
     results: Results | Summary, gex_key: str = GEX_KEY, img_key: str = IMG_KEY
 ) -> pd.DataFrame:
-    """Return one row per metric: mean SIS, best model, and how many models reach each level.
+    """Return one row per metric: mean SIS, best model, and the number of models at each level.
 
     Returns
     -------
     :
         Columns `metric, n_models, mean, best_model, best` and one count per level, `high,
-        moderate, low, undefined`. Means leave NaN out; without any score the best model is "".
+        moderate, low, undefined`. Means ignore NaN; if all SIS are NaN, the best model is "".
 
     Raises
     ------
@@ -201,9 +203,9 @@ def analyze_synergy_patterns(
 
 
 def set_RESULTS(results: Results) -> None:  # noqa: N802 - the published name
-    """Make `results` the scores that `SIS` looks models up in."""
-    _held.clear()
-    _held.update(results)
+    """Set the scores that `SIS` reads."""
+    _results.clear()
+    _results.update(results)
 
 
 def SIS(model_name: str, gex_key: str = GEX_KEY, img_key: str = IMG_KEY) -> SISResult:  # noqa: N802
@@ -214,12 +216,12 @@ def SIS(model_name: str, gex_key: str = GEX_KEY, img_key: str = IMG_KEY) -> SISR
     ValueError
         As `compute_sis`, and if no results were set.
     """
-    if not _held:
+    if not _results:
         raise ValueError(
             "no results are set: call set_RESULTS(results), for the study's own scores with "
             "set_RESULTS(load_all_results(folder, dataset))"
         )
-    return compute_sis(_held, model_name, gex_key, img_key)
+    return compute_sis(_results, model_name, gex_key, img_key)
 
 
 def _is_summary(results: Results | Summary) -> bool:
@@ -227,19 +229,19 @@ def _is_summary(results: Results | Summary) -> bool:
 
 
 def _summary(results: Results | Summary, gex_key: str, img_key: str) -> Summary:
-    """Return SIS per model and metric, computed unless `results` is that already."""
+    """Return the SIS for each model and metric; `results` may be scores or a summary."""
     if results and _is_summary(results):
         return cast("Summary", results)
     return compute_sis_all_models(cast("Results", results), gex_key, img_key)
 
 
-def _require(model: str, results: Results | Summary) -> str:
+def _require_model(model: str, results: Results | Summary) -> str:
     if model not in results:
         raise ValueError(f"no model {model!r} in the results{suggest(model, results)}")
     return model
 
 
-def _mean(results: Results, model: str, metric: str) -> float:
+def _mean_score(results: Results, model: str, metric: str) -> float:
     scores = np.asarray(results[model][metric], dtype=np.float64)
     if scores.size == 0:
         raise ValueError(f"{model}, {metric}: the list of scores is empty; leave the metric out")

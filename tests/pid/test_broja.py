@@ -1,4 +1,4 @@
-"""The cone program's value against closed forms, and its prices against other tables' values."""
+"""The cone program's value against closed forms, and its duals against other tables' values."""
 
 from types import SimpleNamespace
 
@@ -8,7 +8,7 @@ import pytest
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.pid import broja as module
-from cell_synergy.pid.broja import checked, least_information
+from cell_synergy.pid.broja import least_information, validated
 from cell_synergy.pid.discrete import mutual_information
 
 
@@ -29,14 +29,14 @@ def test_a_source_that_tells_nothing_leaves_what_the_other_tells():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_prices_of_a_table_add_up_to_its_least_information(seed):
+def test_the_duals_of_a_table_add_up_to_its_union_information(seed):
     joint = random_table(seed)
     least = least_information(joint)
     assert least.bound(*marginals(joint)) == pytest.approx(least.bits, abs=1e-8)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_other_tables_hold_what_prices_say_to_first_order_and_not_less(seed):
+def test_the_bound_on_other_tables_is_a_lower_one_and_exact_to_first_order(seed):
     joint, other = random_table(seed), random_table(seed + 10)
     least = least_information(joint)
     excess = []
@@ -48,13 +48,13 @@ def test_other_tables_hold_what_prices_say_to_first_order_and_not_less(seed):
     assert excess[2] < excess[1] / 3
 
 
-def test_states_that_never_occur_have_no_price():
+def test_states_of_probability_zero_have_duals_of_zero():
     joint = random_table(1)
     padded = np.pad(joint, ((0, 1), (1, 0), (1, 1)))
     least = least_information(padded)
     assert least.bits == pytest.approx(least_information(joint).bits, abs=1e-8)
-    assert not least.prices1[4].any()
-    assert not least.prices2[:, 0].any()
+    assert not least.duals1[4].any()
+    assert not least.duals2[:, 0].any()
 
 
 def test_a_solver_that_stops_early_is_an_error(monkeypatch):
@@ -99,4 +99,4 @@ def test_where_the_solver_fails_it_tries_shorter_steps(monkeypatch):
 )
 def test_a_table_without_probabilities_is_refused(bad, reason):
     with pytest.raises(DataError, match=reason):
-        checked(bad, 3)
+        validated(bad, 3)

@@ -41,8 +41,8 @@ def test_a_gate_has_its_known_decomposition(name):
 def test_a_gate_has_its_known_informations(name):
     joint = table(name)
     pairs = [joint.sum(1), joint.sum(0), joint.reshape(-1, joint.shape[2])]
-    found = [mutual_information(pair) for pair in pairs]
-    assert found == pytest.approx(GATES[name]["informations"], abs=1e-12)
+    result = [mutual_information(pair) for pair in pairs]
+    assert result == pytest.approx(GATES[name]["informations"], abs=1e-12)
 
 
 @pytest.mark.parametrize("name", GATES)

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cell_synergy.scoring.inference import infer
-from cell_synergy.scoring.reference import INFERRED, pairs
+from cell_synergy.scoring.inference import donor_inference
+from cell_synergy.scoring.reference import INFERRED, with_reference
 from cell_synergy.scoring.tables import sis_table
 
 
@@ -38,7 +38,7 @@ def fused(suffix=""):
 
 
 def test_the_better_modality_is_that_of_the_inner_scores_not_of_the_test_donors():
-    found = pairs(
+    found = with_reference(
         rows("linear", LINEAR, inner={"image": 0.1, "expression": 0.2, "concat": 0}),
         ("image", "expression"),
     )
@@ -86,37 +86,37 @@ def test_late_fusion_on_fewer_donors_is_refused(scores):
         sis_table(pd.concat([scores, fused().query("donor != 'd6'")]))
 
 
-def many_donors(*, probe="linear", seed=0, donors=7, in_turn=False, low=0.4):
+def many_donors(*, probe="linear", seed=0, donors=7, cross_validated=False, low=0.4):
     """Return scores of seven donors, in which the methods gain a little."""
     rng = np.random.default_rng(seed)
     gains = {"image": -0.1, "expression": 0.0, "comm": 0.05, "cca": 0.02, "pca": 0.04}
     table = rows(probe, {method: low + gain for method, gain in gains.items()}, donors=donors)
     noise = rng.normal(0, 0.05, len(table))
     return table.assign(
-        fold=table["donor"] if in_turn else "0", value=table["value"] + noise, metric="r2"
+        fold=table["donor"] if cross_validated else "0", value=table["value"] + noise, metric="r2"
     )
 
 
-@pytest.mark.parametrize("in_turn", [False, True])
-def test_donors_are_inferred_from_and_folds_are_not(in_turn):
-    scores = many_donors(in_turn=in_turn)
+@pytest.mark.parametrize("cross_validated", [False, True])
+def test_donors_are_inferred_from_and_folds_are_not(cross_validated):
+    scores = many_donors(cross_validated=cross_validated)
     table = sis_table(scores).set_index(["method", "fold"])
     wide = scores.pivot_table("value", index="donor", columns="method")
     best = wide["expression"].to_numpy()
     methods = ["cca", "comm", "pca"]
-    said = infer(
+    result = donor_inference(
         wide[methods].to_numpy() - best[:, None],
         best,
         np.array([True, True, False]),
-        in_turn=in_turn,
+        in_turn=cross_validated,
     )
-    limits = said.gain.low, said.gain.high, said.ratio.low, said.ratio.high
-    expected = np.column_stack([*limits, said.p.single, said.p.corrected])
+    limits = result.gain.low, result.gain.high, result.ratio.low, result.ratio.high
+    expected = np.column_stack([*limits, result.p.uncorrected, result.p.corrected])
     found = table.xs("all", level="fold").loc[methods, INFERRED]
     np.testing.assert_allclose(found.to_numpy(dtype=float), expected)
     assert found["p_corrected"].isna().tolist() == [False, False, True]
     per_fold = table[table.index.get_level_values("fold") != "all"]
-    assert len(per_fold) == (21 if in_turn else 0)
+    assert len(per_fold) == (21 if cross_validated else 0)
     assert per_fold[INFERRED].isna().to_numpy().all()
     assert set(table["note"]) == {""}
 

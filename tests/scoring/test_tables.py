@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cell_synergy.scoring.tables import COLUMNS, read_scores, read_sis, sis_by_donor, sis_table
+from cell_synergy.scoring.tables import (
+    COLUMNS,
+    headline_rows,
+    read_scores,
+    read_sis,
+    sis_by_donor,
+    sis_table,
+)
 
 CASE = ["dataset", "method", "task", "metric", "probe"]
 INFERRED = ["gain_low", "gain_high", "low", "high", "p", "p_corrected"]
@@ -179,7 +186,7 @@ def test_a_value_that_is_not_finite_is_refused_by_place(scores, value):
 
 
 def test_repeated_rows_and_missing_columns_are_refused(scores):
-    with pytest.raises(ValueError, match="the row twice at"):
+    with pytest.raises(ValueError, match="a duplicate row at"):
         sis_by_donor(pd.concat([scores, scores]))
     with pytest.raises(ValueError, match="column 'probe' is missing"):
         sis_table(scores.drop(columns="probe"))
@@ -195,19 +202,19 @@ def write(folder, method, table):
 def test_files_are_read_with_their_names_as_text(tmp_path, scores):
     for method, table in scores.replace({"donor": {"a": "NA", "b": "01"}}).groupby("method"):
         write(tmp_path, method, table)
-    found = read_scores(tmp_path, "toy")
-    assert set(found["donor"]) == {"NA", "01"}
-    assert set(found["fold"]) == {"0", "1"}
-    assert sis_table(found)["sis"].tolist() == pytest.approx(sis_table(scores)["sis"].tolist())
+    result = read_scores(tmp_path, "toy")
+    assert set(result["donor"]) == {"NA", "01"}
+    assert set(result["fold"]) == {"0", "1"}
+    assert sis_table(result)["sis"].tolist() == pytest.approx(sis_table(scores)["sis"].tolist())
 
 
 def test_a_file_of_another_method_or_data_set_is_refused(tmp_path, scores):
     comm = scores[scores["method"] == "comm"]
     write(tmp_path, "vicreg", comm)
-    with pytest.raises(ValueError, match=r"vicreg.csv: column 'method' says 'comm'"):
+    with pytest.raises(ValueError, match=r"vicreg.csv: column 'method' contains 'comm'"):
         read_scores(tmp_path, "toy")
     write(tmp_path, "vicreg", comm.assign(method="vicreg", dataset="lung"))
-    with pytest.raises(ValueError, match=r"vicreg.csv: column 'dataset' says 'lung'"):
+    with pytest.raises(ValueError, match=r"vicreg.csv: column 'dataset' contains 'lung'"):
         read_scores(tmp_path, "toy")
 
 
@@ -235,3 +242,17 @@ def test_whose_tissue_a_unit_is_has_scores_and_no_sis(scores):
     assert own[["sis", "low", "high", "p", "p_corrected"]].isna().all(axis=None)
     assert (own["note"] == "whose tissue a unit is: a control, no task").all()
     assert table.loc[table["task"] != "donor", "sis"].notna().any()
+
+
+def test_headline_rows_are_those_of_linear_probes_in_one_metric_per_task(scores):
+    others = [scores.assign(metric="pearson"), scores.assign(probe="mlp")]
+    donor = scores.assign(probe="linear, transductive", metric="macro_f1")
+    table = pd.concat([scores, *others, donor], ignore_index=True)
+    pd.testing.assert_frame_equal(headline_rows(table), table[~table.index.isin(range(16, 48))])
+
+
+def test_headline_rows_of_one_fold_leave_out_the_other_folds(scores):
+    table = sis_table(scores)
+    overall = headline_rows(table, fold="all")
+    assert overall["fold"].tolist() == ["all", "all"]
+    assert len(headline_rows(table)) == len(table)

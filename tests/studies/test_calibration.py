@@ -10,10 +10,11 @@ from cell_synergy.studies.calibration import (
     GAUSSIANS,
     PARTS,
     CalibrationConfig,
+    Replicate,
+    gate_truth,
     gaussian_truth,
     simulate,
     table,
-    truth,
 )
 
 
@@ -40,14 +41,14 @@ def probe():
     ],
 )
 def test_without_noise_a_gate_has_its_textbook_parts(gate, parts):
-    known = truth(gate, 1e-9)
-    found = known.redundant, known.unique1, known.unique2, known.synergy
-    np.testing.assert_allclose(found, parts, atol=1e-4)
+    exact = gate_truth(gate, 1e-9)
+    result = exact.redundant, exact.unique1, exact.unique2, exact.synergy
+    np.testing.assert_allclose(result, parts, atol=1e-4)
 
 
 def test_noise_takes_bits_away():
-    assert truth("xor", 0.05).synergy == pytest.approx(0.7136030428840436, abs=1e-6)
-    assert truth("redundant", 0.1).redundant == pytest.approx(0.5310044064107188, abs=1e-6)
+    assert gate_truth("xor", 0.05).synergy == pytest.approx(0.7136030428840436, abs=1e-6)
+    assert gate_truth("redundant", 0.1).redundant == pytest.approx(0.5310044064107188, abs=1e-6)
 
 
 def test_gaussian_targets_have_their_closed_form():
@@ -59,7 +60,8 @@ def test_gaussian_targets_have_their_closed_form():
 
 
 def test_each_side_shows_its_own_sources_alone(settings):
-    paired = simulate(settings.model_copy(update={"spread": 1e-3, "shift": 1e-3}), 5, 60, 0)
+    quiet = settings.model_copy(update={"spread": 1e-3, "shift": 1e-3})
+    paired = simulate(Replicate(quiet, donors=5, n_obs=60, repeat=0))
     first = paired.adata.obs["unique"].cat.codes.to_numpy()
     assert np.linalg.matrix_rank(paired.image - paired.image.mean(axis=0), tol=1.0) == 2
     distance = abs(np.corrcoef(paired.expression.T, first)[-1, :-1]).max()

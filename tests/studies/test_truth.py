@@ -52,17 +52,17 @@ def test_combinations_of_states_are_sorted_and_only_those_that_occur():
 
 
 def test_an_xor_is_one_bit_of_synergy_and_nothing_else():
-    found = describe(XOR)
-    assert found["synergy"] == pytest.approx(1, abs=1e-6)
+    result = describe(XOR)
+    assert result["synergy"] == pytest.approx(1, abs=1e-6)
     for part in ("redundant", "unique_image", "unique_expression"):
-        assert found[part] == pytest.approx(0, abs=1e-6)
+        assert result[part] == pytest.approx(0, abs=1e-6)
 
 
 def test_a_copy_is_one_bit_of_redundancy_and_nothing_is_gained_by_the_pair():
-    found = describe(COPY)
-    assert found["redundant"] == pytest.approx(1, abs=1e-6)
-    assert found["synergy"] == pytest.approx(0, abs=1e-6)
-    assert found["sis_bits"] == found["sis_macro_f1"] == pytest.approx(0, abs=1e-9)
+    result = describe(COPY)
+    assert result["redundant"] == pytest.approx(1, abs=1e-6)
+    assert result["synergy"] == pytest.approx(0, abs=1e-6)
+    assert result["sis_bits"] == result["sis_macro_f1"] == pytest.approx(0, abs=1e-9)
 
 
 def test_information_of_one_modality_keeps_its_side():
@@ -74,21 +74,21 @@ def test_information_of_one_modality_keeps_its_side():
 def test_a_channel_without_noise_changes_nothing():
     levels: list[tuple[int, ...]] = [(0, 1), (2, 0), (2, 1)]
     confusions = {"a": np.eye(3), "b": np.eye(2)}
-    found = channel(levels, ["a", "b"], confusions)
-    np.testing.assert_array_equal(found, np.eye(6)[[1, 4, 5]])
+    result = channel(levels, ["a", "b"], confusions)
+    np.testing.assert_array_equal(result, np.eye(6)[[1, 4, 5]])
 
 
 def test_states_are_confused_independently():
     first, second = np.array([[0.9, 0.1], [0.3, 0.7]]), np.array([[0.8, 0.2], [0.4, 0.6]])
     levels: list[tuple[int, ...]] = [(0, 0), (0, 1), (1, 0), (1, 1)]
-    found = channel(levels, ["a", "b"], {"a": first, "b": second})
-    np.testing.assert_allclose(found, np.kron(first, second))
+    result = channel(levels, ["a", "b"], {"a": first, "b": second})
+    np.testing.assert_allclose(result, np.kron(first, second))
 
 
 def test_combinations_that_do_not_occur_can_be_decoded():
     confusion = np.array([[0.5, 0.25, 0.25], [0.2, 0.6, 0.2], [0.1, 0.1, 0.8]])
-    found = channel([(0,), (2,)], ["a"], {"a": confusion})
-    np.testing.assert_allclose(found, confusion[[0, 2]])
+    result = channel([(0,), (2,)], ["a"], {"a": confusion})
+    np.testing.assert_allclose(result, confusion[[0, 2]])
 
 
 def test_a_modality_that_shows_nothing_has_one_state():
@@ -98,33 +98,33 @@ def test_a_modality_that_shows_nothing_has_one_state():
 def test_every_task_has_a_row_for_tissue_and_one_for_embeddings(paired):
     latent, labels, visible = paired
     scored = np.ones(len(latent), dtype=bool)
-    found = truths(latent, labels, visible, _confusions(0.1), scored)
-    assert found[["task", "seen"]].to_numpy().tolist() == [
+    result = truths(latent, labels, visible, _confusions(0.1), scored)
+    assert result[["task", "seen"]].to_numpy().tolist() == [
         [task, seen] for task in ("niche", "own", "common") for seen in ("tissue", "embeddings")
     ]
-    found = found.set_index(["task", "seen"])
-    assert found.loc[("niche", "tissue"), "synergy"] == pytest.approx(1, abs=1e-6)
-    assert found.loc[("own", "tissue"), "unique_image"] == pytest.approx(1, abs=1e-6)
-    assert found.loc[("common", "tissue"), "redundant"] == pytest.approx(1, abs=1e-6)
+    result = result.set_index(["task", "seen"])
+    assert result.loc[("niche", "tissue"), "synergy"] == pytest.approx(1, abs=1e-6)
+    assert result.loc[("own", "tissue"), "unique_image"] == pytest.approx(1, abs=1e-6)
+    assert result.loc[("common", "tissue"), "redundant"] == pytest.approx(1, abs=1e-6)
 
 
 def test_noise_of_the_experts_takes_the_binary_symmetric_channels_information(paired):
     latent, labels, visible = paired
     scored = np.ones(len(latent), dtype=bool)
-    found = truths(latent, labels, visible, _confusions(0.1), scored).set_index(["task", "seen"])
+    result = truths(latent, labels, visible, _confusions(0.1), scored).set_index(["task", "seen"])
     flipped = {"own": 0.1, "niche": 2 * 0.1 * 0.9}  # the parity of two noisy bits is noisier
     for task, part in (("own", "unique_image"), ("niche", "synergy")):
         p = flipped[task]
         bits = 1 + p * np.log2(p) + (1 - p) * np.log2(1 - p)
-        assert found.loc[(task, "embeddings"), part] == pytest.approx(bits, abs=1e-5)
+        assert result.loc[(task, "embeddings"), part] == pytest.approx(bits, abs=1e-5)
 
 
 def test_experts_without_noise_see_what_the_tissue_has(paired):
     latent, labels, visible = paired
     scored = np.ones(len(latent), dtype=bool)
-    found = truths(latent, labels, visible, _confusions(0.0), scored).set_index("task")
+    result = truths(latent, labels, visible, _confusions(0.0), scored).set_index("task")
     tissue_rows, expert_rows = (
-        found[found["seen"] == seen].drop(columns="seen") for seen in ("tissue", "embeddings")
+        result[result["seen"] == seen].drop(columns="seen") for seen in ("tissue", "embeddings")
     )
     pd.testing.assert_frame_equal(tissue_rows, expert_rows, atol=1e-6)
 
@@ -134,15 +134,15 @@ def test_only_scored_and_labelled_units_count(paired):
     scored = np.arange(len(latent)) % 2 == 0
     changed = {task: np.where(scored, label, 0) for task, label in labels.items()}
     changed["own"][(labels["own"] == 0) & (np.arange(len(latent)) % 4 == 0)] = -1
-    found = truths(latent, changed, visible, _confusions(0.1), scored)
-    assert found.loc[found["task"] == "niche", "synergy"].iloc[0] == pytest.approx(1, abs=1e-6)
+    result = truths(latent, changed, visible, _confusions(0.1), scored)
+    assert result.loc[result["task"] == "niche", "synergy"].iloc[0] == pytest.approx(1, abs=1e-6)
     bits = np.log2(3) - 2 / 3  # half of the zeros have no label: one to two
-    own = found.loc[found["task"] == "own", "unique_image"]
+    own = result.loc[result["task"] == "own", "unique_image"]
     assert own.iloc[0] == pytest.approx(bits, abs=1e-6)
 
 
 def test_tasks_without_labels_are_left_out(paired):
     latent, labels, visible = paired
     del labels["own"]
-    found = truths(latent, labels, visible, _confusions(0.1), np.ones(len(latent), dtype=bool))
-    assert set(found["task"]) == {"niche", "common"}
+    result = truths(latent, labels, visible, _confusions(0.1), np.ones(len(latent), dtype=bool))
+    assert set(result["task"]) == {"niche", "common"}

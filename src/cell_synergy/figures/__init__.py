@@ -1,1 +1,5 @@
-"""What figures are drawn with: one style, and the runner of their notebooks."""
+"""Drawing of figures.
+
+Called from outside: `style` (names, colours and the common style of all figures), and
+`notebook.run`, which executes a figure's notebook so that equal results give equal bytes.
+"""

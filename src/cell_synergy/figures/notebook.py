@@ -21,13 +21,13 @@ _VOLATILE = ("papermill", "execution", "ExecuteTime", "collapsed", "scrolled")
 
 
 class NotebookError(RuntimeError):
-    """A cell failed; the message has its traceback and the place of the executed copy."""
+    """A cell failed; the message has its traceback and the path of the executed copy."""
 
 
 class IpcKernelManager(AsyncKernelManager):
-    """Kernels that talk over unix sockets: nothing listens on TCP on a shared node."""
+    """Kernels that communicate over unix sockets, so that no TCP port is open on a shared node."""
 
-    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - handed on
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - passed on
         settings.setdefault("transport", "ipc")
         super().__init__(**settings)
 
@@ -38,9 +38,10 @@ def run(notebook: Path, parameters: Mapping[str, Any], out: Path) -> None:
     Raises
     ------
     ConfigError
-        If the notebook has no cell tagged `parameters`, or a parameter is not in it.
+        If the notebook has no cell tagged `parameters`, or a parameter is not assigned in it.
     NotebookError
-        If a cell fails; the copy up to that cell is kept beside `out` as `<name>.failed.ipynb`.
+        If a cell fails; the copy executed up to that cell is written to the folder of `out` as
+        `<name>.failed.ipynb`.
     """
     source = jupytext.read(notebook)
     if not any("parameters" in cell.metadata.get("tags", []) for cell in source.cells):
@@ -53,9 +54,9 @@ def run(notebook: Path, parameters: Mapping[str, Any], out: Path) -> None:
     with TemporaryDirectory() as folder:
         before, after = Path(folder, "in.ipynb"), Path(folder, "out.ipynb")
         nbformat.write(source, before)  # type: ignore[no-untyped-call]
-        known = papermill.inspect_notebook(str(before))
-        for name in set(parameters) - set(known):
-            raise ConfigError(f"{notebook}: no parameter {name!r}{suggest(name, known)}")
+        declared = papermill.inspect_notebook(str(before))
+        for name in set(parameters) - set(declared):
+            raise ConfigError(f"{notebook}: no parameter {name!r}{suggest(name, declared)}")
         try:
             papermill.execute_notebook(
                 str(before), str(after), parameters=dict(parameters), progress_bar=False,
@@ -66,13 +67,13 @@ def run(notebook: Path, parameters: Mapping[str, Any], out: Path) -> None:
             out.parent.mkdir(parents=True, exist_ok=True)
             failed.write_bytes(after.read_bytes())
             raise NotebookError(f"{notebook}: {error}\nexecuted copy: {failed}") from error
-        executed = _clean(nbformat.read(after, as_version=4))  # type: ignore[no-untyped-call]
+        executed = _normalise(nbformat.read(after, as_version=4))  # type: ignore[no-untyped-call]
     with atomic(out) as new:
         new.write_text(json.dumps(executed, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def _clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Take out what differs between equal runs: times, ids, stream chunks, addresses."""
+def _normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Remove everything that differs between equal runs: times, ids, stream chunks, addresses."""
     for key in ("papermill", "widgets"):
         notebook.metadata.pop(key, None)
     notebook.metadata.get("language_info", {}).pop("version", None)
@@ -81,23 +82,22 @@ def _clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         for key in _VOLATILE:
             cell.metadata.pop(key, None)
         if cell.cell_type == "code":
-            cell.outputs = _merged(cell.outputs)
+            cell.outputs = _merge_streams(cell.outputs)
     return notebook
 
 
-def _merged(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """Join the chunks of a stream, which arrive at random."""
+def _merge_streams(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Join consecutive chunks of a stream, whose boundaries depend on timing."""
     merged: list[nbformat.NotebookNode] = []
     for output in outputs:
-        last = merged[-1] if merged else None
-        stream = output.output_type == "stream"
+        previous = merged[-1] if merged else None
         if (
-            stream
-            and last is not None
-            and last.output_type == "stream"
-            and last.name == output.name
+            output.output_type == "stream"
+            and previous is not None
+            and previous.output_type == "stream"
+            and previous.name == output.name
         ):
-            last.text += output.text
+            previous.text += output.text
         else:
             merged.append(output)
     for output in merged:

@@ -1,4 +1,4 @@
-"""What two figures share: style, names, colours, saving."""
+"""Style, names and colours of all figures, and functions to label and save them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from cell_synergy.core.files import atomic
 from cell_synergy.core.names import CONTROLS, UNIMODAL
 
-NAMES = {
+METHOD_NAMES = {
     "concat": "Concat",
     "cca": "CCA",
     "dcca": "DCCA",
@@ -38,8 +38,8 @@ PALETTE = (
 )  # fmt: skip
 
 
-def style() -> None:
-    """Set the one style of all figures."""
+def set_style() -> None:
+    """Set the matplotlib style of all figures."""
     mpl.use("Agg")
     mpl.rcParams.update(
         {
@@ -63,44 +63,43 @@ def style() -> None:
 
 
 def colour(method: str, focal: str) -> str:
-    """Return the colour of a method: focal, control, one of the experts, or another method."""
+    """Return the colour of a method: the focal method, an expert, a control, or another method."""
     special = {focal: FOCUS, "image": IMAGE, "expression": EXPRESSION}
     special |= dict.fromkeys(CONTROLS, CONTROL)
     return special.get(method, PLAIN)
 
 
 def order(methods: Sequence[str]) -> list[str]:
-    """Return methods in the order of `NAMES`, unknown ones (a user's own) before the controls."""
-    known = list(NAMES)
-    fusions = [m for m in known if m in methods and m not in (*UNIMODAL, *CONTROLS)]
-    own = sorted(set(methods) - set(known))
-    return [*fusions, *own, *(m for m in CONTROLS if m in methods)]
+    """Return methods in the order of `METHOD_NAMES`; methods not in it precede the controls."""
+    fusions = [m for m in METHOD_NAMES if m in methods and m not in (*UNIMODAL, *CONTROLS)]
+    others = sorted(set(methods) - set(METHOD_NAMES))
+    return [*fusions, *others, *(m for m in CONTROLS if m in methods)]
 
 
 def title(dataset: str, simulated: bool) -> str:
-    """Return a data set's name; a simulated one says so."""
+    """Return the title of a data set, with "(simulated)" where it is."""
     return f"{dataset} (simulated)" if simulated else dataset
 
 
-def bare(axes: Axes) -> None:
-    """Take ticks and frame from axes that show an image."""
+def remove_frame(axes: Axes) -> None:
+    """Remove ticks and frame, for axes that show an image."""
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set_visible(False)
 
 
-def tell(axes: Axes, words: str) -> None:
-    """Write words where there is nothing to draw."""
-    bare(axes)
+def write_message(axes: Axes, message: str) -> None:
+    """Write a message on axes without data."""
+    remove_frame(axes)
     axes.text(
-        0.5, 0.5, fill(words, 34), transform=axes.transAxes, ha="center", va="center", fontsize=7,
+        0.5, 0.5, fill(message, 34), transform=axes.transAxes, ha="center", va="center", fontsize=7,
         color="#5a5a5a",
     )  # fmt: skip
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write `path` with the endings .pdf and .png, and close the figure."""
-    for ending in (".pdf", ".png"):
-        with atomic(path.with_suffix(ending)) as new:
+    """Write the figure to `path` with the suffixes .pdf and .png, and close it."""
+    for suffix in (".pdf", ".png"):
+        with atomic(path.with_suffix(suffix)) as new:
             figure.savefig(new, bbox_inches="tight", facecolor="white")
     plt.close(figure)

@@ -1,5 +1,5 @@
-"""Partial information decompositions in closed form: of discrete tables and of Gaussians.
+"""Partial information decompositions of two sources and a label, independent of tissue data.
 
-`discrete` decomposes a joint distribution (Bertschinger et al. 2014), by the cone program of
-`broja`; `gaussian` decomposes a covariance. Nothing here knows of tissue.
+Called from outside: `discrete` decomposes a joint distribution (BROJA; Bertschinger et al. 2014),
+`broja` solves its cone program, and `gaussian` decomposes a covariance in closed form.
 """

@@ -1,9 +1,9 @@
-"""The least information that two sources' pair marginals with a label leave possible.
+"""The union information of BROJA, as an exponential-cone program.
 
-Any q(x1, x2, y) with the given q(x1, y) and q(x2, y) holds at least I* bits about the label; I* is
-the R + U1 + U2 of BROJA [1]_. The minimum is an exponential-cone program [2]_, solved here by an
-interior-point method without random starts. Its dual solution says how I* changes with the
-marginals.
+Among all distributions q(x1, x2, y) with given pair marginals q(x1, y) and q(x2, y), the smallest
+mutual information I(Y; X1, X2) is the union information I* = R + U1 + U2 of BROJA [1]_. The
+minimum is an exponential-cone program [2]_, solved here by an interior-point method, which needs
+no random starting points. The dual variables are the derivatives of I* in the pair marginals.
 
 References
 ----------
@@ -23,9 +23,9 @@ from scipy.special import entr
 
 from cell_synergy.core.errors import DataError
 
-# The program is solved to _TOLERANCE; where rounding stops the solver earlier, _ACCEPTED is the
-# largest residual and gap that still counts as a solution. Probabilities below _ROUNDING are zero.
-# A step goes this share of the way to the edge of the cone: the next one where the first fails.
+# Residuals and duality gap are at most _TOLERANCE; where rounding errors stop the solver earlier, a
+# solution is accepted up to _ACCEPTED. Probabilities below _ROUNDING count as zero. A step goes the
+# first share of _STEPS of the way to the boundary of the cone; if that fails, the next is tried.
 _TOLERANCE = 1e-10
 _ACCEPTED = 1e-7
 _ROUNDING = 1e-15
@@ -34,75 +34,102 @@ _STEPS = 0.95, 0.8, 0.6
 
 @dataclass(frozen=True)
 class Least:
-    """The least information I* that pair marginals leave possible, and what it changes with.
+    """Solution of the BROJA program for one table.
 
     Attributes
     ----------
     bits
-        I*.
-    prices1, prices2
-        Bits per probability of each (x1, y) and (x2, y): the dual solution of the program.
+        Union information I*, in bits.
+    duals1, duals2
+        Dual variables of the marginals of (x1, y) and (x2, y), in bits per unit of probability.
     """
 
     bits: float
-    prices1: Float64[np.ndarray, "x1 y"]
-    prices2: Float64[np.ndarray, "x2 y"]
+    duals1: Float64[np.ndarray, "x1 y"]
+    duals2: Float64[np.ndarray, "x2 y"]
 
     def bound(self, p1: Float64[np.ndarray, "x1 y"], p2: Float64[np.ndarray, "x2 y"]) -> float:
-        """Return I* in bits of other pair marginals, nowhere else positive, to first order.
+        """Return a lower bound on I* in bits for other pair marginals.
 
-        I* itself is not lower.
+        H(Y) is exact; the minimum of -H(Y | X1, X2), which is convex in the marginals, is replaced
+        by its first-order expansion about the solved marginals.
+
+        Parameters
+        ----------
+        p1, p2
+            Probabilities of (x1, y) and (x2, y), zero wherever the solved marginals are zero.
         """
         entropy = float(np.sum(entr(p1.sum(0))) / np.log(2))
-        return entropy + float(np.vdot(self.prices1, p1) + np.vdot(self.prices2, p2))
+        return entropy + float(np.vdot(self.duals1, p1) + np.vdot(self.duals2, p2))
 
 
 @dataclass(frozen=True)
-class _Cells:
-    """Cells (x1, x2, y) where the pair marginals leave room, and the numbers of their marginals.
+class _Support:
+    """Cells (x1, x2, y) in which both pair marginals are positive.
 
-    `lefts`, `rights` are the places of positive p(x1, y), p(x2, y), and `left_mass`, `right_mass`
-    these; of `rights` only the `free` ones are no consequence of the others.
+    Attributes
+    ----------
+    pair, left, right
+        For each cell the index of its (x1, x2), its (x1, y) and its (x2, y).
+    left_cells, right_cells
+        Flat indices of the positive entries of p(x1, y) and p(x2, y).
+    left_mass, right_mass
+        Probabilities of these entries.
+    free
+        Indices into `right_cells` of a maximal set of linearly independent constraints.
     """
 
     pair: Int64[np.ndarray, " cells"]
     left: Int64[np.ndarray, " cells"]
     right: Int64[np.ndarray, " cells"]
-    lefts: Int64[np.ndarray, " lefts"]
-    rights: Int64[np.ndarray, " rights"]
+    left_cells: Int64[np.ndarray, " lefts"]
+    right_cells: Int64[np.ndarray, " rights"]
     left_mass: Float64[np.ndarray, " lefts"]
     right_mass: Float64[np.ndarray, " rights"]
     free: Int64[np.ndarray, " free"]
 
 
 def least_information(joint: Real[np.ndarray, "x1 x2 y"]) -> Least:
-    """Return I*, the least bits about Y that the pair marginals of `joint` leave possible.
+    """Return the union information of a joint distribution and its dual variables.
+
+    Parameters
+    ----------
+    joint
+        Probabilities p(x1, x2, y).
 
     Raises
     ------
     DataError
-        If `joint` is no table of probabilities on three axes.
+        If `joint` is not a table of probabilities with three axes.
     RuntimeError
         If the solver does not reach its tolerance.
     """
-    joint = checked(joint, 3)
-    cells = _cells(joint)
-    value, dual = _solved(cells)
+    joint = validated(joint, 3)
+    support = _support(joint)
+    value, dual = _solve(support)
     entropy = float(np.sum(entr(joint.sum((0, 1)))))
-    prices = [np.zeros(joint.sum(axis).shape) for axis in (1, 0)]
-    lefts = len(cells.lefts)
-    prices[0].flat[cells.lefts] = -dual[:lefts] / np.log(2)
-    prices[1].flat[cells.rights[cells.free]] = -dual[lefts : lefts + len(cells.free)] / np.log(2)
-    return Least((entropy + value) / np.log(2), *prices)
+    duals = [np.zeros(joint.sum(axis).shape) for axis in (1, 0)]
+    split = len(support.left_cells)
+    right_free = support.right_cells[support.free]
+    duals[0].flat[support.left_cells] = -dual[:split] / np.log(2)
+    duals[1].flat[right_free] = -dual[split : split + len(right_free)] / np.log(2)
+    return Least((entropy + value) / np.log(2), *duals)
 
 
-def checked(table: Shaped[np.ndarray, "..."], axes: int) -> Float64[np.ndarray, "..."]:
-    """Return `table` if it holds probabilities on that many axes.
+def validated(table: Shaped[np.ndarray, "..."], axes: int) -> Float64[np.ndarray, "..."]:
+    """Return `table` in double precision if it is a probability table.
+
+    Parameters
+    ----------
+    table
+        Probabilities.
+    axes
+        Number of axes that the table needs.
 
     Raises
     ------
     DataError
-        If it does not.
+        If the number of axes is another, or the entries are no probabilities that sum to one.
     """
     table = np.asarray(table)
     if table.ndim != axes:
@@ -114,57 +141,58 @@ def checked(table: Shaped[np.ndarray, "..."], axes: int) -> Float64[np.ndarray, 
         raise DataError(f"a probability table is of numbers, not of {table.dtype}")
     table = table.astype(np.float64, copy=False)
     if not np.all(np.isfinite(table)) or np.any(table < 0):
-        place = np.argwhere(~(np.isfinite(table) & (table >= 0)))[0].tolist()
+        index = np.argwhere(~(np.isfinite(table) & (table >= 0)))[0].tolist()
         raise DataError(
             "a probability table must be finite and non-negative everywhere; "
-            f"at {place} it is {table[tuple(place)]:g}"
+            f"at {index} it is {table[tuple(index)]:g}"
         )
-    if abs(total := float(table.sum()) - 1) > 1e-9:  # noqa: PLR2004 - rounding of a sum
+    if abs(excess := float(table.sum()) - 1) > 1e-9:  # noqa: PLR2004 - rounding of a sum
         raise DataError(
-            f"the probabilities sum to {1 + total:.9g}, not to one; divide counts by their sum"
+            f"the probabilities sum to {1 + excess:.9g}, not to one; divide counts by their sum"
         )
     return table
 
 
-def _cells(joint: Float64[np.ndarray, "x1 x2 y"]) -> _Cells:
-    """List the cells whose two pair marginals are positive: a q > 0 on all of them exists."""
+def _support(joint: Float64[np.ndarray, "x1 x2 y"]) -> _Support:
+    """Return the cells whose pair marginals are positive; some q is positive on all of them."""
     left, right = joint.sum(1), joint.sum(0)
-    open_left, open_right = left > _ROUNDING, right > _ROUNDING
-    x1, x2, y = np.nonzero(open_left[:, None] & open_right[None])
+    left_positive, right_positive = left > _ROUNDING, right > _ROUNDING
+    x1, x2, y = np.nonzero(left_positive[:, None] & right_positive[None])
     n2, ny = right.shape
-    lefts, rights = np.flatnonzero(open_left), np.flatnonzero(open_right)
-    # For each label both marginals give p(y): one of its rows is implied by the others.
-    implied = np.unique(rights % ny, return_index=True)[1]
-    return _Cells(
+    left_cells, right_cells = np.flatnonzero(left_positive), np.flatnonzero(right_positive)
+    # Both marginals determine p(y): for each label one constraint on the right is redundant.
+    redundant = np.unique(right_cells % ny, return_index=True)[1]
+    return _Support(
         pair=np.unique(x1 * n2 + x2, return_inverse=True)[1],
-        left=np.searchsorted(lefts, x1 * ny + y),
-        right=np.searchsorted(rights, x2 * ny + y),
-        lefts=lefts,
-        rights=rights,
-        left_mass=left.ravel()[lefts],
-        right_mass=right.ravel()[rights],
-        free=np.setdiff1d(np.arange(len(rights)), implied),
+        left=np.searchsorted(left_cells, x1 * ny + y),
+        right=np.searchsorted(right_cells, x2 * ny + y),
+        left_cells=left_cells,
+        right_cells=right_cells,
+        left_mass=left.ravel()[left_cells],
+        right_mass=right.ravel()[right_cells],
+        free=np.setdiff1d(np.arange(len(right_cells)), redundant),
     )
 
 
-def _solved(cells: _Cells) -> tuple[float, Float64[np.ndarray, " rows"]]:
-    """Return the least -H(Y | X1, X2), in nats, and the dual solution.
+def _solve(support: _Support) -> tuple[float, Float64[np.ndarray, " rows"]]:
+    """Return the minimum of -H(Y | X1, X2), in nats, and the dual solution.
 
-    Where rounding stops the solver before the solution, shorter steps lead there.
+    If rounding errors stop the solver before the solution, it is run again with shorter steps.
     """
-    n = len(cells.pair)
-    cost, constraints, bounds, equalities = _program(cells)
+    n = len(support.pair)
+    cost, constraints, bounds, equalities = _program(support)
     cones = [clarabel.ZeroConeT(equalities), *[clarabel.ExponentialConeT()] * n]
     quadratic = sparse.csc_matrix((len(cost), len(cost)))
     settings = clarabel.DefaultSettings()
     settings.verbose = False
-    settings.direct_solve_method = "qdldl"  # one thread: the same bytes on every machine
+    settings.direct_solve_method = "qdldl"  # single-threaded: the same bytes on every machine
     for name in ("gap_abs", "gap_rel", "feas"):
         setattr(settings, f"tol_{name}", _TOLERANCE)
         setattr(settings, f"reduced_tol_{name}", _ACCEPTED)
     for step in _STEPS:
         settings.max_step_fraction = step
-        # The program is homogeneous: a mean mass of one per cell spares the solver tiny numbers.
+        # The program is homogeneous: it is scaled to a mean mass of one per cell, since the solver
+        # loses precision with tiny numbers.
         solver = clarabel.DefaultSolver(quadratic, cost, constraints, n * bounds, cones, settings)
         solution = solver.solve()
         if solution.status in (clarabel.SolverStatus.Solved, clarabel.SolverStatus.AlmostSolved):
@@ -174,30 +202,31 @@ def _solved(cells: _Cells) -> tuple[float, Float64[np.ndarray, " rows"]]:
 
 
 def _program(
-    cells: _Cells,
+    support: _Support,
 ) -> tuple[Float64[np.ndarray, " variables"], sparse.csc_matrix, Float64[np.ndarray, " rows"], int]:
-    """Return cost, constraints, bounds and number of equalities of: largest H(Y | X1, X2), in nats.
+    """Return cost, constraints, bounds and number of equalities of the program, in nats.
 
-    Variables are q(x1, x2, y), one r per cell and t(x1, x2); the cone of a cell holds (r, q, t),
-    that is r <= q log(t / q), and minus the sum of r is minimised.
+    The program maximises H(Y | X1, X2). Its variables are q(x1, x2, y), one r per cell and
+    t(x1, x2); the cone of a cell contains (r, q, t), that is r <= q log(t / q), and the negative
+    sum of r is minimised.
     """
-    n = len(cells.pair)
-    pairs = _sums(cells.pair)
+    n = len(support.pair)
+    pairs = _sums(support.pair)
     k = pairs.shape[0]
-    every_third = sparse.csr_array(np.eye(3))
-    r, q, t = (sparse.kron(sparse.eye_array(n), every_third[[i]].T) for i in range(3))
+    basis = sparse.csr_array(np.eye(3))
+    r, q, t = (sparse.kron(sparse.eye_array(n), basis[[i]].T) for i in range(3))
     blocks: list[list[Any]] = [
-        [_sums(cells.left), None, None],
-        [_sums(cells.right)[cells.free], None, None],
+        [_sums(support.left), None, None],
+        [_sums(support.right)[support.free], None, None],
         [pairs, None, -sparse.eye_array(k)],
         [-q, -r, -t @ pairs.T],
     ]
-    fixed = np.concatenate([cells.left_mass, cells.right_mass[cells.free]])
+    masses = np.concatenate([support.left_mass, support.right_mass[support.free]])
     cost = np.concatenate([np.zeros(n), -np.ones(n), np.zeros(k)])
-    bounds = np.concatenate([fixed, np.zeros(k + 3 * n)])
-    return cost, sparse.csc_matrix(sparse.block_array(blocks)), bounds, len(fixed) + k
+    bounds = np.concatenate([masses, np.zeros(k + 3 * n)])
+    return cost, sparse.csc_matrix(sparse.block_array(blocks)), bounds, len(masses) + k
 
 
 def _sums(groups: Int64[np.ndarray, " cells"]) -> sparse.csr_array:
-    """Return the matrix that adds up the cells of each group."""
+    """Return the matrix that sums over the cells of each group."""
     return sparse.csr_array((np.ones(len(groups)), (groups, np.arange(len(groups)))))

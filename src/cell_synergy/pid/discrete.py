@@ -1,12 +1,13 @@
 """Partial information decomposition of a discrete table p(x1, x2, y), and the scores it implies.
 
-What two sources tell about a label splits into a redundant part R, two unique parts U1 and U2 and
-a synergistic part S [1]_, [2]_:
+The information of two sources about a label is the sum of redundant information R, unique
+information U1 and U2, and synergistic information S [1]_, [2]_:
 
     R + U1 = I(Y; X1),   R + U2 = I(Y; X2),   R + U1 + U2 + S = I(Y; X1, X2).
 
-BROJA [2]_ fixes the one remaining freedom by the least information I* that any joint distribution
-with the same pair marginals (X1, Y) and (X2, Y) holds about Y; I* = R + U1 + U2.
+These equations leave one degree of freedom. BROJA [2]_ defines the union information
+I* = R + U1 + U2 as the smallest I(Y; X1, X2) of any joint distribution with the same pair marginals
+(X1, Y) and (X2, Y).
 
 References
 ----------
@@ -23,25 +24,24 @@ from jaxtyping import Float64, Real
 from scipy.special import entr
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.pid.broja import checked, least_information
+from cell_synergy.pid.broja import least_information, validated
 
-# Bits: how far the minimum may lie outside the range that theory allows; what rounding leaves of 0.
-_SLACK = 1e-6
-_NOTHING = 1e-12
+_SLACK = 1e-6  # bits by which the solver's I* may lie outside its theoretical bounds
+_ZERO = 1e-12  # bits below which an information is a rounding error
 
 
 @dataclass(frozen=True)
 class Decomposition:
-    """What two sources tell about a label, in bits.
+    """Information of two sources about a label, in bits.
 
     Attributes
     ----------
     redundant
-        Known from either source.
+        Information that either source has.
     unique1, unique2
-        Known from the first, or the second, only.
+        Information that only the first, or only the second source has.
     synergy
-        Known only from both together.
+        Information that only both sources together have.
     """
 
     redundant: float
@@ -50,19 +50,24 @@ class Decomposition:
     synergy: float
 
     @classmethod
-    def of(cls, informations: tuple[float, float, float], least: float) -> "Decomposition":
-        """Split the informations of both sources and the pair so that R + U1 + U2 is `least`.
+    def from_union(cls, informations: tuple[float, float, float], union: float) -> "Decomposition":
+        """Decompose informations, given the union information R + U1 + U2.
 
-        No part is negative exactly when `least` lies between the larger information and the smaller
-        of their sum and the pair's; it is moved into that range.
+        Parameters
+        ----------
+        informations
+            I(Y; X1), I(Y; X2) and I(Y; X1, X2).
+        union
+            Union information. It is clipped to its theoretical bounds, the larger of the first two
+            informations and the smaller of their sum and the third: then no part is negative.
         """
         first, second, both = informations
-        least = max(first, second, min(least, both, first + second))
+        union = max(first, second, min(union, both, first + second))
         return cls(
-            redundant=max(0.0, first + second - least),
-            unique1=least - second,
-            unique2=least - first,
-            synergy=max(0.0, both - least),
+            redundant=max(0.0, first + second - union),
+            unique1=union - second,
+            unique2=union - first,
+            synergy=max(0.0, both - union),
         )
 
 
@@ -72,18 +77,18 @@ def mutual_information(joint: Real[np.ndarray, "x y"]) -> float:
     Raises
     ------
     DataError
-        If `joint` is no table of probabilities on two axes.
+        If `joint` is not a table of probabilities with two axes.
     """
-    p = checked(joint, 2)
+    p = validated(joint, 2)
     entropies = [float(np.sum(entr(q))) for q in (p.sum(1), p.sum(0), p)]
     return max(0.0, float((entropies[0] + entropies[1] - entropies[2]) / np.log(2)))
 
 
 def broja(joint: Real[np.ndarray, "x1 x2 y"]) -> Decomposition:
-    """Decompose I(Y; X1, X2) into redundant, unique and synergistic bits after BROJA.
+    """Return the BROJA decomposition of I(Y; X1, X2).
 
-    The solver's I* is moved into the range that theory guarantees, by less than 1e-6 bits, and the
-    consistency equations hold to rounding.
+    The solver's I* is clipped to its theoretical bounds, by at most 1e-6 bits, and the consistency
+    equations hold to rounding errors.
 
     Parameters
     ----------
@@ -93,31 +98,33 @@ def broja(joint: Real[np.ndarray, "x1 x2 y"]) -> Decomposition:
     Raises
     ------
     DataError
-        If `joint` is no table of probabilities on three axes.
+        If `joint` is not a table of probabilities with three axes.
     RuntimeError
         If the solver does not reach its tolerance.
     """
     first, second, both = informations = _informations(joint)
-    least = least_information(joint).bits
+    union = least_information(joint).bits
     low, high = max(first, second), min(both, first + second)
-    if not low - _SLACK <= least <= high + _SLACK:
-        found = f"{least:.9f} bits, outside [{low:.9f}, {high:.9f}]"
-        raise RuntimeError(f"BROJA: the cone solver found {found}; merge the table's rarest states")
-    return Decomposition.of(informations, least)
+    if not low - _SLACK <= union <= high + _SLACK:
+        raise RuntimeError(
+            f"BROJA: the cone solver found {union:.9f} bits, outside [{low:.9f}, {high:.9f}]; "
+            "merge the table's rarest states"
+        )
+    return Decomposition.from_union(informations, union)
 
 
 def bayes_sis(joint: Real[np.ndarray, "x1 x2 y"]) -> float:
-    """Return the SIS in macro F1 of the Bayes classifiers that see x1, x2 and both.
+    """Return the SIS in macro F1 of the Bayes classifiers of x1, of x2 and of both.
 
-    A Bayes classifier answers with the most probable label (the first of tied ones); macro F1 is
-    over the labels of positive probability.
+    A Bayes classifier predicts the most probable label (the first one in a tie); macro F1 is the
+    mean over labels of positive probability.
 
     Raises
     ------
     DataError
-        If `joint` is no table of probabilities on three axes.
+        If `joint` is not a table of probabilities with three axes.
     """
-    p = checked(joint, 3)
+    p = validated(joint, 3)
     p = p[:, :, p.sum((0, 1)) > 0]
     best = max(_bayes_macro_f1(p.sum(1)), _bayes_macro_f1(p.sum(0)))
     return (_bayes_macro_f1(p.reshape(-1, p.shape[2])) - best) / best
@@ -127,18 +134,18 @@ def information_sis(joint: Real[np.ndarray, "x1 x2 y"]) -> float:
     """Return the SIS in exact mutual information: (I12 - max(I1, I2)) / max(I1, I2).
 
     Equal to (S + min(U1, U2)) / (R + max(U1, U2)) for every decomposition that satisfies the
-    consistency equations. NaN, with a warning, where neither source alone knows anything.
+    consistency equations. NaN, with a warning, if neither source alone has information.
 
     Raises
     ------
     DataError
-        If `joint` is no table of probabilities on three axes.
+        If `joint` is not a table of probabilities with three axes.
     """
     first, second, both = _informations(joint)
     best = max(first, second)
-    if best < _NOTHING:
-        why = "neither source alone tells anything of the label"
-        warnings.warn(f"no relative gain: {why}; both give {both:.6f} bits", stacklevel=2)
+    if best < _ZERO:
+        reason = "neither source alone has information about the label"
+        warnings.warn(f"no relative gain: {reason}; both give {both:.6f} bits", stacklevel=2)
         return float("nan")
     return (both - best) / best
 
@@ -148,21 +155,22 @@ def decoded_joint(
     confusion1: Float64[np.ndarray, "x1 d1"],
     confusion2: Float64[np.ndarray, "x2 d2"],
 ) -> Float64[np.ndarray, "d1 d2 y"]:
-    """Return p(d1, d2, y) when each source is seen only through its own decoder.
+    """Return p(d1, d2, y) of the states that two independent decoders return.
 
     Parameters
     ----------
     joint
         Probabilities p(x1, x2, y) of the true states.
     confusion1, confusion2
-        Probabilities p(d | x) that a true state is decoded as d; rows sum to one.
+        Probabilities p(d | x) of decoding the true state x as d; rows sum to one.
 
     Raises
     ------
     DataError
-        If `joint` or a confusion is no table of probabilities, or their states differ in number.
+        If `joint` or a confusion is not a table of probabilities, or their numbers of states
+        differ.
     """
-    p = checked(joint, 3)
+    p = validated(joint, 3)
     for axis, confusion in enumerate((confusion1, confusion2)):
         if confusion.ndim != 2 or confusion.shape[0] != p.shape[axis]:  # noqa: PLR2004
             raise DataError(
@@ -179,7 +187,7 @@ def decoded_joint(
 
 def _informations(joint: Real[np.ndarray, "x1 x2 y"]) -> tuple[float, float, float]:
     """Return I(Y; X1), I(Y; X2) and I(Y; X1, X2) in bits."""
-    p = checked(joint, 3)
+    p = validated(joint, 3)
     return (
         mutual_information(p.sum(1)),
         mutual_information(p.sum(0)),
@@ -188,10 +196,10 @@ def _informations(joint: Real[np.ndarray, "x1 x2 y"]) -> tuple[float, float, flo
 
 
 def _bayes_macro_f1(p: Float64[np.ndarray, "x y"]) -> float:
-    """Return the macro F1 of the most probable label given x."""
-    # Probabilities that differ only by the rounding of sums are ties.
+    """Return the macro F1 of the classifier that predicts the most probable label given x."""
+    # Probabilities that differ by rounding errors of sums are ties.
     tied = p >= p.max(axis=1, keepdims=True) * (1 - 1e-12)
-    answers = np.eye(p.shape[1])[np.argmax(tied, axis=1)]
-    hits = np.sum(answers * p, axis=0)
-    answered = answers.T @ p.sum(1)
-    return float(np.mean(2 * hits / (answered + p.sum(0))))
+    predictions = np.eye(p.shape[1])[np.argmax(tied, axis=1)]
+    true_positives = np.sum(predictions * p, axis=0)
+    predicted = predictions.T @ p.sum(1)
+    return float(np.mean(2 * true_positives / (predicted + p.sum(0))))

@@ -1,5 +1,6 @@
 """From scores of probes to the Synergistic Information Score and its intervals over donors.
 
-`tables` reads and makes score tables, `reference` compares with the better expert, `inference` has
-intervals and tests over donors, `results` the nested dictionary of the reference implementation.
+Called from outside: `tables` (reads score tables, computes SIS tables, selects headline rows),
+`inference` (intervals and tests over donors), and `results` (scores as the nested dictionary of the
+reference implementation). `reference` joins each score with that of the better single modality.
 """

@@ -1,13 +1,15 @@
 """Inference over donors: intervals, sign-flip p values, correction for the best of several methods.
 
-The donor is the unit: cells of one donor are not independent draws, and resampling them covers
-82 %. Everything is conditional on the trained models and probes: it says what other donors would
-show, not what other training data would. `benchmarks/null_study.py` measures coverage and errors.
+The unit of inference is the donor: the cells of one donor are not independent draws, and 95 %
+intervals from resampled cells cover the true value in 82 % of data sets only. All results are
+conditional on the trained models and probes: they generalise to other donors, not to other
+training data. `benchmarks/null_study.py` measures coverage and error rates.
 
-Where donors are held out in turn, each also trains the probes that score the others, and their
-scores are less independent than they look. No estimate of that is unbiased (Bengio & Grandvalet
-2004); it is taken from the case that can be solved: the mean of n squared deviations, each from the
-mean of the others, has (n - 1) / (n - 2) times the variance that the n values show.
+In cross-validation over donors each donor also trains the probes that score the others, so that
+the donors' scores are positively correlated. No unbiased estimate of the variance exists (Bengio &
+Grandvalet 2004). It is corrected by the factor of a case with a closed form: the mean of n squared
+deviations, each from the mean of the others, has (n - 1) / (n - 2) times the variance that the
+sample variance of the n values suggests.
 """
 
 from dataclasses import dataclass
@@ -20,53 +22,64 @@ from cell_synergy.core.random import stream
 
 CONFIDENCE = 0.95
 LEAST_DONORS = 5
-EXACT_DONORS = 12  # all 2^12 sign flips; of more donors as many random ones
+EXACT_DONORS = 12  # up to here all 2^donors sign flips are enumerated, above 2^12 are drawn
 
 _ROUNDING = 1e-12
-_UNCLEAR = "the best unimodal mean is not clearly above 0"
+_REFERENCE_NOT_POSITIVE = "the best unimodal mean is not clearly above 0"
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Limits at `CONFIDENCE`, one pair per method; NaN where there is no interval."""
+    """Confidence limits at the level `CONFIDENCE`, one pair per method.
+
+    Attributes
+    ----------
+    low, high
+        Lower and upper limit; NaN where there is no interval.
+    """
 
     low: Float64[np.ndarray, " methods"]
     high: Float64[np.ndarray, " methods"]
 
     def widened(self, factor: float) -> "Interval":
-        """Return intervals with the same centres, `factor` times as wide."""
+        """Return intervals with the same centres and `factor` times the width."""
         centre, half = (self.low + self.high) / 2, factor * (self.high - self.low) / 2
         return Interval(centre - half, centre + half)
+
+    @classmethod
+    def missing(cls, methods: int) -> "Interval":
+        """Return NaN limits for that many methods."""
+        return cls(np.full(methods, np.nan), np.full(methods, np.nan))
 
 
 @dataclass(frozen=True)
 class PValues:
-    """One-sided p values of a mean gain above zero.
+    """One-sided p values for a mean gain above zero.
 
     Attributes
     ----------
-    single
-        Of each method by itself.
+    uncorrected
+        p value of each method on its own.
     corrected
-        For the methods compared, family-wise; NaN for a method that is not among them.
+        p value with family-wise error control over the compared methods; NaN for all others.
     """
 
-    single: Float64[np.ndarray, " methods"]
+    uncorrected: Float64[np.ndarray, " methods"]
     corrected: Float64[np.ndarray, " methods"]
 
 
 @dataclass(frozen=True)
 class Inference:
-    """What can be said of each method.
+    """Intervals and p values of every method.
 
     Attributes
     ----------
     gain, ratio
-        95 % intervals of the mean gain and of its ratio to the mean best score.
+        95 % intervals of the mean gain, and of its ratio to the mean reference score.
     p
-        For a mean gain above zero.
+        p values for a mean gain above zero.
     notes
-        Why something is missing; "" where nothing is.
+        For each method the reason why a value is missing, "" where none is.
     """
 
     gain: Interval
@@ -75,9 +88,9 @@ class Inference:
     notes: tuple[str, ...]
 
 
-def infer(
+def donor_inference(
     gain: Float[np.ndarray, "donors methods"],
-    best: Float[np.ndarray, " donors"],
+    reference: Float[np.ndarray, " donors"],
     compared: Bool[np.ndarray, " methods"],
     in_turn: bool,
 ) -> Inference:
@@ -86,71 +99,95 @@ def infer(
     Parameters
     ----------
     gain
-        Score minus best unimodal score, of each donor.
-    best
-        Best unimodal score of each donor.
+        Score minus reference score, for each donor and method.
+    reference
+        Score of the better single modality, for each donor.
     compared
-        Methods among which a best one is looked for; the correction is over these. Controls are
-        not among them.
+        Methods over which p values are corrected for multiple comparisons. Controls are excluded.
     in_turn
-        Whether donors were held out in turn, and not scored by one model that saw none of them.
+        Whether donors were held out in turn (cross-validation), rather than all scored by one
+        model that was trained on none of them.
 
     Returns
     -------
     :
-        Under `LEAST_DONORS` donors everything is NaN, and the notes say "not testable". The ratio
-        has no interval where that of the mean best score reaches 0: the ratio could then be
-        anything (Fieller 1954). What is the same for every donor has no interval either.
+        Below `LEAST_DONORS` donors all values are NaN and the notes say "not testable". The ratio
+        has no interval where the interval of the mean reference score contains 0, since its
+        confidence set is then unbounded (Fieller 1954). A quantity that is equal for all donors
+        has no interval.
     """
     donors, methods = gain.shape
     if donors < LEAST_DONORS:
-        nothing = np.full(methods, np.nan)
-        interval = Interval(nothing, nothing)
-        note = f"not testable: {donors} donor{'s' * (donors > 1)}, {LEAST_DONORS} needed"
+        missing, note = Interval.missing(methods), not_testable(donors)
         if donors == 1:
             note += " (sections of one donor are no sample of donors)"
-        return Inference(interval, interval, PValues(nothing, nothing), (note,) * methods)
-    more = inflation(donors, in_turn=in_turn)
-    absolute = paired_t(gain).widened(np.sqrt(more))
-    relative = ratio_t(gain, best).widened(np.sqrt(more))
-    missing = "it is the same without any donor" if _positive(best) else _UNCLEAR
+        nothing = np.full(methods, np.nan)
+        return Inference(missing, missing, PValues(nothing, nothing), (note,) * methods)
+    variance_factor = inflation(donors, in_turn=in_turn)
+    absolute = donor_interval(gain, in_turn=in_turn)
+    relative = ratio_t(gain, reference).widened(np.sqrt(variance_factor))
+    reason = _REFERENCE_NOT_POSITIVE
+    if _is_positive(reference):
+        reason = "it is the same without any donor"
     notes = []
-    for low, relative_low in zip(absolute.low, relative.low, strict=True):
+    for gain_low, ratio_low in zip(absolute.low, relative.low, strict=True):
         reasons = []
-        if np.isnan(low):
+        if np.isnan(gain_low):
             reasons.append("no interval of the gain: it is the same for every donor")
-        if np.isnan(relative_low) and best.mean() > 0:
-            reasons.append(f"no interval of sis: {missing}")
+        if np.isnan(ratio_low) and reference.mean() > 0:
+            reasons.append(f"no interval of sis: {reason}")
         notes.append("; ".join(reasons))
-    return Inference(absolute, relative, sign_flip(gain, compared, more), tuple(notes))
+    p = sign_flip(gain, compared, variance_factor)
+    return Inference(absolute, relative, p, tuple(notes))
+
+
+def donor_interval(values: Float[np.ndarray, "donors methods"], *, in_turn: bool) -> Interval:
+    """Return the t interval over donors of each mean; NaN below `LEAST_DONORS` donors.
+
+    Parameters
+    ----------
+    values
+        One value per donor, for each method; for a paired comparison their difference.
+    in_turn
+        Whether donors were held out in turn; the interval then allows for correlated scores.
+    """
+    donors, methods = values.shape
+    if donors < LEAST_DONORS:
+        return Interval.missing(methods)
+    return paired_t(values).widened(np.sqrt(inflation(donors, in_turn=in_turn)))
+
+
+def not_testable(donors: int) -> str:
+    """Return the note of a result that has too few donors for an interval."""
+    noun = "donor" if donors == 1 else "donors"
+    return f"not testable: {donors} {noun}, {LEAST_DONORS} needed"
 
 
 def inflation(donors: int, *, in_turn: bool) -> float:
-    """Return how many times larger the variance of a mean over donors is than they show."""
+    """Return the factor by which the sample variance of a mean over donors is too small."""
     return (donors - 1) / (donors - 2) if in_turn else 1.0
 
 
 def paired_t(gain: Float[np.ndarray, "donors methods"]) -> Interval:
-    """Return the paired t interval of each mean gain; NaN where donors do not differ."""
+    """Return the paired t interval of each mean gain; NaN where all donors have the same gain."""
     donors = len(gain)
     error = gain.std(axis=0, ddof=1) / np.sqrt(donors)
     error = np.where(error > _ROUNDING * abs(gain).max(axis=0), error, np.nan)
-    return _around(gain.mean(axis=0), error, donors)
+    return _t_interval(gain.mean(axis=0), error, donors)
 
 
 def ratio_t(
-    gain: Float[np.ndarray, "donors methods"], best: Float[np.ndarray, " donors"]
+    gain: Float[np.ndarray, "donors methods"], reference: Float[np.ndarray, " donors"]
 ) -> Interval:
-    """Return the donor-jackknife t interval of each `mean(gain) / mean(best)`.
+    """Return the donor-jackknife t interval of each `mean(gain) / mean(reference)`.
 
-    NaN where no donor changes the ratio, and for all methods where the t interval of `mean(best)`
-    reaches 0.
+    The limits are NaN where leaving out a donor never changes the ratio, and for all methods where
+    the t interval of `mean(reference)` contains 0.
     """
-    if not _positive(best):
-        nothing = np.full(gain.shape[1], np.nan)
-        return Interval(nothing, nothing)
-    without = (gain.sum(axis=0) - gain) / (best.sum() - best)[:, None]
-    return jackknife_t(gain.mean(axis=0) / best.mean(), without)
+    if not _is_positive(reference):
+        return Interval.missing(gain.shape[1])
+    without = (gain.sum(axis=0) - gain) / (reference.sum() - reference)[:, None]
+    return jackknife_t(gain.mean(axis=0) / reference.mean(), without)
 
 
 def jackknife_t(
@@ -161,20 +198,20 @@ def jackknife_t(
     Parameters
     ----------
     value
-        Each statistic over all donors.
+        Each statistic, computed from all donors.
     without
-        The same with one donor left out, a row for each donor.
+        Each statistic with one donor left out, one row per donor.
 
     Returns
     -------
     :
-        `value` plus and minus t with donors - 1 degrees of freedom times the jackknife's standard
-        error; NaN where leaving donors out changes nothing.
+        `value` plus and minus the t quantile with donors - 1 degrees of freedom times the
+        jackknife standard error; NaN where leaving out a donor never changes the statistic.
     """
     donors = len(without)
     error = np.sqrt(donors - 1) * without.std(axis=0)
     error = np.where(error > _ROUNDING * abs(without).max(axis=0), error, np.nan)
-    return _around(value, error, donors)
+    return _t_interval(value, error, donors)
 
 
 def sign_flip(
@@ -182,39 +219,40 @@ def sign_flip(
     compared: Bool[np.ndarray, " methods"],
     inflation: float,
 ) -> PValues:
-    """Return p values from flipping the signs of donors, the same for all methods.
+    """Return p values of a sign-flip test, which flips all gains of a donor together.
 
-    A donor's gains are as likely to be all reversed if the mean gains are zero and symmetric. The
-    statistic is the mean over its root mean square, which flips do not change: a monotone function
-    of t. The corrected p is the share of flips in which the largest statistic of the methods
-    compared reaches a method's own (max-T; Westfall & Young 1993). No p is below 2^-donors.
+    Under the null hypothesis the gains are symmetric about zero, so that each donor's gains may
+    change sign together. The statistic is the mean divided by the root mean square, which flips
+    leave unchanged; it is a monotone function of t. The corrected p value is the share of flips in
+    which the largest statistic of all compared methods reaches the observed one of a method (max-T;
+    Westfall & Young 1993). No p value is below 2^-donors.
 
     Parameters
     ----------
     gain, compared
-        As in `infer`.
+        As in `donor_inference`.
     inflation
-        How many times larger the variance of a mean is than the donors show; divides t squared.
+        Factor by which the sample variance of a mean is too small; t squared is divided by it.
     """
     square = (gain**2).mean(axis=0)
     scaled = np.divide(gain, np.sqrt(square), out=np.zeros_like(gain), where=square > 0)
     null = _signs(len(gain)) @ scaled / len(gain)
-    own = null[0] / np.sqrt(null[0] ** 2 + inflation * (1 - null[0] ** 2)) - _ROUNDING
-    single = (null >= own).mean(axis=0)
-    corrected = np.full(len(single), np.nan)
+    observed = null[0] / np.sqrt(null[0] ** 2 + inflation * (1 - null[0] ** 2)) - _ROUNDING
+    uncorrected = (null >= observed).mean(axis=0)
+    corrected = np.full(len(uncorrected), np.nan)
     if compared.any():
         largest = null[:, compared].max(axis=1)
-        corrected[compared] = (largest[:, None] >= own[compared]).mean(axis=0)
-    return PValues(single, corrected)
+        corrected[compared] = (largest[:, None] >= observed[compared]).mean(axis=0)
+    return PValues(uncorrected, corrected)
 
 
-def _positive(best: Float[np.ndarray, " donors"]) -> bool:
-    """Return whether the mean is above 0, and its t interval with it if donors differ."""
-    return bool(best.mean() > 0 and not paired_t(best[:, None]).low[0] <= 0)
+def _is_positive(reference: Float[np.ndarray, " donors"]) -> bool:
+    """Return whether the mean is above 0 and so is its t interval, if donors differ."""
+    return bool(reference.mean() > 0 and not paired_t(reference[:, None]).low[0] <= 0)
 
 
 def _signs(donors: int) -> Float64[np.ndarray, "flips donors"]:
-    """Return sign flips, the first of which changes nothing."""
+    """Return one row of signs per flip; the first row is the observed data, without any flip."""
     if donors <= EXACT_DONORS:
         flipped = np.arange(2**donors)[:, None] >> np.arange(donors) & 1
     else:
@@ -223,7 +261,7 @@ def _signs(donors: int) -> Float64[np.ndarray, "flips donors"]:
     return 1.0 - 2.0 * flipped
 
 
-def _around(
+def _t_interval(
     centre: Float[np.ndarray, " methods"], error: Float[np.ndarray, " methods"], donors: int
 ) -> Interval:
     half = t.ppf((1 + CONFIDENCE) / 2, donors - 1) * error

@@ -7,7 +7,7 @@ import pandas as pd
 from cell_synergy.core.config import read_param, read_section
 from cell_synergy.core.names import TRANSDUCTIVE
 from cell_synergy.core.pipeline import paths
-from cell_synergy.scoring.tables import by_donor_and_seed, choose, read_scores
+from cell_synergy.scoring.tables import by_donor_and_seed, read_scores, select_rows
 from cell_synergy.sis import GEX_KEY, IMG_KEY, MULTIMODAL
 
 METRIC_NAMES = {"macro_f1": "F1 Macro", "r2": "R2"}
@@ -27,13 +27,14 @@ def load_all_results(
     Parameters
     ----------
     folder
-        Holds `<dataset>/<method>.csv`; None is where the stage `probe` writes.
+        Folder with the tables `<dataset>/<method>.csv`; None is the output of the stage `probe`.
     dataset
-        Name of the data set; None is all `datasets` of params.yaml, one after the other.
+        Name of the data set; None concatenates all `datasets` of params.yaml.
     task
-        What to read; None averages over tasks.
+        Name of the task; None averages over tasks.
     probe
-        Which probe's scores; transductive ones where the data set has these.
+        Name of the probe; of a data set with features scaled per donor it selects the transductive
+        scores.
 
     Returns
     -------
@@ -66,9 +67,9 @@ def _add(
 ) -> None:
     """Append the scores of one data set."""
     if task is not None:
-        scores = choose(scores, "task", task)
-    kinds = scores["probe"].str.removesuffix(TRANSDUCTIVE)
-    scores = choose(scores.assign(probe=kinds), "probe", probe)
+        scores = select_rows(scores, "task", task)
+    probes = scores["probe"].str.removesuffix(TRANSDUCTIVE)
+    scores = select_rows(scores.assign(probe=probes), "probe", probe)
     names = {"expression": GEX_KEY, "image": IMG_KEY}
     for metric, rows in scores.groupby("metric"):
         for method, values in by_donor_and_seed(rows).items():

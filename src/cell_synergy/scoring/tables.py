@@ -5,8 +5,8 @@ metric, probe, fold, donor, seed, value, n, inner`; nothing in it is averaged. T
 
     SIS = mean over donors of (score - best score) / mean over donors of the best score
 
-with the better single modality fixed over donors, and chosen by the score on inner folds of the
-training donors (`inner`): choosing it on the scored donors would bias the ratio downwards.
+The better single modality is the same for all donors and is selected by the inner cross-validation
+score on training donors (`inner`): selection on the test donors would bias the ratio downwards.
 """
 
 from collections.abc import Collection, Iterable
@@ -17,40 +17,31 @@ import pandas as pd
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.names import CONTROLS, DONOR, UNIMODAL
+from cell_synergy.core.names import CONTROLS, DONOR, LINEAR, UNIMODAL
 from cell_synergy.data.remarks import carried
 from cell_synergy.scoring.reference import (
     CASE,
     INFERRED,
-    by_donor,
-    by_method,
-    inferred,
-    pairs,
-    place,
+    format_key,
+    inference_table,
+    mean_over_folds,
+    pivot_methods,
     require_complete,
+    with_reference,
 )
 
 COLUMNS = (
-    "dataset",
-    "method",
-    "task",
-    "metric",
-    "probe",
-    "fold",
-    "donor",
-    "seed",
-    "value",
-    "n",
-    "inner",
-)
+    "dataset", "method", "task", "metric", "probe", "fold", "donor", "seed", "value", "n", "inner",
+)  # fmt: skip
 METRICS = "macro_f1", "balanced_accuracy", "accuracy", "r2", "pearson", "bits"
+HEADLINE_METRICS = "macro_f1", "r2"  # of classifications and of regressions
 ALL_FOLDS = "all"
 
-_NAMES = ["dataset", "method", "task", "metric", "probe", "fold", "donor"]
-_KEY = [*_NAMES, "seed"]
-_ORDER = ["dataset", "method", "task", "metric", "probe"]
-_TABLE = [
-    *_ORDER, "fold", "best", "score", "best_score", "gain", "gain_low", "gain_high", "sis", "low",
+_TEXT_COLUMNS = ["dataset", "method", "task", "metric", "probe", "fold", "donor"]
+_ROW_KEY = [*_TEXT_COLUMNS, "seed"]
+_SIS_KEY = ["dataset", "method", "task", "metric", "probe"]
+_SIS_COLUMNS = [
+    *_SIS_KEY, "fold", "best", "score", "best_score", "gain", "gain_low", "gain_high", "sis", "low",
     "high", "p", "p_corrected", "n_donors", "note",
 ]  # fmt: skip
 
@@ -63,35 +54,36 @@ def read_scores(folder: Path, dataset: str) -> pd.DataFrame:
     FileNotFoundError
         If there is no table.
     DataError
-        If a table lacks a column, holds another data set or method, the same row twice, or a
-        value that is not finite.
+        If a table lacks a column, or holds another data set or method, a duplicate row, or a value
+        that is not finite.
     """
     paths = sorted((folder / dataset).glob("*.csv"))
     if not paths:
-        known = [path.parent.name for path in folder.glob("*/*.csv")]
+        available = {path.parent.name for path in folder.glob("*/*.csv")}
         raise FileNotFoundError(
-            f"no scores (*.csv) in {folder / dataset}{suggest(dataset, set(known))}: fetch the "
+            f"no scores (*.csv) in {folder / dataset}{suggest(dataset, available)}: fetch the "
             "published ones with `dvc pull` or compute them with `dvc repro`"
         )
     return pd.concat([_read(path, dataset) for path in paths], ignore_index=True)
 
 
 def read_methods(folder: Path, dataset: str, methods: Iterable[str]) -> pd.DataFrame:
-    """Read the score tables of one data set, which has to be those of `methods` and no others.
+    """Read the score tables of one data set; they must be those of `methods` and no others.
 
     Raises
     ------
     FileNotFoundError
         If a method has no table.
     DataError
-        As `read_scores`; or if a table belongs to no method: a stray of a former grid.
+        As `read_scores`, and if there is a table of another method, left from an earlier study.
     """
-    wanted, found = set(methods), {path.stem for path in (folder / dataset).glob("*.csv")}
-    if missing := sorted(wanted - found):
+    expected = set(methods)
+    present = {path.stem for path in (folder / dataset).glob("*.csv")}
+    if missing := sorted(expected - present):
         raise FileNotFoundError(
             f"{folder / dataset}: no scores of {', '.join(missing)}; compute them with `dvc repro`"
         )
-    if strays := sorted(found - wanted):
+    if strays := sorted(present - expected):
         raise DataError(
             f"{folder / dataset}: scores of {', '.join(strays)}, which params.yaml does not name; "
             "delete these files"
@@ -114,31 +106,47 @@ def read_sis(folder: Path, dataset: str) -> pd.DataFrame:
     return pd.read_csv(path, dtype={"fold": str}, keep_default_na=False, na_values=empty)
 
 
-def choose(scores: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
+def headline_rows(table: pd.DataFrame, fold: str | None = None) -> pd.DataFrame:
+    """Return the rows of linear probes in the headline metric of each task (macro F1 or R2).
+
+    Parameters
+    ----------
+    table
+        Scores or their SIS, with the columns `metric` and `probe`.
+    fold
+        Value of the column `fold`, `ALL_FOLDS` for the estimate over all folds; None keeps all.
+    """
+    is_headline = table["metric"].isin(HEADLINE_METRICS) & table["probe"].str.startswith(LINEAR)
+    if fold is not None:
+        is_headline &= table["fold"] == fold
+    return table[is_headline]
+
+
+def select_rows(scores: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
     """Return the rows where `column` is `value`.
 
     Raises
     ------
     DataError
-        If there is none; the message lists the values that exist.
+        If there are none; the message lists the values of the column.
     """
-    known = set(scores[column])
-    if value not in known:
-        raise DataError(f"no {column} {value!r} among the scores{suggest(value, known)}")
+    available = set(scores[column])
+    if value not in available:
+        raise DataError(f"no {column} {value!r} among the scores{suggest(value, available)}")
     return scores[scores[column] == value]
 
 
 def by_donor_and_seed(scores: pd.DataFrame) -> pd.DataFrame:
     """Return one row per donor and seed, one column per method, averaged over tasks and folds.
 
-    A method without randomness was scored once; its scores stand for every seed.
+    A deterministic method is scored with one seed; its scores are repeated for every other seed.
 
     Raises
     ------
     DataError
         If the methods were not all scored for the same donors, seeds, tasks and folds.
     """
-    wide = by_method(scores, ["donor", "seed", "task", "fold"])
+    wide = pivot_methods(scores, ["donor", "seed", "task", "fold"])
     for method in map(str, wide.columns):
         if len(wide[method].dropna().index.unique("seed")) == 1:
             wide[method] = wide.groupby(["donor", "task", "fold"])[method].transform("first")
@@ -151,62 +159,62 @@ def sis_table(
     unimodal: tuple[str, str] = UNIMODAL,
     controls: Collection[str] = CONTROLS,
 ) -> pd.DataFrame:
-    """Return the SIS of every method but the unimodal ones, per task, metric and probe.
+    """Return the SIS of every multimodal method, per task, metric and probe.
 
-    Seeds are averaged within donor and fold, folds within donor, then donors weigh the same.
-    Intervals and p values are those of `cell_synergy.scoring.inference`.
+    Seeds are averaged within donor and fold, then folds within donor, then donors with equal
+    weights. Intervals and p values are those of `cell_synergy.scoring.inference`.
 
     Parameters
     ----------
     scores
-        Tidy scores of all methods; metrics other than `METRICS` are left out.
+        Tidy scores of all methods; metrics other than `METRICS` are ignored.
     unimodal
-        The two single-modality methods; the one with the larger inner score is the reference
-        for every method and fold (the first where they tie). Late fusion has the reference of the
-        probe "mlp".
+        The two single-modality methods; the one with the higher inner cross-validation score is
+        the reference for every method and fold (the first of the two if they tie). The reference
+        of late fusion is scored with the probe "mlp".
     controls
-        Methods that are not among those compared: they have no corrected p, and no other method's
-        depends on them.
+        Methods without a corrected p value, which do not enter the correction of other methods.
 
     Returns
     -------
     :
         Columns `dataset, method, task, metric, probe, fold, best, score, best_score, gain,
         gain_low, gain_high, sis, low, high, p, p_corrected, n_donors, note`; fold "all" is the
-        estimate over all donors, followed by one row per fold where there is more than one.
-        `gain` is absolute; `gain_low, gain_high` are its 95 % interval over donors, `low, high`
-        that of `sis`; `p` is one-sided, `p_corrected` over the methods compared in the case. These
-        are NaN for single folds, and for the control `donor`. Whatever else is NaN has its reason
-        in `note`: `sis`, where the best unimodal mean is not positive; tests and intervals, where
-        donors are too few. What the scores say of their data set follows in a last column `remark`.
-        Of no scores, as where a data set has no task, there are no rows.
+        estimate over all donors, followed by one row per fold if there are several folds.
+        `gain` is absolute; `gain_low, gain_high` are its 95 % interval over donors, and `low, high`
+        the interval of `sis`; `p` is one-sided, and `p_corrected` is corrected for the methods
+        compared in the case. Intervals and p values are NaN for single folds and for the control
+        task `donor`. The reason of every other NaN is in `note`: `sis` has none where the best
+        unimodal mean is not positive, and there are no tests and intervals where donors are too
+        few. A remark on the data set is carried over in a last column `remark`. Without scores, as
+        for a data set without tasks, the table is empty.
 
     Raises
     ------
     DataError
-        If the table is incomplete: a unimodal method is missing, or a method was not scored on
-        the same donors as the others.
+        If a unimodal method is missing, or methods were not scored on the same donors.
     """
     if scores.empty:
-        return pd.DataFrame(columns=_TABLE, dtype=object)
-    rows = _pairs(scores, unimodal)
+        return pd.DataFrame(columns=_SIS_COLUMNS, dtype=object)
+    rows = _validated_with_reference(scores, unimodal)
     several = rows.groupby(CASE)["fold"].transform("nunique") > 1
-    per_fold = _means(rows[several], [*_ORDER, "fold", "best"])
-    overall = _means(by_donor(rows), [*_ORDER, "best"]).assign(fold=ALL_FOLDS)
-    overall = overall.merge(inferred(rows, controls), on=_ORDER)
-    table = pd.concat([overall, per_fold]).sort_values(_ORDER, kind="stable", ignore_index=True)
-    table = _relative(table, table["best_score"])[_TABLE]
-    told = table["task"] == DONOR
-    table.loc[told, ["sis", *INFERRED]] = np.nan
-    table.loc[told, "note"] = "whose tissue a unit is: a control, no task"
+    per_fold = _means(rows[several], [*_SIS_KEY, "fold", "best"])
+    overall = _means(mean_over_folds(rows), [*_SIS_KEY, "best"]).assign(fold=ALL_FOLDS)
+    overall = overall.merge(inference_table(rows, controls), on=_SIS_KEY)
+    table = pd.concat([overall, per_fold]).sort_values(_SIS_KEY, kind="stable", ignore_index=True)
+    table = _relative(table, table["best_score"])[_SIS_COLUMNS]
+    is_control = table["task"] == DONOR
+    table.loc[is_control, ["sis", *INFERRED]] = np.nan
+    table.loc[is_control, "note"] = "whose tissue a unit is: a control, no task"
     return carried(table, scores)
 
 
 def sis_by_donor(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) -> pd.DataFrame:
-    """Return each donor's share in the SIS: its gain over the donors' mean best unimodal score.
+    """Return the contribution of each donor to the SIS.
 
-    The mean over donors is the SIS of `sis_table` over all folds. Arguments and errors are those
-    of `sis_table`.
+    The contribution is the gain of the donor divided by the mean reference score over all donors;
+    its mean over donors is the SIS of `sis_table` over all folds. Arguments and errors are those of
+    `sis_table`.
 
     Returns
     -------
@@ -214,58 +222,59 @@ def sis_by_donor(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) -> 
         Columns `dataset, method, task, metric, probe, donor, best, score, best_score, gain, sis,
         note`.
     """
-    columns = [*_ORDER, "donor", "best", "score", "best_score", "gain", "sis", "note"]
+    columns = [*_SIS_KEY, "donor", "best", "score", "best_score", "gain", "sis", "note"]
     if scores.empty:
         return pd.DataFrame(columns=columns, dtype=object)
-    donors = by_donor(_pairs(scores, unimodal))
-    scale = donors.groupby([*_ORDER, "best"])["best_score"].transform("mean")
+    donors = mean_over_folds(_validated_with_reference(scores, unimodal))
+    scale = donors.groupby([*_SIS_KEY, "best"])["best_score"].transform("mean")
     return carried(_relative(donors, scale)[columns], scores)
 
 
 def _read(path: Path, dataset: str) -> pd.DataFrame:
     table = pd.read_csv(
         path,
-        dtype=dict.fromkeys(_NAMES, str),
+        dtype=dict.fromkeys(_TEXT_COLUMNS, str),
         keep_default_na=False,
         na_values={"value": ["", "nan", "NaN", "NA"], "inner": ""},
     )
-    _check(table, str(path))
+    _validate(table, str(path))
     for column, expected in (("dataset", dataset), ("method", path.stem)):
-        strays = table.loc[table[column] != expected, column]
-        if len(strays):
+        mismatched = table.loc[table[column] != expected, column]
+        if len(mismatched):
             raise DataError(
-                f"{path}: column {column!r} says {strays.iloc[0]!r}, the file's place says "
-                f"{expected!r}; recompute it with `dvc repro`"
+                f"{path}: column {column!r} contains {mismatched.iloc[0]!r}, but the path of the "
+                f"file says {expected!r}; recompute it with `dvc repro`"
             )
     return table
 
 
-def _check(scores: pd.DataFrame, where: str) -> None:
-    """Refuse a score table with missing columns, empty names, repeated rows or broken values."""
-    absent = [column for column in COLUMNS if column not in scores.columns]
-    if absent:
-        raise DataError(f"{where}: column {absent[0]!r} is missing; a score table has {COLUMNS}")
+def _validate(scores: pd.DataFrame, source: str) -> None:
+    """Refuse scores with missing columns, empty names, duplicate rows or values not finite."""
+    missing = [column for column in COLUMNS if column not in scores.columns]
+    if missing:
+        raise DataError(f"{source}: column {missing[0]!r} is missing; a score table has {COLUMNS}")
     faults = {
         "a value that is not finite": ~np.isfinite(scores["value"].to_numpy(dtype=float)),
-        "an empty name": scores[_KEY].isna().any(axis=1).to_numpy(),
-        "the row twice": scores.duplicated(_KEY).to_numpy(),
+        "an empty name": scores[_ROW_KEY].isna().any(axis=1).to_numpy(),
+        "a duplicate row": scores.duplicated(_ROW_KEY).to_numpy(),
     }
     for fault, rows in faults.items():
         if rows.any():
-            row = scores.loc[rows, _KEY].iloc[0]
+            row = scores.loc[rows, _ROW_KEY].iloc[0]
             raise DataError(
-                f"{where}: {fault} at {place(_KEY, row.tolist())}; score that unit again"
+                f"{source}: {fault} at {format_key(_ROW_KEY, row.tolist())}; compute the scores "
+                "of this method again"
             )
 
 
-def _pairs(scores: pd.DataFrame, unimodal: tuple[str, str]) -> pd.DataFrame:
-    """Check scores, and return those of `METRICS` beside the best unimodal ones."""
-    _check(scores, "scores")
-    return pairs(scores[scores["metric"].isin(METRICS)], unimodal)
+def _validated_with_reference(scores: pd.DataFrame, unimodal: tuple[str, str]) -> pd.DataFrame:
+    """Validate scores, and return those of `METRICS` with the reference scores."""
+    _validate(scores, "scores")
+    return with_reference(scores[scores["metric"].isin(METRICS)], unimodal)
 
 
 def _means(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Average donors within `keys` and count them."""
+    """Return the mean over donors and the number of donors for each value of `keys`."""
     return (
         rows.groupby(keys)
         .agg(
@@ -278,7 +287,7 @@ def _means(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def _relative(table: pd.DataFrame, scale: "pd.Series[float]") -> pd.DataFrame:
-    """Add the gain and its ratio to `scale`; where there is none, the reason leads the note."""
+    """Add the gain and its ratio to `scale`; the note gives the reason where there is no ratio."""
     gain = table["score"] - table["best_score"]
     defined = scale > 0
     undefined = defined.map({True: "", False: "best unimodal mean <= 0: no relative gain"})

@@ -1,12 +1,14 @@
-"""Known answers: embeddings of logic gates and of Gaussians, and what the estimators make of them.
+"""Calibration of the estimators on simulated embeddings with known decompositions.
 
-Each unit has three sources, fair bits or standard Gaussians. Image and expression both show the
-third; the image alone shows the first, the expression alone the second. What a label asks of them
-is redundant, unique, synergistic or a mixture by construction. A bit's label is wrong with
-probability `noise`, a Gaussian's target has noise of its own, so nothing is certain.
+Each observation has three sources, fair bits or standard Gaussian variables. Image and expression
+both encode the third source; the image alone encodes the first, and the expression alone the
+second. The information of the embeddings about a label is redundant, unique, synergistic or a
+mixture by construction. The label of a gate is wrong with probability `noise`, and a Gaussian
+target has noise of its own, so that no label is certain.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Annotated
 
 import anndata as ad
@@ -40,13 +42,13 @@ GATES: dict[str, Callable[[Bits], Int[np.ndarray, " obs"]]] = {
     "unique": lambda b: b[:, 0],
     "redundant": lambda b: b[:, 2],
 }
-# Weights of the three sources in a Gaussian target, whose own noise has variance 1.
+# Weights of the three sources in a Gaussian target, to which noise of variance 1 is added.
 GAUSSIANS = {
     "gaussian unique": (1.0, 0.0, 0.0),
     "gaussian shared": (0.0, 0.0, 1.0),
     "gaussian sum": (1.0, 1.0, 1.0),
 }
-SHOWN = {"image": (0, 2), "expression": (1, 2)}
+SOURCES = {"image": (0, 2), "expression": (1, 2)}  # encoded by each embedding
 PARTS = "R", "U_image", "U_expression", "S"
 
 
@@ -56,21 +58,21 @@ class CalibrationConfig(Config):
     Attributes
     ----------
     designs
-        `donors x units` of test donors and of units per donor, separated by commas.
+        Designs `AxB` of A test donors with B observations each, separated by commas.
     train
-        Training donors of each data set.
+        Number of training donors of each data set.
     repeats
-        Data sets of each design.
+        Number of data sets of each design.
     width
-        Features of each embedding.
+        Number of features of each embedding.
     spread
-        How far a unit lies from its sources' codes, which have length 1 each.
+        Standard deviation of the noise of an embedding; the codes of the sources have length 1.
     shift
-        How far a donor's units are shifted.
+        Standard deviation of a donor's batch effect.
     noise
         Probability that a label is wrong.
     seed
-        Of all streams.
+        Seed of all random streams.
     """
 
     designs: Names
@@ -83,173 +85,219 @@ class CalibrationConfig(Config):
     seed: NonNegativeInt
 
     def sizes(self) -> list[tuple[int, int]]:
-        """Return test donors and units per donor of each design."""
+        """Return the numbers of test donors and of observations per donor of each design."""
         return [(int(a), int(b)) for a, b in (design.split("x") for design in self.designs)]
 
 
-def simulate(settings: CalibrationConfig, donors: int, units: int, repeat: int) -> PairedDataset:
-    """Draw one data set of gates: training donors, and test donors who are scored."""
-    bits = _stream(settings, "bits", donors, units, repeat).integers(
-        2, size=((settings.train + donors) * units, 3)
-    )
-    paired = _shown(settings, 2.0 * bits - 1, donors, units, repeat)
+@dataclass(frozen=True)
+class Replicate:
+    """One simulated data set of a design.
+
+    Attributes
+    ----------
+    config
+        Configuration of all data sets.
+    donors, n_obs
+        Number of test donors, and of observations per donor.
+    repeat
+        Number of the data set among those of its size.
+    """
+
+    config: CalibrationConfig
+    donors: int
+    n_obs: int
+    repeat: int
+
+    @property
+    def total(self) -> int:
+        """Number of observations of training and test donors."""
+        return (self.config.train + self.donors) * self.n_obs
+
+    def stream(self, purpose: str) -> np.random.Generator:
+        """Return the random generator of a purpose."""
+        numbers = map(str, (self.donors, self.n_obs, self.repeat))
+        return stream(self.config.seed, "calibrate", purpose, *numbers)
+
+
+def simulate(replicate: Replicate) -> PairedDataset:
+    """Draw one data set of gates, with training donors and test donors."""
+    bits = replicate.stream("bits").integers(2, size=(replicate.total, 3))
+    paired = _embed_sources(replicate, 2.0 * bits - 1)
     for gate, label in GATES.items():
-        draws = _stream(settings, f"labels of {gate}", donors, units, repeat)
-        paired.adata.obs[gate] = pd.Categorical(_noisy(label(bits), settings.noise, draws))
+        rng = replicate.stream(f"labels of {gate}")
+        paired.adata.obs[gate] = pd.Categorical(_noisy(label(bits), replicate.config.noise, rng))
     return paired
 
 
-def gates(
-    settings: CalibrationConfig,
-    probe: ProbeConfig,
-    cells: int,
-    donors: int,
-    units: int,
-    repeat: int,
-) -> Iterator[dict[str, object]]:
-    """Yield the estimated parts of each gate in one data set, beside the truth."""
-    paired = simulate(settings, donors, units, repeat)
+def gate_rows(replicate: Replicate, probe: ProbeConfig, cells: int) -> Iterator[dict[str, object]]:
+    """Yield the true and the estimated decomposition of each gate in one data set.
+
+    Parameters
+    ----------
+    replicate
+        The data set.
+    probe
+        Configuration of the probes.
+    cells
+        Number of clusters of posteriors in the estimator of information.
+    """
+    paired = simulate(replicate)
     tasks = {gate: ClassificationTask(kind="classification") for gate in GATES}
     posteriors = {
-        name: judge(name, paired, tasks, [repeat], represent, probe).posteriors
+        name: judge(name, paired, tasks, [replicate.repeat], represent, probe).posteriors
         for name, represent in pair_and_parts(paired).items()
     }
     (fold,) = paired.folds
-    found = information(paired.adata, paired.groups, [fold], tasks, posteriors, cells)
-    found = found[found["method"] == PAIR]
-    rows = {(row["task"], row["quantity"]): row for row in found.to_dict("records")}
+    estimates = information(paired.adata, paired.groups, [fold], tasks, posteriors, cells)
+    estimates = estimates[estimates["method"] == PAIR]
+    rows = {(row["task"], row["quantity"]): row for row in estimates.to_dict("records")}
     for gate in GATES:
-        known = _named(truth(gate, settings.noise))
+        truth = _by_part(gate_truth(gate, replicate.config.noise))
         for part in PARTS:
             row = rows[gate, part]
             yield {
                 "case": gate,
                 "quantity": part,
-                "truth": known[part],
+                "truth": truth[part],
                 "estimate": row["bits"],
                 "low": row["low"],
                 "high": row["high"],
             }
 
 
-def gaussians(
-    settings: CalibrationConfig, probe: ProbeConfig, donors: int, units: int, repeat: int
-) -> Iterator[dict[str, object]]:
-    """Yield the estimated parts of each Gaussian target in one data set, beside the truth.
+def gaussian_rows(replicate: Replicate, probe: ProbeConfig) -> Iterator[dict[str, object]]:
+    """Yield the true and the estimated decomposition of each Gaussian target in one data set.
 
-    A ridge probe's R2 on test donors gives the bits, -log2(1 - R2) / 2; of one Gaussian variable
-    the smaller information is the redundant one.
+    The R2 of a ridge probe on test donors gives the information in bits, -log2(1 - R2) / 2. For one
+    Gaussian variable the smaller information of the two embeddings is the redundant part.
+
+    Parameters
+    ----------
+    replicate
+        The data set.
+    probe
+        Configuration of the probes.
     """
-    draws = _stream(settings, "gaussians", donors, units, repeat)
-    sources = draws.standard_normal(((settings.train + donors) * units, 3))
-    paired = _shown(settings, sources, donors, units, repeat)
+    rng = replicate.stream("gaussians")
+    sources = rng.standard_normal((replicate.total, 3))
+    paired = _embed_sources(replicate, sources)
     (fold,) = paired.folds
     train, test = np.flatnonzero(fold.probe), np.flatnonzero(fold.test)
     inner = np.unique(paired.groups[train], return_inverse=True)[1] % probe.inner_folds
+    donors = paired.donor[test]
+    masks = [donors == donor for donor in np.unique(donors)]
     for case, weights in GAUSSIANS.items():
-        y = (sources @ weights + draws.standard_normal(len(sources)))[:, None]
-        question = Question(train, inner, test, np.zeros(0, dtype=np.int64), y[train])
+        y = (sources @ weights + rng.standard_normal(len(sources)))[:, None]
+        task = Question(train, inner, test, np.zeros(0, dtype=np.int64), y[train])
         bits = []
         for represent in pair_and_parts(paired).values():
             linear = LinearProbe(represent(fold, 0), probe)
-            said = linear.answer(question, linear.choose(question)).predicted
-            own = [paired.donor[test] == donor for donor in np.unique(paired.donor[test])]
-            r2 = np.mean([metrics.regression(y[test][d], said[d])["r2"] for d in own])
-            bits.append(float(-0.5 * np.log2(1 - r2)))
-        known = _named(gaussian_truth(weights))
-        for part, estimate in zip(PARTS, _by_minimum(*bits), strict=True):
-            yield {"case": case, "quantity": part, "truth": known[part], "estimate": estimate}
+            predicted = linear.answer(task, linear.choose(task)).predicted
+            scores = [metrics.regression(y[test][mask], predicted[mask])["r2"] for mask in masks]
+            bits.append(float(-0.5 * np.log2(1 - np.mean(scores))))
+        truth = _by_part(gaussian_truth(weights))
+        estimate = _by_part(_minimum_information(*bits))
+        for part in PARTS:
+            yield {
+                "case": case, "quantity": part, "truth": truth[part], "estimate": estimate[part],
+            }  # fmt: skip
 
 
-def truth(gate: str, noise: float) -> Decomposition:
-    """Return the exact decomposition of a gate."""
-    every = np.indices((2, 2, 2)).reshape(3, -1).T
-    labels = GATES[gate](every)
+def gate_truth(gate: str, noise: float) -> Decomposition:
+    """Return the exact decomposition of a gate whose label is wrong with probability `noise`."""
+    states = np.indices((2, 2, 2)).reshape(3, -1).T
+    labels = GATES[gate](states)
     classes = int(labels.max()) + 1
     joint = np.zeros((4, 4, classes))
-    for bits, label in zip(every, labels, strict=True):
-        first, second = (2 * bits[a] + bits[b] for a, b in SHOWN.values())
-        joint[first, second] += np.full(classes, noise / (classes - 1)) / len(every)
-        joint[first, second, label] += (1 - noise - noise / (classes - 1)) / len(every)
+    for bits, label in zip(states, labels, strict=True):
+        first, second = (2 * bits[a] + bits[b] for a, b in SOURCES.values())
+        joint[first, second] += np.full(classes, noise / (classes - 1)) / len(states)
+        joint[first, second, label] += (1 - noise - noise / (classes - 1)) / len(states)
     return broja(joint)
 
 
 def gaussian_truth(weights: tuple[float, ...]) -> Decomposition:
-    """Return the exact decomposition of a Gaussian target.
+    """Return the exact decomposition of a Gaussian target with these weights of the sources.
 
-    The shared source is the same variable on both sides; a little noise of each keeps the
-    covariance regular and changes no part by 1e-4 bits.
+    Both embeddings encode the third source; independent noise of variance 1e-5 keeps the covariance
+    regular and changes each part by less than 1e-4 bits.
     """
     a, b, c = weights
     mixing = np.array([[a, b, c], [1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 1]], dtype=np.float64)
     noise = np.diag([1.0, *[1e-5] * 4])
-    return gaussian.broja(mixing @ mixing.T + noise, (1, 2, 2))
+    return gaussian.mmi(mixing @ mixing.T + noise, (1, 2, 2))
 
 
-def table(settings: CalibrationConfig, probe: ProbeConfig, cells: int) -> pd.DataFrame:
-    """Return one row per design, repeat, case and part: truth, estimate, interval.
+def table(config: CalibrationConfig, probe: ProbeConfig, cells: int) -> pd.DataFrame:
+    """Return the true and the estimated decomposition of every case in every data set.
 
-    The interval of a gate's part is that of the study; Gaussian targets have none.
+    Parameters
+    ----------
+    config, probe
+        Configuration of the data sets and of the probes.
+    cells
+        Number of clusters of posteriors in the estimator of information.
+
+    Returns
+    -------
+    :
+        One row per design, repeat, case and part, with truth, estimate and, for gates, the interval
+        of the estimator.
     """
     rows = []
-    for donors, units in settings.sizes():
-        for repeat in range(settings.repeats):
-            place = {"donors": donors, "units": units, "repeat": repeat}
-            found = [
-                *gates(settings, probe, cells, donors, units, repeat),
-                *gaussians(settings, probe, donors, units, repeat),
-            ]
-            rows += [place | row for row in found]
+    for donors, n_obs in config.sizes():
+        for repeat in range(config.repeats):
+            replicate = Replicate(config, donors, n_obs, repeat)
+            key = {"donors": donors, "units": n_obs, "repeat": repeat}
+            parts = [*gate_rows(replicate, probe, cells), *gaussian_rows(replicate, probe)]
+            rows += [key | row for row in parts]
     return pd.DataFrame(rows)
 
 
-def _shown(
-    settings: CalibrationConfig,
-    sources: Float64[np.ndarray, "obs 3"],
-    donors: int,
-    units: int,
-    repeat: int,
-) -> PairedDataset:
-    """Return units whose embeddings show the sources, with a shift of each donor and noise."""
-    everyone = settings.train + donors
-    donor = np.repeat([f"d{number:02}" for number in range(everyone)], units)
+def _embed_sources(replicate: Replicate, sources: Float64[np.ndarray, "obs 3"]) -> PairedDataset:
+    """Return observations whose embeddings encode the sources, with batch effects and noise."""
+    config, n_donors = replicate.config, replicate.config.train + replicate.donors
+    donor = np.repeat([f"d{number:02}" for number in range(n_donors)], replicate.n_obs)
     names = [f"u{number}" for number in range(len(donor))]
     obs = pd.DataFrame({"donor": donor, "section": donor}, index=names)
-    rows = ad.AnnData(sparse.csr_matrix(np.zeros((len(obs), 0), dtype=np.float32)), obs=obs)
-    rows.obsm["spatial"] = np.column_stack([np.arange(len(obs)), np.zeros(len(obs))]).astype(float)
-    rows.uns["source"] = "calibrate"
-    sides = []
-    for side, shown in SHOWN.items():
-        draws = _stream(settings, f"embedding of {side}", donors, units, repeat)
+    adata = ad.AnnData(sparse.csr_matrix(np.zeros((len(obs), 0), dtype=np.float32)), obs=obs)
+    coords = [np.arange(len(obs)), np.zeros(len(obs))]
+    adata.obsm["spatial"] = np.column_stack(coords).astype(float)
+    adata.uns["source"] = "calibrate"
+    embeddings = []
+    for modality, encoded in SOURCES.items():
+        rng = replicate.stream(f"embedding of {modality}")
         codes, noise, shift = (
-            draws.standard_normal((count, settings.width)) / np.sqrt(settings.width)
-            for count in (len(shown), len(donor), everyone)
+            rng.standard_normal((count, config.width)) / np.sqrt(config.width)
+            for count in (len(encoded), len(donor), n_donors)
         )
-        x = sources[:, shown] @ codes + settings.spread * noise
-        sides.append((x + settings.shift * np.repeat(shift, units, axis=0)).astype(np.float32))
-    train = np.arange(len(donor)) < settings.train * units
+        x = sources[:, encoded] @ codes + config.spread * noise
+        x = x + config.shift * np.repeat(shift, replicate.n_obs, axis=0)
+        embeddings.append(x.astype(np.float32))
+    train = np.arange(len(donor)) < config.train * replicate.n_obs
     fold = Fold("holdout", train, train, ~train)
-    return PairedDataset(rows, sides[0], sides[1], donor, donor, [fold], "train")
+    image, expression = embeddings
+    return PairedDataset(adata, image, expression, donor, donor, [fold], "train")
 
 
 def _noisy(
-    label: Int[np.ndarray, " obs"], noise: float, draws: np.random.Generator
+    labels: Int[np.ndarray, " obs"], noise: float, rng: np.random.Generator
 ) -> Int[np.ndarray, " obs"]:
-    """Replace each label with probability `noise` by another one."""
-    classes = int(label.max()) + 1
-    other = (label + draws.integers(1, classes, size=len(label))) % classes
-    return np.where(draws.random(len(label)) < noise, other, label)
+    """Replace each label by another one with probability `noise`."""
+    classes = int(labels.max()) + 1
+    others = (labels + rng.integers(1, classes, size=len(labels))) % classes
+    return np.where(rng.random(len(labels)) < noise, others, labels)
 
 
-def _by_minimum(first: float, second: float, both: float) -> tuple[float, float, float, float]:
+def _minimum_information(first: float, second: float, both: float) -> Decomposition:
+    """Return the decomposition of estimates, whose synergy may be negative."""
     redundant = min(first, second)
-    return redundant, first - redundant, second - redundant, both - max(first, second)
+    return Decomposition(
+        redundant, first - redundant, second - redundant, both - max(first, second)
+    )
 
 
-def _named(parts: Decomposition) -> dict[str, float]:
+def _by_part(parts: Decomposition) -> dict[str, float]:
+    """Return a decomposition as a dictionary with the keys `PARTS`."""
     values = parts.redundant, parts.unique1, parts.unique2, parts.synergy
     return dict(zip(PARTS, values, strict=True))
-
-
-def _stream(settings: CalibrationConfig, purpose: str, *numbers: int) -> np.random.Generator:
-    return stream(settings.seed, "calibrate", purpose, *map(str, numbers))

@@ -1,4 +1,4 @@
-"""How well each expert's embedding shows each latent state of a simulated twin."""
+"""Confusion matrices of the latent states of simulated tissue, decoded from embeddings."""
 
 import numpy as np
 import pandas as pd
@@ -15,14 +15,24 @@ def confusions(
     test: Bool[np.ndarray, " obs"],
     probe: ProbeConfig,
 ) -> dict[str, Float64[np.ndarray, "true decoded"]]:
-    """Return p(decoded level | true level) of each state on test units, by linear probes of `x`.
+    """Return p(decoded level | true level) of each state on test observations, by linear probes.
 
-    The probes' penalty is the middle of their grid. Half a unit is added to every cell, so that no
-    confusion is taken for impossible.
+    Half a count is added to every entry, so that no probability is zero.
+
+    Parameters
+    ----------
+    x
+        Embedding of all observations.
+    states
+        True level of each latent state.
+    train, test
+        Observations on which the probes are fitted, and on which confusions are counted.
+    probe
+        Configuration of the probes; their penalty is the middle of the grid.
     """
     grid = probe.grid()
     design = Design.of(x[train])
-    found = {}
+    matrices = {}
     for name in states:
         state = states[name].to_numpy(np.int64)
         levels = int(state.max()) + 1
@@ -32,5 +42,5 @@ def confusions(
         decoded = linear.scores(x[test]).argmax(axis=1)
         counts = np.full((levels, levels), 0.5)
         np.add.at(counts, (state[test], decoded), 1)
-        found[str(name)] = counts / counts.sum(axis=1, keepdims=True)
-    return found
+        matrices[str(name)] = counts / counts.sum(axis=1, keepdims=True)
+    return matrices

@@ -1,4 +1,4 @@
-"""What is known about a simulated twin: how each label depends on what each modality shows."""
+"""Ground truth of simulated tissue: decomposition of labels by the states that modalities show."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -15,87 +15,118 @@ from cell_synergy.pid import discrete
 from cell_synergy.raw.registration import nearest_within
 
 Confusions = Mapping[str, Float[np.ndarray, "_true _decoded"]]
-"""Per latent state, the probability of each decoded level given the true one."""
+"""For each latent state the probabilities of decoded levels given the true level."""
 
 Visible = Mapping[str, Mapping[str, Iterable[str]]]
-"""Per task and modality, the latent states that this modality shows and the label depends on."""
+"""For each task and modality the latent states that determine the label and that it shows."""
 
 
-def read(raw: Path, units: ad.AnnData, unit_um: float) -> tuple[pd.DataFrame, Visible]:
-    """Read what the simulator wrote beside a twin's sections.
+def read(raw: Path, pairs: ad.AnnData, unit_um: float) -> tuple[pd.DataFrame, Visible]:
+    """Read the latent states of a simulated data set.
 
     Parameters
     ----------
     raw
-        Folder of the twin.
-    units
-        Its pairs.
+        Raw folder of the data set.
+    pairs
+        Pairs of the data set.
     unit_um
-        Their size: a true state is of the pair that lies within a quarter of it.
+        Size of an observation; true states are matched within a quarter of this distance.
 
     Returns
     -------
-    The true level of every latent state in every pair, and which of them each label depends on.
+    :
+        The true level of every latent state for every pair, and the states that determine each
+        label.
+
+    Raises
+    ------
+    DataError
+        If a pair has no true state near its coordinates.
     """
     path = raw / "latent.csv.gz"
     table = pd.read_csv(path, dtype={"section": str})
     states = table.columns.drop(["section", "x", "y"])
-    latent = np.empty((units.n_obs, len(states)), dtype=np.int64)
-    sections = units.obs["section"].astype(str).to_numpy()
+    latent = np.empty((pairs.n_obs, len(states)), dtype=np.int64)
+    sections = pairs.obs["section"].astype(str).to_numpy()
     for section in np.unique(sections):
-        rows, own = table[table["section"] == section], sections == section
-        place = np.asarray(units.obsm["spatial"])[own]
-        found = nearest_within(place, rows[["x", "y"]].to_numpy(), unit_um / 4)
-        if (found < 0).any():
+        rows, mask = table[table["section"] == section], sections == section
+        coords = np.asarray(pairs.obsm["spatial"])[mask]
+        index = nearest_within(coords, rows[["x", "y"]].to_numpy(), unit_um / 4)
+        if (index < 0).any():
             raise DataError(
-                f"{path}: section {section}: no true state at {place[found.argmin()].round()} um; "
+                f"{path}: section {section}: no true state at {coords[index.argmin()].round()} um; "
                 "unit_um and sections.origin_um are not the simulator's pitch_um and margin_um"
             )
-        latent[own] = rows[states].to_numpy()[found]
+        latent[mask] = rows[states].to_numpy()[index]
     visible: Visible = json.loads((raw / "visible.json").read_text(encoding="utf-8"))
-    return pd.DataFrame(latent, index=units.obs_names, columns=states), visible
+    return pd.DataFrame(latent, index=pairs.obs_names, columns=states), visible
 
 
 def state_table(
-    latent: pd.DataFrame, labels: Int[np.ndarray, " obs"], shown: Mapping[str, Iterable[str]]
+    latent: pd.DataFrame, labels: Int[np.ndarray, " obs"], visible: Mapping[str, Iterable[str]]
 ) -> tuple[Float64[np.ndarray, "x1 x2 y"], list[tuple[int, ...]], list[tuple[int, ...]]]:
-    """Return p(image states, expression states, label) as counted over units.
+    """Return the relative frequencies p(image states, expression states, label).
+
+    Parameters
+    ----------
+    latent
+        True level of every latent state.
+    labels
+        Class number of each observation.
+    visible
+        Latent states that each modality shows.
 
     Returns
     -------
-    The table, and the combination of latent levels behind each row (image) and column (expression).
+    :
+        The table, and the combinations of latent levels of its rows (image) and of its columns
+        (expression).
     """
-    combined = [
-        [tuple(map(int, row)) for row in latent[list(shown[side])].to_numpy()]
-        for side in ("image", "expression")
+    states = [
+        [tuple(map(int, row)) for row in latent[list(visible[modality])].to_numpy()]
+        for modality in ("image", "expression")
     ]
-    levels = [sorted(set(side)) for side in combined]
-    places = [
-        np.array([level.index(state) for state in side])
-        for side, level in zip(combined, levels, strict=True)
+    levels = [sorted(set(combinations)) for combinations in states]
+    indices = [
+        np.array([level.index(combination) for combination in combinations])
+        for combinations, level in zip(states, levels, strict=True)
     ]
     table = np.zeros((len(levels[0]), len(levels[1]), labels.max() + 1))
-    np.add.at(table, (*places, labels), 1)
+    np.add.at(table, (*indices, labels), 1)
     return table / table.sum(), levels[0], levels[1]
 
 
 def channel(
     levels: list[tuple[int, ...]], states: list[str], confusions: Confusions
 ) -> Float64[np.ndarray, "true decoded"]:
-    """Return how a combination of states is decoded, each state confused on its own.
+    """Return the confusion matrix of combinations of states, each state decoded independently.
 
-    Columns are all combinations of levels, also those that the tissue does not have.
+    Parameters
+    ----------
+    levels
+        Combinations of true levels, one per row of the result.
+    states
+        Names of the states of a combination.
+    confusions
+        Confusion matrix of each state.
+
+    Returns
+    -------
+    :
+        Probabilities of decoded combinations; the columns are all combinations of levels, including
+        those that are absent from the tissue.
     """
     decoded = np.array(list(product(*(range(len(confusions[state])) for state in states))))
-    blurred: Float64[np.ndarray, "true decoded"] = np.ones((len(levels), len(decoded)))
-    for place, state in enumerate(states):
-        true = np.array([level[place] for level in levels])
-        blurred *= confusions[state][np.ix_(true, decoded[:, place])]
-    return blurred
+    probabilities: Float64[np.ndarray, "true decoded"] = np.ones((len(levels), len(decoded)))
+    for index, state in enumerate(states):
+        true = np.array([level[index] for level in levels])
+        probabilities *= confusions[state][np.ix_(true, decoded[:, index])]
+    return probabilities
 
 
 def describe(table: Float64[np.ndarray, "x1 x2 y"]) -> dict[str, float]:
-    """Return decomposition (bits) and synergistic information scores of a state table."""
+    """Return the decomposition in bits and the synergistic information scores of a state table."""
     parts = discrete.broja(table)
     return {
         "redundant": parts.redundant,
@@ -114,36 +145,38 @@ def truths(
     confusions: Mapping[str, Confusions],
     scored: Bool[np.ndarray, " obs"],
 ) -> pd.DataFrame:
-    """Return what is known of each task, before and after the experts.
+    """Return the true decomposition of each task, of the states and of their decoded levels.
 
     Parameters
     ----------
     latent
         True level of every latent state.
     labels
-        Class number of each unit per task, -1 without a label.
+        Class number of each observation for each task, -1 without a label.
     visible
-        What the label depends on.
+        States that determine the labels, for each modality.
     confusions
-        Per modality (`image`, `expression`), how its expert's embedding confuses each state.
+        For each modality (`image`, `expression`) the confusion matrices of its states.
     scored
-        Test units: smooth fields make the states of a finite tissue dependent, so that the truth is
-        that of the tissue which is scored.
+        Test observations. States of a finite tissue are dependent, since their fields are smooth;
+        the ground truth is therefore that of the tissue that is scored.
 
     Returns
     -------
-    One row per task and `seen` (`paired` or `embeddings`), information in bits.
+    :
+        One row per task and value of `seen`: `tissue` for the states, `embeddings` for the decoded
+        levels; informations are in bits.
     """
     rows = []
-    for task, shown in visible.items():
+    for task, states in visible.items():
         if task not in labels:
             continue
-        own = scored & (labels[task] >= 0)
-        table, image, expression = state_table(latent[own], labels[task][own], shown)
+        mask = scored & (labels[task] >= 0)
+        table, image, expression = state_table(latent[mask], labels[task][mask], states)
         rows.append({"task": task, "seen": "tissue", **describe(table)})
         channels = [
-            channel(levels, list(shown[side]), confusions[side])
-            for side, levels in (("image", image), ("expression", expression))
+            channel(levels, list(states[modality]), confusions[modality])
+            for modality, levels in (("image", image), ("expression", expression))
         ]
         decoded = discrete.decoded_joint(table, *channels)
         rows.append({"task": task, "seen": "embeddings", **describe(decoded)})

@@ -48,15 +48,15 @@ def test_evidence_against_a_claim_does_not(rule, claims):
 @pytest.mark.parametrize(("rule", "changed"), FEW)
 def test_four_donors_decide_nothing(rule, changed, claims):
     few = {"scores": scores(PLAIN, DONORS[:4])} | changed
-    found = rule(made(**few), claims)
-    assert found == (NOT_TESTABLE, "4 test donors, 5 needed")
+    result = rule(made(**few), claims)
+    assert result == (NOT_TESTABLE, "4 test donors, 5 needed")
 
 
 @pytest.mark.parametrize("rule", [rules.redundancy, rules.ceiling, rules.captured])
 def test_a_spectrum_without_intervals_decides_nothing(rule, claims):
     spectrum = pd.concat([kept(SHARES), over_ceiling({"cca": "", "simclr": ""})])
-    found = rule(made(spectrum=spectrum.assign(low=np.nan, high=np.nan)), claims)
-    assert found[0] == NOT_TESTABLE
+    result = rule(made(spectrum=spectrum.assign(low=np.nan, high=np.nan)), claims)
+    assert result[0] == NOT_TESTABLE
 
 
 @pytest.mark.parametrize("rule", [rules.local, rules.niches])

@@ -30,8 +30,8 @@ def drawn(**changed):
 
 
 def test_every_claim_is_judged_on_every_data_set_and_on_trifeature(claims):
-    found = {"lung": made(), "mine": made()}
-    table = verdicts(found, {"lung": True, "mine": False}, drawn(), claims)
+    result = {"lung": made(), "mine": made()}
+    table = verdicts(result, {"lung": True, "mine": False}, drawn(), claims)
     assert list(table.columns) == COLUMNS
     assert len(table) == 3 * len(RULES)
     assert not table.isna().any(axis=None)
@@ -41,8 +41,8 @@ def test_every_claim_is_judged_on_every_data_set_and_on_trifeature(claims):
 
 
 def test_trifeature_decides_by_intervals_over_its_pairs(claims):
-    found = {claim: verdict for claim, (verdict, _) in on_trifeature(drawn(), claims).items()}
-    assert found == dict.fromkeys([COLLAPSE, CAPTURED, HIGHEST], SUPPORTED)
+    result = {claim: verdict for claim, (verdict, _) in on_trifeature(drawn(), claims).items()}
+    assert result == dict.fromkeys([COLLAPSE, CAPTURED, HIGHEST], SUPPORTED)
     near = on_trifeature(drawn(simclr=(0.86, 0.85, 0.65, 0.79)), claims)
     assert {verdict for verdict, _ in near.values()} == {NOT_SUPPORTED}
     chance = on_trifeature(drawn(comm=(1, 0.99, 0.97, 0.505)), claims)

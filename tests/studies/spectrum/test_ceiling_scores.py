@@ -16,8 +16,8 @@ def scores(method, values, **changed):
 
 
 def verdicts(*tables, ceiling):
-    found = compare(scores("ceiling", ceiling), pd.concat(tables))
-    over = found[found["quantity"] == "over_ceiling"].set_index("method")
+    result = compare(scores("ceiling", ceiling), pd.concat(tables))
+    over = result[result["quantity"] == "over_ceiling"].set_index("method")
     return over["verdict"].to_dict(), over
 
 
@@ -28,11 +28,11 @@ def ceiling():
 
 def test_methods_stand_above_at_or_below(ceiling):
     noise = np.random.default_rng(0).normal(0, 0.01, 8)
-    found, over = verdicts(
+    result, over = verdicts(
         scores("comm", ceiling + 0.1 + noise), scores("cca", ceiling + noise - noise.mean()),
         scores("byol", ceiling - 0.1 + noise), ceiling=ceiling,
     )  # fmt: skip
-    assert found == {"comm": "above", "cca": "at", "byol": "below"}
+    assert result == {"comm": "above", "cca": "at", "byol": "below"}
     assert over.loc["comm", "value"] == pytest.approx(0.1 + noise.mean())
     assert (over["low"] < over["value"]).all()
     assert over.loc["comm", "p_corrected"] == 1 / 2**8
@@ -40,17 +40,17 @@ def test_methods_stand_above_at_or_below(ceiling):
 
 def test_controls_and_single_experts_are_not_corrected_for(ceiling):
     noise = np.random.default_rng(0).normal(0, 0.01, 8)
-    found, over = verdicts(
+    result, over = verdicts(
         *(scores(m, ceiling + 0.1 + noise) for m in ("image", "random")),
         scores("comm", ceiling + noise), ceiling=ceiling,
     )  # fmt: skip
-    assert found["image"] == found["random"] == "above"
+    assert result["image"] == result["random"] == "above"
     assert over["p_corrected"].isna().to_dict() == {"comm": False, "image": True, "random": True}
 
 
 def test_under_five_donors_nothing_is_said():
-    found, over = verdicts(scores("comm", np.ones(4)), ceiling=np.zeros(4))
-    assert found == {"comm": ""}
+    result, over = verdicts(scores("comm", np.ones(4)), ceiling=np.zeros(4))
+    assert result == {"comm": ""}
     assert over.loc["comm", "note"] == "not testable: 4 donors, 5 needed"
     assert over["low"].isna().all()
 
@@ -75,8 +75,8 @@ def test_only_linear_probes_and_tasks_count(ceiling):
         scores("comm", ceiling, probe="mlp"), scores("comm", ceiling, task="donor"),
         scores("comm", ceiling, metric="accuracy"), scores("comm", ceiling),
     ]  # fmt: skip
-    found = compare(scores("ceiling", ceiling), pd.concat(rest))
-    assert len(found) == 3  # a gain, and both scores
+    result = compare(scores("ceiling", ceiling), pd.concat(rest))
+    assert len(result) == 3  # a gain, and both scores
 
 
 def test_a_method_that_was_scored_on_other_donors_is_refused(ceiling):

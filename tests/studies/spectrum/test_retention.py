@@ -3,29 +3,37 @@
 import numpy as np
 import pytest
 
-from cell_synergy.studies.spectrum.correlations import Within
-from cell_synergy.studies.spectrum.retention import EXPRESSION, IMAGE, SHARED, Reader, targets
+from cell_synergy.studies.spectrum.correlations import CentredPairs
+from cell_synergy.studies.spectrum.retention import (
+    EXPRESSION,
+    IMAGE,
+    SHARED,
+    RetentionProbe,
+    retention_targets,
+)
 from cell_synergy.studies.spectrum.tabulate import shared
 
 
 @pytest.fixture(scope="module")
-def found(paired, settings):
+def result(paired, settings):
     (fold,) = paired.folds
     image, expression = paired.standardised(fold)
-    every = Within.of(image, expression, paired.donor)
-    return shared(every.some(np.flatnonzero(fold.align)), settings, fold)
+    every = CentredPairs.of(image, expression, paired.donor)
+    return shared(every.subset(np.flatnonzero(fold.align)), settings, fold)
 
 
 @pytest.fixture(scope="module")
-def kept(paired, settings, probe, found):
+def kept(paired, settings, probe, result):
     """Return the mean share over test donors of what an embedding keeps."""
     (fold,) = paired.folds
     image, expression = paired.standardised(fold)
-    every = Within.of(image, expression, paired.donor)
-    reader = Reader(paired, fold, targets(found, every, settings.axes), probe)
+    every = CentredPairs.of(image, expression, paired.donor)
+    probe_of_targets = RetentionProbe(
+        paired, fold, retention_targets(result, every, settings.axes), probe
+    )
 
     def mean(z):
-        shares = reader.kept(z.astype(np.float32), {})
+        shares = probe_of_targets.explained(z.astype(np.float32), {})
         return {name: np.mean(list(values.values())) for name, values in shares.items()}
 
     return mean
@@ -36,8 +44,8 @@ def sides(paired):
     return paired.standardised(paired.folds[0])
 
 
-def test_the_two_shared_directions_are_found(found):
-    assert found.correlations == pytest.approx([0.97, 0.97], abs=0.02)
+def test_the_two_shared_directions_are_found(result):
+    assert result.correlations == pytest.approx([0.97, 0.97], abs=0.02)
 
 
 def test_both_embeddings_keep_everything(kept, sides):
@@ -52,8 +60,8 @@ def test_one_embedding_keeps_what_is_shared_and_its_own(kept, sides):
     assert max(image[EXPRESSION], expression[IMAGE]) < 0.05
 
 
-def test_the_variates_keep_what_is_shared_and_nothing_else(kept, found, sides):
-    shares = kept(found.variates(*sides))
+def test_the_variates_keep_what_is_shared_and_nothing_else(kept, result, sides):
+    shares = kept(result.variates(*sides))
     assert shares[SHARED] > 0.98
     assert max(shares[IMAGE], shares[EXPRESSION]) < 0.05
 
@@ -66,11 +74,11 @@ def test_noise_keeps_nothing_and_donors_do_not_count(kept, paired):
     assert max(map(abs, kept(told).values())) < 0.06
 
 
-def test_without_a_direction_only_what_is_unique_is_asked(paired, settings, found):
+def test_without_a_direction_only_what_is_unique_is_asked(paired, settings, result):
     image, expression = paired.standardised(paired.folds[0])
-    every = Within.of(image, expression, paired.donor)
-    none = type(found)(found.correlations[:0], found.image[:, :0], found.expression[:, :0])
-    wanted = targets(none, every, settings.axes)
+    every = CentredPairs.of(image, expression, paired.donor)
+    none = type(result)(result.correlations[:0], result.image[:, :0], result.expression[:, :0])
+    wanted = retention_targets(none, every, settings.axes)
     assert set(wanted) == {IMAGE, EXPRESSION}
     leading = wanted[IMAGE].values
     assert leading.shape == (len(paired.donor), settings.axes)

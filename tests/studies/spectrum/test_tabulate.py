@@ -15,7 +15,7 @@ from cell_synergy.data.splits import folds
 from cell_synergy.studies.spectrum import tabulate as table
 from cell_synergy.studies.spectrum.ceiling_scores import ceiling_scores
 from cell_synergy.studies.spectrum.config import SpectrumConfig
-from cell_synergy.studies.spectrum.correlations import Within
+from cell_synergy.studies.spectrum.correlations import CentredPairs
 from cell_synergy.training import weights
 from stages.spectrum import Args, main
 
@@ -37,11 +37,11 @@ def embed(paired):
 @pytest.fixture(scope="module")
 def scores(paired, dataset, probe, embed):
     """Scores of the methods, with linear probes."""
-    found = [
+    result = [
         ceiling_scores(paired, dataset.tasks, partial(embed, name), probe).assign(method=name)
         for name in METHODS
     ]
-    return pd.concat(found)
+    return pd.concat(result)
 
 
 @pytest.fixture(scope="module")
@@ -57,53 +57,53 @@ def tabulate(paired, dataset, probe, embed, scores):
 
 
 @pytest.fixture(scope="module")
-def found(tabulate):
+def result(tabulate):
     return tabulate()
 
 
-def picked(found, quantity, **where):
-    rows = found[found["quantity"] == quantity]
+def picked(result, quantity, **where):
+    rows = result[result["quantity"] == quantity]
     for column, wanted in where.items():
         rows = rows[rows[column] == wanted]
     return rows
 
 
-def test_every_row_has_its_place(found):
-    assert list(found.columns) == table.COLUMNS
-    assert not found.duplicated(table.COLUMNS[:10]).any()
-    assert set(found["dataset"]) == {"tiny"}
+def test_every_row_has_its_place(result):
+    assert list(result.columns) == table.COLUMNS
+    assert not result.duplicated(table.COLUMNS[:10]).any()
+    assert set(result["dataset"]) == {"tiny"}
 
 
-def test_fractions_are_of_the_training_pairs_and_of_every_donor(found):
-    freedom = picked(found, "freedom", space="axes", pairs="own").set_index("fraction")["value"]
+def test_fractions_are_of_the_training_pairs_and_of_every_donor(result):
+    freedom = picked(result, "freedom", space="axes", pairs="own").set_index("fraction")["value"]
     assert freedom.to_dict() == {5: 3 * 4 - 4, 50: 27 * 4 - 4, 100: 54 * 4 - 4}
 
 
-def test_what_cannot_be_estimated_says_so_and_the_rest_is_there(found):
-    rows = picked(found, "ceiling_corrected")
+def test_what_cannot_be_estimated_says_so_and_the_rest_is_there(result):
+    rows = picked(result, "ceiling_corrected")
     few = rows["fraction"] == 5
     assert rows.loc[few, "value"].isna().all()
     assert set(rows.loc[few, "note"]) == {"not estimable: p + q >= n"}
     assert rows.loc[~few, "value"].notna().all()
-    raw = picked(found, "ceiling")
+    raw = picked(result, "ceiling")
     assert (raw["value"] > 0.2).all()
 
 
-def test_shuffled_pairs_have_no_corrected_ceiling_and_own_pairs_have_that_of_two_latents(found):
-    whole = picked(found, "ceiling_corrected", fraction=100).set_index(["space", "pairs"])["value"]
+def test_shuffled_pairs_have_no_corrected_ceiling_and_own_pairs_have_that_of_two_latents(result):
+    whole = picked(result, "ceiling_corrected", fraction=100).set_index(["space", "pairs"])["value"]
     assert (whole.xs("shuffled", level="pairs") == 0).all()
     assert whole["axes", "own"] == pytest.approx(2 * 0.955**2, abs=0.1)
-    assert (picked(found, "directions", fraction=100, pairs="own")["value"] == 2).all()
-    held = picked(found, "ceiling_held_out", fraction=100, pairs="own", space="axes").iloc[0]
+    assert (picked(result, "directions", fraction=100, pairs="own")["value"] == 2).all()
+    held = picked(result, "ceiling_held_out", fraction=100, pairs="own", space="axes").iloc[0]
     assert held["low"] < held["value"] < held["high"]
     assert held["value"] == pytest.approx(2 * 0.955**2, abs=0.15)
     assert held["n_donors"] == 5
 
 
-def test_ranks_are_listed_for_own_pairs(found):
+def test_ranks_are_listed_for_own_pairs(result):
     own = {"fraction": 100, "space": "axes"}
     sample, left, noise, held = (
-        picked(found, name, **own).sort_values("rank")
+        picked(result, name, **own).sort_values("rank")
         for name in ("correlation", "corrected", "shuffled", "held_out")
     )
     for rows in (sample, left, noise, held):
@@ -114,37 +114,41 @@ def test_ranks_are_listed_for_own_pairs(found):
     assert noise["value"].max() < sample["value"].iloc[1]
 
 
-def test_methods_keep_what_they_see(found):
-    kept = found[found["seed"] == "all"].pivot_table(
+def test_methods_keep_what_they_see(result):
+    kept = result[result["seed"] == "all"].pivot_table(
         index="method", columns="quantity", values="value"
     )
     assert kept.loc["concat"].min() > 0.95
     assert kept.loc["image", "unique_expression"] < 0.1
-    one = found[found["seed"] == "0"].set_index(["method", "quantity"])["value"]
+    one = result[result["seed"] == "0"].set_index(["method", "quantity"])["value"]
     assert one["concat", "shared"] == pytest.approx(kept.loc["concat", "shared"])
 
 
-def test_the_ceiling_reads_what_is_shared_and_nothing_else(found):
-    top = picked(found, "score", method="ceiling", metric="macro_f1").set_index("task")["value"]
+def test_the_ceiling_reads_what_is_shared_and_nothing_else(result):
+    top = picked(result, "score", method="ceiling", metric="macro_f1").set_index("task")["value"]
     assert top["both"] > 0.9
     assert top["image_only"] < 0.65
-    over = picked(found, "over_ceiling", metric="macro_f1").set_index(["method", "task"])["verdict"]
+    over = picked(result, "over_ceiling", metric="macro_f1").set_index(["method", "task"])[
+        "verdict"
+    ]
     assert over["concat", "image_only"] == "above"
     assert over["expression", "image_only"] == "at"
 
 
-def test_a_second_run_is_the_same_and_another_seed_is_not(tabulate, found):
-    pd.testing.assert_frame_equal(tabulate(), found)
+def test_a_second_run_is_the_same_and_another_seed_is_not(tabulate, result):
+    pd.testing.assert_frame_equal(tabulate(), result)
     other = picked(tabulate(seed=1), "ceiling", fraction=50)["value"].to_numpy()
-    assert not np.allclose(other, picked(found, "ceiling", fraction=50)["value"])
+    assert not np.allclose(other, picked(result, "ceiling", fraction=50)["value"])
 
 
 def test_larger_fractions_hold_the_smaller_ones(paired):
     order = np.random.default_rng(0).permutation(np.flatnonzero(paired.folds[0].align))
-    small, large = (set(table._nested(order, paired.donor, f).tolist()) for f in (10.0, 50.0))
+    small, large = (
+        set(table._nested_subset(order, paired.donor, f).tolist()) for f in (10.0, 50.0)
+    )
     assert small < large
     assert len(large) == len(order) / 2
-    few = table._nested(order, paired.donor, 1e-4)
+    few = table._nested_subset(order, paired.donor, 1e-4)
     assert np.unique(paired.donor[few], return_counts=True)[1].tolist() == [2, 2, 2, 2]
 
 
@@ -155,15 +159,15 @@ def test_test_donors_change_nothing_that_is_learnt(paired, settings):
     poisoned[fold.test] = 1e6
     learnt = []
     for image in (paired.image, poisoned):
-        every = Within.of(image, paired.expression, paired.donor)
-        learnt.append(table.shared(every.some(train), settings, fold))
+        every = CentredPairs.of(image, paired.expression, paired.donor)
+        learnt.append(table.shared(every.subset(train), settings, fold))
     np.testing.assert_array_equal(learnt[0].image, learnt[1].image)
 
 
 def test_too_many_axes_for_the_pairs_are_refused(paired):
     fold = paired.folds[0]
-    every = Within.of(paired.image, paired.expression, paired.donor)
-    few = every.some(np.flatnonzero(fold.align)[::12])
+    every = CentredPairs.of(paired.image, paired.expression, paired.donor)
+    few = every.subset(np.flatnonzero(fold.align)[::12])
     with pytest.raises(DataError, match=r"20 training pairs .* set spectrum\.axes lower"):
         table.shared(few, SpectrumConfig(**SETTINGS), fold)
 
@@ -177,24 +181,24 @@ def test_where_pairs_are_too_few_there_are_spectra_and_no_shares(
     small = replace(paired, folds=[replace(fold, align=few, probe=few)])
     settings = SpectrumConfig(**SETTINGS | {"fractions": "100"})
     empty = pd.DataFrame(columns=["task", "metric", "probe", "method", "value"])
-    found = table.tabulate(
+    result = table.tabulate(
         small, dataset.tasks, {"concat": [0]}, embed, empty, settings, probe, 0.0
     )
-    assert list(found.columns) == table.COLUMNS
-    assert "20 training pairs tell nothing of 8 + 8 axes" in capsys.readouterr().out
-    assert {"ceiling", "correlation", "held_out"} <= set(found["quantity"])
-    assert not {"shared", "unique_image", "over_ceiling", "score"} & set(found["quantity"])
-    assert set(picked(found, "ceiling_corrected")["note"]) == {"not estimable: p + q >= n"}
+    assert list(result.columns) == table.COLUMNS
+    assert "20 training pairs are too few for 8 + 8 axes" in capsys.readouterr().out
+    assert {"ceiling", "correlation", "held_out"} <= set(result["quantity"])
+    assert not {"shared", "unique_image", "over_ceiling", "score"} & set(result["quantity"])
+    assert set(picked(result, "ceiling_corrected")["note"]) == {"not estimable: p + q >= n"}
 
 
 def test_without_a_task_there_are_spectra_and_shares(paired, probe, embed, scores):
     settings = SpectrumConfig(**SETTINGS | {"fractions": "100"})
     none = scores.iloc[:0]
-    found = table.tabulate(paired, {}, {"concat": [0]}, embed, none, settings, probe, 0.1)
-    assert list(found.columns) == table.COLUMNS
-    kept = picked(found, "shared", seed="all").set_index("method")["value"]
+    result = table.tabulate(paired, {}, {"concat": [0]}, embed, none, settings, probe, 0.1)
+    assert list(result.columns) == table.COLUMNS
+    kept = picked(result, "shared", seed="all").set_index("method")["value"]
     assert kept["concat"] > 0.95
-    assert not {"over_ceiling", "score"} & set(found["quantity"])
+    assert not {"over_ceiling", "score"} & set(result["quantity"])
 
 
 def test_four_donors_held_out_in_turn_have_numbers_and_no_intervals(paired, dataset, probe):
@@ -202,10 +206,10 @@ def test_four_donors_held_out_in_turn_have_numbers_and_no_intervals(paired, data
     rows = np.flatnonzero(np.isin(paired.donor, list("ABCD")))
     roles = {"study": ("A", "B", "C", "D")}
     turned = dataset.model_copy(update={"split": "leave-one-donor-out", "roles": roles})
-    units = paired.adata[rows].copy()
+    adata = paired.adata[rows].copy()
     few = replace(
-        paired, units=units, image=paired.image[rows], expression=paired.expression[rows],
-        groups=paired.donor[rows], donor=paired.donor[rows], folds=folds(units.obs, turned),
+        paired, adata=adata, image=paired.image[rows], expression=paired.expression[rows],
+        groups=paired.donor[rows], donor=paired.donor[rows], folds=folds(adata.obs, turned),
         mode="donor",
     )  # fmt: skip
 
@@ -217,11 +221,11 @@ def test_four_donors_held_out_in_turn_have_numbers_and_no_intervals(paired, data
     both = both.assign(method="concat", probe="linear, transductive")
     settings = SpectrumConfig(**SETTINGS | {"fractions": "100", "permutations": 5})
     seeds = {"concat": [0]}
-    found = table.tabulate(few, tasks, seeds, embed, both, settings, probe, 0.1)
-    assert not found.duplicated(table.COLUMNS[:10]).any()
-    assert found["low"].isna().all()
-    assert set(found["verdict"].dropna()) == {""}
-    held = picked(found, "held_out", fraction=100, space="axes")
+    result = table.tabulate(few, tasks, seeds, embed, both, settings, probe, 0.1)
+    assert not result.duplicated(table.COLUMNS[:10]).any()
+    assert result["low"].isna().all()
+    assert set(result["verdict"].dropna()) == {""}
+    held = picked(result, "held_out", fraction=100, space="axes")
     assert (held["n_donors"] == 4).all()
     assert set(held["note"]) == {"not testable: 4 donors, 5 needed"}
     assert held["value"].iloc[0] > 0.9

@@ -1,4 +1,4 @@
-"""What a claim is decided by: the methods and tasks it is about, and the study's tables."""
+"""Inputs of the rules for claims: the methods and tasks concerned, and the study's tables."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,16 +14,17 @@ SUPPORTED, NOT_SUPPORTED, NOT_TESTABLE = "supported", "not supported", "not test
 
 
 class ClaimsConfig(Config):
-    """Which methods and tasks the claims are about.
+    """Methods and tasks that the claims are about.
 
     Attributes
     ----------
     aligned
-        Methods whose objective pulls the two modalities together.
+        Methods whose objective aligns the two modalities.
     synergy_aware, redundant
-        The method that the paper calls synergy-aware, and the one that captures redundancy.
+        The method that the paper calls synergy-aware, and the method that it says to capture
+        redundancy.
     local, niches
-        Tasks of the unit itself, and of organisation around it.
+        Tasks on the observation itself, and tasks on the organisation of its surroundings.
     """
 
     aligned: Names
@@ -35,7 +36,7 @@ class ClaimsConfig(Config):
 
 @dataclass(frozen=True)
 class Tables:
-    """What the study found on one data set.
+    """Result tables of one data set.
 
     Attributes
     ----------
@@ -44,9 +45,9 @@ class Tables:
     scores
         Tidy scores of the stage `probe`.
     scaling
-        What `cell_synergy.studies.scaling.curves.read` returns.
+        Table that `cell_synergy.studies.scaling.curves.read` returns.
     methods
-        Of the study.
+        Names of all methods of the study.
     """
 
     sis: pd.DataFrame
@@ -59,21 +60,20 @@ class Tables:
 
 
 Finding = tuple[str, str]
-"""Verdict and evidence."""
+"""A verdict and its evidence in words."""
 
 
 def no_method(names: Iterable[str]) -> Finding:
-    """Return that methods are not in the study."""
-    listed = [f"{name!r}" for name in names]
-    return NOT_TESTABLE, f"not tested: no method {' or '.join(listed)}"
+    """Return the finding for a claim about methods that are not in the study."""
+    return NOT_TESTABLE, f"not tested: no method {' or '.join(map(repr, names))}"
 
 
 def too_few(tables: Tables) -> Finding:
-    """Return that test donors are too few."""
+    """Return the finding for a data set with too few test donors."""
     scored = tables.scores.loc[tables.scores["task"] != DONOR, "donor"].unique()
     return NOT_TESTABLE, f"{len(scored)} test donors, {LEAST_DONORS} needed"
 
 
 def if_holds(holds: bool, evidence: str) -> Finding:
-    """Return the verdict with its evidence."""
+    """Return "supported" or "not supported" with the evidence."""
     return SUPPORTED if holds else NOT_SUPPORTED, evidence

@@ -1,19 +1,18 @@
 """The rules that decide the paper's claims on one data set.
 
-Each claim is a rule: a function of the study's tables that says `supported`, `not supported` or
-`not testable here`, with the numbers. A rule decides by intervals over donors (95 %) and by p
-values corrected for the methods compared, not by the size of an effect. `RULES` lists them.
+Each claim has a rule, a function of the study's tables that returns `supported`, `not supported` or
+`not testable here` with the numbers. A rule decides by 95 % intervals over donors and by p values
+corrected for the methods compared, not by the size of an effect. `RULES` lists all rules.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from cell_synergy.core.names import CONTROLS, DONOR, LINEAR, UNIMODAL
-from cell_synergy.scoring.inference import LEAST_DONORS, Interval, inflation, paired_t
+from cell_synergy.scoring.inference import LEAST_DONORS, donor_interval
 from cell_synergy.scoring.reference import require_complete
-from cell_synergy.scoring.tables import ALL_FOLDS
+from cell_synergy.scoring.tables import ALL_FOLDS, HEADLINE_METRICS, headline_rows
 from cell_synergy.studies.claims.evidence import (
     NOT_TESTABLE,
     ClaimsConfig,
@@ -23,126 +22,127 @@ from cell_synergy.studies.claims.evidence import (
     no_method,
     too_few,
 )
-from cell_synergy.studies.scaling.curves import TUNED
+from cell_synergy.studies.scaling import DRAWN_LABELS, TUNED
 
-_LEVEL = 0.05
-_METRICS = "macro_f1", "r2"
+_SIGNIFICANCE = 0.05
 _UNIQUE = "unique_image", "unique_expression"
-_OVER_SEEDS = "all"
-_DRAWN = "drawn"  # labels that shrink with the pairs
+_ALL_SEEDS = "all"
 
 
 def redundancy(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Supported if every aligned method keeps more of what both show than of what either shows.
+    """Supported if every aligned method retains more shared content than unique content.
 
-    Shares of the spectrum's variates and of the rest of each embedding: the interval of the first
-    is above both others.
+    The interval of the share retained of the canonical variates has to be above the intervals of
+    the shares retained of the residuals of both embeddings.
     """
     if not (aligned := _aligned(tables, claims)):
         return no_method(claims.aligned)
-    kept = _kept(tables)
-    if isinstance(kept, str):
-        return NOT_TESTABLE, kept
-    low, high = (kept[side].loc[aligned] for side in ("low", "high"))
+    shares = _retained_shares(tables)
+    if isinstance(shares, str):
+        return NOT_TESTABLE, shares
+    means, low, high = (shares[column].loc[aligned] for column in ("value", "low", "high"))
     holds = low["shared"] > high[list(_UNIQUE)].max(axis=1)
-    means = kept["value"].loc[aligned]
-    spans = [f"{means[name].min():.2f} to {means[name].max():.2f}" for name in ("shared", *_UNIQUE)]
+    ranges = [
+        f"{means[name].min():.2f} to {means[name].max():.2f}" for name in ("shared", *_UNIQUE)
+    ]
     random = ""
-    if "random" in kept["value"].index:
-        floor = kept["value"].loc["random"]
-        shares = ", ".join(f"{floor[name]:.2f}" for name in ("shared", *_UNIQUE))
-        random = f" (random projection {shares})"
+    if "random" in shares["value"].index:
+        null = shares["value"].loc["random"]
+        listed = ", ".join(f"{null[name]:.2f}" for name in ("shared", *_UNIQUE))
+        random = f" (random projection {listed})"
     return if_holds(
         bool(holds.all()),
-        f"{holds.sum()} of {len(holds)} aligned methods; share kept of what both show {spans[0]}, "
-        f"of what the image alone shows {spans[1]}, expression {spans[2]}{random}",
+        f"{holds.sum()} of {len(holds)} aligned methods; share kept of what both show {ranges[0]}, "
+        f"of what the image alone shows {ranges[1]}, expression {ranges[2]}{random}",
     )
 
 
 def ceiling(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Supported if no aligned method's linear score is above the spectral ceiling on any task."""
+    """Supported if no aligned method has a linear score above the spectral ceiling on any task."""
     if not (aligned := _aligned(tables, claims)):
         return no_method(claims.aligned)
     over = tables.spectrum[tables.spectrum["quantity"] == "over_ceiling"]
-    over = over[over["method"].isin(aligned) & over["metric"].isin(_METRICS)]
+    over = over[over["method"].isin(aligned) & over["metric"].isin(HEADLINE_METRICS)]
     if over.empty:
         return NOT_TESTABLE, "no task, or too few training pairs, to compare with a ceiling"
     if over["low"].isna().all():
         return too_few(tables)
     above = over[over["verdict"] == "above"]
     counts = above.groupby("task")["method"].nunique()
-    top = over.sort_values("value", kind="stable").iloc[-1]
+    largest = over.sort_values("value", kind="stable").iloc[-1]
     tasks = ", ".join(f"{_words(task)} ({n})" for task, n in counts.items()) or "none"
     return if_holds(
         above.empty,
         f"above the best linear reader of the canonical variates on (methods of "
-        f"{len(aligned)}): {tasks}; most on {_words(top['task'])}, {top['method']} "
-        f"{_gain(top, 'value')}",
+        f"{len(aligned)}): {tasks}; most on {_words(largest['task'])}, {largest['method']} "
+        f"{_gain_with_interval(largest, 'value')}",
     )
 
 
 def local(tables: Tables, claims: ClaimsConfig) -> Finding:
     """Supported if no fusion method is above the better expert on any local task."""
-    rows = _sis(tables, claims.local)
+    rows = _headline_sis(tables, claims.local)
     rows = rows[~rows["method"].isin(CONTROLS)]
     if rows.empty:
         return NOT_TESTABLE, "the data set has no local task"
     if rows["gain_low"].isna().all():
         return too_few(tables)
-    above = rows[rows["p_corrected"] < _LEVEL]
-    found = []
+    above = rows[rows["p_corrected"] < _SIGNIFICANCE]
+    evidence = []
     for task in rows["task"].unique():
-        own = rows[rows["task"] == task].sort_values("gain", kind="stable")
-        best, some = own.iloc[-1], (above["task"] == task).sum()
-        found.append(
-            f"{_words(task)}: {some} of {len(own)} above {best['best']} "
-            f"({best['best_score']:.2f}), best {best['method']} {_gain(best, 'gain')}"
+        methods = rows[rows["task"] == task].sort_values("gain", kind="stable")
+        best, count = methods.iloc[-1], (above["task"] == task).sum()
+        evidence.append(
+            f"{_words(task)}: {count} of {len(methods)} above {best['best']} "
+            f"({best['best_score']:.2f}), best {best['method']} {_gain_with_interval(best, 'gain')}"
         )
-    return if_holds(above.empty, "; ".join(found))
+    return if_holds(above.empty, "; ".join(evidence))
 
 
 def niches(tables: Tables, claims: ClaimsConfig) -> Finding:
     """Supported if the synergy-aware method is above the better expert on every niche task.
 
-    Under linear probes; the bits that it certifies, and its gains in the bands of distance, stand
-    beside.
+    The verdict is on linear probes; its certified synergy in bits and its gains in the bands of
+    distance are evidence only.
     """
     if claims.synergy_aware not in tables.methods:
         return no_method([claims.synergy_aware])
-    rows = _sis(tables, claims.niches)
+    rows = _headline_sis(tables, claims.niches)
     rows = rows[rows["method"] == claims.synergy_aware]
     if rows.empty:
         return NOT_TESTABLE, "the data set has no niche task"
     if rows["gain_low"].isna().all():
         return too_few(tables)
-    found = [f"{_words(row['task'])} {_gain(row, 'gain')}" for _, row in rows.iterrows()]
-    known = tables.information.set_index(["task", "method", "quantity"])["bits"]
+    evidence = [
+        f"{_words(row['task'])} {_gain_with_interval(row, 'gain')}" for _, row in rows.iterrows()
+    ]
+    information = tables.information.set_index(["task", "method", "quantity"])["bits"]
     for task in rows["task"]:
-        places = (task, "pair", "S"), (task, claims.synergy_aware, "certified_synergy")
-        if not known.index.isin(places).any():  # a regression, or of one class
+        keys = (task, "pair", "S"), (task, claims.synergy_aware, "certified_synergy")
+        if not information.index.isin(keys).any():  # a regression, or a task with one class
             continue
-        bits = (known[place] for place in places)
-        pair, own = (round(value, 2) + 0.0 for value in bits)  # no minus before a zero
-        found.append(f"{_words(task)}: S {pair:.2f} bits, certified {own:.2f}")
+        # Adding 0.0 turns a negative zero into zero.
+        synergy, certified = (round(information[key], 2) + 0.0 for key in keys)
+        evidence.append(f"{_words(task)}: S {synergy:.2f} bits, certified {certified:.2f}")
     bands = tables.distance[tables.distance["method"] == claims.synergy_aware]
     bands = bands[bands["band"].notna() & (bands["fold"] == ALL_FOLDS)]
     bands = bands[bands["probe"].str.startswith(LINEAR)]
-    above = (bands["p_corrected"] < _LEVEL).sum()
-    found.append(
+    above = (bands["p_corrected"] < _SIGNIFICANCE).sum()
+    evidence.append(
         f"neighbours: above the better expert in {above} of {len(bands)} targets and bands"
     )
-    return if_holds(bool((rows["p_corrected"] < _LEVEL).all()), "; ".join(found))
+    return if_holds(bool((rows["p_corrected"] < _SIGNIFICANCE).all()), "; ".join(evidence))
 
 
 def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Supported if the fine-tuned expert is above every other arm on the mean over fractions.
+    """Supported if the fine-tuned expert is above every other method on the mean over fractions.
 
-    Labels shrink with the pairs; tasks, draws and seeds are averaged within donors. The interval of
-    each difference is above 0.
+    Labels are subsampled with the pairs; tasks, draws and seeds are averaged within donors. The
+    interval of each difference has to be above 0.
     """
     rows = tables.scaling
-    rows = rows[(rows["labels"] == _DRAWN) & (rows["note"] == "")]
-    rows = rows[rows["metric"].isin(_METRICS) & rows["task"].isin(claims.local)]
+    rows = rows[(rows["labels"] == DRAWN_LABELS) & (rows["note"] == "")]
+    rows = rows[rows["metric"].isin(HEADLINE_METRICS) & rows["task"].isin(claims.local)]
     keys = ["task", "metric", "fraction", "donor"]
     table = rows.pivot_table(index=keys, columns="method", values="value").dropna()
     if TUNED not in table or table.empty:
@@ -150,73 +150,74 @@ def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
     donors = table.groupby("donor").mean()
     if len(donors) < LEAST_DONORS:
         return too_few(tables)
-    others = [str(arm) for arm in donors.columns.drop(TUNED)]
+    others = [str(method) for method in donors.columns.drop(TUNED)]
     differences = donors[[TUNED]].to_numpy() - donors[others].to_numpy()
-    interval = _interval(differences, in_turn=len(rows["fold"].unique()) > 1)
-    said = [
-        f"{value:+.3f} over {arm} ({interval.low[place]:+.3f} to {interval.high[place]:+.3f})"
-        for place, (arm, value) in enumerate(zip(others, differences.mean(axis=0), strict=True))
+    interval = donor_interval(differences, in_turn=len(rows["fold"].unique()) > 1)
+    means = differences.mean(axis=0)
+    listed = [
+        f"{mean:+.3f} over {method} ({low:+.3f} to {high:+.3f})"
+        for method, mean, low, high in zip(others, means, interval.low, interval.high, strict=True)
     ]
     fractions = sorted(table.index.unique("fraction"))
-    least, most = fractions[0], fractions[-1]
     return if_holds(
         bool((interval.low > 0).all()),
-        f"mean over {least:g} to {most:g} % of the pairs: {', '.join(said)}",
+        f"mean over {fractions[0]:g} to {fractions[-1]:g} % of the pairs: {', '.join(listed)}",
     )
 
 
 def highest(tables: Tables, claims: ClaimsConfig) -> Finding:
     """Supported if the synergy-aware method's mean over tasks is above every other fusion method's.
 
-    Linear scores (macro F1, R2); the gain over the better expert differs from the score by the same
-    number for every method. The interval of each difference is above 0.
+    The mean is over linear scores (macro F1, R2). Differences between methods are the same for
+    scores and for gains over the better expert. The interval of each difference has to be above 0.
     """
     if claims.synergy_aware not in tables.methods:
         return no_method([claims.synergy_aware])
-    rows = tables.scores
-    rows = rows[rows["probe"].str.startswith(LINEAR) & rows["metric"].isin(_METRICS)]
+    rows = headline_rows(tables.scores)
     rows = rows[~rows["method"].isin([*CONTROLS, *UNIMODAL]) & (rows["task"] != DONOR)]
     if len(rows["method"].unique()) < 2:  # noqa: PLR2004 - itself and another
         return NOT_TESTABLE, "no task, or no other fusion method, to compare by"
-    cells = rows.groupby(["task", "donor", "method"])["value"].mean().reset_index()
-    wide = cells.pivot_table(index=["task", "donor"], columns="method", values="value")
+    means = rows.groupby(["task", "donor", "method"])["value"].mean().reset_index()
+    wide = means.pivot_table(index=["task", "donor"], columns="method", values="value")
     require_complete(wide.isna())
     donors = wide.groupby("donor").mean()
     if len(donors) < LEAST_DONORS:
         return too_few(tables)
     others = donors.columns.drop(claims.synergy_aware)
     differences = donors[[claims.synergy_aware]].to_numpy() - donors[others].to_numpy()
-    interval = _interval(differences, in_turn=len(rows["fold"].unique()) > 1)
-    means = donors.mean().sort_values(ascending=False)
-    place = list(means.index).index(claims.synergy_aware) + 1
-    below = int((interval.high < 0).sum())
+    interval = donor_interval(differences, in_turn=len(rows["fold"].unique()) > 1)
+    ranking = donors.mean().sort_values(ascending=False)
+    rank = list(ranking.index).index(claims.synergy_aware) + 1
+    above, below = int((interval.low > 0).sum()), int((interval.high < 0).sum())
     return if_holds(
         bool((interval.low > 0).all()),
-        f"place {place} of {len(means)} by the mean over {len(wide.index.unique('task'))} tasks "
-        f"({means[claims.synergy_aware]:.3f}; {means.index[0]} {means.iloc[0]:.3f}); above "
-        f"{int((interval.low > 0).sum())} and below {below} of {len(others)} others",
+        f"place {rank} of {len(ranking)} by the mean over {len(wide.index.unique('task'))} tasks "
+        f"({ranking[claims.synergy_aware]:.3f}; {ranking.index[0]} {ranking.iloc[0]:.3f}); above "
+        f"{above} and below {below} of {len(others)} others",
     )
 
 
 def captured(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Supported if the method keeps more of what both show than shuffled pairs, and than the rest.
+    """Supported if the method retains more shared content than the control and than unique content.
 
-    Of intervals: that of its share of what both show is above those of the control trained on
-    shuffled pairs, and of its own shares of what one expert alone shows.
+    The interval of the share that it retains of the shared content has to be above the interval of
+    the control trained on shuffled pairs, and above the intervals of the shares that the method
+    retains of the unique content.
     """
     if absent := [n for n in (claims.redundant, "shuffled") if n not in tables.methods]:
         return no_method(absent)
-    kept = _kept(tables)
-    if isinstance(kept, str):
-        return NOT_TESTABLE, kept
-    low, high, value = (kept[side] for side in ("low", "high", "value"))
-    own, floor = value.loc[claims.redundant], value.loc["shuffled"]
-    least = low.loc[claims.redundant, "shared"]
-    rest = max(high.loc["shuffled", "shared"], *high.loc[claims.redundant, list(_UNIQUE)])
+    shares = _retained_shares(tables)
+    if isinstance(shares, str):
+        return NOT_TESTABLE, shares
+    low, high, value = (shares[column] for column in ("low", "high", "value"))
+    method, null = value.loc[claims.redundant], value.loc["shuffled"]
+    unique_high = high.loc[claims.redundant, list(_UNIQUE)]
+    limit = max(high.loc["shuffled", "shared"], *unique_high)
     return if_holds(
-        bool(least > rest),
-        f"{claims.redundant} keeps {own['shared']:.2f} of what both show (shuffled pairs "
-        f"{floor['shared']:.2f}), {own['unique_image']:.2f} and {own['unique_expression']:.2f} of "
+        bool(low.loc[claims.redundant, "shared"] > limit),
+        f"{claims.redundant} keeps {method['shared']:.2f} of what both show (shuffled pairs "
+        f"{null['shared']:.2f}), {method['unique_image']:.2f} and "
+        f"{method['unique_expression']:.2f} of "
         "what image and expression alone show",
     )
 
@@ -233,20 +234,22 @@ RULES: Mapping[str, Callable[[Tables, ClaimsConfig], Finding]] = {
     HIGHEST: highest,
     CAPTURED: captured,
 }
-"""The paper's claims, and the rule that decides each."""
+"""The rule that decides each of the paper's claims."""
 
 
-def _kept(tables: Tables) -> dict[str, pd.DataFrame] | str:
-    """Return shares kept and their limits, a row per method; or why there are none."""
-    rows = tables.spectrum[tables.spectrum["seed"] == _OVER_SEEDS]
+def _retained_shares(tables: Tables) -> dict[str, pd.DataFrame] | str:
+    """Return the retained shares and their limits by method, or the reason why there are none."""
+    rows = tables.spectrum[tables.spectrum["seed"] == _ALL_SEEDS]
     if rows.empty:
         return "too few training pairs to say what both modalities show"
     if "shared" not in set(rows["quantity"]):
         return "no canonical correlation is above the edge of noise"
     if rows["low"].isna().all():
         return too_few(tables)[1]
-    sides = "value", "low", "high"
-    return {s: rows.pivot_table(index="method", columns="quantity", values=s) for s in sides}
+    return {
+        column: rows.pivot_table(index="method", columns="quantity", values=column)
+        for column in ("value", "low", "high")
+    }
 
 
 def _aligned(tables: Tables, claims: ClaimsConfig) -> list[str]:
@@ -254,21 +257,16 @@ def _aligned(tables: Tables, claims: ClaimsConfig) -> list[str]:
     return [name for name in claims.aligned if name in tables.methods]
 
 
-def _sis(tables: Tables, tasks: Sequence[str]) -> pd.DataFrame:
-    """Return the linear SIS over all folds of some tasks, one metric each."""
-    rows = tables.sis
-    rows = rows[rows["task"].isin(tasks) & rows["metric"].isin(_METRICS)]
-    return rows[rows["probe"].str.startswith(LINEAR) & (rows["fold"] == ALL_FOLDS)]
+def _headline_sis(tables: Tables, tasks: Sequence[str]) -> pd.DataFrame:
+    """Return the headline rows of some tasks in the SIS table."""
+    rows = headline_rows(tables.sis, fold=ALL_FOLDS)
+    return rows[rows["task"].isin(tasks)]
 
 
-def _interval(differences: np.ndarray, *, in_turn: bool) -> Interval:
-    more = inflation(len(differences), in_turn=in_turn)
-    return paired_t(differences).widened(np.sqrt(more))
-
-
-def _gain(row: "pd.Series[float]", name: str) -> str:
-    """Return a gain with its interval."""
-    low, high = (row[f"gain_{s}"] if f"gain_{s}" in row else row[s] for s in ("low", "high"))
+def _gain_with_interval(row: "pd.Series[float]", name: str) -> str:
+    """Return a gain and its interval in words; the SIS table has them in columns `gain_...`."""
+    prefix = "gain_" if "gain_low" in row else ""
+    low, high = row[f"{prefix}low"], row[f"{prefix}high"]
     return f"{row[name]:+.3f} ({low:+.3f} to {high:+.3f})"
 
 

@@ -25,74 +25,75 @@ _UNIQUE = ["unique_image", "unique_expression"]
 
 
 def verdicts(
-    found: Mapping[str, Tables],
+    tables: Mapping[str, Tables],
     simulated: Mapping[str, bool],
     trifeature: pd.DataFrame,
     claims: ClaimsConfig,
 ) -> pd.DataFrame:
-    """Return the verdict on every claim on every data set, and on Trifeature's drawn embeddings.
+    """Return the verdict on every claim for every data set and for Trifeature's embeddings.
 
     Parameters
     ----------
-    found, simulated
-        Of each data set.
+    tables, simulated
+        Result tables of each data set, and whether it is simulated.
     trifeature
-        Scores of the stage of this name.
+        Scores of the stage `trifeature`.
     claims
-        Which methods and tasks the claims are about.
+        Methods and tasks that the claims are about.
     """
     rows = [
-        (claim, dataset, *rule(tables, claims), simulated[dataset])
-        for dataset, tables in found.items()
+        (claim, dataset, *rule(of_dataset, claims), simulated[dataset])
+        for dataset, of_dataset in tables.items()
         for claim, rule in RULES.items()
     ]
-    drawn = on_trifeature(trifeature, claims)
-    rows += [(claim, TRIFEATURE, *drawn.get(claim, _ELSEWHERE), True) for claim in RULES]
+    findings = on_trifeature(trifeature, claims)
+    rows += [(claim, TRIFEATURE, *findings.get(claim, _NO_TISSUE), True) for claim in RULES]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-_ELSEWHERE: Finding = (NOT_TESTABLE, "the task has no tissue, donors or niches")
+_NO_TISSUE: Finding = (NOT_TESTABLE, "the task has no tissue, donors or niches")
 
 
 def on_trifeature(scores: pd.DataFrame, claims: ClaimsConfig) -> dict[str, Finding]:
-    """Return the claims that Trifeature tests, by binomial intervals over its test pairs.
+    """Return the findings on the claims that Trifeature tests, from binomial intervals.
 
-    Alignment keeps redundancy more than uniqueness, and captures it, if its interval is above both
-    others; the synergy-aware method is highest if its synergy is above chance and above the
-    others'. Linear probes; the interval of a mean over seeds takes them to share their pairs.
+    A method retains redundancy rather than uniqueness if the interval of its accuracy on redundant
+    content is above both intervals on unique content. The synergy-aware method is highest if its
+    synergy interval is above chance and above the intervals of all other methods. Scores are those
+    of linear probes. The interval of a mean over seeds assumes that seeds share their test pairs.
     """
     linear = scores[scores["probe"] == LINEAR]
     value = linear.pivot_table(index="method", columns="task", values="value")
     pairs = linear.pivot_table(index="method", columns="task", values="n")
     half = norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt(value * (1 - value) / pairs)
     low, high = value - half, value + half
-    found: dict[str, Finding] = {}
-    known = [name for name in claims.aligned if name in value.index]
-    if known:
-        holds = low.loc[known, "redundancy"] > high.loc[known, _UNIQUE].max(axis=1)
-        found[COLLAPSE] = if_holds(
-            bool(holds.all()), "; ".join(_kept(value, name) for name in known)
+    findings: dict[str, Finding] = {}
+    aligned = [name for name in claims.aligned if name in value.index]
+    if aligned:
+        holds = low.loc[aligned, "redundancy"] > high.loc[aligned, _UNIQUE].max(axis=1)
+        findings[COLLAPSE] = if_holds(
+            bool(holds.all()), "; ".join(_accuracies(value, name) for name in aligned)
         )
-    if claims.redundant in value.index:
-        own = claims.redundant
-        holds_own = low.loc[own, "redundancy"] > high.loc[own, _UNIQUE].max()
-        found[CAPTURED] = if_holds(bool(holds_own), _kept(value, own))
+    redundant = claims.redundant
+    if redundant in value.index:
+        captures = low.loc[redundant, "redundancy"] > high.loc[redundant, _UNIQUE].max()
+        findings[CAPTURED] = if_holds(bool(captures), _accuracies(value, redundant))
     if claims.synergy_aware in value.index and len(value) > 1:
         others = high["synergy"].drop(claims.synergy_aware)
         chance = 1 / linear.loc[linear["task"] == "synergy", "classes"].iloc[0]
-        least = low.loc[claims.synergy_aware, "synergy"]
-        said = ", ".join(f"{name} {value.loc[name, 'synergy']:.2f}" for name in value.index)
-        found[HIGHEST] = if_holds(
-            bool(least > max(chance, others.max())),
-            f"synergy, balanced accuracy of a linear probe: {said} (chance {chance:.2f})",
+        synergy_low = low.loc[claims.synergy_aware, "synergy"]
+        listed = ", ".join(f"{name} {value.loc[name, 'synergy']:.2f}" for name in value.index)
+        findings[HIGHEST] = if_holds(
+            bool(synergy_low > max(chance, others.max())),
+            f"synergy, balanced accuracy of a linear probe: {listed} (chance {chance:.2f})",
         )
-    return found
+    return findings
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Return the verdicts as a Markdown table, one column per data set, simulated ones named so.
+    """Return the verdicts as a Markdown table with one column per data set.
 
-    What has to be said of a data set stands below.
+    Titles say which data sets are simulated; remarks on data sets are below the table.
     """
     names = table.drop_duplicates("dataset")
     titles = [
@@ -108,9 +109,10 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _kept(value: pd.DataFrame, name: str) -> str:
-    own = value.loc[name]
+def _accuracies(value: pd.DataFrame, name: str) -> str:
+    """Return the balanced accuracies of one method in words."""
+    method = value.loc[name]
     return (
-        f"{name}: balanced accuracy {own['redundancy']:.2f} of what is redundant, "
-        f"{own['unique_image']:.2f} and {own['unique_expression']:.2f} of what is unique"
+        f"{name}: balanced accuracy {method['redundancy']:.2f} of what is redundant, "
+        f"{method['unique_image']:.2f} and {method['unique_expression']:.2f} of what is unique"
     )

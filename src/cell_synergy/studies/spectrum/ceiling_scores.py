@@ -1,4 +1,4 @@
-"""Scores of the best linear reader of the canonical variates, and of the methods beside them."""
+"""Scores of linear probes of the canonical variates, and their comparison with all methods."""
 
 from collections.abc import Mapping
 
@@ -14,60 +14,79 @@ from cell_synergy.data.embeddings import standardise
 from cell_synergy.downstream.evaluate import Asked, Representation, table
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import goals
-from cell_synergy.scoring.inference import LEAST_DONORS, inflation, paired_t, sign_flip
+from cell_synergy.scoring.inference import (
+    LEAST_DONORS,
+    donor_interval,
+    inflation,
+    not_testable,
+    sign_flip,
+)
 
-CEILING = "ceiling"  # the canonical variates, as a method in tables
+CEILING = "ceiling"  # name of the canonical variates in the column `method`
 METRICS = "macro_f1", "r2", "bits"
 ABOVE, AT, BELOW = "above", "at", "below"
 
-_LEVEL = 0.05
+_SIGNIFICANCE = 0.05
 
 
 def ceiling_scores(
     paired: PairedDataset, tasks: Mapping[str, Task], variates: Representation, probe: ProbeConfig
 ) -> pd.DataFrame:
-    """Score linear probes of the canonical variates as a method's are scored.
+    """Return the scores of linear probes of the canonical variates, as for any method.
 
-    A data set without a task has no rows.
+    Parameters
+    ----------
+    paired, tasks
+        The data set and its tasks; without a task there are no rows.
+    variates
+        Returns the canonical variates of all observations, given fold and seed.
+    probe
+        Configuration of the probes.
     """
     rows: list[dict[str, object]] = []
-    every = goals(paired, tasks)
+    task_goals = goals(paired, tasks)
     for fold in paired.folds:
         z: Float32[np.ndarray, "obs d"] = standardise(
             variates(fold, 0), fold.align, paired.groups, paired.mode
         )
-        asked = Asked(paired, every, fold, probe)
-        answers = {LINEAR: asked.linear(z, {}, donor=False)}
-        rows += [row | {"seed": 0} for row in asked.scores(answers)]
-    return table(CEILING, paired, rows, asked=bool(every))
+        evaluator = Asked(paired, task_goals, fold, probe)
+        predictions = {LINEAR: evaluator.linear(z, {}, donor=False)}
+        rows += [row | {"seed": 0} for row in evaluator.scores(predictions)]
+    return table(CEILING, paired, rows, asked=bool(task_goals))
 
 
 def compare(ceiling: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Return how far each method's linear scores stand from the ceiling's, with intervals.
+    """Return the difference of each method's linear scores from those of the ceiling.
 
     Parameters
     ----------
     ceiling
-        Of `ceiling_scores`.
+        Scores from `ceiling_scores`.
     scores
         Tidy scores of all methods.
 
     Returns
     -------
     :
-        One row per task, metric and method: its mean score over donors as `value` (quantity
-        `score`, of the ceiling too), and its gain over the ceiling (quantity `over_ceiling`) with a
-        paired t interval, p for a gain above 0, corrected over the fusion methods, and a verdict:
-        `above` if that p is under 0.05 (of single experts and controls, which are not corrected
-        for, if the interval is above 0), `below` if the interval is under 0, else `at`, which is
-        "not told apart"; empty under five donors. Without a ceiling there are no rows.
+        One row per task, metric and method. The quantity `score` is the mean score over donors, of
+        the ceiling, too. The quantity `over_ceiling` is the mean gain over the ceiling, with a
+        paired t interval, a p value for a gain above 0, corrected over the fusion methods, and a
+        verdict. The verdict is `above` if this p value is below 0.05 (for single experts and
+        controls, which have no corrected p value: if the interval is above 0), `below` if the
+        interval is below 0, and else `at`, which is no significant difference; it is empty below
+        five donors. Without ceiling scores there are no rows.
+
+    Raises
+    ------
+    DataError
+        If methods were not scored on the same donors.
     """
     if ceiling.empty:
         return pd.DataFrame(columns=["task", "metric", "method", "quantity", "value", "note"])
     linear = scores["probe"].str.startswith(LINEAR) & (scores["task"] != DONOR)
     both = pd.concat([ceiling, scores[linear]])
     both = both[both["metric"].isin(METRICS)]
-    found = []
+    parts = []
     for task, metric in both[["task", "metric"]].drop_duplicates().itertuples(index=False):
         rows = both[(both["task"] == task) & (both["metric"] == metric)]
         by_fold = rows.groupby(["method", "fold", "donor"])["value"].mean()
@@ -78,29 +97,29 @@ def compare(ceiling: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
                 f"scores: not the same donors for every method at task {task}, metric {metric}; "
                 "compute them again with `dvc repro`"
             )
-        case = _case(donors, in_turn=len(rows["fold"].unique()) > 1)
-        found.append(case.assign(task=task, metric=metric))
-    return pd.concat(found, ignore_index=True)
+        case = _compare_case(donors, in_turn=len(rows["fold"].unique()) > 1)
+        parts.append(case.assign(task=task, metric=metric))
+    return pd.concat(parts, ignore_index=True)
 
 
-def _case(rows: pd.DataFrame, in_turn: bool) -> pd.DataFrame:
-    methods = rows.columns.drop(CEILING)
-    top = rows[CEILING].to_numpy()
-    gain = rows[methods].to_numpy() - top[:, None]
+def _compare_case(scores: pd.DataFrame, in_turn: bool) -> pd.DataFrame:
+    """Return the rows of one task and metric, from scores by donor (rows) and method (columns)."""
+    methods = scores.columns.drop(CEILING)
+    ceiling = scores[CEILING].to_numpy()
+    gain = scores[methods].to_numpy() - ceiling[:, None]
     compared = ~methods.isin([*CONTROLS, *UNIMODAL])
     over = pd.DataFrame({"method": methods, "value": gain.mean(axis=0)})
-    over[["low", "high", "p_corrected"]] = np.nan
-    if len(rows) < LEAST_DONORS:
-        over["note"] = f"not testable: {len(rows)} donors, {LEAST_DONORS} needed"
+    interval = donor_interval(gain, in_turn=in_turn)
+    over["low"], over["high"], over["p_corrected"] = interval.low, interval.high, np.nan
+    if len(scores) < LEAST_DONORS:
+        over["note"] = not_testable(len(scores))
     else:
-        more = inflation(len(rows), in_turn=in_turn)
-        interval = paired_t(gain).widened(np.sqrt(more))
-        over["low"], over["high"] = interval.low, interval.high
-        over["p_corrected"] = sign_flip(gain, compared, more).corrected
-    above = np.where(compared, over["p_corrected"] < _LEVEL, over["low"] > 0)
+        variance_factor = inflation(len(scores), in_turn=in_turn)
+        over["p_corrected"] = sign_flip(gain, compared, variance_factor).corrected
+    above = np.where(compared, over["p_corrected"] < _SIGNIFICANCE, over["low"] > 0)
     over["verdict"] = np.select(
         [over["low"].isna(), above, over["high"] < 0], ["", ABOVE, BELOW], AT
     )
-    means = rows.mean().rename_axis("method").reset_index(name="value")
-    named = [over.assign(quantity="over_ceiling"), means.assign(quantity="score")]
-    return pd.concat(named).assign(n_donors=len(rows))
+    means = scores.mean().rename_axis("method").reset_index(name="value")
+    parts = [over.assign(quantity="over_ceiling"), means.assign(quantity="score")]
+    return pd.concat(parts).assign(n_donors=len(scores))

@@ -1,4 +1,4 @@
-"""What `spectrum` in params.yaml says."""
+"""The section `spectrum` of params.yaml."""
 
 from typing import Annotated
 
@@ -11,20 +11,20 @@ Percent = Annotated[float, Field(gt=0, le=100)]
 
 
 class SpectrumConfig(Config):
-    """How the spectrum is measured.
+    """Configuration of the spectrum.
 
     Attributes
     ----------
     axes
-        Leading principal axes of each embedding in which the ceiling is looked for.
+        Number of leading principal axes of each embedding to which the analysis is restricted.
     fractions
-        Of the training pairs, in per cent and in one line; each holds the smaller ones.
+        Percentages of the training pairs, separated by commas; the subsets are nested.
     ranks
-        Correlations that are listed.
+        Number of leading correlations in the table.
     permutations
-        Shuffles of the pairs within donors, whose largest correlation has to be exceeded.
+        Number of permutations within donors; their largest correlation is a threshold.
     seed
-        Of the draws of pairs and of the shuffles.
+        Seed of subsets and permutations.
     """
 
     axes: PositiveInt

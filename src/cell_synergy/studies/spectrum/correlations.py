@@ -1,6 +1,6 @@
-"""Canonical correlations of any number of pairs, their null, and what is left after it.
+"""Canonical correlations of pairs, their null distribution and their correction for noise.
 
-The theory, with sources, stands at the top of the package.
+The docstring of the package `cell_synergy.studies.spectrum` has the theory and its sources.
 """
 
 from dataclasses import dataclass, replace
@@ -11,19 +11,19 @@ from jaxtyping import Float, Float32, Float64, Int, Int64, Shaped
 from cell_synergy.core.errors import DataError
 from cell_synergy.training.cca import Covariances, covariances
 
-_ROUNDING = 1e-10  # share of the largest variance below which an axis is rounding
+_ROUNDING = 1e-10  # axes with less than this share of the largest variance are rounding errors
 
 
 @dataclass(frozen=True)
-class Within:
-    """Pairs of which each donor's means were taken out.
+class CentredPairs:
+    """Pairs of embeddings, centred within donors.
 
     Attributes
     ----------
     image, expression
-        Embeddings, of mean 0 in each donor.
+        Embeddings with mean 0 in each donor.
     donor
-        Whose tissue each unit is.
+        Donor of each observation.
     """
 
     image: Float64[np.ndarray, "obs d1"]
@@ -36,39 +36,40 @@ class Within:
         image: Float[np.ndarray, "obs d1"],
         expression: Float[np.ndarray, "obs d2"],
         donor: Shaped[np.ndarray, " obs"],
-    ) -> "Within":
-        """Take out each donor's means."""
-        return cls(within(image, donor), within(expression, donor), donor)
+    ) -> "CentredPairs":
+        """Subtract each donor's means."""
+        image, expression = (centre_within_donors(x, donor) for x in (image, expression))
+        return cls(image, expression, donor)
 
-    def some(self, rows: Int[np.ndarray, " rows"]) -> "Within":
-        """Return some of the units, centred anew."""
-        return Within.of(self.image[rows], self.expression[rows], self.donor[rows])
+    def subset(self, rows: Int[np.ndarray, " rows"]) -> "CentredPairs":
+        """Return the observations `rows`, centred within donors again."""
+        return CentredPairs.of(self.image[rows], self.expression[rows], self.donor[rows])
 
     @property
     def freedom(self) -> int:
-        """Units less donors: the n of all formulas."""
+        """Degrees of freedom, observations minus donors: the n of all formulas."""
         return len(self.donor) - len(np.unique(self.donor))
 
-    def shuffled(self, draws: np.random.Generator) -> "Within":
-        """Return pairs whose expression is permuted within each donor."""
-        return replace(self, expression=self.expression[shuffle(self.donor, draws)])
+    def permuted(self, rng: np.random.Generator) -> "CentredPairs":
+        """Return pairs whose expression rows are permuted within each donor."""
+        return replace(self, expression=self.expression[permute_within_donors(self.donor, rng)])
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Canonical correlations of a sample, descending, and the directions that have them.
+    """Canonical correlations of a sample in descending order, and their directions.
 
     Attributes
     ----------
     correlations
-        Of the sample; of noise too they are above 0.
+        Sample correlations; they are positive for pure noise, too.
     image, expression
-        One direction per column; the projections of the units have variance 1. The largest entry
-        of each image direction is positive.
+        Canonical directions, one per column; the projections have variance 1. The largest entry of
+        each image direction is positive.
     p, q
-        Dimensions of the image and the expression among which directions were looked for.
+        Dimensions of the subspaces of image and expression that were analysed.
     freedom
-        Units less donors.
+        Degrees of freedom, observations minus donors.
     """
 
     correlations: Float64[np.ndarray, " k"]
@@ -80,41 +81,41 @@ class Spectrum:
 
     @property
     def estimable(self) -> bool:
-        """Whether some correlation could be told from noise: p + q < n."""
+        """Whether population correlations can be estimated, that is p + q < n."""
         return self.p + self.q < self.freedom
 
     @property
     def edge(self) -> float:
-        """The largest correlation of pure noise."""
-        return wachter(self.p, self.q, self.freedom)
+        """Wachter edge: the limit of the largest correlation of pure noise."""
+        return wachter_edge(self.p, self.q, self.freedom)
 
     def corrected(self, edge: float) -> Float64[np.ndarray, " k"]:
-        """Return population correlations, 0 for a sample correlation not above `edge`.
+        """Return population correlations, 0 where the sample correlation is not above `edge`.
 
-        NaN where they are not estimable.
+        All are NaN if they are not estimable.
         """
         if not self.estimable:
             return np.full(len(self.correlations), np.nan)
-        found = population(self.correlations, self.p, self.q, self.freedom)
-        return np.where(self.correlations > edge, found, 0.0)
+        estimates = population_correlations(self.correlations, self.p, self.q, self.freedom)
+        return np.where(self.correlations > edge, estimates, 0.0)
 
-    def shared(self, edge: float) -> "Shared":
-        """Return the directions whose correlation is above `edge`."""
+    def shared(self, edge: float) -> "SharedDirections":
+        """Return the directions with a correlation above `edge`."""
         corrected = self.corrected(edge)
-        kept = corrected > 0
-        return Shared(corrected[kept], self.image[:, kept], self.expression[:, kept])
+        mask = corrected > 0
+        return SharedDirections(corrected[mask], self.image[:, mask], self.expression[:, mask])
 
 
 @dataclass(frozen=True)
-class Shared:
-    """What two embeddings share linearly, as far as it can be told from noise.
+class SharedDirections:
+    """Canonical directions of two embeddings with correlations above the edge of noise.
 
     Attributes
     ----------
     correlations
-        Of the population.
+        Estimated population correlations.
     image, expression
-        One direction per column; there may be none.
+        Directions, one per column; there may be none.
     """
 
     correlations: Float64[np.ndarray, " k"]
@@ -124,47 +125,51 @@ class Shared:
     def variates(
         self, image: Float[np.ndarray, "obs d1"], expression: Float[np.ndarray, "obs d2"]
     ) -> Float32[np.ndarray, "obs _"]:
-        """Return both sides' canonical variates, and a constant, so that there is a column."""
-        sides = [image @ self.image, expression @ self.expression, np.zeros((len(image), 1))]
-        return np.concatenate(sides, axis=1).astype(np.float32)
+        """Return the canonical variates of both modalities, and a column of zeros.
+
+        The column of zeros is there for probes, which need a feature even without a direction.
+        """
+        columns = [image @ self.image, expression @ self.expression, np.zeros((len(image), 1))]
+        return np.concatenate(columns, axis=1).astype(np.float32)
 
 
-def within(
+def centre_within_donors(
     x: Float[np.ndarray, "obs d"], donor: Shaped[np.ndarray, " obs"]
 ) -> Float64[np.ndarray, "obs d"]:
-    """Return features less the mean of their donor's units."""
+    """Return features minus their mean over the observations of the same donor."""
     centred = x.astype(np.float64)
     for name in np.unique(donor):
-        own = donor == name
-        centred[own] -= centred[own].mean(axis=0)
+        mask = donor == name
+        centred[mask] -= centred[mask].mean(axis=0)
     return centred
 
 
-def shuffle(
-    donor: Shaped[np.ndarray, " obs"], draws: np.random.Generator
+def permute_within_donors(
+    donor: Shaped[np.ndarray, " obs"], rng: np.random.Generator
 ) -> Int64[np.ndarray, " obs"]:
-    """Return an order that permutes the units of each donor."""
+    """Return indices that permute the observations of each donor."""
     order = np.arange(len(donor))
     for name in np.unique(donor):
-        own = np.flatnonzero(donor == name)
-        order[own] = draws.permutation(own)
+        rows = np.flatnonzero(donor == name)
+        order[rows] = rng.permutation(rows)
     return order
 
 
-def wachter(p: int, q: int, n: int) -> float:
-    """Return the largest correlation of p with q features of n units of pure noise."""
+def wachter_edge(p: int, q: int, n: int) -> float:
+    """Return the limit of the largest correlation of p with q independent features of n draws."""
     if p + q >= n:
         return 1.0
     first, second = p / n, q / n
     return float(np.sqrt(first * (1 - second)) + np.sqrt(second * (1 - first)))
 
 
-def population(
+def population_correlations(
     correlations: Float[np.ndarray, " k"], p: int, q: int, n: int
 ) -> Float64[np.ndarray, " k"]:
-    """Return the population correlations that give these sample correlations as p, q and n grow.
+    """Return the population correlations whose sample correlations converge to the given ones.
 
-    The larger root of Bao et al.'s relation; 0 up to the edge of noise, where there is none.
+    The result is the larger root of the relation of Bao et al. 2019; up to the Wachter edge there
+    is no root, and the result is 0.
     """
     first, second = p / n, q / n
     square = correlations.astype(np.float64) ** 2
@@ -172,48 +177,51 @@ def population(
     linear = first * (1 - second) + second * (1 - first) - square
     inside = linear**2 - 4 * lead * first * second
     root = (np.sqrt(np.maximum(inside, 0)) - linear) / (2 * lead)
-    above = correlations > wachter(p, q, n)
+    above = correlations > wachter_edge(p, q, n)
     return np.where(above, np.sqrt(np.clip(root, 0, 1)), 0.0)
 
 
-def spectrum(pairs: Within, axes: int | None) -> Spectrum:
-    """Return the canonical correlations of some pairs, from one Gram matrix.
+def spectrum(pairs: CentredPairs, axes: int | None) -> Spectrum:
+    """Return the canonical correlations of pairs, from their covariances.
 
     Parameters
     ----------
     pairs
-        As many as there are; with fewer than features, correlations of 1 come for free.
+        Centred pairs; with fewer degrees of freedom than features, correlations of 1 are trivial.
     axes
-        Leading principal axes of each embedding to look in; every axis that varies if None.
+        Number of leading principal axes of each embedding to analyse; None takes all axes with
+        positive variance.
     """
     moments = covariances(pairs.image, pairs.expression)
-    return _solved(moments, *_whitenings(moments, axes), pairs.freedom)
+    return _canonical_spectrum(moments, *_whitenings(moments, axes), pairs.freedom)
 
 
-def null(
-    pairs: Within, axes: int | None, permutations: int, draws: np.random.Generator
+def permutation_null(
+    pairs: CentredPairs, axes: int | None, permutations: int, rng: np.random.Generator
 ) -> Float64[np.ndarray, "permutations k"]:
-    """Return the correlations of each of `permutations` shuffles of the pairs within donors.
+    """Return the canonical correlations of each permutation of the pairs within donors.
 
-    Shuffles change neither covariance: units are whitened once.
+    Permutations leave both covariances unchanged, so that the embeddings are whitened once.
     """
     t1, t2 = _whitenings(covariances(pairs.image, pairs.expression), axes)
     first, second = pairs.image @ t1, pairs.expression @ t2
-    found = []
+    correlations = []
     for _ in range(permutations):
-        cross = first.T @ second[shuffle(pairs.donor, draws)] / len(first)
+        cross = first.T @ second[permute_within_donors(pairs.donor, rng)] / len(first)
         tall = cross if len(cross) >= len(cross.T) else cross.T
         squares = np.linalg.eigvalsh(tall.T @ tall)[::-1]
-        found.append(np.sqrt(np.clip(squares, 0, 1)))
-    return np.array(found)
+        correlations.append(np.sqrt(np.clip(squares, 0, 1)))
+    return np.array(correlations)
 
 
-def held_out(found: Spectrum, pairs: Within) -> dict[str, Float64[np.ndarray, " k"]]:
-    """Return, for each donor of pairs not learnt from, the correlations of the same directions."""
-    projected = pairs.image @ found.image, pairs.expression @ found.expression
+def held_out_correlations(
+    spectrum: Spectrum, pairs: CentredPairs
+) -> dict[str, Float64[np.ndarray, " k"]]:
+    """Return the correlations of held-out pairs along the directions of `spectrum`, by donor."""
+    variates = pairs.image @ spectrum.image, pairs.expression @ spectrum.expression
     values = {}
     for name in np.unique(pairs.donor):
-        first, second = (side[pairs.donor == name] for side in projected)
+        first, second = (variate[pairs.donor == name] for variate in variates)
         norms = np.linalg.norm(first, axis=0) * np.linalg.norm(second, axis=0)
         products = (first * second).sum(axis=0)
         values[str(name)] = np.divide(products, norms, out=np.zeros_like(products), where=norms > 0)
@@ -223,12 +231,12 @@ def held_out(found: Spectrum, pairs: Within) -> dict[str, Float64[np.ndarray, " 
 def _whitenings(
     moments: Covariances, axes: int | None
 ) -> tuple[Float64[np.ndarray, "d1 p"], Float64[np.ndarray, "d2 q"]]:
-    """Return maps to the leading principal axes of each modality, in units of their deviations.
+    """Return the whitening matrices of both modalities on their leading principal axes.
 
     Raises
     ------
     DataError
-        If nothing of a modality varies within donors.
+        If no feature of a modality varies within donors.
     """
     for name, covariance in (("image", moments.image), ("expression", moments.expression)):
         if not np.diag(covariance).any():
@@ -248,7 +256,7 @@ def _whitening(
     return whitening
 
 
-def _solved(
+def _canonical_spectrum(
     moments: Covariances,
     t1: Float64[np.ndarray, "d1 p"],
     t2: Float64[np.ndarray, "d2 q"],

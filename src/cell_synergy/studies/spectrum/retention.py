@@ -1,4 +1,4 @@
-"""What a joint embedding keeps: of what both experts show, and of what one alone shows."""
+"""How much of the shared and unique content of two embeddings a joint embedding retains."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,110 +12,142 @@ from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import Chosen, Goal, Question, ask
-from cell_synergy.studies.spectrum.correlations import Shared, Within, within
+from cell_synergy.studies.spectrum.correlations import (
+    CentredPairs,
+    SharedDirections,
+    centre_within_donors,
+)
 
 SHARED, IMAGE, EXPRESSION = "shared", "unique_image", "unique_expression"
 
 
 @dataclass(frozen=True)
-class Target:
-    """Values that a linear reader should find in a joint embedding.
+class RetentionTarget:
+    """Values that a linear probe predicts from a joint embedding.
 
     Attributes
     ----------
     values
-        Of all units, of mean 0 in each donor.
+        Values of all observations, with mean 0 in each donor.
     weights
-        Of each column in the share that is kept.
+        Weight of each column in the explained share.
     """
 
     values: Float64[np.ndarray, "obs columns"]
     weights: Float64[np.ndarray, " columns"]
 
 
-def targets(shared: Shared, pairs: Within, axes: int) -> dict[str, Target]:
-    """Return what both embeddings share, and what each has for itself.
+def retention_targets(
+    shared: SharedDirections, pairs: CentredPairs, axes: int
+) -> dict[str, RetentionTarget]:
+    """Return the shared content of both embeddings, and the unique content of each.
 
     Parameters
     ----------
     shared
-        Directions learnt from the training pairs.
+        Canonical directions of the training pairs.
     pairs
-        All units, those of test donors too: targets are what is asked for, like labels.
+        All observations, including those of test donors: like labels, they are never an input.
     axes
-        Leading principal axes, of which what is unique to an embedding is made up.
+        Number of leading principal axes that the unique content is restricted to.
 
     Returns
     -------
     :
-        `shared`: of each direction the sum of both variates, which is the best linear guess of what
-        they share, weighted by the squared correlation; absent without a direction.
-        `unique_image`, `unique_expression`: coordinates along the leading principal axes, less
-        what the variates of both sides say of them; weighted by their variance.
+        `shared` is the sum of both variates of each direction, the best linear estimate of what
+        they have in common, weighted by the squared correlation; it is absent without a direction.
+        `unique_image` and `unique_expression` are the coordinates along the leading principal axes
+        minus their regression on the variates of both modalities, weighted by their variance.
     """
     first, second = pairs.image @ shared.image, pairs.expression @ shared.expression
-    found = {SHARED: Target(first + second, shared.correlations**2)} if first.size else {}
-    known = np.concatenate([first, second], axis=1)
-    sides = {IMAGE: pairs.image, EXPRESSION: pairs.expression}
-    return found | {name: _rest(x, known, axes) for name, x in sides.items()}
+    variates = np.concatenate([first, second], axis=1)
+    modalities = {IMAGE: pairs.image, EXPRESSION: pairs.expression}
+    unique = {name: _residual(x, variates, axes) for name, x in modalities.items()}
+    if not first.size:
+        return unique
+    return {SHARED: RetentionTarget(first + second, shared.correlations**2)} | unique
 
 
-def _rest(
-    x: Float64[np.ndarray, "obs d"], known: Float64[np.ndarray, "obs k"], axes: int
-) -> Target:
+def _residual(
+    x: Float64[np.ndarray, "obs d"], variates: Float64[np.ndarray, "obs k"], axes: int
+) -> RetentionTarget:
+    """Return the leading principal coordinates of `x` minus their regression on the variates."""
     _, vectors = np.linalg.eigh(x.T @ x)
     leading = x @ vectors[:, ::-1][:, :axes]
-    rest = leading - known @ np.linalg.lstsq(known, leading, rcond=None)[0]
-    return Target(rest, rest.var(axis=0))
+    residual = leading - variates @ np.linalg.lstsq(variates, leading, rcond=None)[0]
+    return RetentionTarget(residual, residual.var(axis=0))
 
 
-class Reader:
-    """Linear readers of one fold's targets; penalties are chosen with the first embedding shown."""
+class RetentionProbe:
+    """Linear probes of one fold's targets; penalties are selected with the first embedding scored.
+
+    Parameters
+    ----------
+    paired, fold
+        The data set and one of its folds.
+    target_values
+        Targets by name, as `retention_targets` returns them.
+    probe
+        Configuration of the probes.
+    """
 
     def __init__(
-        self, paired: PairedDataset, fold: Fold, wanted: Mapping[str, Target], probe: ProbeConfig
+        self,
+        paired: PairedDataset,
+        fold: Fold,
+        target_values: Mapping[str, RetentionTarget],
+        probe: ProbeConfig,
     ) -> None:
-        self.paired, self.fold, self.wanted, self.probe = paired, fold, wanted, probe
-        everyone = np.ones(len(paired.donor), dtype=bool)
-        nothing = np.full(len(everyone), -1)
-        goals = {n: Goal(n, everyone, nothing, (), t.values) for n, t in wanted.items()}
-        self.asked: dict[str, Question] = {
+        self.paired, self.fold, self.targets, self.probe = paired, fold, target_values, probe
+        labelled = np.ones(len(paired.donor), dtype=bool)
+        no_codes = np.full(len(labelled), -1)
+        goals = {n: Goal(n, labelled, no_codes, (), t.values) for n, t in target_values.items()}
+        self.tasks: dict[str, Question] = {
             name: ask(goal, fold, paired, probe.inner_folds) for name, goal in goals.items()
         }
 
-    def kept(
-        self, z: Float[np.ndarray, "obs d"], chosen: dict[str, Chosen]
+    def explained(
+        self, z: Float[np.ndarray, "obs d"], selections: dict[str, Chosen]
     ) -> dict[str, dict[str, float]]:
-        """Return the share of each target that test donors' joint embeddings show, within donors.
+        """Return the explained share of each target on each test donor, within donors.
 
-        It is 1 less the squared error over the spread, the columns weighted: 1 if all is kept, 0 if
-        nothing is, and below where the reader misleads. Penalties not in `chosen` are added.
+        The share is 1 minus the squared error over the sum of squares, averaged over columns with
+        the weights of the target: 1 if everything is retained, 0 if nothing is, negative if the
+        predictions are worse than the mean.
+
+        Parameters
+        ----------
+        z
+            Joint embedding of all observations.
+        selections
+            Selected penalties by target; those of absent targets are selected and added.
         """
         paired, test = self.paired, self.fold.test
-        centred = within(z, paired.donor).astype(np.float32)
+        centred = centre_within_donors(z, paired.donor).astype(np.float32)
         scaled = standardise(centred, self.fold.align, paired.groups, "train")
-        linear, found = LinearProbe(scaled, self.probe), {}
-        for name, question in self.asked.items():
-            if name not in chosen:
-                chosen[name] = linear.choose(question)
-            values, target = linear.answer(question, chosen[name]).predicted, self.wanted[name]
-            donors, true = paired.donor[test], target.values[test]
-            found[name] = {
-                str(donor): _explained(
-                    true[donors == donor], values[donors == donor], target.weights
+        linear, shares = LinearProbe(scaled, self.probe), {}
+        donors = paired.donor[test]
+        for name, task in self.tasks.items():
+            if name not in selections:
+                selections[name] = linear.choose(task)
+            predicted, target = linear.answer(task, selections[name]).predicted, self.targets[name]
+            values = target.values[test]
+            shares[name] = {
+                str(donor): _explained_share(
+                    values[donors == donor], predicted[donors == donor], target.weights
                 )
                 for donor in np.unique(donors)
             }
-        return found
+        return shares
 
 
-def _explained(
-    true: Float64[np.ndarray, "obs k"],
-    said: Float[np.ndarray, "obs k"],
+def _explained_share(
+    values: Float64[np.ndarray, "obs k"],
+    predicted: Float[np.ndarray, "obs k"],
     weights: Float64[np.ndarray, " k"],
 ) -> float:
-    said = said - said.mean(axis=0)
-    spread = (true**2).sum(axis=0)
-    errors = ((true - said) ** 2).sum(axis=0)
-    explained = 1 - errors / np.where(spread > 0, spread, 1)
-    return float((weights * explained)[spread > 0].sum() / weights[spread > 0].sum())
+    predicted = predicted - predicted.mean(axis=0)
+    total = (values**2).sum(axis=0)
+    errors = ((values - predicted) ** 2).sum(axis=0)
+    explained = 1 - errors / np.where(total > 0, total, 1)
+    return float((weights * explained)[total > 0].sum() / weights[total > 0].sum())
