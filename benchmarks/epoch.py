@@ -25,7 +25,7 @@ from cell_synergy import models
 from cell_synergy.core.config import merge, read_section, validate
 from cell_synergy.core.device import device, use_threads
 from cell_synergy.training.loop import Trained, TrainingConfig
-from cell_synergy.training.method import Job, Pairs, Run
+from cell_synergy.training.method import FitSpec, Pairs, RunContext
 
 UNITS, D1, D2, SHARED, BATCH = 71_000, 1536, 512, 64, 256
 STACKS = (1, 3, 21)
@@ -87,7 +87,7 @@ def peer(method: Trained, pairs: Pairs, training: TrainingConfig, *, by_unit: bo
 def ours(method: Trained, pairs: Pairs, training: TrainingConfig, copies: int) -> float:
     """Train one epoch of `copies` stacked models with the study's loop; return the mean loss."""
     few = Pairs(pairs.image[:2], pairs.expression[:2], pairs.donor[:2])
-    jobs = [Job(f"benchmark-{seed}", pairs, few, seed) for seed in range(copies)]
+    jobs = [FitSpec(f"benchmark-{seed}", pairs, few, seed) for seed in range(copies)]
     losses = []
 
     def log(name: str, number: float, _: int) -> None:
@@ -95,7 +95,7 @@ def ours(method: Trained, pairs: Pairs, training: TrainingConfig, copies: int) -
             losses.append(number)
 
     with TemporaryDirectory() as folder:
-        run = Run(training.model_dump(), log, Path(folder, "checkpoint"), f"{copies} models")
+        run = RunContext(training.model_dump(), log, Path(folder, "checkpoint"), f"{copies} models")
         method.fit(jobs, run)
     return float(np.mean(losses))
 

@@ -39,8 +39,8 @@ from cell_synergy.studies.spectrum.ceiling_scores import ceiling_scores, compare
 from cell_synergy.studies.spectrum.config import SpectrumConfig
 from cell_synergy.studies.spectrum.correlations import CentredPairs
 from cell_synergy.studies.spectrum.tabulate import shared
-from cell_synergy.training.method import Job, Method, Pairs, Run, Weights
-from cell_synergy.training.modules import Comparison, Inputs, Network
+from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext, Weights
+from cell_synergy.training.modules import Inputs, Network, PairLoss
 
 BESIDE = ["concat", "comm"]
 
@@ -48,7 +48,7 @@ BESIDE = ["concat", "comm"]
 class LinearHeads(Network):
     """One linear map per modality under a comparison of both outputs."""
 
-    def __init__(self, d1: int, d2: int, width: int, compare: Comparison) -> None:
+    def __init__(self, d1: int, d2: int, width: int, compare: PairLoss) -> None:
         super().__init__()
         self.encoders = nn.ModuleList([nn.Linear(d, width // 2) for d in (d1, d2)])
         self.compare = compare
@@ -97,10 +97,12 @@ def learnt(method: Method, name: str, pairs: Pairs, rest: Pairs) -> list[Weights
     """Fit one method with every seed of the study."""
     align = read_section("align")
     seeds = range(align["seed"], align["seed"] + (align["seeds"] if method.seeded else 1))
-    jobs = [Job(f"{name}-{seed}", pairs, rest, seed) for seed in seeds]
+    jobs = [FitSpec(f"{name}-{seed}", pairs, rest, seed) for seed in seeds]
     with TemporaryDirectory() as scratch:
         checkpoint = Path(scratch, "checkpoint.pt")
-        return method.fit(jobs, Run(read_section("training"), lambda *_: None, checkpoint, name))
+        return method.fit(
+            jobs, RunContext(read_section("training"), lambda *_: None, checkpoint, name)
+        )
 
 
 def judged(name: str) -> pd.DataFrame:

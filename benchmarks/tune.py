@@ -33,7 +33,7 @@ from cell_synergy.data.paired import read as read_pairs
 from cell_synergy.data.splits import Fold, folds
 from cell_synergy.downstream.evaluate import judge
 from cell_synergy.downstream.probes.config import ProbeConfig
-from cell_synergy.training.method import Job, Method, Pairs, Run
+from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext
 
 OUT = Path("benchmarks/tuning.csv")
 TWINS = ("lung", "breast", "thymus")
@@ -90,10 +90,10 @@ def score(
     for fold in paired.folds:
         image, expression = (x[fold.align] for x in standardised[fold.name])
         rows = Pairs(image, expression, paired.donor[fold.align])
-        jobs.append(Job(f"{fold.name}-0", rows, rows, 0))
+        jobs.append(FitSpec(f"{fold.name}-0", rows, rows, 0))
     with TemporaryDirectory() as folder:
         training = merge(read_section("training"), CHANGED)
-        run = Run(training, lambda *_: None, Path(folder, "checkpoint"), name)
+        run = RunContext(training, lambda *_: None, Path(folder, "checkpoint"), name)
         learnt = method.fit(jobs, run)
     weights = {job.name: found for job, found in zip(jobs, learnt, strict=True)}
 

@@ -14,7 +14,7 @@ from cell_synergy.data.config import DatasetConfig
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.finetuning import tunable
 from cell_synergy.finetuning.config import FinetuneConfig
-from cell_synergy.finetuning.finetune import seen_by
+from cell_synergy.finetuning.finetune import with_frozen_embedding
 from cell_synergy.studies.scaling.finetuned_arm import scale
 from cell_synergy.studies.scaling.subset_evaluator import Row, table
 from cell_synergy.studies.scaling.subsets import ScalingConfig
@@ -46,7 +46,7 @@ def main(args: Args) -> None:
         adata = pairs.read(args.pairs)
         if tasks:
             expert = tunable.read(args.expert, encoder, adata, args.frozen, config.cells)
-            paired = seen_by(expert, adata, dataset, config)
+            paired = with_frozen_embedding(expert, adata, dataset, config)
             rows = list(scale(expert, paired, tasks, config, probe, scaling, store))
         with atomic(args.out) as new:
             table(rows, adata).to_csv(new, index=False, float_format="%.5g")

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.finetuning import adapters
-from cell_synergy.finetuning.adapters import Adapted, load
+from cell_synergy.finetuning.adapters import AdaptedExpert, load
 from tests import broken
 from tests.finetuning import small
 
@@ -41,8 +41,8 @@ def trained(adapted, steps=3):
 
 
 def test_lora_starts_as_the_expert_and_then_changes_its_embedding(expert):
-    frozen = Adapted(expert, small.settings(how="linear"))
-    adapted = Adapted(expert, small.settings(how="lora"))
+    frozen = AdaptedExpert(expert, small.settings(how="linear"))
+    adapted = AdaptedExpert(expert, small.settings(how="lora"))
     before = frozen.embed({}, ROWS)
     torch.testing.assert_close(adapted.embed(adapted.start(0), ROWS), before)
     after = adapted.embed(trained(adapted), ROWS)
@@ -53,7 +53,7 @@ def test_lora_starts_as_the_expert_and_then_changes_its_embedding(expert):
 @pytest.mark.parametrize("how", ["lora", "last"])
 def test_the_base_keeps_its_bytes_and_no_gradients(how, expert):
     before = state(expert.network)
-    adapted = Adapted(expert, small.settings(how=how))
+    adapted = AdaptedExpert(expert, small.settings(how=how))
     params = trained(adapted)
     assert state(expert.network) == before
     assert all(p.grad is None and not p.requires_grad for p in adapted.network.parameters())
@@ -62,7 +62,7 @@ def test_the_base_keeps_its_bytes_and_no_gradients(how, expert):
 
 
 def test_lora_adapts_every_linear_layer_and_nothing_else_is_trained(expert):
-    names = Adapted(expert, small.settings(how="lora")).names
+    names = AdaptedExpert(expert, small.settings(how="lora")).names
     linears = [n for n, m in expert.network.named_modules() if isinstance(m, torch.nn.Linear)]
     assert len(linears) == 12
     expected = {
@@ -72,21 +72,21 @@ def test_lora_adapts_every_linear_layer_and_nothing_else_is_trained(expert):
 
 
 def test_the_last_layers_are_those_named_and_what_follows(expert):
-    names = Adapted(expert, small.settings(how="last")).names
+    names = AdaptedExpert(expert, small.settings(how="last")).names
     last = {part for part in expert.layers[-1] for name in names if name.startswith(f"{part}.")}
     assert last == set(expert.layers[-1])
     assert not [name for name in names if name.startswith(expert.layers[0])]
-    both = Adapted(expert, small.settings(how="last", last={"layers": 2})).names
+    both = AdaptedExpert(expert, small.settings(how="last", last={"layers": 2})).names
     assert set(names) < set(both)
 
 
 def test_more_layers_than_there_are_is_a_mistake(expert):
     with pytest.raises(ConfigError, match=r"finetune\.last\.layers: 3 is more than the 2 of tiny"):
-        Adapted(expert, small.settings(how="last", last={"layers": 3}))
+        AdaptedExpert(expert, small.settings(how="last", last={"layers": 3}))
 
 
 def test_embedding_merges_the_adapters_into_the_weights(expert):
-    adapted = Adapted(expert, small.settings(lora={"dropout": 0.5}))
+    adapted = AdaptedExpert(expert, small.settings(lora={"dropout": 0.5}))
     params = trained(adapted)
     unmerged = adapted.features(params, ROWS)
     torch.testing.assert_close(adapted.embed(params, ROWS), unmerged, rtol=0, atol=1e-6)
@@ -95,7 +95,7 @@ def test_embedding_merges_the_adapters_into_the_weights(expert):
 
 
 def test_dropout_is_for_training_only(expert):
-    adapted = Adapted(expert, small.settings(lora={"dropout": 0.5}))
+    adapted = AdaptedExpert(expert, small.settings(lora={"dropout": 0.5}))
     params = trained(adapted)
     torch.manual_seed(0)
     features = [adapted.features(params, ROWS, np.random.default_rng(0)) for _ in range(2)]
@@ -104,7 +104,7 @@ def test_dropout_is_for_training_only(expert):
 
 
 def test_adapters_start_with_their_seed(expert):
-    adapted = Adapted(expert, small.settings())
+    adapted = AdaptedExpert(expert, small.settings())
     first, again, other = (adapted.start(seed) for seed in (0, 0, 1))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert any((first[name] != other[name]).any() for name in first)
@@ -112,7 +112,7 @@ def test_adapters_start_with_their_seed(expert):
 
 @pytest.mark.parametrize("how", ["linear", "lora", "last"])
 def test_what_was_saved_gives_the_same_features(how, expert, tmp_path):
-    adapted = Adapted(expert, small.settings(how=how))
+    adapted = AdaptedExpert(expert, small.settings(how=how))
     params = trained(adapted) if adapted.names else {}
     adapted.save(tmp_path, params)
     files = {
@@ -128,7 +128,7 @@ def test_what_was_saved_gives_the_same_features(how, expert, tmp_path):
 
 
 def test_merged_equals_unmerged(expert, tmp_path):
-    adapted = Adapted(expert, small.settings())
+    adapted = AdaptedExpert(expert, small.settings())
     params = trained(adapted)
     adapted.save(tmp_path, params)
     network = load(tmp_path, expert)
@@ -141,7 +141,7 @@ def test_merged_equals_unmerged(expert, tmp_path):
 
 
 def test_another_expert_is_refused(expert, tmp_path):
-    adapted = Adapted(expert, small.settings())
+    adapted = AdaptedExpert(expert, small.settings())
     adapted.save(tmp_path, adapted.start(0))
     with pytest.raises(DataError, match=rf"tuned on {expert.name} .* which is not other"):
         load(tmp_path, replace(expert, name="other", sha256="c" * 64))
@@ -154,7 +154,7 @@ def test_another_expert_is_refused(expert, tmp_path):
 def test_saving_twice_writes_the_same_bytes(expert, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        adapted = Adapted(expert, small.settings())
+        adapted = AdaptedExpert(expert, small.settings())
         adapted.save(tmp_path / name, trained(adapted))
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
@@ -167,17 +167,17 @@ def test_observations_are_embedded_in_batches_of_limited_size(expert, monkeypatc
         sizes.append(len(rows))
         return expert.batch(rows, rng)
 
-    whole = Adapted(expert, small.settings()).embed({}, ROWS)
+    whole = AdaptedExpert(expert, small.settings()).embed({}, ROWS)
     monkeypatch.setattr(adapters, "_EMBED_BATCH_SIZE", 16)
     many = replace(expert, items=np.full(12, 7), batch=batch)
-    torch.testing.assert_close(Adapted(many, small.settings()).embed({}, ROWS), whole)
+    torch.testing.assert_close(AdaptedExpert(many, small.settings()).embed({}, ROWS), whole)
     assert max(sizes) <= 3
 
 
 @pytest.mark.parametrize("how", ["lora", "last"])
 @broken.each(broken.COMMON, broken.OTHERS)
 def test_weights_that_are_something_else_are_named(how, expert, tmp_path, given, said):
-    adapted = Adapted(expert, small.settings(how=how))
+    adapted = AdaptedExpert(expert, small.settings(how=how))
     adapted.save(tmp_path, adapted.start(0))
     (path,) = tmp_path.glob("*.safetensors")
     path.write_bytes(given)
@@ -208,7 +208,7 @@ def test_weights_that_are_something_else_are_named(how, expert, tmp_path, given,
     ],
 )
 def test_a_damaged_folder_of_adapters_is_named(expert, tmp_path, file, content, message):
-    adapted = Adapted(expert, small.settings())
+    adapted = AdaptedExpert(expert, small.settings())
     adapted.save(tmp_path, adapted.start(0))
     (tmp_path / file).unlink()
     if content is not None:
@@ -218,7 +218,7 @@ def test_a_damaged_folder_of_adapters_is_named(expert, tmp_path, file, content, 
 
 
 def test_settings_of_adapters_lead_to_no_other_file(expert, tmp_path, monkeypatch):
-    adapted = Adapted(expert, small.settings())
+    adapted = AdaptedExpert(expert, small.settings())
     params = trained(adapted)
     adapted.save(tmp_path, params)
     path = tmp_path / "adapter_config.json"
@@ -233,7 +233,7 @@ def test_settings_of_adapters_lead_to_no_other_file(expert, tmp_path, monkeypatc
 
 
 def test_last_layers_of_another_network_are_refused(expert, tmp_path):
-    adapted = Adapted(expert, small.settings(how="last"))
+    adapted = AdaptedExpert(expert, small.settings(how="last"))
     adapted.save(tmp_path, adapted.start(0))
     save_file({"encoder.layers.7.norm1.weight": torch.zeros(3)}, tmp_path / "last.safetensors")
     with pytest.raises(

@@ -12,7 +12,7 @@ from cell_synergy.core.errors import ConfigError
 from cell_synergy.finetuning.align import AlignConfig, _key, align
 from cell_synergy.finetuning.run_alignment import _training
 from cell_synergy.training import loop, weights
-from cell_synergy.training.method import Job, Pairs
+from cell_synergy.training.method import FitSpec, Pairs
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_the_checkpoint_changes_with_code_parameters_and_inputs(
     wider = method.model_copy(update={"hidden": 17})
     moved = Pairs(pairs.image + 1, pairs.expression, pairs.donor)
     other = Pairs(pairs.image, pairs.expression, pairs.donor[::-1])
-    job = Job("A-0", pairs, pairs, 0)
+    job = FitSpec("A-0", pairs, pairs, 0)
     key = _key(method, training, [job])
     assert _key(twin, dict(training), [job]) == key
     keys = [
@@ -147,7 +147,7 @@ def test_the_checkpoint_changes_with_code_parameters_and_inputs(
         _key(wider, training, [job]),
         _key(method, training, [replace(job, pairs=moved)]),
         _key(method, training, [replace(job, pairs=other)]),
-        _key(method, training, [replace(job, held=other)]),
+        _key(method, training, [replace(job, validation=other)]),
         _key(method, training, [replace(job, name="A-1", seed=1)]),
     ]
     module = ModuleType("cell_synergy.added")

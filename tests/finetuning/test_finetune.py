@@ -11,9 +11,9 @@ from safetensors.numpy import load_file
 from scipy.special import softmax
 
 from cell_synergy.downstream.evaluate import COLUMNS, judge
-from cell_synergy.finetuning.adapters import Adapted, load
-from cell_synergy.finetuning.finetune import finetune, seen_by
-from cell_synergy.finetuning.tuning import Tuning
+from cell_synergy.finetuning.adapters import AdaptedExpert, load
+from cell_synergy.finetuning.finetune import finetune, with_frozen_embedding
+from cell_synergy.finetuning.tuning import Finetuner
 from tests.finetuning import small
 
 QUICK = {"rounds": 1, "steps": 2}
@@ -30,7 +30,7 @@ def tuned(expert, units, make_dataset, probe, tmp_path):
 
     def run(*tasks, paired=None, expert=expert, work="work", folds=1, units=units, **changes):
         dataset, settings = make_dataset(), small.settings(**{**QUICK, **changes})
-        frozen = paired or seen_by(expert, units, dataset, settings)
+        frozen = paired or with_frozen_embedding(expert, units, dataset, settings)
         frozen = replace(frozen, folds=frozen.folds[:folds])
         selected = {name: dataset.tasks[name] for name in tasks or ["region"]}
         return finetune(expert, frozen, selected, settings, probe, tmp_path / work)
@@ -40,7 +40,7 @@ def tuned(expert, units, make_dataset, probe, tmp_path):
 
 @pytest.fixture
 def paired(expert, units, make_dataset):
-    frozen = seen_by(expert, units, make_dataset(), small.settings())
+    frozen = with_frozen_embedding(expert, units, make_dataset(), small.settings())
     return replace(frozen, folds=frozen.folds[:1])
 
 
@@ -143,7 +143,7 @@ def test_a_subset_of_the_training_observations_is_scored_on_the_same_donors(tune
 
 def test_fits_that_were_complete_before_a_kill_are_not_repeated(tuned, monkeypatch, tmp_path):
     expected = tuned("region", "composition", work="whole").scores
-    runs, run = [], Tuning.run
+    runs, run = [], Finetuner.run
 
     def counted(self):
         runs.append(self)
@@ -151,7 +151,7 @@ def test_fits_that_were_complete_before_a_kill_are_not_repeated(tuned, monkeypat
             raise KeyboardInterrupt
         return run(self)
 
-    monkeypatch.setattr(Tuning, "run", counted)
+    monkeypatch.setattr(Finetuner, "run", counted)
     with pytest.raises(KeyboardInterrupt):
         tuned("region", "composition")
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["region-A-0"]
@@ -170,4 +170,4 @@ def test_finetuning_leaves_the_expert_unchanged(tuned, expert):
     after = expert.network.state_dict()
     assert list(before) == list(after)
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert Adapted(expert, small.settings()).names
+    assert AdaptedExpert(expert, small.settings()).names

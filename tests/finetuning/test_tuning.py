@@ -8,9 +8,9 @@ from cell_synergy.core.errors import ConfigError
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import ask, goals
-from cell_synergy.finetuning.adapters import Adapted
-from cell_synergy.finetuning.finetune import seen_by
-from cell_synergy.finetuning.tuning import Frozen, Tuning, _Trainer
+from cell_synergy.finetuning.adapters import AdaptedExpert
+from cell_synergy.finetuning.finetune import with_frozen_embedding
+from cell_synergy.finetuning.tuning import Finetuner, FrozenFeatures, _Trainer
 from tests.finetuning import small
 
 
@@ -21,22 +21,22 @@ def expert(units):
 
 @pytest.fixture
 def paired(expert, units, make_dataset):
-    return seen_by(expert, units, make_dataset(), small.settings())
+    return with_frozen_embedding(expert, units, make_dataset(), small.settings())
 
 
 @pytest.fixture
 def tune(expert, paired, make_dataset, probe):
-    """Fine-tune on one task of the first fold; return the result, the task and the `Tuning`."""
+    """Fine-tune on one task of the first fold; return the result, the task and the `Finetuner`."""
 
     def run(name="region", paired=paired, seed=0, expert=expert, **changes):
         settings = small.settings(**changes)
         (target,) = [t for t in goals(paired, make_dataset().tasks) if t.name == name]
         fold = paired.folds[0]
         task = ask(target, fold, paired, probe.inner_folds)
-        frozen = Frozen.of(paired.expression, fold.align, paired.groups, paired.mode)
+        frozen = FrozenFeatures.of(paired.expression, fold.align, paired.groups, paired.mode)
         penalty = LinearProbe(frozen.z, probe).choose(task).strength
-        adapted = Adapted(expert, settings)
-        tuning = Tuning(adapted, frozen, task, penalty, probe, settings, seed)
+        adapted = AdaptedExpert(expert, settings)
+        tuning = Finetuner(adapted, frozen, task, penalty, probe, settings, seed)
         return tuning.run(), task, tuning
 
     return run
@@ -48,7 +48,7 @@ TASKS = ["region", "composition", "gene_panel"]
 @pytest.mark.parametrize("mode", ["train", "donor"])
 def test_frozen_features_are_standardised_as_everywhere(mode, paired):
     fold = paired.folds[0]
-    frozen = Frozen.of(paired.expression, fold.align, paired.groups, mode)
+    frozen = FrozenFeatures.of(paired.expression, fold.align, paired.groups, mode)
     assert np.array_equal(frozen.z, standardise(paired.expression, fold.align, paired.groups, mode))
     mean, factor = frozen.mean[frozen.group], frozen.factor[frozen.group]
     np.testing.assert_allclose((paired.expression - mean) * factor, frozen.z, atol=1e-5)
@@ -59,15 +59,15 @@ def test_the_head_alone_is_the_linear_probe(name, tune, probe):
     result, task, tuning = tune(name, how="linear")
     linear = LinearProbe(tuning.frozen.z, probe)
     expected = linear.answer(task, linear.choose(task))
-    assert result.answer.chosen.strength == 0
-    assert result.answer.iterations == 0
-    assert result.tuned == {}
+    assert result.prediction.chosen.strength == 0
+    assert result.prediction.iterations == 0
+    assert result.params == {}
     # up to the shrinkage factor that inner folds select
     ours, theirs = (
         np.log(a.predicted) - np.log(a.predicted).mean(axis=1, keepdims=True)
         if task.classes
         else a.predicted
-        for a in (result.answer, expected)
+        for a in (result.prediction, expected)
     )
     correlation = np.corrcoef(ours.ravel(), theirs.ravel())[0, 1]
     assert correlation > 0.98
@@ -79,25 +79,25 @@ def test_the_head_alone_is_the_linear_probe(name, tune, probe):
 def test_finetuning_is_better_on_inner_folds_than_the_probe_at_its_start(name, how, tune):
     before, *_ = tune(name, how="linear")
     after, *_ = tune(name, how=how)
-    assert after.answer.chosen.strength > 0
-    assert after.answer.iterations == 4 * after.answer.chosen.strength
-    assert after.answer.chosen.inner > before.answer.chosen.inner + 0.01
+    assert after.prediction.chosen.strength > 0
+    assert after.prediction.iterations == 4 * after.prediction.chosen.strength
+    assert after.prediction.chosen.inner > before.prediction.chosen.inner + 0.01
 
 
 def test_equal_inputs_give_equal_bytes_and_another_seed_others(tune):
     one, again, other = (tune(seed=seed)[0] for seed in (0, 0, 1))
-    assert one.answer.predicted.tobytes() == again.answer.predicted.tobytes()
-    assert all(torch.equal(one.tuned[name], again.tuned[name]) for name in one.tuned)
-    assert one.answer.predicted.tobytes() != other.answer.predicted.tobytes()
+    assert one.prediction.predicted.tobytes() == again.prediction.predicted.tobytes()
+    assert all(torch.equal(one.params[name], again.params[name]) for name in one.params)
+    assert one.prediction.predicted.tobytes() != other.prediction.predicted.tobytes()
 
 
 def test_the_round_with_the_best_score_is_taken(tune, monkeypatch):
     validations = [(0.1, 1.0), (0.3, 0.5), (0.2, 1.0), (0.3, 1.0)]
-    monkeypatch.setattr(Tuning, "_validate", lambda _, trainers: validations[trainers[0].rounds])
+    monkeypatch.setattr(Finetuner, "_validate", lambda _, trainers: validations[trainers[0].rounds])
     result, task, tuning = tune(rounds=3)
-    assert result.answer.chosen.strength == 1  # of equal scores the earlier
-    assert result.answer.chosen.inner == 0.3
-    assert result.answer.chosen.sensitivity == pytest.approx(0.2)
+    assert result.prediction.chosen.strength == 1  # of equal scores the earlier
+    assert result.prediction.chosen.inner == 0.3
+    assert result.prediction.chosen.sensitivity == pytest.approx(0.2)
     # the head is shrunk by the factor of that round
     z = tuning.frozen.z[task.test]
     assert np.abs(result.coefficients).max() < np.abs(z).max()

@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from cell_synergy import models
-from cell_synergy.training.method import Job, Pairs, Run
+from cell_synergy.training.method import FitSpec, Pairs, RunContext
 
 PARAMS = YAML(typ="safe").load(Path(__file__).parents[2] / "params.yaml")
 TRAINING = PARAMS["training"] | {"max_epochs": 2, "batch_size": 32}
@@ -30,7 +30,7 @@ def pairs():
 @pytest.fixture
 def context(tmp_path):
     """The context of a run of two epochs."""
-    return Run(TRAINING, lambda *_: None, tmp_path / "checkpoint.pt", "test")
+    return RunContext(TRAINING, lambda *_: None, tmp_path / "checkpoint.pt", "test")
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def fit_one():
     """Return a function that fits one specification and returns its weights."""
 
     def fitted(method, pairs, context, seed=0):
-        (weights,) = method.fit([Job(f"holdout-{seed}", pairs, pairs, seed)], context)
+        (weights,) = method.fit([FitSpec(f"holdout-{seed}", pairs, pairs, seed)], context)
         return weights
 
     return fitted
@@ -60,5 +60,5 @@ def fit(pairs, context, load, fit_one):
 def fitted(pairs, load, fit_one, tmp_path_factory):
     """Return the weights of a method with seed 0, fitted once for all tests that only read them."""
     checkpoint = tmp_path_factory.mktemp("fitted") / "checkpoint.pt"
-    context = Run(TRAINING, lambda *_: None, checkpoint, "test")
+    context = RunContext(TRAINING, lambda *_: None, checkpoint, "test")
     return functools.cache(lambda name: fit_one(load(name), pairs, context))

@@ -14,7 +14,7 @@ from cell_synergy.core.errors import ConfigError
 from cell_synergy.models.dcca import dcca, whitened_cross_covariance
 from cell_synergy.training.cca import covariances, solve
 from cell_synergy.training.loop import TrainingConfig
-from cell_synergy.training.method import Job, Pairs, Run
+from cell_synergy.training.method import FitSpec, Pairs, RunContext
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 ROWS = json.loads((GOLDEN / "ssl_losses.json").read_text())["rows"]
@@ -247,9 +247,11 @@ def test_dcca_finds_what_is_quadratic_with_every_seed(quadratic, load, context, 
     train, test = quadratic
     method = load("dcca", hidden=64, width=4, ridge=0.001, batch_size=500, lr=0.02)
     plain = {"max_epochs": 20, "batch_size": 200, "noise_std": 0.0, "feature_dropout": 0.0}
-    context = Run(context.training | plain, lambda *_: None, tmp_path / "checkpoint.pt", "hermite")
+    context = RunContext(
+        context.training | plain, lambda *_: None, tmp_path / "checkpoint.pt", "hermite"
+    )
     validation = Pairs(test.image[:16], test.expression[:16], test.donor[:16])
-    specs = [Job(f"holdout-{seed}", train, validation, seed) for seed in range(3)]
+    specs = [FitSpec(f"holdout-{seed}", train, validation, seed) for seed in range(3)]
     for weights in method.fit(specs, context):
         joint = method.transform(weights, test.image, test.expression)
         assert min(paired(joint[:, :2], joint[:, 2:])) >= 0.99

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from cell_synergy import models
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.training.loop import Trained
-from cell_synergy.training.method import Job, Pairs, Run
+from cell_synergy.training.method import FitSpec, Pairs, RunContext
 from cell_synergy.training.replicas import Replicas
 
 BLOCKS = YAML(typ="safe").load(Path(__file__).parents[2] / "params.yaml")["models"]
@@ -65,8 +65,8 @@ def fit(method, cases, batch, checkpoint):
     """Fit all cases at once; return the weights and all logged losses."""
     logged = []
     training = TRAINING | {"batch_size": batch}
-    context = Run(training, lambda _, loss, __: logged.append(loss), checkpoint, "edges")
-    specs = [Job(f"{case}-0", EDGES[case], EDGES[case], 0) for case in cases]
+    context = RunContext(training, lambda _, loss, __: logged.append(loss), checkpoint, "edges")
+    specs = [FitSpec(f"{case}-0", EDGES[case], EDGES[case], 0) for case in cases]
     return method.fit(specs, context), logged
 
 

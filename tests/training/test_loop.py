@@ -13,7 +13,7 @@ from cell_synergy.core.config import validate
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.training import loop
 from cell_synergy.training.loop import Trained, TrainingConfig, augment
-from cell_synergy.training.method import Job, Run
+from cell_synergy.training.method import FitSpec, RunContext
 from cell_synergy.training.modules import Network
 from tests import broken
 
@@ -32,12 +32,12 @@ class Curve:
 
 @pytest.fixture
 def context(training, tmp_path):
-    return lambda log: Run(training, log, tmp_path / "checkpoint.pt", "lung test")
+    return lambda log: RunContext(training, log, tmp_path / "checkpoint.pt", "lung test")
 
 
 def fit(method, pairs, context, seeds=(0,)):
     """Fit a fold of these pairs with each seed; return the weights."""
-    return method.fit([Job(f"A-{seed}", pairs, pairs, seed) for seed in seeds], context)
+    return method.fit([FitSpec(f"A-{seed}", pairs, pairs, seed) for seed in seeds], context)
 
 
 class Noisy(Network):

@@ -28,7 +28,7 @@ from cell_synergy.core.device import device
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.core.random import integer
 from cell_synergy.finetuning.config import FinetuneConfig, LoRAConfig
-from cell_synergy.finetuning.tunable import Expert
+from cell_synergy.finetuning.tunable import TunableExpert
 
 Params = dict[str, Tensor]
 """Trainable parameters, by their names in the network."""
@@ -41,7 +41,7 @@ _REMEDY = "give the folder that fine-tuning wrote, or tune again"
 _EMBED_BATCH_SIZE = 32  # sequences embedded at a time: changes time and memory alone
 
 
-class Adapted:
+class AdaptedExpert:
     """An expert whose trainable parameters are separate, so that every fit has its own.
 
     Attributes
@@ -56,7 +56,7 @@ class Adapted:
         Names of the trainable parameters.
     """
 
-    def __init__(self, expert: Expert, settings: FinetuneConfig) -> None:
+    def __init__(self, expert: TunableExpert, settings: FinetuneConfig) -> None:
         shared: dict[int, Any] = {id(tensor): tensor for tensor in expert.network.parameters()}
         self.expert, self.settings = expert, settings
         self.network: nn.Module = deepcopy(expert.network, shared)
@@ -169,8 +169,8 @@ class Adapted:
         (folder / _BASE).write_text(json.dumps(base, indent=1) + "\n")
 
 
-def load(folder: Path, expert: Expert) -> nn.Module:
-    """Return a copy of the expert's network with the parameters that `Adapted.save` wrote.
+def load(folder: Path, expert: TunableExpert) -> nn.Module:
+    """Return a copy of the expert's network with the parameters that `AdaptedExpert.save` wrote.
 
     With LoRA the result is a model of peft, whose `merge_and_unload()` adds the updates to the
     weights.
@@ -228,7 +228,7 @@ def _load_some(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> N
     network.load_state_dict(state, strict=False)
 
 
-def _last_layers(expert: Expert, n_layers: int) -> tuple[str, ...]:
+def _last_layers(expert: TunableExpert, n_layers: int) -> tuple[str, ...]:
     """Return the prefixes of the names of the last layers' parameters."""
     if n_layers > len(expert.layers):
         raise ConfigError(

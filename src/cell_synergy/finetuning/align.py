@@ -15,7 +15,7 @@ from cell_synergy.core.resume.scratch import run_hash, scratch_folder
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import held
 from cell_synergy.training import weights
-from cell_synergy.training.method import Job, Method, Pairs, Run
+from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext
 
 if TYPE_CHECKING:
     from dvclive.live import Live
@@ -75,13 +75,13 @@ def align(
     with atomic(out) as folder, atomic(curves) as logged:
         folder.mkdir()
         with _curves(logged) as log:
-            fitted = method.fit(jobs, Run(training, log, checkpoint, label))
+            fitted = method.fit(jobs, RunContext(training, log, checkpoint, label))
         for job, job_weights in zip(jobs, fitted, strict=True):
             weights.save(folder, job.name, job_weights)
     checkpoint.unlink(missing_ok=True)
 
 
-def _jobs(method: Method, paired: PairedDataset, config: AlignConfig) -> Iterator[Job]:
+def _jobs(method: Method, paired: PairedDataset, config: AlignConfig) -> Iterator[FitSpec]:
     """Yield one job per fold and seed."""
     n_seeds = config.seeds if method.seeded else 1
     for fold in paired.folds:
@@ -92,7 +92,7 @@ def _jobs(method: Method, paired: PairedDataset, config: AlignConfig) -> Iterato
             for rows in (fold.align & ~validation_mask, validation_mask)
         )
         for seed in range(config.seed, config.seed + n_seeds):
-            yield Job(f"{fold.name}-{seed}", training, validation, seed)
+            yield FitSpec(f"{fold.name}-{seed}", training, validation, seed)
 
 
 @contextmanager
@@ -120,12 +120,12 @@ def _curves(folder: Path) -> Iterator[Callable[[str, float, int], None]]:
         folder.mkdir()
 
 
-def _key(method: Method, training: Mapping[str, object], jobs: Sequence[Job]) -> str:
+def _key(method: Method, training: Mapping[str, object], jobs: Sequence[FitSpec]) -> str:
     """Return the name of a checkpoint, which depends on code, parameters and inputs."""
     arrays = (
         np.ascontiguousarray(array).tobytes()
         for job in jobs
-        for pairs in (job.pairs, job.held)
+        for pairs in (job.pairs, job.validation)
         for array in (pairs.image, pairs.expression, pairs.donor.astype("U"))
     )
     parameters = (type(method).__module__, method.model_dump(), dict(training))

@@ -15,7 +15,7 @@ from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.encoders import Encoder
 from cell_synergy.finetuning import tunable
 from cell_synergy.finetuning.config import FinetuneConfig
-from cell_synergy.finetuning.finetune import finetune, seen_by
+from cell_synergy.finetuning.finetune import finetune, with_frozen_embedding
 
 
 def write_expert_scores(
@@ -55,7 +55,7 @@ def write_expert_scores(
             f"expert={name} reference=... out={frozen}`, as dvc.yaml has it)"
         )
     expert = tunable.read(name, encoder, adata, frozen, config.cells)
-    paired = seen_by(expert, adata, dataset, config)
+    paired = with_frozen_embedding(expert, adata, dataset, config)
     inputs = encoders.sha256(pairs), expert.name, expert.sha256
     configs = (c.model_dump(mode="json") for c in (encoder, dataset, config, probe))
     work = scratch_folder() / f"finetune-{run_hash(*inputs, *configs)}"

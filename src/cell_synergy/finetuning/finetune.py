@@ -21,16 +21,16 @@ from cell_synergy.downstream.evaluate import Asked, Judged, table
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import Answer, Chosen, Goal, Question, goals
-from cell_synergy.finetuning.adapters import Adapted
+from cell_synergy.finetuning.adapters import AdaptedExpert
 from cell_synergy.finetuning.config import FinetuneConfig
-from cell_synergy.finetuning.tunable import Expert
-from cell_synergy.finetuning.tuning import FinetuneResult, Frozen, Tuning
+from cell_synergy.finetuning.tunable import TunableExpert
+from cell_synergy.finetuning.tuning import Finetuner, FinetuneResult, FrozenFeatures
 
 _HEAD, _SUMMARY, _PREDICTED = "head.safetensors", "answer.json", "predicted.npy"
 
 
 def finetune(
-    expert: Expert,
+    expert: TunableExpert,
     paired: PairedDataset,
     tasks: Mapping[str, Task],
     settings: FinetuneConfig,
@@ -48,7 +48,7 @@ def finetune(
         The frozen expert.
     paired
         The observations, with the embedding of the frozen expert as `expression`, as
-        `seen_by` returns them.
+        `with_frozen_embedding` returns them.
     tasks
         Tasks to predict.
     settings
@@ -64,7 +64,7 @@ def finetune(
     Scores of the method `<expert> <how>` with the probe `FINE_TUNED`, whose strength is the number
     of rounds. Posteriors are those of the first seed.
     """
-    adapted = Adapted(expert, settings)
+    adapted = AdaptedExpert(expert, settings)
     seeds = range(settings.seed, settings.seed + (settings.seeds if adapted.names else 1))
     rows: list[dict[str, object]] = []
     posteriors: dict[str, np.ndarray] = {}
@@ -89,15 +89,15 @@ def finetune(
     return Judged(table(f"{expert.name} {settings.how}", paired, rows), posteriors)
 
 
-def seen_by(
-    expert: Expert, adata: ad.AnnData, dataset: DatasetConfig, settings: FinetuneConfig
+def with_frozen_embedding(
+    expert: TunableExpert, adata: ad.AnnData, dataset: DatasetConfig, settings: FinetuneConfig
 ) -> PairedDataset:
     """Return observations with the embedding of the frozen expert and the folds of the data set."""
     all_rows = np.arange(adata.n_obs)
     return PairedDataset(
         adata,
         np.zeros((adata.n_obs, 0), dtype=np.float32),
-        Adapted(expert, settings).embed({}, all_rows).cpu().numpy(),
+        AdaptedExpert(expert, settings).embed({}, all_rows).cpu().numpy(),
         groups_of(adata.obs, dataset),
         adata.obs["donor"].astype(str).to_numpy(),
         folds(adata.obs, dataset),
@@ -109,10 +109,15 @@ class _FoldFits:
     """The fits of one fold, each in a folder of its own."""
 
     def __init__(
-        self, adapted: Adapted, paired: PairedDataset, fold: Fold, probe: ProbeConfig, work: Path
+        self,
+        adapted: AdaptedExpert,
+        paired: PairedDataset,
+        fold: Fold,
+        probe: ProbeConfig,
+        work: Path,
     ) -> None:
         self.adapted, self.fold, self.probe, self.work = adapted, fold, probe, work
-        self.frozen = Frozen.of(paired.expression, fold.align, paired.groups, paired.mode)
+        self.frozen = FrozenFeatures.of(paired.expression, fold.align, paired.groups, paired.mode)
         self.linear = LinearProbe(self.frozen.z, probe)
 
     def prediction(self, target: Goal, task: Question, seed: int) -> Answer:
@@ -120,7 +125,7 @@ class _FoldFits:
         folder = self.work / f"{target.name}-{self.fold.name}-{seed}"
         if not _complete(folder):
             penalty, settings = self.linear.choose(task).strength, self.adapted.settings
-            tuning = Tuning(self.adapted, self.frozen, task, penalty, self.probe, settings, seed)
+            tuning = Finetuner(self.adapted, self.frozen, task, penalty, self.probe, settings, seed)
             _save(folder, self.adapted, self.frozen, tuning.run(), target, task)
         return _load(folder)
 
@@ -149,8 +154,8 @@ def _load(folder: Path) -> Answer:
 
 def _save(
     folder: Path,
-    adapted: Adapted,
-    frozen: Frozen,
+    adapted: AdaptedExpert,
+    frozen: FrozenFeatures,
     result: FinetuneResult,
     target: Goal,
     task: Question,
@@ -161,7 +166,7 @@ def _save(
     donor, mean and factor of a new donor are computed from its own observations and are not
     written.
     """
-    prediction = result.answer
+    prediction = result.prediction
     head = {"coefficients": result.coefficients, "intercept": result.intercept}
     if len(frozen.mean) == 1:
         head |= {"mean": frozen.mean[0], "factor": frozen.factor[0]}
@@ -176,7 +181,7 @@ def _save(
     }
     with atomic(folder) as new:
         new.mkdir()
-        adapted.save(new, result.tuned)
+        adapted.save(new, result.params)
         save_file({name: np.ascontiguousarray(array) for name, array in head.items()}, new / _HEAD)
         (new / _SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
         np.save(new / _PREDICTED, prediction.predicted)

@@ -25,7 +25,7 @@ Forward = Callable[..., Any]
 
 
 @dataclass(frozen=True)
-class Expert:
+class TunableExpert:
     """A frozen expert and the observations that it can embed.
 
     Attributes
@@ -68,7 +68,9 @@ class _TunableEncoder(Protocol):
         """Return the frozen expert in the folder `expert`, with the cells of `pairs`."""
 
 
-def read(name: str, encoder: Encoder, pairs: ad.AnnData, expert: Path, max_cells: int) -> Expert:
+def read(
+    name: str, encoder: Encoder, pairs: ad.AnnData, expert: Path, max_cells: int
+) -> TunableExpert:
     """Open a frozen expert for the observations of a data set.
 
     Parameters
@@ -98,7 +100,7 @@ def read(name: str, encoder: Encoder, pairs: ad.AnnData, expert: Path, max_cells
     return nicheformer(name, sha256, encoder.opened(pairs, expert), max_cells)
 
 
-def nicheformer(name: str, sha256: str, opened: Opened, max_cells: int) -> Expert:
+def nicheformer(name: str, sha256: str, opened: Opened, max_cells: int) -> TunableExpert:
     """Return a Nicheformer that can be fine-tuned.
 
     Parameters
@@ -137,4 +139,4 @@ def nicheformer(name: str, sha256: str, opened: Opened, max_cells: int) -> Exper
     parts = "q_proj|k_proj|v_proj|out_proj|linear1|linear2"
     layers = tuple((f"encoder.layers.{i}",) for i in range(len(network.encoder.layers)))
     network.to(device())  # type: ignore[arg-type]
-    return Expert(name, sha256, network, batch, features, n_cells, rf".*\.({parts})", layers)
+    return TunableExpert(name, sha256, network, batch, features, n_cells, rf".*\.({parts})", layers)

@@ -30,12 +30,12 @@ from cell_synergy.downstream.probes._mlp_init import tensor
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.design import Design, Linear
 from cell_synergy.downstream.probes.tasks import Answer, Chosen, Question
-from cell_synergy.finetuning.adapters import Adapted, Params
+from cell_synergy.finetuning.adapters import AdaptedExpert, Params
 from cell_synergy.finetuning.config import FinetuneConfig
 
 
 @dataclass(frozen=True)
-class Frozen:
+class FrozenFeatures:
     """Features of the frozen expert, and how they are standardised.
 
     Features of the fine-tuned expert are standardised with the same mean and factor.
@@ -63,7 +63,7 @@ class Frozen:
         fit: Bool[np.ndarray, " obs"],
         groups: Shaped[np.ndarray, " obs"],
         mode: str,
-    ) -> "Frozen":
+    ) -> "FrozenFeatures":
         """Standardise features; `data.embeddings.standardise` describes the parameters."""
         _, codes = np.unique(groups, return_inverse=True)
         if mode == "train":
@@ -85,21 +85,21 @@ class FinetuneResult:
 
     Attributes
     ----------
-    answer
+    prediction
         Prediction of the test rows; its `strength` is the number of rounds.
-    tuned
+    params
         Trained parameters of the expert.
     coefficients, intercept
         The head: from standardised features to logits, or to values.
     """
 
-    answer: Answer
-    tuned: Params
+    prediction: Answer
+    params: Params
     coefficients: Float64[np.ndarray, "d outputs"]
     intercept: Float64[np.ndarray, " outputs"]
 
 
-class Tuning:
+class Finetuner:
     """Fine-tuning of an expert on one task.
 
     Parameters
@@ -122,8 +122,8 @@ class Tuning:
 
     def __init__(
         self,
-        adapted: Adapted,
-        frozen: Frozen,
+        adapted: AdaptedExpert,
+        frozen: FrozenFeatures,
         task: Question,
         penalty: float,
         probe: ProbeConfig,
@@ -205,7 +205,7 @@ class _Trainer:
         Largest absolute entry of the gradient: first of the linear probe, then of the last batch.
     """
 
-    def __init__(self, tuning: Tuning, inner_fold: int | None) -> None:
+    def __init__(self, tuning: Finetuner, inner_fold: int | None) -> None:
         self.tuning, self.rounds = tuning, 0
         self.fit = fit = Fit(tuning.task, inner_fold, 0)
         linear = self._linear_probe(inner_fold)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from cell_synergy.core.random import stream
 from cell_synergy.training.loop import Trained
 from cell_synergy.training.losses import nt_xent
-from cell_synergy.training.method import Job, Pairs, Run, Weights
+from cell_synergy.training.method import FitSpec, Pairs, RunContext, Weights
 from cell_synergy.training.modules import Inputs, Network, TransformerBlock, mlp
 
 
@@ -43,7 +43,7 @@ class Model(Trained):
     def network(self, d1: int, d2: int) -> Network:
         return _CoMM(d1, d2, self)
 
-    def fit(self, specs: Sequence[Job], context: Run) -> list[Weights]:
+    def fit(self, specs: Sequence[FitSpec], context: RunContext) -> list[Weights]:
         if self.pairing == "within-donor":
             specs = [
                 replace(spec, pairs=permute_within_donor(spec.pairs, spec.seed)) for spec in specs

@@ -25,7 +25,7 @@ from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.random import integer
 from cell_synergy.core.signals import held_back
 from cell_synergy.training.checkpoint import Checkpoint
-from cell_synergy.training.method import Job, Method, Pairs, Run, Weights
+from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext, Weights
 from cell_synergy.training.modules import Inputs, Network
 from cell_synergy.training.replicas import DeviceBatches, Replicas
 
@@ -89,7 +89,7 @@ class Trained(Method):
         """Return the final weights, computed from the trained ones and the training pairs."""
         return weights
 
-    def fit(self, specs: Sequence[Job], context: Run) -> list[Weights]:
+    def fit(self, specs: Sequence[FitSpec], context: RunContext) -> list[Weights]:
         """Minimise the loss of every fit at once; return the tensors that `z3` is computed from."""
         training = validate(TrainingConfig, dict(context.training), "training")
         networks = []
@@ -140,13 +140,15 @@ class _Loop:
         method: Trained,
         replicas: Replicas,
         training: TrainingConfig,
-        specs: Sequence[Job],
-        context: Run,
+        specs: Sequence[FitSpec],
+        context: RunContext,
     ) -> None:
         self.replicas, self.training, self.specs = replicas, training, specs
         self.context = context
         self.train_batches = DeviceBatches([_tensors(spec.pairs) for spec in specs], device())
-        self.validation_batches = DeviceBatches([_tensors(spec.held) for spec in specs], device())
+        self.validation_batches = DeviceBatches(
+            [_tensors(spec.validation) for spec in specs], device()
+        )
         self.batch_size = method.pairs_per_step(training, min(self.train_batches.n_obs))
         self.steps_per_epoch = max(self.train_batches.n_obs) // training.batch_size
         self.n_steps = training.max_epochs * self.steps_per_epoch

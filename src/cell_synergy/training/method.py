@@ -36,7 +36,7 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Job:
+class FitSpec:
     """The specification of one fit: the pairs of a fold, and a seed.
 
     Attributes
@@ -45,7 +45,7 @@ class Job:
         Fold and seed, such as `holdout-0`.
     pairs
         Training pairs, the same for every method.
-    held
+    validation
         Pairs of the training donors that no method is fitted on; the validation curve is computed
         from them.
     seed
@@ -54,12 +54,12 @@ class Job:
 
     name: str
     pairs: Pairs
-    held: Pairs
+    validation: Pairs
     seed: int
 
 
 @dataclass(frozen=True)
-class Run:
+class RunContext:
     """The settings and files that the fits of one run share.
 
     Attributes
@@ -84,7 +84,7 @@ class Method(Config, ABC):
     """A fusion method; its fields are its hyperparameters."""
 
     @abstractmethod
-    def fit(self, specs: Sequence[Job], context: Run) -> list[Weights]:
+    def fit(self, specs: Sequence[FitSpec], context: RunContext) -> list[Weights]:
         """Compute every fit.
 
         Parameters
@@ -133,7 +133,7 @@ class ClosedForm(Method):
     def solve(self, pairs: Pairs, seed: int) -> Weights:
         """Return the weights of one fit."""
 
-    def fit(self, specs: Sequence[Job], context: Run) -> list[Weights]:
+    def fit(self, specs: Sequence[FitSpec], context: RunContext) -> list[Weights]:
         """Solve one fit after the other."""
         return [self.solve(spec.pairs, spec.seed) for spec in specs]
 

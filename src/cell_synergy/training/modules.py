@@ -16,7 +16,7 @@ from cell_synergy.core.errors import ConfigError
 Inputs = tuple[Float[Tensor, "*fits obs d1"], Float[Tensor, "*fits obs d2"]]
 """Embeddings of the image and of the expression of the same observations."""
 
-Comparison = Callable[[Float[Tensor, "n d"], Float[Tensor, "n d"]], Float[Tensor, ""]]
+PairLoss = Callable[[Float[Tensor, "n d"], Float[Tensor, "n d"]], Float[Tensor, ""]]
 """A loss of two batches whose rows are paired."""
 
 
@@ -115,7 +115,7 @@ class TwoTowerProjector(TwoTower):
 class TwoTowerContrastive(TwoTowerProjector):
     """Two towers whose objective compares the paired projections of the two modalities."""
 
-    def __init__(self, d1: int, d2: int, hidden: int, width: int, pair_loss: Comparison) -> None:
+    def __init__(self, d1: int, d2: int, hidden: int, width: int, pair_loss: PairLoss) -> None:
         super().__init__(d1, d2, hidden, width)
         self.pair_loss = pair_loss
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from cell_synergy.core.resume.part_store import PartStore
-from cell_synergy.finetuning.finetune import seen_by
-from cell_synergy.finetuning.tuning import Tuning
+from cell_synergy.finetuning.finetune import with_frozen_embedding
+from cell_synergy.finetuning.tuning import Finetuner
 from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, FROZEN, PRIOR, TUNED
 from cell_synergy.studies.scaling.finetuned_arm import scale
 from cell_synergy.studies.scaling.subset_evaluator import table
@@ -21,7 +21,7 @@ def scores(units, dataset, probe, settings, tmp_path):
     def made(units=units, known=None, **changes):
         tuning = small.settings(**({"rounds": 2, "how": "last"} | changes))
         expert = small.nicheformer(np.asarray(units.X.todense()))
-        paired = seen_by(expert, units, dataset, tuning)
+        paired = with_frozen_embedding(expert, units, dataset, tuning)
         study = settings(fractions="5, 50, 100", draws=1)
         tasks = study.chosen(dataset.tasks, "tiny")
         known = known or PartStore(Path(mkdtemp(dir=tmp_path)))
@@ -84,7 +84,7 @@ def test_equal_inputs_give_equal_bytes(scores):
 
 def test_what_was_scored_before_a_kill_is_not_tuned_again(scores, tmp_path, monkeypatch):
     expected = scores().to_csv()
-    run = Tuning.run
+    run = Finetuner.run
     tuned: list[int] = []
     stop = 1
 
@@ -94,7 +94,7 @@ def test_what_was_scored_before_a_kill_is_not_tuned_again(scores, tmp_path, monk
         tuned.append(1)
         return run(self)
 
-    monkeypatch.setattr(Tuning, "run", counted)
+    monkeypatch.setattr(Finetuner, "run", counted)
     with pytest.raises(KeyboardInterrupt):
         scores(known=PartStore(tmp_path))
     stop = 9

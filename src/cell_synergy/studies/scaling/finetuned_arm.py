@@ -15,17 +15,17 @@ from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import Answer, goals
-from cell_synergy.finetuning.adapters import Adapted
+from cell_synergy.finetuning.adapters import AdaptedExpert
 from cell_synergy.finetuning.config import FinetuneConfig
-from cell_synergy.finetuning.tunable import Expert
-from cell_synergy.finetuning.tuning import Frozen, Tuning
+from cell_synergy.finetuning.tunable import TunableExpert
+from cell_synergy.finetuning.tuning import Finetuner, FrozenFeatures
 from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, FROZEN, PRIOR, TUNED, WHOLE
 from cell_synergy.studies.scaling.subset_evaluator import Row, SubsetEvaluator, linear_rows
 from cell_synergy.studies.scaling.subsets import ScalingConfig, subsets
 
 
 def scale(
-    expert: Expert,
+    expert: TunableExpert,
     paired: PairedDataset,
     tasks: Mapping[str, Task],
     config: FinetuneConfig,
@@ -48,7 +48,7 @@ def scale(
     store
         Rows of an interrupted run; they are not computed again.
     """
-    adapted = Adapted(expert, config)
+    adapted = AdaptedExpert(expert, config)
     targets = goals(paired, tasks)
     for fold in paired.folds:
         for subset in subsets(paired, fold, scaling):
@@ -57,7 +57,7 @@ def scale(
             yield from store.rows(f"{fold.name} {subset.fraction} {subset.draw}", rows)
 
 
-def _score_arms(adapted: Adapted, evaluator: SubsetEvaluator, seed: int) -> Iterator[Row]:
+def _score_arms(adapted: AdaptedExpert, evaluator: SubsetEvaluator, seed: int) -> Iterator[Row]:
     """Yield the scores of every arm on one subset."""
     paired = evaluator.paired
     for arm in (PRIOR, FROZEN, TUNED):
@@ -70,21 +70,21 @@ def _score_arms(adapted: Adapted, evaluator: SubsetEvaluator, seed: int) -> Iter
         yield {"method": TUNED, "seed": seed, **row}
 
 
-def _score_tuned(adapted: Adapted, evaluator: SubsetEvaluator, seed: int) -> Iterator[Row]:
+def _score_tuned(adapted: AdaptedExpert, evaluator: SubsetEvaluator, seed: int) -> Iterator[Row]:
     """Fine-tune on each task of one subset, and yield the scores."""
     paired, subset = evaluator.paired, evaluator.subset
     linear = evaluator.predict(DRAWN_LABELS, paired.expression)
-    frozen = Frozen.of(paired.expression, subset.drawn.align, paired.groups, paired.mode)
+    frozen = FrozenFeatures.of(paired.expression, subset.drawn.align, paired.groups, paired.mode)
     with_drawn: dict[str, Answer] = {}
     with_all: dict[str, Answer] = {}
     for name, prediction in linear.items():
         task, config = evaluator.by_labels[DRAWN_LABELS].tasks[name][1], adapted.settings
         penalty = prediction.chosen.strength
-        tuning = Tuning(adapted, frozen, task, penalty, evaluator.probe, config, seed)
+        tuning = Finetuner(adapted, frozen, task, penalty, evaluator.probe, config, seed)
         fitted = tuning.run()
-        with_drawn[name] = fitted.answer
+        with_drawn[name] = fitted.prediction
         if subset.fraction != WHOLE and subset.draw == 0:
-            x = adapted.embed(fitted.tuned, np.arange(paired.adata.n_obs)).cpu().numpy()
+            x = adapted.embed(fitted.params, np.arange(paired.adata.n_obs)).cpu().numpy()
             with_all |= evaluator.predict(ALL_LABELS, x, [name])
     if subset.fraction == WHOLE:
         with_all = with_drawn

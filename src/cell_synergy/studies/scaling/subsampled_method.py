@@ -24,7 +24,7 @@ from cell_synergy.studies.scaling import WHOLE
 from cell_synergy.studies.scaling.subset_evaluator import Row, SubsetEvaluator, linear_rows
 from cell_synergy.studies.scaling.subsets import ScalingConfig, Subset, subsets
 from cell_synergy.training import weights
-from cell_synergy.training.method import Job, Method, Pairs, Run, Weights
+from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext, Weights
 
 
 class SubsampledMethod:
@@ -71,23 +71,23 @@ class SubsampledMethod:
         """Return the joint embedding of all observations, those of test donors too."""
         return self._method.transform(fitted, *self.paired.standardised(subset.drawn))
 
-    def _job(self, subset: Subset, fitted: Bool[np.ndarray, " obs"]) -> Job:
+    def _job(self, subset: Subset, fitted: Bool[np.ndarray, " obs"]) -> FitSpec:
         image, expression = self.paired.standardised(subset.drawn)
         training, validation = (
             Pairs(image[rows], expression[rows], self.paired.donor[rows])
             for rows in (np.flatnonzero(subset.drawn.align & fitted), np.zeros(0, dtype=np.int64))
         )
         name = f"{subset.drawn.name}-{subset.draw}"
-        return Job(name, training, validation, self._align.seed + subset.draw)
+        return FitSpec(name, training, validation, self._align.seed + subset.draw)
 
-    def _fit_draw(self, job: Job, n_all: int) -> Weights:
+    def _fit_draw(self, job: FitSpec, n_all: int) -> Weights:
         """Fit one draw, in as many gradient steps as all `n_all` pairs are given."""
         n_pairs, batch = len(job.pairs.donor), int(self._training["batch_size"])
         steps = int(self._training["max_epochs"]) * (n_all // batch)
         batch = min(batch, n_pairs)
         adapted = {"batch_size": batch, "max_epochs": max(-(-steps // (n_pairs // batch)), 1)}
         checkpoint = self._work / f"{job.name}-{n_pairs}.pt"
-        run = Run({**self._training, **adapted}, _no_curve, checkpoint, f"{n_pairs} pairs")
+        run = RunContext({**self._training, **adapted}, _no_curve, checkpoint, f"{n_pairs} pairs")
         (fitted,) = self._method.fit([job], run)
         checkpoint.unlink(missing_ok=True)
         return fitted

@@ -18,7 +18,7 @@ from cell_synergy.studies.trifeature.world import (
     TrifeatureWorld,
     standardised,
 )
-from cell_synergy.training.method import Job, Method, Pairs, Run
+from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext
 
 TASKS = {
     "any": ("redundancy", "unique_image", "unique_expression"),
@@ -61,7 +61,7 @@ def fit_and_embed(
 ) -> Iterator[tuple[str, Int[np.ndarray, "obs 2"], Float32[np.ndarray, "obs d"]]]:
     """Yield, for each kind of training pairs, the probe's pairs and their standardised `z3`."""
     jobs = [
-        Job(f"{kind}-{world.seed}", pairs, _no_pairs(pairs), world.seed)
+        FitSpec(f"{kind}-{world.seed}", pairs, _no_pairs(pairs), world.seed)
         for kind in TASKS
         for pairs in [world.training_pairs(kind, config.pairs)]
     ]
@@ -69,7 +69,9 @@ def fit_and_embed(
         name, method.model_dump(), config.model_dump(mode="json"), dict(training), world.seed
     )
     checkpoint = scratch_folder() / f"trifeature-{key}.pt"
-    fitted = method.fit(jobs, Run(training, lambda *_: None, checkpoint, f"trifeature {name}"))
+    fitted = method.fit(
+        jobs, RunContext(training, lambda *_: None, checkpoint, f"trifeature {name}")
+    )
     checkpoint.unlink(missing_ok=True)
     for kind, weights in zip(TASKS, fitted, strict=True):
         items = world.probe_pairs(kind, config.probe_pairs)
