@@ -37,7 +37,7 @@ from cell_synergy.core.device import device, use_threads
 from cell_synergy.core.resume.part_store import PartStore
 from cell_synergy.encoders import efficientnet_lite0
 from cell_synergy.encoders._vision import transformer
-from cell_synergy.encoders._vision.features import Network, View
+from cell_synergy.encoders._vision.features import Network, PatchEmbedder
 
 SIDE, MPP, BATCH, REPEATS = 8_000, 0.5, 16, 3
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -110,7 +110,7 @@ def ours(
     """Embed with the study's loop."""
     with TemporaryDirectory() as work:
         store = PartStore(Path(work))
-        return View(network, fields_um, BATCH).embed(table, folder, width, store)
+        return PatchEmbedder(network, fields_um, BATCH).embed(table, folder, width, store)
 
 
 def way(side: int, mean: tuple[float, ...], std: tuple[float, ...]) -> transforms.Compose:
@@ -155,7 +155,7 @@ def cases() -> dict[str, tuple[list[float], int, transforms.Compose, Forward, Ne
         MODEL: ([112.0], 384, imagenet, vit, tokens),
         "efficientnet_lite0": (
             lite.fields_um, 944, way(px, half, half),
-            partial(efficientnet_lite0.pooled, plain), lite.network(weights),
+            partial(efficientnet_lite0.pool_stages, plain), lite.network(weights),
         ),
     }  # fmt: skip
 

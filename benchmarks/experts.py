@@ -55,11 +55,11 @@ def embeddings(
         size = sum(path.stat().st_size for path in (folder / name).iterdir()) / 1e6
         print(f"{name}: {card['dimension']} features, frozen in {frozen:.0f} CPU s, {size:.2f} MB")
         if isinstance(expert, nicheformer_small.Expert):
-            opened = expert.opened(units, folder / name)
-            config = NicheformerConfig(**opened.network.config.to_dict())
+            cell_embedder = expert.cell_embedder(units, folder / name)
+            config = NicheformerConfig(**cell_embedder.network.config.to_dict())
             network = build(config, expert.pretraining.seed).nicheformer
             network.train(mode=False)
-            untrained = replace(opened, network=network)
+            untrained = replace(cell_embedder, network=network)
             found["the same, untrained"] = untrained.embed(expert.batch_size)
     return found
 

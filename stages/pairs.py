@@ -12,9 +12,9 @@ from cell_synergy.core.errors import reported
 from cell_synergy.data import paired
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw import build
-from cell_synergy.raw.checks.joined_pairs import Needs
+from cell_synergy.raw.checks.joined_pairs import StageRequirements
 from cell_synergy.raw.readers import read
-from cell_synergy.raw.sections.qc import Account
+from cell_synergy.raw.sections.qc import SectionQC
 
 
 class Args(Config):
@@ -26,7 +26,7 @@ class Args(Config):
     reference: Path
 
 
-def needs() -> Needs:
+def needs() -> StageRequirements:
     """Return what the expert and the methods require of the data.
 
     An expert that is not fitted has no components.
@@ -34,19 +34,19 @@ def needs() -> Needs:
     expert = read_section(f"encoders.{read_param('experts.expression')}")
     components = expert.get("components", 0)
     batch, held = read_param("training.batch_size"), read_param("align.held")
-    return Needs(components=components, batch=batch, held=held, images=True)
+    return StageRequirements(components=components, batch=batch, held=held, images=True)
 
 
 def main(args: Args) -> None:
     """Read, join, check, write."""
     dataset = load(DatasetConfig, f"data.{args.dataset}")
-    rules = load(build.Rules, "pairs")
+    rules = load(build.PairsConfig, "pairs")
     sections = read(args.raw, dataset)
-    account = Account()
+    section_qc = SectionQC()
     study, reference = build.build(
-        args.dataset, sections, dataset, rules, args.raw, account, needs()
+        args.dataset, sections, dataset, rules, args.raw, section_qc, needs()
     )
-    account.write(args.out.with_suffix(".csv"))
+    section_qc.write(args.out.with_suffix(".csv"))
     paired.write(args.out, study)
     paired.write(args.reference, reference)
 

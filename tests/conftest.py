@@ -14,7 +14,7 @@ from scipy import sparse
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.downstream.probes.config import MLPConfig, ProbeConfig
 from cell_synergy.raw import build
-from cell_synergy.raw.images import TissueRule
+from cell_synergy.raw.images import TissueConfig
 from cell_synergy.raw.sections.section import Section
 
 DATASET = {
@@ -42,13 +42,13 @@ def dataset():
 
 @pytest.fixture
 def rule():
-    return TissueRule(field_um=8.0, white=0.9, black=0.05, least=0.25)
+    return TissueConfig(field_um=8.0, white=0.9, black=0.05, least=0.25)
 
 
 @pytest.fixture
 def rules(rule):
     """Return what becomes a pair: nothing is refused but what no threshold allows."""
-    return build.Rules(
+    return build.PairsConfig(
         **rule.model_dump(), class_units=10, class_donors=2, panel_share=0.1, outside=0.05,
         off_tissue=0.5, few_px=4, least_px=2, shared_genes=0.5,
     )  # fmt: skip

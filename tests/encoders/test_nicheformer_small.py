@@ -8,7 +8,7 @@ from scipy import sparse
 from cell_synergy import encoders
 from cell_synergy.core.errors import DataError
 from cell_synergy.encoders import nicheformer_small
-from cell_synergy.encoders._nicheformer.tokenizer import Sentences
+from cell_synergy.encoders._nicheformer.tokenizer import TokenSequences
 
 SETTINGS = {
     "genes": 16,
@@ -51,11 +51,11 @@ def _embedded(reference, pairs, folder, **changes):
 def test_observations_are_embedded_with_the_frozen_weights(units, tmp_path):
     pairs = units(9, 20, panel=4, seed=1)
     embedding = _embedded(units(40, 20, panel=4), pairs, tmp_path)
-    opened = _expert().opened(pairs, tmp_path)
-    ids, mask = opened.cells.padded(np.arange(9))
+    cell_embedder = _expert().cell_embedder(pairs, tmp_path)
+    ids, mask = cell_embedder.cells.padded(np.arange(9))
     assert ids.shape[1] == 13
     with torch.no_grad():
-        hidden = opened.network(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
+        hidden = cell_embedder.network(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
     expected = (hidden * mask[..., None]).sum(axis=1) / mask.sum(axis=1)[:, None]
     np.testing.assert_allclose(embedding, expected, atol=1e-5)
     assert embedding.dtype == np.float32
@@ -92,7 +92,7 @@ def test_equal_reference_data_give_equal_files(units, tmp_path):
 def test_a_stripe_of_each_section_is_for_validation_only(units, tmp_path, monkeypatch):
     reference = units(40, 20)
     reference.obsm["spatial"][:, 0] = np.random.default_rng(0).permutation(40) * 10.0
-    sequences: dict[str, Sentences] = {}
+    sequences: dict[str, TokenSequences] = {}
 
     def stop(_, cells, validation, *__):
         sequences.update(cells=cells, validation=validation)

@@ -6,8 +6,8 @@ import torch
 from cell_synergy.core.config import merge, validate
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from cell_synergy.encoders._nicheformer.modeling import NicheformerModel
-from cell_synergy.encoders._nicheformer.pooling import Opened
-from cell_synergy.encoders._nicheformer.tokenizer import Sentences
+from cell_synergy.encoders._nicheformer.pooling import CellEmbedder
+from cell_synergy.encoders._nicheformer.tokenizer import TokenSequences
 from cell_synergy.finetuning import tunable
 from cell_synergy.finetuning.config import FinetuneConfig
 
@@ -34,10 +34,10 @@ def settings(**changes):
 
 def nicheformer(counts, layers=2):
     """Return a randomly initialised Nicheformer that can be fine-tuned."""
-    return tunable.nicheformer("tiny", "a" * 64, opened(counts, layers), max_cells=4)
+    return tunable.nicheformer("tiny", "a" * 64, cell_embedder(counts, layers), max_cells=4)
 
 
-def opened(counts, layers=2):
+def cell_embedder(counts, layers=2):
     """Return a randomly initialised Nicheformer; tokens are genes in the order of their counts."""
     n_obs, genes = counts.shape
     torch.manual_seed(0)
@@ -47,6 +47,6 @@ def opened(counts, layers=2):
         initializer_range=0.3,
     )  # fmt: skip
     ranked = 2 + np.argsort(-counts, axis=1, kind="stable").astype(np.int32)
-    cells = Sentences(ranked.ravel(), genes * np.arange(n_obs + 1))
+    cells = TokenSequences(ranked.ravel(), genes * np.arange(n_obs + 1))
     network = NicheformerModel(config).eval()
-    return Opened(network, cells, np.arange(n_obs), "masked")
+    return CellEmbedder(network, cells, np.arange(n_obs), "masked")

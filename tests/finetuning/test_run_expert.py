@@ -36,8 +36,8 @@ class Closed(Encoder):
 class Tiny(Closed):
     """An expert that opens."""
 
-    def opened(self, pairs, expert):  # noqa: ARG002
-        return small.opened(np.asarray(pairs.X.todense()))
+    def cell_embedder(self, pairs, expert):  # noqa: ARG002
+        return small.cell_embedder(np.asarray(pairs.X.todense()))
 
 
 @pytest.fixture

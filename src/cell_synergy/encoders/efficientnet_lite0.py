@@ -70,7 +70,7 @@ class Expert(ImageExpert):
 
     def network(self, weights: Path) -> Network:
         network = fold_batch_norm(build(weights)).to(device()).to(memory_format=torch.channels_last)
-        return lambda patches: pooled(network, _inputs(patches, self.input_px))
+        return lambda patches: pool_stages(network, _inputs(patches, self.input_px))
 
 
 def build(weights: Path) -> nn.Module:
@@ -108,7 +108,9 @@ def _inputs(patches: UInt8[Tensor, "obs h w 3"], side: int) -> Float32[Tensor, "
 
 
 @torch.inference_mode()
-def pooled(network: nn.Module, x: Float32[Tensor, "obs 3 side side"]) -> Float32[Tensor, "obs dim"]:
+def pool_stages(
+    network: nn.Module, x: Float32[Tensor, "obs 3 side side"]
+) -> Float32[Tensor, "obs dim"]:
     """Return the spatial means of the feature maps of the selected stages."""
     x = network.bn1(network.conv_stem(x))  # type: ignore[operator]
     means = []

@@ -27,7 +27,7 @@ from cell_synergy.encoders import Encoder, read_card, require_frozen, sha256, vi
 from cell_synergy.encoders._nicheformer import checkpoint_layouts, symbols
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from cell_synergy.encoders._nicheformer.modeling import Pooling
-from cell_synergy.encoders._nicheformer.pooling import Opened, cell_counts
+from cell_synergy.encoders._nicheformer.pooling import CellEmbedder, cell_counts
 from cell_synergy.encoders._nicheformer.tokenizer import (
     ASSAY,
     FIRST_GENE,
@@ -105,9 +105,9 @@ class Expert(Encoder):
         }
 
     def embed(self, pairs: ad.AnnData, raw: Path, expert: Path) -> Float32[np.ndarray, "obs dim"]:
-        return self.opened(pairs, expert).embed(self.batch_size)
+        return self.cell_embedder(pairs, expert).embed(self.batch_size)
 
-    def opened(self, pairs: ad.AnnData, expert: Path) -> Opened:
+    def cell_embedder(self, pairs: ad.AnnData, expert: Path) -> CellEmbedder:
         """Return the network with the tokens of all cells of `pairs`.
 
         Raises
@@ -130,7 +130,7 @@ class Expert(Encoder):
         tokenizer = Tokenizer(genes, means, context, max_length, min_length)
         cells = tokenizer.encode(counts, mapped.ids, self.least_genes)
         network = checkpoint_layouts.load(files.weights, config)
-        return Opened(network, cells, obs_index, self.pooling)
+        return CellEmbedder(network, cells, obs_index, self.pooling)
 
     def _locate(self, revision: str) -> _Files:
         weights = self.weights or hub.fetch(self.repo, "model.safetensors", revision)

@@ -30,7 +30,7 @@ from cell_synergy.data.splits import held
 from cell_synergy.encoders import Encoder, require_genes, sha256, visible_genes
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from cell_synergy.encoders._nicheformer.modeling import NicheformerModel, Pooling
-from cell_synergy.encoders._nicheformer.pooling import Opened, cell_counts
+from cell_synergy.encoders._nicheformer.pooling import CellEmbedder, cell_counts
 from cell_synergy.encoders._nicheformer.pretraining import PretrainingConfig, pretrain
 from cell_synergy.encoders._nicheformer.tokenizer import (
     ASSAY,
@@ -118,9 +118,9 @@ class Expert(Encoder):
         }
 
     def embed(self, pairs: ad.AnnData, raw: Path, expert: Path) -> Float32[np.ndarray, "obs dim"]:
-        return self.opened(pairs, expert).embed(self.batch_size)
+        return self.cell_embedder(pairs, expert).embed(self.batch_size)
 
-    def opened(self, pairs: ad.AnnData, expert: Path) -> Opened:
+    def cell_embedder(self, pairs: ad.AnnData, expert: Path) -> CellEmbedder:
         """Return the network with the tokens of all cells of `pairs`.
 
         Raises
@@ -145,7 +145,7 @@ class Expert(Encoder):
         network.load_state_dict({name: t.float() for name, t in state.items()}, assign=True)
         network.train(mode=False)
         cells = tokenizer.encode(counts, visible_genes(pairs), len(tokenizer.genes))
-        return Opened(network, cells, obs_index, self.pooling)
+        return CellEmbedder(network, cells, obs_index, self.pooling)
 
     def _tokenizer(self, genes: pd.Index, means: Float32[np.ndarray, " genes"]) -> Tokenizer:
         max_length = len(_CONTEXT) + min(self.ranks, len(genes))

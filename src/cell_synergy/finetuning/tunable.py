@@ -15,7 +15,7 @@ from cell_synergy.core.device import device
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.encoders import Encoder, read_card
 from cell_synergy.encoders._nicheformer.modeling import pool
-from cell_synergy.encoders._nicheformer.pooling import Opened
+from cell_synergy.encoders._nicheformer.pooling import CellEmbedder
 
 Batch = tuple[Tensor, ...]
 """Inputs of a network, on the device."""
@@ -64,7 +64,7 @@ class TunableExpert:
 class _TunableEncoder(Protocol):
     """An encoder that exposes its network and the tokens of the cells of all observations."""
 
-    def opened(self, pairs: ad.AnnData, expert: Path) -> Opened:
+    def cell_embedder(self, pairs: ad.AnnData, expert: Path) -> CellEmbedder:
         """Return the frozen expert in the folder `expert`, with the cells of `pairs`."""
 
 
@@ -97,10 +97,12 @@ def read(
             "nicheformer or nicheformer_small"
         )
     sha256 = str(read_card(expert)["sha256"])
-    return nicheformer(name, sha256, encoder.opened(pairs, expert), max_cells)
+    return nicheformer(name, sha256, encoder.cell_embedder(pairs, expert), max_cells)
 
 
-def nicheformer(name: str, sha256: str, opened: Opened, max_cells: int) -> TunableExpert:
+def nicheformer(
+    name: str, sha256: str, cell_embedder: CellEmbedder, max_cells: int
+) -> TunableExpert:
     """Return a Nicheformer that can be fine-tuned.
 
     Parameters
@@ -113,8 +115,8 @@ def nicheformer(name: str, sha256: str, opened: Opened, max_cells: int) -> Tunab
     max_cells
         Largest number of cells of an observation in a training step.
     """
-    network, cells, pooling = opened.network, opened.cells, opened.pooling
-    order, n_cells = np.argsort(opened.unit, kind="stable"), np.bincount(opened.unit)
+    network, cells, pooling = cell_embedder.network, cell_embedder.cells, cell_embedder.pooling
+    order, n_cells = np.argsort(cell_embedder.unit, kind="stable"), np.bincount(cell_embedder.unit)
     cells_of = np.split(order, np.cumsum(n_cells)[:-1])
 
     def subsample(

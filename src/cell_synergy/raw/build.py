@@ -17,16 +17,16 @@ from cell_synergy.data.composition import joined_shares
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.paired import log_normalise
 from cell_synergy.raw.checks.donor_roles import name_problems, split_problems
-from cell_synergy.raw.checks.joined_pairs import NO_REQUIREMENTS, Needs, check_pairs
+from cell_synergy.raw.checks.joined_pairs import NO_REQUIREMENTS, StageRequirements, check_pairs
 from cell_synergy.raw.checks.problems import Problems
 from cell_synergy.raw.images import on_tissue, open_slide
 from cell_synergy.raw.sections.cell_counts import cells_of, reindex_genes, stack_cells
 from cell_synergy.raw.sections.gene_names import require_shared, unify_gene_names
-from cell_synergy.raw.sections.qc import Account, QCConfig, Share
+from cell_synergy.raw.sections.qc import QCConfig, SectionQC, Share
 from cell_synergy.raw.sections.section import Section
 
 
-class Rules(QCConfig, ClassRule):
+class PairsConfig(QCConfig, ClassRule):
     """Configuration of the block `pairs`: which observations, classes and genes are used.
 
     Attributes
@@ -49,10 +49,10 @@ def build(
     name: str,
     sections: Iterable[Section],
     dataset: DatasetConfig,
-    config: Rules,
+    config: PairsConfig,
     raw: Path,
-    section_qc: Account | None = None,
-    requirements: Needs = NO_REQUIREMENTS,
+    section_qc: SectionQC | None = None,
+    requirements: StageRequirements = NO_REQUIREMENTS,
 ) -> tuple[ad.AnnData, ad.AnnData]:
     """Join the sections of a data set into study pairs and reference observations.
 
@@ -88,7 +88,7 @@ def build(
     DataError
         With every contradiction between params.yaml and the data, if there is any.
     """
-    section_qc = Account() if section_qc is None else section_qc
+    section_qc = SectionQC() if section_qc is None else section_qc
     problems = Problems(name)
     study, reference = _read_sections(name, sections, dataset, config, raw, section_qc, problems)
     if not (study and reference):
@@ -124,9 +124,9 @@ def _read_sections(
     name: str,
     sections: Iterable[Section],
     dataset: DatasetConfig,
-    config: Rules,
+    config: PairsConfig,
     raw: Path,
-    section_qc: Account,
+    section_qc: SectionQC,
     problems: Problems,
 ) -> tuple[dict[str, ad.AnnData], dict[str, ad.AnnData]]:
     """Return the scored and the reference observations, each by section (or block of a section)."""
@@ -159,7 +159,7 @@ def _read_sections(
 
 
 def _select_observations(
-    section: Section, config: Rules, raw: Path, section_qc: Account, role: str
+    section: Section, config: PairsConfig, raw: Path, section_qc: SectionQC, role: str
 ) -> ad.AnnData:
     """Return the observations of a section that have tissue around them.
 
@@ -251,7 +251,7 @@ def _gene_panel(reference: ad.AnnData, dataset: DatasetConfig, share: float) -> 
 
 
 def _set_labels(
-    pairs: ad.AnnData, name: str, dataset: DatasetConfig, config: Rules, problems: Problems
+    pairs: ad.AnnData, name: str, dataset: DatasetConfig, config: PairsConfig, problems: Problems
 ) -> None:
     """Make the label column of every task categorical, without excluded, empty and rare classes."""
     for task in dataset.tasks:
@@ -260,7 +260,7 @@ def _set_labels(
 
 
 def _set_task_labels(
-    pairs: ad.AnnData, name: str, task: str, dataset: DatasetConfig, config: Rules
+    pairs: ad.AnnData, name: str, task: str, dataset: DatasetConfig, config: PairsConfig
 ) -> None:
     groups, spec = pairs.obs[dataset.group], dataset.tasks[task]
     if spec.kind == "composition" and "cell_type_ratio" not in pairs.obsm:

@@ -6,7 +6,7 @@ import torch
 from scipy import sparse
 
 from cell_synergy.encoders._nicheformer.modeling import NicheformerModel
-from cell_synergy.encoders._nicheformer.pooling import Opened, cell_counts
+from cell_synergy.encoders._nicheformer.pooling import CellEmbedder, cell_counts
 from cell_synergy.encoders._nicheformer.tokenizer import Tokenizer
 
 CONTEXT = (5, 9, 4)
@@ -46,7 +46,7 @@ def test_an_observation_is_the_mean_of_its_cells(pairs, small):
     genes = pairs.var_names[:4]
     counts, obs_index = cell_counts(pairs)
     cells = Tokenizer(genes, np.ones(4), CONTEXT, 12).encode(counts, genes, 1)
-    embedder = Opened(network, cells, obs_index, "masked")
+    embedder = CellEmbedder(network, cells, obs_index, "masked")
     sequences = [[32, 30], [31, 33], [30, 31], []]
     with torch.no_grad():
         pooled = [network(torch.tensor([[*CONTEXT, *s]])).mean(dim=1)[0].numpy() for s in sequences]
@@ -61,7 +61,7 @@ def test_published_pooling_is_of_the_full_length(pairs, small):
     genes = pairs.var_names[:4]
     counts, obs_index = cell_counts(pairs)
     cells = Tokenizer(genes, np.ones(4), CONTEXT, 12, 12).encode(counts, genes, 1)
-    embedder = Opened(network, cells, obs_index, "published")
+    embedder = CellEmbedder(network, cells, obs_index, "published")
     ids, mask = cells.padded(np.array([2]))
     assert ids.shape == (1, 12)
     with torch.no_grad():

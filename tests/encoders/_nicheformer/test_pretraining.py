@@ -14,7 +14,7 @@ from cell_synergy.encoders._nicheformer.pretraining import (
     mask_tokens,
     pretrain,
 )
-from cell_synergy.encoders._nicheformer.tokenizer import Sentences
+from cell_synergy.encoders._nicheformer.tokenizer import TokenSequences
 from tests import broken
 
 GENES = 20
@@ -26,7 +26,7 @@ def _sequences(cells, seed=0):
     rng = np.random.default_rng(seed)
     genes = [30 + 10 * (cell % 2) + rng.permutation(10)[:6] for cell in range(cells)]
     tokens = np.concatenate([[5, 9, 4, *cell] for cell in genes]).astype(np.int32)
-    return Sentences(tokens, np.arange(cells + 1) * 9)
+    return TokenSequences(tokens, np.arange(cells + 1) * 9)
 
 
 def _pretrained(config, folder, settings=SETTINGS):

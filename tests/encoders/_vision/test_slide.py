@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from cell_synergy import encoders
-from cell_synergy.raw.images import TissueRule, on_tissue, open_slide
+from cell_synergy.raw.images import TissueConfig, on_tissue, open_slide
 
 SIDE, TILE, MPP = 40_000, 512, 0.25
 SETTINGS = {"field_um": 112.0, "context_um": 336.0, "input_px": 128, "batch_size": 16}
@@ -60,7 +60,7 @@ def test_500_observations_of_a_slide_of_1600_megapixels_are_embedded_in_4_gib(un
     pairs.obsm["spatial"][:2] = np.array([[10, 10], [11, 12]]) * TILE * MPP  # equal patches
     pairs.uns["mpp"], pairs.uns["images"] = {"S": MPP}, {"S": "slide.tif"}
     pairs.write_h5ad(tmp_path / "pairs.h5ad")
-    rule = TissueRule(field_um=112.0, white=0.9, black=0.05, least=0.25)
+    rule = TissueConfig(field_um=112.0, white=0.9, black=0.05, least=0.25)
     with open_slide(tmp_path / "slide.tif") as slide:
         patch = slide.crop(np.array([10.5, 70.5]) * TILE, TILE)
         inside, has_tissue = on_tissue(slide, pairs.obsm["spatial"], MPP, rule)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.raw.checks.joined_pairs import Needs
+from cell_synergy.raw.checks.joined_pairs import StageRequirements
 from cell_synergy.raw.checks.problems import Problems
 from tests.raw.checks.conftest import GENES, REGION
 
@@ -16,7 +16,9 @@ BLOCKS = {"split": "leave-one-block-out", "blocks": 4, "gap_um": 50.0, "roles": 
 def test_all_is_told_at_once(refused, three):
     roles = {"study": "A, X", "reference": "R, Y"}
     tasks = {"layer": {"kind": "classification"}, "mix": {"kind": "composition"}, **REGION}
-    messages = refused(three, roles=roles, tasks=tasks, needs=Needs(24, 100, 0.1, images=True))
+    messages = refused(
+        three, roles=roles, tasks=tasks, needs=StageRequirements(24, 100, 0.1, images=True)
+    )
     expected = [
         r"no donor 'X' in the data",
         r"no donor 'Y' in the data",
@@ -167,10 +169,10 @@ def test_without_anything_to_say_there_is_no_remark(build, three):
 @pytest.mark.parametrize(
     ("needs", "message"),
     [
-        (Needs(0, 24, 0.0, images=False), None),
-        (Needs(0, 22, 0.1, images=False), None),
-        (Needs(0, 23, 0.1, images=False), r"22 training pairs .*batch_size: 23"),
-        (Needs(0, 0, 0.0, images=True), "no image of section A1, B1, which"),
+        (StageRequirements(0, 24, 0.0, images=False), None),
+        (StageRequirements(0, 22, 0.1, images=False), None),
+        (StageRequirements(0, 23, 0.1, images=False), r"22 training pairs .*batch_size: 23"),
+        (StageRequirements(0, 0, 0.0, images=True), "no image of section A1, B1, which"),
     ],
 )  # fmt: skip
 def test_what_later_stages_need_is_asked_of_the_pairs(build, refused, three, needs, message):
@@ -185,14 +187,14 @@ def test_what_later_stages_need_is_asked_of_the_pairs(build, refused, three, nee
 def test_an_expert_that_cannot_be_fitted_is_said_as_soon_as_pairs_are_made(
     build, three, capsys, components, said
 ):
-    assert build(three, needs=Needs(components, 0, 0.0, images=False))[0].n_obs == 48
+    assert build(three, needs=StageRequirements(components, 0, 0.0, images=False))[0].n_obs == 48
     line = "fits 24 components, which needs more reference observations (24) and genes (40)"
     assert (line in capsys.readouterr().out) == said
 
 
 def test_panel_genes_do_not_count_for_the_expert(build, three, capsys):
     tasks = {"panel": {"kind": "gene_panel", "genes": 20}}
-    build(three, tasks=tasks, needs=Needs(20, 0, 0.0, images=False))
+    build(three, tasks=tasks, needs=StageRequirements(20, 0, 0.0, images=False))
     assert "(24) and genes (20)" in capsys.readouterr().out
 
 

@@ -11,7 +11,7 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.data.paired import read as read_pairs
 from cell_synergy.raw import build as building
 from cell_synergy.raw.sections.coordinates import ImageCoverage
-from cell_synergy.raw.sections.qc import Account
+from cell_synergy.raw.sections.qc import SectionQC
 from stages.pairs import Args, main
 
 GENES = " ".join(f"g{i}" for i in range(12))
@@ -35,11 +35,11 @@ def tissue(section, tmp_path):
 @pytest.fixture
 def build(dataset, rules, tmp_path, section):
     def make(sections, **limits):
-        account = Account()
+        section_qc = SectionQC()
         result = [*sections, section("B1", "B", GENES), section("R1", "R", GENES)]
         own = rules.model_copy(update=limits)
-        building.build("lab", result, dataset(tasks={}), own, tmp_path, account)
-        account.write(tmp_path / "lab.csv")
+        building.build("lab", result, dataset(tasks={}), own, tmp_path, section_qc)
+        section_qc.write(tmp_path / "lab.csv")
         return pd.read_csv(tmp_path / "lab.csv", index_col="section")
 
     return make

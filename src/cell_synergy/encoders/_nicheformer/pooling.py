@@ -12,11 +12,11 @@ from tqdm import tqdm
 from cell_synergy.core.device import device
 from cell_synergy.data.paired import cells, visible_counts
 from cell_synergy.encoders._nicheformer.modeling import NicheformerModel, Pooling, pool
-from cell_synergy.encoders._nicheformer.tokenizer import Sentences
+from cell_synergy.encoders._nicheformer.tokenizer import TokenSequences
 
 
 @dataclass(frozen=True)
-class Opened:
+class CellEmbedder:
     """A frozen Nicheformer with the tokens of the cells of a data set.
 
     Attributes
@@ -32,7 +32,7 @@ class Opened:
     """
 
     network: NicheformerModel
-    cells: Sentences
+    cells: TokenSequences
     unit: Int64[np.ndarray, " cells"]
     pooling: Pooling
 

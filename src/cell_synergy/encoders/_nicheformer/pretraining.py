@@ -29,7 +29,7 @@ from cell_synergy.core.resume.torch_states import restore_state, save_state
 from cell_synergy.core.signals import held_back
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from cell_synergy.encoders._nicheformer.modeling import IGNORE_INDEX, NicheformerForMaskedLM
-from cell_synergy.encoders._nicheformer.tokenizer import FIRST_GENE, MASK, Sentences
+from cell_synergy.encoders._nicheformer.tokenizer import FIRST_GENE, MASK, TokenSequences
 
 _LABELLED, _MASKED, _RANDOM = 0.15, 0.8, 0.1  # as in the paper
 _WARMUP, _MAX_GRAD_NORM = 0.1, 1.0
@@ -76,8 +76,8 @@ def build(config: NicheformerConfig, seed: int) -> NicheformerForMaskedLM:
 
 def pretrain(
     config: NicheformerConfig,
-    cells: Sentences,
-    validation: Sentences,
+    cells: TokenSequences,
+    validation: TokenSequences,
     settings: PretrainingConfig,
     checkpoint_folder: Path,
     description: str,
@@ -126,8 +126,8 @@ class _Run:
     def __init__(
         self,
         config: NicheformerConfig,
-        cells: Sentences,
-        validation: Sentences,
+        cells: TokenSequences,
+        validation: TokenSequences,
         settings: PretrainingConfig,
     ) -> None:
         self.cells, self.validation, self.settings = cells, validation, settings
@@ -176,7 +176,7 @@ class _Run:
         return float(np.mean(losses))
 
     def _loss(
-        self, cells: Sentences, batch: Int64[np.ndarray, " batch"], rng: np.random.Generator
+        self, cells: TokenSequences, batch: Int64[np.ndarray, " batch"], rng: np.random.Generator
     ) -> Tensor:
         tokens, attention_mask = cells.padded(batch)
         inputs, labels = mask_tokens(tokens, self.n_genes, rng)
@@ -235,7 +235,7 @@ def mask_tokens(
 
 
 def _length_grouped_batches(
-    cells: Sentences, size: int, rng: np.random.Generator
+    cells: TokenSequences, size: int, rng: np.random.Generator
 ) -> Iterator[Int[np.ndarray, " batch"]]:
     """Yield all cells in random batches, each of cells of similar length."""
     order = rng.permutation(len(cells.lengths))
@@ -249,7 +249,10 @@ def _length_grouped_batches(
 
 
 def _checkpoint_key(
-    config: NicheformerConfig, cells: Sentences, validation: Sentences, settings: PretrainingConfig
+    config: NicheformerConfig,
+    cells: TokenSequences,
+    validation: TokenSequences,
+    settings: PretrainingConfig,
 ) -> str:
     """Return the name of a checkpoint: it changes with code, sizes, settings, cells and torch."""
     arrays = (

@@ -38,7 +38,7 @@ _CHUNK = 2**20  # values that are sorted at a time
 
 
 @dataclass(frozen=True)
-class Sentences:
+class TokenSequences:
     """The token sequences of many cells, concatenated.
 
     Attributes
@@ -71,7 +71,7 @@ class Sentences:
         tokens[mask] = self.tokens[(self.offsets[cells, None] + position)[mask]]
         return tokens, mask.astype(np.int64)
 
-    def select(self, mask: Bool[np.ndarray, " cells"]) -> "Sentences":
+    def select(self, mask: Bool[np.ndarray, " cells"]) -> "TokenSequences":
         """Return the sequences of the selected cells."""
         offsets = np.concatenate([[0], np.cumsum(self.lengths[mask])])
         tokens = self.tokens[np.repeat(mask, self.lengths)]
@@ -108,7 +108,7 @@ class Tokenizer:
 
     def encode(
         self, counts: sparse.csr_matrix, names: Sequence[str] | pd.Index, min_genes: int
-    ) -> Sentences:
+    ) -> TokenSequences:
         """Return the token sequences of cells.
 
         Parameters
@@ -144,7 +144,7 @@ class Tokenizer:
         values: Float[np.ndarray, " values"],
         genes: Int[np.ndarray, " values"],
         indptr: Int64[np.ndarray, " cells_and_one"],
-    ) -> Sentences:
+    ) -> TokenSequences:
         """Sort the genes of each cell by descending value, in chunks of cells of similar size."""
         sizes, n_context = np.diff(indptr), len(self.context)
         lengths = np.minimum(sizes, self.max_length - n_context) + n_context
@@ -162,7 +162,7 @@ class Tokenizer:
             ranked = genes[np.take_along_axis(index, rank, axis=1)[mask]]
             target = offsets[cells, None] + n_context + np.arange(rank.shape[1])
             tokens[target[mask]] = FIRST_GENE + ranked
-        return Sentences(tokens, offsets, self.min_length)
+        return TokenSequences(tokens, offsets, self.min_length)
 
 
 def scale_counts(counts: sparse.csr_matrix) -> sparse.csr_matrix:

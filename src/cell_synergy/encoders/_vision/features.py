@@ -30,7 +30,7 @@ _MAX_READERS = 8  # threads that read crops for a GPU; a CPU gets one
 
 
 @dataclass(frozen=True)
-class View:
+class PatchEmbedder:
     """Embedding of observations by the image patches around them.
 
     Attributes

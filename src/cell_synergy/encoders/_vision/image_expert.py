@@ -14,7 +14,7 @@ from pydantic import JsonValue, PositiveFloat, PositiveInt
 from cell_synergy.core.device import device
 from cell_synergy.core.resume.part_store import resumable
 from cell_synergy.encoders import Encoder, read_card, require_frozen, sha256
-from cell_synergy.encoders._vision.features import Network, View
+from cell_synergy.encoders._vision.features import Network, PatchEmbedder
 from cell_synergy.encoders._vision.transformer import has_bfloat16
 from cell_synergy.raw.images import require_image
 
@@ -61,7 +61,7 @@ class ImageExpert(Encoder):
         card = read_card(expert)
         weights = self.weights_file(card)
         require_frozen(weights, card["sha256"], expert)
-        embedder = View(self.network(weights), self.fields_um, self.batch_size)
+        embedder = PatchEmbedder(self.network(weights), self.fields_um, self.batch_size)
         with resumable("embed", self._dependencies(pairs, raw, card)) as store:
             return embedder.embed(pairs, raw, int(str(card["dimension"])), store)
 

@@ -17,7 +17,7 @@ from cell_synergy.raw.checks.task_labels import task_problems
 
 
 @dataclass(frozen=True)
-class Needs:
+class StageRequirements:
     """What later stages require of the pairs, taken from params.yaml.
 
     Attributes
@@ -39,7 +39,7 @@ class Needs:
     images: bool
 
 
-NO_REQUIREMENTS = Needs(components=0, batch=0, held=0.0, images=False)
+NO_REQUIREMENTS = StageRequirements(components=0, batch=0, held=0.0, images=False)
 
 
 def check_pairs(
@@ -47,7 +47,7 @@ def check_pairs(
     pairs: ad.AnnData,
     reference: ad.AnnData,
     dataset: DatasetConfig,
-    requirements: Needs,
+    requirements: StageRequirements,
 ) -> None:
     """Check the joined pairs, raise every problem collected so far, and set the pairs' remark.
 
@@ -92,7 +92,7 @@ def warn_small_reference(name: str, reference: ad.AnnData, components: int) -> N
 
 
 def requirement_problems(
-    pairs: ad.AnnData, split: Sequence[Fold], requirements: Needs
+    pairs: ad.AnnData, split: Sequence[Fold], requirements: StageRequirements
 ) -> Iterator[str]:
     """Yield a message if an expert lacks images, and if a fold is smaller than a training batch."""
     name = str(pairs.uns["source"])

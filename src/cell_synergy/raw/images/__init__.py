@@ -8,6 +8,6 @@ folder; its modules are internal.
 from cell_synergy.raw.images.formats import require_image
 from cell_synergy.raw.images.opening import image_size, open_slide
 from cell_synergy.raw.images.slide import Slide
-from cell_synergy.raw.images.tissue import TissueRule, on_tissue
+from cell_synergy.raw.images.tissue import TissueConfig, on_tissue
 
-__all__ = ["Slide", "TissueRule", "image_size", "on_tissue", "open_slide", "require_image"]
+__all__ = ["Slide", "TissueConfig", "image_size", "on_tissue", "open_slide", "require_image"]

@@ -8,7 +8,7 @@ from cell_synergy.core.config import Config
 from cell_synergy.raw.images.slide import Slide
 
 
-class TissueRule(Config):
+class TissueConfig(Config):
     """Thresholds for tissue in an H&E image.
 
     Attributes
@@ -31,7 +31,7 @@ def on_tissue(
     slide: Slide,
     centres_um: Float[np.ndarray, "obs 2"],
     mpp: float,
-    rule: TissueRule,
+    rule: TissueConfig,
 ) -> tuple[Bool[np.ndarray, " obs"], Bool[np.ndarray, " obs"]]:
     """Return two masks of the observations: inside the image, and on tissue.
 

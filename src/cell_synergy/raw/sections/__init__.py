@@ -4,5 +4,5 @@
 (counts), `gene_names`, `coordinates` and `pixel_size`, `label_tables`, `patches`, `cell_counts`.
 Files: `section_files` (find and read them), `tissue_positions` and `spaceranger_images` (of Space
 Ranger). `assembly` joins the parts that a platform's reader measures; `qc` is the table of what was
-kept and dropped. Called from outside `raw`: `qc.Account` by the stage `pairs`.
+kept and dropped. Called from outside `raw`: `qc.SectionQC` by the stage `pairs`.
 """

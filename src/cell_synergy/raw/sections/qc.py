@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.files import atomic
-from cell_synergy.raw.images import Slide, TissueRule
+from cell_synergy.raw.images import Slide, TissueConfig
 from cell_synergy.raw.sections.section import Section
 
 _COLUMNS = (
@@ -38,7 +38,7 @@ _N_INSPECTED = 64  # observations off tissue whose brightness indicates the caus
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
-class QCConfig(TissueRule):
+class QCConfig(TissueConfig):
     """Thresholds of the quality control of a section, beside those for tissue.
 
     Attributes
@@ -55,7 +55,7 @@ class QCConfig(TissueRule):
 
 
 @dataclass
-class Account:
+class SectionQC:
     """Quality-control table, filled row by row as sections are read.
 
     Attributes
@@ -177,7 +177,7 @@ class Account:
 
 
 def _likely_cause(
-    section: Section, slide: Slide, off_tissue: Bool[np.ndarray, " obs"], rule: TissueRule
+    section: Section, slide: Slide, off_tissue: Bool[np.ndarray, " obs"], rule: TissueConfig
 ) -> str:
     """Return what is likely wrong, by the brightness around the observations off tissue."""
     mismatch = "the coordinates, the micrometres per pixel and the image do not belong together"
