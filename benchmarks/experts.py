@@ -25,12 +25,12 @@ from jaxtyping import Float32
 from cell_synergy import encoders
 from cell_synergy.core.config import load, merge, parse, read_param, read_section
 from cell_synergy.core.device import use_threads
-from cell_synergy.core.errors import reported
+from cell_synergy.core.errors import report_errors
 from cell_synergy.core.names import DONOR
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.paired import read as read_pairs
-from cell_synergy.data.splits import folds, groups_of
+from cell_synergy.data.splits import folds, split_groups
 from cell_synergy.downstream.evaluate import judge
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.encoders import nicheformer_small
@@ -72,7 +72,7 @@ def scores(
         units,
         embedding,
         embedding,
-        groups_of(units.obs, dataset),
+        split_groups(units.obs, dataset),
         units.obs["donor"].astype(str).to_numpy(),
         folds(units.obs, dataset),
         dataset.standardise,
@@ -96,5 +96,5 @@ def main(name: str, table: Path, reference: Path, words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    with reported(__doc__, bare=False):
+    with report_errors(__doc__, bare=False):
         main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])

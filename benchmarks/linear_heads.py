@@ -24,11 +24,11 @@ from torch import Tensor, nn
 from cell_synergy import models
 from cell_synergy.core.config import load, read_param, read_section
 from cell_synergy.core.device import use_threads
-from cell_synergy.core.errors import reported
+from cell_synergy.core.errors import report_errors
 from cell_synergy.core.pipeline import paths
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
-from cell_synergy.data.splits import Fold, held
+from cell_synergy.data.splits import Fold, draw_validation_mask
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.models.barlowtwins import Model as BarlowTwins
 from cell_synergy.models.barlowtwins import barlow_twins
@@ -114,7 +114,7 @@ def judged(name: str) -> pd.DataFrame:
     paired = PairedDataset.read(files["pairs"], files["image"], files["expression"], dataset)
     (fold,) = paired.folds
     image, expression = paired.standardised(fold)
-    kept_back = held(paired.adata, fold.align, read_section("align")["held"])
+    kept_back = draw_validation_mask(paired.adata, fold.align, read_section("align")["held"])
     rows = np.flatnonzero(fold.align & ~kept_back)
     pairs, rest = (
         Pairs(image[some], expression[some], paired.donor[some])
@@ -154,5 +154,5 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
+    with report_errors(__doc__):
         main(sys.argv[1:])

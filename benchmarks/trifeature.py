@@ -14,7 +14,7 @@ import pandas as pd
 from cell_synergy import models
 from cell_synergy.core.config import load, merge, read_param, read_section
 from cell_synergy.core.device import use_threads
-from cell_synergy.core.errors import reported
+from cell_synergy.core.errors import report_errors
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.studies.trifeature.trifeature_scores import score_method
 from cell_synergy.studies.trifeature.world import TrifeatureConfig
@@ -48,5 +48,5 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
+    with report_errors(__doc__):
         main(sys.argv[1:])

@@ -26,7 +26,7 @@ from ruamel.yaml import YAML
 from cell_synergy import encoders, models
 from cell_synergy.core.config import load, merge, read_param, read_section, validate
 from cell_synergy.core.device import use_threads
-from cell_synergy.core.errors import reported
+from cell_synergy.core.errors import report_errors
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.paired import read as read_pairs
@@ -137,5 +137,5 @@ def _write(name: str, rows: pd.DataFrame) -> None:
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
+    with report_errors(__doc__):
         main(sys.argv[1:])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 from example_evaluate_f1_r2 import linear_scores, read, summary
 
-from cell_synergy.core.errors import places, reported
+from cell_synergy.core.errors import positional_arguments, report_errors
 from cell_synergy.finetuning import run_alignment
 
 
@@ -36,5 +36,5 @@ def main(dataset: str = "lung", epochs: str = "5") -> None:
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
-        main(*places(main, sys.argv[1:]))
+    with report_errors(__doc__):
+        main(*positional_arguments(main, sys.argv[1:]))

@@ -9,7 +9,7 @@ SIS = (fused - best single) / best single, with macro F1 or R2 as the score. The
 import sys
 from pathlib import Path
 
-from cell_synergy.core.errors import places, reported
+from cell_synergy.core.errors import positional_arguments, report_errors
 from cell_synergy.scoring.results import load_all_results
 from cell_synergy.scoring.tables import ALL_FOLDS, read_sis
 from cell_synergy.sis import compute_sis_all_models, print_sis_summary
@@ -38,5 +38,5 @@ def main(dataset: str = "lung", task: str = "region") -> None:
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
-        main(*places(main, sys.argv[1:]))
+    with report_errors(__doc__):
+        main(*positional_arguments(main, sys.argv[1:]))

@@ -15,7 +15,7 @@ import pandas as pd
 
 from cell_synergy import models
 from cell_synergy.core.config import load, read_section
-from cell_synergy.core.errors import places, reported
+from cell_synergy.core.errors import positional_arguments, report_errors
 from cell_synergy.core.names import LINEAR
 from cell_synergy.core.pipeline import paths
 from cell_synergy.data.config import DatasetConfig
@@ -93,5 +93,5 @@ def main(dataset: str = "lung", *methods: str) -> None:
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
-        main(*places(main, sys.argv[1:]))
+    with report_errors(__doc__):
+        main(*positional_arguments(main, sys.argv[1:]))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from cell_synergy.core.config import read_section
-from cell_synergy.core.errors import places, reported
+from cell_synergy.core.errors import positional_arguments, report_errors
 from cell_synergy.finetuning import run_expert
 
 
@@ -39,5 +39,5 @@ def main(dataset: str = "lung", task: str = "cell_type") -> None:
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
-        main(*places(main, sys.argv[1:]))
+    with report_errors(__doc__):
+        main(*positional_arguments(main, sys.argv[1:]))

@@ -10,7 +10,7 @@ import sys
 
 from example_spatial_neighbors import spatial_scores
 
-from cell_synergy.core.errors import places, reported
+from cell_synergy.core.errors import positional_arguments, report_errors
 from cell_synergy.downstream.spatial.config import CONSISTENCY
 
 
@@ -23,5 +23,5 @@ def main(dataset: str = "lung", *methods: str) -> None:
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
-        main(*places(main, sys.argv[1:]))
+    with report_errors(__doc__):
+        main(*positional_arguments(main, sys.argv[1:]))

@@ -14,7 +14,7 @@ from example_evaluate_f1_r2 import read, weights_folder
 
 from cell_synergy import models
 from cell_synergy.core.config import load, read_section
-from cell_synergy.core.errors import places, reported
+from cell_synergy.core.errors import positional_arguments, report_errors
 from cell_synergy.core.names import LINEAR
 from cell_synergy.downstream.method_scores import TrainedMethod
 from cell_synergy.downstream.probes.config import ProbeConfig
@@ -52,5 +52,5 @@ def main(dataset: str = "lung", *methods: str) -> None:
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
-        main(*places(main, sys.argv[1:]))
+    with report_errors(__doc__):
+        main(*positional_arguments(main, sys.argv[1:]))

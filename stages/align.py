@@ -7,7 +7,7 @@ from cell_synergy.commands.args import ExperimentArgs
 from cell_synergy.commands.experiment import Experiment
 from cell_synergy.core.config import arguments, load, read_param, read_section
 from cell_synergy.core.device import use_threads
-from cell_synergy.core.errors import reported
+from cell_synergy.core.errors import report_errors
 from cell_synergy.finetuning.align import AlignConfig, align
 
 
@@ -29,5 +29,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    with reported(__doc__, resumes=True):
+    with report_errors(__doc__, resumes=True):
         main(arguments(Args, sys.argv[1:]))

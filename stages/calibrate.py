@@ -5,8 +5,8 @@ from pathlib import Path
 
 from cell_synergy.core.config import Config, arguments, load, read_param
 from cell_synergy.core.device import use_threads
-from cell_synergy.core.errors import reported
-from cell_synergy.core.files import atomic
+from cell_synergy.core.errors import report_errors
+from cell_synergy.core.files import atomic_write
 from cell_synergy.downstream.information.decompose import InformationConfig
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.studies.calibration import CalibrationConfig, table
@@ -23,10 +23,10 @@ def main(args: Args) -> None:
     use_threads(read_param("threads"))
     cells = load(InformationConfig, "information").cells
     results = table(load(CalibrationConfig, "calibrate"), load(ProbeConfig, "probe"), cells)
-    with atomic(args.out) as new:
+    with atomic_write(args.out) as new:
         results.to_csv(new, index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
+    with report_errors(__doc__):
         main(arguments(Args, sys.argv[1:]))

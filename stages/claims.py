@@ -7,9 +7,9 @@ import pandas as pd
 
 from cell_synergy import models
 from cell_synergy.core.config import Config, arguments, load, read_param, read_section, suggest
-from cell_synergy.core.errors import ConfigError, DataError, reported
-from cell_synergy.core.files import atomic
-from cell_synergy.data.remarks import carried
+from cell_synergy.core.errors import ConfigError, DataError, report_errors
+from cell_synergy.core.files import atomic_write
+from cell_synergy.data.remarks import copy_remarks
 from cell_synergy.scoring.tables import read_methods, read_sis
 from cell_synergy.studies.claims.evidence import ClaimsConfig, Tables
 from cell_synergy.studies.claims.verdicts import markdown, verdicts
@@ -67,13 +67,13 @@ def main(args: Args) -> None:
     by_dataset = {dataset: tables(args, dataset) for dataset in read_param("datasets")}
     simulated = {name: read_section(f"data.{name}")["source"] == "simulator" for name in by_dataset}
     table = verdicts(by_dataset, simulated, trifeature_scores(args.trifeature), claims)
-    table = carried(table, pd.concat(each.scores for each in by_dataset.values()))
-    with atomic(args.out) as new:
+    table = copy_remarks(table, pd.concat(each.scores for each in by_dataset.values()))
+    with atomic_write(args.out) as new:
         table.to_csv(new, index=False)
-    with atomic(args.summary) as new:
+    with atomic_write(args.summary) as new:
         new.write_text(markdown(table))
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
+    with report_errors(__doc__):
         main(arguments(Args, sys.argv[1:]))

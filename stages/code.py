@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from cell_synergy.core.code import SourceTree, listed
 from cell_synergy.core.config import Config, arguments
-from cell_synergy.core.errors import ConfigError, reported
-from cell_synergy.core.files import atomic
+from cell_synergy.core.errors import ConfigError, report_errors
+from cell_synergy.core.files import atomic_write
 
 # Stages that load one module by name, and the package that it is in. A stage that loads modules by
 # name and is not listed depends on all modules of the package.
@@ -91,7 +91,7 @@ def main(args: Args) -> None:
     """Read, hash, write; the text of a notebook is part of what its stage writes."""
     tree = SourceTree(args.src, args.stages)
     whole = list(args.notebooks.glob("*.py"))
-    with atomic(args.out) as folder:
+    with atomic_write(args.out) as folder:
         folder.mkdir()
         for program in programs(tree, args.notebooks):
             file = folder / program.name
@@ -100,5 +100,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
+    with report_errors(__doc__):
         main(arguments(Args, sys.argv[1:]))

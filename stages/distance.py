@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from cell_synergy.core.config import Config, arguments, read_param
-from cell_synergy.core.errors import reported
-from cell_synergy.core.files import atomic
+from cell_synergy.core.errors import report_errors
+from cell_synergy.core.files import atomic_write
 from cell_synergy.downstream.spatial.distance import curves
 from cell_synergy.scoring.tables import read_methods
 
@@ -19,7 +19,7 @@ class Args(Config):
 
 def main(args: Args) -> None:
     """Read, compute, write."""
-    with atomic(args.out) as folder:
+    with atomic_write(args.out) as folder:
         folder.mkdir()
         for dataset in read_param("datasets"):
             scores = read_methods(args.scores, dataset, list(read_param("models")))
@@ -27,5 +27,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
+    with report_errors(__doc__):
         main(arguments(Args, sys.argv[1:]))

@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from cell_synergy.core.config import Config, arguments, load, read_param, read_section, validate
 from cell_synergy.core.device import use_threads
-from cell_synergy.core.errors import reported
-from cell_synergy.core.files import atomic
+from cell_synergy.core.errors import report_errors
+from cell_synergy.core.files import atomic_write
 from cell_synergy.core.resume.scratch import scratch_folder
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.download import download
@@ -36,7 +36,7 @@ def main(args: Args) -> None:
     """Simulate, record or fetch; an interrupted download is resumed from the scratch folder."""
     use_threads(read_param("threads"))
     dataset = load(DatasetConfig, f"data.{args.dataset}")
-    with atomic(args.out) as folder:
+    with atomic_write(args.out) as folder:
         if dataset.simulator is not None:
             folder.mkdir()
             progress = partial(tqdm, desc=args.dataset, unit="section")
@@ -59,5 +59,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    with reported(__doc__, resumes=True):
+    with report_errors(__doc__, resumes=True):
         main(arguments(Args, sys.argv[1:]))

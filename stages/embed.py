@@ -6,7 +6,7 @@ from pathlib import Path
 from cell_synergy import encoders
 from cell_synergy.core.config import Config, arguments, read_param, read_section
 from cell_synergy.core.device import use_threads
-from cell_synergy.core.errors import reported
+from cell_synergy.core.errors import report_errors
 from cell_synergy.data import embeddings, paired
 
 
@@ -30,5 +30,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    with reported(__doc__, resumes=True):
+    with report_errors(__doc__, resumes=True):
         main(arguments(Args, sys.argv[1:]))

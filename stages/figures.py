@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from cell_synergy.core.config import Config, arguments
-from cell_synergy.core.errors import reported
+from cell_synergy.core.errors import report_errors
 from cell_synergy.figures.notebook import run
 
 
@@ -24,5 +24,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
+    with report_errors(__doc__):
         main(arguments(Args, sys.argv[1:]))

@@ -6,8 +6,8 @@ from pathlib import Path
 from cell_synergy import encoders
 from cell_synergy.core.config import Config, arguments, load, read_param, read_section
 from cell_synergy.core.device import use_threads
-from cell_synergy.core.errors import reported
-from cell_synergy.core.files import atomic
+from cell_synergy.core.errors import report_errors
+from cell_synergy.core.files import atomic_write
 from cell_synergy.core.resume.part_store import resumable
 from cell_synergy.data import paired as pairs
 from cell_synergy.data.config import DatasetConfig
@@ -48,10 +48,10 @@ def main(args: Args) -> None:
             expert = tunable.read(args.expert, encoder, adata, args.frozen, config.cells)
             paired = with_frozen_embedding(expert, adata, dataset, config)
             rows = list(scale(expert, paired, tasks, config, probe, scaling, store))
-        with atomic(args.out) as new:
+        with atomic_write(args.out) as new:
             table(rows, adata).to_csv(new, index=False, float_format="%.5g")
 
 
 if __name__ == "__main__":
-    with reported(__doc__, resumes=True):
+    with report_errors(__doc__, resumes=True):
         main(arguments(Args, sys.argv[1:]))

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from cell_synergy.core.config import Config, arguments, read_param, suggest
-from cell_synergy.core.errors import ConfigError, reported
-from cell_synergy.core.files import atomic
+from cell_synergy.core.errors import ConfigError, report_errors
+from cell_synergy.core.files import atomic_write
 from cell_synergy.core.names import DONOR, UNIMODAL
-from cell_synergy.data.remarks import of_datasets
+from cell_synergy.data.remarks import remarks_by_dataset
 from cell_synergy.scoring.tables import ALL_FOLDS, read_sis
 
 
@@ -31,7 +31,7 @@ def main(args: Args) -> None:
     remarks: dict[str, str] = {}
     for dataset in read_param("datasets"):
         table = read_sis(args.sis, dataset)
-        remarks |= of_datasets(table)
+        remarks |= remarks_by_dataset(table)
         selected = table[
             (table["method"] == method)
             & (table["fold"] == ALL_FOLDS)
@@ -46,11 +46,11 @@ def main(args: Args) -> None:
             }
             for _, row in selected.iterrows()
         }
-    with atomic(args.out) as new:
+    with atomic_write(args.out) as new:
         noted = {"remarks": remarks} if remarks else {}
         new.write_text(json.dumps({"method": method, **noted, **headline}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
+    with report_errors(__doc__):
         main(arguments(Args, sys.argv[1:]))

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from cell_synergy.core.config import Config, arguments, load, read_param, read_section
-from cell_synergy.core.errors import reported
+from cell_synergy.core.errors import report_errors
 from cell_synergy.data import paired
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw import build
@@ -52,5 +52,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
+    with report_errors(__doc__):
         main(arguments(Args, sys.argv[1:]))

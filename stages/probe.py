@@ -7,7 +7,7 @@ from cell_synergy.commands.args import ExperimentArgs
 from cell_synergy.commands.experiment import Experiment
 from cell_synergy.core.config import arguments, load, read_param
 from cell_synergy.core.device import use_threads
-from cell_synergy.core.errors import reported
+from cell_synergy.core.errors import report_errors
 from cell_synergy.downstream.evaluate import judge
 from cell_synergy.downstream.method_scores import TrainedMethod, write_scores
 from cell_synergy.downstream.probes.config import ProbeConfig
@@ -32,5 +32,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
+    with report_errors(__doc__):
         main(arguments(Args, sys.argv[1:]))

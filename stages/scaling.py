@@ -7,8 +7,8 @@ from cell_synergy.commands.args import ExperimentArgs
 from cell_synergy.commands.experiment import Experiment
 from cell_synergy.core.config import arguments, load, read_param, read_section
 from cell_synergy.core.device import use_threads
-from cell_synergy.core.errors import reported
-from cell_synergy.core.files import atomic
+from cell_synergy.core.errors import report_errors
+from cell_synergy.core.files import atomic_write
 from cell_synergy.core.resume.part_store import resumable
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.finetuning.align import AlignConfig
@@ -37,10 +37,10 @@ def main(args: Args) -> None:
     with resumable("scaling", name, training, *configs, files=inputs) as store:
         subsampled = SubsampledMethod(method, paired, training, align, args.weights, store.folder)
         rows = list(scale(name, subsampled, dataset, probe, config, store))
-        with atomic(args.out) as new:
+        with atomic_write(args.out) as new:
             table(rows, paired.adata).to_csv(new, index=False, float_format="%.5g")
 
 
 if __name__ == "__main__":
-    with reported(__doc__, resumes=True):
+    with report_errors(__doc__, resumes=True):
         main(arguments(Args, sys.argv[1:]))

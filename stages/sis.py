@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from cell_synergy.core.config import Config, arguments, read_param
-from cell_synergy.core.errors import reported
-from cell_synergy.core.files import atomic
+from cell_synergy.core.errors import report_errors
+from cell_synergy.core.files import atomic_write
 from cell_synergy.scoring.tables import read_methods, sis_table
 
 
@@ -20,10 +20,10 @@ class Args(Config):
 def main(args: Args) -> None:
     """Read, compute, write."""
     scores = read_methods(args.scores, args.dataset, list(read_param("models")))
-    with atomic(args.out) as new:
+    with atomic_write(args.out) as new:
         sis_table(scores).to_csv(new, index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
+    with report_errors(__doc__):
         main(arguments(Args, sys.argv[1:]))

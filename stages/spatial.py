@@ -9,8 +9,8 @@ from cell_synergy.commands.args import ExperimentArgs
 from cell_synergy.commands.experiment import Experiment
 from cell_synergy.core.config import arguments, load, read_param
 from cell_synergy.core.device import use_threads
-from cell_synergy.core.errors import reported
-from cell_synergy.core.files import atomic
+from cell_synergy.core.errors import report_errors
+from cell_synergy.core.files import atomic_write
 from cell_synergy.downstream.method_scores import TrainedMethod
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.spatial.checks import check
@@ -39,10 +39,10 @@ def main(args: Args) -> None:
     scores = judge(name, paired, surroundings, seeds, trained.embed, probe, spatial.probes)
     if scores.empty:
         tqdm.write(f"{experiment.dataset_name}: {TOO_FEW}; the table has no rows")
-    with atomic(args.out) as new:
+    with atomic_write(args.out) as new:
         scores.to_csv(new, index=False, float_format="%.5g")
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
+    with report_errors(__doc__):
         main(arguments(Args, sys.argv[1:]))

@@ -9,8 +9,8 @@ from jaxtyping import Float32
 from cell_synergy import models
 from cell_synergy.core.config import Config, arguments, load, read_param, read_section
 from cell_synergy.core.device import use_threads
-from cell_synergy.core.errors import reported
-from cell_synergy.core.files import atomic
+from cell_synergy.core.errors import report_errors
+from cell_synergy.core.files import atomic_write
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
@@ -51,10 +51,10 @@ def main(args: Args) -> None:
         paired, dataset.tasks, seeds, embed, read_methods(args.scores, args.dataset, trained),
         load(SpectrumConfig, "spectrum"), load(ProbeConfig, "probe"), read_param("align")["held"],
     )  # fmt: skip
-    with atomic(args.out) as new:
+    with atomic_write(args.out) as new:
         table.to_csv(new, index=False, float_format="%.5g")
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
+    with report_errors(__doc__):
         main(arguments(Args, sys.argv[1:]))

@@ -18,8 +18,8 @@ from cell_synergy.core.config import (
     suggest,
 )
 from cell_synergy.core.device import use_threads
-from cell_synergy.core.errors import ConfigError, reported
-from cell_synergy.core.files import atomic
+from cell_synergy.core.errors import ConfigError, report_errors
+from cell_synergy.core.files import atomic_write
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.studies.trifeature.trifeature_scores import score_method
 from cell_synergy.studies.trifeature.world import TrifeatureConfig
@@ -42,10 +42,10 @@ def main(args: Args) -> None:
     method = models.load(name, config.methods[name])
     training = merge(read_section("training"), {"max_epochs": config.max_epochs})
     table = score_method(name, method, config, training, probe)
-    with atomic(args.out) as new:
+    with atomic_write(args.out) as new:
         table.to_csv(new, index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":
-    with reported(__doc__, resumes=True):
+    with report_errors(__doc__, resumes=True):
         main(arguments(Args, sys.argv[1:]))

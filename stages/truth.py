@@ -8,8 +8,8 @@ import pandas as pd
 
 from cell_synergy.core.config import Config, arguments, load, read_param
 from cell_synergy.core.device import use_threads
-from cell_synergy.core.errors import reported
-from cell_synergy.core.files import atomic
+from cell_synergy.core.errors import report_errors
+from cell_synergy.core.files import atomic_write
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.downstream.probes.config import ProbeConfig
@@ -67,10 +67,10 @@ def main(args: Args) -> None:
         latent, visible = read(args.raw, paired.adata, dataset.unit_um)
         table = known_answers(dataset, paired, latent, visible, probe).assign(dataset=args.dataset)
         table = table.reindex(columns=COLUMNS)
-    with atomic(args.out) as new:
+    with atomic_write(args.out) as new:
         table.to_csv(new, index=False, float_format="%.9g")
 
 
 if __name__ == "__main__":
-    with reported(__doc__):
+    with report_errors(__doc__):
         main(arguments(Args, sys.argv[1:]))

@@ -15,9 +15,9 @@ from cell_synergy.core.errors import DataError
 from tests import broken
 
 READERS: dict[str, Callable[[Path], Any]] = {
-    "a.safetensors": lambda path: arrays.safetensors(path, "do it again"),
-    "a.npz": lambda path: arrays.npz(path, "an .npz of numbers", "do it again"),
-    "a.npy": lambda path: arrays.npy(path, "an .npy of numbers", "do it again"),
+    "a.safetensors": lambda path: arrays.read_safetensors(path, "do it again"),
+    "a.npz": lambda path: arrays.read_npz(path, "an .npz of numbers", "do it again"),
+    "a.npy": lambda path: arrays.read_npy(path, "an .npy of numbers", "do it again"),
 }
 ARRAY = np.random.default_rng(0).random((30, 40))
 

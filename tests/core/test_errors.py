@@ -14,8 +14,14 @@ import tifffile
 import torch
 from safetensors.numpy import save_file
 
-from cell_synergy.core.errors import ConfigError, DataError, explained, places, reported
-from cell_synergy.core.files import atomic
+from cell_synergy.core.errors import (
+    ConfigError,
+    DataError,
+    describe_os_error,
+    positional_arguments,
+    report_errors,
+)
+from cell_synergy.core.files import atomic_write
 
 NUMBERS = {
     errno.EACCES: "no right to read or write there",
@@ -35,7 +41,7 @@ NUMBERS = {
 
 @pytest.mark.parametrize(("number", "remedy"), NUMBERS.items())
 def test_an_error_of_the_disk_is_a_sentence_with_path_and_remedy(number, remedy):
-    with pytest.raises(SystemExit) as caught, reported():
+    with pytest.raises(SystemExit) as caught, report_errors():
         raise OSError(number, os.strerror(number), "data/x.csv")
     told = str(caught.value.code)
     assert told.startswith("error: data/x.csv: ")
@@ -46,19 +52,24 @@ def test_an_error_of_the_disk_is_a_sentence_with_path_and_remedy(number, remedy)
 
 def test_the_number_is_found_in_what_hdf5_says():
     told = "Can't write (file write failed: errno = 28, error message = 'No space left on device')"
-    assert explained(OSError(told)).startswith("the disk is full: free some space there (Can't")
-    assert explained(OSError("truncated file")) == "truncated file; check this file and its disk"
+    assert describe_os_error(OSError(told)).startswith(
+        "the disk is full: free some space there (Can't"
+    )
+    assert (
+        describe_os_error(OSError("truncated file"))
+        == "truncated file; check this file and its disk"
+    )
 
 
 @pytest.mark.parametrize("place", ["file", "folder"])
 def test_a_disk_that_is_full_is_told_with_the_output_not_with_scratch(tmp_path, place):
     def write():
-        with atomic(tmp_path / "sis.csv") as new:
+        with atomic_write(tmp_path / "sis.csv") as new:
             if place == "file":
                 raise OSError(errno.ENOSPC, "No space left on device")
             raise OSError(errno.ENOSPC, "No space left on device", str(new / "x"))
 
-    with pytest.raises(SystemExit) as caught, reported():
+    with pytest.raises(SystemExit) as caught, report_errors():
         write()
     assert str(caught.value).startswith(f"error: {tmp_path}/sis.csv: the disk is full")
     assert list(tmp_path.iterdir()) == []
@@ -95,10 +106,10 @@ def test_whatever_a_library_says_of_a_full_disk_it_is_a_sentence(bad_disk, write
     place, told = bad_disk
 
     def write():
-        with atomic(place / "out") as new:
+        with atomic_write(place / "out") as new:
             writer(new)
 
-    with pytest.raises(SystemExit) as caught, reported():
+    with pytest.raises(SystemExit) as caught, report_errors():
         write()
     assert str(caught.value).startswith(f"error: {place}/out: {told}")
     assert list(place.iterdir()) == []
@@ -106,19 +117,22 @@ def test_whatever_a_library_says_of_a_full_disk_it_is_a_sentence(bad_disk, write
 
 @pytest.mark.parametrize("error", [ConfigError("a is wrong"), DataError("a is wrong")])
 def test_what_was_given_wrong_is_one_sentence(error):
-    with pytest.raises(SystemExit) as caught, reported():
+    with pytest.raises(SystemExit) as caught, report_errors():
         raise error
     assert caught.value.code == "error: a is wrong"
 
 
 @pytest.mark.parametrize("error", [TypeError, KeyError, AttributeError, ValueError, RuntimeError])
 def test_a_mistake_of_ours_keeps_its_traceback(error):
-    with pytest.raises(error), reported():
+    with pytest.raises(error), report_errors():
         raise error("a mistake")
 
 
 def test_too_little_memory_is_a_sentence():
-    with pytest.raises(SystemExit, match=r"error: not enough memory: .* \(9 GiB\)$"), reported():
+    with (
+        pytest.raises(SystemExit, match=r"error: not enough memory: .* \(9 GiB\)$"),
+        report_errors(),
+    ):
         raise MemoryError("9 GiB")
 
 
@@ -182,7 +196,7 @@ def test_a_command_whose_output_was_closed_runs(tmp_path, word, code):
 
 
 def test_our_own_sentence_of_a_missing_file_stays_as_it_is():
-    assert explained(FileNotFoundError("no scores in x; run `dvc pull`")) == (
+    assert describe_os_error(FileNotFoundError("no scores in x; run `dvc pull`")) == (
         "no scores in x; run `dvc pull`"
     )
 
@@ -218,9 +232,9 @@ def test_a_word_too_many_is_refused():
     def many(dataset, *methods):
         return dataset, methods
 
-    assert two(*places(two, ["breast"])) == ("breast", "region")
-    assert many(*places(many, ["a", "b", "c"])) == ("a", ("b", "c"))
+    assert two(*positional_arguments(two, ["breast"])) == ("breast", "region")
+    assert many(*positional_arguments(many, ["a", "b", "c"])) == ("a", ("b", "c"))
     with pytest.raises(
         ConfigError, match=r"^'c': one word too many; this takes \[DATASET\] \[TASK\]"
     ):
-        places(two, ["a", "b", "c"])
+        positional_arguments(two, ["a", "b", "c"])

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from cell_synergy.core.files import atomic
+from cell_synergy.core.files import atomic_write
 
 WRITE = """
 import os, signal, sys
@@ -32,7 +32,7 @@ def _killed_by(number, target):
 
 def test_the_file_appears_whole_when_the_block_ends(tmp_path):
     target = tmp_path / "new" / "folder" / "a.csv"
-    with atomic(target) as new:
+    with atomic_write(target) as new:
         new.write_text("content")
         assert not target.exists()
     assert target.read_text() == "content"
@@ -40,7 +40,7 @@ def test_the_file_appears_whole_when_the_block_ends(tmp_path):
 
 
 def test_the_scratch_path_has_the_targets_name_in_the_targets_folder(tmp_path):
-    with atomic(tmp_path / "a.npz") as new:
+    with atomic_write(tmp_path / "a.npz") as new:
         assert new.name == "a.npz"
         assert new.parent.parent == tmp_path
         new.touch()
@@ -52,7 +52,7 @@ def test_an_error_leaves_the_old_file_and_no_debris(tmp_path, error):
     target.write_text("old")
 
     def fail():
-        with atomic(target) as new:
+        with atomic_write(target) as new:
             new.write_text("half")
             raise error
 
@@ -64,7 +64,7 @@ def test_an_error_leaves_the_old_file_and_no_debris(tmp_path, error):
 
 def test_an_error_in_a_first_write_leaves_nothing(tmp_path):
     def fail():
-        with atomic(tmp_path / "a") as new:
+        with atomic_write(tmp_path / "a") as new:
             new.mkdir()
             (new / "x").touch()
             raise LookupError
@@ -77,7 +77,7 @@ def test_an_error_in_a_first_write_leaves_nothing(tmp_path):
 def test_a_folder_replaces_the_old_folder_whole(tmp_path):
     target = tmp_path / "old"
     for name in ("first", "second"):
-        with atomic(target) as new:
+        with atomic_write(target) as new:
             new.mkdir()
             (new / name).touch()
     assert _names(target) == ["second"]
@@ -88,7 +88,7 @@ def test_a_block_that_writes_nothing_leaves_the_old_folder(tmp_path):
     target = tmp_path / "weights"
     target.mkdir()
     (target / "a").touch()
-    with pytest.raises(FileNotFoundError), atomic(target):
+    with pytest.raises(FileNotFoundError), atomic_write(target):
         pass
     assert _names(target) == ["a"]
     assert _names(tmp_path) == ["weights"]
@@ -108,7 +108,7 @@ def test_a_kill_leaves_the_old_file_and_the_next_write_no_debris(tmp_path):
     _killed_by(signal.SIGKILL, target)
     assert target.read_text() == "old"
     assert all(name == "a.csv" or name.startswith(".a.csv.") for name in _names(tmp_path))
-    with atomic(target) as new:
+    with atomic_write(target) as new:
         new.write_text("new")
     assert target.read_text() == "new"
     assert _names(tmp_path) == ["a.csv"]
@@ -117,7 +117,7 @@ def test_a_kill_leaves_the_old_file_and_the_next_write_no_debris(tmp_path):
 def test_a_write_leaves_the_scratch_of_others_alone(tmp_path):
     target = tmp_path / "a"
     (tmp_path / ".a.csv.abcdefgh").mkdir()
-    with atomic(target) as new:
+    with atomic_write(target) as new:
         new.write_text("slow")
         other = threading.Thread(target=_write, args=(target, "fast"))
         other.start()
@@ -128,5 +128,5 @@ def test_a_write_leaves_the_scratch_of_others_alone(tmp_path):
 
 
 def _write(target, text):
-    with atomic(target) as new:
+    with atomic_write(target) as new:
         new.write_text(text)

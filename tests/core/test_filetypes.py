@@ -17,7 +17,7 @@ from tests import broken
 
 def _kind(path, data):
     path.write_bytes(data)
-    return filetypes.kind(path)
+    return filetypes.detect_format(path)
 
 
 @pytest.mark.parametrize(
@@ -40,21 +40,21 @@ def test_a_file_is_known_by_its_first_bytes(tmp_path, name, expected):
 def test_real_writers_are_known_whatever_the_name(tmp_path):
     state = {"a": torch.zeros(2)}
     save_file(state, path := tmp_path / "w.bin")
-    assert filetypes.kind(path) == filetypes.SAFETENSORS
+    assert filetypes.detect_format(path) == filetypes.SAFETENSORS
     torch.save(state, path)
-    assert filetypes.kind(path) == filetypes.ZIP
+    assert filetypes.detect_format(path) == filetypes.ZIP
     torch.save(state, path, _use_new_zipfile_serialization=False)
-    assert filetypes.kind(path) == filetypes.PICKLE
+    assert filetypes.detect_format(path) == filetypes.PICKLE
     with path.open("wb") as file:
         np.save(file, np.zeros(2))
-    assert filetypes.kind(path) == filetypes.NPY
+    assert filetypes.detect_format(path) == filetypes.NPY
     with path.open("wb") as file:
         np.savez(file, a=np.zeros(2))
-    assert filetypes.kind(path) == filetypes.ZIP
+    assert filetypes.detect_format(path) == filetypes.ZIP
     with h5py.File(path, "w"):
         pass
-    assert filetypes.kind(path) == filetypes.HDF5
-    assert filetypes.kind(tmp_path) == filetypes.FOLDER
+    assert filetypes.detect_format(path) == filetypes.HDF5
+    assert filetypes.detect_format(tmp_path) == filetypes.FOLDER
 
 
 @pytest.mark.parametrize("data", [b"{}", b'["A", "B"]', "Gène\n".encode(), b"<svg/>", b"a\x0cb"])
@@ -66,21 +66,21 @@ def test_text_is_no_web_page(tmp_path, data):
 def test_what_everybody_refuses_is_named_with_its_remedy(tmp_path, given, said):
     (path := tmp_path / "w.bin").write_bytes(given)
     with pytest.raises(DataError, match=rf"w\.bin: {said}"):
-        filetypes.required(path, "an image", "set the key")
+        filetypes.require_readable(path, "an image", "set the key")
 
 
 def test_a_folder_and_nothing_are_named(tmp_path):
     with pytest.raises(DataError, match="is a folder, not an image; set the key"):
-        filetypes.required(tmp_path, "an image", "set the key")
+        filetypes.require_readable(tmp_path, "an image", "set the key")
     with pytest.raises(DataError, match="nowhere: no such file; set the key"):
-        filetypes.required(tmp_path / "nowhere", "an image", "set the key")
+        filetypes.require_readable(tmp_path / "nowhere", "an image", "set the key")
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(path := tmp_path / "w")
     for device in (path, Path("/dev/null")):
         with pytest.raises(DataError, match=f"{device}: is a pipe or a device, not a file; save"):
-            filetypes.required(device, "an image", "set the key")
+            filetypes.require_readable(device, "an image", "set the key")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -88,13 +88,13 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path):
     (path := tmp_path / "w").write_bytes(b"1")
     path.chmod(0)
     with pytest.raises(DataError, match=r"cannot be read \(permission denied\); set the key"):
-        filetypes.required(path, "an image", "set the key")
+        filetypes.require_readable(path, "an image", "set the key")
 
 
 def test_a_loop_of_links_is_named(tmp_path):
     (path := tmp_path / "w").symlink_to(path)
     with pytest.raises(DataError, match=r"cannot be read \(too many levels of symbolic links\)"):
-        filetypes.required(path, "an image", "set the key")
+        filetypes.require_readable(path, "an image", "set the key")
 
 
 def test_json_of_another_kind_is_named(tmp_path):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.labels import MISSING, as_labels, as_names, check_spellings, some
+from cell_synergy.core.labels import MISSING, as_labels, as_names, check_spellings, preview
 
 
 def test_a_csv_and_an_h5ad_agree_on_what_is_missing(tmp_path):
@@ -97,5 +97,5 @@ def test_a_missing_donor_is_refused_with_its_row():
 
 
 def test_a_message_lists_the_first_of_many_names():
-    assert some(["a", "b"]) == "a, b"
-    assert some([str(i) for i in range(360)]) == "0, 1, 2, 3, 4, 5, 6, 7 and 352 more"
+    assert preview(["a", "b"]) == "a, b"
+    assert preview([str(i) for i in range(360)]) == "0, 1, 2, 3, 4, 5, 6, 7 and 352 more"

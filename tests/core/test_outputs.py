@@ -6,7 +6,7 @@ import os
 import pytest
 
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.core.outputs import Place, folder_place, guarded, table_place
+from cell_synergy.core.outputs import OutputPath, folder_output, guarded_outputs, table_output
 from tests.core.written import NAMES, content, write_folder, write_table
 
 
@@ -96,11 +96,14 @@ def test_the_folder_that_one_is_in_stays(tmp_path, monkeypatch, out):
     (tmp_path / "home" / "params.yaml").write_text("mine")
     monkeypatch.chdir(tmp_path / "home")
     (tmp_path / "home" / "home").mkdir()
-    place = folder_place("out", out, tmp_path / "x")
+    place = folder_output("out", out, tmp_path / "x")
     if out == "home/.":
         assert place.path.name == "home"
         return
-    with pytest.raises(ConfigError, match="is there already"), guarded("align", [place], {}):
+    with (
+        pytest.raises(ConfigError, match="is there already"),
+        guarded_outputs("align", [place], {}),
+    ):
         raise AssertionError
     assert content(tmp_path) == {"home": None, "home/params.yaml": "mine", "home/home": None}
 
@@ -146,22 +149,22 @@ def test_what_was_deleted_is_written_again(tmp_path):
 
 def test_a_folder_takes_the_table_under_its_usual_name(tmp_path):
     usual = tmp_path / "runs" / "sis.csv"
-    assert table_place("out", str(tmp_path), usual, ()).path == tmp_path / "sis.csv"
-    assert table_place("out", f"{tmp_path}/new/", usual, ()).path == tmp_path / "new" / "sis.csv"
-    assert table_place("out", None, usual, ()).path == usual
-    assert table_place("out", "", usual, ()).path == usual
+    assert table_output("out", str(tmp_path), usual, ()).path == tmp_path / "sis.csv"
+    assert table_output("out", f"{tmp_path}/new/", usual, ()).path == tmp_path / "new" / "sis.csv"
+    assert table_output("out", None, usual, ()).path == usual
+    assert table_output("out", "", usual, ()).path == usual
 
 
 @pytest.mark.parametrize("name", ["my.h5ad", "sis", "sis.tsv", "a.csv.gz", ".csv"])
 def test_a_table_of_another_name_is_refused(tmp_path, name):
     with pytest.raises(ConfigError, match=r"a table's name ends in \.csv"):
-        table_place("out", str(tmp_path / name), tmp_path / "x.csv", ())
+        table_output("out", str(tmp_path / name), tmp_path / "x.csv", ())
 
 
 def test_the_home_folder_is_known(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert table_place("out", "~/x.csv", tmp_path, ()).path == tmp_path / "x.csv"
-    assert folder_place("out", "~/w", tmp_path).path == tmp_path / "w"
+    assert table_output("out", "~/x.csv", tmp_path, ()).path == tmp_path / "x.csv"
+    assert folder_output("out", "~/w", tmp_path).path == tmp_path / "w"
 
 
 @pytest.mark.parametrize(
@@ -169,10 +172,10 @@ def test_the_home_folder_is_known(monkeypatch, tmp_path):
 )
 def test_outputs_in_each_other_are_refused(tmp_path, out, curves):
     (tmp_path / "l").symlink_to(tmp_path)
-    places = [Place("out", tmp_path / out), Place("curves", tmp_path / curves)]
+    places = [OutputPath("out", tmp_path / out), OutputPath("curves", tmp_path / curves)]
     with (
         pytest.raises(ConfigError, match="give each output another path"),
-        guarded("align", places, {}),
+        guarded_outputs("align", places, {}),
     ):
         raise AssertionError
     assert [path.name for path in tmp_path.iterdir()] == ["l"]
@@ -187,16 +190,16 @@ def test_an_input_is_no_place_for_an_output(tmp_path, kind):
         "itself": read, "beside": tmp_path / "in" / "units", "inside": tmp_path / "in" / "x.csv",
     }.get(kind, tmp_path / "out.csv")  # fmt: skip
     inputs = {"units": read.parent if kind == "inside" else read}
-    place = Place("out", out, (".csv",) if kind == "beside" else ())
+    place = OutputPath("out", out, (".csv",) if kind == "beside" else ())
     if kind == "symbolic":
         out.symlink_to(read)
     elif kind == "hard":
         out.hardlink_to(read)
     elif kind == "around":
-        place = Place("out", read.parent)
+        place = OutputPath("out", read.parent)
     with (
         pytest.raises(ConfigError, match=r"units=.*which is read"),
-        guarded("judge", [place], inputs),
+        guarded_outputs("judge", [place], inputs),
     ):
         raise AssertionError
     assert read.read_text() == "mine"

@@ -8,15 +8,15 @@ import pytest
 
 from cell_synergy.core import outputs
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.core.outputs import guarded, table_place
+from cell_synergy.core.outputs import guarded_outputs, table_output
 from tests.core.written import BESIDE, NAMES, content, write_folder, write_table
 
 
 def test_what_appears_meanwhile_stays(tmp_path):
-    place = table_place("out", str(tmp_path / "sis.csv"), tmp_path, BESIDE)
+    place = table_output("out", str(tmp_path / "sis.csv"), tmp_path, BESIDE)
 
     def run():
-        with guarded("judge", [place], {}) as new:
+        with guarded_outputs("judge", [place], {}) as new:
             new["out"].write_text("result")
             (tmp_path / "sis.csv").write_text("mine")
 
@@ -51,7 +51,7 @@ def test_an_error_leaves_what_was_there_and_no_new_folders(tmp_path):
     out = write_table(tmp_path / "old" / "sis.csv")
 
     def run(path):
-        with guarded("judge", [table_place("out", str(path), path, BESIDE)], {}) as new:
+        with guarded_outputs("judge", [table_output("out", str(path), path, BESIDE)], {}) as new:
             new["out"].write_text("half")
             raise LookupError
 

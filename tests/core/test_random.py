@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cell_synergy.core.random import integer, stream
+from cell_synergy.core.random import derived_seed, stream
 
 
 def _draw(*purpose):
@@ -10,14 +10,14 @@ def _draw(*purpose):
 
 def test_a_purpose_gives_the_same_numbers_every_time():
     assert _draw(3, "batches", "A") == _draw(3, "batches", "A")
-    assert integer(3, "init") == integer(3, "init")
+    assert derived_seed(3, "init") == derived_seed(3, "init")
 
 
 def test_another_seed_purpose_or_order_gives_other_numbers():
     purposes = [["a"], ["b"], [], ["a", "b"], ["b", "a"], ["ab"]]
     draws = {tuple(_draw(seed, *words)) for seed in (3, 4) for words in purposes}
     assert len(draws) == 12
-    assert len({integer(seed, *words) for seed in (3, 4) for words in purposes}) == 12
+    assert len({derived_seed(seed, *words) for seed in (3, 4) for words in purposes}) == 12
 
 
 def test_draws_of_one_purpose_do_not_move_those_of_another():
@@ -40,6 +40,6 @@ def test_numbers_are_those_of_the_documented_seed_sequence():
 
 
 def test_integers_fit_in_63_bits():
-    found = [integer(seed, "torch") for seed in range(50)]
+    found = [derived_seed(seed, "torch") for seed in range(50)]
     assert all(0 <= number < 2**63 for number in found)
     assert max(found) > 2**61

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from cell_synergy.core.signals import held_back
+from cell_synergy.core.signals import defer_interrupt
 
 
 def interrupt():
@@ -15,7 +15,7 @@ def test_what_is_under_way_ends_before_an_interrupt_is_raised():
     done = []
 
     def work():
-        with held_back() as interrupted:
+        with defer_interrupt() as interrupted:
             for number in range(5):
                 if number == 1:
                     interrupt()
@@ -33,7 +33,7 @@ def test_a_second_interrupt_is_raised_at_once():
     seen = []
 
     def work():
-        with held_back() as interrupted:
+        with defer_interrupt() as interrupted:
             interrupt()
             seen.append(interrupted())
             interrupt()
@@ -46,7 +46,7 @@ def test_a_second_interrupt_is_raised_at_once():
 
 def test_an_error_is_not_hidden_by_an_interrupt():
     def work():
-        with held_back():
+        with defer_interrupt():
             interrupt()
             raise ValueError("broken")
 
@@ -58,7 +58,7 @@ def test_an_error_is_not_hidden_by_an_interrupt():
 def test_an_ignored_interrupt_stays_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with held_back() as interrupted:
+        with defer_interrupt() as interrupted:
             interrupt()
             assert not interrupted()
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -70,7 +70,7 @@ def test_another_thread_has_nothing_to_hold_back():
     said = []
 
     def work():
-        with held_back() as interrupted:
+        with defer_interrupt() as interrupted:
             said.append(interrupted())
 
     thread = threading.Thread(target=work)

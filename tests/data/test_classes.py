@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.classes import ClassRule, classes
+from cell_synergy.data.classes import ClassRule, as_classes
 from cell_synergy.data.config import ClassificationTask
 
 RULE = ClassRule(class_units=3, class_donors=2)
@@ -18,7 +18,7 @@ def made(capsys):
 
     def make(labels, exclude=()):
         spec = ClassificationTask(kind="classification", exclude=exclude)
-        found = classes(pd.Series(labels), GROUPS, spec, RULE, "t: task 'region'")
+        found = as_classes(pd.Series(labels), GROUPS, spec, RULE, "t: task 'region'")
         return found, capsys.readouterr().out
 
     return make
@@ -93,7 +93,7 @@ def test_nothing_is_said_where_every_unit_has_a_class(made):
 def test_many_rare_classes_are_counted_and_a_silent_donor_is_named(capsys):
     groups = pd.Series(list("A" * 6 + "B" * 6 + "C" * 10))
     labels = pd.Series([*"aaabbb", *"aaabbb", *(f"r{i}" for i in range(10))])
-    classes(labels, groups, ClassificationTask(kind="classification"), RULE, "t")
+    as_classes(labels, groups, ClassificationTask(kind="classification"), RULE, "t")
     said = capsys.readouterr().out
     assert "dropped r0, r1, r2, r3, r4, r5, r6, r7 and 2 more (under" in said
     assert "t: no observation of C has a label, so the task is not scored there" in said
@@ -121,4 +121,4 @@ def test_what_is_too_rare_is_said_of_what_a_split_never_divides(column, told):
     with pytest.raises(
         DataError, match=rf"0 class\(es\) with 10 observations in 2 {told}, a class"
     ):
-        classes(labels, groups, spec, rule, "t")
+        as_classes(labels, groups, spec, rule, "t")

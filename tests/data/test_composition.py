@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.composition import joined_shares, shares_of
+from cell_synergy.data.composition import as_shares, concatenate_shares
 
 NAMES = [f"u{i}" for i in range(50)]
 TRUE = pd.DataFrame(np.random.default_rng(0).dirichlet(np.ones(8), 50), NAMES, list("abcdefgh"))
@@ -25,7 +25,7 @@ TRUE = pd.DataFrame(np.random.default_rng(0).dirichlet(np.ones(8), 50), NAMES, l
     ],
 )  # fmt: skip
 def test_shares_pass_untouched(given):
-    pd.testing.assert_frame_equal(shares_of(given, "t"), given.astype(np.float64))
+    pd.testing.assert_frame_equal(as_shares(given, "t"), given.astype(np.float64))
 
 
 def changed(place, value):
@@ -71,13 +71,13 @@ COUNTS = pd.DataFrame(np.random.default_rng(0).poisson(13, (50, 8)), NAMES, list
 )
 def test_what_is_no_composition_is_called_by_its_name(given, message):
     with pytest.raises(DataError, match=message):
-        shares_of(given, "t")
+        as_shares(given, "t")
 
 
 def test_sections_are_stacked_and_a_type_that_one_does_not_name_is_zero_there_and_said(capsys):
     one, other = TRUE[["a", "b"]], TRUE[["c", "b"]].set_axis([f"v{i}" for i in range(50)])
     one.iloc[3] = np.nan
-    found = joined_shares("lab", {"S1": one, "S2": other})
+    found = concatenate_shares("lab", {"S1": one, "S2": other})
     assert found.columns.tolist() == ["a", "b", "c"]
     assert found.dtypes.unique().tolist() == [np.float32]
     np.testing.assert_array_equal(
@@ -96,7 +96,7 @@ def test_sections_are_stacked_and_a_type_that_one_does_not_name_is_zero_there_an
 
 def test_sections_that_name_the_same_types_in_another_order_say_nothing(capsys):
     other = TRUE[list("hgfedcba")].set_axis([f"v{i}" for i in range(50)])
-    found = joined_shares("lab", {"S1": TRUE, "S2": other})
+    found = concatenate_shares("lab", {"S1": TRUE, "S2": other})
     np.testing.assert_array_equal(found.loc["v9", "c"], TRUE.astype(np.float32).loc["u9", "c"])
     assert capsys.readouterr().out == ""
 
@@ -111,4 +111,4 @@ def test_sections_that_name_the_same_types_in_another_order_say_nothing(capsys):
 )
 def test_types_that_are_only_called_otherwise_are_refused(types, message):
     with pytest.raises(DataError, match=message):
-        joined_shares("lab", {"S1": TRUE, "S2": TRUE.set_axis(types, axis=1)})
+        concatenate_shares("lab", {"S1": TRUE, "S2": TRUE.set_axis(types, axis=1)})

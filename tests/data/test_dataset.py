@@ -61,11 +61,11 @@ def test_pieces_are_sections_or_their_blocks(units):
     groups = table.obs["donor"].to_numpy()
     nothing = np.zeros((6, 1), dtype=np.float32)
     whole = PairedDataset(table, nothing, nothing, groups, groups, [], "train")
-    assert whole.pieces.tolist() == ["A1"] * 6
-    assert whole.owners is whole.groups
+    assert whole.section_or_block.tolist() == ["A1"] * 6
+    assert whole.donor_labels is whole.groups
     cut = table.copy()
     cut.obs["block"] = [f"A1-block{i % 2}" for i in range(6)]
     blocks = cut.obs["block"].to_numpy()
     paired = PairedDataset(cut, nothing, nothing, blocks, groups, [], "train")
-    assert paired.pieces.tolist() == blocks.tolist()
-    assert paired.owners is paired.donor
+    assert paired.section_or_block.tolist() == blocks.tolist()
+    assert paired.donor_labels is paired.donor

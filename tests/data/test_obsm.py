@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.obsm import aligned, embedding, places
+from cell_synergy.data.obsm import align_rows, as_coords, as_embedding
 
 NAMES = pd.Index([f"u{i}" for i in range(6)])
 X = np.arange(18, dtype=np.float64).reshape(6, 3) ** 2
@@ -27,13 +27,13 @@ FRAME = pd.DataFrame(X, NAMES, ["a", "b", "c"])
     ],
 )  # fmt: skip
 def test_an_embedding_is_the_same_however_it_is_stored(value):
-    found = embedding(value, NAMES, "t")
+    found = as_embedding(value, NAMES, "t")
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, X.astype(np.float32))
 
 
 def test_truth_values_are_numbers():
-    np.testing.assert_array_equal(embedding(X > 20, NAMES, "t"), (X > 20).astype(np.float32))
+    np.testing.assert_array_equal(as_embedding(X > 20, NAMES, "t"), (X > 20).astype(np.float32))
 
 
 def broken(row, value):
@@ -77,15 +77,15 @@ def beyond(matrix):
 )
 def test_what_is_no_embedding_is_refused(value, message):
     with pytest.raises(DataError, match=message):
-        embedding(value, NAMES, "t")
+        as_embedding(value, NAMES, "t")
 
 
 def test_rows_with_one_name_are_taken_only_in_their_order():
     names = pd.Index(["u", "u", "v"])
     frame = pd.DataFrame({"a": [1.0, 2, 3]}, names)
-    assert aligned(frame, names, "t")["a"].tolist() == [1, 2, 3]
+    assert align_rows(frame, names, "t")["a"].tolist() == [1, 2, 3]
     with pytest.raises(DataError, match="their names occur several times"):
-        aligned(frame[::-1], names, "t")
+        align_rows(frame[::-1], names, "t")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_rows_with_one_name_are_taken_only_in_their_order():
 )  # fmt: skip
 def test_places_of_a_data_frame_are_found_by_name(columns):
     frame = pd.DataFrame(X[:, [1, 0]], NAMES, columns).assign(region=1.0)
-    np.testing.assert_array_equal(places(frame[::-1], NAMES, "t"), X[:, :2])
+    np.testing.assert_array_equal(as_coords(frame[::-1], NAMES, "t"), X[:, :2])
 
 
 @pytest.mark.parametrize(
@@ -114,4 +114,4 @@ def test_places_of_a_data_frame_are_found_by_name(columns):
 )
 def test_what_is_no_place_is_refused(value, message):
     with pytest.raises(DataError, match=message):
-        places(value, NAMES, "t")
+        as_coords(value, NAMES, "t")

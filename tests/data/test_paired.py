@@ -30,15 +30,15 @@ def test_targets_are_log_normalised_panel_genes_or_proportions(units):
     panel = GenePanelTask(kind="gene_panel", genes=2)
     counts = table.X.toarray().astype(np.float64)
     expected = np.log1p(counts / counts.sum(1, keepdims=True) * 1e4)[:, 4:]
-    np.testing.assert_allclose(paired.target(table, "panel", panel), expected, rtol=1e-6)
+    np.testing.assert_allclose(paired.regression_target(table, "panel", panel), expected, rtol=1e-6)
     ratio = pd.DataFrame({c: np.linspace(0, 1, 10) for c in "abc"}, index=table.obs_names)
     table.obsm["cell_type_ratio"] = ratio
     composition = CompositionTask(kind="composition", exclude=("b", "other"), circular=True)
-    found = paired.target(table, "composition", composition)
+    found = paired.regression_target(table, "composition", composition)
     np.testing.assert_array_equal(found, ratio[["a", "c"]].to_numpy())
     table.var["panel"] = False
     with pytest.raises(DataError, match="lab: task 'panel' but no gene is marked as panel"):
-        paired.target(table, "panel", panel)
+        paired.regression_target(table, "panel", panel)
 
 
 def test_pairs_are_written_and_read_back(units, tmp_path):
@@ -56,23 +56,23 @@ def test_pairs_are_written_and_read_back(units, tmp_path):
 
 def test_cells_are_given_without_the_panel_and_written_with_their_units(units, tmp_path):
     study = units(3, 5, panel=2)
-    assert paired.cells(study) is None
+    assert paired.cell_counts(study) is None
     unit = np.array([0, 0, 1, 2, 2, 2])
     counts = sparse.csr_matrix(np.arange(30, dtype=np.float32).reshape(6, 5))
     study.uns["cells"] = {"counts": counts, "unit": unit}
     with pytest.raises(
         DataError, match=r"lab: the cells of 3 patches \(first 'u0'\) do not add up"
     ):
-        paired.cells(study)
+        paired.cell_counts(study)
     study.X = sparse.csr_matrix([[5, 7, 9, 11, 13], [10, 11, 12, 13, 14], [60, 63, 66, 69, 72]])
     paired.write(tmp_path / "p.h5ad", study)
-    cells = paired.cells(paired.read(tmp_path / "p.h5ad"))
+    cells = paired.cell_counts(paired.read(tmp_path / "p.h5ad"))
     assert cells is not None
     found, row = cells
     np.testing.assert_array_equal(found.toarray(), counts.toarray()[:, :3])
     np.testing.assert_array_equal(row, unit)
     with pytest.raises(DataError, match=r"6 cells x 5 genes in patches up to 2, for 2 patches"):
-        paired.cells(study[:2])
+        paired.cell_counts(study[:2])
 
 
 def _rename(table):

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.splits import folds, groups_of, inner_folds
+from cell_synergy.data.splits import folds, inner_folds, split_groups
 
 ROLES = {"train": "A, B", "probe": "P", "test": "T"}
 
@@ -39,7 +39,7 @@ def test_leave_one_block_out_tests_each_block_once_and_learns_from_all_others(da
     assert [fold.name for fold in found] == ["S1-block2", "S1-block3", "S2-block2", "S3-block3"]
     assert found[2].test.tolist() == [False, False, True, True, False]
     assert found[2].align.tolist() == found[2].probe.tolist() == [True, True, False, False, True]
-    assert groups_of(obs, settings).tolist() == obs["block"].tolist()
+    assert split_groups(obs, settings).tolist() == obs["block"].tolist()
 
 
 def test_one_block_is_too_few(dataset):

@@ -115,14 +115,14 @@ def test_cells_follow_their_units(build, three, section, tmp_path):
     one.adata.obsm["spatial"][0] = 1, 1  # too near the border
     result = [_with_cells(one), section("B1", "B", "c a"), three[2]]
     study, reference = build(result, raw=tmp_path, limits={"shared_genes": 0.0})
-    cells = paired.cells(study)
+    cells = paired.cell_counts(study)
     assert cells is not None
     counts, unit = cells
     assert unit.tolist() == [*np.repeat(range(23), 2), *range(23, 47)]  # a unit of B is its cell
     np.testing.assert_array_equal(counts[46:].toarray(), study.X[23:].toarray())
     sums = [counts[unit == row].toarray().sum(axis=0) for row in range(23)]
     np.testing.assert_array_equal(sums, study.X[:23].toarray())
-    assert paired.cells(reference) is None
+    assert paired.cell_counts(reference) is None
     paired.check(study, "p")
 
 

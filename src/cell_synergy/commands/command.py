@@ -13,8 +13,8 @@ from cell_synergy.core.config import (
     suggest,
     validate,
 )
-from cell_synergy.core.errors import ConfigError, answered_help, reported
-from cell_synergy.core.outputs import Place, folder_place, guarded, table_place
+from cell_synergy.core.errors import ConfigError, print_requested_help, report_errors
+from cell_synergy.core.outputs import OutputPath, folder_output, guarded_outputs, table_output
 from cell_synergy.core.pipeline import paths
 
 RUNS = "runs"
@@ -78,9 +78,9 @@ def command(
     resumes
         Whether an interrupted run is resumed by the same command.
     """
-    if answered_help(argv, help_text, bare=False):
+    if print_requested_help(argv, help_text, bare=False):
         return
-    with reported(resumes=resumes):
+    with report_errors(resumes=resumes):
         words = _without_config_name(list(argv), config_name)
         given = parse(words)
         dataset, _ = pop_choice(given.get("data", {}), "dataset", "data")
@@ -96,7 +96,7 @@ def command(
             for output, path in outputs.items()
         ]
         inputs = {key: Path(str(merged[key])) for key in INPUTS if key in merged}
-        with guarded(config_name, places, inputs) as new:
+        with guarded_outputs(config_name, places, inputs) as new:
             written = {output: str(path) for output, path in new.items()}
             run(validate(args, merged | written, "argument"))
         sys.stdout.write(f"written: {places[0].path}\n")
@@ -124,23 +124,23 @@ def command_on_table(
     suffixes
         Suffixes of the names of the tables that are written beside `out`.
     """
-    with reported():
+    with report_errors():
         given = parse(argv, "units")
         validated = validate(args, given, "argument")
         default = args.model_fields["out"].default
-        place = table_place("out", given.get("out"), default, suffixes)
-        with guarded(name, [place], {"units": validated.model_dump()["units"]}) as new:
+        place = table_output("out", given.get("out"), default, suffixes)
+        with guarded_outputs(name, [place], {"units": validated.model_dump()["units"]}) as new:
             run(validated.model_copy(update={"out": new["out"]}))
         sys.stdout.write(f"written: {place.path}\n")
 
 
-def _place(name: str, given: object, default: Path) -> Place:
+def _place(name: str, given: object, default: Path) -> OutputPath:
     if isinstance(given, dict):
         raise ConfigError(f"{name}.{next(iter(given))}: {name} is a path; write {name}=PATH")
     text = None if given is None else str(given)
     if default.suffix == ".csv":
-        return table_place(name, text, default, (".npz",))
-    return folder_place(name, text, default)
+        return table_output(name, text, default, (".npz",))
+    return folder_output(name, text, default)
 
 
 def _below_runs(out: Path, words: Sequence[str]) -> Path:

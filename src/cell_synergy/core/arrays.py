@@ -19,7 +19,7 @@ _READ_ERRORS = (
 )  # fmt: skip
 
 
-def safetensors(path: Path, remedy: str) -> dict[str, np.ndarray]:
+def read_safetensors(path: Path, remedy: str) -> dict[str, np.ndarray]:
     """Return the named arrays of a file of safetensors.
 
     Parameters
@@ -38,7 +38,7 @@ def safetensors(path: Path, remedy: str) -> dict[str, np.ndarray]:
         return dict(load_file(path))
 
 
-def npz(path: Path, expected: str, remedy: str) -> dict[str, np.ndarray]:
+def read_npz(path: Path, expected: str, remedy: str) -> dict[str, np.ndarray]:
     """Return the named arrays of an `.npz`; `expected` is what it should be, with its article.
 
     Raises
@@ -58,7 +58,7 @@ def npz(path: Path, expected: str, remedy: str) -> dict[str, np.ndarray]:
     return arrays
 
 
-def npy(path: Path, expected: str, remedy: str) -> np.ndarray:
+def read_npy(path: Path, expected: str, remedy: str) -> np.ndarray:
     """Return the array of an `.npy`; `expected` is what it should be, with its article.
 
     Raises
@@ -73,8 +73,8 @@ def npy(path: Path, expected: str, remedy: str) -> np.ndarray:
 @contextmanager
 def _explained(path: Path, expected: str, kind: str, remedy: str) -> Iterator[None]:
     """Check the format of a file, and raise the errors of its reader as one sentence."""
-    if filetypes.required(path, expected, remedy) != kind:
-        raise filetypes.unlike(path, expected, remedy)
+    if filetypes.require_readable(path, expected, remedy) != kind:
+        raise filetypes.wrong_format(path, expected, remedy)
     try:
         yield
     except MemoryError as error:  # a broken header may ask for any size

@@ -48,7 +48,7 @@ class DataError(InputError):
 
 
 @contextmanager
-def reported(
+def report_errors(
     help_text: str | None = None, *, resumes: bool = False, bare: bool = True
 ) -> Iterator[None]:
     """End the program with a sentence, not a traceback, where the user can correct the error.
@@ -66,7 +66,7 @@ def reported(
         Whether the command runs without arguments; if not, it prints its help and ends with 2.
     """
     _open_streams()
-    if help_text is not None and answered_help(sys.argv[1:], help_text, bare=bare):
+    if help_text is not None and print_requested_help(sys.argv[1:], help_text, bare=bare):
         sys.exit()
     try:
         yield
@@ -77,7 +77,7 @@ def reported(
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python's last flush would fail again
         sys.exit(_CLOSED_PIPE)
     except OSError as error:
-        sys.exit(f"error: {explained(error)}")
+        sys.exit(f"error: {describe_os_error(error)}")
     except MemoryError as error:
         detail = f" ({error})" if str(error) else ""
         sys.exit(f"error: {_REMEDIES[errno.ENOMEM]}{detail}")
@@ -89,7 +89,7 @@ def reported(
         sys.exit(_INTERRUPTED)
 
 
-def answered_help(words: Sequence[str], text: str, *, bare: bool) -> bool:
+def print_requested_help(words: Sequence[str], text: str, *, bare: bool) -> bool:
     """Print the help for `-h` and `--help`; return whether it was printed.
 
     A command that needs arguments and has none ends with its help.
@@ -112,7 +112,7 @@ def _open_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
-def places(main: Callable[..., object], words: Sequence[str]) -> Sequence[str]:
+def positional_arguments(main: Callable[..., object], words: Sequence[str]) -> Sequence[str]:
     """Return the positional arguments of a script; refuse more than `main` has parameters."""
     parameters = inspect.signature(main).parameters.values()
     maximum = len(parameters)
@@ -123,15 +123,15 @@ def places(main: Callable[..., object], words: Sequence[str]) -> Sequence[str]:
     return words
 
 
-def number_in(error: Exception) -> int | None:
+def errno_in_text(error: Exception) -> int | None:
     """Return the errno of the system that the text of a library's error has, if any."""
     match = _ERRNO.search(str(error))
     return int(match[1]) if match else None
 
 
-def explained(error: OSError) -> str:
+def describe_os_error(error: OSError) -> str:
     """Return one sentence on an error of the disk: the path, the reason and the remedy."""
-    number = error.errno or number_in(error)
+    number = error.errno or errno_in_text(error)
     reason = " ".join(str(error.strerror or error).split())
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
     remedy = _REMEDIES.get(number or 0)

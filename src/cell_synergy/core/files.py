@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
-from cell_synergy.core.errors import InputError, number_in
+from cell_synergy.core.errors import InputError, errno_in_text
 
 _PROBE = bytes(2**16)  # written to see whether the disk is full
 
 
 @contextmanager
-def atomic(target: Path) -> Iterator[Path]:
+def atomic_write(target: Path) -> Iterator[Path]:
     """Yield a path to write to; it becomes `target` when the block ends without an error.
 
     The block may write a file or create a folder there. After an error or a kill, `target` is as it
@@ -76,7 +76,7 @@ def _raise_disk_error(scratch: Path) -> Iterator[None]:
         yield
     except Exception as error:
         if not (isinstance(error, InputError) or (isinstance(error, OSError) and error.errno)):
-            if number := number_in(error):
+            if number := errno_in_text(error):
                 raise OSError(number, os.strerror(number)) from error
             try:
                 (scratch / "probe").write_bytes(_PROBE)

@@ -49,7 +49,7 @@ _NEVER = {
 }
 
 
-def kind(path: Path) -> str:
+def detect_format(path: Path) -> str:
     """Return the format of a file: a constant of this module, or the name of another format.
 
     Raises
@@ -92,7 +92,7 @@ def _text(head: bytes) -> str:
     return TEXT
 
 
-def required(path: Path, wanted: str, remedy: str) -> str:
+def require_readable(path: Path, wanted: str, remedy: str) -> str:
     """Return the format of a file; refuse a file that cannot be what is expected.
 
     Parameters
@@ -111,7 +111,7 @@ def required(path: Path, wanted: str, remedy: str) -> str:
         web page or the error message of a server.
     """
     try:
-        file_type = kind(path)
+        file_type = detect_format(path)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; {remedy}") from error
     except OSError as error:
@@ -119,35 +119,35 @@ def required(path: Path, wanted: str, remedy: str) -> str:
         raise DataError(f"{path}: cannot be read ({reason}); {remedy}") from error
     if file_type == FOLDER:
         raise DataError(f"{path}: is a folder, not {wanted}; {remedy}")
-    if what := never(path, wanted):
+    if what := unusable_reason(path, wanted):
         raise DataError(f"{path}: {what}")
     return file_type
 
 
-def never(path: Path, wanted: str) -> str:
+def unusable_reason(path: Path, wanted: str) -> str:
     """Return why a file cannot be any data, and the remedy; empty for any other file."""
-    what, action = _NEVER.get(kind(path), ("", ""))
+    what, action = _NEVER.get(detect_format(path), ("", ""))
     return f"{what.format(wanted=wanted)}; {action}" if what else ""
 
 
-def unlike(
+def wrong_format(
     path: Path, wanted: str, remedy: str, reason: object = "", expected: str = ""
 ) -> DataError:
-    """Return the error for a file that is not of the expected format; see `required`.
+    """Return the error for a file that is not of the expected format; see `require_readable`.
 
     The message names the actual format if it is recognised, and else the reader's error.
 
     Parameters
     ----------
     path, wanted, remedy
-        As for `required`.
+        As for `require_readable`.
     reason
         The reader's error.
     expected
         The expected format.
     """
     try:
-        file_type = required(path, wanted, remedy)
+        file_type = require_readable(path, wanted, remedy)
     except DataError as error:
         return error
     lines = str(reason).strip().splitlines() or [type(reason).__name__ if reason else ""]
@@ -169,12 +169,12 @@ def read_json(path: Path, wanted: str, remedy: str) -> dict[str, Any]:
     DataError
         If it is anything else or damaged.
     """
-    is_gzip = required(path, wanted, remedy) == GZIP
+    is_gzip = require_readable(path, wanted, remedy) == GZIP
     try:
         data = path.read_bytes()
         content = json.loads(gzip.decompress(data) if is_gzip else data)
     except (EOFError, OSError, RecursionError, ValueError, zlib.error) as error:
-        raise unlike(path, wanted, remedy, error, TEXT) from error
+        raise wrong_format(path, wanted, remedy, error, TEXT) from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: holds no JSON object, so it is not {wanted}; {remedy}")
     return content

@@ -89,7 +89,7 @@ def check_spellings(names: list[str], what: str, where: str) -> None:
     """Refuse names that differ only in blanks or in upper and lower case."""
     similar: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        similar[folded(str(name))].append(str(name))
+        similar[fold_name(str(name))].append(str(name))
     for spellings in similar.values():
         if len(spellings) > 1:
             given = " and ".join(map(repr, sorted(spellings)))
@@ -99,12 +99,12 @@ def check_spellings(names: list[str], what: str, where: str) -> None:
             )
 
 
-def folded(name: str) -> str:
+def fold_name(name: str) -> str:
     """Return a name in a form in which names that look alike are equal (NFKC, case, blanks)."""
     return "".join(unicodedata.normalize("NFKC", name).split()).casefold()
 
 
-def some(names: Sequence[str]) -> str:
+def preview(names: Sequence[str]) -> str:
     """Return names as a message lists them: the first eight, and the number of the others."""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return f"{', '.join(names[:_LISTED])}{more}"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.core.files import atomic, named_after, scratch_of
+from cell_synergy.core.files import atomic_write, named_after, scratch_of
 
 _FOLDER = "folder"  # in place of the hash of a folder
 _PROBE = bytes(4096)  # written to see whether the folder can be written
@@ -25,7 +25,7 @@ _Hashes = dict[str, list[str]]
 
 
 @dataclass(frozen=True)
-class Place:
+class OutputPath:
     """Where a command writes one output.
 
     Attributes
@@ -60,10 +60,12 @@ class Place:
         return self.path.with_name(f".{self.path.name}.written.json")
 
 
-def table_place(word: str, given: str | None, default: Path, beside: tuple[str, ...]) -> Place:
+def table_output(
+    word: str, given: str | None, default: Path, beside: tuple[str, ...]
+) -> OutputPath:
     """Return where a table is written; inside a given folder it has the name of the default."""
     if not given:
-        return Place(word, default, beside)
+        return OutputPath(word, default, beside)
     path = Path(os.path.expanduser(given))  # noqa: PTH111 - keeps `~` of unknown users
     if given.endswith(os.sep) or path.is_dir():
         path /= default.name
@@ -72,18 +74,18 @@ def table_place(word: str, given: str | None, default: Path, beside: tuple[str, 
             f"{word}={given}: a table's name ends in .csv, and a folder's in /; write "
             f"{word}={given}.csv or {word}={given}/"
         )
-    return Place(word, path, beside)
+    return OutputPath(word, path, beside)
 
 
-def folder_place(word: str, given: str | None, default: Path) -> Place:
+def folder_output(word: str, given: str | None, default: Path) -> OutputPath:
     """Return where a folder of results is written."""
     path = Path(os.path.expanduser(given)) if given else default  # noqa: PTH111 - as above
-    return Place(word, Path(os.path.realpath(path)) if path.name in {"", ".."} else path)
+    return OutputPath(word, Path(os.path.realpath(path)) if path.name in {"", ".."} else path)
 
 
 @contextmanager
-def guarded(
-    command: str, places: Sequence[Place], inputs: Mapping[str, Path]
+def guarded_outputs(
+    command: str, places: Sequence[OutputPath], inputs: Mapping[str, Path]
 ) -> Iterator[dict[str, Path]]:
     """Yield a path to write to for each output; the outputs are replaced when the block ends.
 
@@ -123,7 +125,7 @@ def guarded(
                 _publish(place, new[place.word].parent, command)
 
 
-def _check_apart(places: Sequence[Place], inputs: Mapping[str, Path]) -> None:
+def _check_apart(places: Sequence[OutputPath], inputs: Mapping[str, Path]) -> None:
     """Refuse outputs inside each other, and those inside or around an input."""
     written = [(place, path) for place in places for path in place.files]
     for place, path in written:
@@ -171,7 +173,7 @@ def _parents(path: Path) -> Iterator[None]:
                 folder.rmdir()
 
 
-def _publish(place: Place, scratch: Path, command: str) -> None:
+def _publish(place: OutputPath, scratch: Path, command: str) -> None:
     """Move the new files to the output, the main one last.
 
     While files are moved, the record has the hashes of old and new ones, so that whatever a kill
@@ -194,7 +196,7 @@ def _publish(place: Place, scratch: Path, command: str) -> None:
     _write_record(place, command, new)
 
 
-def _move_aside(place: Place, target: Path, aside: Path, command: str) -> None:
+def _move_aside(place: OutputPath, target: Path, aside: Path, command: str) -> None:
     """Rename a folder; rename it back if a file was added while it was checked."""
     target.rename(aside)
     try:
@@ -205,7 +207,7 @@ def _move_aside(place: Place, target: Path, aside: Path, command: str) -> None:
 
 
 def _check_free(
-    place: Place, paths: Sequence[Path], command: str, found_at: Path | None = None
+    place: OutputPath, paths: Sequence[Path], command: str, found_at: Path | None = None
 ) -> None:
     """Refuse paths with a file that `command` has not written as it is now.
 
@@ -258,7 +260,7 @@ def _hashes(path: Path, name: str) -> Iterator[tuple[str, str]]:
             yield name, hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _recorded(place: Place) -> tuple[str | None, _Hashes]:
+def _recorded(place: OutputPath) -> tuple[str | None, _Hashes]:
     """Return the command that wrote an output and the hashes; None and {} without a valid record.
 
     A record that is a link or was edited is not valid.
@@ -273,6 +275,6 @@ def _recorded(place: Place) -> tuple[str | None, _Hashes]:
         return None, {}
 
 
-def _write_record(place: Place, command: str, files: _Hashes) -> None:
-    with atomic(place.record) as new:
+def _write_record(place: OutputPath, command: str, files: _Hashes) -> None:
+    with atomic_write(place.record) as new:
         new.write_text(json.dumps({"command": command, "files": files}, indent=1, sort_keys=True))

@@ -11,6 +11,6 @@ def stream(seed: int, *purpose: str) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *hashes])))
 
 
-def integer(seed: int, *purpose: str) -> int:
+def derived_seed(seed: int, *purpose: str) -> int:
     """Return a 63-bit seed for one purpose, for the generator of another library."""
     return int(stream(seed, *purpose).integers(2**63 - 1))

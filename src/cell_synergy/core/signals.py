@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def held_back() -> Iterator[Callable[[], bool]]:
+def defer_interrupt() -> Iterator[Callable[[], bool]]:
     """Defer an interrupt (SIGINT) while the block runs; it is raised when the block ends.
 
     The block receives a function that returns whether an interrupt came; it must then end soon. A

@@ -57,7 +57,7 @@ def read(path: Path, remedy: str = "check the key `weights`") -> dict[str, Tenso
     DataError
         If it is no such file, is damaged, or holds anything but tensors.
     """
-    if filetypes.required(path, _EXPECTED, remedy) == filetypes.SAFETENSORS:
+    if filetypes.require_readable(path, _EXPECTED, remedy) == filetypes.SAFETENSORS:
         try:
             return dict(load_file(path))
         except _READ_ERRORS as error:
@@ -77,7 +77,7 @@ def unpickled(path: Path) -> Any:  # noqa: ANN401 - whatever was saved
     DataError
         If it is no such file, or cannot be read without running code.
     """
-    file_type = filetypes.kind(path)
+    file_type = filetypes.detect_format(path)
     if file_type == filetypes.ZIP:
         _require_torch_zip(path)
     elif file_type == filetypes.TAR:
@@ -87,7 +87,7 @@ def unpickled(path: Path) -> Any:  # noqa: ANN401 - whatever was saved
         )
     elif file_type != filetypes.PICKLE:
         remedy = "unpack it first" if file_type in filetypes.PACKED else "get it again"
-        raise filetypes.unlike(path, _EXPECTED, remedy)
+        raise filetypes.wrong_format(path, _EXPECTED, remedy)
     try:
         return _load(path, file_type)
     except UnpicklingError as error:

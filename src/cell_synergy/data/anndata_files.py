@@ -12,7 +12,7 @@ import numpy as np
 
 from cell_synergy.core import filetypes
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.files import atomic
+from cell_synergy.core.files import atomic_write
 
 _EXPECTED = "an .h5ad file"
 _REMEDY = "write it again with adata.write_h5ad"
@@ -35,17 +35,19 @@ def read(path: Path, remedy: str = _REMEDY) -> ad.AnnData:
     DataError
         If there is no such file, or it is broken, of another format, or of a newer anndata.
     """
-    with explained(path, remedy):
+    with explain_errors(path, remedy):
         return ad.read_h5ad(path)
 
 
 @contextmanager
-def explained(path: Path, remedy: str = _REMEDY) -> Iterator[None]:
+def explain_errors(path: Path, remedy: str = _REMEDY) -> Iterator[None]:
     """Raise the errors of reading an `.h5ad` as one sentence; parameters as for `read`."""
     if not path.exists():
         raise DataError(f"{path}: no such file; check the path")
-    if filetypes.required(path, _EXPECTED, remedy) != filetypes.HDF5 and not h5py.is_hdf5(path):
-        raise filetypes.unlike(path, _EXPECTED, remedy)
+    if filetypes.require_readable(path, _EXPECTED, remedy) != filetypes.HDF5 and not h5py.is_hdf5(
+        path
+    ):
+        raise filetypes.wrong_format(path, _EXPECTED, remedy)
     try:
         _require_obs(path)
         yield
@@ -94,7 +96,7 @@ def write(path: Path, adata: ad.AnnData) -> None:
     most of a small file. Here they have a fixed length, which anndata reads to equal names.
     """
     with (
-        atomic(path) as new,
+        atomic_write(path) as new,
         h5py.File(path.name, "w", driver="core", backing_store=False) as uncompressed,
         h5py.File(new, "w", libver="latest") as compressed,
     ):

@@ -17,7 +17,7 @@ from cell_synergy.data.config import DatasetConfig
 _ROUNDING = 1e-6  # um
 
 
-def cut(
+def assign_blocks(
     coords: Float[np.ndarray, "obs 2"], n_blocks: int, gap_um: float
 ) -> Int[np.ndarray, " obs"]:
     """Return the block of each observation of a section, from 1 on, and 0 in the gaps.
@@ -41,12 +41,14 @@ def cut(
     return np.where(distance < gap_um / 2 - _ROUNDING, 0, block)
 
 
-def name(section: str, block: int) -> str:
+def block_name(section: str, block: int) -> str:
     """Return the name of a block, which is also the name of the fold that leaves it out."""
     return f"{section}-block{block}"
 
 
-def parts(adata: ad.AnnData, section: str, dataset: DatasetConfig) -> tuple[ad.AnnData, ad.AnnData]:
+def split_reference(
+    adata: ad.AnnData, section: str, dataset: DatasetConfig
+) -> tuple[ad.AnnData, ad.AnnData]:
     """Divide a study section into the observations that are scored and those of the reference.
 
     Both have the block of each observation in `obs["block"]` where the split is by blocks. The
@@ -55,14 +57,16 @@ def parts(adata: ad.AnnData, section: str, dataset: DatasetConfig) -> tuple[ad.A
     if dataset.blocks is None or dataset.gap_um is None:
         return adata, adata[:0]
     coords = np.asarray(adata.obsm["spatial"], dtype=np.float64)
-    block = cut(coords, dataset.blocks, dataset.gap_um)
+    block = assign_blocks(coords, dataset.blocks, dataset.gap_um)
     outside_gaps = adata[block > 0].copy()
-    outside_gaps.obs["block"] = [name(section, number) for number in block[block > 0].tolist()]
+    outside_gaps.obs["block"] = [
+        block_name(section, number) for number in block[block > 0].tolist()
+    ]
     if n_dropped := adata.n_obs - outside_gaps.n_obs:
         tqdm.write(
             f"section {section}: {n_dropped} of {adata.n_obs} observations dropped in the gaps of "
             f"{dataset.gap_um:g} um between {dataset.blocks} blocks"
         )
-    is_first = (outside_gaps.obs["block"] == name(section, 1)).to_numpy()
+    is_first = (outside_gaps.obs["block"] == block_name(section, 1)).to_numpy()
     is_reference = is_first & ("reference" not in dataset.roles)
     return outside_gaps[~is_reference].copy(), outside_gaps[is_reference].copy()

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from cell_synergy.core.config import Config
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.labels import as_labels, folded, some
+from cell_synergy.core.labels import as_labels, fold_name, preview
 from cell_synergy.data.config import ClassificationTask
 
 _DISTINCT_MAX = 0.5  # share of distinct labels above which a column holds names, not classes
@@ -28,7 +28,7 @@ class ClassRule(Config):
     class_donors: PositiveInt
 
 
-def classes(
+def as_classes(
     labels: pd.Series, groups: pd.Series, spec: ClassificationTask, rule: ClassRule, what: str
 ) -> pd.Series:
     """Return labels as categories; excluded, missing and rare labels become missing values.
@@ -64,7 +64,7 @@ def classes(
     group = groups.name if groups.name in {"section", "block"} else "donor"
     needed = f"{rule.class_units} observations in {rule.class_donors} {group}s"
     if rare := sorted(set(counts.columns) - set(frequent)):
-        tqdm.write(f"{what}: dropped {some(rare)} (under {needed})")
+        tqdm.write(f"{what}: dropped {preview(rare)} (under {needed})")
     if len(frequent) < 2:  # noqa: PLR2004 - a classification needs two classes
         raise DataError(f"{what}: {_too_few(text, len(frequent), needed)}")
     result = pd.Series(pd.Categorical(text, categories=sorted(frequent)), index=labels.index)
@@ -122,7 +122,7 @@ def _log_unlabelled(labels: pd.Series, groups: pd.Series, missing: int, what: st
     group = groups.astype(str).to_numpy()
     if without := sorted(set(group) - set(group[~unlabelled])):
         tqdm.write(
-            f"{what}: no observation of {some(without)} has a label, so the task is not scored "
+            f"{what}: no observation of {preview(without)} has a label, so the task is not scored "
             "there"
         )
 
@@ -131,7 +131,7 @@ def _log_similar(labels: pd.Series, what: str) -> None:
     """Log classes whose names differ in upper and lower case only."""
     similar = defaultdict(list)
     for name in labels.cat.categories:
-        similar[folded(name)].append(name)
+        similar[fold_name(name)].append(name)
     for names in similar.values():
         if len(names) > 1:
             tqdm.write(f"{what}: {names} differ in capitals alone, taken as several classes")

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float64
 from tqdm import tqdm
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.labels import check_spellings, some
+from cell_synergy.core.labels import check_spellings, preview
 
 _TOLERANCE_MIN = 1e-3  # deviation of a sum from one that is allowed for any shares
 _TOLERANCE_MAX = 0.15  # and at most, for shares that are written with few decimals
@@ -17,7 +17,7 @@ _PERCENT = 100
 _LISTED = 6  # shares that a message lists
 
 
-def shares_of(table: Any, where: str) -> pd.DataFrame:  # noqa: ANN401 - whatever `obsm` holds
+def as_shares(table: Any, where: str) -> pd.DataFrame:  # noqa: ANN401 - whatever `obsm` holds
     """Check shares and return them in double precision; a row without shares stays all NaN.
 
     Sums may differ from one by the rounding of the shares: by half a hundredth per cell type where
@@ -43,7 +43,7 @@ def shares_of(table: Any, where: str) -> pd.DataFrame:  # noqa: ANN401 - whateve
         )
     values, columns = _numbers(table, where), [str(name) for name in table.columns]
     if values.shape[1] == 0 or len(set(columns)) < len(columns):
-        raise DataError(f"{where} needs one column per cell type, and has {some(columns)}")
+        raise DataError(f"{where} needs one column per cell type, and has {preview(columns)}")
     missing = np.isnan(values)
     given = ~missing.all(axis=1)
     shares = pd.DataFrame(values, table.index, table.columns)
@@ -60,7 +60,7 @@ def shares_of(table: Any, where: str) -> pd.DataFrame:  # noqa: ANN401 - whateve
     return shares
 
 
-def joined_shares(name: str, sections: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def concatenate_shares(name: str, sections: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Concatenate the shares of sections; a type that a section lacks counts as zero there.
 
     The log names the sections that lack a type.
@@ -70,7 +70,7 @@ def joined_shares(name: str, sections: Mapping[str, pd.DataFrame]) -> pd.DataFra
     name
         The data set, for messages.
     sections
-        Shares of each section, as `shares_of` returns them.
+        Shares of each section, as `as_shares` returns them.
 
     Raises
     ------
@@ -86,13 +86,13 @@ def joined_shares(name: str, sections: Mapping[str, pd.DataFrame]) -> pd.DataFra
         most = [str(column) for column in sections[largest]]
         if not set(names) & set(most):
             raise DataError(
-                f"{name}: the compositions of sections {largest} ({some(most)}) and "
-                f"{section} ({some(names)}) have no cell type in common; name the types of all "
+                f"{name}: the compositions of sections {largest} ({preview(most)}) and "
+                f"{section} ({preview(names)}) have no cell type in common; name the types of all "
                 "sections alike"
             )
         if lacking := [column for column in types if column not in names]:
             tqdm.write(
-                f"{name}: section {section} has no shares of {some(lacking)}, which count as "
+                f"{name}: section {section} has no shares of {preview(lacking)}, which count as "
                 "zero there; if they have other names, name the types of all sections alike"
             )
     complete = [

@@ -13,24 +13,37 @@ from pydantic import (
 
 from cell_synergy.core.config import Config
 from cell_synergy.core.labels import check_spellings
-from cell_synergy.data.naming import Labels, Names, Owned, People, is_file_name, listed
+from cell_synergy.data.naming import DonorSections, GroupNames, Labels, Names, is_file_name, listed
 
 __all__ = [
-    "BLOCKS", "PLATFORMS", "TAKEN", "ClassificationTask", "CompositionTask", "DatasetConfig",
-    "GenePanelTask", "HubConfig", "Measure", "Names", "People", "Role", "SectionsConfig",
-    "SimulatedDatasetConfig", "Task", "listed",
+    "BLOCKS",
+    "PLATFORMS",
+    "RESERVED_NAMES",
+    "ClassificationTask",
+    "CompositionTask",
+    "DatasetConfig",
+    "GenePanelTask",
+    "GroupNames",
+    "HubConfig",
+    "Names",
+    "ObservationKind",
+    "Role",
+    "SectionsConfig",
+    "SimulatedDatasetConfig",
+    "Task",
+    "listed",
 ]  # fmt: skip
 
 Role = Literal["reference", "train", "probe", "test", "study"]
 
 BLOCKS = "leave-one-block-out"
 
-TAKEN = {"all", "block", "donor", "section"}  # names that no task can have
+RESERVED_NAMES = {"all", "block", "donor", "section"}  # names that no task can have
 
 PLATFORMS = ("xenium", "visium")
 """Readers whose files the simulator writes."""
 
-Measure = Literal["spots", "cells", "patches"]
+ObservationKind = Literal["spots", "cells", "patches"]
 
 
 class ClassificationTask(Config):
@@ -60,7 +73,7 @@ class GenePanelTask(Config):
 Task = Annotated[ClassificationTask | CompositionTask | GenePanelTask, Field(discriminator="kind")]
 
 
-def none_of(key: str, tasks: Iterable[str]) -> str:
+def no_task_message(key: str, tasks: Iterable[str]) -> str:
     """Return the message for a list of params.yaml that names no task of a data set."""
     names = ", ".join(tasks)
     return f"{key} names none of its tasks ({names})" if names else "it has no task"
@@ -141,11 +154,11 @@ class SectionsConfig(Config):
         `labels`, with one column per type.
     """
 
-    units: Measure
+    units: ObservationKind
     least: PositiveInt | None = None
     origin_um: NonNegativeFloat = 0.0
     keep_cells: bool | None = None
-    donors: Owned | None = None
+    donors: DonorSections | None = None
     image: str | None = None
     bin_um: PositiveInt | None = None
     labels: str | None = None
@@ -206,7 +219,7 @@ class DatasetConfig(Config):
     blocks: Annotated[int, Field(ge=2)] | None = None
     gap_um: PositiveFloat | None = None
     tasks: dict[str, Task]
-    roles: dict[Role, People]
+    roles: dict[Role, GroupNames]
     simulator: SimulatedDatasetConfig | None = None
 
     @model_validator(mode="after")
@@ -229,7 +242,9 @@ class DatasetConfig(Config):
         panels = [name for name, task in self.tasks.items() if task.kind == "gene_panel"]
         if len(panels) > 1:
             raise ValueError(f"one gene panel for a data set, not {panels}")
-        if wrong := sorted(name for name in self.tasks if name in TAKEN or not is_file_name(name)):
+        if wrong := sorted(
+            name for name in self.tasks if name in RESERVED_NAMES or not is_file_name(name)
+        ):
             raise ValueError(f"no task can be called {wrong}: rename the task and its label column")
         if self.simulator is not None and self.split != "holdout":
             raise ValueError("a simulated twin has the split 'holdout'")

@@ -9,7 +9,7 @@ from jaxtyping import Float32, Shaped
 
 from cell_synergy.data import embeddings, paired
 from cell_synergy.data.config import DatasetConfig
-from cell_synergy.data.splits import Fold, folds, groups_of
+from cell_synergy.data.splits import Fold, folds, split_groups
 
 
 @dataclass(frozen=True)
@@ -50,21 +50,21 @@ class PairedDataset:
             adata,
             embeddings.read(image, adata.obs_names),
             embeddings.read(expression, adata.obs_names),
-            groups_of(adata.obs, dataset),
+            split_groups(adata.obs, dataset),
             adata.obs["donor"].astype(str).to_numpy(),
             folds(adata.obs, dataset),
             dataset.standardise,
         )
 
     @property
-    def pieces(self) -> Shaped[np.ndarray, " obs"]:
+    def section_or_block(self) -> Shaped[np.ndarray, " obs"]:
         """Block of each observation where sections are divided into blocks, else its section."""
         column = "block" if self.cut else "section"
-        pieces: Shaped[np.ndarray, " obs"] = self.adata.obs[column].astype(str).to_numpy()
-        return pieces
+        section_or_block: Shaped[np.ndarray, " obs"] = self.adata.obs[column].astype(str).to_numpy()
+        return section_or_block
 
     @property
-    def owners(self) -> Shaped[np.ndarray, " obs"]:
+    def donor_labels(self) -> Shaped[np.ndarray, " obs"]:
         """Label in the control task `donor`: the donor under a split by blocks, else the group."""
         return self.donor if self.cut else self.groups
 

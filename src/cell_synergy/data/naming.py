@@ -60,11 +60,11 @@ def _as_donor_sections(sections: object) -> object:
 Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
 """Names in one line, separated by commas, or a list."""
 
-People = Annotated[tuple[str, ...], BeforeValidator(_as_group_names)]
+GroupNames = Annotated[tuple[str, ...], BeforeValidator(_as_group_names)]
 """Donors or sections, written as `Names`."""
 
 Labels = Annotated[tuple[str, ...], BeforeValidator(_as_class_labels)]
 """Labels, written as `Names`."""
 
-Owned = Annotated[dict[str, People], BeforeValidator(_as_donor_sections)]
+DonorSections = Annotated[dict[str, GroupNames], BeforeValidator(_as_donor_sections)]
 """The sections of each donor."""

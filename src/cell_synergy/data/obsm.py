@@ -8,7 +8,7 @@ from jaxtyping import Float, Float32, Float64
 from scipy import sparse
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.labels import some
+from cell_synergy.core.labels import preview
 from cell_synergy.data.embeddings import moments
 
 # Column names of x and y: ours, Xenium's, Space Ranger's, Seurat's, and those of a plain array.
@@ -21,7 +21,7 @@ _COORD_COLUMNS = (
 )
 
 
-def embedding(value: Any, names: pd.Index, where: str) -> Float32[np.ndarray, "obs d"]:  # noqa: ANN401 - whatever `obsm` holds
+def as_embedding(value: Any, names: pd.Index, where: str) -> Float32[np.ndarray, "obs d"]:  # noqa: ANN401 - whatever `obsm` holds
     """Return an embedding in single precision.
 
     Parameters
@@ -39,7 +39,7 @@ def embedding(value: Any, names: pd.Index, where: str) -> Float32[np.ndarray, "o
         If it is not a table of finite numbers within single precision, or is the same for every
         observation.
     """
-    x = numbers(value, names, where)
+    x = as_numbers(value, names, where)
     not_finite = ~np.isfinite(x).all(axis=1)
     if not_finite.any():
         raise DataError(
@@ -58,7 +58,7 @@ def embedding(value: Any, names: pd.Index, where: str) -> Float32[np.ndarray, "o
     return single
 
 
-def places(value: Any, names: pd.Index, where: str) -> Float64[np.ndarray, "obs 2"]:  # noqa: ANN401 - whatever `obsm` holds
+def as_coords(value: Any, names: pd.Index, where: str) -> Float64[np.ndarray, "obs 2"]:  # noqa: ANN401 - whatever `obsm` holds
     """Return x and y of every observation; in a data frame they are found by their column names.
 
     Raises
@@ -68,7 +68,7 @@ def places(value: Any, names: pd.Index, where: str) -> Float64[np.ndarray, "obs 
     """
     if isinstance(value, pd.DataFrame):
         value = _x_and_y(value, where)
-    xy = numbers(value, names, where).astype(np.float64, copy=False)
+    xy = as_numbers(value, names, where).astype(np.float64, copy=False)
     if xy.shape[1] != 2:  # noqa: PLR2004 - x and y
         raise DataError(f"{where} has shape {xy.shape}; it needs two columns, x and y")
     not_finite = np.flatnonzero(~np.isfinite(xy).all(axis=1))
@@ -80,7 +80,7 @@ def places(value: Any, names: pd.Index, where: str) -> Float64[np.ndarray, "obs 
     return xy
 
 
-def numbers(value: Any, names: pd.Index, where: str) -> Float[np.ndarray, "obs columns"]:  # noqa: ANN401 - whatever `obsm` holds
+def as_numbers(value: Any, names: pd.Index, where: str) -> Float[np.ndarray, "obs columns"]:  # noqa: ANN401 - whatever `obsm` holds
     """Return an array of floating-point numbers with one row per observation; NaN is allowed.
 
     Raises
@@ -89,7 +89,7 @@ def numbers(value: Any, names: pd.Index, where: str) -> Float[np.ndarray, "obs c
         If a value is not a real number, or there is not one row for every observation.
     """
     if isinstance(value, pd.DataFrame):
-        value = _frame_numbers(aligned(value, names, where), where)
+        value = _frame_numbers(align_rows(value, names, where), where)
     elif sparse.issparse(value):
         value = _sparse_numbers(value, where)
     dense = np.asarray(value)
@@ -108,7 +108,7 @@ def numbers(value: Any, names: pd.Index, where: str) -> Float[np.ndarray, "obs c
     return dense if dense.dtype.kind == "f" else dense.astype(np.float64)
 
 
-def aligned(frame: pd.DataFrame, names: pd.Index, where: str) -> pd.DataFrame:
+def align_rows(frame: pd.DataFrame, names: pd.Index, where: str) -> pd.DataFrame:
     """Return a data frame with its rows in the order of the observations.
 
     Raises
@@ -140,7 +140,7 @@ def _frame_numbers(frame: pd.DataFrame, where: str) -> np.ndarray:
         if not pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_complex_dtype(dtype)
     ]
     if wrong:
-        raise DataError(f"{where}: columns {some(wrong)} hold no real numbers; leave them out")
+        raise DataError(f"{where}: columns {preview(wrong)} hold no real numbers; leave them out")
     if all(isinstance(dtype, np.dtype) for _, dtype in dtypes):
         return frame.to_numpy()
     return frame.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -161,6 +161,6 @@ def _x_and_y(frame: pd.DataFrame, where: str) -> pd.DataFrame:
         if all(columns.count(name) == 1 for name in pair):
             return frame.iloc[:, [columns.index(name) for name in pair]]
     raise DataError(
-        f"{where} has the columns {some([str(name) for name in frame.columns])}; name those of "
+        f"{where} has the columns {preview([str(name) for name in frame.columns])}; name those of "
         "the coordinates x and y"
     )

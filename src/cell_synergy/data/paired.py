@@ -21,7 +21,7 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import as_names, check_spellings
 from cell_synergy.data import anndata_files
 from cell_synergy.data.config import Task
-from cell_synergy.data.obsm import places
+from cell_synergy.data.obsm import as_coords
 
 
 def log_normalise(counts: sparse.csr_matrix, total: float = 1e4) -> sparse.csr_matrix:
@@ -33,7 +33,7 @@ def log_normalise(counts: sparse.csr_matrix, total: float = 1e4) -> sparse.csr_m
     return scaled.astype(np.float32)
 
 
-def target(pairs: ad.AnnData, task: str, spec: Task) -> Float[np.ndarray, "obs outputs"]:
+def regression_target(pairs: ad.AnnData, task: str, spec: Task) -> Float[np.ndarray, "obs outputs"]:
     """Return the targets of a regression task: composition, or log-normalised panel genes."""
     if spec.kind == "composition":
         ratio: pd.DataFrame = pairs.obsm["cell_type_ratio"]
@@ -48,7 +48,7 @@ def visible_counts(pairs: ad.AnnData) -> Float32[sparse.csr_matrix, "obs genes"]
     return sparse.csr_matrix(pairs.X)[:, ~pairs.var["panel"].to_numpy(bool)]
 
 
-def cells(
+def cell_counts(
     pairs: ad.AnnData,
 ) -> tuple[Float32[sparse.csr_matrix, "cells genes"], Int64[np.ndarray, " cells"]] | None:
     """Return the counts of all cells without the panel, and the row of each cell's patch.
@@ -104,7 +104,7 @@ def check(pairs: ad.AnnData, where: str) -> None:
         raise DataError(
             f"{where}: no obsm['spatial']; store each observation's coordinates in micrometres"
         )
-    places(pairs.obsm["spatial"], names, f"{where}: obsm['spatial']")
+    as_coords(pairs.obsm["spatial"], names, f"{where}: obsm['spatial']")
     _check_counts(pairs, where)
     if "cells" in pairs.uns:
         _check_cells(pairs, where)

@@ -11,10 +11,12 @@ import pandas as pd
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.data import anndata_files
-from cell_synergy.data.obsm import aligned
+from cell_synergy.data.obsm import align_rows
 
 
-def read_part(path: Path, keys: Collection[str] | None, optional: Collection[str]) -> ad.AnnData:
+def read_obs_and_obsm(
+    path: Path, keys: Collection[str] | None, optional: Collection[str]
+) -> ad.AnnData:
     """Read `obs` and some keys of `obsm`.
 
     The rows of a data frame of `obsm` are put into the order of `obs`.
@@ -34,7 +36,7 @@ def read_part(path: Path, keys: Collection[str] | None, optional: Collection[str
         If a key is absent or its array has not one row per observation, or as for
         `anndata_files.read`.
     """
-    with anndata_files.explained(path), h5py.File(path, "r") as file:
+    with anndata_files.explain_errors(path), h5py.File(path, "r") as file:
         if not isinstance(file.get("obs"), h5py.Group):  # written by anndata before 0.7
             return ad.read_h5ad(path)
         obs: pd.DataFrame = ad.io.read_elem(file["obs"])
@@ -49,7 +51,7 @@ def read_part(path: Path, keys: Collection[str] | None, optional: Collection[str
 def _aligned(value: Any, obs: pd.DataFrame, path: Path, key: str) -> Any:  # noqa: ANN401 - whatever `obsm` holds
     where = f"{path}: obsm[{key!r}]"
     if isinstance(value, pd.DataFrame):
-        return aligned(value, obs.index, where)
+        return align_rows(value, obs.index, where)
     shape = getattr(value, "shape", ())
     if not shape or shape[0] != len(obs):
         raise DataError(f"{where} has shape {shape} for {len(obs)} observations; write it again")

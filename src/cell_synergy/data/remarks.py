@@ -11,7 +11,7 @@ import pandas as pd
 REMARK = "remark"  # the column, and the key of `uns` of the pairs
 
 
-def remarked(table: pd.DataFrame, uns: Mapping[str, Any]) -> pd.DataFrame:
+def add_remark(table: pd.DataFrame, uns: Mapping[str, Any]) -> pd.DataFrame:
     """Add the remark of the pairs that a table was computed from, if they have one.
 
     Parameters
@@ -24,7 +24,7 @@ def remarked(table: pd.DataFrame, uns: Mapping[str, Any]) -> pd.DataFrame:
     return table.assign(**{REMARK: str(uns[REMARK])}) if REMARK in uns else table
 
 
-def carried(table: pd.DataFrame, source: pd.DataFrame) -> pd.DataFrame:
+def copy_remarks(table: pd.DataFrame, source: pd.DataFrame) -> pd.DataFrame:
     """Copy the remarks of the source of a table, if it has any.
 
     Parameters
@@ -34,13 +34,13 @@ def carried(table: pd.DataFrame, source: pd.DataFrame) -> pd.DataFrame:
     source
         The table that it was computed from, with the same column.
     """
-    remarks = of_datasets(source)
+    remarks = remarks_by_dataset(source)
     if not any(name in remarks for name in table["dataset"]):
         return table
     return table.assign(**{REMARK: table["dataset"].map(remarks).fillna("")})
 
 
-def of_datasets(table: pd.DataFrame) -> dict[str, str]:
+def remarks_by_dataset(table: pd.DataFrame) -> dict[str, str]:
     """Return the remark of each data set that has one."""
     if REMARK not in table:
         return {}

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.config import BLOCKS, DatasetConfig
 
-INSTEAD = (
+BLOCKS_HINT = (
     f"`split: {BLOCKS}`, which is possible with one section and says nothing about other donors "
     "(its keys: `blocks`, the number of blocks of a section, and `gap_um` between them, the widest "
     "field of view of the image expert)"
@@ -40,7 +40,7 @@ class Fold:
     test: Bool[np.ndarray, " obs"]
 
 
-def groups_of(obs: pd.DataFrame, dataset: DatasetConfig) -> Shaped[np.ndarray, " obs"]:
+def split_groups(obs: pd.DataFrame, dataset: DatasetConfig) -> Shaped[np.ndarray, " obs"]:
     """Return the group of each observation that no split divides: its donor, section or block.
 
     Raises
@@ -64,8 +64,8 @@ def folds(obs: pd.DataFrame, dataset: DatasetConfig) -> list[Fold]:
     DataError
         If the split needs more donors (sections, blocks) than `obs` has.
     """
-    groups = groups_of(obs, dataset)
-    if problems := contradictions(obs, dataset):
+    groups = split_groups(obs, dataset)
+    if problems := fold_problems(obs, dataset):
         raise DataError("; ".join(problems))
     if dataset.split == "holdout":
         role_of = dataset.role_of
@@ -76,7 +76,7 @@ def folds(obs: pd.DataFrame, dataset: DatasetConfig) -> list[Fold]:
     return [Fold(name, groups != name, groups != name, groups == name) for name in names]
 
 
-def contradictions(obs: pd.DataFrame, dataset: DatasetConfig) -> list[str]:
+def fold_problems(obs: pd.DataFrame, dataset: DatasetConfig) -> list[str]:
     """Return why the split is impossible with these donors and sections, and the remedies.
 
     Parameters
@@ -109,7 +109,7 @@ def contradictions(obs: pd.DataFrame, dataset: DatasetConfig) -> list[str]:
         remedy = "raise `blocks`, lower `gap_um`, or add tissue"
         return [f"split {split!r} needs two blocks beside the reference, found {names}: {remedy}"]
     needs = f"at least two {dataset.group}s to score (an interval five donors), and a reference"
-    return [f"split {split!r} needs {needs}, found {names}: add tissue, or take {INSTEAD}"]
+    return [f"split {split!r} needs {needs}, found {names}: add tissue, or take {BLOCKS_HINT}"]
 
 
 def _divided_donor(obs: pd.DataFrame) -> str:
@@ -121,11 +121,11 @@ def _divided_donor(obs: pd.DataFrame) -> str:
     return (
         f"split 'leave-one-section-out' would put donor {donor!r}, who has {count} sections, on "
         f"both sides; use 'leave-one-donor-out', with a further donor as reference, or "
-        f"{INSTEAD}"
+        f"{BLOCKS_HINT}"
     )
 
 
-def held(
+def draw_validation_mask(
     adata: ad.AnnData, mask: Bool[np.ndarray, " obs"], fraction: float
 ) -> Bool[np.ndarray, " obs"]:
     """Return a mask of validation observations: a stripe at the end of each section's longer axis.

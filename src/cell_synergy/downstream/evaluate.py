@@ -16,7 +16,7 @@ from cell_synergy.core.names import DONOR, LATE_FUSION, LINEAR, NONLINEAR, TRANS
 from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
-from cell_synergy.data.remarks import remarked
+from cell_synergy.data.remarks import add_remark
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.probes import mlp
 from cell_synergy.downstream.probes._scorers import all_classes, scorer
@@ -191,7 +191,7 @@ def table(
         )
     repeated = scores.duplicated(["task", "metric", "probe", "fold", "seed"])
     scores.loc[repeated, OF_THE_FIT] = np.nan
-    return remarked(scores, paired.adata.uns)
+    return add_remark(scores, paired.adata.uns)
 
 
 def pair_and_parts(paired: PairedDataset) -> dict[str, Representation]:

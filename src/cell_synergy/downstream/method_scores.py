@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from cell_synergy.core.files import atomic
+from cell_synergy.core.files import atomic_write
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import Judged
@@ -44,7 +44,7 @@ class TrainedMethod:
 
 def write_scores(judged: Judged, path: Path) -> None:
     """Write scores as CSV, with five significant digits, and posteriors beside them, as NPZ."""
-    with atomic(path.with_suffix(".npz")) as new, new.open("wb") as file:
+    with atomic_write(path.with_suffix(".npz")) as new, new.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **judged.posteriors)
-    with atomic(path) as new:
+    with atomic_write(path) as new:
         judged.scores.to_csv(new, index=False, float_format="%.5g")

@@ -33,7 +33,7 @@ from pydantic import Field
 from cell_synergy.commands.args import ExperimentArgs
 from cell_synergy.commands.command import StageArguments, command, command_on_table
 from cell_synergy.core.config import Config, load, merge, read_param, validate
-from cell_synergy.core.errors import answered_help, reported
+from cell_synergy.core.errors import print_requested_help, report_errors
 
 if TYPE_CHECKING:
     from cell_synergy.downstream.user_table import UserTableConfig
@@ -92,10 +92,10 @@ def run_on_table(args: "UserTableConfig") -> None:
     from cell_synergy.downstream.information.decompose import InformationConfig
     from cell_synergy.downstream.probes.config import ProbeConfig
     from cell_synergy.downstream.user_table import write_table_scores
-    from cell_synergy.raw.build import Rules
+    from cell_synergy.raw.build import PairsConfig
 
     use_threads(read_param("threads"))
-    rule: ClassRule = load(Rules, "pairs")
+    rule: ClassRule = load(PairsConfig, "pairs")
     cells = load(InformationConfig, "information").cells
     write_table_scores(args, load(ProbeConfig, "probe"), cells, rule)
 
@@ -117,8 +117,8 @@ def main(argv: Sequence[str]) -> None:
     dotted = any("." in key and key != word for key, word in zip(keys, argv, strict=True))
     if (dotted or {"--config-name", "-cn"} & set(keys)) and "units" not in keys:
         command(argv, __doc__ or "", "downstream", Args, _stage_of, run)
-    elif not answered_help(argv, __doc__ or "", bare=False):
-        with reported():
+    elif not print_requested_help(argv, __doc__ or "", bare=False):
+        with report_errors():
             from cell_synergy.downstream.user_table import UserTableConfig
         command_on_table(argv, UserTableConfig, run_on_table, "downstream units=", SUFFIXES)
 

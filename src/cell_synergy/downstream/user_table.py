@@ -13,15 +13,15 @@ from tqdm import tqdm
 
 from cell_synergy.core.config import Config, suggest
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.files import atomic
+from cell_synergy.core.files import atomic_write
 from cell_synergy.core.labels import as_names
 from cell_synergy.core.names import CONTROLS
-from cell_synergy.data.classes import ClassRule, classes
-from cell_synergy.data.config import TAKEN, ClassificationTask, Names
+from cell_synergy.data.classes import ClassRule, as_classes
+from cell_synergy.data.config import RESERVED_NAMES, ClassificationTask, Names
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
-from cell_synergy.data.obsm import embedding, places
-from cell_synergy.data.partial import read_part
+from cell_synergy.data.obsm import as_coords, as_embedding
+from cell_synergy.data.partial import read_obs_and_obsm
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import Representation, judge, pair_and_parts
 from cell_synergy.downstream.information.decompose import PAIR
@@ -98,7 +98,7 @@ def write_tables(out: Path, tables: dict[str, pd.DataFrame]) -> None:
     """Write each table to `out` with a suffix of its name, with six significant digits."""
     out.parent.mkdir(parents=True, exist_ok=True)
     for suffix, table in tables.items():
-        with atomic(out.with_name(f"{out.stem}{suffix}{out.suffix}")) as new:
+        with atomic_write(out.with_name(f"{out.stem}{suffix}{out.suffix}")) as new:
             table.to_csv(new, index=False, float_format="%.6g")
 
 
@@ -157,7 +157,7 @@ def _check_names(config: UserTableConfig) -> None:
                 f"label={label} is also the donor, which cannot be predicted for a donor that is "
                 "held out; name another label"
             )
-        if label in TAKEN:
+        if label in RESERVED_NAMES:
             raise DataError(f"label={label}: this name is taken; rename the column of obs")
 
 
@@ -185,7 +185,7 @@ def _donors(config: UserTableConfig, adata: ad.AnnData) -> Shaped[np.ndarray, " 
 def _coords(adata: ad.AnnData, where: Path) -> Float64[np.ndarray, "obs 2"]:
     """Return coordinates, or row numbers: they only decide which observations are neighbours."""
     if "spatial" in adata.obsm:
-        return places(adata.obsm["spatial"], adata.obs_names, f"{where}: obsm['spatial']")
+        return as_coords(adata.obsm["spatial"], adata.obs_names, f"{where}: obsm['spatial']")
     order = np.arange(adata.n_obs, dtype=np.float64)
     return np.column_stack([order, np.zeros_like(order)])
 
@@ -199,12 +199,12 @@ def _classes(
 ) -> "pd.Series[Any]":
     """Return the labels as classes; rare labels become missing, as in the study."""
     column = column_of(adata, label, where)
-    return classes(column, pd.Series(donor), CLASSES, rule, f"{where}: obs[{label!r}]")
+    return as_classes(column, pd.Series(donor), CLASSES, rule, f"{where}: obs[{label!r}]")
 
 
 def read_table(path: Path, keys: Collection[str] | None = None) -> ad.AnnData:
     """Read `obs`, and from `obsm` the coordinates and `keys`; counts, often large, are not read."""
-    return read_part(path, keys, ["spatial"])
+    return read_obs_and_obsm(path, keys, ["spatial"])
 
 
 def column_of(adata: ad.AnnData, name: str, where: Path) -> "pd.Series[Any]":
@@ -220,7 +220,7 @@ def column_of(adata: ad.AnnData, name: str, where: Path) -> "pd.Series[Any]":
 def _embedding(adata: ad.AnnData, key: str, where: Path) -> Float32[np.ndarray, "obs d"]:
     if key not in adata.obsm:
         raise DataError(f"{where}: no obsm[{key!r}]{suggest(key, adata.obsm)}")
-    return embedding(adata.obsm[key], adata.obs_names, f"{where}: obsm[{key!r}]")
+    return as_embedding(adata.obsm[key], adata.obs_names, f"{where}: obsm[{key!r}]")
 
 
 def _check_varies_within_donors(

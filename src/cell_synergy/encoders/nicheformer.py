@@ -27,7 +27,7 @@ from cell_synergy.encoders import Encoder, read_card, require_frozen, sha256, vi
 from cell_synergy.encoders._nicheformer import checkpoint_layouts, symbols
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from cell_synergy.encoders._nicheformer.modeling import Pooling
-from cell_synergy.encoders._nicheformer.pooling import CellEmbedder, cell_counts
+from cell_synergy.encoders._nicheformer.pooling import CellEmbedder, visible_cell_counts
 from cell_synergy.encoders._nicheformer.tokenizer import (
     ASSAY,
     FIRST_GENE,
@@ -121,7 +121,7 @@ class Expert(Encoder):
             require_frozen(path, card[key], expert)
         config = NicheformerConfig()
         genes, means = _read_genes(files, config)
-        counts, obs_index = cell_counts(pairs)
+        counts, obs_index = visible_cell_counts(pairs)
         mapped = symbols.to_ensembl(visible_genes(pairs), genes, self.species)
         _report_genes(mapped, genes, str(pairs.uns["source"]))
         context = SPECIES[self.species], ASSAY[self.assay], MODALITY[self.modality]
@@ -137,23 +137,25 @@ class Expert(Encoder):
         genes = self.genes or hub.fetch(self.repo, "model.h5ad", revision)
         files = _Files(weights.expanduser(), genes.expanduser(), self.means.expanduser())
         for key, path in files._asdict().items():
-            filetypes.required(path, "a file", f"set encoders.nicheformer.{key}")
+            filetypes.require_readable(path, "a file", f"set encoders.nicheformer.{key}")
         return files
 
 
 def _read_genes(files: _Files, config: NicheformerConfig) -> tuple[pd.Index, np.ndarray]:
     """Return the gene list, and the cleaned mean of each gene."""
     expected, remedy = "an .h5ad of the gene list", "set encoders.nicheformer.genes to the hub's"
-    if filetypes.required(files.genes, expected, remedy) != filetypes.HDF5:
-        raise filetypes.unlike(files.genes, expected, remedy)
+    if filetypes.require_readable(files.genes, expected, remedy) != filetypes.HDF5:
+        raise filetypes.wrong_format(files.genes, expected, remedy)
     try:
         table = ad.read_h5ad(files.genes, backed="r")
         genes = table.var_names
         table.file.close()
     except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise filetypes.unlike(files.genes, expected, remedy, error, filetypes.HDF5) from error
+        raise filetypes.wrong_format(
+            files.genes, expected, remedy, error, filetypes.HDF5
+        ) from error
     remedy = "set encoders.nicheformer.means to the file of your technology"
-    array = arrays.npy(files.means, "an .npy of gene means", remedy)
+    array = arrays.read_npy(files.means, "an .npy of gene means", remedy)
     if array.dtype.kind not in "fiu":
         raise DataError(f"{files.means}: has type {array.dtype}, not numbers; {remedy}")
     means = array.astype(np.float64).ravel()

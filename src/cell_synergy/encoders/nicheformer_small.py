@@ -26,11 +26,11 @@ from cell_synergy.core import filetypes, tensors
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.resume.scratch import scratch_folder
 from cell_synergy.data.paired import log_normalise
-from cell_synergy.data.splits import held
+from cell_synergy.data.splits import draw_validation_mask
 from cell_synergy.encoders import Encoder, require_genes, sha256, visible_genes
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from cell_synergy.encoders._nicheformer.modeling import NicheformerModel, Pooling
-from cell_synergy.encoders._nicheformer.pooling import CellEmbedder, cell_counts
+from cell_synergy.encoders._nicheformer.pooling import CellEmbedder, visible_cell_counts
 from cell_synergy.encoders._nicheformer.pretraining import PretrainingConfig, pretrain
 from cell_synergy.encoders._nicheformer.tokenizer import (
     ASSAY,
@@ -84,14 +84,14 @@ class Expert(Encoder):
 
     def freeze(self, reference: ad.AnnData, out: Path) -> dict[str, JsonValue]:
         source = str(reference.uns["source"])
-        counts, obs_index = cell_counts(reference)
+        counts, obs_index = visible_cell_counts(reference)
         visible = visible_genes(reference)
         selected = _highly_variable_genes(counts, self.genes, self.least_share, source)
         means = nonzero_means(counts[:, selected]).astype(np.float32)
         tokenizer = self._tokenizer(visible[selected], means)
         cells = tokenizer.encode(counts[:, selected], tokenizer.genes, 1)
         all_obs = np.ones(reference.n_obs, dtype=bool)
-        validation_mask = held(reference, all_obs, self.held)[obs_index]
+        validation_mask = draw_validation_mask(reference, all_obs, self.held)[obs_index]
         pretrained = pretrain(
             self._config(tokenizer),
             cells.select(~validation_mask),
@@ -129,7 +129,7 @@ class Expert(Encoder):
             If a gene that the expert was pretrained on is missing from the pairs.
         """
         state = tensors.read(expert / _WEIGHTS, _REMEDY)
-        filetypes.required(expert / _GENES, "a list of genes", _REMEDY)
+        filetypes.require_readable(expert / _GENES, "a list of genes", _REMEDY)
         genes = pd.Index((expert / _GENES).read_text().split("\n")[:-1])
         means = state.pop(_MEANS, None)
         if means is None or tuple(means.shape) != (len(genes),):
@@ -138,7 +138,7 @@ class Expert(Encoder):
             )
         tokenizer = self._tokenizer(genes, means.numpy())
         require_genes(pairs, tokenizer.genes, _REMEDY)
-        counts, obs_index = cell_counts(pairs)
+        counts, obs_index = visible_cell_counts(pairs)
         with torch.device("meta"):
             network = NicheformerModel(self._config(tokenizer))
         tensors.require_match(expert / _WEIGHTS, state, network.state_dict(), _REMEDY)

@@ -84,8 +84,8 @@ class Expert(Encoder):
 
 def _read_fitted(expert: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     """Return the weights and the gene list of a fitted expert."""
-    weights = arrays.safetensors(expert / _WEIGHTS, _REMEDY)
-    filetypes.required(expert / _GENES, "a list of genes", _REMEDY)
+    weights = arrays.read_safetensors(expert / _WEIGHTS, _REMEDY)
+    filetypes.require_readable(expert / _GENES, "a list of genes", _REMEDY)
     genes = (expert / _GENES).read_text().split("\n")[:-1]
     shapes = {name: array.shape[-1:] for name, array in weights.items()}
     if shapes != {"mean": (len(genes),), "axes": (len(genes),)}:

@@ -15,7 +15,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.core.files import atomic
+from cell_synergy.core.files import atomic_write
 
 _VOLATILE = ("papermill", "execution", "ExecuteTime", "collapsed", "scrolled")
 
@@ -68,7 +68,7 @@ def run(notebook: Path, parameters: Mapping[str, Any], out: Path) -> None:
             failed.write_bytes(after.read_bytes())
             raise NotebookError(f"{notebook}: {error}\nexecuted copy: {failed}") from error
         executed = _normalise(nbformat.read(after, as_version=4))  # type: ignore[no-untyped-call]
-    with atomic(out) as new:
+    with atomic_write(out) as new:
         new.write_text(json.dumps(executed, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 

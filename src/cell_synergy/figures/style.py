@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cell_synergy.core.files import atomic
+from cell_synergy.core.files import atomic_write
 from cell_synergy.core.names import CONTROLS, UNIMODAL
 
 METHOD_NAMES = {
@@ -100,6 +100,6 @@ def write_message(axes: Axes, message: str) -> None:
 def save(figure: Figure, path: Path) -> None:
     """Write the figure to `path` with the suffixes .pdf and .png, and close it."""
     for suffix in (".pdf", ".png"):
-        with atomic(path.with_suffix(suffix)) as new:
+        with atomic_write(path.with_suffix(suffix)) as new:
             figure.savefig(new, bbox_inches="tight", facecolor="white")
     plt.close(figure)

@@ -26,7 +26,7 @@ from torch.func import functional_call
 from cell_synergy.core import filetypes, tensors
 from cell_synergy.core.device import device
 from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.core.random import integer
+from cell_synergy.core.random import derived_seed
 from cell_synergy.finetuning.config import FinetuneConfig, LoRAConfig
 from cell_synergy.finetuning.tunable import TunableExpert
 
@@ -76,7 +76,7 @@ class AdaptedExpert:
 
         They are copies of the expert's parameters, or freshly initialised adapters.
         """
-        torch.manual_seed(integer(seed, "initial weights"))
+        torch.manual_seed(derived_seed(seed, "initial weights"))
         for module in self.network.modules():
             if isinstance(module, LoraLayer):
                 module.reset_lora_parameters("default", init_lora_weights=True)  # type: ignore[no-untyped-call]

@@ -10,10 +10,10 @@ import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from cell_synergy.core.config import Config
-from cell_synergy.core.files import atomic
+from cell_synergy.core.files import atomic_write
 from cell_synergy.core.resume.scratch import run_hash, scratch_folder
 from cell_synergy.data.dataset import PairedDataset
-from cell_synergy.data.splits import held
+from cell_synergy.data.splits import draw_validation_mask
 from cell_synergy.training import weights
 from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext
 
@@ -72,7 +72,7 @@ def align(
     """
     jobs = list(_jobs(method, paired, config))
     checkpoint = scratch_folder() / _key(method, training, jobs)
-    with atomic(out) as folder, atomic(curves) as logged:
+    with atomic_write(out) as folder, atomic_write(curves) as logged:
         folder.mkdir()
         with _curves(logged) as log:
             fitted = method.fit(jobs, RunContext(training, log, checkpoint, label))
@@ -86,7 +86,7 @@ def _jobs(method: Method, paired: PairedDataset, config: AlignConfig) -> Iterato
     n_seeds = config.seeds if method.seeded else 1
     for fold in paired.folds:
         image, expression = paired.standardised(fold)
-        validation_mask = held(paired.adata, fold.align, config.held)
+        validation_mask = draw_validation_mask(paired.adata, fold.align, config.held)
         training, validation = (
             Pairs(image[rows], expression[rows], paired.donor[rows])
             for rows in (fold.align & ~validation_mask, validation_mask)

@@ -6,7 +6,7 @@ from pathlib import Path
 from cell_synergy import encoders
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.core.files import atomic
+from cell_synergy.core.files import atomic_write
 from cell_synergy.core.resume.scratch import run_hash, scratch_folder
 from cell_synergy.data.config import DatasetConfig, Task
 from cell_synergy.data.paired import read as read_pairs
@@ -60,7 +60,7 @@ def write_expert_scores(
     configs = (c.model_dump(mode="json") for c in (encoder, dataset, config, probe))
     work = scratch_folder() / f"finetune-{run_hash(*inputs, *configs)}"
     judged = finetune(expert, paired, tasks, config, probe, work)
-    with atomic(out) as folder:
+    with atomic_write(out) as folder:
         shutil.copytree(work, folder)
         write_scores(judged, folder / "scores.csv")
     shutil.rmtree(work)

@@ -12,11 +12,11 @@ from tqdm import tqdm
 
 from cell_synergy.core import arrays
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.files import atomic
+from cell_synergy.core.files import atomic_write
 from cell_synergy.core.names import FINE_TUNED
 from cell_synergy.data.config import DatasetConfig, Task
 from cell_synergy.data.dataset import PairedDataset
-from cell_synergy.data.splits import Fold, folds, groups_of
+from cell_synergy.data.splits import Fold, folds, split_groups
 from cell_synergy.downstream.evaluate import Asked, Judged, table
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
@@ -98,7 +98,7 @@ def with_frozen_embedding(
         adata,
         np.zeros((adata.n_obs, 0), dtype=np.float32),
         AdaptedExpert(expert, settings).embed({}, all_rows).cpu().numpy(),
-        groups_of(adata.obs, dataset),
+        split_groups(adata.obs, dataset),
         adata.obs["donor"].astype(str).to_numpy(),
         folds(adata.obs, dataset),
         dataset.standardise,
@@ -148,7 +148,7 @@ def _load(folder: Path) -> Answer:
     """Read the prediction that `_save` wrote."""
     summary = json.loads((folder / _SUMMARY).read_text())
     selection = Chosen(summary["rounds"], summary["inner"], summary["sensitivity"])
-    predicted = arrays.npy(folder / _PREDICTED, "an .npy of predictions", "tune again")
+    predicted = arrays.read_npy(folder / _PREDICTED, "an .npy of predictions", "tune again")
     return Answer(predicted, selection, summary["gradient_norm"], summary["iterations"])
 
 
@@ -179,7 +179,7 @@ def _save(
         "gradient_norm": prediction.gradient_norm,
         "iterations": prediction.iterations,
     }
-    with atomic(folder) as new:
+    with atomic_write(folder) as new:
         new.mkdir()
         adapted.save(new, result.params)
         save_file({name: np.ascontiguousarray(array) for name, array in head.items()}, new / _HEAD)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from cell_synergy.core.device import device
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.core.random import integer, stream
+from cell_synergy.core.random import derived_seed, stream
 from cell_synergy.data.embeddings import moments, standardise
 from cell_synergy.downstream.probes._mlp_fits import Fit, shrunk_logits, shrunk_values
 from cell_synergy.downstream.probes._mlp_init import tensor
@@ -238,7 +238,7 @@ class _Trainer:
         """Take the optimiser steps of one round."""
         seed, settings = self.tuning.seed, self.tuning.settings
         rng = stream(seed, "finetune", self.fit.name, str(self.rounds))
-        torch.manual_seed(integer(seed, "dropout", self.fit.name, str(self.rounds)))
+        torch.manual_seed(derived_seed(seed, "dropout", self.fit.name, str(self.rounds)))
         rows = rng.permutation(self.fit.rows)[: self.steps * settings.batch_size]
         n_steps = settings.rounds * self.steps
         for step, batch in enumerate(

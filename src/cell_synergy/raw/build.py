@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import as_labels
-from cell_synergy.data.blocks import parts
-from cell_synergy.data.classes import ClassRule, classes
-from cell_synergy.data.composition import joined_shares
+from cell_synergy.data.blocks import split_reference
+from cell_synergy.data.classes import ClassRule, as_classes
+from cell_synergy.data.composition import concatenate_shares
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.paired import log_normalise
 from cell_synergy.raw.checks.donor_roles import name_problems, split_problems
@@ -145,7 +145,7 @@ def _read_sections(
             reference[section.name] = _annotate(section, adata)
             continue
         scored_sections.append(section.name)
-        scored, first_block = parts(adata, section.name, dataset)
+        scored, first_block = split_reference(adata, section.name, dataset)
         if scored.n_obs:
             study[section.name] = _annotate(section, scored)
         if first_block.n_obs:
@@ -198,7 +198,7 @@ def _join(name: str, sections: list[ad.AnnData], dataset: DatasetConfig) -> ad.A
     joined = ad.concat(sections, join="outer", fill_value=0, merge=None)
     if all(ratio is not None for ratio in ratios):
         names = [next(iter(adata.uns["mpp"])) for adata in sections]
-        shares = joined_shares(name, dict(zip(names, ratios, strict=True)))
+        shares = concatenate_shares(name, dict(zip(names, ratios, strict=True)))
         joined.obsm["cell_type_ratio"] = shares
     joined.X = sparse.csr_matrix(joined.X, dtype=np.float32)
     for key in ("mpp", "images"):
@@ -273,4 +273,4 @@ def _set_task_labels(
     where = f"{name}: task {task!r}"
     # If `classes` refuses the labels, the column must not be categorical for the later checks.
     pairs.obs[task] = pairs.obs[task].astype(object)
-    pairs.obs[task] = classes(pairs.obs[task], groups, spec, config, where)
+    pairs.obs[task] = as_classes(pairs.obs[task], groups, spec, config, where)

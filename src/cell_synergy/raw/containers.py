@@ -66,7 +66,9 @@ def unpack(container: Path, how: str, target: Path) -> None:
     except DataError:
         raise
     except _READ_ERRORS as error:
-        reason = filetypes.never(container, "what holds it") or f"cannot be read ({error})"
+        reason = (
+            filetypes.unusable_reason(container, "what holds it") or f"cannot be read ({error})"
+        )
         raise DataError(
             f"the container of {target.name} {reason}; run again, or use a mirror that has the file"
         ) from error

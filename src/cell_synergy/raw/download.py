@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from cell_synergy.core import filetypes
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.files import atomic
+from cell_synergy.core.files import atomic_write
 from cell_synergy.raw.containers import KINDS, checksum, has_text_checksum, unpack
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG}
@@ -77,12 +77,14 @@ def read_manifest(manifest: Path) -> list[Entry]:
     if not manifest.is_file():
         raise DataError(f"{manifest}: no such manifest; it lists {', '.join(_COLUMNS)} per file")
     expected = "a manifest (CSV of UTF-8)"
-    filetypes.required(manifest, expected, "make it anew")
+    filetypes.require_readable(manifest, expected, "make it anew")
     try:
         text = manifest.read_text(encoding="utf-8-sig")
         header, *rows = csv.reader(text.splitlines()) if text.strip() else [[]]
     except (OSError, ValueError, csv.Error) as error:
-        raise filetypes.unlike(manifest, expected, "make it anew", error, filetypes.TEXT) from error
+        raise filetypes.wrong_format(
+            manifest, expected, "make it anew", error, filetypes.TEXT
+        ) from error
     if header != _COLUMNS:
         raise DataError(f"{manifest}: the columns are {header}; name them {','.join(_COLUMNS)}")
     for line, row in enumerate(rows, start=2):
@@ -158,7 +160,7 @@ def _provide(
         if checksum(target, text=text) == entry.sha256:
             return
         target.unlink()
-    with atomic(target) as new:
+    with atomic_write(target) as new:
         if mirrored is not None and mirrored.is_file():
             origin, remedy = str(mirrored), "replace it there, or remove it so that it is fetched"
             _copy(mirrored, new)
@@ -169,7 +171,7 @@ def _provide(
             else:
                 _fetch(entry.url, new, entry.path)
         if (actual := checksum(new, text=text)) != entry.sha256:
-            if reason := filetypes.never(new, "that file"):
+            if reason := filetypes.unusable_reason(new, "that file"):
                 raise DataError(f"{entry.path}: what {origin} gives {reason}; {remedy}")
             raise DataError(
                 f"{entry.path}: wrong checksum from {origin}: sha256 "

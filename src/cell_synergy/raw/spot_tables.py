@@ -16,7 +16,7 @@ PITCH_UM = 200.0  # between neighbouring spots of the array (Stahl et al. 2016)
 
 def read_table(path: Path) -> pd.DataFrame:
     """Read a tab-separated table (gzipped or not) whose first column names the rows."""
-    filetypes.required(path, "a table", "run `dvc repro download` first")
+    filetypes.require_readable(path, "a table", "run `dvc repro download` first")
     try:
         return pd.read_csv(path, sep="\t", index_col=0, low_memory=False)
     except (ValueError, EOFError, OSError) as error:

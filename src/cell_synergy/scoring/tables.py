@@ -18,7 +18,7 @@ import pandas as pd
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.names import CONTROLS, DONOR, LINEAR, UNIMODAL
-from cell_synergy.data.remarks import carried
+from cell_synergy.data.remarks import copy_remarks
 from cell_synergy.scoring.reference import (
     CASE,
     INFERRED,
@@ -206,7 +206,7 @@ def sis_table(
     is_control = table["task"] == DONOR
     table.loc[is_control, ["sis", *INFERRED]] = np.nan
     table.loc[is_control, "note"] = "whose tissue a unit is: a control, no task"
-    return carried(table, scores)
+    return copy_remarks(table, scores)
 
 
 def sis_by_donor(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) -> pd.DataFrame:
@@ -227,7 +227,7 @@ def sis_by_donor(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) -> 
         return pd.DataFrame(columns=columns, dtype=object)
     donors = mean_over_folds(_validated_with_reference(scores, unimodal))
     scale = donors.groupby([*_SIS_KEY, "best"])["best_score"].transform("mean")
-    return carried(_relative(donors, scale)[columns], scores)
+    return copy_remarks(_relative(donors, scale)[columns], scores)
 
 
 def _read(path: Path, dataset: str) -> pd.DataFrame:

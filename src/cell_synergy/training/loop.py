@@ -22,8 +22,8 @@ from tqdm import tqdm
 from cell_synergy.core.config import Config, validate
 from cell_synergy.core.device import device
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.core.random import integer
-from cell_synergy.core.signals import held_back
+from cell_synergy.core.random import derived_seed
+from cell_synergy.core.signals import defer_interrupt
 from cell_synergy.training.checkpoint import Checkpoint
 from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext, Weights
 from cell_synergy.training.modules import Inputs, Network
@@ -94,7 +94,7 @@ class Trained(Method):
         training = validate(TrainingConfig, dict(context.training), "training")
         networks = []
         for spec in specs:
-            torch.manual_seed(integer(spec.seed, "initial weights"))
+            torch.manual_seed(derived_seed(spec.seed, "initial weights"))
             networks.append(self.network(spec.pairs.image.shape[1], spec.pairs.expression.shape[1]))
         replicas = Replicas([network.to(device()) for network in networks])
         _Loop(self, replicas, training, specs, context).run()
@@ -156,9 +156,9 @@ class _Loop:
             replicas.params.values(), lr=method.lr, weight_decay=training.weight_decay, fused=True
         )
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, self.n_steps)
-        seeds = [integer(spec.seed, "batches") for spec in specs]
+        seeds = [derived_seed(spec.seed, "batches") for spec in specs]
         self.batch_generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.augmentation = _generator(integer(specs[0].seed, "augmentation"))
+        self.augmentation = _generator(derived_seed(specs[0].seed, "augmentation"))
 
     def run(self) -> None:
         """Train to the last epoch, from the checkpoint if there is one.
@@ -179,7 +179,7 @@ class _Loop:
             range(len(curves), max_epochs), self.context.label, max_epochs,
             initial=len(curves), unit="epoch",
         )  # fmt: skip
-        with held_back() as interrupted:
+        with defer_interrupt() as interrupted:
             for epoch in progress:
                 curves.append({"train": self._epoch(epoch)} | self._validate())
                 self._log(curves[-1], epoch)
@@ -229,9 +229,9 @@ class _Loop:
         if batch_size < 2:  # noqa: PLR2004 - every loss compares an observation with others
             return {}
         steps = min(self.validation_batches.n_obs) // batch_size
-        seeds = [integer(spec.seed, "validation") for spec in self.specs]
+        seeds = [derived_seed(spec.seed, "validation") for spec in self.specs]
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        noise = _generator(integer(self.specs[0].seed, "validation noise"))
+        noise = _generator(derived_seed(self.specs[0].seed, "validation noise"))
         batches = self.validation_batches.epoch(steps, batch_size, generators)
         losses = [
             self._losses(self.validation_batches.gather(index), noise, training=False)

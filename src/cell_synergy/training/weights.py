@@ -50,7 +50,7 @@ def load(folder: Path, fold: str, seed: int) -> Weights:
     path = folder / f"{fold}-{seed}.safetensors"
     weights = {
         name: array.astype(np.float32) if array.dtype.kind == "f" else array
-        for name, array in arrays.safetensors(path, _REMEDY).items()
+        for name, array in arrays.read_safetensors(path, _REMEDY).items()
     }
     if not_finite := _not_finite(weights):
         raise DataError(f"{path}: {not_finite[0]} is not finite; {_REMEDY}")

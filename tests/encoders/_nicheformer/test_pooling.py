@@ -6,7 +6,7 @@ import torch
 from scipy import sparse
 
 from cell_synergy.encoders._nicheformer.modeling import NicheformerModel
-from cell_synergy.encoders._nicheformer.pooling import CellEmbedder, cell_counts
+from cell_synergy.encoders._nicheformer.pooling import CellEmbedder, visible_cell_counts
 from cell_synergy.encoders._nicheformer.tokenizer import Tokenizer
 
 CONTEXT = (5, 9, 4)
@@ -27,7 +27,7 @@ def pairs():
 
 
 def test_each_observation_has_a_cell_and_no_cell_panel_genes(pairs):
-    counts, obs_index = cell_counts(pairs)
+    counts, obs_index = visible_cell_counts(pairs)
     np.testing.assert_array_equal(obs_index, [0, 0, 1, 2])
     expected = [[1, 0, 2, 0], [0, 3, 0, 1], [2, 2, 0, 0], [0, 0, 0, 0]]
     np.testing.assert_array_equal(counts.toarray(), expected)
@@ -35,7 +35,7 @@ def test_each_observation_has_a_cell_and_no_cell_panel_genes(pairs):
 
 def test_an_observation_is_a_cell_where_there_are_none(pairs):
     del pairs.uns["cells"]
-    counts, obs_index = cell_counts(pairs)
+    counts, obs_index = visible_cell_counts(pairs)
     np.testing.assert_array_equal(obs_index, [0, 1, 2])
     np.testing.assert_array_equal(counts.toarray(), pairs.X.toarray()[:, :4])
 
@@ -44,7 +44,7 @@ def test_an_observation_is_the_mean_of_its_cells(pairs, small):
     torch.manual_seed(0)
     network = NicheformerModel(small).eval()
     genes = pairs.var_names[:4]
-    counts, obs_index = cell_counts(pairs)
+    counts, obs_index = visible_cell_counts(pairs)
     cells = Tokenizer(genes, np.ones(4), CONTEXT, 12).encode(counts, genes, 1)
     embedder = CellEmbedder(network, cells, obs_index, "masked")
     sequences = [[32, 30], [31, 33], [30, 31], []]
@@ -59,7 +59,7 @@ def test_an_observation_is_the_mean_of_its_cells(pairs, small):
 def test_published_pooling_is_of_the_full_length(pairs, small):
     network = NicheformerModel(small).eval()
     genes = pairs.var_names[:4]
-    counts, obs_index = cell_counts(pairs)
+    counts, obs_index = visible_cell_counts(pairs)
     cells = Tokenizer(genes, np.ones(4), CONTEXT, 12, 12).encode(counts, genes, 1)
     embedder = CellEmbedder(network, cells, obs_index, "published")
     ids, mask = cells.padded(np.array([2]))

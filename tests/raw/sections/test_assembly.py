@@ -67,7 +67,7 @@ def test_a_folder_of_the_true_layout_becomes_pairs(tmp_path, make_dataset, rules
     if reader != "visium":
         ratio = result.obsm["cell_type_ratio"]
         np.testing.assert_allclose(ratio["core"], left, atol=0.5)
-    cells = paired.cells(result)
+    cells = paired.cell_counts(result)
     if reader in {"xenium", "hest"}:
         assert cells is not None
         counts, unit = cells

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from cell_synergy.core import filetypes, tensors
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.files import atomic
+from cell_synergy.core.files import atomic_write
 
 State = Mapping[str, Any]
 """Tensors, numbers and containers of these, by name."""
@@ -24,7 +24,7 @@ _MISMATCH = (
 
 def save_state(path: Path, state: State) -> None:
     """Write a checkpoint; a kill while it is written leaves the previous one."""
-    with atomic(path) as new:
+    with atomic_write(path) as new:
         torch.save(state, new)
 
 
@@ -72,7 +72,7 @@ def _require_own(path: Path) -> None:
     """Refuse a file that belongs to another user, and one whose bytes have changed."""
     if path.stat().st_uid != os.getuid():
         raise DataError(f"{path}: belongs to another user")
-    if filetypes.kind(path) != filetypes.ZIP:
+    if filetypes.detect_format(path) != filetypes.ZIP:
         raise DataError(f"{path}: is no checkpoint")
     try:
         with ZipFile(path) as archive:

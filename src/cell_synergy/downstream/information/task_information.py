@@ -11,7 +11,7 @@ from tqdm import tqdm
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.names import UNIMODAL
 from cell_synergy.data.config import Task
-from cell_synergy.data.remarks import remarked
+from cell_synergy.data.remarks import add_remark
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.information.decompose import COLUMNS, HeldOutPosteriors, decompose
 
@@ -89,7 +89,7 @@ def information(
     if not tables:
         return pd.DataFrame(columns=["task", *COLUMNS])
     table = pd.concat(tables, ignore_index=True)
-    return remarked(table[["task", *table.columns.drop("task")]], adata.uns)
+    return add_remark(table[["task", *table.columns.drop("task")]], adata.uns)
 
 
 def _task_posteriors(

@@ -11,8 +11,8 @@ from cell_synergy.core.names import DONOR
 from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
-from cell_synergy.data.paired import target
-from cell_synergy.data.splits import Fold, held, inner_folds
+from cell_synergy.data.paired import regression_target
+from cell_synergy.data.splits import Fold, draw_validation_mask, inner_folds
 
 _TEST_STRIPE = 0.25  # share of each training section on which the donor classifier is tested
 
@@ -172,7 +172,7 @@ def goals(paired: PairedDataset, tasks: Mapping[str, Task]) -> list[Goal]:
             empty = np.zeros((adata.n_obs, 0))
             targets.append(Goal(name, codes >= 0, codes, tuple(map(str, column.categories)), empty))
         else:
-            values = target(adata, name, task)
+            values = regression_target(adata, name, task)
             labelled = np.isfinite(values).all(axis=1)
             if paired.mode == "donor":
                 y = values[labelled].astype(np.float32)
@@ -238,12 +238,12 @@ def make_donor_task(
         Target and problem, or None if the fold trains on one donor only.
     """
     mask = fold.probe
-    names, codes = np.unique(paired.owners, return_inverse=True)
+    names, codes = np.unique(paired.donor_labels, return_inverse=True)
     empty = np.zeros((len(codes), 0))
     goal = Goal(DONOR, mask, np.where(mask, codes, -1), tuple(map(str, names)), empty)
     if len(np.unique(codes[mask])) < 2:  # noqa: PLR2004 - a classification needs two classes
         return None
-    test_mask = held(paired.adata, mask, _TEST_STRIPE)
+    test_mask = draw_validation_mask(paired.adata, mask, _TEST_STRIPE)
     train = np.flatnonzero(mask & ~test_mask)
     cv = _stripes(paired, train, n_inner_folds)
     return goal, Question.of(goal, train, cv, np.flatnonzero(test_mask))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from cell_synergy.commands.command import command_on_table
 from cell_synergy.core.config import load, read_param
-from cell_synergy.core.errors import answered_help, reported
+from cell_synergy.core.errors import print_requested_help, report_errors
 
 if TYPE_CHECKING:
     from cell_synergy.downstream.spatial.user_sections import UserSectionsConfig
@@ -36,18 +36,18 @@ def run(args: "UserSectionsConfig") -> None:
     from cell_synergy.downstream.probes.config import ProbeConfig
     from cell_synergy.downstream.spatial.config import SpatialConfig
     from cell_synergy.downstream.spatial.user_sections import write_section_scores
-    from cell_synergy.raw.build import Rules
+    from cell_synergy.raw.build import PairsConfig
 
     use_threads(read_param("threads"))
     probe, spatial = load(ProbeConfig, "probe"), load(SpatialConfig, "spatial")
-    rule: ClassRule = load(Rules, "pairs")
+    rule: ClassRule = load(PairsConfig, "pairs")
     write_section_scores(args, probe, spatial, rule)
 
 
 def main(argv: Sequence[str]) -> None:
     """Run the public command."""
-    if not answered_help(argv, __doc__ or "", bare=False):
-        with reported():
+    if not print_requested_help(argv, __doc__ or "", bare=False):
+        with report_errors():
             from cell_synergy.downstream.spatial.user_sections import UserSectionsConfig
         command_on_table(argv, UserSectionsConfig, run, "spatial units=", SUFFIXES)
 

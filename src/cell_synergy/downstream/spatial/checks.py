@@ -6,7 +6,7 @@ import pandas as pd
 from jaxtyping import Float64
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.spacing import CLOSEST, WIDEST, of_array
+from cell_synergy.data.spacing import SPACING_MAX, SPACING_MIN, regular_spacing
 from cell_synergy.downstream.spatial.graph import nearest_neighbours
 
 # Minimal spacing of cells in units of their size. Cells lie anywhere; if the size is that of the
@@ -53,7 +53,7 @@ def check(adata: ad.AnnData, unit_um: float, *, views: bool) -> None:
             )
         distance = nearest_neighbours(coords, 1)[0][:, 0]
         spacing = float(np.median(distance))
-        if not _min_spacing(distance, unit_um, views=views) <= spacing / unit_um <= WIDEST:
+        if not _min_spacing(distance, unit_um, views=views) <= spacing / unit_um <= SPACING_MAX:
             raise DataError(
                 f"{where}: observations of {unit_um:g} um lie {spacing:.4g} apart (median), which "
                 "cannot be micrometres; multiply pixels by the image's micrometres per pixel, or "
@@ -76,8 +76,8 @@ def _refuse_duplicates(
 
 def _min_spacing(distance: Float64[np.ndarray, " obs"], unit_um: float, *, views: bool) -> float:
     """Return the minimal spacing in units of size, which depends on how regular the spacing is."""
-    if of_array(distance) is not None:
-        return CLOSEST
+    if regular_spacing(distance) is not None:
+        return SPACING_MIN
     if views:
         return _MIN_VIEW_SPACING
-    return _MIN_CELL_SPACING if unit_um <= _LARGEST_CELL else CLOSEST / 2
+    return _MIN_CELL_SPACING if unit_um <= _LARGEST_CELL else SPACING_MIN / 2

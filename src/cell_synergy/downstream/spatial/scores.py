@@ -9,7 +9,7 @@ from jaxtyping import Float32
 from tqdm import tqdm
 
 from cell_synergy.core.names import LINEAR, NONLINEAR
-from cell_synergy.data.config import Task, none_of
+from cell_synergy.data.config import Task, no_task_message
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import (
@@ -67,9 +67,13 @@ class Surroundings:
         selected = {name: tasks[name] for name in spatial.targets if name in tasks}
         if not selected:
             source = paired.adata.uns["source"]
-            tqdm.write(f"{source}: {none_of('spatial.targets', tasks)}; neighbours are left out")
+            tqdm.write(
+                f"{source}: {no_task_message('spatial.targets', tasks)}; neighbours are left out"
+            )
         coords = np.asarray(paired.adata.obsm["spatial"], dtype=np.float64)
-        sections = paired.pieces  # neighbours and pairs never cross a border between folds
+        sections = (
+            paired.section_or_block
+        )  # neighbours and pairs never cross a border between folds
         annuli = bands(coords, sections, edges(coords, sections, spatial.neighbours))
         targets = band_targets(paired, selected, annuli, spatial.least)
         return cls(targets, sample_pairs(coords, sections, spatial.consistency, spatial.seed))

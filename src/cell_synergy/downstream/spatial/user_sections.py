@@ -11,10 +11,10 @@ from pydantic import PositiveFloat
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import as_names
 from cell_synergy.data.classes import ClassRule
-from cell_synergy.data.composition import shares_of
+from cell_synergy.data.composition import as_shares
 from cell_synergy.data.config import CompositionTask, Task
 from cell_synergy.data.dataset import PairedDataset
-from cell_synergy.data.obsm import numbers
+from cell_synergy.data.obsm import as_numbers
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.spatial.checks import check
 from cell_synergy.downstream.spatial.config import CONSISTENCY, SpatialConfig
@@ -138,8 +138,8 @@ def _shares(config: UserSectionsConfig, adata: ad.AnnData) -> pd.DataFrame:
     key = str(config.composition)
     where, values = f"{config.units}: obsm[{key!r}]", adata.obsm[key]
     if not isinstance(values, pd.DataFrame):
-        values = pd.DataFrame(numbers(values, adata.obs_names, where), adata.obs_names)
-    shares = shares_of(values, where)
+        values = pd.DataFrame(as_numbers(values, adata.obs_names, where), adata.obs_names)
+    shares = as_shares(values, where)
     if shares.shape[1] == 1:
         raise DataError(f"{where} has one cell type, whose share is always 1; leave it out")
     if shares.isna().all(axis=None):

@@ -10,7 +10,7 @@ from scipy import sparse
 from tqdm import tqdm
 
 from cell_synergy.core.device import device
-from cell_synergy.data.paired import cells, visible_counts
+from cell_synergy.data.paired import cell_counts, visible_counts
 from cell_synergy.encoders._nicheformer.modeling import NicheformerModel, Pooling, pool
 from cell_synergy.encoders._nicheformer.tokenizer import TokenSequences
 
@@ -51,13 +51,13 @@ class CellEmbedder:
         return (sums / np.bincount(self.unit)[:, None]).astype(np.float32)
 
 
-def cell_counts(pairs: ad.AnnData) -> tuple[sparse.csr_matrix, Int64[np.ndarray, " cells"]]:
+def visible_cell_counts(pairs: ad.AnnData) -> tuple[sparse.csr_matrix, Int64[np.ndarray, " cells"]]:
     """Return the counts of all cells without panel genes, and the index of each cell's observation.
 
     If `pairs` has no cells, each observation is taken as one cell. If it has, an observation
     without a cell gets one without counts.
     """
-    if (stacked := cells(pairs)) is None:
+    if (stacked := cell_counts(pairs)) is None:
         return visible_counts(pairs), np.arange(pairs.n_obs)
     counts, obs_index = stacked
     without_cells = np.setdiff1d(np.arange(pairs.n_obs), obs_index)

@@ -23,10 +23,10 @@ from tqdm import tqdm
 from cell_synergy.core.config import Config
 from cell_synergy.core.device import device
 from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.core.random import integer, stream
+from cell_synergy.core.random import derived_seed, stream
 from cell_synergy.core.resume.scratch import run_hash
 from cell_synergy.core.resume.torch_states import restore_state, save_state
-from cell_synergy.core.signals import held_back
+from cell_synergy.core.signals import defer_interrupt
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from cell_synergy.encoders._nicheformer.modeling import IGNORE_INDEX, NicheformerForMaskedLM
 from cell_synergy.encoders._nicheformer.tokenizer import FIRST_GENE, MASK, TokenSequences
@@ -70,7 +70,7 @@ class Pretrained:
 
 def build(config: NicheformerConfig, seed: int) -> NicheformerForMaskedLM:
     """Return a network with random initial weights."""
-    torch.manual_seed(integer(seed, "initial weights"))
+    torch.manual_seed(derived_seed(seed, "initial weights"))
     return NicheformerForMaskedLM(config)
 
 
@@ -105,7 +105,7 @@ def pretrain(
     n_done = len(run.train_loss)
     epochs = range(n_done, settings.epochs)
     progress = tqdm(epochs, description, settings.epochs, initial=n_done, unit="epoch")
-    with held_back() as interrupted, progress:
+    with defer_interrupt() as interrupted, progress:
         for epoch in progress:
             run.epoch(epoch)
             progress.set_postfix(train=run.train_loss[-1], validation=run.validation_loss[-1])

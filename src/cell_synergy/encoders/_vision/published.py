@@ -98,7 +98,9 @@ class PublishedTransformer(ImageExpert, ABC):
         if self.weights is None:
             return None
         path = self.weights.expanduser()
-        filetypes.required(path, "a file of weights", f"set `weights` to the file of {self.repo}")
+        filetypes.require_readable(
+            path, "a file of weights", f"set `weights` to the file of {self.repo}"
+        )
         return path
 
     def network(self, weights: Path) -> Network:

@@ -8,11 +8,11 @@ import pandas as pd
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.labels import check_spellings, folded, some
+from cell_synergy.core.labels import check_spellings, fold_name, preview
 from cell_synergy.data import blocks
 from cell_synergy.data.config import BLOCKS, DatasetConfig
 from cell_synergy.data.naming import is_file_name
-from cell_synergy.data.splits import INSTEAD, contradictions
+from cell_synergy.data.splits import BLOCKS_HINT, fold_problems
 
 
 def name_problems(
@@ -65,7 +65,7 @@ def _suggest_spelling(name: str, names: set[str]) -> str:
     for other in sorted(names):
         if name.isdigit() and other.isdigit() and int(name) == int(other):
             return f" (did you mean {other!r}? write it in quotes: else YAML reads a number)"
-        if folded(name) == folded(other):
+        if fold_name(name) == fold_name(other):
             return f" (did you mean {other!r}? blanks and capitals count)"
     return suggest(name, names)
 
@@ -90,21 +90,21 @@ def split_problems(
     """
     if empty := _empty_blocks(dataset, [*study, *reference], scored_sections):
         yield (
-            f"{name}: the gaps leave no observation of {some(empty)}; lower data.{name}.gap_um or "
-            f"data.{name}.blocks"
+            f"{name}: the gaps leave no observation of {preview(empty)}; lower "
+            f"data.{name}.gap_um or data.{name}.blocks"
         )
         return
     messages = []
     if study:
         columns = ["donor", "section", *(["block"] if dataset.split == BLOCKS else [])]
         obs = pd.concat(adata.obs[columns].drop_duplicates() for adata in study)
-        messages = [f"{name}: {message}" for message in contradictions(obs, dataset)]
+        messages = [f"{name}: {message}" for message in fold_problems(obs, dataset)]
     else:
         messages = [f"{name}: no section of a study donor; check data.{name}.roles"]
     if not reference:
         message = f"{name}: no section of a reference donor; check data.{name}.roles"
-        if INSTEAD not in " ".join(messages):
-            message += f"; without one take {INSTEAD}"
+        if BLOCKS_HINT not in " ".join(messages):
+            message += f"; without one take {BLOCKS_HINT}"
         messages.append(message)
     yield from messages
 
@@ -114,5 +114,7 @@ def _empty_blocks(
 ) -> list[str]:
     """Return the names of the blocks without an observation."""
     numbers = range(1, (dataset.blocks or 0) + 1)
-    expected = {blocks.name(section, number) for section in scored_sections for number in numbers}
+    expected = {
+        blocks.block_name(section, number) for section in scored_sections for number in numbers
+    }
     return sorted(expected - {block for adata in sections for block in adata.obs.get("block", [])})

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Bool
 from tqdm import tqdm
 
-from cell_synergy.core.labels import some
+from cell_synergy.core.labels import preview
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.remarks import REMARK
-from cell_synergy.data.splits import Fold, contradictions, folds, held
+from cell_synergy.data.splits import Fold, draw_validation_mask, fold_problems, folds
 from cell_synergy.raw.checks.problems import Problems
 from cell_synergy.raw.checks.task_labels import task_problems
 
@@ -67,7 +67,7 @@ def check_pairs(
     DataError
         If there is any problem.
     """
-    split = [] if contradictions(pairs.obs, dataset) else folds(pairs.obs, dataset)
+    split = [] if fold_problems(pairs.obs, dataset) else folds(pairs.obs, dataset)
     problems.add(task_problems(pairs, dataset, split))
     problems.add(requirement_problems(pairs, split, requirements))
     problems.raise_if_any()
@@ -100,8 +100,8 @@ def requirement_problems(
     without = sorted(section for section, image in images.items() if not image)
     if requirements.images and without:
         yield (
-            f"{name}: no image of section {some(without)}, which the image expert needs; add it, "
-            "or make it a reference section, which needs counts only"
+            f"{name}: no image of section {preview(without)}, which the image expert needs; add "
+            "it, or make it a reference section, which needs counts only"
         )
     sizes = [_n_training_pairs(pairs, fold, requirements.held) for fold in split]
     if min(sizes, default=requirements.batch) < requirements.batch:
@@ -113,7 +113,7 @@ def requirement_problems(
 
 def _n_training_pairs(pairs: ad.AnnData, fold: Fold, share: float) -> int:
     """Return the number of training pairs of a fold without those held back for validation."""
-    validation_mask: Bool[np.ndarray, " obs"] = held(pairs, fold.align, share)
+    validation_mask: Bool[np.ndarray, " obs"] = draw_validation_mask(pairs, fold.align, share)
     return int((fold.align & ~validation_mask).sum())
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from cell_synergy.core.labels import some
+from cell_synergy.core.labels import preview
 from cell_synergy.data.config import DatasetConfig, Task
 from cell_synergy.data.splits import Fold
 
@@ -43,7 +43,7 @@ def task_problems(
             continue
         unlabelled = sorted(set(donors) - set(donors[labelled]))
         if unlabelled and spec.kind != "classification":  # `classes` has named them for these
-            tqdm.write(f"{where}: no observation of {some(unlabelled)} has a label")
+            tqdm.write(f"{where}: no observation of {preview(unlabelled)} has a label")
         messages = list(_unlabelled_folds(where, codes, donors, folds))
         yield from messages
         if spec.kind == "classification" and not messages:
@@ -72,17 +72,17 @@ def _unlabelled_folds(
 ) -> Iterator[str]:
     """Yield a message if no test observation is labelled, or too few training observations are."""
     labelled = codes >= 0
-    owners = some(sorted(set(donors[labelled])))
+    owners = preview(sorted(set(donors[labelled])))
     if not any((fold.test & labelled).any() for fold in folds):
-        tested = some(sorted({donor for fold in folds for donor in set(donors[fold.test])}))
+        tested = preview(sorted({donor for fold in folds for donor in set(donors[fold.test])}))
         yield (
             f"{where}: no observation of the scored donors, {tested}, has a label (labelled are "
             f"observations of {owners})"
         )
     if few := [fold.name for fold in folds if (fold.probe & labelled).sum() < _MIN_LABELLED]:
         yield (
-            f"{where}: in fold {some(few)} fewer than {_MIN_LABELLED} training observations have a "
-            f"label (labelled are observations of {owners}); label further training donors "
+            f"{where}: in fold {preview(few)} fewer than {_MIN_LABELLED} training observations have "
+            f"a label (labelled are observations of {owners}); label further training donors "
             "(sections), or drop the task"
         )
 
@@ -100,7 +100,7 @@ def _class_problems(
     single = [fold.name for fold, train in zip(folds, train_codes, strict=True) if len(train) == 1]
     if single:
         yield (
-            f"{where}: training donors of fold {some(single)} have one class only, a "
+            f"{where}: training donors of fold {preview(single)} have one class only, a "
             "classification needs two; give them others, or drop the task"
         )
     scored = set().union(*test_codes)
@@ -108,7 +108,7 @@ def _class_problems(
         *(train & test for train, test in zip(train_codes, test_codes, strict=True))
     )
     for code in sorted(scored - trained):
-        owners = some(sorted(set(donors[codes == code])))
+        owners = preview(sorted(set(donors[codes == code])))
         yield (
             f"{where}: class {classes[code]!r} is in no training donor, only in {owners}; give one "
             "of them a training role, or put the class into `exclude`"

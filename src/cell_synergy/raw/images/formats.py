@@ -41,11 +41,11 @@ def detect_format(path: Path) -> ImageFormat:
     DataError
         If the file does not exist or is in a format that cannot be read.
     """
-    detected = filetypes.required(require_image(path), _EXPECTED, "get it again")
+    detected = filetypes.require_readable(require_image(path), _EXPECTED, "get it again")
     if detected in _FORMATS:
         return _FORMATS[detected]
     remedy = "unpack it" if detected in filetypes.PACKED else "get it again, or convert it"
-    raise filetypes.unlike(path, _EXPECTED, _REMEDIES.get(detected, remedy))
+    raise filetypes.wrong_format(path, _EXPECTED, _REMEDIES.get(detected, remedy))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import anndata as ad
 import numpy as np
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.labels import some
+from cell_synergy.core.labels import preview
 from cell_synergy.data import anndata_files
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.images import image_size
@@ -67,8 +67,8 @@ def _require_files(raw: Path, dataset: DatasetConfig) -> None:
         if any(file.startswith("transcripts/") for file in missing):
             hint = "; only Xenium sections have transcripts, for others set sections.units to spots"
         raise DataError(
-            f"{raw}: lacks {some(missing)}; put what is missing there, or take its section out of "
-            f"sections.donors{hint}"
+            f"{raw}: lacks {preview(missing)}; put what is missing there, or take its section out "
+            f"of sections.donors{hint}"
         )
 
 

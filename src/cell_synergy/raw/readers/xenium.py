@@ -113,7 +113,7 @@ def _read_alignment(folder: Path, zips: list[Path]) -> tuple[str, bytes]:
     if not zips:
         files = matches(folder, *_ALIGNMENTS)
         if len(files) == 1:
-            filetypes.required(files[0], "an alignment", _EXPORT_REMEDY)
+            filetypes.require_readable(files[0], "an alignment", _EXPORT_REMEDY)
             return str(files[0]), files[0].read_bytes()
     elif len(zips) == len(members := _alignment_members(zips[0])) == 1:
         with ZipFile(zips[0]) as archive:

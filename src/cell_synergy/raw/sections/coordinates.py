@@ -103,7 +103,7 @@ def drop_outside_image(
 
 def spatial_coords(adata: ad.AnnData, where: str) -> Float64[np.ndarray, "obs 2"]:
     """Return x and y of all observations; refuse them unless all are finite."""
-    return obsm.places(adata.obsm["spatial"], adata.obs_names, f"{where}: obsm['spatial']")
+    return obsm.as_coords(adata.obsm["spatial"], adata.obs_names, f"{where}: obsm['spatial']")
 
 
 def _inside(

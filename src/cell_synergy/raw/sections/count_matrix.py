@@ -128,7 +128,9 @@ def _read_hdf5(path: Path) -> tuple[sparse.csr_matrix, _Names]:
     except _READ_ERRORS as error:
         if isinstance(error, DataError):
             raise
-        raise filetypes.unlike(path, "a 10x matrix (HDF5)", AGAIN, error, filetypes.HDF5) from error
+        raise filetypes.wrong_format(
+            path, "a 10x matrix (HDF5)", AGAIN, error, filetypes.HDF5
+        ) from error
     return counts, names
 
 

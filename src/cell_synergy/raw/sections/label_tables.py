@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.labels import as_labels, as_names, check_spellings, some
-from cell_synergy.data.composition import shares_of
+from cell_synergy.core.labels import as_labels, as_names, check_spellings, preview
+from cell_synergy.data.composition import as_shares
 from cell_synergy.raw.registration import nearest_within
 from cell_synergy.raw.sections.section_files import as_text, read_frame
 
@@ -96,12 +96,13 @@ def read_labels(path: Path, sections: Collection[str]) -> LabelTable:
     rows = dict(iter(table.groupby(_match_sections(table["section"], sections, path))))
     if not set(rows) & set(sections):
         raise DataError(
-            f"{path}: column 'section' has {some(sorted(rows))}, none of which is a section with a "
-            f"donor ({some(sorted(sections))}); name them alike"
+            f"{path}: column 'section' has {preview(sorted(rows))}, none of which is a section with "
+            f"a donor ({preview(sorted(sections))}); name them alike"
         )
     if others := sorted(set(rows) - set(sections)):
         tqdm.write(
-            f"{path.name}: rows of {some(others)}, which are no sections with a donor, are left out"
+            f"{path.name}: rows of {preview(others)}, which are no sections with a donor, are "
+            "left out"
         )
     return LabelTable(path, rows, key, columns)
 
@@ -187,7 +188,7 @@ def as_proportions(joined: pd.DataFrame, where: str) -> pd.DataFrame:
             f"{where}: {joined.iloc[row, column]!r} of {str(joined.index[row])!r} in column "
             f"{joined.columns[column]!r} is not a number; give shares from 0 that sum to 1"
         )
-    return shares_of(numbers, where)
+    return as_shares(numbers, where)
 
 
 def _join_by_name(

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from scipy.spatial import cKDTree
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.spacing import CLOSEST, WIDEST, of_array
+from cell_synergy.data.spacing import SPACING_MAX, SPACING_MIN, regular_spacing
 
 _MIN_SPOTS = 20  # fewer spots do not determine a spacing
 _N_SAMPLED = 2000  # spots whose nearest neighbour is measured
@@ -48,7 +48,7 @@ def check_pitch(
                 f"are {pitch_um:g} um apart; the micrometres per pixel are of another scale of the "
                 "image, or of another section"
             )
-    elif not CLOSEST <= measured / unit_um <= WIDEST:
+    elif not SPACING_MIN <= measured / unit_um <= SPACING_MAX:
         raise DataError(
             f"{where}: neighbouring spots lie {measured:.4g} um apart, which those of unit_um "
             f"{unit_um:g} cannot; the micrometres per pixel are of another scale of the image, or "
@@ -63,4 +63,4 @@ def array_spacing(coords_um: Float[np.ndarray, "obs 2"]) -> float | None:
         return None
     sampled = coords[np.unique(np.linspace(0, len(coords) - 1, _N_SAMPLED).astype(int))]
     distances = np.asarray(cKDTree(coords).query(sampled, k=2)[0])[:, 1]
-    return of_array(distances)
+    return regular_spacing(distances)

@@ -24,7 +24,7 @@ from pydantic import Field, PositiveFloat
 from tqdm import tqdm
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.files import atomic
+from cell_synergy.core.files import atomic_write
 from cell_synergy.raw.images import Slide, TissueConfig
 from cell_synergy.raw.sections.section import Section
 
@@ -161,7 +161,7 @@ class SectionQC:
 
     def write(self, path: Path) -> None:
         """Write the table as CSV."""
-        with atomic(path) as new:
+        with atomic_write(path) as new:
             pd.DataFrame(self.rows, columns=_COLUMNS).to_csv(new, index=False, lineterminator="\n")
 
     def _append(self, section: Section, role: str, **values: object) -> None:

@@ -8,7 +8,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.composition import shares_of
+from cell_synergy.data.composition import as_shares
 from cell_synergy.raw.sections.coordinates import ImageCoverage, spatial_coords
 
 _MAX_COUNT = 2**24  # float32 represents every integer up to here
@@ -81,7 +81,7 @@ def check_section(section: Section, source: Path) -> None:
             f"{where}: all {len(coords)} observations have the same coordinates; give each its own"
         )
     if "cell_type_ratio" in section.adata.obsm:
-        shares_of(section.adata.obsm["cell_type_ratio"], f"{where}: obsm['cell_type_ratio']")
+        as_shares(section.adata.obsm["cell_type_ratio"], f"{where}: obsm['cell_type_ratio']")
 
 
 def _check_names(section: Section, where: str) -> None:

@@ -197,7 +197,7 @@ def read_frame(
     """
     try:
         if path.suffix == ".parquet":
-            filetypes.required(path, "a table", AGAIN)
+            filetypes.require_readable(path, "a table", AGAIN)
             table = pd.read_parquet(path)
         else:
             table = _read_csv(path, None if header else list(columns), text)
@@ -235,7 +235,7 @@ def read_lines(path: Path) -> list[str]:
 @contextmanager
 def open_unpacked(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that may be gzipped, whatever its suffix is."""
-    gzipped = filetypes.required(path, "a table", AGAIN) == filetypes.GZIP
+    gzipped = filetypes.require_readable(path, "a table", AGAIN) == filetypes.GZIP
     with gzip.open(path, "rb") if gzipped else path.open("rb") as binary:
         yield cast("IO[bytes]", binary)
 

@@ -64,7 +64,7 @@ def count_cells(path: Path) -> ad.AnnData:
     :
         Cells x genes; `obsm["spatial"]` is the mean position of a cell's transcripts, in pixels.
     """
-    filetypes.required(path, "a Parquet table", "fetch it again")
+    filetypes.require_readable(path, "a Parquet table", "fetch it again")
     cells, genes = _NameIndex(_NO_CELL), _NameIndex(CONTROL)
     batches: list[sparse.coo_matrix] = []
     sums = np.zeros((0, 3))  # of x, of y, and the number of transcripts of each cell

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cell_synergy.core.files import atomic
+from cell_synergy.core.files import atomic_write
 from cell_synergy.data.config import Role
 from cell_synergy.raw.simulator import cells, expression, image, native, states
 from cell_synergy.raw.simulator.config import SimulatorConfig
@@ -67,7 +67,7 @@ def simulate(
         picture = image.render(
             config, section.lattice, latent, section.cells, textures, stream("image")
         )
-        with atomic(out / donor) as folder:
+        with atomic_write(out / donor) as folder:
             folder.mkdir()
             image.write(folder / f"{donor}.tif", picture, config)
             donor_tables = native.WRITERS[config.platform](folder, section, config)

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from cell_synergy.core.names import LINEAR
-from cell_synergy.data.remarks import of_datasets
+from cell_synergy.data.remarks import remarks_by_dataset
 from cell_synergy.scoring.inference import CONFIDENCE
 from cell_synergy.studies.claims.evidence import (
     NOT_TESTABLE,
@@ -105,7 +105,7 @@ def markdown(table: pd.DataFrame) -> str:
     for claim in table["claim"].drop_duplicates():
         cells = [str(wide.loc[claim, name]) for name in names["dataset"]]
         lines.append(f"| {' | '.join([claim, *cells])} |")
-    lines += [f"\n{name}: {remark}" for name, remark in of_datasets(table).items()]
+    lines += [f"\n{name}: {remark}" for name, remark in remarks_by_dataset(table).items()]
     return "\n".join(lines) + "\n"
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float32
 from cell_synergy.core.resume.part_store import PartStore
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
-from cell_synergy.data.splits import Fold, held
+from cell_synergy.data.splits import Fold, draw_validation_mask
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import goals
 from cell_synergy.finetuning.align import AlignConfig
@@ -59,7 +59,7 @@ class SubsampledMethod:
 
     def fit(self, fold: Fold, subset: Subset) -> Iterator[tuple[int, Weights]]:
         """Yield seed and weights of a subset; for all pairs, once per seed of the stage `align`."""
-        fitted = fold.align & ~held(self.paired.adata, fold.align, self._align.held)
+        fitted = fold.align & ~draw_validation_mask(self.paired.adata, fold.align, self._align.held)
         if subset.fraction == WHOLE:
             for seed in weights.seeds(self._folder, fold.name):
                 yield seed, weights.load(self._folder, fold.name, seed)

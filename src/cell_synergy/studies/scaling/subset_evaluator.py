@@ -10,7 +10,7 @@ from jaxtyping import Float32
 from cell_synergy.core.names import LINEAR
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
-from cell_synergy.data.remarks import remarked
+from cell_synergy.data.remarks import add_remark
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import COLUMNS as OF_THE_SCORE
 from cell_synergy.downstream.evaluate import OF_THE_FIT, Asked
@@ -126,4 +126,4 @@ def table(rows: list[Row], adata: ad.AnnData) -> pd.DataFrame:
     """
     scores = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=adata.uns["source"])
     scores.loc[scores.duplicated(_FIT), OF_THE_FIT] = np.nan
-    return remarked(scores, adata.uns)
+    return add_remark(scores, adata.uns)

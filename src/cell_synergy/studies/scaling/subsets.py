@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from cell_synergy.core.config import Config
 from cell_synergy.core.random import stream
-from cell_synergy.data.config import Names, Task, listed, none_of
+from cell_synergy.data.config import Names, Task, listed, no_task_message
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
 from cell_synergy.studies.scaling import WHOLE
@@ -60,7 +60,9 @@ class ScalingConfig(Config):
     def chosen(self, tasks: dict[str, Task], source: str) -> dict[str, Task]:
         """Return the tasks that a data set has; log if it has none of them."""
         if not (chosen := {name: tasks[name] for name in self.tasks if name in tasks}):
-            tqdm.write(f"{source}: {none_of('scaling.tasks', tasks)}; its scaling is left out")
+            tqdm.write(
+                f"{source}: {no_task_message('scaling.tasks', tasks)}; its scaling is left out"
+            )
         return chosen
 
 

@@ -12,8 +12,8 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.core.random import stream
 from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
-from cell_synergy.data.remarks import remarked
-from cell_synergy.data.splits import Fold, held
+from cell_synergy.data.remarks import add_remark
+from cell_synergy.data.splits import Fold, draw_validation_mask
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import Chosen
 from cell_synergy.scoring.inference import LEAST_DONORS, donor_interval, not_testable
@@ -115,7 +115,9 @@ def _fit_folds(
     directions: dict[str, SharedDirections] = {}
     for fold in paired.folds:
         pairs = CentredPairs.of(*paired.standardised(fold), paired.donor)
-        train = np.flatnonzero(fold.align & ~held(paired.adata, fold.align, validation_share))
+        train = np.flatnonzero(
+            fold.align & ~draw_validation_mask(paired.adata, fold.align, validation_share)
+        )
         spectra[fold.name] = list(_spectrum_rows(pairs, fold, train, config))
         try:
             directions[fold.name] = shared(pairs.subset(train), config, fold)
@@ -131,7 +133,7 @@ def _assemble(paired: PairedDataset, parts: list[pd.DataFrame]) -> pd.DataFrame:
     """Concatenate parts of the table and give them the common columns."""
     table = pd.concat([part for part in parts if len(part)])
     table = table.assign(dataset=paired.adata.uns["source"]).reindex(columns=COLUMNS)
-    return remarked(table, paired.adata.uns)
+    return add_remark(table, paired.adata.uns)
 
 
 def shared(pairs: CentredPairs, config: SpectrumConfig, fold: Fold) -> SharedDirections:
