@@ -31,7 +31,7 @@ from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.paired import read as read_pairs
 from cell_synergy.data.splits import folds, split_groups
-from cell_synergy.downstream.evaluate import judge
+from cell_synergy.downstream.evaluate import evaluate
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.encoders import nicheformer_small
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
@@ -78,7 +78,7 @@ def scores(
         dataset.standardise,
     )
     probe = load(ProbeConfig, "probe")
-    judged = judge(name, paired, dataset.tasks, [0], lambda *_: embedding, probe).scores
+    judged = evaluate(name, paired, dataset.tasks, [0], lambda *_: embedding, probe).scores
     kept = judged[judged["metric"].isin(["macro_f1", "pearson"]) & (judged["task"] != DONOR)]
     return kept.pivot_table("value", ["method", "probe"], "task", sort=False)
 

@@ -68,7 +68,7 @@ class Scores:
 
     value: Float64[np.ndarray, "datasets donors methods"]
     inner: Float64[np.ndarray, "datasets methods"]
-    in_turn: bool
+    cross_validated: bool
 
 
 def drawn(arm: str, datasets: int) -> Scores:
@@ -90,7 +90,7 @@ def drawn(arm: str, datasets: int) -> Scores:
     best = BEST + SPREAD * shift
     methods = best + BEST * planted + GAIN * gain - SLOPE * SPREAD * shift
     value = np.concatenate([best - 0.1, best, methods], axis=2)
-    return Scores(value, value.mean(axis=1), in_turn=False)
+    return Scores(value, value.mean(axis=1), cross_validated=False)
 
 
 def embeddings(
@@ -186,7 +186,7 @@ def fitted(arm: str, metric: str, datasets: int) -> Scores:
                     value[number, donor - extra, method] = score(
                         metric, fit, z[method, donor], states[donor]
                     )
-    return Scores(value, inner, in_turn=not extra)
+    return Scores(value, inner, cross_validated=not extra)
 
 
 def tidy(scores: Scores) -> pd.DataFrame:
@@ -199,7 +199,7 @@ def tidy(scores: Scores) -> pd.DataFrame:
     inner = np.broadcast_to(scores.inner[:, None], (datasets, donors, methods))
     return table.assign(
         task="simulated", metric="r2", probe="linear", seed=0, n=UNITS,
-        fold=table["donor"] if scores.in_turn else "holdout",
+        fold=table["donor"] if scores.cross_validated else "holdout",
         value=scores.value.ravel(), inner=inner.ravel(),
     )  # fmt: skip
 

@@ -25,10 +25,10 @@ from cell_synergy.core.random import stream
 from cell_synergy.data.config import ClassificationTask
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
-from cell_synergy.downstream.evaluate import pair_and_parts
+from cell_synergy.downstream.evaluate import baseline_representations
 from cell_synergy.downstream.probes.config import MLPConfig, ProbeConfig
 from cell_synergy.downstream.spatial.config import SpatialConfig
-from cell_synergy.downstream.spatial.scores import Surroundings, judge
+from cell_synergy.downstream.spatial.scores import SpatialTasks, evaluate
 from cell_synergy.scoring.inference import paired_t
 from cell_synergy.scoring.tables import sis_by_donor
 
@@ -107,12 +107,12 @@ def paired(seed: int, *, planted: bool) -> PairedDataset:
 
 def scores(drawn: PairedDataset, seed: int) -> pd.DataFrame:
     """Return the scores of both embeddings and of both side by side, band by band."""
-    surroundings = Surroundings.of(
+    spatial_tasks = SpatialTasks.of(
         drawn, {"label": ClassificationTask(kind="classification")}, SPATIAL
     )
     found = [
-        judge(name, drawn, surroundings, [seed], represent, PROBE, SPATIAL.probes)
-        for name, represent in pair_and_parts(drawn).items()
+        evaluate(name, drawn, spatial_tasks, [seed], represent, PROBE, SPATIAL.probes)
+        for name, represent in baseline_representations(drawn).items()
     ]
     return pd.concat(found, ignore_index=True)
 

@@ -16,7 +16,7 @@ from time import perf_counter, process_time
 import numpy as np
 
 from cell_synergy.core.device import use_threads
-from cell_synergy.downstream.spatial.graph import bands, edges
+from cell_synergy.downstream.spatial.graph import band_edges, bands
 from cell_synergy.downstream.spatial.targets import composition, majority
 
 SIZES, SECTIONS, CLASSES = (10_000, 100_000, 1_000_000), 100, 6
@@ -35,7 +35,7 @@ def measure(count: int) -> None:
     shares = random.dirichlet(np.ones(CLASSES), count)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = np.array([process_time(), perf_counter()])
-    for band in bands(spatial, section, edges(spatial, section, COUNTS)):
+    for band in bands(spatial, section, band_edges(spatial, section, COUNTS)):
         majority(codes, CLASSES, band)
         composition(shares, band)
     cpu, clock = np.array([process_time(), perf_counter()]) - start

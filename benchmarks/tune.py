@@ -31,7 +31,7 @@ from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.paired import read as read_pairs
 from cell_synergy.data.splits import Fold, folds
-from cell_synergy.downstream.evaluate import judge
+from cell_synergy.downstream.evaluate import evaluate
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext
 
@@ -100,7 +100,7 @@ def score(
     def represent(fold: Fold, seed: int) -> Float32[np.ndarray, "obs d"]:
         return method.transform(weights[f"{fold.name}-{seed}"], *standardised[fold.name])
 
-    scores = judge(name, paired, dataset.tasks, [0], represent, probe).scores
+    scores = evaluate(name, paired, dataset.tasks, [0], represent, probe).scores
     scores = scores[scores["probe"].str.startswith("linear")]
     own = scores[scores["metric"].isin(["macro_f1", "pearson"])]
     return float(own.groupby("task")["value"].mean().mean())

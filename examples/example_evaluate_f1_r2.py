@@ -21,9 +21,9 @@ from cell_synergy.core.pipeline import paths
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
-from cell_synergy.downstream.evaluate import Asked
+from cell_synergy.downstream.evaluate import FoldEvaluator
 from cell_synergy.downstream.probes.config import ProbeConfig
-from cell_synergy.downstream.probes.tasks import goals
+from cell_synergy.downstream.probes.tasks import task_targets
 from cell_synergy.training import weights
 
 
@@ -59,7 +59,7 @@ def linear_scores(
 def _rows(
     paired: PairedDataset, spec: DatasetConfig, dataset: str, folders: Mapping[str, Path | None]
 ) -> Iterator[dict[str, object]]:
-    probe, every = load(ProbeConfig, "probe"), goals(paired, spec.tasks)
+    probe, every = load(ProbeConfig, "probe"), task_targets(paired, spec.tasks)
     for name, given in folders.items():
         method = models.load(name, read_section(f"models.{name}"))
         folder = given or weights_folder(dataset, name)
@@ -68,7 +68,7 @@ def _rows(
             learnt = weights.load(folder, fold.name, seed)
             joint = method.transform(learnt, *paired.standardised(fold))
             z = standardise(joint, fold.align, paired.groups, paired.mode)
-            asked = Asked(paired, every, fold, probe)
+            asked = FoldEvaluator(paired, every, fold, probe)
             for row in asked.scores({LINEAR: asked.linear(z, {}, donor=False)}):
                 yield {"method": name, **row}
 

@@ -19,7 +19,7 @@ from cell_synergy.core.names import LINEAR
 from cell_synergy.downstream.method_scores import TrainedMethod
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.spatial.config import SpatialConfig
-from cell_synergy.downstream.spatial.scores import Surroundings, judge
+from cell_synergy.downstream.spatial.scores import SpatialTasks, evaluate
 
 
 def spatial_scores(dataset: str, methods: Sequence[str], probes: Sequence[str]) -> pd.DataFrame:
@@ -29,13 +29,13 @@ def spatial_scores(dataset: str, methods: Sequence[str], probes: Sequence[str]) 
     """
     paired, spec = read(dataset)
     probe, spatial = load(ProbeConfig, "probe"), load(SpatialConfig, "spatial")
-    surroundings = Surroundings.of(paired, spec.tasks, spatial)
+    spatial_tasks = SpatialTasks.of(paired, spec.tasks, spatial)
     scores = []
     for name in methods:
         method = models.load(name, read_section(f"models.{name}"))
         trained = TrainedMethod(method, weights_folder(dataset, name), paired)
         seeds = trained.seeds()[:1]
-        scores.append(judge(name, paired, surroundings, seeds, trained.embed, probe, probes))
+        scores.append(evaluate(name, paired, spatial_tasks, seeds, trained.embed, probe, probes))
     return pd.concat(scores, ignore_index=True)
 
 

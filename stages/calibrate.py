@@ -9,7 +9,7 @@ from cell_synergy.core.errors import report_errors
 from cell_synergy.core.files import atomic_write
 from cell_synergy.downstream.information.decompose import InformationConfig
 from cell_synergy.downstream.probes.config import ProbeConfig
-from cell_synergy.studies.calibration import CalibrationConfig, table
+from cell_synergy.studies.calibration import CalibrationConfig, calibration_table
 
 
 class Args(Config):
@@ -22,7 +22,9 @@ def main(args: Args) -> None:
     """Simulate, estimate, write."""
     use_threads(read_param("threads"))
     cells = load(InformationConfig, "information").cells
-    results = table(load(CalibrationConfig, "calibrate"), load(ProbeConfig, "probe"), cells)
+    results = calibration_table(
+        load(CalibrationConfig, "calibrate"), load(ProbeConfig, "probe"), cells
+    )
     with atomic_write(args.out) as new:
         results.to_csv(new, index=False, float_format="%.6g")
 

@@ -8,7 +8,7 @@ from cell_synergy.commands.experiment import Experiment
 from cell_synergy.core.config import arguments, load, read_param
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import report_errors
-from cell_synergy.downstream.evaluate import judge
+from cell_synergy.downstream.evaluate import evaluate
 from cell_synergy.downstream.method_scores import TrainedMethod, write_scores
 from cell_synergy.downstream.probes.config import ProbeConfig
 
@@ -28,7 +28,7 @@ def main(args: Args) -> None:
     paired = experiment.read_paired(args)
     trained = TrainedMethod(experiment.method, args.weights, paired)
     name, tasks = experiment.method_name, experiment.dataset.tasks
-    write_scores(judge(name, paired, tasks, trained.seeds(), trained.embed, probe), args.out)
+    write_scores(evaluate(name, paired, tasks, trained.seeds(), trained.embed, probe), args.out)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from cell_synergy.downstream.method_scores import TrainedMethod
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.spatial.checks import check
 from cell_synergy.downstream.spatial.config import SpatialConfig
-from cell_synergy.downstream.spatial.scores import TOO_FEW, Surroundings, judge
+from cell_synergy.downstream.spatial.scores import TOO_FEW, SpatialTasks
 
 
 class Args(ExperimentArgs):
@@ -33,10 +33,10 @@ def main(args: Args) -> None:
     dataset, paired = experiment.dataset, experiment.read_paired(args)
     views = dataset.sections is None or dataset.sections.units == "cells"
     check(paired.adata, dataset.unit_um, views=views)
-    surroundings = Surroundings.of(paired, dataset.tasks, spatial)
+    spatial_tasks = SpatialTasks.of(paired, dataset.tasks, spatial)
     trained = TrainedMethod(experiment.method, args.weights, paired)
     name, seeds = experiment.method_name, trained.seeds()[:1]
-    scores = judge(name, paired, surroundings, seeds, trained.embed, probe, spatial.probes)
+    scores = evaluate(name, paired, spatial_tasks, seeds, trained.embed, probe, spatial.probes)
     if scores.empty:
         tqdm.write(f"{experiment.dataset_name}: {TOO_FEW}; the table has no rows")
     with atomic_write(args.out) as new:

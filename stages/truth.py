@@ -14,7 +14,7 @@ from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.studies.decoding import confusions
-from cell_synergy.studies.truth import Visible, read, truths
+from cell_synergy.studies.truth import Visible, ground_truth, read
 
 COLUMNS = [
     "dataset", "task", "seen", "redundant", "unique_image", "unique_expression", "synergy",
@@ -53,7 +53,7 @@ def known_answers(
         if spec.kind == "classification"
     }
     labels = {task: codes for task, codes in labels.items() if (codes[fold.test] >= 0).any()}
-    return truths(latent, labels, visible, decoded, fold.test)
+    return ground_truth(latent, labels, visible, decoded, fold.test)
 
 
 def main(args: Args) -> None:

@@ -66,7 +66,7 @@ def test_scores_are_those_of_a_probe_that_has_not_seen_the_donor(arm, donors, mo
     monkeypatch.setattr(study.ProbeConfig, "__init__", trained)
     monkeypatch.setattr(study, "score", scored)
     scores = study.fitted(arm, "r2", 1)
-    assert scores.in_turn == (arm != "holdout")
+    assert scores.cross_validated == (arm != "holdout")
     assert scores.value.shape == (1, 7, 2)
     assert sum(len(test) for _, test in seen) == 14
     for train, test in seen:
@@ -88,5 +88,5 @@ def test_the_table_is_that_of_the_study_s_own_scores():
     row = table[(table["dataset"] == "00001") & (table["method"] == "large")].iloc[0]
     assert row["score"] == pytest.approx(scores.value[1, :, -1].mean())
     assert row["best_score"] == pytest.approx(scores.value[1, :, 1].mean())
-    turns = sis_table(study.tidy(study.Scores(scores.value, scores.inner, in_turn=True)))
+    turns = sis_table(study.tidy(study.Scores(scores.value, scores.inner, cross_validated=True)))
     assert len(turns) == 8 * len(table)

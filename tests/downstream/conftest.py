@@ -12,7 +12,7 @@ from cell_synergy.core.config import validate
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import folds
-from cell_synergy.downstream.evaluate import judge
+from cell_synergy.downstream.evaluate import evaluate
 
 UNITS, DONORS, PANEL = 40, "ABCD", 4
 
@@ -83,7 +83,7 @@ def run_all(units, make_tissue, make_dataset, probe):
         dataset = make_dataset(**changed)
         paired = replace(make_tissue(units, dataset), adata=labelled)
         represent = embed or (lambda fold, seed: paired.image)  # noqa: ARG005
-        return judge("image", paired, dataset.tasks, list(seeds), represent, probe)
+        return evaluate("image", paired, dataset.tasks, list(seeds), represent, probe)
 
     return judged
 

@@ -5,7 +5,12 @@ import pandas as pd
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.downstream.evaluate import COLUMNS, OF_THE_FIT, judge, pair_and_parts
+from cell_synergy.downstream.evaluate import (
+    COLUMNS,
+    FIT_COLUMNS,
+    baseline_representations,
+    evaluate,
+)
 
 CLASSES = ["accuracy", "balanced_accuracy", "bits", "macro_f1"]
 VALUES = ["bits", "pearson", "r2"]
@@ -176,7 +181,7 @@ def test_the_nonlinear_probe_judges_the_first_seed_of_every_task(run_all):
     assert set(mlp["task"]) == {"region", "composition", "gene_panel"}
     fitted = mlp.dropna(subset=["strength"])
     assert (fitted["iterations"] > 0).all()
-    assert np.isfinite(fitted[OF_THE_FIT].to_numpy(float)).all()
+    assert np.isfinite(fitted[FIT_COLUMNS].to_numpy(float)).all()
 
 
 def test_late_fusion_is_of_both_embeddings_side_by_side_alone(
@@ -184,9 +189,9 @@ def test_late_fusion_is_of_both_embeddings_side_by_side_alone(
 ):
     dataset = make_dataset(tasks=REGION)
     paired = make_tissue(units, dataset)
-    shown = pair_and_parts(paired)
+    shown = baseline_representations(paired)
     kinds = {
-        name: set(judge(name, paired, dataset.tasks, [0], represent, probe).scores["probe"])
+        name: set(evaluate(name, paired, dataset.tasks, [0], represent, probe).scores["probe"])
         for name, represent in shown.items()
     }
     assert kinds["concat"] == {"linear", "mlp", "late fusion"}
@@ -210,6 +215,6 @@ def test_posteriors_are_of_the_probe_with_the_best_inner_score(run_all, codes):
 
 def test_without_a_task_there_is_the_control_alone(units, make_tissue, make_dataset, probe):
     paired = make_tissue(units, make_dataset())
-    found = judge("image", paired, {}, [0], lambda fold, seed: paired.image, probe)  # noqa: ARG005
+    found = evaluate("image", paired, {}, [0], lambda fold, seed: paired.image, probe)  # noqa: ARG005
     assert set(found.scores["task"]) == {"donor"}
     assert not found.posteriors

@@ -10,7 +10,7 @@ import torch
 from safetensors.numpy import load_file
 from scipy.special import softmax
 
-from cell_synergy.downstream.evaluate import COLUMNS, judge
+from cell_synergy.downstream.evaluate import COLUMNS, evaluate
 from cell_synergy.finetuning.adapters import AdaptedExpert, load
 from cell_synergy.finetuning.finetune import finetune, with_frozen_embedding
 from cell_synergy.finetuning.tuning import Finetuner
@@ -52,7 +52,7 @@ def test_the_table_is_that_of_all_methods(tuned, paired, make_dataset, probe):
     assert set(scores.probe) == {"fine-tuned"}
     assert set(scores.dataset) == {"tiny"}
     assert set(evaluated.posteriors) == {"region/A"}
-    expected = judge(
+    expected = evaluate(
         "x", paired, make_dataset().tasks, [0], lambda *_: paired.expression, probe
     ).scores
     linear = expected[(expected.probe == "linear") & (expected.task != "donor")]
@@ -68,7 +68,7 @@ def test_the_head_alone_scores_as_the_linear_probe(tuned, paired, make_dataset, 
     assert set(scores.method) == {"tiny linear"}
     assert set(scores.seed) == {0}  # nothing is drawn
     tasks = {name: make_dataset().tasks[name] for name in ("region", "composition")}
-    judged = judge("x", paired, tasks, [0], lambda *_: paired.expression, probe).scores
+    judged = evaluate("x", paired, tasks, [0], lambda *_: paired.expression, probe).scores
     linear = judged[(judged.probe == "linear") & judged.metric.isin(["macro_f1", "r2"])]
     finetuned = scores[scores.metric.isin(["macro_f1", "r2"])]
     np.testing.assert_allclose(

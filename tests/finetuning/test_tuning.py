@@ -7,7 +7,7 @@ import torch
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.downstream.probes.linear import LinearProbe
-from cell_synergy.downstream.probes.tasks import ask, goals
+from cell_synergy.downstream.probes.tasks import make_probe_task, task_targets
 from cell_synergy.finetuning.adapters import AdaptedExpert
 from cell_synergy.finetuning.finetune import with_frozen_embedding
 from cell_synergy.finetuning.tuning import Finetuner, FrozenFeatures, _Trainer
@@ -30,11 +30,11 @@ def tune(expert, paired, make_dataset, probe):
 
     def run(name="region", paired=paired, seed=0, expert=expert, **changes):
         settings = small.settings(**changes)
-        (target,) = [t for t in goals(paired, make_dataset().tasks) if t.name == name]
+        (target,) = [t for t in task_targets(paired, make_dataset().tasks) if t.name == name]
         fold = paired.folds[0]
-        task = ask(target, fold, paired, probe.inner_folds)
+        task = make_probe_task(target, fold, paired, probe.inner_folds)
         frozen = FrozenFeatures.of(paired.expression, fold.align, paired.groups, paired.mode)
-        penalty = LinearProbe(frozen.z, probe).choose(task).strength
+        penalty = LinearProbe(frozen.z, probe).select(task).penalty
         adapted = AdaptedExpert(expert, settings)
         tuning = Finetuner(adapted, frozen, task, penalty, probe, settings, seed)
         return tuning.run(), task, tuning
@@ -58,8 +58,8 @@ def test_frozen_features_are_standardised_as_everywhere(mode, paired):
 def test_the_head_alone_is_the_linear_probe(name, tune, probe):
     result, task, tuning = tune(name, how="linear")
     linear = LinearProbe(tuning.frozen.z, probe)
-    expected = linear.answer(task, linear.choose(task))
-    assert result.prediction.chosen.strength == 0
+    expected = linear.predict(task, linear.select(task))
+    assert result.prediction.selection.penalty == 0
     assert result.prediction.iterations == 0
     assert result.params == {}
     # up to the shrinkage factor that inner folds select
@@ -79,9 +79,9 @@ def test_the_head_alone_is_the_linear_probe(name, tune, probe):
 def test_finetuning_is_better_on_inner_folds_than_the_probe_at_its_start(name, how, tune):
     before, *_ = tune(name, how="linear")
     after, *_ = tune(name, how=how)
-    assert after.prediction.chosen.strength > 0
-    assert after.prediction.iterations == 4 * after.prediction.chosen.strength
-    assert after.prediction.chosen.inner > before.prediction.chosen.inner + 0.01
+    assert after.prediction.selection.penalty > 0
+    assert after.prediction.iterations == 4 * after.prediction.selection.penalty
+    assert after.prediction.selection.cv_score > before.prediction.selection.cv_score + 0.01
 
 
 def test_equal_inputs_give_equal_bytes_and_another_seed_others(tune):
@@ -95,9 +95,9 @@ def test_the_round_with_the_best_score_is_taken(tune, monkeypatch):
     validations = [(0.1, 1.0), (0.3, 0.5), (0.2, 1.0), (0.3, 1.0)]
     monkeypatch.setattr(Finetuner, "_validate", lambda _, trainers: validations[trainers[0].rounds])
     result, task, tuning = tune(rounds=3)
-    assert result.prediction.chosen.strength == 1  # of equal scores the earlier
-    assert result.prediction.chosen.inner == 0.3
-    assert result.prediction.chosen.sensitivity == pytest.approx(0.2)
+    assert result.prediction.selection.penalty == 1  # of equal scores the earlier
+    assert result.prediction.selection.cv_score == 0.3
+    assert result.prediction.selection.sensitivity == pytest.approx(0.2)
     # the head is shrunk by the factor of that round
     z = tuning.frozen.z[task.test]
     assert np.abs(result.coefficients).max() < np.abs(z).max()

@@ -8,7 +8,7 @@ import pytest
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.pid import broja as module
-from cell_synergy.pid.broja import least_information, validated
+from cell_synergy.pid.broja import solve_broja, validated
 from cell_synergy.pid.discrete import mutual_information
 
 
@@ -23,26 +23,24 @@ def marginals(joint):
 
 def test_a_source_that_tells_nothing_leaves_what_the_other_tells():
     joint = random_table(0).sum(1)[:, None] * np.array([0.2, 0.8])[:, None]
-    assert least_information(joint).bits == pytest.approx(
-        mutual_information(joint.sum(1)), abs=1e-8
-    )
+    assert solve_broja(joint).bits == pytest.approx(mutual_information(joint.sum(1)), abs=1e-8)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_duals_of_a_table_add_up_to_its_union_information(seed):
     joint = random_table(seed)
-    least = least_information(joint)
+    least = solve_broja(joint)
     assert least.bound(*marginals(joint)) == pytest.approx(least.bits, abs=1e-8)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_bound_on_other_tables_is_a_lower_one_and_exact_to_first_order(seed):
     joint, other = random_table(seed), random_table(seed + 10)
-    least = least_information(joint)
+    least = solve_broja(joint)
     excess = []
     for share in (0.04, 0.02, 0.01):
         moved = (1 - share) * joint + share * other
-        excess.append(least_information(moved).bits - least.bound(*marginals(moved)))
+        excess.append(solve_broja(moved).bits - least.bound(*marginals(moved)))
     assert min(excess) > 0
     assert excess[1] < excess[0] / 3
     assert excess[2] < excess[1] / 3
@@ -51,8 +49,8 @@ def test_the_bound_on_other_tables_is_a_lower_one_and_exact_to_first_order(seed)
 def test_states_of_probability_zero_have_duals_of_zero():
     joint = random_table(1)
     padded = np.pad(joint, ((0, 1), (1, 0), (1, 1)))
-    least = least_information(padded)
-    assert least.bits == pytest.approx(least_information(joint).bits, abs=1e-8)
+    least = solve_broja(padded)
+    assert least.bits == pytest.approx(solve_broja(joint).bits, abs=1e-8)
     assert not least.duals1[4].any()
     assert not least.duals2[:, 0].any()
 
@@ -61,11 +59,11 @@ def test_a_solver_that_stops_early_is_an_error(monkeypatch):
     monkeypatch.setattr(module, "_TOLERANCE", 1e-30)
     monkeypatch.setattr(module, "_ACCEPTED", 1e-30)
     with pytest.raises(RuntimeError, match="cone solver ended"):
-        least_information(random_table(8))
+        solve_broja(random_table(8))
 
 
 def test_where_the_solver_fails_it_tries_shorter_steps(monkeypatch):
-    expected = least_information(random_table(2)).bits
+    expected = solve_broja(random_table(2)).bits
     solver, tried = clarabel.DefaultSolver, []
 
     def failing_once(*arguments):
@@ -74,7 +72,7 @@ def test_where_the_solver_fails_it_tries_shorter_steps(monkeypatch):
         return SimpleNamespace(solve=lambda: failed) if len(tried) == 1 else solver(*arguments)
 
     monkeypatch.setattr(clarabel, "DefaultSolver", failing_once)
-    assert least_information(random_table(2)).bits == pytest.approx(expected, abs=1e-8)
+    assert solve_broja(random_table(2)).bits == pytest.approx(expected, abs=1e-8)
     assert len(tried) == 2
     assert tried[1] < tried[0]
 

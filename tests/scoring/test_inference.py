@@ -144,14 +144,14 @@ def test_many_donors_have_as_many_flips_and_the_same_ones_each_time():
     ],
 )
 def test_too_few_donors_are_not_tested(donors, note):
-    result = donor_inference(gains(donors, 2), bests(donors), all_compared(2), in_turn=True)
+    result = donor_inference(gains(donors, 2), bests(donors), all_compared(2), cross_validated=True)
     assert result.notes == (note, note)
     for values in (result.gain.low, result.ratio.high, result.p.uncorrected, result.p.corrected):
         assert np.isnan(values).all()
 
 
 def test_five_donors_are_tested_without_a_note():
-    result = donor_inference(gains(5, 2), bests(5), all_compared(2), in_turn=False)
+    result = donor_inference(gains(5, 2), bests(5), all_compared(2), cross_validated=False)
     assert result.notes == ("", "")
     assert np.isfinite(
         [result.gain.low, result.ratio.high, result.p.uncorrected, result.p.corrected]
@@ -162,7 +162,7 @@ def test_five_donors_are_tested_without_a_note():
 def test_a_ratio_to_what_may_be_zero_has_no_interval(shift):
     best = bests(7) - shift
     note = "no interval of sis: the best unimodal mean is not clearly above 0"
-    result = donor_inference(gains(7, 1), best, all_compared(1), in_turn=False)
+    result = donor_inference(gains(7, 1), best, all_compared(1), cross_validated=False)
     assert result.notes == (note if best.mean() > 0 else "",)
     assert np.isnan([result.ratio.low, result.ratio.high]).all()
     assert np.isfinite([result.gain.low, result.gain.high, result.p.corrected]).all()
@@ -171,7 +171,7 @@ def test_a_ratio_to_what_may_be_zero_has_no_interval(shift):
 def test_what_no_donor_changes_has_no_interval_and_says_so():
     best = bests(7)
     gain = np.column_stack([np.full(7, 0.05), 0.1 * best, np.zeros(7), gains(7, 1)])
-    result = donor_inference(gain, best, all_compared(4), in_turn=False)
+    result = donor_inference(gain, best, all_compared(4), cross_validated=False)
     of_gain = "no interval of the gain: it is the same for every donor"
     of_ratio = "no interval of sis: it is the same without any donor"
     assert result.notes == (of_gain, of_ratio, f"{of_gain}; {of_ratio}", "")
@@ -182,8 +182,8 @@ def test_what_no_donor_changes_has_no_interval_and_says_so():
 
 def test_donors_held_out_in_turn_widen_intervals_and_raise_p():
     gain, best = gains(7, 6), bests(7)
-    apart = donor_inference(gain, best, all_compared(6), in_turn=False)
-    turns = donor_inference(gain, best, all_compared(6), in_turn=True)
+    apart = donor_inference(gain, best, all_compared(6), cross_validated=False)
+    turns = donor_inference(gain, best, all_compared(6), cross_validated=True)
     for one, other in ((apart.gain, turns.gain), (apart.ratio, turns.ratio)):
         np.testing.assert_allclose(other.high - other.low, np.sqrt(6 / 5) * (one.high - one.low))
         np.testing.assert_allclose(other.high + other.low, one.high + one.low)
@@ -206,7 +206,9 @@ def test_intervals_cover_the_truth_as_often_as_they_say(cross_validated):
     if cross_validated:  # squared deviations from the other donors, over twenty features
         values = (values - (values.sum(axis=2, keepdims=True) - values) / 6) ** 2
     gain = (values[0] - values[1]).sum(axis=0)
-    result = donor_inference(gain, bests(7), all_compared(gain.shape[1]), in_turn=cross_validated)
+    result = donor_inference(
+        gain, bests(7), all_compared(gain.shape[1]), cross_validated=cross_validated
+    )
     covered = (result.gain.low <= 0) & (result.gain.high >= 0)
     assert covered.mean() == pytest.approx(0.95, abs=0.01)
 
@@ -214,11 +216,13 @@ def test_intervals_cover_the_truth_as_often_as_they_say(cross_validated):
 @pytest.mark.parametrize("cross_validated", [False, True])
 def test_the_interval_over_donors_is_that_of_the_inference(cross_validated):
     gain = gains(7, 3)
-    result = donor_interval(gain, in_turn=cross_validated)
-    expected = donor_inference(gain, bests(7), all_compared(3), in_turn=cross_validated).gain
+    result = donor_interval(gain, cross_validated=cross_validated)
+    expected = donor_inference(
+        gain, bests(7), all_compared(3), cross_validated=cross_validated
+    ).gain
     np.testing.assert_array_equal([result.low, result.high], [expected.low, expected.high])
 
 
 def test_too_few_donors_have_no_interval():
-    result = donor_interval(gains(4, 2), in_turn=True)
+    result = donor_interval(gains(4, 2), cross_validated=True)
     assert np.isnan([result.low, result.high]).all()

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cell_synergy.scoring.inference import donor_inference
-from cell_synergy.scoring.reference import INFERRED, with_reference
+from cell_synergy.scoring.reference import INFERENCE_COLUMNS, with_reference
 from cell_synergy.scoring.tables import sis_table
 
 
@@ -108,16 +108,16 @@ def test_donors_are_inferred_from_and_folds_are_not(cross_validated):
         wide[methods].to_numpy() - best[:, None],
         best,
         np.array([True, True, False]),
-        in_turn=cross_validated,
+        cross_validated=cross_validated,
     )
     limits = result.gain.low, result.gain.high, result.ratio.low, result.ratio.high
     expected = np.column_stack([*limits, result.p.uncorrected, result.p.corrected])
-    found = table.xs("all", level="fold").loc[methods, INFERRED]
+    found = table.xs("all", level="fold").loc[methods, INFERENCE_COLUMNS]
     np.testing.assert_allclose(found.to_numpy(dtype=float), expected)
     assert found["p_corrected"].isna().tolist() == [False, False, True]
     per_fold = table[table.index.get_level_values("fold") != "all"]
     assert len(per_fold) == (21 if cross_validated else 0)
-    assert per_fold[INFERRED].isna().to_numpy().all()
+    assert per_fold[INFERENCE_COLUMNS].isna().to_numpy().all()
     assert set(table["note"]) == {""}
 
 
@@ -144,7 +144,7 @@ def test_every_probe_is_a_case_of_its_own():
 def test_few_donors_have_points_and_the_note():
     table = sis_table(many_donors(donors=3))
     assert set(table["note"]) == {"not testable: 3 donors, 5 needed"}
-    assert table[INFERRED].isna().to_numpy().all()
+    assert table[INFERENCE_COLUMNS].isna().to_numpy().all()
     assert table[["gain", "sis"]].notna().to_numpy().all()
 
 

@@ -14,7 +14,7 @@ from cell_synergy.scoring.tables import (
 )
 
 CASE = ["dataset", "method", "task", "metric", "probe"]
-INFERRED = ["gain_low", "gain_high", "low", "high", "p", "p_corrected"]
+INFERENCE_COLUMNS = ["gain_low", "gain_high", "low", "high", "p", "p_corrected"]
 
 
 def tidy(values, *, metric="r2", folds=None):
@@ -132,12 +132,12 @@ def test_sections_of_one_donor_are_no_donors():
     assert row["n_donors"] == 1
     assert row["note"].startswith("not testable: 1 donor, 5 needed (sections of one donor")
     assert row["sis"] == pytest.approx(0.2)
-    assert row[INFERRED].isna().all()
+    assert row[INFERENCE_COLUMNS].isna().all()
 
 
 def test_a_table_is_read_as_it_was_written(tmp_path, scores):
     table = sis_table(scores)
-    table.loc[0, INFERRED] = 0.25
+    table.loc[0, INFERENCE_COLUMNS] = 0.25
     table.to_csv(tmp_path / "toy.csv", index=False)
     pd.testing.assert_frame_equal(read_sis(tmp_path, "toy"), table)
 

@@ -11,10 +11,10 @@ from cell_synergy.studies.calibration import (
     PARTS,
     CalibrationConfig,
     Replicate,
+    calibration_table,
     gate_truth,
     gaussian_truth,
     simulate,
-    table,
 )
 
 
@@ -71,7 +71,7 @@ def test_each_side_shows_its_own_sources_alone(settings):
 
 @pytest.mark.slow
 def test_the_table_has_a_row_per_case_and_part_and_is_the_same_twice(settings, probe):
-    first, second = (table(settings, probe, 8) for _ in range(2))
+    first, second = (calibration_table(settings, probe, 8) for _ in range(2))
     assert len(first) == (len(GATES) + len(GAUSSIANS)) * len(PARTS)
     assert first.equals(second)
     xor = first[(first["case"] == "xor") & (first["quantity"] == "S")].iloc[0]

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cell_synergy.studies.truth import channel, describe, state_table, truths
+from cell_synergy.studies.truth import channel, describe, ground_truth, state_table
 
 pytestmark = pytest.mark.filterwarnings("ignore:no relative gain:UserWarning")
 
@@ -98,7 +98,7 @@ def test_a_modality_that_shows_nothing_has_one_state():
 def test_every_task_has_a_row_for_tissue_and_one_for_embeddings(paired):
     latent, labels, visible = paired
     scored = np.ones(len(latent), dtype=bool)
-    result = truths(latent, labels, visible, _confusions(0.1), scored)
+    result = ground_truth(latent, labels, visible, _confusions(0.1), scored)
     assert result[["task", "seen"]].to_numpy().tolist() == [
         [task, seen] for task in ("niche", "own", "common") for seen in ("tissue", "embeddings")
     ]
@@ -111,7 +111,9 @@ def test_every_task_has_a_row_for_tissue_and_one_for_embeddings(paired):
 def test_noise_of_the_experts_takes_the_binary_symmetric_channels_information(paired):
     latent, labels, visible = paired
     scored = np.ones(len(latent), dtype=bool)
-    result = truths(latent, labels, visible, _confusions(0.1), scored).set_index(["task", "seen"])
+    result = ground_truth(latent, labels, visible, _confusions(0.1), scored).set_index(
+        ["task", "seen"]
+    )
     flipped = {"own": 0.1, "niche": 2 * 0.1 * 0.9}  # the parity of two noisy bits is noisier
     for task, part in (("own", "unique_image"), ("niche", "synergy")):
         p = flipped[task]
@@ -122,7 +124,7 @@ def test_noise_of_the_experts_takes_the_binary_symmetric_channels_information(pa
 def test_experts_without_noise_see_what_the_tissue_has(paired):
     latent, labels, visible = paired
     scored = np.ones(len(latent), dtype=bool)
-    result = truths(latent, labels, visible, _confusions(0.0), scored).set_index("task")
+    result = ground_truth(latent, labels, visible, _confusions(0.0), scored).set_index("task")
     tissue_rows, expert_rows = (
         result[result["seen"] == seen].drop(columns="seen") for seen in ("tissue", "embeddings")
     )
@@ -134,7 +136,7 @@ def test_only_scored_and_labelled_units_count(paired):
     scored = np.arange(len(latent)) % 2 == 0
     changed = {task: np.where(scored, label, 0) for task, label in labels.items()}
     changed["own"][(labels["own"] == 0) & (np.arange(len(latent)) % 4 == 0)] = -1
-    result = truths(latent, changed, visible, _confusions(0.1), scored)
+    result = ground_truth(latent, changed, visible, _confusions(0.1), scored)
     assert result.loc[result["task"] == "niche", "synergy"].iloc[0] == pytest.approx(1, abs=1e-6)
     bits = np.log2(3) - 2 / 3  # half of the zeros have no label: one to two
     own = result.loc[result["task"] == "own", "unique_image"]
@@ -144,5 +146,7 @@ def test_only_scored_and_labelled_units_count(paired):
 def test_tasks_without_labels_are_left_out(paired):
     latent, labels, visible = paired
     del labels["own"]
-    result = truths(latent, labels, visible, _confusions(0.1), np.ones(len(latent), dtype=bool))
+    result = ground_truth(
+        latent, labels, visible, _confusions(0.1), np.ones(len(latent), dtype=bool)
+    )
     assert set(result["task"]) == {"niche", "common"}

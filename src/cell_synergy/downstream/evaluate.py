@@ -23,13 +23,13 @@ from cell_synergy.downstream.probes._scorers import all_classes, scorer
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import (
-    Answer,
-    Chosen,
-    Goal,
-    Question,
-    ask,
-    goals,
+    Prediction,
+    ProbeTask,
+    Selection,
+    Target,
     make_donor_task,
+    make_probe_task,
+    task_targets,
 )
 
 Representation = Callable[[Fold, int], Float32[np.ndarray, "obs d"]]
@@ -39,13 +39,13 @@ COLUMNS = [
     "dataset", "method", "task", "metric", "probe", "fold", "donor", "seed", "value", "n",
     "inner", "classes", "strength", "sensitivity", "gradient_norm", "iterations",
 ]  # fmt: skip
-OF_THE_FIT = ["inner", "strength", "sensitivity", "gradient_norm", "iterations"]
+FIT_COLUMNS = ["inner", "strength", "sensitivity", "gradient_norm", "iterations"]
 
-_Predictions = Mapping[str, Mapping[str, Answer]]  # by probe and task
+_Predictions = Mapping[str, Mapping[str, Prediction]]  # by probe and task
 
 
 @dataclass(frozen=True)
-class Judged:
+class Evaluation:
     """Scores of one method, and the class probabilities that its probes predict.
 
     Attributes
@@ -54,7 +54,7 @@ class Judged:
         One row per task, metric, probe, fold, donor and seed. The column "inner" holds the mean
         score on the inner folds for which the penalty in "strength" was selected, and "sensitivity"
         how much lower that score is for the worse of the neighbouring penalties (empty if the grid
-        has one penalty). Columns of the probe fit, `OF_THE_FIT`, are filled in the first row of
+        has one penalty). Columns of the probe fit, `FIT_COLUMNS`, are filled in the first row of
         each task, metric, probe, fold and seed only. The task "donor" is a control: accuracy in
         predicting the donor of an observation, for the first seed, one row per donor.
     posteriors
@@ -66,14 +66,14 @@ class Judged:
     posteriors: dict[str, np.ndarray]
 
 
-def judge(
+def evaluate(
     name: str,
     paired: PairedDataset,
     tasks: Mapping[str, Task],
     seeds: list[int],
     represent: Representation,
     probe: ProbeConfig,
-) -> Judged:
+) -> Evaluation:
     """Score a representation on every task.
 
     Linear probes score every seed; their penalties are selected with the first seed's
@@ -103,10 +103,10 @@ def judge(
     """
     rows: list[dict[str, object]] = []
     posteriors: dict[str, np.ndarray] = {}
-    targets = goals(paired, tasks)
+    targets = task_targets(paired, tasks)
     for fold in paired.folds:
-        evaluator = Asked(paired, targets, fold, probe)
-        selections: dict[str, Chosen] = {}
+        evaluator = FoldEvaluator(paired, targets, fold, probe)
+        selections: dict[str, Selection] = {}
         for seed in seeds:
             representation = represent(fold, seed)
             z = standardise_finite(name, representation, paired, fold, seed)
@@ -119,7 +119,7 @@ def judge(
                 predictions |= evaluator.nonlinear(np.split(z, borders, axis=1), seed)
                 posteriors |= evaluator.posteriors(predictions)
             rows += [row | {"seed": seed} for row in evaluator.scores(predictions)]
-    return Judged(table(name, paired, rows, asked=bool(targets)), posteriors)
+    return Evaluation(score_table(name, paired, rows, require_labels=bool(targets)), posteriors)
 
 
 def standardise_finite(
@@ -159,8 +159,8 @@ def probe_name(probe: str, paired: PairedDataset) -> str:
     return probe + TRANSDUCTIVE if paired.mode == "donor" else probe
 
 
-def table(
-    name: str, paired: PairedDataset, rows: list[dict[str, object]], *, asked: bool = True
+def score_table(
+    name: str, paired: PairedDataset, rows: list[dict[str, object]], *, require_labels: bool = True
 ) -> pd.DataFrame:
     """Return the score table of one method.
 
@@ -175,7 +175,7 @@ def table(
         The data set.
     rows
         The scores.
-    asked
+    require_labels
         Whether a score of some task other than the control `donor` is required.
 
     Raises
@@ -185,16 +185,16 @@ def table(
     """
     source = paired.adata.uns["source"]
     scores = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=source, method=name)
-    if asked and set(scores["task"]) <= {DONOR}:
+    if require_labels and set(scores["task"]) <= {DONOR}:
         raise DataError(
             f"{name}: no test observation has a label; check `roles` against the labels"
         )
     repeated = scores.duplicated(["task", "metric", "probe", "fold", "seed"])
-    scores.loc[repeated, OF_THE_FIT] = np.nan
+    scores.loc[repeated, FIT_COLUMNS] = np.nan
     return add_remark(scores, paired.adata.uns)
 
 
-def pair_and_parts(paired: PairedDataset) -> dict[str, Representation]:
+def baseline_representations(paired: PairedDataset) -> dict[str, Representation]:
     """Return the two embeddings `image` and `expression`, and their concatenation `concat`."""
     return {
         "image": lambda fold, _: paired.standardised(fold)[0],
@@ -203,7 +203,7 @@ def pair_and_parts(paired: PairedDataset) -> dict[str, Representation]:
     }
 
 
-class Asked:
+class FoldEvaluator:
     """The tasks of one fold, the predictions of probes for them, and the scores of predictions.
 
     Attributes
@@ -215,19 +215,19 @@ class Asked:
     """
 
     def __init__(
-        self, paired: PairedDataset, targets: list[Goal], fold: Fold, probe: ProbeConfig
+        self, paired: PairedDataset, targets: list[Target], fold: Fold, probe: ProbeConfig
     ) -> None:
         self.paired, self.fold, self.probe = paired, fold, probe
         folds = probe.inner_folds
         self.tasks = {}
-        for goal in targets:
-            self.tasks[goal.name] = goal, ask(goal, fold, paired, folds)
+        for target in targets:
+            self.tasks[target.name] = target, make_probe_task(target, fold, paired, folds)
         control = make_donor_task(fold, paired, folds)
         self.with_control = self.tasks | ({DONOR: control} if control else {})
 
     def linear(
-        self, z: Float[np.ndarray, "obs d"], selections: dict[str, Chosen], *, donor: bool
-    ) -> dict[str, Answer]:
+        self, z: Float[np.ndarray, "obs d"], selections: dict[str, Selection], *, donor: bool
+    ) -> dict[str, Prediction]:
         """Predict every task with linear probes.
 
         Parameters
@@ -240,22 +240,22 @@ class Asked:
             Whether the control task `donor` is predicted too.
         """
         probe, predictions = LinearProbe(z, self.probe), {}
-        for name, (_, question) in (self.with_control if donor else self.tasks).items():
+        for name, (_, probe_task) in (self.with_control if donor else self.tasks).items():
             if name not in selections:
-                selections[name] = probe.choose(question)
-            predictions[name] = probe.answer(question, selections[name])
+                selections[name] = probe.select(probe_task)
+            predictions[name] = probe.predict(probe_task, selections[name])
         return predictions
 
     def nonlinear(
         self, blocks: list[Float32[np.ndarray, "obs _"]], seed: int
-    ) -> dict[str, dict[str, Answer]]:
+    ) -> dict[str, dict[str, Prediction]]:
         """Predict every task with nonlinear probes; two blocks are also combined by late fusion."""
-        problems = [question for _, question in self.tasks.values()]
+        probe_tasks = [probe_task for _, probe_task in self.tasks.values()]
         kinds = (NONLINEAR, LATE_FUSION) if len(blocks) > 1 else (NONLINEAR,)
         predictions = {}
         for kind in kinds:
             late = kind == LATE_FUSION
-            of_tasks = mlp.answer(blocks, problems, self.probe.mlp, seed, late=late)
+            of_tasks = mlp.predict(blocks, probe_tasks, self.probe.mlp, seed, late=late)
             predictions[kind] = dict(zip(self.tasks, of_tasks, strict=True))
         return predictions
 
@@ -265,11 +265,11 @@ class Asked:
         They come from the probe with the best score on the inner folds.
         """
         posteriors = {}
-        for name, (goal, question) in self.tasks.items():
-            if goal.classes:
+        for name, (target, probe_task) in self.tasks.items():
+            if target.classes:
                 candidates = (of_tasks[name] for of_tasks in predictions.values())
-                best = max(candidates, key=lambda candidate: candidate.chosen.inner)
-                probabilities = all_classes(best.predicted, goal, question)
+                best = max(candidates, key=lambda candidate: candidate.selection.cv_score)
+                probabilities = all_classes(best.predicted, target, probe_task)
                 rounded = np.round(255 * probabilities).astype(np.uint8)
                 posteriors[f"{name}/{self.fold.name}"] = rounded
         return posteriors
@@ -284,14 +284,14 @@ class Asked:
                     yield key | prediction.columns() | row
 
     def _scores_by_donor(
-        self, goal: Goal, question: Question, prediction: Answer
+        self, target: Target, probe_task: ProbeTask, prediction: Prediction
     ) -> Iterator[dict[str, object]]:
-        donors, labelled = self.paired.donor[question.test], goal.labelled[question.test]
-        score = scorer(goal, question, prediction)
+        donors, labelled = self.paired.donor[probe_task.test], target.labelled[probe_task.test]
+        score = scorer(target, probe_task, prediction)
         for donor in np.unique(donors[labelled]):
             mask = (donors == donor) & labelled
-            codes = goal.codes[question.test[mask]]
-            n_classes = len(np.unique(codes)) if goal.classes else 0
+            codes = target.codes[probe_task.test[mask]]
+            n_classes = len(np.unique(codes)) if target.classes else 0
             key = {"donor": donor, "n": len(codes), "classes": n_classes}
             for metric, value in score(mask).items():
                 if not np.isnan(value):  # an undefined score has no row, rather than a zero

@@ -9,7 +9,7 @@ from jaxtyping import Float32
 from cell_synergy.core.files import atomic_write
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
-from cell_synergy.downstream.evaluate import Judged
+from cell_synergy.downstream.evaluate import Evaluation
 from cell_synergy.training import weights
 from cell_synergy.training.method import Method
 
@@ -42,7 +42,7 @@ class TrainedMethod:
         return self.method.transform(learnt, *self.paired.standardised(fold))
 
 
-def write_scores(judged: Judged, path: Path) -> None:
+def write_scores(judged: Evaluation, path: Path) -> None:
     """Write scores as CSV, with five significant digits, and posteriors beside them, as NPZ."""
     with atomic_write(path.with_suffix(".npz")) as new, new.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **judged.posteriors)

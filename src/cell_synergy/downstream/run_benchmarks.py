@@ -72,7 +72,7 @@ def run(args: Args) -> None:
     """Read, score, write."""
     from cell_synergy.commands.experiment import Experiment
     from cell_synergy.core.device import use_threads
-    from cell_synergy.downstream.evaluate import judge
+    from cell_synergy.downstream.evaluate import evaluate
     from cell_synergy.downstream.method_scores import TrainedMethod, write_scores
     from cell_synergy.downstream.probes.config import ProbeConfig
 
@@ -82,7 +82,7 @@ def run(args: Args) -> None:
     paired = experiment.read_paired(args)
     trained = TrainedMethod(experiment.method, args.weights, paired)
     name, tasks = experiment.method_name, experiment.dataset.tasks
-    write_scores(judge(name, paired, tasks, trained.seeds(), trained.embed, probe), args.out)
+    write_scores(evaluate(name, paired, tasks, trained.seeds(), trained.embed, probe), args.out)
 
 
 def run_on_table(args: "UserTableConfig") -> None:

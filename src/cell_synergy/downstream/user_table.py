@@ -23,7 +23,7 @@ from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.obsm import as_coords, as_embedding
 from cell_synergy.data.partial import read_obs_and_obsm
 from cell_synergy.data.splits import Fold
-from cell_synergy.downstream.evaluate import Representation, judge, pair_and_parts
+from cell_synergy.downstream.evaluate import Representation, baseline_representations, evaluate
 from cell_synergy.downstream.information.decompose import PAIR
 from cell_synergy.downstream.information.task_information import information
 from cell_synergy.downstream.probes.config import ProbeConfig
@@ -85,7 +85,7 @@ def write_table_scores(
     paired = paired_dataset(config, adata, rule)
     tasks = dict.fromkeys(config.label, CLASSES)
     judged = {
-        name: judge(name, paired, tasks, [0], represent, probe)
+        name: evaluate(name, paired, tasks, [0], represent, probe)
         for name, represent in representations(config, adata, paired).items()
     }
     scores = pd.concat(method.scores for method in judged.values())
@@ -106,7 +106,7 @@ def representations(
     config: UserTableConfig, adata: ad.AnnData, paired: PairedDataset
 ) -> dict[str, Representation]:
     """Return the representations to score, by name."""
-    by_name = pair_and_parts(paired)
+    by_name = baseline_representations(paired)
     for key in config.joint:
         if key in (config.image, config.expression):
             raise DataError(f"joint={key}: this expert is always scored; leave it out")

@@ -17,10 +17,16 @@ from cell_synergy.core.names import FINE_TUNED
 from cell_synergy.data.config import DatasetConfig, Task
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold, folds, split_groups
-from cell_synergy.downstream.evaluate import Asked, Judged, table
+from cell_synergy.downstream.evaluate import Evaluation, FoldEvaluator, score_table
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
-from cell_synergy.downstream.probes.tasks import Answer, Chosen, Goal, Question, goals
+from cell_synergy.downstream.probes.tasks import (
+    Prediction,
+    ProbeTask,
+    Selection,
+    Target,
+    task_targets,
+)
 from cell_synergy.finetuning.adapters import AdaptedExpert
 from cell_synergy.finetuning.config import FinetuneConfig
 from cell_synergy.finetuning.tunable import TunableExpert
@@ -36,7 +42,7 @@ def finetune(
     settings: FinetuneConfig,
     probe: ProbeConfig,
     work: Path,
-) -> Judged:
+) -> Evaluation:
     """Fine-tune an expert for each task, fold and seed, and score its predictions of test rows.
 
     To train on a subset of the training observations, give a data set whose folds have only these
@@ -68,14 +74,14 @@ def finetune(
     seeds = range(settings.seed, settings.seed + (settings.seeds if adapted.names else 1))
     rows: list[dict[str, object]] = []
     posteriors: dict[str, np.ndarray] = {}
-    targets = goals(paired, tasks)
+    targets = task_targets(paired, tasks)
     progress = tqdm(
         total=len(paired.folds) * len(seeds) * len(targets),
         desc=f"{paired.adata.uns['source']} {expert.name}", unit="fit",
     )  # fmt: skip
     with progress:
         for fold in paired.folds:
-            evaluator = Asked(paired, targets, fold, probe)
+            evaluator = FoldEvaluator(paired, targets, fold, probe)
             fits = _FoldFits(adapted, paired, fold, probe, work)
             for seed in seeds:
                 by_task = {}
@@ -86,7 +92,7 @@ def finetune(
                 rows += [row | {"seed": seed} for row in evaluator.scores(predictions)]
                 if seed == seeds[0]:
                     posteriors |= evaluator.posteriors(predictions)
-    return Judged(table(f"{expert.name} {settings.how}", paired, rows), posteriors)
+    return Evaluation(score_table(f"{expert.name} {settings.how}", paired, rows), posteriors)
 
 
 def with_frozen_embedding(
@@ -120,11 +126,11 @@ class _FoldFits:
         self.frozen = FrozenFeatures.of(paired.expression, fold.align, paired.groups, paired.mode)
         self.linear = LinearProbe(self.frozen.z, probe)
 
-    def prediction(self, target: Goal, task: Question, seed: int) -> Answer:
+    def prediction(self, target: Target, task: ProbeTask, seed: int) -> Prediction:
         """Return the prediction of one task, computed only where its folder is not complete."""
         folder = self.work / f"{target.name}-{self.fold.name}-{seed}"
         if not _complete(folder):
-            penalty, settings = self.linear.choose(task).strength, self.adapted.settings
+            penalty, settings = self.linear.select(task).penalty, self.adapted.settings
             tuning = Finetuner(self.adapted, self.frozen, task, penalty, self.probe, settings, seed)
             _save(folder, self.adapted, self.frozen, tuning.run(), target, task)
         return _load(folder)
@@ -144,12 +150,12 @@ def _complete(folder: Path) -> bool:
     return False
 
 
-def _load(folder: Path) -> Answer:
+def _load(folder: Path) -> Prediction:
     """Read the prediction that `_save` wrote."""
     summary = json.loads((folder / _SUMMARY).read_text())
-    selection = Chosen(summary["rounds"], summary["inner"], summary["sensitivity"])
+    selection = Selection(summary["rounds"], summary["inner"], summary["sensitivity"])
     predicted = arrays.read_npy(folder / _PREDICTED, "an .npy of predictions", "tune again")
-    return Answer(predicted, selection, summary["gradient_norm"], summary["iterations"])
+    return Prediction(predicted, selection, summary["gradient_norm"], summary["iterations"])
 
 
 def _save(
@@ -157,8 +163,8 @@ def _save(
     adapted: AdaptedExpert,
     frozen: FrozenFeatures,
     result: FinetuneResult,
-    target: Goal,
-    task: Question,
+    target: Target,
+    task: ProbeTask,
 ) -> None:
     """Write the result of one fit to a new folder, which appears only when it is complete.
 
@@ -173,9 +179,9 @@ def _save(
     summary = {
         "task": target.name,
         "classes": [target.classes[code] for code in task.present],
-        "rounds": prediction.chosen.strength,
-        "inner": prediction.chosen.inner,
-        "sensitivity": prediction.chosen.sensitivity,
+        "rounds": prediction.selection.penalty,
+        "inner": prediction.selection.cv_score,
+        "sensitivity": prediction.selection.sensitivity,
         "gradient_norm": prediction.gradient_norm,
         "iterations": prediction.iterations,
     }

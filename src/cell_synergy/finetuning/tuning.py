@@ -29,7 +29,7 @@ from cell_synergy.downstream.probes._mlp_fits import Fit, shrunk_logits, shrunk_
 from cell_synergy.downstream.probes._mlp_init import tensor
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.design import Design, Linear
-from cell_synergy.downstream.probes.tasks import Answer, Chosen, Question
+from cell_synergy.downstream.probes.tasks import Prediction, ProbeTask, Selection
 from cell_synergy.finetuning.adapters import AdaptedExpert, Params
 from cell_synergy.finetuning.config import FinetuneConfig
 
@@ -86,14 +86,14 @@ class FinetuneResult:
     Attributes
     ----------
     prediction
-        Prediction of the test rows; its `strength` is the number of rounds.
+        Prediction of the test rows; its `penalty` is the number of rounds.
     params
         Trained parameters of the expert.
     coefficients, intercept
         The head: from standardised features to logits, or to values.
     """
 
-    prediction: Answer
+    prediction: Prediction
     params: Params
     coefficients: Float64[np.ndarray, "d outputs"]
     intercept: Float64[np.ndarray, " outputs"]
@@ -124,7 +124,7 @@ class Finetuner:
         self,
         adapted: AdaptedExpert,
         frozen: FrozenFeatures,
-        task: Question,
+        task: ProbeTask,
         penalty: float,
         probe: ProbeConfig,
         settings: FinetuneConfig,
@@ -132,7 +132,7 @@ class Finetuner:
     ) -> None:
         self.adapted, self.frozen, self.task = adapted, frozen, task
         self.penalty, self.probe, self.settings, self.seed = penalty, probe, settings, seed
-        self.design = Design.of(frozen.z[task.train], task.inner)
+        self.design = Design.of(frozen.z[task.train], task.cv_folds)
 
     def run(self) -> FinetuneResult:
         """Select the number of rounds, fit all training rows, and predict the test rows.
@@ -150,15 +150,15 @@ class Finetuner:
             validations.append(self._validate(trainers))
         scores, factors = zip(*validations, strict=True)
         rounds = [float(number) for number in range(len(scores))]
-        selection = Chosen.best(rounds, np.array(scores))
+        selection = Selection.best(rounds, np.array(scores))
         final = _Trainer(self, None)
-        while final.rounds < selection.strength:
+        while final.rounds < selection.penalty:
             final.train()
         return self._result(final, selection, factors[final.rounds])
 
     def _validation_folds(self) -> list[int]:
         """Return the inner folds to validate on: the smallest first, until their rows suffice."""
-        inner_folds, sizes = np.unique(self.task.inner, return_counts=True)
+        inner_folds, sizes = np.unique(self.task.cv_folds, return_counts=True)
         order = np.argsort(sizes, kind="stable")
         enough = int(np.searchsorted(np.cumsum(sizes[order]), self.settings.held)) + 1
         return [int(inner_fold) for inner_fold in inner_folds[order[:enough]]]
@@ -167,16 +167,18 @@ class Finetuner:
     def _validate(self, trainers: Sequence["_Trainer"]) -> tuple[float, float]:
         """Return the best score on the validation rows, and the shrinkage factor for it."""
         fits, train = [trainer.fit for trainer in trainers], self.task.train
-        outputs = torch.cat([trainer.outputs(train[trainer.fit.held]) for trainer in trainers])
+        outputs = torch.cat(
+            [trainer.outputs(train[trainer.fit.validation_rows]) for trainer in trainers]
+        )
         shrunk = shrunk_logits if self.task.classes else shrunk_values
         score, factor = shrunk(fits, outputs[None].double())[:, 0].tolist()
         return score, factor
 
     @torch.no_grad()
-    def _result(self, final: "_Trainer", selection: Chosen, factor: float) -> FinetuneResult:
+    def _result(self, final: "_Trainer", selection: Selection, factor: float) -> FinetuneResult:
         outputs = final.outputs(self.task.test).double().cpu().numpy()
         predicted = final.fit.predicted(outputs, factor)
-        prediction = Answer(predicted, selection, final.norm, final.rounds * final.steps)
+        prediction = Prediction(predicted, selection, final.norm, final.rounds * final.steps)
         weight, bias = (part.detach().double().cpu().numpy() for part in final.head)
         scale = factor * final.fit.scale
         return FinetuneResult(
@@ -228,7 +230,7 @@ class _Trainer:
         task, probe, penalties = self.tuning.task, self.tuning.probe, [self.tuning.penalty]
         design = self.tuning.design
         if inner_fold is not None:
-            design = design.part(task.inner != inner_fold)
+            design = design.part(task.cv_folds != inner_fold)
         y = task.y[self.fit.rows]
         if not task.classes:
             return design.ridge(y, penalties)[0]

@@ -33,7 +33,7 @@ _STEPS = 0.95, 0.8, 0.6
 
 
 @dataclass(frozen=True)
-class Least:
+class BrojaSolution:
     """Solution of the BROJA program for one table.
 
     Attributes
@@ -89,7 +89,7 @@ class _Support:
     free: Int64[np.ndarray, " free"]
 
 
-def least_information(joint: Real[np.ndarray, "x1 x2 y"]) -> Least:
+def solve_broja(joint: Real[np.ndarray, "x1 x2 y"]) -> BrojaSolution:
     """Return the union information of a joint distribution and its dual variables.
 
     Parameters
@@ -113,7 +113,7 @@ def least_information(joint: Real[np.ndarray, "x1 x2 y"]) -> Least:
     right_free = support.right_cells[support.free]
     duals[0].flat[support.left_cells] = -dual[:split] / np.log(2)
     duals[1].flat[right_free] = -dual[split : split + len(right_free)] / np.log(2)
-    return Least((entropy + value) / np.log(2), *duals)
+    return BrojaSolution((entropy + value) / np.log(2), *duals)
 
 
 def validated(table: Shaped[np.ndarray, "..."], axes: int) -> Float64[np.ndarray, "..."]:

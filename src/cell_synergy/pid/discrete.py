@@ -24,7 +24,7 @@ from jaxtyping import Float64, Real
 from scipy.special import entr
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.pid.broja import least_information, validated
+from cell_synergy.pid.broja import solve_broja, validated
 
 _SLACK = 1e-6  # bits by which the solver's I* may lie outside its theoretical bounds
 _ZERO = 1e-12  # bits below which an information is a rounding error
@@ -103,7 +103,7 @@ def broja(joint: Real[np.ndarray, "x1 x2 y"]) -> Decomposition:
         If the solver does not reach its tolerance.
     """
     first, second, both = informations = _informations(joint)
-    union = least_information(joint).bits
+    union = solve_broja(joint).bits
     low, high = max(first, second), min(both, first + second)
     if not low - _SLACK <= union <= high + _SLACK:
         raise RuntimeError(

@@ -21,7 +21,7 @@ from scipy.stats import t
 from cell_synergy.core.random import stream
 
 CONFIDENCE = 0.95
-LEAST_DONORS = 5
+MIN_DONORS = 5
 EXACT_DONORS = 12  # up to here all 2^donors sign flips are enumerated, above 2^12 are drawn
 
 _ROUNDING = 1e-12
@@ -92,7 +92,7 @@ def donor_inference(
     gain: Float[np.ndarray, "donors methods"],
     reference: Float[np.ndarray, " donors"],
     compared: Bool[np.ndarray, " methods"],
-    in_turn: bool,
+    cross_validated: bool,
 ) -> Inference:
     """Return intervals and p values of gains over the better single modality.
 
@@ -111,20 +111,20 @@ def donor_inference(
     Returns
     -------
     :
-        Below `LEAST_DONORS` donors all values are NaN and the notes say "not testable". The ratio
+        Below `MIN_DONORS` donors all values are NaN and the notes say "not testable". The ratio
         has no interval where the interval of the mean reference score contains 0, since its
         confidence set is then unbounded (Fieller 1954). A quantity that is equal for all donors
         has no interval.
     """
     donors, methods = gain.shape
-    if donors < LEAST_DONORS:
+    if donors < MIN_DONORS:
         missing, note = Interval.missing(methods), not_testable(donors)
         if donors == 1:
             note += " (sections of one donor are no sample of donors)"
         nothing = np.full(methods, np.nan)
         return Inference(missing, missing, PValues(nothing, nothing), (note,) * methods)
-    variance_factor = inflation(donors, in_turn=in_turn)
-    absolute = donor_interval(gain, in_turn=in_turn)
+    variance_factor = inflation(donors, cross_validated=cross_validated)
+    absolute = donor_interval(gain, cross_validated=cross_validated)
     relative = ratio_t(gain, reference).widened(np.sqrt(variance_factor))
     reason = _REFERENCE_NOT_POSITIVE
     if _is_positive(reference):
@@ -141,8 +141,10 @@ def donor_inference(
     return Inference(absolute, relative, p, tuple(notes))
 
 
-def donor_interval(values: Float[np.ndarray, "donors methods"], *, in_turn: bool) -> Interval:
-    """Return the t interval over donors of each mean; NaN below `LEAST_DONORS` donors.
+def donor_interval(
+    values: Float[np.ndarray, "donors methods"], *, cross_validated: bool
+) -> Interval:
+    """Return the t interval over donors of each mean; NaN below `MIN_DONORS` donors.
 
     Parameters
     ----------
@@ -152,20 +154,20 @@ def donor_interval(values: Float[np.ndarray, "donors methods"], *, in_turn: bool
         Whether donors were held out in turn; the interval then allows for correlated scores.
     """
     donors, methods = values.shape
-    if donors < LEAST_DONORS:
+    if donors < MIN_DONORS:
         return Interval.missing(methods)
-    return paired_t(values).widened(np.sqrt(inflation(donors, in_turn=in_turn)))
+    return paired_t(values).widened(np.sqrt(inflation(donors, cross_validated=cross_validated)))
 
 
 def not_testable(donors: int) -> str:
     """Return the note of a result that has too few donors for an interval."""
     noun = "donor" if donors == 1 else "donors"
-    return f"not testable: {donors} {noun}, {LEAST_DONORS} needed"
+    return f"not testable: {donors} {noun}, {MIN_DONORS} needed"
 
 
-def inflation(donors: int, *, in_turn: bool) -> float:
+def inflation(donors: int, *, cross_validated: bool) -> float:
     """Return the factor by which the sample variance of a mean over donors is too small."""
-    return (donors - 1) / (donors - 2) if in_turn else 1.0
+    return (donors - 1) / (donors - 2) if cross_validated else 1.0
 
 
 def paired_t(gain: Float[np.ndarray, "donors methods"]) -> Interval:

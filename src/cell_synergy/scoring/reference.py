@@ -12,7 +12,7 @@ from cell_synergy.core.names import LATE_FUSION, NONLINEAR
 from cell_synergy.scoring.inference import donor_inference
 
 CASE = ["dataset", "task", "metric", "probe"]
-INFERRED = ["gain_low", "gain_high", "low", "high", "p", "p_corrected"]
+INFERENCE_COLUMNS = ["gain_low", "gain_high", "low", "high", "p", "p_corrected"]
 
 
 def with_reference(scores: pd.DataFrame, unimodal: tuple[str, str]) -> pd.DataFrame:
@@ -78,7 +78,7 @@ def inference_table(rows: pd.DataFrame, controls: Collection[str]) -> pd.DataFra
     Returns
     -------
     :
-        Columns of `CASE`, `method`, `INFERRED` and `note`.
+        Columns of `CASE`, `method`, `INFERENCE_COLUMNS` and `note`.
     """
     donors = mean_over_folds(rows)
     keys = [*CASE, "donor"]
@@ -94,12 +94,14 @@ def inference_table(rows: pd.DataFrame, controls: Collection[str]) -> pd.DataFra
     for (_, gains), (_, reference), folds in cases:
         gain = gains.dropna(axis="columns")
         compared = ~gain.columns.isin(list(controls))
-        result = donor_inference(gain.to_numpy(), reference.to_numpy(), compared, in_turn=folds > 1)
+        result = donor_inference(
+            gain.to_numpy(), reference.to_numpy(), compared, cross_validated=folds > 1
+        )
         values = (
             result.gain.low, result.gain.high, result.ratio.low, result.ratio.high,
             result.p.uncorrected, result.p.corrected,
         )  # fmt: skip
-        columns = dict(zip(INFERRED, values, strict=True))
+        columns = dict(zip(INFERENCE_COLUMNS, values, strict=True))
         columns |= dict(zip(CASE, gain.index[0], strict=False))
         parts.append(pd.DataFrame({"method": gain.columns, **columns, "note": result.notes}))
     return pd.concat(parts)

@@ -21,7 +21,7 @@ from cell_synergy.core.names import CONTROLS, DONOR, LINEAR, UNIMODAL
 from cell_synergy.data.remarks import copy_remarks
 from cell_synergy.scoring.reference import (
     CASE,
-    INFERRED,
+    INFERENCE_COLUMNS,
     format_key,
     inference_table,
     mean_over_folds,
@@ -102,7 +102,7 @@ def read_sis(folder: Path, dataset: str) -> pd.DataFrame:
     path = folder / f"{dataset}.csv"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such table; compute it with `dvc repro`")
-    empty = dict.fromkeys(["sis", *INFERRED], "")
+    empty = dict.fromkeys(["sis", *INFERENCE_COLUMNS], "")
     return pd.read_csv(path, dtype={"fold": str}, keep_default_na=False, na_values=empty)
 
 
@@ -204,7 +204,7 @@ def sis_table(
     table = pd.concat([overall, per_fold]).sort_values(_SIS_KEY, kind="stable", ignore_index=True)
     table = _relative(table, table["best_score"])[_SIS_COLUMNS]
     is_control = table["task"] == DONOR
-    table.loc[is_control, ["sis", *INFERRED]] = np.nan
+    table.loc[is_control, ["sis", *INFERENCE_COLUMNS]] = np.nan
     table.loc[is_control, "note"] = "whose tissue a unit is: a control, no task"
     return copy_remarks(table, scores)
 

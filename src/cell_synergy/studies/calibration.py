@@ -23,13 +23,13 @@ from cell_synergy.core.random import stream
 from cell_synergy.data.config import ClassificationTask, Names
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
-from cell_synergy.downstream.evaluate import judge, pair_and_parts
+from cell_synergy.downstream.evaluate import baseline_representations, evaluate
 from cell_synergy.downstream.information.decompose import PAIR
 from cell_synergy.downstream.information.task_information import information
 from cell_synergy.downstream.probes import metrics
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
-from cell_synergy.downstream.probes.tasks import Question
+from cell_synergy.downstream.probes.tasks import ProbeTask
 from cell_synergy.pid import gaussian
 from cell_synergy.pid.discrete import Decomposition, broja
 
@@ -144,8 +144,8 @@ def gate_rows(replicate: Replicate, probe: ProbeConfig, cells: int) -> Iterator[
     paired = simulate(replicate)
     tasks = {gate: ClassificationTask(kind="classification") for gate in GATES}
     posteriors = {
-        name: judge(name, paired, tasks, [replicate.repeat], represent, probe).posteriors
-        for name, represent in pair_and_parts(paired).items()
+        name: evaluate(name, paired, tasks, [replicate.repeat], represent, probe).posteriors
+        for name, represent in baseline_representations(paired).items()
     }
     (fold,) = paired.folds
     estimates = information(paired.adata, paired.groups, [fold], tasks, posteriors, cells)
@@ -188,11 +188,11 @@ def gaussian_rows(replicate: Replicate, probe: ProbeConfig) -> Iterator[dict[str
     masks = [donors == donor for donor in np.unique(donors)]
     for case, weights in GAUSSIANS.items():
         y = (sources @ weights + rng.standard_normal(len(sources)))[:, None]
-        task = Question(train, inner, test, np.zeros(0, dtype=np.int64), y[train])
+        task = ProbeTask(train, inner, test, np.zeros(0, dtype=np.int64), y[train])
         bits = []
-        for represent in pair_and_parts(paired).values():
+        for represent in baseline_representations(paired).values():
             linear = LinearProbe(represent(fold, 0), probe)
-            predicted = linear.answer(task, linear.choose(task)).predicted
+            predicted = linear.predict(task, linear.select(task)).predicted
             scores = [metrics.regression(y[test][mask], predicted[mask])["r2"] for mask in masks]
             bits.append(float(-0.5 * np.log2(1 - np.mean(scores))))
         truth = _by_part(gaussian_truth(weights))
@@ -228,7 +228,7 @@ def gaussian_truth(weights: tuple[float, ...]) -> Decomposition:
     return gaussian.mmi(mixing @ mixing.T + noise, (1, 2, 2))
 
 
-def table(config: CalibrationConfig, probe: ProbeConfig, cells: int) -> pd.DataFrame:
+def calibration_table(config: CalibrationConfig, probe: ProbeConfig, cells: int) -> pd.DataFrame:
     """Return the true and the estimated decomposition of every case in every data set.
 
     Parameters

@@ -30,14 +30,18 @@ def confusions(
     probe
         Configuration of the probes; their penalty is the middle of the grid.
     """
-    grid = probe.grid()
+    penalties = probe.penalties()
     design = Design.of(x[train])
     matrices = {}
     for name in states:
         state = states[name].to_numpy(np.int64)
         levels = int(state.max()) + 1
         (linear,) = design.logistic(
-            state[train], levels, [grid[len(grid) // 2]], probe.tolerance, probe.iterations
+            state[train],
+            levels,
+            [penalties[len(penalties) // 2]],
+            probe.tolerance,
+            probe.iterations,
         )
         decoded = linear.scores(x[test]).argmax(axis=1)
         counts = np.full((levels, levels), 0.5)

@@ -138,7 +138,7 @@ def describe(table: Float64[np.ndarray, "x1 x2 y"]) -> dict[str, float]:
     }
 
 
-def truths(
+def ground_truth(
     latent: pd.DataFrame,
     labels: Mapping[str, Int[np.ndarray, " obs"]],
     visible: Visible,

@@ -46,7 +46,7 @@ def embedded(joint, donors, units, rng, spread=0.25):
     names = np.repeat([f"d{i}" for i in range(donors)], units)
     methods = {"z3": joint_one, "worse": image}
     return HeldOutPosteriors(
-        states[2], names, names, image, expression, joint_one, methods, in_turn=False
+        states[2], names, names, image, expression, joint_one, methods, cross_validated=False
     )
 
 
@@ -115,7 +115,7 @@ def test_intervals_are_as_wide_as_donors_differ(case):
 
 
 def test_intervals_are_wider_where_donors_are_held_out_in_turn(case, table):
-    turned = decompose(replace(case, in_turn=True), 8)
+    turned = decompose(replace(case, cross_validated=True), 8)
     widths = [t["high"] - t["low"] for t in (table, turned)]
     joint = table["quantity"] == "I_joint"
     assert widths[1][joint].item() == pytest.approx(widths[0][joint].item() * np.sqrt(5 / 4))

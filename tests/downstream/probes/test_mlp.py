@@ -7,7 +7,7 @@ from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.downstream.probes import mlp
 from cell_synergy.downstream.probes.config import MLPConfig
 from cell_synergy.downstream.probes.design import Design
-from cell_synergy.downstream.probes.tasks import Question
+from cell_synergy.downstream.probes.tasks import ProbeTask
 
 SETTINGS = MLPConfig(
     hidden=16, axes=16, powers=8, epochs=12, batches=6, lr=0.02,
@@ -20,14 +20,14 @@ INNER = TRAIN % 3
 def ask(y, train=TRAIN, inner=INNER, test=TEST):
     """Build the task to predict classes (integers) or values."""
     if y.dtype.kind == "f":
-        return Question(train, inner, test, np.zeros(0, dtype=np.int64), y[train])
+        return ProbeTask(train, inner, test, np.zeros(0, dtype=np.int64), y[train])
     present, codes = np.unique(y[train], return_inverse=True)
-    return Question(train, inner, test, present, codes)
+    return ProbeTask(train, inner, test, present, codes)
 
 
-def answer(blocks, *questions, late=False, seed=0, **changed):
+def answer(blocks, *probe_tasks, late=False, seed=0, **changed):
     settings = SETTINGS.model_copy(update=changed)
-    return mlp.answer(blocks, list(questions), settings, seed, late=late)
+    return mlp.predict(blocks, list(probe_tasks), settings, seed, late=late)
 
 
 def accuracy(found, y):
@@ -98,13 +98,13 @@ def test_a_linear_regression_is_recovered_in_the_target_s_units(blocks):
     (found,) = answer(blocks[:1], ask(y), epochs=30)
     error = ((found.predicted - y[TEST]) ** 2).mean(axis=0) / y[TEST].var(axis=0)
     assert (error < 0.03).all()
-    assert found.chosen.inner == pytest.approx(1 - error.mean(), abs=0.02)
+    assert found.selection.cv_score == pytest.approx(1 - error.mean(), abs=0.02)
 
 
 def test_equal_inputs_give_equal_bytes_and_seeds_differ(blocks, xor, others):
-    questions = ask(xor), *map(ask, others)
+    probe_tasks = ask(xor), *map(ask, others)
     once, again, other = (
-        [found.predicted.tobytes() for found in answer(blocks, *questions, seed=seed, epochs=2)]
+        [found.predicted.tobytes() for found in answer(blocks, *probe_tasks, seed=seed, epochs=2)]
         for seed in (0, 0, 1)
     )
     assert once == again
@@ -118,10 +118,10 @@ def test_an_answer_does_not_depend_on_what_else_is_asked(blocks, xor, others, la
     rare = np.arange(UNITS) % 9
     asked = [ask(values), ask(xor), ask(classes, few, few % 3), ask(rare)]
     together = answer(blocks, *asked, late=late, epochs=3)
-    for question, beside in zip(asked, together, strict=True):
-        (alone,) = answer(blocks, question, late=late, epochs=3)
+    for probe_task, beside in zip(asked, together, strict=True):
+        (alone,) = answer(blocks, probe_task, late=late, epochs=3)
         np.testing.assert_allclose(beside.predicted, alone.predicted, rtol=1e-3, atol=1e-3)
-        assert beside.chosen.inner == pytest.approx(alone.chosen.inner, abs=1e-3)
+        assert beside.selection.cv_score == pytest.approx(alone.selection.cv_score, abs=1e-3)
 
 
 def test_inner_folds_are_left_out():
@@ -132,8 +132,8 @@ def test_inner_folds_are_left_out():
     y = rng.integers(0, 2, 30)[donor]
     (strange,) = answer([told], ask(y, inner=donor[TRAIN] % 3), axes=30)
     (known,) = answer([told], ask(y, inner=INNER), axes=30)
-    assert strange.chosen.inner < np.log(0.5) + 0.02
-    assert known.chosen.inner > np.log(0.5) + 0.3
+    assert strange.selection.cv_score < np.log(0.5) + 0.02
+    assert known.selection.cv_score > np.log(0.5) + 0.3
     assert strange.predicted.max(axis=1).mean() < 0.75  # shrunk, as strange donors ask for
     assert known.predicted.max(axis=1).mean() > 0.9
 
@@ -143,7 +143,7 @@ def test_noise_is_answered_with_the_prior(blocks):
     (found,) = answer(blocks, ask(y))
     share = y[TRAIN].mean()
     assert abs(found.predicted[:, 1] - share).mean() < 0.05
-    assert found.chosen.inner == pytest.approx(
+    assert found.selection.cv_score == pytest.approx(
         share * np.log(share) + (1 - share) * np.log(1 - share), abs=0.005
     )
 
@@ -154,7 +154,7 @@ def test_a_class_may_be_absent_from_an_inner_fold(blocks):
     (found,) = answer(blocks, ask(y))
     assert found.predicted.shape == (300, 3)
     np.testing.assert_allclose(found.predicted.sum(axis=1), 1)
-    assert np.isfinite(found.chosen.inner)
+    assert np.isfinite(found.selection.cv_score)
 
 
 def test_constant_targets_are_answered_with_their_value(blocks):
@@ -182,13 +182,13 @@ def test_more_batches_than_rows(blocks):
 
 def test_how_it_was_chosen(blocks, xor):
     (found,) = answer(clear(blocks), ask(xor), strengths=3)
-    assert found.chosen.strength in SETTINGS.model_copy(update={"strengths": 3}).weight_decays()
-    assert found.chosen.sensitivity >= 0
+    assert found.selection.penalty in SETTINGS.model_copy(update={"strengths": 3}).weight_decays()
+    assert found.selection.sensitivity >= 0
     assert 0 < found.iterations <= 12 * 6
     assert found.iterations % 6 == 0
     assert 0 < found.gradient_norm < 0.1
     (only,) = answer(clear(blocks), ask(xor), strengths=1)
-    assert np.isnan(only.chosen.sensitivity)
+    assert np.isnan(only.selection.sensitivity)
 
 
 def test_nothing_asked(blocks):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.downstream.probes.tasks import Chosen, goals, make_donor_task
+from cell_synergy.downstream.probes.tasks import Selection, make_donor_task, task_targets
 
 REGION = {"region": {"kind": "classification"}}
 COMPOSITION = {"composition": {"kind": "composition", "circular": True}}
@@ -86,8 +86,8 @@ def test_one_penalty_needs_no_choice(run, probe):
 def test_sensitivity_is_what_the_worse_neighbour_of_the_best_penalty_costs(
     scores, strength, sensitivity
 ):
-    found = Chosen.best([1.0, 0.1, 0.01, 0.001], np.array(scores))
-    assert (found.strength, found.inner) == (strength, max(scores))
+    found = Selection.best([1.0, 0.1, 0.01, 0.001], np.array(scores))
+    assert (found.penalty, found.cv_score) == (strength, max(scores))
     assert found.sensitivity == pytest.approx(sensitivity)
 
 
@@ -95,7 +95,7 @@ def test_goals_are_what_the_tasks_ask(units, make_tissue, make_dataset, relabel,
     codes[7] = -1
     dataset = make_dataset()
     paired = replace(make_tissue(units, dataset), adata=relabel(codes))
-    region, composition, panel = goals(paired, dataset.tasks)
+    region, composition, panel = task_targets(paired, dataset.tasks)
     assert (region.name, region.classes) == ("region", ("core", "edge", "rim"))
     np.testing.assert_array_equal(region.codes, codes)
     np.testing.assert_array_equal(region.labelled, codes >= 0)
@@ -134,8 +134,8 @@ def test_blocks_are_not_asked_whose_tissue_they_are(units, make_tissue, make_dat
     cut.obs["block"] = blocks
     asked = make_donor_task(paired.folds[0], replace(paired, adata=cut, groups=blocks), 2)
     assert asked is not None
-    goal, question = asked
-    assert goal.classes == tuple("ABCD")
-    assert question.classes == 3
+    target, probe_task = asked
+    assert target.classes == tuple("ABCD")
+    assert probe_task.classes == 3
     one = replace(paired, adata=cut, groups=blocks, donor=np.full(len(blocks), "A"))
     assert make_donor_task(paired.folds[0], one, 2) is None

@@ -88,9 +88,9 @@ def asked(units, make_tissue, make_dataset, probe):
         section = units.obs["section"].astype(str).to_numpy()
         pairs = sample_pairs(units.obsm["spatial"], section, settings, 0)
         fold = paired.folds[0]
-        question = PairTask(pairs, paired, fold, probe)
+        probe_task = PairTask(pairs, paired, fold, probe)
         z = standardise(z.astype(np.float32), fold.align, paired.groups, "train")
-        return {row["metric"]: row for row in question.scores(z, {})}
+        return {row["metric"]: row for row in probe_task.scores(z, {})}
 
     return ask
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial import KDTree
 
-from cell_synergy.downstream.spatial.graph import band_radii, bands, edges, nearest_neighbours
+from cell_synergy.downstream.spatial.graph import band_edges, band_radii, bands, nearest_neighbours
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden/spatial_neighbours.json").read_text())
 
@@ -52,7 +52,7 @@ def test_the_nearest_are_those_of_squidpy(golden):
 def test_no_unit_is_its_own_neighbour_nor_one_of_another_section():
     spatial = np.tile(hexagonal(6), (2, 1))
     section = np.repeat(["a", "b"], 36)
-    around = edges(spatial, section, [6, 18])
+    around = band_edges(spatial, section, [6, 18])
     for band in bands(spatial, section, around):
         graph = band.graph.tocoo()
         assert (section[graph.row] == section[graph.col]).all()
@@ -66,7 +66,7 @@ def test_no_unit_is_its_own_neighbour_nor_one_of_another_section():
 
 def test_a_unit_of_a_hexagonal_array_has_six_neighbours_then_twelve_more():
     spatial = hexagonal(30)
-    around = edges(spatial, one(900), [6, 18])
+    around = band_edges(spatial, one(900), [6, 18])
     assert around[:, 0] == pytest.approx([0, 100, 200], rel=2e-3)
     inside = (abs(spatial - spatial.mean(axis=0)) < 1000).all(axis=1)
     degrees = [band.degree[inside] for band in bands(spatial, one(900), around)]
@@ -78,21 +78,21 @@ def test_a_unit_of_a_hexagonal_array_has_six_neighbours_then_twelve_more():
 def test_bands_of_scattered_units_hold_the_counts(units):
     spatial = np.random.default_rng(0).uniform(0, 1000, (units, 2))
     counts = [8, 16, 32, 64]
-    found = bands(spatial, one(units), edges(spatial, one(units), counts))
+    found = bands(spatial, one(units), band_edges(spatial, one(units), counts))
     degree = [band.degree.mean() for band in found]
     assert np.cumsum(degree) == pytest.approx(counts, rel=0.01)
 
 
 def test_radii_are_of_each_section_and_scale_with_its_spacing():
     spatial = np.concatenate([hexagonal(12), hexagonal(12, pitch=250.0)])
-    around = edges(spatial, np.repeat(["fine", "coarse"], 144), [6, 18, 36])
+    around = band_edges(spatial, np.repeat(["fine", "coarse"], 144), [6, 18, 36])
     assert around[:, 144:] == pytest.approx(2.5 * around[:, :144])
 
 
 def test_a_section_too_small_for_a_band_has_none():
     spatial = np.concatenate([hexagonal(3), hexagonal(12)])
     section = np.repeat(["small", "large"], [9, 144])
-    around = edges(spatial, section, [6, 18])
+    around = band_edges(spatial, section, [6, 18])
     assert np.isnan(around[2, :9]).all()
     assert np.isfinite(around[:, 9:]).all()
     near, far = bands(spatial, section, around)
@@ -105,8 +105,8 @@ def test_the_order_of_units_does_not_matter():
     random = np.random.default_rng(1)
     spatial, section = random.uniform(0, 500, (300, 2)), np.repeat(["a", "b", "c"], 100)
     mixed = random.permutation(300)
-    around = edges(spatial, section, [8, 16])
-    assert np.array_equal(edges(spatial[mixed], section[mixed], [8, 16]), around[:, mixed])
+    around = band_edges(spatial, section, [8, 16])
+    assert np.array_equal(band_edges(spatial[mixed], section[mixed], [8, 16]), around[:, mixed])
     pairs = zip(
         bands(spatial, section, around),
         bands(spatial[mixed], section[mixed], around[:, mixed]),
@@ -119,7 +119,7 @@ def test_the_order_of_units_does_not_matter():
 def test_memory_is_that_of_neighbours_not_of_all_pairs():
     spatial = np.random.default_rng(2).uniform(0, 1000, (20_000, 2))
     tracemalloc.start()
-    bands(spatial, one(20_000), edges(spatial, one(20_000), [8, 16]))
+    bands(spatial, one(20_000), band_edges(spatial, one(20_000), [8, 16]))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20_000 * 16 * 100  # all pairs: 3.2e9

@@ -8,7 +8,7 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.downstream.evaluate import COLUMNS
 from cell_synergy.downstream.spatial.config import BAND_COLUMNS, SpatialConfig
 from cell_synergy.downstream.spatial.distance import curves
-from cell_synergy.downstream.spatial.scores import Surroundings, judge
+from cell_synergy.downstream.spatial.scores import SpatialTasks, evaluate
 from cell_synergy.downstream.spatial.targets import composition, majority
 from cell_synergy.scoring.tables import sis_table
 
@@ -28,13 +28,13 @@ def judged(units, make_tissue, make_dataset, probe):
         if change:
             change(changed)
         paired = replace(make_tissue(units, dataset), adata=changed)
-        surroundings = Surroundings.of(paired, dataset.tasks, spatial)
+        spatial_tasks = SpatialTasks.of(paired, dataset.tasks, spatial)
 
         def represent(fold, seed):  # noqa: ARG001
-            return embed(paired, surroundings).astype(np.float32)
+            return embed(paired, spatial_tasks).astype(np.float32)
 
         kinds = spatial.probes
-        return judge(name, paired, surroundings, list(seeds), represent, probe, kinds)
+        return evaluate(name, paired, spatial_tasks, list(seeds), represent, probe, kinds)
 
     return run
 
@@ -42,8 +42,8 @@ def judged(units, make_tissue, make_dataset, probe):
 def of_neighbours(number):
     """Embed a unit by the label and the composition of its neighbours in a band."""
 
-    def embed(paired, surroundings):
-        band = next(t.band for t in surroundings.targets if t.number == number)
+    def embed(paired, spatial_tasks):
+        band = next(t.band for t in spatial_tasks.targets if t.number == number)
         codes = paired.adata.obs["region"].cat.codes.to_numpy().astype(np.int64)
         shares = composition(paired.adata.obsm["cell_type_ratio"].to_numpy(), band)
         return np.concatenate([np.eye(3)[majority(codes, 3, band)], np.nan_to_num(shares)], axis=1)

@@ -88,8 +88,8 @@ def test_under_five_donors_there_is_no_interval():
 
 def test_donors_held_out_in_turn_have_wider_intervals():
     table = rows(CROSSING)
-    once, in_turn = curves(table), curves(table.assign(fold=table["donor"]))
-    width = (in_turn["high"] - in_turn["low"]) / (once["high"] - once["low"])
+    once, cross_validated = curves(table), curves(table.assign(fold=table["donor"]))
+    width = (cross_validated["high"] - cross_validated["low"]) / (once["high"] - once["low"])
     np.testing.assert_allclose(width, np.sqrt(7 / 6))
 
 

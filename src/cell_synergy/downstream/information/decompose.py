@@ -40,9 +40,9 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.core.names import UNIMODAL
 from cell_synergy.downstream.information.clustering import cluster_posteriors, temper_to_information
 from cell_synergy.downstream.information.recalibration import equal_weights, recalibrate
-from cell_synergy.pid.broja import Least, least_information
+from cell_synergy.pid.broja import BrojaSolution, solve_broja
 from cell_synergy.pid.discrete import mutual_information
-from cell_synergy.scoring.inference import LEAST_DONORS, inflation, jackknife_t
+from cell_synergy.scoring.inference import MIN_DONORS, inflation, jackknife_t
 
 _Key = tuple[str, str]  # method and quantity
 
@@ -95,7 +95,7 @@ class HeldOutPosteriors:
     expression: Float[np.ndarray, "_ _"]
     joint: Float[np.ndarray, "_ _"]
     methods: Mapping[str, Float[np.ndarray, "_ _"]]
-    in_turn: bool
+    cross_validated: bool
 
     @property
     def posteriors(self) -> dict[_Key, Float[np.ndarray, "_ _"]]:
@@ -140,15 +140,17 @@ def decompose(held_out: HeldOutPosteriors, max_clusters: int) -> pd.DataFrame:
     table = pd.Series(bits).rename_axis(["method", "quantity"]).reset_index(name="bits")
     table[["low", "high"]] = np.nan
     donors = len(np.unique(held_out.donors))
-    if donors >= LEAST_DONORS:
+    if donors >= MIN_DONORS:
         note = "the same without any donor: no interval"
         replicates = [list(estimate.quantities(np.delete(groups, g)).values()) for g in groups]
         interval = jackknife_t(table["bits"].to_numpy(), np.array(replicates))
-        interval = interval.widened(np.sqrt(inflation(donors, in_turn=held_out.in_turn)))
+        interval = interval.widened(
+            np.sqrt(inflation(donors, cross_validated=held_out.cross_validated))
+        )
         table["low"], table["high"] = interval.low, interval.high
     else:
         noun = "donor" if donors == 1 else "donors"
-        note = f"not testable: {donors} {noun}, {LEAST_DONORS} needed"
+        note = f"not testable: {donors} {noun}, {MIN_DONORS} needed"
     table["note"] = np.where(table["low"].isna(), note, "")
     losses = estimate.quantization_losses()
     if shortfalls := "; ".join(filter(None, losses["note"])):
@@ -207,12 +209,12 @@ class _Estimate:
         return cls(-means @ chance, means @ onehot, gains, tables, losses)
 
     @cached_property
-    def least(self) -> Least:
+    def least(self) -> BrojaSolution:
         """The BROJA solution for the experts' tables, of all groups."""
         groups = np.arange(len(self.loss))
         first, second = self._tempered_tables(groups).values()
         both = np.einsum("ay,by->aby", first, second / second.sum(axis=0))
-        return least_information(both / both.sum())
+        return solve_broja(both / both.sum())
 
     def quantities(self, groups: Int64[np.ndarray, " some"]) -> dict[_Key, float]:
         """Return every quantity estimated from some groups; certified synergy is not clipped.

@@ -83,7 +83,7 @@ def information(
         experts = {name: methods.pop(name) for name in UNIMODAL}
         held_out = HeldOutPosteriors(
             codes[rows], donor[rows], groups[rows], **experts, joint=methods[JOINT],
-            methods=methods, in_turn=len(folds) > 1,
+            methods=methods, cross_validated=len(folds) > 1,
         )  # fmt: skip
         tables.append(decompose(held_out, max_clusters).assign(task=task))
     if not tables:

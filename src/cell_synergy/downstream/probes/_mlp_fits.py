@@ -15,7 +15,7 @@ from torch import Tensor
 from cell_synergy.core.device import device
 from cell_synergy.core.errors import DataError
 from cell_synergy.downstream.probes._mlp_init import draw_normal, tensor
-from cell_synergy.downstream.probes.tasks import Question
+from cell_synergy.downstream.probes.tasks import ProbeTask
 
 _CONSTANT = 1e-12  # deviation below which an output is constant
 _NEWTON = 5  # steps for one bounded parameter of a concave score
@@ -27,7 +27,7 @@ class Fit:
 
     Attributes
     ----------
-    rows, held
+    rows, validation_rows
         Indices among the task's training rows of those that are fitted, and of validation rows.
     origin, scale
         Prediction without features, and unit of the outputs: log shares of the classes and ones, or
@@ -38,30 +38,30 @@ class Fit:
         Index of the task's first row in the training's `x` and of the fit's in its `target`.
     """
 
-    def __init__(self, question: Question, number: int | None, x_offset: int) -> None:
-        self.question, self.x_offset, self.target_offset = question, x_offset, 0
+    def __init__(self, probe_task: ProbeTask, number: int | None, x_offset: int) -> None:
+        self.probe_task, self.x_offset, self.target_offset = probe_task, x_offset, 0
         self.name = "all" if number is None else str(number)
-        self.rows = np.flatnonzero(question.inner != number)
-        self.held = np.flatnonzero(question.inner == number)
+        self.rows = np.flatnonzero(probe_task.cv_folds != number)
+        self.validation_rows = np.flatnonzero(probe_task.cv_folds == number)
         if len(self.rows) == 0:
             raise DataError(
                 f"all training rows are in inner fold {number} and none is left to learn from; "
                 "label a second donor (section) with a training role"
             )
-        y = question.y[self.rows]
-        if question.classes:
-            shares = np.bincount(y, minlength=question.classes) / len(y)
+        y = probe_task.y[self.rows]
+        if probe_task.classes:
+            shares = np.bincount(y, minlength=probe_task.classes) / len(y)
             self.origin = np.log(np.maximum(shares, 1 / (2 * len(y))))
-            self.scale = np.ones(question.classes)
-            self.target = np.eye(question.classes)[question.y]
+            self.scale = np.ones(probe_task.classes)
+            self.target = np.eye(probe_task.classes)[probe_task.y]
         else:
             self.origin, deviation = y.mean(axis=0), y.std(axis=0)
             self.scale = np.where(deviation < _CONSTANT, 0, deviation)
-            self.target = (question.y - self.origin) / np.where(self.scale == 0, 1, self.scale)
+            self.target = (probe_task.y - self.origin) / np.where(self.scale == 0, 1, self.scale)
 
     def x_rows(self, rows: Int[np.ndarray, "*rows"]) -> Int[np.ndarray, "*rows"]:
         """Return the indices of training rows in the training's `x`."""
-        return np.asarray(self.x_offset + self.question.train[rows])
+        return np.asarray(self.x_offset + self.probe_task.train[rows])
 
     def contrasts(self, hidden: int, seed: int) -> Float32[Tensor, "rows hidden"]:
         """Return random linear combinations of the targets, standardised: one per hidden unit."""
@@ -81,7 +81,7 @@ class Fit:
             Factor of the network's output.
         """
         values = self.origin + shrink * self.scale * added
-        return np.asarray(softmax(values, axis=1) if self.question.classes else values)
+        return np.asarray(softmax(values, axis=1) if self.probe_task.classes else values)
 
 
 def batches(
@@ -138,9 +138,9 @@ def shrunk_logits(
         Outputs of the networks for the validation rows of all fits, which a factor between 0 and 1
         shrinks; it is found by Newton's method.
     """
-    priors = [tensor(fit.origin).expand(len(fit.held), -1) for fit in fits]
+    priors = [tensor(fit.origin).expand(len(fit.validation_rows), -1) for fit in fits]
     prior = torch.cat(priors).double()
-    y = torch.cat([tensor(fit.target[fit.held]) for fit in fits]).double()
+    y = torch.cat([tensor(fit.target[fit.validation_rows]) for fit in fits]).double()
     factor = torch.full_like(added[:, :1, :1], 0.5)
     for _ in range(_NEWTON):
         probabilities = (prior + factor * added).softmax(2)
@@ -165,16 +165,16 @@ def shrunk_values(
         Outputs of the networks for the validation rows of all fits, which a factor between 0 and 1
         shrinks.
     """
-    total, best_possible, weights = sum(len(fit.held) for fit in fits), 0.0, []
+    total, best_possible, weights = sum(len(fit.validation_rows) for fit in fits), 0.0, []
     for fit in fits:
-        y = fit.target[fit.held]
+        y = fit.target[fit.validation_rows]
         spread = len(y) * y.var(axis=0)
-        deviation = fit.question.y[fit.held].std(axis=0)
+        deviation = fit.probe_task.y[fit.validation_rows].std(axis=0)
         varies = deviation > _CONSTANT  # R2 of other outputs is undefined
         share = len(y) / total / max(varies.sum(), 1)
         best_possible += share * varies.sum()
         weights.append(np.where(varies, share / np.where(varies, spread, 1), 0) + 0 * y)
-    y = tensor(np.concatenate([fit.target[fit.held] for fit in fits])).double()
+    y = tensor(np.concatenate([fit.target[fit.validation_rows] for fit in fits])).double()
     weight = tensor(np.concatenate(weights)).double()
     factor = (weight * y * added).sum((1, 2)) / ((weight * added**2).sum((1, 2)) + _TINY)
     factor = factor.clamp(0, 1)

@@ -27,7 +27,7 @@ from cell_synergy.downstream.probes._mlp_init import (
     tensor,
 )
 from cell_synergy.downstream.probes.config import MLPConfig
-from cell_synergy.downstream.probes.tasks import Answer, Chosen, Question
+from cell_synergy.downstream.probes.tasks import Prediction, ProbeTask, Selection
 
 _OUTPUT_SCALE = 0.1  # deviation of initial outputs: small, so that fits start near the prior
 _NO_CLASS = -1e30  # logit of an output that a task does not have
@@ -55,7 +55,7 @@ class Training:
     def __init__(
         self,
         blocks: Sequence[np.ndarray],
-        questions: Sequence[Question],
+        probe_tasks: Sequence[ProbeTask],
         settings: MLPConfig,
         seed: int,
         *,
@@ -63,11 +63,11 @@ class Training:
     ) -> None:
         self.settings, self.seed, self.late = settings, seed, late
         self.decays = settings.weight_decays()
-        row_sets = {q.train.tobytes(): q.train for q in questions}
+        row_sets = {q.train.tobytes(): q.train for q in probe_tasks}
         offsets = {key: len(blocks[0]) * i for i, key in enumerate(row_sets)}
         self.tasks = [
-            [Fit(q, n, offsets[q.train.tobytes()]) for n in (*np.unique(q.inner).tolist(), None)]
-            for q in questions
+            [Fit(q, n, offsets[q.train.tobytes()]) for n in (*np.unique(q.cv_folds).tolist(), None)]
+            for q in probe_tasks
         ]
         self.fits = [fit for task in self.tasks for fit in task]
         self.random = [stream(seed, "mlp", "batches", fit.name) for fit in self.fits]
@@ -93,7 +93,7 @@ class Training:
         shape = len(self.fits), 1, 1, self.n_outputs
         priors, output_weights = torch.zeros(2, *shape, device=device())
         for fit, prior, weight in zip(self.fits, priors, output_weights, strict=True):
-            if fit.question.classes:
+            if fit.probe_task.classes:
                 prior[..., len(fit.origin) :] = _NO_CLASS
                 prior[..., : len(fit.origin)] = tensor(fit.origin)
             else:
@@ -144,12 +144,12 @@ class Training:
             ]
         )
 
-    def run(self) -> list[Answer]:
+    def run(self) -> list[Prediction]:
         """Train, score the validation rows after each epoch, and predict every task's test rows."""
         for w in self.weights:
             w.requires_grad_()
         adam = torch.optim.Adam(self.weights, lr=self.settings.lr, fused=True)
-        full_fits = [i for i, fit in enumerate(self.fits) if not len(fit.held)]
+        full_fits = [i for i, fit in enumerate(self.fits) if not len(fit.validation_rows)]
         history, snapshots = [], []
         for epoch in range(self.settings.epochs):
             loss = self._train(adam, epoch)
@@ -163,8 +163,8 @@ class Training:
         predictions = []
         for number, task in enumerate(self.tasks):
             scores, factors = np.array([epoch[number] for epoch in history]).swapaxes(0, 1)
-            selection = Chosen.best(self.decays, scores.max(axis=0))
-            decay = self.decays.index(selection.strength)
+            selection = Selection.best(self.decays, scores.max(axis=0))
+            decay = self.decays.index(selection.penalty)
             epoch = int(scores[:, decay].argmax())
             axes = zip(snapshots[epoch], (2, 2, 1, 1), strict=True)
             weights = [w[number : number + 1].narrow(axis, decay, 1) for w, axis in axes]
@@ -203,7 +203,7 @@ class Training:
         added = forward(gather_rows(self.x, x_index), weights)
         y = gather_rows(self.target, target_index)[:, None]
         row_weight = row_weight[:, None, :, None]
-        split = sum(fit.question.classes > 0 for fit in self.fits[fits])
+        split = sum(fit.probe_task.classes > 0 for fit in self.fits[fits])
         log_p = (self.prior[fits][:split] + added[:split]).log_softmax(3)
         squares = (added[split:] - y[split:]) ** 2 * self.output_weight[fits][split:]
         loss: Tensor = (squares * row_weight[split:]).sum() / 2
@@ -213,23 +213,23 @@ class Training:
     @torch.no_grad()
     def _validation_scores(self) -> Float64[np.ndarray, "tasks 2 decays"]:
         """Return each decay's best score on validation rows, and the shrinkage that reaches it."""
-        cv = [i for i, fit in enumerate(self.fits) if len(fit.held)]
-        most = max(len(self.fits[i].held) for i in cv)
-        x_index = [np.resize(f.x_rows(f.held), most) for f in (self.fits[i] for i in cv)]
+        cv = [i for i, fit in enumerate(self.fits) if len(fit.validation_rows)]
+        most = max(len(self.fits[i].validation_rows) for i in cv)
+        x_index = [np.resize(f.x_rows(f.validation_rows), most) for f in (self.fits[i] for i in cv)]
         x = gather_rows(self.x, np.stack(x_index))
         added = iter(forward(x, [w[cv] for w in self.weights]))
         scores = []
         for *task, _ in self.tasks:
-            parts = [next(added)[:, : len(fit.held), : len(fit.origin)] for fit in task]
-            shrunk = shrunk_logits if task[0].question.classes else shrunk_values
+            parts = [next(added)[:, : len(fit.validation_rows), : len(fit.origin)] for fit in task]
+            shrunk = shrunk_logits if task[0].probe_task.classes else shrunk_values
             scores.append(shrunk(task, torch.cat(parts, dim=1).double()).cpu().numpy())
         return np.array(scores)
 
     def _predict(
-        self, fit: Fit, weights: Sequence[Tensor], shrink: float, selection: Chosen, steps: int
-    ) -> Answer:
+        self, fit: Fit, weights: Sequence[Tensor], shrink: float, selection: Selection, steps: int
+    ) -> Prediction:
         """Predict a task's test rows with one network of its fit to all training rows."""
-        test = gather_rows(self.x, fit.x_offset + fit.question.test[None])
+        test = gather_rows(self.x, fit.x_offset + fit.probe_task.test[None])
         added = forward(test, weights)[0, 0, :, : len(fit.origin)]
         i, leaves = self.fits.index(fit), [w.clone().requires_grad_() for w in weights]
         x_index, target_index = (
@@ -241,4 +241,4 @@ class Training:
         first, *rest = torch.autograd.grad(loss, leaves)
         norm = max(float(g.abs().max()) for g in (first * self.connected[:, None], *rest))
         predicted = fit.predicted(added.double().cpu().numpy(), shrink)
-        return Answer(predicted, selection, norm, steps)
+        return Prediction(predicted, selection, norm, steps)

@@ -7,13 +7,13 @@ from jaxtyping import Bool, Float
 
 from cell_synergy.core.names import DONOR
 from cell_synergy.downstream.probes import metrics
-from cell_synergy.downstream.probes.tasks import Answer, Goal, Question
+from cell_synergy.downstream.probes.tasks import Prediction, ProbeTask, Target
 
 Scorer = Callable[[Bool[np.ndarray, " test"]], dict[str, float]]
 """The metrics of a prediction, by name, on a mask of its test rows."""
 
 
-def scorer(goal: Goal, question: Question, prediction: Answer) -> Scorer:
+def scorer(target: Target, probe_task: ProbeTask, prediction: Prediction) -> Scorer:
     """Return the function that scores a prediction on a mask of test rows.
 
     Parameters
@@ -23,13 +23,13 @@ def scorer(goal: Goal, question: Question, prediction: Answer) -> Scorer:
     prediction
         Predictions for all test rows.
     """
-    if goal.classes:
-        return _classification_score(goal, question, prediction)
-    return _regression_score(goal, question, prediction)
+    if target.classes:
+        return _classification_score(target, probe_task, prediction)
+    return _regression_score(target, probe_task, prediction)
 
 
 def all_classes(
-    probabilities: Float[np.ndarray, "test present"], goal: Goal, question: Question
+    probabilities: Float[np.ndarray, "test present"], target: Target, probe_task: ProbeTask
 ) -> Float[np.ndarray, "test classes"]:
     """Extend class probabilities by zeros for classes without a training row.
 
@@ -40,33 +40,33 @@ def all_classes(
     goal, question
         Target and train/test problem.
     """
-    extended = np.zeros((len(probabilities), len(goal.classes)))
-    extended[:, question.present] = probabilities
+    extended = np.zeros((len(probabilities), len(target.classes)))
+    extended[:, probe_task.present] = probabilities
     return extended
 
 
-def _classification_score(goal: Goal, question: Question, prediction: Answer) -> Scorer:
+def _classification_score(target: Target, probe_task: ProbeTask, prediction: Prediction) -> Scorer:
     """Return the function that scores a mask of test rows of a classification."""
-    probabilities = all_classes(prediction.predicted, goal, question)
-    prior = np.bincount(question.present[question.y], minlength=len(goal.classes))
+    probabilities = all_classes(prediction.predicted, target, probe_task)
+    prior = np.bincount(probe_task.present[probe_task.y], minlength=len(target.classes))
 
     def score(mask: Bool[np.ndarray, " test"]) -> dict[str, float]:
-        codes = goal.codes[question.test[mask]]
+        codes = target.codes[probe_task.test[mask]]
         scores = metrics.classification(codes, probabilities[mask], prior / prior.sum())
-        if goal.name == DONOR:  # one donor's rows have one class: the other metrics are redundant
+        if target.name == DONOR:  # one donor's rows have one class: the other metrics are redundant
             return {"accuracy": scores["accuracy"]}
         return scores
 
     return score
 
 
-def _regression_score(goal: Goal, question: Question, prediction: Answer) -> Scorer:
+def _regression_score(target: Target, probe_task: ProbeTask, prediction: Prediction) -> Scorer:
     """Return the function that scores a mask of test rows of a regression."""
-    mean, variance = question.y.mean(axis=0), question.y.var(axis=0)
-    unexplained = max(1 - prediction.chosen.inner, float(np.finfo(np.float64).eps))
+    mean, variance = probe_task.y.mean(axis=0), probe_task.y.var(axis=0)
+    unexplained = max(1 - prediction.selection.cv_score, float(np.finfo(np.float64).eps))
 
     def score(mask: Bool[np.ndarray, " test"]) -> dict[str, float]:
-        y, predicted = goal.outputs[question.test[mask]], prediction.predicted[mask]
+        y, predicted = target.outputs[probe_task.test[mask]], prediction.predicted[mask]
         bits = metrics.gaussian_bits(y, predicted, mean, variance, unexplained)
         return {**metrics.regression(y, predicted), "bits": bits}
 

@@ -68,6 +68,6 @@ class ProbeConfig(Config):
     iterations: PositiveInt
     mlp: MLPConfig
 
-    def grid(self) -> list[float]:
+    def penalties(self) -> list[float]:
         """Return the L2 penalties, largest first."""
         return [float(s) for s in np.geomspace(self.strongest, self.weakest, self.strengths)]

@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float, Int
 from cell_synergy.downstream.probes import metrics
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.design import Design, Linear
-from cell_synergy.downstream.probes.tasks import Answer, Chosen, Question
+from cell_synergy.downstream.probes.tasks import Prediction, ProbeTask, Selection
 
 
 class LinearProbe:
@@ -16,59 +16,63 @@ class LinearProbe:
         self.z, self.probe = z, probe
         self._designs: dict[tuple[bytes, bytes], Design] = {}
 
-    def choose(self, question: Question) -> Chosen:
+    def select(self, probe_task: ProbeTask) -> Selection:
         """Select the penalty with the best mean score on the inner folds.
 
         The score is the log-likelihood of a classification and R2 of a regression. The axes of the
         design are computed from all training rows, validation rows included; a fit does not depend
         on its axes.
         """
-        penalties = self.probe.grid()
+        penalties = self.probe.penalties()
         totals = np.zeros(len(penalties))
-        for number in np.unique(question.inner):
-            validation_mask = question.inner == number
+        for number in np.unique(probe_task.cv_folds):
+            validation_mask = probe_task.cv_folds == number
             train_mask = ~validation_mask
-            fits = self._fit(self._design(question, train_mask), question, train_mask, penalties)
-            x = self.z[question.train[validation_mask]].astype(np.float64)
-            y = question.y[validation_mask]
-            scores = [_validation_score(fit, x, y, question.classes) for fit in fits]
+            fits = self._fit(
+                self._design(probe_task, train_mask), probe_task, train_mask, penalties
+            )
+            x = self.z[probe_task.train[validation_mask]].astype(np.float64)
+            y = probe_task.y[validation_mask]
+            scores = [_validation_score(fit, x, y, probe_task.classes) for fit in fits]
             totals += validation_mask.sum() * np.array(scores)
-        return Chosen.best(penalties, totals / len(question.train))
+        return Selection.best(penalties, totals / len(probe_task.train))
 
-    def answer(self, question: Question, selection: Chosen) -> Answer:
+    def predict(self, probe_task: ProbeTask, selection: Selection) -> Prediction:
         """Fit to all training rows with the selected penalty, and predict the test rows."""
-        everything = np.ones(len(question.train), dtype=bool)
-        (linear,) = self._fit(self._design(question), question, everything, [selection.strength])
-        x = self.z[question.test]
-        predicted = linear.probabilities(x) if question.classes else linear.scores(x)
-        return Answer(predicted, selection, linear.gradient_norm, linear.iterations)
+        everything = np.ones(len(probe_task.train), dtype=bool)
+        (linear,) = self._fit(self._design(probe_task), probe_task, everything, [selection.penalty])
+        x = self.z[probe_task.test]
+        predicted = linear.probabilities(x) if probe_task.classes else linear.scores(x)
+        return Prediction(predicted, selection, linear.gradient_norm, linear.iterations)
 
-    def _design(self, question: Question, mask: Bool[np.ndarray, " train"] | None = None) -> Design:
+    def _design(
+        self, probe_task: ProbeTask, mask: Bool[np.ndarray, " train"] | None = None
+    ) -> Design:
         """Return the design of the training rows, or of those in a mask.
 
         Tasks with the same training rows share it, and inner folds share the Gram matrices.
         """
-        rows = question.train.tobytes() + question.inner.tobytes()
+        rows = probe_task.train.tobytes() + probe_task.cv_folds.tobytes()
         key = rows, b"" if mask is None else mask.tobytes()
         if key not in self._designs:
             if mask is None:
-                self._designs[key] = Design.of(self.z[question.train], question.inner)
+                self._designs[key] = Design.of(self.z[probe_task.train], probe_task.cv_folds)
             else:
-                self._designs[key] = self._design(question).part(mask)
+                self._designs[key] = self._design(probe_task).part(mask)
         return self._designs[key]
 
     def _fit(
         self,
         design: Design,
-        question: Question,
+        probe_task: ProbeTask,
         mask: Bool[np.ndarray, " train"],
         penalties: list[float],
     ) -> list[Linear]:
-        y = question.y[mask]
-        if not question.classes:
+        y = probe_task.y[mask]
+        if not probe_task.classes:
             return design.ridge(y, penalties)
         tolerance, iterations = self.probe.tolerance, self.probe.iterations
-        return design.logistic(y, question.classes, penalties, tolerance, iterations)
+        return design.logistic(y, probe_task.classes, penalties, tolerance, iterations)
 
 
 def _validation_score(

@@ -17,17 +17,17 @@ from jaxtyping import Float32
 from cell_synergy.core.errors import DataError
 from cell_synergy.downstream.probes._mlp_training import Training
 from cell_synergy.downstream.probes.config import MLPConfig
-from cell_synergy.downstream.probes.tasks import Answer, Question
+from cell_synergy.downstream.probes.tasks import Prediction, ProbeTask
 
 
-def answer(
+def predict(
     blocks: Sequence[Float32[np.ndarray, "obs _"]],
-    questions: Sequence[Question],
+    probe_tasks: Sequence[ProbeTask],
     settings: MLPConfig,
     seed: int,
     *,
     late: bool = False,
-) -> list[Answer]:
+) -> list[Prediction]:
     """Fit the probe to every task and predict the test rows; tasks do not influence each other.
 
     Parameters
@@ -58,9 +58,9 @@ def answer(
                 f"block {number} of the representation is not finite for {len(wrong)} "
                 f"observations, first number {wrong[0]}; train it again, with a smaller lr"
             )
-    order = sorted(range(len(questions)), key=lambda number: questions[number].classes == 0)
+    order = sorted(range(len(probe_tasks)), key=lambda number: probe_tasks[number].classes == 0)
     if not order:
         return []
-    ordered = [questions[number] for number in order]
+    ordered = [probe_tasks[number] for number in order]
     predictions = Training(blocks, ordered, settings, seed, late=late).run()
-    return [predictions[order.index(number)] for number in range(len(questions))]
+    return [predictions[order.index(number)] for number in range(len(probe_tasks))]

@@ -18,7 +18,7 @@ _TEST_STRIPE = 0.25  # share of each training section on which the donor classif
 
 
 @dataclass(frozen=True)
-class Goal:
+class Target:
     """The target of one task, for every observation.
 
     Attributes
@@ -43,14 +43,14 @@ class Goal:
 
 
 @dataclass(frozen=True)
-class Question:
+class ProbeTask:
     """The train/test problem of one target on one fold, without the labels of test donors.
 
     Attributes
     ----------
     train
         Indices of the training rows.
-    inner
+    cv_folds
         Inner fold of each training row, for the cross-validation that selects the regularisation.
     test
         Indices of the rows to predict.
@@ -61,7 +61,7 @@ class Question:
     """
 
     train: Int[np.ndarray, " train"]
-    inner: Int[np.ndarray, " train"]
+    cv_folds: Int[np.ndarray, " train"]
     test: Int[np.ndarray, " test"]
     present: Int[np.ndarray, " classes"]
     y: Int[np.ndarray, " train"] | Float[np.ndarray, "train outputs"]
@@ -69,24 +69,24 @@ class Question:
     @classmethod
     def of(
         cls,
-        goal: Goal,
+        target: Target,
         train: Int[np.ndarray, " train"],
-        inner: Int[np.ndarray, " train"],
+        cv_folds: Int[np.ndarray, " train"],
         test: Int[np.ndarray, " test"],
-    ) -> "Question":
+    ) -> "ProbeTask":
         """Build the problem from a target and the rows to train and test on.
 
         Parameters
         ----------
         goal
             Target of every observation.
-        train, inner, test
+        train, cv_folds, test
             Training rows, their inner folds, and rows to predict.
         """
-        if not goal.classes:
-            return cls(train, inner, test, np.zeros(0, dtype=np.int64), goal.outputs[train])
-        present, y = np.unique(goal.codes[train], return_inverse=True)
-        return cls(train, inner, test, present, y)
+        if not target.classes:
+            return cls(train, cv_folds, test, np.zeros(0, dtype=np.int64), target.outputs[train])
+        present, y = np.unique(target.codes[train], return_inverse=True)
+        return cls(train, cv_folds, test, present, y)
 
     @property
     def classes(self) -> int:
@@ -95,14 +95,14 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Selection:
     """A regularisation selected by inner cross-validation.
 
     Attributes
     ----------
-    strength
+    penalty
         The selected penalty.
-    inner
+    cv_score
         Mean score on the inner folds, which compares representations without using a test donor:
         log-likelihood per row of a classification, R2 of a regression.
     sensitivity
@@ -110,12 +110,12 @@ class Chosen:
         grid; NaN if there is no other penalty.
     """
 
-    strength: float
-    inner: float
+    penalty: float
+    cv_score: float
     sensitivity: float
 
     @classmethod
-    def best(cls, penalties: list[float], scores: Float[np.ndarray, " penalties"]) -> "Chosen":
+    def best(cls, penalties: list[float], scores: Float[np.ndarray, " penalties"]) -> "Selection":
         """Select the penalty with the highest score; among ties, the first and largest penalty."""
         best = int(scores.argmax())
         neighbours = [scores[i] for i in (best - 1, best + 1) if 0 <= i < len(penalties)]
@@ -124,18 +124,18 @@ class Chosen:
 
     def columns(self) -> dict[str, float]:
         """Return the columns of a score table that describe the selection."""
-        return {"inner": self.inner, "strength": self.strength, "sensitivity": self.sensitivity}
+        return {"inner": self.cv_score, "strength": self.penalty, "sensitivity": self.sensitivity}
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """Predictions for the test rows, and how the fit ended.
 
     Attributes
     ----------
     predicted
         Class probabilities, or values.
-    chosen
+    selection
         The selected regularisation.
     gradient_norm
         Largest entry of the objective's gradient at the last iterate.
@@ -144,17 +144,17 @@ class Answer:
     """
 
     predicted: Float[np.ndarray, "test outputs"]
-    chosen: Chosen
+    selection: Selection
     gradient_norm: float
     iterations: int
 
     def columns(self) -> dict[str, float]:
         """Return the columns of a score table that describe the fit."""
         fit = {"gradient_norm": self.gradient_norm, "iterations": self.iterations}
-        return self.chosen.columns() | fit
+        return self.selection.columns() | fit
 
 
-def goals(paired: PairedDataset, tasks: Mapping[str, Task]) -> list[Goal]:
+def task_targets(paired: PairedDataset, tasks: Mapping[str, Task]) -> list[Target]:
     """Return the target of every task, in the order of the tasks.
 
     Parameters
@@ -170,7 +170,9 @@ def goals(paired: PairedDataset, tasks: Mapping[str, Task]) -> list[Goal]:
             column = adata.obs[name].cat
             codes = column.codes.to_numpy().astype(np.int64)
             empty = np.zeros((adata.n_obs, 0))
-            targets.append(Goal(name, codes >= 0, codes, tuple(map(str, column.categories)), empty))
+            targets.append(
+                Target(name, codes >= 0, codes, tuple(map(str, column.categories)), empty)
+            )
         else:
             values = regression_target(adata, name, task)
             labelled = np.isfinite(values).all(axis=1)
@@ -180,11 +182,13 @@ def goals(paired: PairedDataset, tasks: Mapping[str, Task]) -> list[Goal]:
                 values[labelled] = standardise(
                     y, np.ones(len(y), dtype=bool), paired.groups[labelled], "donor"
                 )
-            targets.append(Goal(name, labelled, np.full(adata.n_obs, -1), (), values))
+            targets.append(Target(name, labelled, np.full(adata.n_obs, -1), (), values))
     return targets
 
 
-def ask(goal: Goal, fold: Fold, paired: PairedDataset, n_inner_folds: int) -> Question:
+def make_probe_task(
+    target: Target, fold: Fold, paired: PairedDataset, n_inner_folds: int
+) -> ProbeTask:
     """Return the train/test problem of a target on a fold.
 
     Parameters
@@ -203,20 +207,20 @@ def ask(goal: Goal, fold: Fold, paired: PairedDataset, n_inner_folds: int) -> Qu
     DataError
         If no training row has a label.
     """
-    train = np.flatnonzero(fold.probe & goal.labelled)
+    train = np.flatnonzero(fold.probe & target.labelled)
     if len(train) == 0:
         raise DataError(
-            f"task {goal.name!r}: no training observation of fold {fold.name!r} has "
+            f"task {target.name!r}: no training observation of fold {fold.name!r} has "
             "a label; give labelled donors a training role, or drop the task"
         )
     coords = paired.adata.obsm["spatial"][train]
     cv = inner_folds(paired.groups[train], coords, n_inner_folds)
-    return Question.of(goal, train, cv, np.flatnonzero(fold.test))
+    return ProbeTask.of(target, train, cv, np.flatnonzero(fold.test))
 
 
 def make_donor_task(
     fold: Fold, paired: PairedDataset, n_inner_folds: int
-) -> tuple[Goal, Question] | None:
+) -> tuple[Target, ProbeTask] | None:
     """Return the control task `donor`: predict the donor of an observation.
 
     It trains on part of each training section and tests on a stripe at the section's end, because
@@ -240,13 +244,13 @@ def make_donor_task(
     mask = fold.probe
     names, codes = np.unique(paired.donor_labels, return_inverse=True)
     empty = np.zeros((len(codes), 0))
-    goal = Goal(DONOR, mask, np.where(mask, codes, -1), tuple(map(str, names)), empty)
+    target = Target(DONOR, mask, np.where(mask, codes, -1), tuple(map(str, names)), empty)
     if len(np.unique(codes[mask])) < 2:  # noqa: PLR2004 - a classification needs two classes
         return None
     test_mask = draw_validation_mask(paired.adata, mask, _TEST_STRIPE)
     train = np.flatnonzero(mask & ~test_mask)
     cv = _stripes(paired, train, n_inner_folds)
-    return goal, Question.of(goal, train, cv, np.flatnonzero(test_mask))
+    return target, ProbeTask.of(target, train, cv, np.flatnonzero(test_mask))
 
 
 def _stripes(

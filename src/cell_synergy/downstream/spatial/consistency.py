@@ -18,7 +18,7 @@ from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.splits import Fold, inner_folds
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
-from cell_synergy.downstream.probes.tasks import Answer, Chosen, Question
+from cell_synergy.downstream.probes.tasks import Prediction, ProbeTask, Selection
 from cell_synergy.downstream.spatial.config import CONSISTENCY, ConsistencyConfig
 from cell_synergy.downstream.spatial.graph import nearest_neighbours
 
@@ -105,18 +105,18 @@ class PairTask:
     ) -> None:
         self.pairs, self.paired, self.fold, self.probe = pairs, paired, fold, probe
         self.train, self.test = fold.probe[pairs.first], fold.test[pairs.first]
-        self.problem = self._problem() if self.train.any() and self.test.any() else None
+        self.probe_task = self._problem() if self.train.any() and self.test.any() else None
 
-    def _problem(self) -> Question:
+    def _problem(self) -> ProbeTask:
         train, test = np.flatnonzero(self.train), np.flatnonzero(self.test)
         rows = self.pairs.first[train]
         coords = self.paired.adata.obsm["spatial"][rows]
         cv = inner_folds(self.paired.groups[rows], coords, self.probe.inner_folds)
         y = self.pairs.close[train].astype(np.int64)
-        return Question(train, cv, test, np.arange(_CLASSES), y)
+        return ProbeTask(train, cv, test, np.arange(_CLASSES), y)
 
     def scores(
-        self, z: Float32[np.ndarray, "obs d"], selections: dict[str, Chosen]
+        self, z: Float32[np.ndarray, "obs d"], selections: dict[str, Selection]
     ) -> Iterator[dict[str, object]]:
         """Yield one row per metric and test donor.
 
@@ -127,21 +127,21 @@ class PairTask:
         selections
             Selected penalty of each task; that of this task is selected and added if it is missing.
         """
-        if self.problem is None:
+        if self.probe_task is None:
             return
         x, groups = pair_features(z, self.pairs), self.paired.groups[self.pairs.first]
         linear = LinearProbe(standardise(x, self.train, groups, "train"), self.probe)
         if CONSISTENCY not in selections:
-            selections[CONSISTENCY] = linear.choose(self.problem)
-        prediction = linear.answer(self.problem, selections[CONSISTENCY])
-        for row in self._scores_by_donor(self.problem, prediction):
+            selections[CONSISTENCY] = linear.select(self.probe_task)
+        prediction = linear.predict(self.probe_task, selections[CONSISTENCY])
+        for row in self._scores_by_donor(self.probe_task, prediction):
             yield row | prediction.columns()
 
     def _scores_by_donor(
-        self, problem: Question, prediction: Answer
+        self, probe_task: ProbeTask, prediction: Prediction
     ) -> Iterator[dict[str, object]]:
-        donors = self.paired.donor[self.pairs.first[problem.test]]
-        close, probability = self.pairs.close[problem.test], prediction.predicted[:, 1]
+        donors = self.paired.donor[self.pairs.first[probe_task.test]]
+        close, probability = self.pairs.close[probe_task.test], prediction.predicted[:, 1]
         key = {"task": CONSISTENCY, "fold": self.fold.name, "classes": _CLASSES}
         for donor in np.unique(donors):
             mask = donors == donor

@@ -14,8 +14,8 @@ import pandas as pd
 from jaxtyping import Bool
 
 from cell_synergy.downstream.spatial.config import BAND_COLUMNS
-from cell_synergy.scoring.inference import LEAST_DONORS, paired_t
-from cell_synergy.scoring.reference import INFERRED
+from cell_synergy.scoring.inference import MIN_DONORS, paired_t
+from cell_synergy.scoring.reference import INFERENCE_COLUMNS
 from cell_synergy.scoring.tables import ALL_FOLDS, sis_table
 
 NOBODY = "not estimable: nobody knows anything at this distance"
@@ -54,7 +54,7 @@ def curves(scores: pd.DataFrame) -> pd.DataFrame:
     far = ~expert & table["band"].notna().to_numpy()
     chance_sensitive = (table["metric"] == _CHANCE_SENSITIVE).to_numpy()
     table.loc[far, "sis"] = np.nan
-    table.loc[far & (chance_sensitive | ~method), INFERRED] = np.nan
+    table.loc[far & (chance_sensitive | ~method), INFERENCE_COLUMNS] = np.nan
     table.loc[far, "note"] = np.where(method, METHOD_ALONE, NOBODY)[far]
     order = ["method", "target", "band", "metric", "probe"]
     single = table["fold"] != ALL_FOLDS
@@ -68,7 +68,7 @@ def _informative(scores: pd.DataFrame) -> Iterator[Hashable]:
     case = ["task", "probe", "method"]
     for name, rows in scores.groupby([*case, "donor"])["value"].mean().groupby(case):
         values = rows.to_numpy()[:, None]
-        low = paired_t(values).low if len(values) >= LEAST_DONORS else values.mean(axis=0)
+        low = paired_t(values).low if len(values) >= MIN_DONORS else values.mean(axis=0)
         if low[0] > 0:
             yield name
 

@@ -43,7 +43,7 @@ class DistanceBand:
         return np.diff(self.graph.indptr)
 
 
-def edges(
+def band_edges(
     coords: Float[np.ndarray, "obs 2"],
     sections: Shaped[np.ndarray, " obs"],
     counts: Sequence[int],
@@ -83,7 +83,7 @@ def bands(
     Parameters
     ----------
     coords, sections
-        As in `edges`.
+        As in `band_edges`.
     radii
         Radii in micrometres, equal for all observations of a section and increasing. Where they are
         NaN there is no band.

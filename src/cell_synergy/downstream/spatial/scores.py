@@ -13,17 +13,17 @@ from cell_synergy.data.config import Task, no_task_message
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import (
-    Asked,
+    FoldEvaluator,
     Representation,
     probe_name,
+    score_table,
     standardise_finite,
-    table,
 )
 from cell_synergy.downstream.probes.config import ProbeConfig
-from cell_synergy.downstream.probes.tasks import Answer, Chosen, Goal
+from cell_synergy.downstream.probes.tasks import Prediction, Selection, Target
 from cell_synergy.downstream.spatial.config import BAND_COLUMNS, CONSISTENCY, SpatialConfig
 from cell_synergy.downstream.spatial.consistency import PairSample, PairTask, sample_pairs
-from cell_synergy.downstream.spatial.graph import bands, edges
+from cell_synergy.downstream.spatial.graph import band_edges, bands
 from cell_synergy.downstream.spatial.targets import BandTarget, band_targets
 
 TOO_FEW = "no donor has enough labelled neighbours (`spatial.least`) or pairs of observations"
@@ -32,7 +32,7 @@ _LABEL_METRICS, _COMPOSITION_METRICS = ("macro_f1", "bits"), ("r2",)
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class SpatialTasks:
     """The spatial tasks of a data set, equal for all representations.
 
     Attributes
@@ -49,7 +49,7 @@ class Surroundings:
     @classmethod
     def of(
         cls, paired: PairedDataset, tasks: Mapping[str, Task], spatial: SpatialConfig
-    ) -> "Surroundings":
+    ) -> "SpatialTasks":
         """Compute the neighbours of all observations, and draw the pairs.
 
         If the data set has none of the tasks in `spatial.targets`, a message is printed and only
@@ -74,15 +74,15 @@ class Surroundings:
         sections = (
             paired.section_or_block
         )  # neighbours and pairs never cross a border between folds
-        annuli = bands(coords, sections, edges(coords, sections, spatial.neighbours))
+        annuli = bands(coords, sections, band_edges(coords, sections, spatial.neighbours))
         targets = band_targets(paired, selected, annuli, spatial.least)
         return cls(targets, sample_pairs(coords, sections, spatial.consistency, spatial.seed))
 
 
-def judge(
+def evaluate(
     name: str,
     paired: PairedDataset,
-    surroundings: Surroundings,
+    spatial_tasks: SpatialTasks,
     seeds: list[int],
     represent: Representation,
     probe: ProbeConfig,
@@ -125,13 +125,13 @@ def judge(
     """
     rows: list[dict[str, object]] = []
     for fold in paired.folds:
-        evaluator = _SpatialEvaluator(paired, surroundings, fold, probe, kinds)
+        evaluator = _SpatialEvaluator(paired, spatial_tasks, fold, probe, kinds)
         for seed in seeds:
             z = standardise_finite(name, represent(fold, seed), paired, fold, seed)
             scores = evaluator.scores(z, seed, first=seed == seeds[0])
             rows += [row | {"seed": seed} for row in scores]
-    table_of_scores = table(name, paired, rows, asked=False)
-    return table_of_scores.join(_band_columns(paired, surroundings, rows))
+    table_of_scores = score_table(name, paired, rows, require_labels=False)
+    return table_of_scores.join(_band_columns(paired, spatial_tasks, rows))
 
 
 class _SpatialEvaluator:
@@ -140,17 +140,17 @@ class _SpatialEvaluator:
     def __init__(
         self,
         paired: PairedDataset,
-        surroundings: Surroundings,
+        spatial_tasks: SpatialTasks,
         fold: Fold,
         probe: ProbeConfig,
         kinds: Collection[str],
     ) -> None:
-        targets = [band_target.target for band_target in surroundings.targets]
+        targets = [band_target.target for band_target in spatial_tasks.targets]
         targets = [target for target in targets if _can_be_scored(target, fold)]
-        self.neighbours = Asked(paired, targets, fold, probe)
-        self.pairs = PairTask(surroundings.pairs, paired, fold, probe)
+        self.neighbours = FoldEvaluator(paired, targets, fold, probe)
+        self.pairs = PairTask(spatial_tasks.pairs, paired, fold, probe)
         self.pair_probe = probe_name(LINEAR, paired)
-        self.kinds, self.selections = kinds, dict[str, Chosen]()
+        self.kinds, self.selections = kinds, dict[str, Selection]()
 
     def scores(
         self, z: Float32[np.ndarray, "obs d"], seed: int, *, first: bool
@@ -166,7 +166,7 @@ class _SpatialEvaluator:
         first
             Whether it is the first seed, for which nonlinear probes are scored too.
         """
-        predictions: dict[str, dict[str, Answer]] = {}
+        predictions: dict[str, dict[str, Prediction]] = {}
         if LINEAR in self.kinds:
             predictions[LINEAR] = self.neighbours.linear(z, self.selections, donor=False)
         if NONLINEAR in self.kinds and first:
@@ -178,7 +178,7 @@ class _SpatialEvaluator:
             yield row | {"probe": self.pair_probe}
 
 
-def _can_be_scored(target: Goal, fold: Fold) -> bool:
+def _can_be_scored(target: Target, fold: Fold) -> bool:
     """Whether training observations have labels that differ, and test observations have labels."""
     train = fold.probe & target.labelled
     differs = len(np.unique(target.codes[train])) > 1 if target.classes else train.any()
@@ -186,11 +186,11 @@ def _can_be_scored(target: Goal, fold: Fold) -> bool:
 
 
 def _band_columns(
-    paired: PairedDataset, surroundings: Surroundings, rows: list[dict[str, object]]
+    paired: PairedDataset, spatial_tasks: SpatialTasks, rows: list[dict[str, object]]
 ) -> pd.DataFrame:
     """Return the `BAND_COLUMNS` of each row: target, number, radii and neighbours of its band."""
     columns: dict[tuple[object, object], tuple[object, ...]] = {}
-    for item in surroundings.targets:
+    for item in spatial_tasks.targets:
         band, labelled = item.band, item.target.labelled
         values = band.inner_radius, band.outer_radius, band.degree.astype(np.float64)
         for donor in np.unique(paired.donor[labelled]):

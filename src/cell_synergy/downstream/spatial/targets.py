@@ -12,7 +12,7 @@ from scipy import sparse
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
-from cell_synergy.downstream.probes.tasks import Goal, goals
+from cell_synergy.downstream.probes.tasks import Target, task_targets
 from cell_synergy.downstream.spatial.graph import DistanceBand
 
 _NO_LABEL = -1
@@ -34,7 +34,7 @@ class BandTarget:
         The band.
     """
 
-    target: Goal
+    target: Target
     task: str
     number: int
     band: DistanceBand
@@ -76,7 +76,7 @@ def band_targets(
     targets = []
     for number, band in enumerate(bands, start=1):
         neighbours = replace(paired, adata=_neighbour_labels(paired.adata, spatial_tasks, band))
-        for target in goals(neighbours, spatial_tasks):
+        for target in task_targets(neighbours, spatial_tasks):
             labelled = _enough_labels(target.labelled, paired, min_labelled)
             named = _in_band(target, number, labelled)
             targets.append(BandTarget(named, target.name, number, band))
@@ -171,7 +171,7 @@ def _enough_labels(
     return labelled & (counts[inverse] >= min_labelled)
 
 
-def _in_band(target: Goal, number: int, labelled: Bool[np.ndarray, " obs"]) -> Goal:
+def _in_band(target: Target, number: int, labelled: Bool[np.ndarray, " obs"]) -> Target:
     """Return a target under the name of its band, restricted to some labelled observations."""
     return replace(
         target,

@@ -19,7 +19,7 @@ from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.spatial.checks import check
 from cell_synergy.downstream.spatial.config import CONSISTENCY, SpatialConfig
 from cell_synergy.downstream.spatial.distance import curves
-from cell_synergy.downstream.spatial.scores import TOO_FEW, Surroundings, judge
+from cell_synergy.downstream.spatial.scores import TOO_FEW, SpatialTasks, evaluate
 from cell_synergy.downstream.user_table import (
     CLASSES,
     UserTableConfig,
@@ -78,11 +78,11 @@ def write_section_scores(
     if config.composition is not None:
         paired.adata.obsm["cell_type_ratio"] = _shares(config, adata)
         tasks[COMPOSITION] = CompositionTask(kind="composition")
-    surroundings = Surroundings.of(
+    spatial_tasks = SpatialTasks.of(
         paired, tasks, spatial.model_copy(update={"targets": tuple(tasks)})
     )
     scores = pd.concat(
-        judge(name, paired, surroundings, [0], represent, probe, spatial.probes)
+        evaluate(name, paired, spatial_tasks, [0], represent, probe, spatial.probes)
         for name, represent in representations(config, adata, paired).items()
     )
     if scores.empty:

@@ -81,8 +81,8 @@ def _unlabelled_folds(
         )
     if few := [fold.name for fold in folds if (fold.probe & labelled).sum() < _MIN_LABELLED]:
         yield (
-            f"{where}: in fold {preview(few)} fewer than {_MIN_LABELLED} training observations have "
-            f"a label (labelled are observations of {owners}); label further training donors "
+            f"{where}: in fold {preview(few)} fewer than {_MIN_LABELLED} training observations "
+            f"have a label (labelled are observations of {owners}); label further training donors "
             "(sections), or drop the task"
         )
 

@@ -96,8 +96,8 @@ def read_labels(path: Path, sections: Collection[str]) -> LabelTable:
     rows = dict(iter(table.groupby(_match_sections(table["section"], sections, path))))
     if not set(rows) & set(sections):
         raise DataError(
-            f"{path}: column 'section' has {preview(sorted(rows))}, none of which is a section with "
-            f"a donor ({preview(sorted(sections))}); name them alike"
+            f"{path}: column 'section' has {preview(sorted(rows))}, none of which is a section "
+            f"with a donor ({preview(sorted(sections))}); name them alike"
         )
     if others := sorted(set(rows) - set(sections)):
         tqdm.write(

@@ -8,7 +8,7 @@ import pandas as pd
 from cell_synergy.core.config import Config
 from cell_synergy.core.names import DONOR
 from cell_synergy.data.config import Names
-from cell_synergy.scoring.inference import LEAST_DONORS
+from cell_synergy.scoring.inference import MIN_DONORS
 
 SUPPORTED, NOT_SUPPORTED, NOT_TESTABLE = "supported", "not supported", "not testable here"
 
@@ -71,7 +71,7 @@ def no_method(names: Iterable[str]) -> Finding:
 def too_few(tables: Tables) -> Finding:
     """Return the finding for a data set with too few test donors."""
     scored = tables.scores.loc[tables.scores["task"] != DONOR, "donor"].unique()
-    return NOT_TESTABLE, f"{len(scored)} test donors, {LEAST_DONORS} needed"
+    return NOT_TESTABLE, f"{len(scored)} test donors, {MIN_DONORS} needed"
 
 
 def if_holds(holds: bool, evidence: str) -> Finding:

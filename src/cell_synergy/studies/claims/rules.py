@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 
 from cell_synergy.core.names import CONTROLS, DONOR, LINEAR, UNIMODAL
-from cell_synergy.scoring.inference import LEAST_DONORS, donor_interval
+from cell_synergy.scoring.inference import MIN_DONORS, donor_interval
 from cell_synergy.scoring.reference import require_complete
 from cell_synergy.scoring.tables import ALL_FOLDS, HEADLINE_METRICS, headline_rows
 from cell_synergy.studies.claims.evidence import (
@@ -148,11 +148,11 @@ def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
     if TUNED not in table or table.empty:
         return NOT_TESTABLE, "too few pairs, or no local task, for the fine-tuned expert"
     donors = table.groupby("donor").mean()
-    if len(donors) < LEAST_DONORS:
+    if len(donors) < MIN_DONORS:
         return too_few(tables)
     others = [str(method) for method in donors.columns.drop(TUNED)]
     differences = donors[[TUNED]].to_numpy() - donors[others].to_numpy()
-    interval = donor_interval(differences, in_turn=len(rows["fold"].unique()) > 1)
+    interval = donor_interval(differences, cross_validated=len(rows["fold"].unique()) > 1)
     means = differences.mean(axis=0)
     listed = [
         f"{mean:+.3f} over {method} ({low:+.3f} to {high:+.3f})"
@@ -181,11 +181,11 @@ def highest(tables: Tables, claims: ClaimsConfig) -> Finding:
     wide = means.pivot_table(index=["task", "donor"], columns="method", values="value")
     require_complete(wide.isna())
     donors = wide.groupby("donor").mean()
-    if len(donors) < LEAST_DONORS:
+    if len(donors) < MIN_DONORS:
         return too_few(tables)
     others = donors.columns.drop(claims.synergy_aware)
     differences = donors[[claims.synergy_aware]].to_numpy() - donors[others].to_numpy()
-    interval = donor_interval(differences, in_turn=len(rows["fold"].unique()) > 1)
+    interval = donor_interval(differences, cross_validated=len(rows["fold"].unique()) > 1)
     ranking = donors.mean().sort_values(ascending=False)
     rank = list(ranking.index).index(claims.synergy_aware) + 1
     above, below = int((interval.low > 0).sum()), int((interval.high < 0).sum())

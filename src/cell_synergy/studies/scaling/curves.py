@@ -15,7 +15,7 @@ from jaxtyping import Float, Float64
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.names import UNIMODAL
-from cell_synergy.scoring.inference import LEAST_DONORS, inflation, jackknife_t, paired_t
+from cell_synergy.scoring.inference import MIN_DONORS, inflation, jackknife_t, paired_t
 from cell_synergy.studies.scaling import DRAWN_LABELS, TUNED, WHOLE
 
 __all__ = ["TUNED", "better_single", "by_donor", "crossovers", "curves", "left_out", "read"]
@@ -91,13 +91,13 @@ def curves(scores: pd.DataFrame) -> pd.DataFrame:
         over donors, NaN under five; `least, most` the lowest and highest draw.
     """
     scored = scores[scores["note"] == ""]
-    in_turn = len(set(scored["fold"])) > 1
+    cross_validated = len(set(scored["fold"])) > 1
     curves = []
     for key, rows in scored.groupby([*CASE, "method", "fraction"], sort=False):
         donors = rows.groupby("donor")["value"].mean().to_numpy()[:, None]
         draws = rows.groupby(["draw", "seed"])["value"].mean()
-        low, high = _interval(donors, in_turn=in_turn)
-        testable = len(donors) >= LEAST_DONORS
+        low, high = _interval(donors, cross_validated=cross_validated)
+        testable = len(donors) >= MIN_DONORS
         curves.append(
             (*key, rows["pairs"].mean(), donors.mean(), low[0], high[0], draws.min(), draws.max(),
              len(draws), len(donors), "" if testable else _untestable(len(donors)))
@@ -123,7 +123,7 @@ def crossovers(scores: pd.DataFrame, first: str = TUNED) -> pd.DataFrame:
     """
     scored = scores[scores["note"] == ""]
     pairs = scored.groupby(["dataset", "fraction"])["pairs"].mean()
-    in_turn = len(set(scored["fold"])) > 1
+    cross_validated = len(set(scored["fold"])) > 1
     table = by_donor(scores).reset_index()
     comparisons: list[dict[Hashable, Any]] = []
     for _, rows in table.groupby(CASE, sort=False):
@@ -134,7 +134,7 @@ def crossovers(scores: pd.DataFrame, first: str = TUNED) -> pd.DataFrame:
             difference = (by_method[first] - by_method[second]).dropna(axis="columns", how="any")
             key = {**case, "first": first, "second": second, "fraction": difference.columns}
             n_pairs = at[difference.columns].to_numpy()
-            comparison = _compare(key, difference, n_pairs, in_turn=in_turn)
+            comparison = _compare(key, difference, n_pairs, cross_validated=cross_validated)
             comparisons += comparison.to_dict("records")
     return pd.DataFrame(comparisons, columns=COMPARED)
 
@@ -144,12 +144,14 @@ def _compare(
     difference: pd.DataFrame,
     pairs: Float[np.ndarray, " fractions"],
     *,
-    in_turn: bool,
+    cross_validated: bool,
 ) -> pd.DataFrame:
     """Return the rows of one comparison, from the differences of donors at every fraction."""
     values = difference.to_numpy()
-    low, high = _interval(values, in_turn=in_turn)
-    crossing = _crossing(key["first"], key["second"], values, pairs, in_turn=in_turn)
+    low, high = _interval(values, cross_validated=cross_validated)
+    crossing = _crossing(
+        key["first"], key["second"], values, pairs, cross_validated=cross_validated
+    )
     columns = {"pairs": pairs, "difference": difference.mean().to_numpy(), "low": low, "high": high}
     return pd.DataFrame({**key, **columns, **crossing}, columns=COMPARED)
 
@@ -190,7 +192,7 @@ def _crossing(
     difference: Float[np.ndarray, "donors fractions"],
     pairs: Float[np.ndarray, " fractions"],
     *,
-    in_turn: bool,
+    cross_validated: bool,
 ) -> dict[str, object]:
     """Return whether and where the mean difference changes its sign, in numbers and in words."""
     nothing = {"crossing": np.nan, "crossing_low": np.nan, "crossing_high": np.nan}
@@ -208,13 +210,13 @@ def _crossing(
     without = [
         _signs_change(m, pairs) for m in (difference.sum(0) - difference) / (len(difference) - 1)
     ]
-    if len(difference) < LEAST_DONORS:
+    if len(difference) < MIN_DONORS:
         return nothing | {"crossing": at[0], "said": f"{sentence}; {_untestable(len(difference))}"}
     if undecided := sum(len(crossings) != 1 for crossings in without):
         note = f"{undecided} of {len(without)} donors decide whether curves cross: no interval"
         return nothing | {"crossing": at[0], "said": f"{sentence}; {note}"}
     interval = jackknife_t(np.log(at), np.log(without)).widened(
-        np.sqrt(inflation(len(difference), in_turn=in_turn))
+        np.sqrt(inflation(len(difference), cross_validated=cross_validated))
     )
     low, high = np.exp(interval.low[0]), np.exp(interval.high[0])
     sentence = f"{sentence} ({low:.0f} to {high:.0f})"
@@ -222,15 +224,17 @@ def _crossing(
 
 
 def _interval(
-    values: Float[np.ndarray, "donors columns"], *, in_turn: bool
+    values: Float[np.ndarray, "donors columns"], *, cross_validated: bool
 ) -> tuple[Float64[np.ndarray, " columns"], Float64[np.ndarray, " columns"]]:
     """Return t intervals over donors; NaN if there are too few donors."""
-    if len(values) < LEAST_DONORS:
+    if len(values) < MIN_DONORS:
         nothing = np.full(values.shape[1], np.nan)
         return nothing, nothing
-    interval = paired_t(values).widened(np.sqrt(inflation(len(values), in_turn=in_turn)))
+    interval = paired_t(values).widened(
+        np.sqrt(inflation(len(values), cross_validated=cross_validated))
+    )
     return interval.low, interval.high
 
 
 def _untestable(donors: int) -> str:
-    return f"not testable: {donors} donors, {LEAST_DONORS} needed"
+    return f"not testable: {donors} donors, {MIN_DONORS} needed"

@@ -14,7 +14,7 @@ from cell_synergy.core.resume.part_store import PartStore
 from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.downstream.probes.config import ProbeConfig
-from cell_synergy.downstream.probes.tasks import Answer, goals
+from cell_synergy.downstream.probes.tasks import Prediction, task_targets
 from cell_synergy.finetuning.adapters import AdaptedExpert
 from cell_synergy.finetuning.config import FinetuneConfig
 from cell_synergy.finetuning.tunable import TunableExpert
@@ -49,7 +49,7 @@ def scale(
         Rows of an interrupted run; they are not computed again.
     """
     adapted = AdaptedExpert(expert, config)
-    targets = goals(paired, tasks)
+    targets = task_targets(paired, tasks)
     for fold in paired.folds:
         for subset in subsets(paired, fold, scaling):
             evaluator = SubsetEvaluator(paired, targets, subset, probe, scaling)
@@ -75,11 +75,11 @@ def _score_tuned(adapted: AdaptedExpert, evaluator: SubsetEvaluator, seed: int) 
     paired, subset = evaluator.paired, evaluator.subset
     linear = evaluator.predict(DRAWN_LABELS, paired.expression)
     frozen = FrozenFeatures.of(paired.expression, subset.drawn.align, paired.groups, paired.mode)
-    with_drawn: dict[str, Answer] = {}
-    with_all: dict[str, Answer] = {}
+    with_drawn: dict[str, Prediction] = {}
+    with_all: dict[str, Prediction] = {}
     for name, prediction in linear.items():
         task, config = evaluator.by_labels[DRAWN_LABELS].tasks[name][1], adapted.settings
-        penalty = prediction.chosen.strength
+        penalty = prediction.selection.penalty
         tuning = Finetuner(adapted, frozen, task, penalty, evaluator.probe, config, seed)
         fitted = tuning.run()
         with_drawn[name] = fitted.prediction

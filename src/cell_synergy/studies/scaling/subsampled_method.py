@@ -18,7 +18,7 @@ from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold, draw_validation_mask
 from cell_synergy.downstream.probes.config import ProbeConfig
-from cell_synergy.downstream.probes.tasks import goals
+from cell_synergy.downstream.probes.tasks import task_targets
 from cell_synergy.finetuning.align import AlignConfig
 from cell_synergy.studies.scaling import WHOLE
 from cell_synergy.studies.scaling.subset_evaluator import Row, SubsetEvaluator, linear_rows
@@ -110,7 +110,7 @@ def scale(
     Subsets that an interrupted run has scored are not fitted again.
     """
     paired = method.paired
-    targets = goals(paired, config.chosen(dataset.tasks, str(paired.adata.uns["source"])))
+    targets = task_targets(paired, config.chosen(dataset.tasks, str(paired.adata.uns["source"])))
     for fold in paired.folds:
         evaluators = {}
         for subset in subsets(paired, fold, config):

@@ -13,10 +13,10 @@ from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.remarks import add_remark
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import COLUMNS as OF_THE_SCORE
-from cell_synergy.downstream.evaluate import OF_THE_FIT, Asked
+from cell_synergy.downstream.evaluate import FIT_COLUMNS, FoldEvaluator
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
-from cell_synergy.downstream.probes.tasks import Answer, Goal
+from cell_synergy.downstream.probes.tasks import Prediction, Target
 from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, WHOLE
 from cell_synergy.studies.scaling.subsets import ScalingConfig, Subset
 
@@ -43,31 +43,35 @@ class SubsetEvaluator:
     def __init__(
         self,
         paired: PairedDataset,
-        goals: list[Goal],
+        task_targets: list[Target],
         subset: Subset,
         probe: ProbeConfig,
         config: ScalingConfig,
     ) -> None:
         self.paired, self.subset, self.probe = paired, subset, probe
         self.omitted: list[Row] = []
-        self.by_labels: dict[str, Asked] = {}
+        self.by_labels: dict[str, FoldEvaluator] = {}
         for labels, fold in ((DRAWN_LABELS, subset.drawn), (ALL_LABELS, subset.labelled)):
-            evaluated = [goal for goal in goals if self._is_evaluated(goal, labels, fold, config)]
+            evaluated = [
+                target
+                for target in task_targets
+                if self._is_evaluated(target, labels, fold, config)
+            ]
             if evaluated:
-                self.by_labels[labels] = Asked(paired, evaluated, fold, probe)
+                self.by_labels[labels] = FoldEvaluator(paired, evaluated, fold, probe)
 
-    def _is_evaluated(self, goal: Goal, labels: str, fold: Fold, config: ScalingConfig) -> bool:
+    def _is_evaluated(self, target: Target, labels: str, fold: Fold, config: ScalingConfig) -> bool:
         """Return whether there are enough labels of a task; if not, record the reason."""
-        labelled = np.flatnonzero(fold.probe & goal.labelled)
+        labelled = np.flatnonzero(fold.probe & target.labelled)
         note = ""
         if self.subset.pairs < config.pairs:
             note = f"{self.subset.pairs} pairs, {config.pairs} needed"
         elif len(labelled) < config.labels:
             note = f"{len(labelled)} labelled units, {config.labels} needed"
-        elif goal.classes and len(np.unique(goal.codes[labelled])) == 1:
+        elif target.classes and len(np.unique(target.codes[labelled])) == 1:
             note = "one class only"
         if note:
-            row = {"task": goal.name, "fold": fold.name, "labelled": len(labelled), "note": note}
+            row = {"task": target.name, "fold": fold.name, "labelled": len(labelled), "note": note}
             self.omitted.append(row | self._key(labels))
         return not note
 
@@ -81,7 +85,7 @@ class SubsetEvaluator:
 
     def predict(
         self, labels: str, x: Embedding, names: Sequence[str] | None = None
-    ) -> dict[str, Answer]:
+    ) -> dict[str, Prediction]:
         """Return predictions of the tasks `names`, or all, by linear probes of an embedding."""
         if labels not in self.by_labels:
             return {}
@@ -90,11 +94,11 @@ class SubsetEvaluator:
         probe, predictions = LinearProbe(z, self.probe), {}
         for name in evaluator.tasks if names is None else names:
             task = evaluator.tasks[name][1]
-            predictions[name] = probe.answer(task, probe.choose(task))
+            predictions[name] = probe.predict(task, probe.select(task))
         return predictions
 
     def rows(
-        self, labels: str, predictions: Mapping[str, Answer], probe: str = LINEAR
+        self, labels: str, predictions: Mapping[str, Prediction], probe: str = LINEAR
     ) -> Iterator[Row]:
         """Yield a row per task, metric and test donor."""
         if predictions:
@@ -125,5 +129,5 @@ def table(rows: list[Row], adata: ad.AnnData) -> pd.DataFrame:
     Columns of the probe fit are filled in the first row of each fit only.
     """
     scores = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=adata.uns["source"])
-    scores.loc[scores.duplicated(_FIT), OF_THE_FIT] = np.nan
+    scores.loc[scores.duplicated(_FIT), FIT_COLUMNS] = np.nan
     return add_remark(scores, adata.uns)

@@ -11,11 +11,11 @@ from cell_synergy.core.names import CONTROLS, DONOR, LINEAR, UNIMODAL
 from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
-from cell_synergy.downstream.evaluate import Asked, Representation, table
+from cell_synergy.downstream.evaluate import FoldEvaluator, Representation, score_table
 from cell_synergy.downstream.probes.config import ProbeConfig
-from cell_synergy.downstream.probes.tasks import goals
+from cell_synergy.downstream.probes.tasks import task_targets
 from cell_synergy.scoring.inference import (
-    LEAST_DONORS,
+    MIN_DONORS,
     donor_interval,
     inflation,
     not_testable,
@@ -44,15 +44,15 @@ def ceiling_scores(
         Configuration of the probes.
     """
     rows: list[dict[str, object]] = []
-    task_goals = goals(paired, tasks)
+    task_goals = task_targets(paired, tasks)
     for fold in paired.folds:
         z: Float32[np.ndarray, "obs d"] = standardise(
             variates(fold, 0), fold.align, paired.groups, paired.mode
         )
-        evaluator = Asked(paired, task_goals, fold, probe)
+        evaluator = FoldEvaluator(paired, task_goals, fold, probe)
         predictions = {LINEAR: evaluator.linear(z, {}, donor=False)}
         rows += [row | {"seed": 0} for row in evaluator.scores(predictions)]
-    return table(CEILING, paired, rows, asked=bool(task_goals))
+    return score_table(CEILING, paired, rows, require_labels=bool(task_goals))
 
 
 def compare(ceiling: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
@@ -97,24 +97,24 @@ def compare(ceiling: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
                 f"scores: not the same donors for every method at task {task}, metric {metric}; "
                 "compute them again with `dvc repro`"
             )
-        case = _compare_case(donors, in_turn=len(rows["fold"].unique()) > 1)
+        case = _compare_case(donors, cross_validated=len(rows["fold"].unique()) > 1)
         parts.append(case.assign(task=task, metric=metric))
     return pd.concat(parts, ignore_index=True)
 
 
-def _compare_case(scores: pd.DataFrame, in_turn: bool) -> pd.DataFrame:
+def _compare_case(scores: pd.DataFrame, cross_validated: bool) -> pd.DataFrame:
     """Return the rows of one task and metric, from scores by donor (rows) and method (columns)."""
     methods = scores.columns.drop(CEILING)
     ceiling = scores[CEILING].to_numpy()
     gain = scores[methods].to_numpy() - ceiling[:, None]
     compared = ~methods.isin([*CONTROLS, *UNIMODAL])
     over = pd.DataFrame({"method": methods, "value": gain.mean(axis=0)})
-    interval = donor_interval(gain, in_turn=in_turn)
+    interval = donor_interval(gain, cross_validated=cross_validated)
     over["low"], over["high"], over["p_corrected"] = interval.low, interval.high, np.nan
-    if len(scores) < LEAST_DONORS:
+    if len(scores) < MIN_DONORS:
         over["note"] = not_testable(len(scores))
     else:
-        variance_factor = inflation(len(scores), in_turn=in_turn)
+        variance_factor = inflation(len(scores), cross_validated=cross_validated)
         over["p_corrected"] = sign_flip(gain, compared, variance_factor).corrected
     above = np.where(compared, over["p_corrected"] < _SIGNIFICANCE, over["low"] > 0)
     over["verdict"] = np.select(

@@ -11,7 +11,7 @@ from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
-from cell_synergy.downstream.probes.tasks import Chosen, Goal, Question, ask
+from cell_synergy.downstream.probes.tasks import ProbeTask, Selection, Target, make_probe_task
 from cell_synergy.studies.spectrum.correlations import (
     CentredPairs,
     SharedDirections,
@@ -101,13 +101,16 @@ class RetentionProbe:
         self.paired, self.fold, self.targets, self.probe = paired, fold, target_values, probe
         labelled = np.ones(len(paired.donor), dtype=bool)
         no_codes = np.full(len(labelled), -1)
-        goals = {n: Goal(n, labelled, no_codes, (), t.values) for n, t in target_values.items()}
-        self.tasks: dict[str, Question] = {
-            name: ask(goal, fold, paired, probe.inner_folds) for name, goal in goals.items()
+        task_targets = {
+            n: Target(n, labelled, no_codes, (), t.values) for n, t in target_values.items()
+        }
+        self.tasks: dict[str, ProbeTask] = {
+            name: make_probe_task(goal, fold, paired, probe.inner_folds)
+            for name, goal in task_targets.items()
         }
 
     def explained(
-        self, z: Float[np.ndarray, "obs d"], selections: dict[str, Chosen]
+        self, z: Float[np.ndarray, "obs d"], selections: dict[str, Selection]
     ) -> dict[str, dict[str, float]]:
         """Return the explained share of each target on each test donor, within donors.
 
@@ -129,8 +132,8 @@ class RetentionProbe:
         donors = paired.donor[test]
         for name, task in self.tasks.items():
             if name not in selections:
-                selections[name] = linear.choose(task)
-            predicted, target = linear.answer(task, selections[name]).predicted, self.targets[name]
+                selections[name] = linear.select(task)
+            predicted, target = linear.predict(task, selections[name]).predicted, self.targets[name]
             values = target.values[test]
             shares[name] = {
                 str(donor): _explained_share(

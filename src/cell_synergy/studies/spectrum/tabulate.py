@@ -15,8 +15,8 @@ from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.remarks import add_remark
 from cell_synergy.data.splits import Fold, draw_validation_mask
 from cell_synergy.downstream.probes.config import ProbeConfig
-from cell_synergy.downstream.probes.tasks import Chosen
-from cell_synergy.scoring.inference import LEAST_DONORS, donor_interval, not_testable
+from cell_synergy.downstream.probes.tasks import Selection
+from cell_synergy.scoring.inference import MIN_DONORS, donor_interval, not_testable
 from cell_synergy.studies.spectrum.ceiling_scores import ceiling_scores, compare
 from cell_synergy.studies.spectrum.config import SpectrumConfig
 from cell_synergy.studies.spectrum.correlations import (
@@ -89,10 +89,10 @@ def tabulate(
         are too few to estimate the shared directions, methods and tasks are left out. Intervals
         are over donors; `held_out` and the shares have them from five donors on.
     """
-    in_turn = len(paired.folds) > 1
+    cross_validated = len(paired.folds) > 1
     spectra, directions = _fit_folds(paired, config, validation_share)
     if len(directions) < len(paired.folds):
-        return _assemble(paired, [_average(list(chain(*spectra.values())), in_turn)])
+        return _assemble(paired, [_average(list(chain(*spectra.values())), cross_validated)])
     rows: Rows = []
     for fold in paired.folds:
         pairs = CentredPairs.of(*paired.standardised(fold), paired.donor)
@@ -104,7 +104,7 @@ def tabulate(
         return directions[fold.name].variates(*paired.standardised(fold))
 
     ceiling = ceiling_scores(paired, tasks, variates, probe)
-    return _assemble(paired, [_average(rows, in_turn), compare(ceiling, scores)])
+    return _assemble(paired, [_average(rows, cross_validated), compare(ceiling, scores)])
 
 
 def _fit_folds(
@@ -224,7 +224,7 @@ def _retention_rows(
 ) -> Iterator[dict[str, object]]:
     """Yield the shares that each method's joint embedding retains, per seed and over all seeds."""
     for method, method_seeds in seeds.items():
-        selections: dict[str, Chosen] = {}
+        selections: dict[str, Selection] = {}
         for seed in method_seeds:
             shares = probe.explained(embed(method, probe.fold, seed), selections)
             for quantity, values in shares.items():
@@ -243,7 +243,7 @@ def _nested_subset(order: np.ndarray, donor: np.ndarray, fraction: float) -> np.
     return np.sort(np.concatenate(parts))
 
 
-def _average(rows: Rows, in_turn: bool) -> pd.DataFrame:
+def _average(rows: Rows, cross_validated: bool) -> pd.DataFrame:
     """Return means over folds, and over donors with an interval."""
     table = pd.DataFrame(rows, columns=[*_KEYS, "donor", "value"])
     keys = [*_KEYS, "donor"]
@@ -255,17 +255,17 @@ def _average(rows: Rows, in_turn: bool) -> pd.DataFrame:
         values = group["value"].to_numpy()
         row["value"] = values.mean()
         if group["donor"].iloc[0]:
-            row |= _interval(values, in_turn)
+            row |= _interval(values, cross_validated)
         elif np.isnan(values).any():
             row["note"] = NOT_ESTIMABLE
         means.append(row)
     return pd.DataFrame(means)
 
 
-def _interval(values: Float64[np.ndarray, " donors"], in_turn: bool) -> dict[str, object]:
+def _interval(values: Float64[np.ndarray, " donors"], cross_validated: bool) -> dict[str, object]:
     """Return the number of donors, and the interval of their mean or a note."""
     donors = len(values)
-    if donors < LEAST_DONORS:
+    if donors < MIN_DONORS:
         return {"n_donors": donors, "note": not_testable(donors)}
-    interval = donor_interval(values[:, None], in_turn=in_turn)
+    interval = donor_interval(values[:, None], cross_validated=cross_validated)
     return {"n_donors": donors, "low": interval.low[0], "high": interval.high[0]}

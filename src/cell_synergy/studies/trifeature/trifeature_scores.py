@@ -11,7 +11,7 @@ from cell_synergy.downstream.probes import mlp
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.metrics import classification
-from cell_synergy.downstream.probes.tasks import Question
+from cell_synergy.downstream.probes.tasks import ProbeTask
 from cell_synergy.studies.trifeature.world import (
     TEST,
     TrifeatureConfig,
@@ -89,11 +89,11 @@ def _probe_scores(
 ) -> Iterator[dict[str, object]]:
     """Yield the score of each probe on each task, with the selected penalty and convergence."""
     train, test = np.flatnonzero(part != TEST), np.flatnonzero(part == TEST)
-    tasks = [Question(train, part[train], test, np.unique(y), y[train]) for y in labels.values()]
+    tasks = [ProbeTask(train, part[train], test, np.unique(y), y[train]) for y in labels.values()]
     linear = LinearProbe(z, probe)
     predictions = {
-        "linear": [linear.answer(task, linear.choose(task)) for task in tasks],
-        "mlp": mlp.answer([z], tasks, probe.mlp, seed),
+        "linear": [linear.predict(task, linear.select(task)) for task in tasks],
+        "mlp": mlp.predict([z], tasks, probe.mlp, seed),
     }
     for name, by_task in predictions.items():
         for (task, y), prediction in zip(labels.items(), by_task, strict=True):
@@ -106,8 +106,8 @@ def _probe_scores(
                 "value": scores["balanced_accuracy"],
                 "n": len(test),
                 "classes": len(prior),
-                "inner": prediction.chosen.inner,
-                "strength": prediction.chosen.strength,
+                "inner": prediction.selection.cv_score,
+                "strength": prediction.selection.penalty,
                 "gradient_norm": prediction.gradient_norm,
                 "iterations": prediction.iterations,
             }
