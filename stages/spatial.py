@@ -15,7 +15,7 @@ from cell_synergy.downstream.method_scores import TrainedMethod
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.spatial.checks import check
 from cell_synergy.downstream.spatial.config import SpatialConfig
-from cell_synergy.downstream.spatial.scores import TOO_FEW, SpatialTasks
+from cell_synergy.downstream.spatial.scores import TOO_FEW, SpatialTasks, evaluate
 
 
 class Args(ExperimentArgs):

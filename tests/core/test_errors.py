@@ -139,8 +139,8 @@ def test_too_little_memory_is_a_sentence():
 PROGRAM = """
 "How to use it."
 import sys, time
-from cell_synergy.core.errors import reported
-with reported(__doc__, resumes="resumes" in sys.argv, bare=False):
+from cell_synergy.core.errors import report_errors
+with report_errors(__doc__, resumes="resumes" in sys.argv, bare=False):
     if "pipe" in sys.argv:
         for _ in range(100000):
             print("line")

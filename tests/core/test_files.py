@@ -10,8 +10,8 @@ from cell_synergy.core.files import atomic_write
 WRITE = """
 import os, signal, sys
 from pathlib import Path
-from cell_synergy.core.files import atomic
-with atomic(Path(sys.argv[1])) as new:
+from cell_synergy.core.files import atomic_write
+with atomic_write(Path(sys.argv[1])) as new:
     new.write_text("half")
     os.kill(os.getpid(), int(sys.argv[2]))
     signal.pause()

@@ -169,5 +169,5 @@ def test_help_needs_no_numerical_library(module, tmp_path):
 )
 def test_every_script_answers_help_with_what_it_does(script):
     source = script.read_text()
-    assert "with reported(__doc__" in source
+    assert "with report_errors(__doc__" in source
     assert "sys.argv[1:]" in source

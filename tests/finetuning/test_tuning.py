@@ -132,7 +132,7 @@ def test_a_round_is_no_more_than_a_pass_over_the_rows(steps, batch, expected, tu
     trainer.train()
     assert len(batches) == trainer.steps == expected
     rows = np.concatenate(batches)
-    assert len(np.unique(rows)) == len(rows) <= (task.inner != 1).sum()
+    assert len(np.unique(rows)) == len(rows) <= (task.cv_folds != 1).sum()
     assert max(map(len, batches)) <= batch
 
 

@@ -7,8 +7,8 @@ from tests.slurm.conftest import ran, stage
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 EPOCH = """
 import time
-from cell_synergy.core.signals import held_back
-with held_back():
+from cell_synergy.core.signals import defer_interrupt
+with defer_interrupt():
     time.sleep(90)
 """
 
