@@ -5,10 +5,9 @@ features and keeps its penalty. A randomly initialised head would first distort 
 costs most on donors that were not seen (Kumar et al. 2022, arXiv:2202.10054). If no parameter of
 the expert is trainable, the prediction is that of the linear probe.
 
-Each task has a fit of its own, since a probe of one task does not see the labels of others either.
-The number of rounds is selected on inner folds of training donors: for each of the smallest inner
-folds, until they have enough rows together, one trainer is fitted without that fold and validated
-on it after every round. The validation score is maximised over a factor between 0 and 1 that
+Each task has its own fit. The number of rounds is selected on inner folds of training donors: for
+each of the smallest folds, until they have enough rows together, one trainer is fitted without that
+fold and validated on it after every round. The validation score is maximised over a factor between 0 and 1 that
 shrinks the logits of the head towards the prior. A last trainer is fitted to all training rows for
 the selected number of rounds and predicts with the factor of that round.
 """

@@ -1,10 +1,8 @@
 """Calibration of the estimators on simulated embeddings with known decompositions.
 
-Each observation has three sources, fair bits or standard Gaussian variables. Image and expression
-both encode the third source; the image alone encodes the first, and the expression alone the
-second. The information of the embeddings about a label is redundant, unique, synergistic or a
-mixture by construction. The label of a gate is wrong with probability `noise`, and a Gaussian
-target has noise of its own, so that no label is certain.
+Each observation has three sources, fair bits or standard Gaussian variables. Both embeddings encode
+the third source; the image alone encodes the first, and the expression alone the second. The label
+of a gate is wrong with probability `noise`; a Gaussian target has noise of variance 1.
 """
 
 from collections.abc import Callable, Iterator
@@ -42,8 +40,7 @@ GATES: dict[str, Callable[[Bits], Int[np.ndarray, " obs"]]] = {
     "unique": lambda b: b[:, 0],
     "redundant": lambda b: b[:, 2],
 }
-# Weights of the three sources in a Gaussian target, to which noise of variance 1 is added.
-GAUSSIANS = {
+GAUSSIANS = {  # weights of the three sources in a target
     "gaussian unique": (1.0, 0.0, 0.0),
     "gaussian shared": (0.0, 0.0, 1.0),
     "gaussian sum": (1.0, 1.0, 1.0),

@@ -1,9 +1,8 @@
 """10x feature-barcode matrices, as HDF5 or as Matrix Market files.
 
-Layouts: 10x Genomics, "Feature-barcode matrices HDF5" and "... MEX", which Cell Ranger, Space
-Ranger and Xenium Onboard Analysis share. Only features of type "Gene Expression" are genes:
-Xenium's control probes, control codewords and unassigned codewords are other types. The layout of
-Cell Ranger 2 has no types; there, controls are recognised by their names.
+Layouts: 10x Genomics, "Feature-barcode matrices HDF5" and "... MEX". Only features of type "Gene
+Expression" are genes: Xenium's controls are other types. The layout of Cell Ranger 2 has no types;
+there, controls are recognised by their names.
 
 scipy reads the numbers, and the names are read here line by line: `scanpy.read_10x_mtx` turns genes
 and barcodes called `nan` or `NA` into missing values. The indices of HDF5 files are checked.
