@@ -7,9 +7,9 @@ the expert is trainable, the prediction is that of the linear probe.
 
 Each task has its own fit. The number of rounds is selected on inner folds of training donors: for
 each of the smallest folds, until they have enough rows together, one trainer is fitted without that
-fold and validated on it after every round. The validation score is maximised over a factor between 0 and 1 that
-shrinks the logits of the head towards the prior. A last trainer is fitted to all training rows for
-the selected number of rounds and predicts with the factor of that round.
+fold and validated on it after every round. The validation score is maximised over a factor between
+0 and 1 that shrinks the logits of the head towards the prior. A last trainer is fitted to all
+training rows for the selected number of rounds and predicts with the factor of that round.
 """
 
 from collections.abc import Sequence

@@ -1,11 +1,10 @@
 """10x feature-barcode matrices, as HDF5 or as Matrix Market files.
 
 Layouts: 10x Genomics, "Feature-barcode matrices HDF5" and "... MEX". Only features of type "Gene
-Expression" are genes: Xenium's controls are other types. The layout of Cell Ranger 2 has no types;
-there, controls are recognised by their names.
+Expression" are genes; in Cell Ranger 2, which has no types, controls are recognised by name.
 
-scipy reads the numbers, and the names are read here line by line: `scanpy.read_10x_mtx` turns genes
-and barcodes called `nan` or `NA` into missing values. The indices of HDF5 files are checked.
+scipy reads the numbers, and the names are read here: `scanpy.read_10x_mtx` turns genes and barcodes
+called `nan` or `NA` into missing values.
 """
 
 import zlib
