@@ -12,7 +12,7 @@ READERS = {
 }
 EDGES = {
     "downstream/run_benchmarks.py", "downstream/spatial/__main__.py", "finetuning/run_alignment.py",
-    "finetuning/run_expert.py", "scoring/results.py",
+    "finetuning/run_expert.py", "scoring/results.py", "studies/check_params.py",
 }  # fmt: skip
 
 

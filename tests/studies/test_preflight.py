@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from cell_synergy.commands import check_params
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.studies import check_params
 
 PARAMS = YAML(typ="safe").load(Path(__file__).parents[2] / "params.yaml")
 MINE = {

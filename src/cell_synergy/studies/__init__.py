@@ -2,5 +2,6 @@
 
 `spectrum` (what linear alignment can keep), `scaling` (few training pairs), `trifeature` and
 `calibration` (known answers), `truth` and `decoding` (what a simulated data set knows), `claims`
-(verdicts). `preflight` checks the study's parameters before anything is computed.
+(verdicts). `preflight` checks the parameters of a study, and `check_params` those of params.yaml
+before the runner plans anything.
 """
