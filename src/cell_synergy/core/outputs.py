@@ -85,7 +85,7 @@ def folder_output(word: str, given: str | None, default: Path) -> OutputPath:
 
 @contextmanager
 def guarded_outputs(
-    command: str, places: Sequence[OutputPath], inputs: Mapping[str, Path]
+    command: str, outputs: Sequence[OutputPath], inputs: Mapping[str, Path]
 ) -> Iterator[dict[str, Path]]:
     """Yield a path to write to for each output; the outputs are replaced when the block ends.
 
@@ -105,46 +105,46 @@ def guarded_outputs(
     OSError
         If the folder cannot be written, before the block runs.
     """
-    _check_apart(places, inputs)
-    for place in places:
-        with named_after(place.path), named_after(place.record):
-            _check_free(place, place.files, command)
+    _check_apart(outputs, inputs)
+    for output in outputs:
+        with named_after(output.path), named_after(output.record):
+            _check_free(output, output.files, command)
     with ExitStack() as stack:
         new = {}
-        for place in places:
-            stack.enter_context(named_after(place.path, unnamed=False))
-            with named_after(place.path), named_after(place.record):
-                stack.enter_context(_parents(place.path))
-                scratch = stack.enter_context(scratch_of(place.path))
-                with scratch_of(place.record) as longest:  # its name is the longest that is created
+        for output in outputs:
+            stack.enter_context(named_after(output.path, unnamed=False))
+            with named_after(output.path), named_after(output.record):
+                stack.enter_context(_parents(output.path))
+                scratch = stack.enter_context(scratch_of(output.path))
+                with scratch_of(output.record) as longest:  # the longest name of all
                     (longest / "probe").write_bytes(_PROBE)
-            new[place.word] = scratch / place.path.name
+            new[output.word] = scratch / output.path.name
         yield new
-        for place in places:
-            with named_after(place.path):
-                _publish(place, new[place.word].parent, command)
+        for output in outputs:
+            with named_after(output.path):
+                _publish(output, new[output.word].parent, command)
 
 
-def _check_apart(places: Sequence[OutputPath], inputs: Mapping[str, Path]) -> None:
+def _check_apart(outputs: Sequence[OutputPath], inputs: Mapping[str, Path]) -> None:
     """Refuse outputs inside each other, and those inside or around an input."""
-    written = [(place, path) for place in places for path in place.files]
-    for place, path in written:
+    written = [(output, path) for output in outputs for path in output.files]
+    for output, path in written:
         for other, other_path in written:
-            if other is not place and _inside(path, other_path):
+            if other is not output and _inside(path, other_path):
                 raise ConfigError(
-                    f"{place.word}={place.path} lies in {other.word}={other.path}; give each "
+                    f"{output.word}={output.path} lies in {other.word}={other.path}; give each "
                     "output another path"
                 )
         for word, read in inputs.items():
             if _same(path, read):
                 raise ConfigError(
-                    f"{place.word}={place.path} would replace {word}={read}, which is read; choose "
-                    f"another {place.word}="
+                    f"{output.word}={output.path} would replace {word}={read}, which is read; "
+                    f"choose another {output.word}="
                 )
             if _inside(path, read) or _inside(read, path):
                 raise ConfigError(
-                    f"{place.word}={place.path} and {word}={read}, which is read, lie in each "
-                    f"other; choose another {place.word}="
+                    f"{output.word}={output.path} and {word}={read}, which is read, lie in each "
+                    f"other; choose another {output.word}="
                 )
 
 
@@ -173,47 +173,47 @@ def _parents(path: Path) -> Iterator[None]:
                 folder.rmdir()
 
 
-def _publish(place: OutputPath, scratch: Path, command: str) -> None:
+def _publish(output: OutputPath, scratch: Path, command: str) -> None:
     """Move the new files to the output, the main one last.
 
     While files are moved, the record has the hashes of old and new ones, so that whatever a kill
     leaves still belongs to the command.
     """
-    folder = place.path.parent
+    folder = output.path.parent
     new_files = sorted(
-        scratch.iterdir(), key=lambda path: (path.name == place.path.name, path.name)
+        scratch.iterdir(), key=lambda path: (path.name == output.path.name, path.name)
     )
     targets = [folder / path.name for path in new_files]
-    _check_free(place, [*place.files, *targets], command)
+    _check_free(output, [*output.files, *targets], command)
     new = {name: [sha] for path in new_files for name, sha in _hashes(path, path.name)}
-    _, old = _recorded(place)
-    _write_record(place, command, {n: old.get(n, []) + new.get(n, []) for n in {*old, *new}})
+    _, old = _recorded(output)
+    _write_record(output, command, {n: old.get(n, []) + new.get(n, []) for n in {*old, *new}})
     for path, target in zip(new_files, targets, strict=True):
-        _check_free(place, [target], command)
+        _check_free(output, [target], command)
         if target.is_dir():
-            _move_aside(place, target, scratch / f"{target.name}.old", command)
+            _move_aside(output, target, scratch / f"{target.name}.old", command)
         path.replace(target)
-    _write_record(place, command, new)
+    _write_record(output, command, new)
 
 
-def _move_aside(place: OutputPath, target: Path, aside: Path, command: str) -> None:
+def _move_aside(output: OutputPath, target: Path, aside: Path, command: str) -> None:
     """Rename a folder; rename it back if a file was added while it was checked."""
     target.rename(aside)
     try:
-        _check_free(place, [target], command, found_at=aside)
+        _check_free(output, [target], command, found_at=aside)
     except ConfigError:
         aside.rename(target)
         raise
 
 
 def _check_free(
-    place: OutputPath, paths: Sequence[Path], command: str, found_at: Path | None = None
+    output: OutputPath, paths: Sequence[Path], command: str, found_at: Path | None = None
 ) -> None:
     """Refuse paths with a file that `command` has not written as it is now.
 
     `found_at` is where the one path was moved, if it was.
     """
-    writer, recorded = _recorded(place)
+    writer, recorded = _recorded(output)
     for path in paths:
         problem = _foreign(found_at or path, path.name, recorded if writer == command else {})
         if problem is None:
@@ -221,8 +221,8 @@ def _check_free(
         if writer not in {None, command}:
             problem = f"was written by {writer}"
         raise ConfigError(
-            f"{place.word}={place.path}: {path} {problem}; nothing was touched: move it away, "
-            f"or choose another {place.word}="
+            f"{output.word}={output.path}: {path} {problem}; nothing was touched: move it away, "
+            f"or choose another {output.word}="
         )
 
 
@@ -260,21 +260,21 @@ def _hashes(path: Path, name: str) -> Iterator[tuple[str, str]]:
             yield name, hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _recorded(place: OutputPath) -> tuple[str | None, _Hashes]:
+def _recorded(output: OutputPath) -> tuple[str | None, _Hashes]:
     """Return the command that wrote an output and the hashes; None and {} without a valid record.
 
     A record that is a link or was edited is not valid.
     """
-    if place.record.is_symlink() or not place.record.is_file():
+    if output.record.is_symlink() or not output.record.is_file():
         return None, {}
     try:
-        record = json.loads(place.record.read_text("utf-8"))
+        record = json.loads(output.record.read_text("utf-8"))
         files = {str(name): [str(sha) for sha in shas] for name, shas in record["files"].items()}
         return str(record["command"]), files
     except (ValueError, KeyError, TypeError, AttributeError):
         return None, {}
 
 
-def _write_record(place: OutputPath, command: str, files: _Hashes) -> None:
-    with atomic_write(place.record) as new:
+def _write_record(output: OutputPath, command: str, files: _Hashes) -> None:
+    with atomic_write(output.record) as new:
         new.write_text(json.dumps({"command": command, "files": files}, indent=1, sort_keys=True))
