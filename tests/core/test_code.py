@@ -112,6 +112,43 @@ def test_an_attribute_made_by_getattr_brings_the_modules_that_may_have_it(tree):
     assert names(made()["lazy"]) == [*homes, "stages/lazy.py"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import pkg\nprint(getattr(pkg, 'score'))\n",
+        "import pkg\nalias = pkg\nprint(alias.score)\n",
+        "def f():\n    import pkg as p\n    return p.score\ndef g():\n    import json as p\n",
+    ],
+)
+def test_no_way_to_write_it_hides_an_attribute_made_by_getattr(tree, text):
+    write(tree, "stages/lazy.py", text)
+    assert "src/pkg/scores.py" in names(made()["lazy"])
+
+
+def test_a_module_that_getattr_imports_as_an_attribute_counts(tree):
+    write(
+        tree, "src/pkg/space/__init__.py",
+        "from importlib import import_module\ndef __getattr__(name):\n"
+        "    return import_module(f'.{name}', __package__)\n",
+    )  # fmt: skip
+    write(tree, "stages/plain.py", "import pkg.space as s\nprint(s.tools.local)\n")
+    assert "src/pkg/space/tools.py" in names(made()["plain"])
+
+
+def test_a_model_that_loads_others_by_name_depends_on_all_and_no_other_does(tree):
+    write(tree, "src/pkg/ensemble.py", "from pkg.models import load\n")
+    text = (tree / "src/pkg/models/a.py").read_text()
+    for use in (
+        "from pkg import models\nprint(models.load('b'))\n",
+        "import pkg.ensemble\n",
+        "from importlib import import_module\nprint(import_module(f'pkg.models.{__name__[0]}'))\n",
+    ):
+        write(tree, "src/pkg/models/a.py", f"{text}{use}")
+        found = made()
+        assert "src/pkg/models/b.py" in names(found["fit/a"])
+        assert "src/pkg/models/a.py" not in names(found["fit/b"])
+
+
 def test_the_text_of_a_notebook_counts_since_its_executed_copy_has_it(tree):
     before = made()
     assert names(before["figures/draw"]) == [
@@ -203,6 +240,8 @@ CALLS = {
     "list(map(import_module, name))": None,
     'exec("import pkg.models.a")': None,
     'runpy.run_module("pkg.models.a")': None,
+    'builtins.exec("import pkg.models.a")': None,
+    'subprocess.run([sys.executable, "-m", "pkg.models.a"])': None,
     "importlib.util.spec_from_file_location(name)": None,
     "network.eval()": set(),
 }
@@ -212,11 +251,12 @@ CALLS = {
 def test_an_import_by_name_is_read_from_the_code_or_refused(tree, call):
     write(
         tree, "stages/plain.py",
-        "import importlib\nfrom importlib import import_module, import_module as load\n"
-        f"def f(name, network):\n    return {call}\n",
+        "import builtins, importlib, subprocess, sys\n"
+        "from importlib import import_module, import_module as load\n"
+        f"def f(name, network):\n    from json import load\n    return {call}\n",
     )  # fmt: skip
     if CALLS[call] is None:
-        with pytest.raises(DataError, match=r"stages/plain\.py, line 4: .*write import_module\(f"):
+        with pytest.raises(DataError, match=r"stages/plain\.py, line 5: .*write import_module\(f"):
             made()
     else:
         found = {Path(name).stem for name in names(made()["plain"])}
@@ -224,7 +264,7 @@ def test_an_import_by_name_is_read_from_the_code_or_refused(tree, call):
 
 
 def test_a_relative_import_by_name_is_read(tree):
-    text = 'from importlib import import_module\nimport_module(f".{__file__}", __package__)\n'
+    text = 'from importlib import import_module\nimport_module(f".{name}", __package__)\n'
     write(tree, "src/pkg/models/_base.py", text)
     assert "src/pkg/models/b.py" in names(made()["every"])
 
@@ -238,10 +278,16 @@ def test_a_relative_import_by_name_is_read(tree):
         ("from pkg import *\n", "line 1: import names from pkg instead of"),
         ("from ... import x\n", "line 1: .* leads out of all packages"),
         ("import tests.tools\n", "line 1: tests lies outside of src and stages; move it there"),
+        ("import tools.deep.er\n", "line 1: tools lies outside of src and stages; move it there"),
+        ("\nprint(__file__)\n", "line 2: __file__ leads to files beside the code, .* under deps"),
+        ("import pkg\nprint(pkg.__file__)\n", r"line 2: pkg\.__file__ leads to files beside"),
+        ("from importlib.resources import files as f\nf('pkg')\n", "line 2: .* leads to files"),
+        ("from pkg.util import check\nprint(check.__doc__)\n", "line 2: __doc__ reads docstrings"),
     ],
 )
 def test_what_cannot_be_resolved_is_one_sentence(tree, text, message):
     write(tree, "tests/tools.py", "")
+    write(tree, "tools/deep/er.py", "")
     write(tree, "stages/plain.py", text)
     with pytest.raises(DataError, match=message) as caught:
         made()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.fingerprint import fingerprint, text_hash
-from cell_synergy.core.imports import Import, Source
+from cell_synergy.core.imports import BESIDE_REMEDY, Import, Source
 
 
 class SourceTree:
@@ -66,8 +66,18 @@ class SourceTree:
             The files.
         chosen
             Packages of which the program imports one module by name, and that module; of every
-            other package that is imported from by name all modules count.
+            other package that is imported from by name all modules count. So they do where that
+            module imports others by name itself.
         """
+        files = self._closure(roots, chosen)
+        for package, module in chosen.items():
+            own = self._closure(self.files(module), chosen)
+            if any(self._loads(file, package) for file in own):
+                files |= self._closure(roots, {})
+        return files
+
+    def _closure(self, roots: Iterable[Path], chosen: Mapping[str, str]) -> frozenset[Path]:
+        """Return files and all that they import, of a chosen package one module."""
         visited: set[Path] = set()
         queue = set(roots)
         while queue:
@@ -79,6 +89,17 @@ class SourceTree:
                 files = files.union(*(self.files(module) for module in modules))
             queue |= files - visited
         return frozenset(visited)
+
+    def _loads(self, path: Path, package: str) -> bool:
+        """Return whether a file that is not the package's own imports its modules by name."""
+        file, source = self._file(package), self.source(path)
+        if path == file:
+            return False
+        loaders = self.source(file).loaders if file else frozenset()
+        taken = {(each.module, name) for each in source.imports for name in each.names}
+        return any(each.by_name and each.module == package for each in source.imports) or any(
+            (package, name) in taken | source.attributes.keys() for name in (*loaders, "*")
+        )
 
     def _source(self, path: Path) -> Source:
         """Parse a file."""
@@ -134,9 +155,13 @@ class SourceTree:
                 packages.add(statement.module)
             for name in statement.names:
                 files.update(self._imported_name(source, statement, name))
-        for module, name in source.attributes:
-            if self._exists(module.partition(".")[0]) and self._exists(module):
-                files.update(self._lazy(module, name))
+        for (module, name), line in source.attributes.items():
+            if not (self._exists(module.partition(".")[0]) and self._exists(module)):
+                continue
+            if name == "__file__":
+                raise source.error(line, f"{module}.{name} {BESIDE_REMEDY}")
+            inner = f"{module}.{name}"
+            files.update(self.files(inner) if self._exists(inner) else self._lazy(module, name))
         return frozenset(files), frozenset(packages)
 
     def _is_internal(self, source: Source, statement: Import) -> bool:
@@ -148,7 +173,7 @@ class SourceTree:
         if self._exists(top):
             return True
         beside = self.scripts.parent / top
-        if beside.with_suffix(".py").is_file() or any(beside.glob("*.py")):
+        if beside.with_suffix(".py").is_file() or any(beside.glob("**/*.py")):
             raise source.error(
                 statement.line,
                 f"{top} lies outside of {self.src} and {self.scripts}; move it there",
@@ -171,7 +196,7 @@ class SourceTree:
         That is every module whose name, full or relative to the package, is a string in the file.
         """
         file = self._file(module)
-        if file is None or name.startswith("__") or self._exists(f"{module}.{name}"):
+        if file is None or name.startswith("__"):
             return []
         source = self.source(file)
         if not source.lazy or name in source.defined:

@@ -10,6 +10,7 @@ import tokenize
 from collections.abc import Iterable, Iterator
 from functools import cache
 from io import StringIO
+from typing import TypeGuard
 
 from cell_synergy.core.imports import Source
 
@@ -23,7 +24,8 @@ def fingerprint(source: Source) -> str:
     """Return a hash of a file's tokens, which is the same for every version of Python.
 
     Empty for a file without code. The text of an error message is every string in a `raise`
-    statement and in the arguments of a call of something whose name ends in `Error`.
+    statement, and in the arguments of a call that a function returns of something whose name ends
+    in `Error`. Elsewhere such a call may be of a loss, like `MeanSquaredError("sum")`.
     """
     ignored = list(_ignored(source))
     kept: list[str] = []
@@ -56,7 +58,8 @@ def _tokens(text: str) -> Iterator[tuple[_Position, _Position, str]]:
             if not opened:
                 yield begin, token.end, _between(lines, begin, token.end)
         elif not opened and kind not in _DROPPED:
-            yield token.start, token.end, kind if kind in _LAYOUT else token.string
+            named = f"name {token.string}" if token.string in _LAYOUT else token.string
+            yield token.start, token.end, kind if kind in _LAYOUT else named
 
 
 def _between(lines: list[str], begin: _Position, end: _Position) -> str:
@@ -81,16 +84,18 @@ def _ignored(source: Source) -> Iterator[tuple[_Position, _Position]]:
             texts = _strings(node.value)
         elif isinstance(node, ast.Raise):
             texts = _strings(node)
-        elif isinstance(node, ast.Call) and _name(node.func).endswith("Error"):
-            texts = [text for part in [*node.args, *node.keywords] for text in _strings(part)]
+        elif isinstance(node, ast.Return) and _is_error(call := node.value):
+            texts = [text for part in [*call.args, *call.keywords] for text in _strings(part)]
         for text in texts:
             last, end = text.end_lineno or text.lineno, text.end_col_offset or 0
             yield position(text.lineno, text.col_offset), position(last, end)
 
 
-def _name(node: ast.expr) -> str:
-    """Return the last part of the name of what is called."""
-    return str(getattr(node, "attr", getattr(node, "id", "")))
+def _is_error(node: ast.expr | None) -> TypeGuard[ast.Call]:
+    """Return whether an expression is a call of something whose name ends in `Error`."""
+    if not isinstance(node, ast.Call):
+        return False
+    return str(getattr(node.func, "attr", getattr(node.func, "id", ""))).endswith("Error")
 
 
 def _strings(node: ast.AST) -> Iterator[ast.expr]:

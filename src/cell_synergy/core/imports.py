@@ -13,7 +13,8 @@ from pathlib import Path
 
 from cell_synergy.core.errors import DataError
 
-_BUILTINS = {"exec", "eval"}  # as attributes they are something else, like `network.eval()`
+_BUILTINS = {"exec", "eval"}  # as attributes, like `network.eval()`, they are something else,
+_EXECUTORS = {"builtins.exec", "builtins.eval", "sys.executable"}  # but for these
 _LOADERS = {
     "exec_module", "load_module", "resolve_name", "run_module", "run_path", "runpy",
     "SourceFileLoader", "spec_from_file_location",
@@ -22,6 +23,15 @@ _BY_NAME = {"import_module", "__import__"}
 _REMEDY = (
     'write import_module(f"{__name__}.{name}"), or the package\'s name in place of __name__, so '
     "that the package can be read from the code"
+)
+_BESIDE = ("__file__", "importlib.resources", "pkg_resources", "pkgutil.get_data")
+BESIDE_REMEDY = (
+    "leads to files beside the code, whose changes would go unseen; give their path to the stage "
+    "as an argument, and name it under deps in dvc.yaml"
+)
+_DESCRIPTIONS = {"__doc__", "getcomments", "getdoc", "getsource", "getsourcelines"}
+_DESCRIPTION_REMEDY = (
+    "reads docstrings or comments, whose changes would go unseen; keep the text in a constant"
 )
 
 
@@ -106,16 +116,32 @@ class Source:
         return (*self._statements(), *self._calls())
 
     @cached_property
-    def attributes(self) -> frozenset[tuple[str, str]]:
-        """What import statements bind, in full, with each attribute that is read of it."""
-        attributes = set()
+    def attributes(self) -> dict[tuple[str, str], int]:
+        """What import statements bind, in full, with each attribute that is read of it, and a line.
+
+        The attribute is `*` where the code uses the whole, and may read any.
+        """
+        attributes: dict[tuple[str, str], int] = {}
+        inner: set[int] = set()  # a node comes before its parts
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Attribute):
+                inner.add(id(node.value))
                 above, _, last = _dotted(node).rpartition(".")
-                root, dot, rest = above.partition(".")
-                if root in self._bound:
-                    attributes.add((f"{self._bound[root]}{dot}{rest}", last))
-        return frozenset(attributes)
+                attributes |= {(module, last): node.lineno for module in self._resolved(above)}
+            elif isinstance(node, ast.Name) and id(node) not in inner:
+                attributes |= {(module, "*"): node.lineno for module in self._resolved(node.id)}
+        return attributes
+
+    @cached_property
+    def loaders(self) -> frozenset[str]:
+        """Names of the file's functions and classes that import by a name made at run time."""
+        lines = [statement.line for statement in self.imports if statement.by_name]
+        return frozenset(
+            node.name
+            for node in self.tree.body
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+            if any(node.lineno <= line <= (node.end_lineno or 0) for line in lines)
+        )
 
     def error(self, line: int, sentence: str) -> DataError:
         """Return an error about a line of the file."""
@@ -141,18 +167,26 @@ class Source:
         return ".".join([*parts[: len(parts) - up + 1], *filter(None, [rest])])
 
     @cached_property
-    def _bound(self) -> dict[str, str]:
-        """What import statements bind: the module, or the attribute, that a name stands for."""
-        bound: dict[str, str] = {}
+    def _bound(self) -> dict[str, set[str]]:
+        """What import statements bind: the modules, or attributes, that a name may stand for."""
+        bound: dict[str, set[str]] = {}
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     top = alias.name.partition(".")[0]
-                    bound[alias.asname or top] = alias.name if alias.asname else top
+                    meaning = alias.name if alias.asname else top
+                    bound.setdefault(alias.asname or top, set()).add(meaning)
             elif isinstance(node, ast.ImportFrom):
                 module = self._absolute("." * node.level + (node.module or ""), node.lineno)
-                bound |= {a.asname or a.name: f"{module}.{a.name}" for a in node.names}
+                for alias in node.names:
+                    meaning = f"{module}.{alias.name}"
+                    bound.setdefault(alias.asname or alias.name, set()).add(meaning)
         return bound
+
+    def _resolved(self, dotted: str) -> set[str]:
+        """Return what a dotted name may stand for, in full; nothing if no import binds it."""
+        root, dot, rest = dotted.partition(".")
+        return {f"{module}{dot}{rest}" for module in self._bound.get(root, ())}
 
     def _calls(self) -> Iterator[Import]:
         """Yield what calls import by name, those of the module's own `__getattr__` aside."""
@@ -162,25 +196,36 @@ class Source:
         for node in ast.walk(self.tree):  # a call comes before the name of what it calls
             if id(node) in skipped:
                 continue
-            if isinstance(node, ast.Call) and self._meaning(node.func) in _BY_NAME:
+            if isinstance(node, ast.Call) and _last(self._meanings(node.func)) & _BY_NAME:
                 called.add(id(node.func))
                 yield self._by_name(node)
             elif id(node) not in called:
                 self._refuse_hidden(node)
 
-    def _meaning(self, node: ast.AST) -> str:
-        """Return the last part of what a name or an attribute stands for."""
+    def _meanings(self, node: ast.AST) -> set[str]:
+        """Return what a name or an attribute may stand for, in full where an import binds it."""
         if isinstance(node, ast.Name):
-            return self._bound.get(node.id, node.id).rpartition(".")[2]
-        return node.attr if isinstance(node, ast.Attribute) else ""
+            return self._resolved(node.id) or {node.id}
+        if isinstance(node, ast.Attribute):
+            return self._resolved(_dotted(node)) or {f"?.{node.attr}"}
+        return set()
 
     def _refuse_hidden(self, node: ast.AST) -> None:
-        """Refuse what can import without saying what."""
-        hidden = self._meaning(node) if isinstance(node, ast.Name | ast.Attribute) else ""
-        builtin = isinstance(node, ast.Name) and hidden in _BUILTINS
-        if builtin or hidden in _LOADERS | _BY_NAME:
-            line = getattr(node, "lineno", 0)
-            raise self.error(line, f"{hidden} hides what is imported; {_REMEDY}")
+        """Refuse what can import, or depend on text that is no code, without saying on what."""
+        meanings = self._meanings(node)
+        last = _last(meanings)
+        hidden = last & (_LOADERS | _BY_NAME) or meanings & _EXECUTORS
+        beside = {name for name in meanings if name.startswith(_BESIDE)}
+        described = last & _DESCRIPTIONS
+        if isinstance(node, ast.Name):
+            hidden, described = hidden or last & _BUILTINS, described - {"__doc__"}
+        for found, sentence in (
+            (hidden, f"hides what is imported; {_REMEDY}"),
+            (beside, BESIDE_REMEDY),
+            (described, _DESCRIPTION_REMEDY),
+        ):
+            if found:
+                raise self.error(getattr(node, "lineno", 0), f"{min(found)} {sentence}")
 
     def _by_name(self, call: ast.Call) -> Import:
         """Return the import of a call of `import_module`."""
@@ -216,3 +261,8 @@ def _dotted(node: ast.AST) -> str:
         above = _dotted(node.value)
         return f"{above}.{node.attr}" if above else ""
     return node.id if isinstance(node, ast.Name) else ""
+
+
+def _last(names: set[str]) -> set[str]:
+    """Return the last parts of dotted names."""
+    return {name.rpartition(".")[2] for name in names}
