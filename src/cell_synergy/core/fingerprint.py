@@ -22,8 +22,8 @@ _DROPPED = {"ENCODING", "COMMENT", "NL", "ENDMARKER"}
 def fingerprint(source: Source) -> str:
     """Return a hash of a file's tokens, which is the same for every version of Python.
 
-    Empty for a file without code. The text of an error message is every string in a `raise`
-    statement and in the arguments of a call of something whose name ends in `Error`.
+    The hash is empty for a file without code. Error messages are all strings in a `raise` statement
+    and in the arguments of a call whose function has a name that ends in `Error`.
     """
     ignored = list(_ignored(source))
     kept: list[str] = []

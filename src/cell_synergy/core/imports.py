@@ -175,7 +175,7 @@ class Source:
         return node.attr if isinstance(node, ast.Attribute) else ""
 
     def _refuse_hidden(self, node: ast.AST) -> None:
-        """Refuse what can import without saying what."""
+        """Refuse code that may import a module without naming it."""
         hidden = self._meaning(node) if isinstance(node, ast.Name | ast.Attribute) else ""
         builtin = isinstance(node, ast.Name) and hidden in _BUILTINS
         if builtin or hidden in _LOADERS | _BY_NAME:
@@ -197,7 +197,7 @@ class Source:
         return Import(call.lineno, self._absolute(prefix, call.lineno), by_name=bool(hole))
 
     def _pattern(self, node: ast.AST) -> str:
-        """Return the text that an expression makes, with `*` for what only the run will tell."""
+        """Return the text of an expression, with `*` for parts that are known only at run time."""
         if isinstance(node, ast.JoinedStr):
             return "".join(map(self._pattern, node.values))
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):

@@ -1,4 +1,4 @@
-"""Arrays of `obsm`, as people store them, converted to numbers with one row per observation."""
+"""Arrays of `obsm` in users' files, converted to numbers with one row per observation."""
 
 from typing import Any
 

@@ -77,7 +77,7 @@ def write_table_scores(
     probe
         The probes.
     cells
-        Largest number of clusters of posteriors, in the estimate of information.
+        Maximal number of clusters of posteriors in the estimate of information.
     rule
         Which labels are frequent enough to be classes.
     """

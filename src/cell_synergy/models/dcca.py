@@ -3,8 +3,8 @@
 Andrew et al. 2013, "Deep Canonical Correlation Analysis" (ICML), section 3, equation 10: maximise
 the trace norm, the sum of singular values, of `T = C11^-1/2 C12 C22^-1/2`, where the covariances
 are those of the networks' outputs, each with a ridge. After training, a linear CCA of the outputs
-gives `z3`. The authors published no repository; values and gradients are checked
-against cca-zoo 4.0.1 (jameschapman19/cca_zoo) and a closed form.
+gives `z3`. The authors published no repository; values and gradients are checked against cca-zoo
+4.0.1 (jameschapman19/cca_zoo) and a closed form.
 
 Departures: large batches (Wang et al. 2015) and AdamW, not L-BFGS on all rows; ReLU and batch norm,
 no pretraining; the square roots are Cholesky factors, whose gradient needs no eigenvalues and is

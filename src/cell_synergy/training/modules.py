@@ -21,7 +21,7 @@ PairLoss = Callable[[Float[Tensor, "n d"], Float[Tensor, "n d"]], Float[Tensor, 
 
 
 class Network(nn.Module):
-    """What a trained method optimises: written for one fit, computed for many (`Replicas`).
+    """The network that a trained method optimises: written for one fit, batched by `Replicas`.
 
     Attributes
     ----------

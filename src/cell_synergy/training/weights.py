@@ -73,7 +73,7 @@ def seeds(folder: Path, fold: str) -> list[int]:
 
 
 def _not_finite(weights: Weights) -> list[str]:
-    """Return the names of arrays that have numbers that are not finite."""
+    """Return the names of the arrays that are not finite everywhere."""
     return [name for name, array in weights.items() if not np.isfinite(array).all()]
 
 

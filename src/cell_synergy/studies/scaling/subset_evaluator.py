@@ -1,4 +1,4 @@
-"""Scores of representations that were fitted to a subset of the pairs, in the probes' layout."""
+"""Scores of representations that were fitted to a subset of the pairs, as tidy rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -113,7 +113,7 @@ class SubsetEvaluator:
 def linear_rows(evaluator: SubsetEvaluator, x: Embedding) -> Iterator[Row]:
     """Yield rows of the linear probe for the drawn labels and, in the first draw, for all labels.
 
-    At 100 % the drawn labels are all labels.
+    At 100 % the drawn labels are all labels, and the same predictions give both sets of rows.
     """
     predictions = evaluator.predict(DRAWN_LABELS, x)
     yield from evaluator.rows(DRAWN_LABELS, predictions)
