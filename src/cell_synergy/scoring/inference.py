@@ -166,7 +166,15 @@ def not_testable(donors: int) -> str:
 
 
 def inflation(donors: int, *, cross_validated: bool) -> float:
-    """Return the factor by which the sample variance of a mean over donors is too small."""
+    """Return the factor by which the sample variance of a mean over donors is too small.
+
+    Parameters
+    ----------
+    donors
+        Number of donors.
+    cross_validated
+        Whether donors were held out in turn.
+    """
     return (donors - 1) / (donors - 2) if cross_validated else 1.0
 
 

@@ -86,7 +86,17 @@ class SubsetEvaluator:
     def predict(
         self, labels: str, x: Embedding, names: Sequence[str] | None = None
     ) -> dict[str, Prediction]:
-        """Return predictions of the tasks `names`, or all, by linear probes of an embedding."""
+        """Return predictions of the tasks `names`, or all, by linear probes of an embedding.
+
+        Parameters
+        ----------
+        labels
+            `DRAWN_LABELS` or `ALL_LABELS`.
+        x
+            Embedding of all observations.
+        names
+            Names of the tasks; None for all.
+        """
         if labels not in self.by_labels:
             return {}
         evaluator = self.by_labels[labels]
@@ -100,7 +110,17 @@ class SubsetEvaluator:
     def rows(
         self, labels: str, predictions: Mapping[str, Prediction], probe: str = LINEAR
     ) -> Iterator[Row]:
-        """Yield a row per task, metric and test donor."""
+        """Yield a row per task, metric and test donor.
+
+        Parameters
+        ----------
+        labels
+            `DRAWN_LABELS` or `ALL_LABELS`.
+        predictions
+            Predictions for the test rows, by task.
+        probe
+            Name of the probe in the rows.
+        """
         if predictions:
             evaluator = self.by_labels[labels]
             for row in evaluator.scores({probe: predictions}):
