@@ -1,9 +1,10 @@
-"""Time BROJA against dit's cone solver on the gates of the tests and on larger random tables.
+"""Time BROJA against dit's cone solver, on the gates of the tests and on larger random tables.
 
 python benchmarks/broja.py
 
-One thread, both in this process, in turns, the best of three (of one for the largest table). The
-gates' known answers stand in tests/golden/pid_gates.json. Needs the extra `peers`.
+One thread, both solvers alternately in this process, the best of three repeats (one for the largest
+table). The gates and their decompositions are in tests/golden/pid_gates.json. Needs the extra
+`peers`.
 """
 
 import json
@@ -34,7 +35,7 @@ Table = Float64[np.ndarray, "x1 x2 y"]
 
 
 def theirs(joint: Table) -> Decomposition:
-    """Return dit's decomposition, of its unique parts and the exact informations."""
+    """Return the decomposition from dit's unique parts and the exact informations."""
     found = broja_cone_solve(Distribution.from_ndarray(joint), [[0], [1]], [2])[1]
     unique1, unique2 = float(found["ui_source0"]), float(found["ui_source1"])
     redundant = mutual_information(joint.sum(1)) - unique1
@@ -43,12 +44,12 @@ def theirs(joint: Table) -> Decomposition:
 
 
 def now() -> np.ndarray:
-    """Return seconds of the processor and of the clock."""
+    """Return processor time and wall time, in seconds."""
     return np.array([process_time(), perf_counter()])
 
 
 def compare(name: str, tables: list[Table], repeats: int) -> bool:
-    """Print the best seconds of both for all tables, and how far they are apart."""
+    """Print the best times of both solvers for all tables, and the largest difference in bits."""
     best = np.full((2, 2), np.inf)
     found: list[list[Decomposition]] = [[], []]
     solvers: list[Callable[[Table], Decomposition]] = [broja, theirs]
@@ -76,7 +77,7 @@ def main() -> None:
         for cell, probability in gate["cells"]:
             joint[tuple(cell)] = probability
         gates.append(joint)
-    theirs(gates[0])  # what is imported late
+    theirs(gates[0])  # loads modules that dit imports late
     kept = [compare(f"{len(gates)} gates", gates, 3)]
     rng = np.random.default_rng(0)
     for shape, repeats in SHAPES.items():

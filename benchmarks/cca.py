@@ -2,8 +2,8 @@
 
 python benchmarks/cca.py
 
-71,000 units of 1536 and 512 features, float32, 20 of them correlated; one thread, both in this
-process, in turns, the best of three. Needs the extra `peers`.
+71,000 observations of 1536 and 512 features, float32, 20 of them correlated; one thread, both
+alternately in this process, the best of three repeats. Needs the extra `peers`.
 """
 
 import sys
@@ -35,12 +35,12 @@ def data() -> tuple[Float32[np.ndarray, "obs d1"], Float32[np.ndarray, "obs d2"]
 
 
 def now() -> np.ndarray:
-    """Return seconds of the processor and of the clock."""
+    """Return processor time and wall time, in seconds."""
     return np.array([process_time(), perf_counter()])
 
 
 def main() -> None:
-    """Print the seconds of both, their ratio and how far their correlations are apart."""
+    """Print the times of both, their ratio and the largest difference of correlations."""
     use_threads(1)
     x, y = data()
     ours, theirs = [], []

@@ -1,14 +1,14 @@
 """Time the embedding path against a plain one: Pillow and torchvision in DataLoader workers.
 
-python benchmarks/embedding.py [UNITS]
+python benchmarks/embedding.py [OBSERVATIONS]
 
-Units on one image of 8,000 x 8,000 pixels (0.5 um, a tiled JPEG TIFF), 128 unless told otherwise,
-in batches of 16, one thread, all in one process, in turns, the best of three. The peer decodes the
-image with Pillow and, in as many workers as ours has reading threads, cuts each patch, resizes it
-and normalises it with torchvision; its network is timm's in float32. `reading` has no network and
-32 times the units: how fast patches reach the device, which is what limits a fast one. A small
-vision transformer stands for the published ones; both it and EfficientNet-Lite0 at two fields of
-view must give what the peer gives.
+Observations (128 by default) on one image of 8,000 x 8,000 pixels (0.5 um, a tiled JPEG TIFF), in
+batches of 16, on one thread, all alternately in one process, the best of three repeats. The peer
+decodes the image with Pillow and, in as many workers as ours has reading threads, crops each patch,
+resizes it and normalises it with torchvision; its network is timm's in float32. `reading` has no
+network and 32 times the observations: it measures how fast patches reach the device, which limits a
+fast device. A small vision transformer represents the published ones; its features and those of
+EfficientNet-Lite0 at two fields of view must equal the peer's.
 """
 
 import os
@@ -45,7 +45,7 @@ MODEL = "vit_small_patch16_224"
 
 
 def tissue(folder: Path, units: int) -> ad.AnnData:
-    """Write smooth noise as an image; return units on it."""
+    """Write smooth noise as an image; return observations on it."""
     rng = np.random.default_rng(0)
     rough = Image.fromarray(rng.integers(90, 250, (SIDE // 8, SIDE // 8, 3), dtype=np.uint8))
     pixels = np.asarray(rough.resize((SIDE, SIDE)))
@@ -121,12 +121,12 @@ def way(side: int, mean: tuple[float, ...], std: tuple[float, ...]) -> transform
 
 
 def some_pixels(x: Tensor) -> Tensor:
-    """Use up patches without a network."""
+    """Return a few pixels of each patch, in place of features."""
     return x[:, :, ::56, ::56].flatten(1)
 
 
 def cases() -> dict[str, tuple[list[float], int, transforms.Compose, Forward, Network]]:
-    """Return each network's fields, features, the peer's transform and network, and ours."""
+    """Return fields of view, width, the peer's transform and network, and ours, by network."""
 
     def tokens(patches: Tensor) -> Tensor:
         x = transformer.inputs(patches, 224, "bilinear", MEAN, STD)
@@ -161,7 +161,7 @@ def cases() -> dict[str, tuple[list[float], int, transforms.Compose, Forward, Ne
 
 
 def timed(run: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
-    """Return seconds and features."""
+    """Return the seconds taken, and the features."""
     start = perf_counter()
     found = run()
     return perf_counter() - start, found

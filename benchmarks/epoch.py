@@ -1,12 +1,12 @@
-"""Time one epoch of SimCLR: our loop against a plain DataLoader loop, and stacks of models.
+"""Time one epoch of SimCLR: our loop, with one or several replicas, against a DataLoader loop.
 
-python benchmarks/epoch.py [UNITS]
+python benchmarks/epoch.py [OBSERVATIONS]
 
-71,000 pairs of 1536 and 512 features unless told otherwise, batches of 256, one thread, all in this
-process, in turns, the best of three. The peers are plain loops over a shuffled DataLoader, one
+71,000 pairs of 1536 and 512 features by default, batches of 256, one thread, all alternately in
+this process, the best of three repeats. The peers are plain loops over a shuffled DataLoader, one
 model, AdamW, with our network and loss, and the same augmentation in plain PyTorch; all must end
 at the same loss, up to the order of batches. One augments whole batches as we do, the other each
-unit in the data set's transform, as lightly's and solo-learn's examples do.
+observation in the data set's transform, as lightly's and solo-learn's examples do.
 """
 
 import sys
@@ -33,7 +33,7 @@ REPEATS = 3
 
 
 def data(units: int) -> Pairs:
-    """Return two modalities with some directions in common."""
+    """Return embeddings of two modalities that share some directions."""
     rng = np.random.default_rng(0)
     image, expression = (rng.standard_normal((units, d), dtype=np.float32) for d in (D1, D2))
     expression[:, :SHARED] += image[:, :SHARED]
@@ -85,7 +85,7 @@ def peer(method: Trained, pairs: Pairs, training: TrainingConfig, *, by_unit: bo
 
 
 def ours(method: Trained, pairs: Pairs, training: TrainingConfig, copies: int) -> float:
-    """Train one epoch of `copies` stacked models with the study's loop; return the mean loss."""
+    """Train one epoch of `copies` replicas with the study's loop; return the mean loss."""
     few = Pairs(pairs.image[:2], pairs.expression[:2], pairs.donor[:2])
     jobs = [FitSpec(f"benchmark-{seed}", pairs, few, seed) for seed in range(copies)]
     losses = []
@@ -101,7 +101,7 @@ def ours(method: Trained, pairs: Pairs, training: TrainingConfig, copies: int) -
 
 
 def best(run: Callable[[], float]) -> tuple[float, float]:
-    """Return the least seconds of the repeats, and the loss."""
+    """Return the shortest time of the repeats, in seconds, and the loss."""
     seconds, loss = [], float("nan")
     for _ in range(REPEATS):
         start = perf_counter()

@@ -1,13 +1,13 @@
-"""Compare the expression experts that need no download, by what they predict of unseen donors.
+"""Compare the expression experts that need no download, by the scores of probes on held-out donors.
 
 python benchmarks/experts.py DATASET PAIRS REFERENCE [SETTING=VALUE ...]
 
-PAIRS and REFERENCE are what `dvc repro pairs` wrote of the data set; settings change the block
-`encoders.nicheformer_small` of params.yaml. Both experts are frozen on the reference donors: PCA,
-and the small Nicheformer; the third row is the same network with the initial weights of the same
-seed, to show what pretraining is worth. Each embedding alone is judged by the study's own probes on
-the study's own folds; the numbers are means over test donors of macro F1 (classes) or Pearson
-correlation (genes, composition), by the linear and the nonlinear probe.
+PAIRS and REFERENCE are the files that `dvc repro pairs` wrote for the data set; settings override
+the block `encoders.nicheformer_small` of params.yaml. PCA and the small Nicheformer are fitted on
+the reference donors; the third row is the same network with the initial weights of the same seed,
+which shows the effect of pretraining. Each embedding alone is scored with the study's probes and
+folds; the numbers are means over test donors of macro F1 (classes) or Pearson correlation (genes,
+composition), of the linear and the nonlinear probe.
 """
 
 import json
@@ -43,7 +43,7 @@ Embedding = Float32[np.ndarray, "obs dim"]
 def embeddings(
     units: ad.AnnData, reference: ad.AnnData, settings: dict[str, object], folder: Path
 ) -> dict[str, Embedding]:
-    """Freeze both experts and embed the units with each, and with the untrained network."""
+    """Freeze both experts; embed the observations with each and with the untrained network."""
     found = {}
     for name, block in (("pca", read_section("encoders.pca")), ("nicheformer_small", settings)):
         (folder / name).mkdir()

@@ -1,12 +1,12 @@
-"""Do linear alignments stay at or below the spectral ceiling? CCA, Barlow Twins and VICReg.
+"""Compare linear alignments with the spectral ceiling: CCA, Barlow Twins and VICReg.
 
 python benchmarks/linear_heads.py [DATASET ...]
 
-Barlow Twins and VICReg get one linear map per modality and no projector; all three are as wide as
-there are shared directions, so that no output is left for anything else. Their linear scores on
+Barlow Twins and VICReg have one linear map per modality and no projector. The width of all three is
+the number of shared directions, so that no output can encode anything else. Their linear scores on
 test donors are compared with those of the canonical variates, as in the stage `spectrum`, beside
 concatenation and CoMM from the study. Needs pairs, embeddings and scores of the default study (`dvc
-pull`). A minute for each data set.
+pull`), and takes a minute per data set.
 """
 
 import sys
@@ -46,7 +46,7 @@ BESIDE = ["concat", "comm"]
 
 
 class LinearHeads(Network):
-    """One linear map per modality under a comparison of both outputs."""
+    """One linear map per modality, with a loss of the paired outputs."""
 
     def __init__(self, d1: int, d2: int, width: int, compare: PairLoss) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class LinearHeads(Network):
         return [f(x) for f, x in zip(self.encoders, inputs, strict=True)]
 
     def loss(self, views: Sequence[Inputs]) -> Float[Tensor, ""]:
-        """Return the comparison."""
+        """Return the loss of the paired outputs."""
         return self.compare(*self.encode(views[0]))
 
     def joint(self, inputs: Inputs) -> Float[Tensor, "obs width"]:
@@ -84,7 +84,7 @@ class LinearVICReg(VICReg):
 
 
 def linear(directions: int) -> dict[str, Method]:
-    """Return the methods, as wide as there are shared directions."""
+    """Return the methods, whose width per modality is the number of shared directions."""
     width = {"width": 2 * directions}
     return {
         "cca": models.load("cca", read_section("models.cca") | {"components": directions}),
@@ -106,7 +106,7 @@ def learnt(method: Method, name: str, pairs: Pairs, rest: Pairs) -> list[Weights
 
 
 def judged(name: str) -> pd.DataFrame:
-    """Return how far linear alignments of one data set stand from its ceiling."""
+    """Return the scores of linear alignments of one data set, compared with its ceiling."""
     where = {"dataset": name, "method": "any"}
     arguments = paths("probe", where, read_section("experts"))
     files = {k: Path(v) for k, v in arguments.items() if not k.startswith("data")}

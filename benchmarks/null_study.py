@@ -2,19 +2,20 @@
 
 python benchmarks/null_study.py [ARM ...]
 
-Every arm simulates data sets with seven test donors, two single modalities and thirteen
-methods: ten that are as good as the better modality, and one each with a planted SIS near 0.05, 0.1
-and 0.2. All scores go through `sis_table`, as the study's own do. The truth of a gain and of an SIS
-is the mean over data sets of the numerator, and of the denominator.
+Every arm simulates data sets with seven test donors, two single modalities and thirteen methods:
+ten that are as good as the better modality, and one each with a planted SIS near 0.05, 0.1 and 0.2.
+All scores are evaluated by `sis_table`, like those of the study. The true gain is the mean gain
+over all data sets, and the true SIS its ratio to the mean reference score.
 
 `normal`, `heavy`, `right`, `left`: donors' scores are drawn, with donor shifts and random slopes
-that methods share in part; noise is normal, has outliers, is skewed to the right or to the left.
-`holdout`, `leave-one-donor-out`: embeddings are drawn, whose relation to the tissue has shifts and
-random slopes between donors. Probes are fitted on ten other donors, or on six of the seven, and
-choose their penalty on inner donors: ridge regression (R2) and, in `holdout`, logistic regression
+that methods share in part; noise is normal, has outliers, or is skewed to the right or to the left.
+`holdout`, `leave-one-donor-out`: embeddings are drawn, with shifts and random slopes that differ
+between donors. Probes are fitted on ten other donors, or on six of the seven, and their penalty is
+selected on inner folds of donors: ridge regression (R2) and, in `holdout`, logistic regression
 (macro F1).
 
-All arms together write benchmarks/null_study.csv. 25 minutes or so on one core.
+Without ARM all arms are run and written to benchmarks/null_study.csv, which takes about 25 minutes
+on one core.
 """
 
 import sys
@@ -39,14 +40,15 @@ LEVEL = 0.05
 ZEROS = [f"zero{i}" for i in range(10)]
 PLANTED = {"small": 0.05, "middle": 0.1, "large": 0.2}
 METHODS = [*UNIMODAL, *ZEROS, *PLANTED]
-# Noise of an embedding over that of the better modality: the other one, and those with less, which
-# come near to the planted SIS by each metric.
+# Noise of an embedding relative to that of the better modality: of the other modality, and of the
+# planted methods, whose noise gives about the planted SIS in each metric.
 WORSE = 1.6
 QUIETER = {"r2": (0.92, 0.85, 0.71), "macro_f1": (0.84, 0.7, 0.43)}
-# Mean and deviation between donors of the drawn scores, deviation of gains, the part that gains
-# share, and how they fall with the best score: as on the simulated twins.
+# Drawn scores: mean, deviation between donors, deviation of gains, share of their variance that
+# methods have in common, and decrease of gains with the best score; as in the simulated data sets.
 BEST, SPREAD, GAIN, SHARED, SLOPE = 0.6, 0.05, 0.04, 0.7, 0.3
-# Drawn embeddings: units of a donor, features, classes; deviations of shifts, slopes and noise.
+# Drawn embeddings: observations per donor, features, classes; deviations of shifts, slopes and
+# noise, and the share of their variance that methods have in common.
 UNITS, WIDTH, CLASSES = 50, 8, 3
 SHIFTS, SLOPES, NOISES, IN_COMMON = 0.3, 0.3, 2.0, 0.5
 STRENGTHS, INNER, TOLERANCE, ITERATIONS = (1.0, 0.1, 0.01), 3, 1e-3, 200
@@ -59,11 +61,11 @@ class Scores:
     Attributes
     ----------
     value
-        On test donors.
+        Scores on test donors.
     inner
-        On inner folds; the larger of the first two methods names the better modality.
-    in_turn
-        Whether each donor is a fold of its own.
+        Scores on inner folds; the larger one of the first two methods selects the better modality.
+    cross_validated
+        Whether each donor is held out in turn, in a fold of its own.
     """
 
     value: Float64[np.ndarray, "datasets donors methods"]
@@ -96,11 +98,11 @@ def drawn(arm: str, datasets: int) -> Scores:
 def embeddings(
     metric: str, rng: np.random.Generator, donors: int
 ) -> tuple[Float64[np.ndarray, "methods donors obs d"], Float64[np.ndarray, "donors obs 3"]]:
-    """Draw what every method sees of the tissue, and the tissue: one state per class.
+    """Draw the embeddings of every method, and the states of the tissue: one state per class.
 
     Features are slopes times states, plus a shift, plus noise. Slopes differ between donors and
-    between methods. All methods but the image have the same law, up to the size of the noise: at
-    equal noise no method is better than another.
+    between methods. All embeddings have the same distribution except for the standard deviation of
+    the noise: at equal noise no method is better than another.
     """
 
     def alike(*shape: int) -> Float64[np.ndarray, "methods ..."]:
@@ -132,7 +134,7 @@ class ProbeConfig:
         self.design = Design.of(self.z)
 
     def chosen(self) -> tuple[Linear, float]:
-        """Return the fit with the penalty that is best on inner donors, and its score there."""
+        """Return the fit with the penalty that is best on inner folds, and its score there."""
         total = np.zeros(len(STRENGTHS))
         for number in range(INNER):
             rest, out = self.inner != number, self.inner == number
@@ -169,7 +171,7 @@ def score(
 
 
 def fitted(arm: str, metric: str, datasets: int) -> Scores:
-    """Draw embeddings, fit probes and score them on donors that they have not seen."""
+    """Draw embeddings, fit probes and score them on held-out donors."""
     value = np.zeros((datasets, DONORS, len(METHODS)))
     inner = np.zeros((datasets, len(METHODS)))
     extra = TRAINING if arm == "holdout" else 0
@@ -190,7 +192,7 @@ def fitted(arm: str, metric: str, datasets: int) -> Scores:
 
 
 def tidy(scores: Scores) -> pd.DataFrame:
-    """Return a score table in which every simulated data set is a data set."""
+    """Return a tidy score table with one name per simulated data set."""
     datasets, donors, methods = scores.value.shape
     names = [f"{i:05}" for i in range(datasets)], [f"D{i}" for i in range(donors)], METHODS
     table = pd.MultiIndex.from_product(names, names=["dataset", "donor", "method"]).to_frame(
@@ -207,8 +209,8 @@ def tidy(scores: Scores) -> pd.DataFrame:
 def report(scores: Scores) -> Iterator[dict[str, object]]:
     """Yield coverage of every kind of method, the family-wise error, and the power.
 
-    The family of the error is the ten methods that gain nothing, that of the power is nine of them
-    and a planted one.
+    p values are corrected over ten methods: the error is that of the ten methods without a gain,
+    the power that of one planted method beside nine methods without a gain.
     """
     table = tidy(scores)
     for group in (ZEROS, *([name] for name in PLANTED)):
@@ -243,7 +245,7 @@ ARMS: dict[str, list[str]] = {
 
 
 def run(arm: str, datasets: int) -> pd.DataFrame:
-    """Return the numbers of one arm, one row per metric and kind of method."""
+    """Return the results of one arm, one row per metric and kind of method."""
     tables = []
     for metric in ARMS[arm] or [""]:
         scores = fitted(arm, metric, datasets) if metric else drawn(arm, datasets)

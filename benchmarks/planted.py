@@ -1,15 +1,16 @@
-"""Synergy planted at a known distance, and the SIS-over-distance curve that finds it.
+"""Detection of synergy at a known distance by the curve of SIS over distance.
 
 python benchmarks/planted.py
 
-Drawn tissue of nodules, like granulomas, far apart: a dense core and rings around it, each with a
-label of its own, which both embeddings of its units show. The image embedding of a core's units
-shows one more state, the expression embedding another; both are coins, one pair per nodule. In
-planted tissue the label of one ring is the exclusive or of the two, in the other tissue it is one
-more coin; all else is the same. Only both states together tell the label, and only at the ring's
-distance from the core, so the excess of the planted tissue's curve over the other's has to peak in
-that band, and to be null farther than one correlation length (the width of a ring, within which
-labels are the same) away from it. Nonlinear probes; donors held out; embeddings are drawn.
+The simulated tissue consists of nodules, like granulomas, far apart. A nodule has a dense core and
+rings around it, each with one label, which both embeddings of its observations encode. In the core,
+the image embedding encodes one more binary state and the expression embedding another; both are
+drawn independently for each nodule. In planted tissue the label of one ring is the exclusive or of
+the two states, in unplanted tissue it is independent of them; all else is the same. Only both
+states together determine the label, and only at the ring's distance from the core. The excess of
+the curve of planted over that of unplanted tissue must therefore peak in that band, and be zero
+farther away from it than one correlation length (the width of a ring, within which labels are the
+same). Probes are nonlinear and scored on held-out donors; embeddings are drawn.
 """
 
 from collections.abc import Iterator
@@ -32,14 +33,14 @@ from cell_synergy.downstream.spatial.scores import SpatialTasks, evaluate
 from cell_synergy.scoring.inference import paired_t
 from cell_synergy.scoring.tables import sis_by_donor
 
-TRAIN, TEST, NODULES = 24, 16, 6  # donors to learn from, donors to judge by, nodules of each
-# Micrometres: width of a ring and radius of a core, between units of a core and of rings, between
-# nodules.
+TRAIN, TEST, NODULES = 24, 16, 6  # training donors, test donors, nodules of each
+# Micrometres: width of a ring, which is also the radius of a core; distances between observations
+# of a core, between those of rings, and between nodules.
 WIDTH, CORE_PITCH, RING_PITCH, APART = 100.0, 25.0, 80.0, 2000.0
-RINGS, PLANTED = 4, 2  # rings around the core, from 1; ring r reaches from r to r + 1 widths
-FREQUENT = 0.7  # share of rings with the label, other than the planted one
-FEATURES, NOISE = 6, 0.6  # of each embedding; deviation of its noise, where states are -1 and 1
-# Mean neighbours within 1, 2, ... 5 widths of a unit.
+RINGS, PLANTED = 4, 2  # number of rings, and the planted one; ring r is r to r + 1 widths away
+FREQUENT = 0.7  # share of the other rings with the label
+FEATURES, NOISE = 6, 0.6  # of each embedding; standard deviation of its noise (states are -1 and 1)
+# Mean number of neighbours within 1, 2, ... 5 widths of an observation.
 NEIGHBOURS = "15, 37, 70, 106, 148"
 MLP_SETTINGS = MLPConfig(
     hidden=16, axes=2 * FEATURES, powers=8, epochs=6, batches=20, lr=0.01, weakest=0.3,
@@ -58,7 +59,7 @@ SPATIAL = SpatialConfig.model_validate(
 
 
 def hexagons(pitch: float, inner: float, outer: float) -> Float64[np.ndarray, "obs 2"]:
-    """Return places of a hexagonal array that are farther than `inner`, up to `outer`, from 0."""
+    """Return the points of a hexagonal array at a distance from 0 in (`inner`, `outer`]."""
     reach = int(2 * outer / pitch) + 1
     row, column = (part.ravel() for part in np.mgrid[-reach : reach + 1, -reach : reach + 1])
     places = pitch * np.column_stack([column + row % 2 / 2, row * np.sqrt(3) / 2])
@@ -68,7 +69,7 @@ def hexagons(pitch: float, inner: float, outer: float) -> Float64[np.ndarray, "o
 
 
 def nodule() -> tuple[Float64[np.ndarray, "obs 2"], Int[np.ndarray, " obs"]]:
-    """Return places of a nodule's units and the ring of each, 0 for the core."""
+    """Return the coordinates of a nodule's observations and the ring of each, 0 for the core."""
     core = hexagons(CORE_PITCH, -1.0, WIDTH)
     around = hexagons(RING_PITCH, WIDTH, (RINGS + 1) * WIDTH)
     places = np.concatenate([core, around])
@@ -77,7 +78,7 @@ def nodule() -> tuple[Float64[np.ndarray, "obs 2"], Int[np.ndarray, " obs"]]:
 
 
 def paired(seed: int, *, planted: bool) -> PairedDataset:
-    """Return donors whose nodules have the rule, or have not; all else is the same."""
+    """Return planted or unplanted tissue, which differ in the label of one ring only."""
     places, ring = nodule()
     count, donors = len(places), TRAIN + TEST
     nodules, random = donors * NODULES, stream(seed, "planted")
@@ -106,7 +107,7 @@ def paired(seed: int, *, planted: bool) -> PairedDataset:
 
 
 def scores(drawn: PairedDataset, seed: int) -> pd.DataFrame:
-    """Return the scores of both embeddings and of both side by side, band by band."""
+    """Return the scores of both embeddings and of their concatenation in every band."""
     spatial_tasks = SpatialTasks.of(
         drawn, {"label": ClassificationTask(kind="classification")}, SPATIAL
     )

@@ -1,16 +1,16 @@
 """Time the linear probes against scikit-learn, on the same features, classes and penalties.
 
-python benchmarks/probes.py [UNITS FEATURES]
+python benchmarks/probes.py [OBSERVATIONS FEATURES]
 
-50,700 units of 2048 features unless told otherwise, standardised, float32: variances of their
-principal axes fall as 1, 1/2, 1/3 ..., seven donors are shifted against each other. Logistic
-regression of 12 classes, each penalty by itself: the study's middle and weakest, and the one that
-scikit-learn takes if not told. Ridge regression of 8 targets: each of seven donors is left out and
-scored, with five penalties. One thread, all in this process. Ours has nothing ready: each logistic
-fit counts its preconditioner, and the ridges count the Gram matrices that they are fitted from.
+50,700 observations of 2048 features by default, standardised, float32: variances of their principal
+axes fall as 1, 1/2, 1/3 ..., seven donors are shifted against each other. Logistic regression of 12
+classes, each penalty by itself: the study's middle and smallest penalty, and scikit-learn's
+default. Ridge regression of 8 targets: each of seven donors is left out and scored, with five
+penalties. One thread, all in this process. Our times include all preparation: the preconditioner of
+each logistic fit, and the Gram matrices of the ridge regressions.
 
 scikit-learn computes in the precision of the features, and takes half the time on float32 that it
-takes on float64. Ours computes in float64 all the same. Ten minutes on one core, 3 GiB of memory.
+takes on float64; ours always computes in float64. Ten minutes on one core, 3 GiB of memory.
 """
 
 import resource
@@ -30,7 +30,7 @@ from cell_synergy.core.device import device, use_threads
 from cell_synergy.downstream.probes.design import Design, Linear
 
 UNITS, FEATURES, CLASSES, TARGETS, DONORS, LEADING = 50_700, 2048, 12, 8, 7, 64
-SHIFT = 0.5  # deviation between donors, of that within
+SHIFT = 0.5  # deviation between donors, relative to that within donors
 TOLERANCE, ITERATIONS = 1e-4, 1000
 PENALTIES = (0.03, 0.001)
 PATH = (1.0, 0.3, 0.1, 0.03, 0.01)
@@ -41,7 +41,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Data:
-    """Features, and what the leading axes say of every unit."""
+    """Features, and classes and targets that depend on the leading axes."""
 
     x: Float32[np.ndarray, "obs features"]
     y: Int[np.ndarray, " obs"]
@@ -50,7 +50,7 @@ class Data:
 
 
 def data(units: int, features: int) -> Data:
-    """Draw units whose classes differ in frequency."""
+    """Draw observations whose classes differ in frequency."""
     rng = np.random.default_rng(0)
     donor = np.sort(rng.integers(DONORS, size=units))
     white = rng.standard_normal((units, features), dtype=np.float32)
@@ -70,7 +70,7 @@ def data(units: int, features: int) -> Data:
 
 
 def timed(name: str, call: Callable[[], Result]) -> tuple[float, Result]:
-    """Return seconds of the processor, and the result."""
+    """Return the processor time in seconds, and the result."""
     cpu, clock = process_time(), perf_counter()
     found = call()
     cpu, clock = process_time() - cpu, perf_counter() - clock
@@ -126,7 +126,7 @@ def own_ridges(d: Data) -> Iterator[float]:
 
 
 def peer_ridges(d: Data) -> Iterator[float]:
-    """Yield the same of scikit-learn."""
+    """Yield R2 of each donor and penalty, of scikit-learn's ridge regression."""
     for donor in range(DONORS):
         out = d.donor == donor
         x, y, asked = d.x[~out], d.targets[~out].astype(np.float32), d.x[out]

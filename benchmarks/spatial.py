@@ -1,11 +1,11 @@
-"""Time and memory of neighbours in bands, as the number of units grows.
+"""Time and memory of neighbours in distance bands, as the number of observations grows.
 
 python benchmarks/spatial.py
 
-10,000, 100,000 and 1,000,000 scattered units in 100 sections, each size in a process of its own, on
-one thread: the edges of four bands up to 64 neighbours, their graphs, and the majority label (six
-classes) and composition of every unit's neighbours. Wanted: under 4 GiB, and time that grows at
-most 1.3 times as fast as the units.
+10,000, 100,000 and 1,000,000 scattered observations in 100 sections, each size in a process of its
+own, on one thread: the edges of four bands up to 64 neighbours, their graphs, and the majority
+label (six classes) and composition of the neighbours of every observation. Required: less than 4
+GiB, and time that grows at most 1.3 times as fast as the number of observations.
 """
 
 import resource
@@ -21,12 +21,12 @@ from cell_synergy.downstream.spatial.targets import composition, majority
 
 SIZES, SECTIONS, CLASSES = (10_000, 100_000, 1_000_000), 100, 6
 COUNTS = (8, 16, 32, 64)
-PITCH = 10.0  # mean distance between units, micrometres
+PITCH = 10.0  # mean distance between observations, micrometres
 MOST_GIB, MOST_GROWTH = 4.0, 1.3
 
 
 def measure(count: int) -> None:
-    """Print seconds of the processor and of the clock, and GiB of memory at most."""
+    """Print processor time, wall time and peak memory."""
     use_threads(1)
     random = np.random.default_rng(0)
     spatial = random.uniform(0, PITCH * np.sqrt(count / SECTIONS), (count, 2))
@@ -44,7 +44,7 @@ def measure(count: int) -> None:
 
 
 def main() -> None:
-    """Print a line per size, and whether what is wanted is reached."""
+    """Print a line per size, and whether the requirements are met."""
     found = []
     for count in SIZES:
         done = subprocess.run(  # noqa: S603 - this file

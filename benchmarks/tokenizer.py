@@ -1,14 +1,14 @@
-"""Time Nicheformer's tokens against the public way, on the same cells.
+"""Time the tokens of Nicheformer against the authors' implementation, on the same cells.
 
 python benchmarks/tokenizer.py [CELLS]
 
-20,000 cells unless told otherwise, of a Xenium panel (343 genes, about 100 counts) and a tenth of
-that of a whole transcriptome (15,000 genes, about 6,000 counts); the gene list has 20,310. The
-public way, as in the authors' repository: a thousand cells at a time are brought to the gene list
+20,000 cells by default of a Xenium panel (343 genes, about 100 counts), and a tenth as many of a
+whole transcriptome (15,000 genes, about 6,000 counts); the gene list has 20,310. In the authors'
+repository a thousand cells at a time are brought to the gene list
 as a dense matrix, normalised, divided by the technology's means, and each row's non-zero values are
 sorted; every cell is padded to 1,500 tokens. Ours never makes a dense matrix and pads a batch to
-its longest cell. One thread, all in this process; a token is a gene that some cell expresses, or a
-token of context. Half a minute on one core.
+its longest cell. One thread, all in this process; padding is not counted as tokens. Half a minute
+on one core.
 """
 
 import sys
@@ -66,7 +66,7 @@ def dense(
 
 
 def timed(name: str, tokens: int, call: Callable[[], Result]) -> tuple[float, Result]:
-    """Return tokens per second of the processor, and the result."""
+    """Return tokens per second of processor time, and the result."""
     cpu, clock = process_time(), perf_counter()
     found = call()
     cpu, clock = process_time() - cpu, perf_counter() - clock
@@ -77,7 +77,8 @@ def timed(name: str, tokens: int, call: Callable[[], Result]) -> tuple[float, Re
 def compare(title: str, counts: sparse.csr_matrix) -> None:
     """Print both speeds, their ratio, padding, and how many cells have the same tokens in both.
 
-    Of more than 1,497 genes equal ones are cut; scaling rounds, and then cuts others.
+    A cell with more than 1,497 genes is truncated. Rounding by the scaling breaks ties differently,
+    so that other genes may be cut.
     """
     names = pd.Index([f"g{gene}" for gene in range(counts.shape[1])])
     genes = pd.Index([f"g{gene}" for gene in range(GENES)])

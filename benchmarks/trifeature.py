@@ -20,7 +20,7 @@ from cell_synergy.studies.trifeature.trifeature_scores import score_method
 from cell_synergy.studies.trifeature.world import TrifeatureConfig
 
 SEEDS = 3
-OTHERS = {"image", "expression", "shuffled"}  # one side alone, and a control that needs donors
+OTHERS = {"image", "expression", "shuffled"}  # single modalities, and a control that needs donors
 TASKS = ["redundancy", "unique_image", "unique_expression", "synergy"]
 
 

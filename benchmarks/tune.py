@@ -1,13 +1,13 @@
-"""Tune every method once, with the same budget, on the twins' reference donors.
+"""Tune every method once, with the same budget, on reference donors of the simulated data sets.
 
 python benchmarks/tune.py [METHOD ...]
 
-Tries every combination of the values that `tuning.<method>` of params.yaml lists, over the method's
-block. Each reference donor is left out in turn; the score is the mean over twins, tasks and donors
-of the linear probe's macro F1 (classes) or Pearson correlation (composition; R2 has no lower bound,
-and one bad donor of 80 units would decide). The study never scores these donors.
-Needs raw files, reference units and experts of the twins (`dvc pull`); writes
-benchmarks/tuning.csv. The best combination is put into params.yaml by hand.
+Tries every combination of the values that `tuning.<method>` of params.yaml lists, as overrides of
+the method's block. Each reference donor is left out in turn; the score is the mean over data sets,
+tasks and donors of the linear probe's macro F1 (classes) or Pearson correlation (composition; R2
+has no lower bound, and one bad donor of 80 observations would decide). The study never scores these
+donors. Needs raw files, reference observations and experts of the simulated data sets (`dvc pull`);
+writes benchmarks/tuning.csv. The best combination is copied to params.yaml by hand.
 """
 
 import json
@@ -37,12 +37,12 @@ from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext
 
 OUT = Path("benchmarks/tuning.csv")
 TWINS = ("lung", "breast", "thymus")
-# A fit takes the study's 240 to 270 steps; reference donors have a fifth of its units.
+# A fit has 240 to 270 steps, as in the study; reference donors have a fifth of its observations.
 CHANGED = {"batch_size": 64, "max_epochs": 85}
 
 
 def reference(name: str) -> tuple[PairedDataset, DatasetConfig]:
-    """Return the reference donors of a twin, embedded, each left out in turn."""
+    """Return the reference donors of a simulated data set, embedded, each left out in turn."""
     data = read_section(f"data.{name}")
     units = read_pairs(Path(f"data/reference/{name}.h5ad"))
     for task, spec in data["tasks"].items():

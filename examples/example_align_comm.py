@@ -1,9 +1,9 @@
-"""Align two frozen experts with CoMM, and look at what it learnt.
+"""Align two frozen experts with CoMM, and score the fused embedding.
 
 python examples/example_align_comm.py [DATASET] [EPOCHS]
 
-Runs the public command with few epochs and one seed; weights go to `runs/`. Then a linear probe
-says what the fused embedding knows of the test donors beside the experts it was fused from.
+Runs the public command with few epochs and one seed; weights are written to `runs/`. Then linear
+probes score the fused embedding on test donors, beside the two experts that it was fused from.
 """
 
 import sys
@@ -17,7 +17,7 @@ from cell_synergy.finetuning import run_alignment
 
 
 def main(dataset: str = "lung", epochs: str = "5") -> None:
-    """Align, draw the loss in words, score."""
+    """Align, print the loss of every epoch, score."""
     out = Path("runs/examples/align_comm")
     run_alignment.main(
         ["--config-name", "align", "models.name=comm", f"data.dataset={dataset}",

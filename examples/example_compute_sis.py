@@ -3,7 +3,7 @@
 python examples/example_compute_sis.py [DATASET] [TASK]
 
 SIS = (fused - best single) / best single, with macro F1 or R2 as the score. The second part reads
-`results/probe` (`dvc pull`) and adds what plain means cannot say: an interval over donors.
+`results/probe` (`dvc pull`) and adds 95 % intervals over donors from `results/sis`.
 """
 
 import sys
@@ -22,7 +22,7 @@ OWN = {
 
 
 def main(dataset: str = "lung", task: str = "region") -> None:
-    """Print both."""
+    """Print the SIS of the numbers in `OWN`, and of the study's scores."""
     print("Scores of your own, one per test donor:")
     for model, sis in compute_sis_all_models(OWN).items():
         for metric, value in sis.items():

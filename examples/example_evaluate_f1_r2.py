@@ -1,9 +1,10 @@
-"""Evaluate representations: macro F1 of labels, R2 of compositions, on donors nobody learnt from.
+"""Evaluate representations: macro F1 of labels, R2 of compositions, on held-out donors.
 
 python examples/example_evaluate_f1_r2.py [DATASET] [METHOD ...]
 
-Reads the study's embeddings and weights (`dvc pull`). A linear probe per task, its penalty chosen
-on inner donors of the training side, is scored on every test donor; means and ranges are printed.
+Reads the study's embeddings and weights (`dvc pull`). A linear probe per task, its penalty selected
+by inner cross-validation over training donors, is scored on every test donor. Means and ranges are
+printed.
 """
 
 import sys
@@ -28,7 +29,7 @@ from cell_synergy.training import weights
 
 
 def read(dataset: str) -> tuple[PairedDataset, DatasetConfig]:
-    """Return a data set with both experts' embeddings, and its description."""
+    """Return a data set with both experts' embeddings, and its configuration."""
     spec = load(DatasetConfig, f"data.{dataset}")
     arguments = paths("align", {"dataset": dataset, "method": "any"}, read_section("experts"))
     pairs, image, expression = (Path(arguments[name]) for name in ("pairs", "image", "expression"))
@@ -49,9 +50,9 @@ def linear_scores(
     Parameters
     ----------
     paired, spec, dataset
-        The data set.
+        The data set, its configuration and its name.
     folders
-        Where each method's weights are; None stands for the study's own.
+        Folder of the weights of each method; None for those of the study.
     """
     return pd.DataFrame(_rows(paired, spec, dataset, folders))
 

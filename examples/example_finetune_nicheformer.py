@@ -1,10 +1,10 @@
-"""Fine-tune the small Nicheformer on one task, and compare it with itself frozen.
+"""Fine-tune the small Nicheformer on one task, and compare it with the frozen expert.
 
 python examples/example_finetune_nicheformer.py [DATASET] [TASK]
 
-Runs the public command twice, in few steps: its last layer and a linear head learn the task
+Runs the public command twice, with few steps: first the last layer and a linear head are trained
 (`finetune.how=last`), then the head alone (`linear`). Both start at the same linear probe and are
-scored on the same donors. Needs the pretrained expert (`dvc pull`); results go to `runs/`.
+scored on the same donors. Needs the pretrained expert (`dvc pull`); results are written to `runs/`.
 """
 
 import sys
@@ -18,7 +18,7 @@ from cell_synergy.finetuning import run_expert
 
 
 def main(dataset: str = "lung", task: str = "cell_type") -> None:
-    """Tune, then print scores per test donor."""
+    """Fine-tune, then print scores per test donor."""
     expert = read_section("experts")["finetuned"]
     found = {}
     for how in ("last", "linear"):

@@ -1,9 +1,9 @@
-"""Spatial consistency: whether a representation knows which units lie close together.
+"""Spatial consistency: whether a representation tells close pairs of observations from far ones.
 
 python examples/example_spatial_consistency.py [DATASET] [METHOD ...]
 
-Pairs of units of one section, close (among the nearest) or far; a linear probe sees the product and
-the absolute difference of each feature and is judged on donors that it has not seen; chance is 0.5.
+Pairs of observations of one section are close (among the nearest) or far. A linear probe reads the
+product and the absolute difference of each feature and is scored on held-out donors; chance is 0.5.
 """
 
 import sys

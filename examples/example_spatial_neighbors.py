@@ -1,9 +1,9 @@
-"""Spatial neighbours: what a unit's embedding knows of the tissue around it, band by band.
+"""Spatial neighbours: what an embedding predicts about the tissue around an observation.
 
 python examples/example_spatial_neighbors.py [DATASET] [METHOD ...]
 
-Predicts majority label (macro F1) and composition (R2) of each unit's neighbours, in bands of
-distance, from the centre's embedding, on donors that the probe has not seen.
+Predicts majority label (macro F1) and composition (R2) of each observation's neighbours, in bands
+of distance, from the observation's own embedding, on held-out donors.
 """
 
 import sys
@@ -25,7 +25,7 @@ from cell_synergy.downstream.spatial.scores import SpatialTasks, evaluate
 def spatial_scores(dataset: str, methods: Sequence[str], probes: Sequence[str]) -> pd.DataFrame:
     """Return the spatial scores of some methods with the study's weights, first seed.
 
-    Neighbours are asked of by `probes`, close pairs in any case.
+    `probes` predict the neighbours; close pairs are always classified by linear probes.
     """
     paired, spec = read(dataset)
     probe, spatial = load(ProbeConfig, "probe"), load(SpatialConfig, "spatial")

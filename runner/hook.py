@@ -39,7 +39,7 @@ def run_check() -> None:
 
 
 def _name_of_check() -> Any:  # noqa: ANN401 - whatever the file holds
-    """Return the value of `check` in `[tool.runner]`, None without one."""
+    """Return the value of `check` in the table `[tool.runner]`; None if there is none."""
     try:
         settings = tomllib.loads(_FILE.read_text("utf-8"))
     except FileNotFoundError:

@@ -2,7 +2,8 @@
 
     python -m runner.local [TARGET ...] [--jobs N] [--dry]
 
-A stage starts when all that it waits for are done; what few others are made from comes last.
+A stage starts when all stages that it waits for are done; stages whose sources few other
+stages share come last.
 `dvc.lock` ends with the bytes that a serial `dvc repro` gives it. Stages with `meta: {first: true}`
 in dvc.yaml run before the rest is planned, also with --dry: only then is it known what is out of
 date. They write nothing but their own outputs.

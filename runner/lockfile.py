@@ -52,6 +52,17 @@ def sort_entries(root: Path, order: Sequence[str]) -> None:
 def merge(repo: Any, file: Path, new: str, order: Sequence[str]) -> bool:  # noqa: ANN401
     """Merge the entries of the text `new` into a lock file, if that has the form DVC gives it.
 
+    Parameters
+    ----------
+    repo
+        DVC's repository.
+    file
+        The lock file.
+    new
+        Text of a lock file with the new entries.
+    order
+        All stages in the order of a serial `dvc repro`.
+
     Returns
     -------
     Whether the file has that form; if not, it stays as it is.

@@ -60,12 +60,12 @@ class Plan:
 
 
 def make_plan(targets: list[str], *, first: bool = True) -> Plan:
-    """Collect what is out of date: what `dvc status` names, and everything made from it.
+    """Collect the stages that are out of date: those that `dvc status` lists, and their consumers.
 
     Stages with `meta: {first: true}` in dvc.yaml have outputs that often stay the same when their
     inputs change, so that only after their run is it known which of their consumers are out of
-    date. While one of them is out of date, the plan is preliminary: it has these stages and what
-    they are made from alone.
+    date. While one of them is out of date, the plan is preliminary: it has only these stages and
+    the stages that they are made from.
 
     Parameters
     ----------

@@ -12,11 +12,11 @@ def call(*argv: str, stdin: str | None = None, cwd: Path | None = None) -> str:
     Parameters
     ----------
     argv
-        Its name and arguments.
+        Name and arguments of the program.
     stdin
-        Its standard input.
+        Its standard input; None for none.
     cwd
-        Its working directory.
+        Its working directory; None for that of this process.
 
     Raises
     ------

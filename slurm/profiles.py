@@ -55,7 +55,7 @@ class Profiles:
     """The sections of all files, the later over the earlier."""
 
     def __init__(self, root: Path, stages: Iterable[str]) -> None:
-        """Read them.
+        """Read all files.
 
         Raises
         ------

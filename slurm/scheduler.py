@@ -47,7 +47,7 @@ def submit(script: str, options: Sequence[str]) -> str:
 def states(*, expect_jobs: bool = False) -> dict[str, tuple[str, str]]:
     """Return state and reason of all the user's jobs that SLURM remembers, by number.
 
-    A task of an array is `12_3`. What has ended is remembered for some minutes.
+    A task of an array has a number like `12_3`. SLURM remembers ended jobs for some minutes.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The bash script of a job, and the throw-away clone in which it works."""
+"""The bash script of a job, and the temporary clone in which the job runs."""
 
 import shlex
 import sys

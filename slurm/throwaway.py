@@ -3,9 +3,9 @@
     python -m slurm.throwaway [--nodes N] [--cpus N] [--memory MB] [--gpus N] COMMAND ...
 
 Its nodes are processes, its GPUs are /dev/null: jobs have $CUDA_VISIBLE_DEVICES set, which nothing
-enforces. It listens on loopback alone, without users, limits or accounting: to try jobs
-out, not to share a machine. Jobs end with the command. Debian has what it needs: `apt-get install
-slurmctld slurmd slurm-client`.
+enforces. It listens on loopback alone, without users, limits or accounting: it is for trying jobs
+out, not for sharing a machine. Jobs end with the command. On Debian, `apt-get install slurmctld
+slurmd slurm-client` installs the programs that it needs.
 """
 
 import argparse

@@ -16,7 +16,7 @@ from slurm.workspace import Workspace
 
 
 def make_clone(batch: Batch, workspace: Workspace) -> None:
-    """Clone HEAD with the variant's parameters, as a place to restore results in.
+    """Clone HEAD with the variant's parameters, as a workspace to restore results in.
 
     DVC changes the parameter files, as in `dvc exp run -S`.
     """

@@ -21,11 +21,11 @@ class Row:
     Attributes
     ----------
     state
-        One of this module's, or SLURM's.
+        A state of this module, such as `PENDING`, or SLURM's state of the job.
     job
         The job's number.
     reason
-        SLURM's reason reason a job waits.
+        SLURM's reason why the job waits.
     since
         Time at which the state began, in seconds.
     """

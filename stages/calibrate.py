@@ -1,4 +1,4 @@
-"""Estimators on simulations with known answers: bias and intervals by donors and observations."""
+"""Bias and intervals of the estimators on simulations with known decompositions."""
 
 import sys
 from pathlib import Path

@@ -39,16 +39,16 @@ class Args(Config):
 
 
 class Program(NamedTuple):
-    """What one file is about.
+    """The code that one file of hashes is about.
 
     Attributes
     ----------
     name
-        The file, in the folder of all.
+        Path of that file, relative to the output folder of the stage `code`.
     roots
         The source files that the stage starts with.
     chosen
-        Package and module of what the stage loads by name.
+        The package of which the stage loads one module by name, and that module.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Program(NamedTuple):
 
 
 def programs(tree: SourceTree, notebooks: Path) -> Iterator[Program]:
-    """Yield what there is to hash: each stage, or each module or notebook that a stage may run."""
+    """Yield a program for each stage, or for each module or notebook that a stage may load."""
     for stage in tree.members(tree.scripts.name):
         script = tree.files(f"{tree.scripts.name}.{stage}")
         if stage == PER_NOTEBOOK:

@@ -1,4 +1,4 @@
-"""SIS over distance of every method on every data set, from all scores of the stage `spatial`."""
+"""SIS over distance of every method on every data set, from the scores of the stage `spatial`."""
 
 import sys
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Read a data set's raw files into paired observations, and those of reference donors.
 
-A table beside the pairs, of the same name, counts the observations of each section that were kept
-and dropped.
+A table beside the pairs, with the same name, counts the observations of each section that were
+kept and dropped.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Known answers of a simulated data set, before and after the experts; empty for real tissue."""
+"""True decompositions of simulated tissue and of its decoded states; empty for real tissue."""
 
 import sys
 from pathlib import Path
@@ -40,7 +40,7 @@ def known_answers(
     visible: Visible,
     probe: ProbeConfig,
 ) -> pd.DataFrame:
-    """Compute the known answers from latent states, and from states decoded from embeddings."""
+    """Compute true decompositions from latent states, and from states decoded from embeddings."""
     (fold,) = paired.folds
     sides = zip(("image", "expression"), paired.standardised(fold), strict=True)
     decoded = {}

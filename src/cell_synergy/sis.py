@@ -93,6 +93,13 @@ def compute_sis_all_models(
 ) -> dict[str, SISResult]:
     """Return `compute_sis` of every model whose name begins with "Multimodal".
 
+    Parameters
+    ----------
+    results
+        Scores for each model and metric.
+    gex_key, img_key
+        Names of the expression and the image model in `results`.
+
     Raises
     ------
     ValueError
@@ -158,6 +165,15 @@ def get_sis_ranking(
 ) -> list[tuple[str, float]]:
     """Return (model, SIS) of every multimodal model with `metric`, in descending order, NaN last.
 
+    Parameters
+    ----------
+    results
+        Scores, or the result of `compute_sis_all_models`.
+    metric
+        Name of the metric.
+    gex_key, img_key
+        Names of the unimodal models, if `results` are scores.
+
     Raises
     ------
     ValueError
@@ -175,6 +191,11 @@ def analyze_synergy_patterns(
     results: Results | Summary, gex_key: str = GEX_KEY, img_key: str = IMG_KEY
 ) -> pd.DataFrame:
     """Return one row per metric: mean SIS, best model, and the number of models at each level.
+
+    Parameters
+    ----------
+    results, gex_key, img_key
+        As for `get_sis_ranking`.
 
     Returns
     -------

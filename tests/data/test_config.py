@@ -32,7 +32,7 @@ def test_an_unknown_kind_of_task_is_refused_with_the_valid_ones(dataset):
     [("holdout", "study"), ("leave-one-donor-out", "test"), ("leave-one-section-out", "train")],
 )
 def test_a_role_that_the_split_does_not_know_is_refused(dataset, split, role):
-    _refused(dataset, rf"split '{split}' knows the roles .*, not \['{role}'\]",
+    _refused(dataset, rf"split '{split}' has the roles .*, not \['{role}'\]",
              split=split, roles={role: "A"})  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def test_blocks_and_their_split_go_together(dataset):
         _refused(dataset, f"the key '{key}' go together", **{key: BLOCKS[key]})
     _refused(dataset, "'gap_um' must be at least 'unit_um', 50", **BLOCKS | {"gap_um": 20.0})
     _refused(dataset, r"blocks: .*greater than or equal to 2", **BLOCKS | {"blocks": 1})
-    _refused(dataset, r"knows the roles .*, not \['test'\]", **BLOCKS | {"roles": {"test": "A"}})
+    _refused(dataset, r"has the roles .*, not \['test'\]", **BLOCKS | {"roles": {"test": "A"}})
 
 
 def test_a_misspelt_role_is_refused(dataset):
@@ -160,7 +160,7 @@ def test_sections_belong_to_donors(dataset):
     assert asked.sections.donor_of(["S9"]) == {"S1": "A", "S2": "A", "S3": "B", "S4": "R"}
     sections = {"split": "leave-one-section-out", "roles": {"study": "S1, S3", "reference": "S4"}}
     assert dataset(sections=SECTIONS, **sections).role_of["S3"] == "study"
-    _refused(dataset, r"names \['C'\], whom 'sections\.donors' does not",
+    _refused(dataset, r"names \['C'\], which 'sections\.donors' does not",
              sections=SECTIONS, roles={"study": "A, C", "reference": "R"})  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Run a public command: read its arguments, protect the files that exist, print what it wrote."""
+"""Run a public command: read its arguments, protect existing files, print what it wrote."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ A = TypeVar("A", bound=Config)
 
 
 class StageArguments(NamedTuple):
-    """What a command takes from a stage of dvc.yaml.
+    """The stage of dvc.yaml that gives a command its default inputs and output.
 
     Attributes
     ----------

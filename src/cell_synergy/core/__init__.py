@@ -1,4 +1,4 @@
-"""What every other folder uses and what knows nothing of tissue or learning.
+"""Modules that every other folder uses and that are independent of tissue and learning.
 
 `config`, `pipeline`, `overrides` and `yaml` read parameters; `errors` and `signals` end a command;
 `files`, `filetypes`, `arrays`, `tensors`, `outputs` and `hub` read and write files; `random`,

@@ -41,6 +41,15 @@ def read_safetensors(path: Path, remedy: str) -> dict[str, np.ndarray]:
 def read_npz(path: Path, expected: str, remedy: str) -> dict[str, np.ndarray]:
     """Return the named arrays of an `.npz`; `expected` is what it should be, with its article.
 
+    Parameters
+    ----------
+    path
+        The file.
+    expected
+        What the file should be, for messages, with its article: `an array`.
+    remedy
+        What to do where it is missing or broken, for messages.
+
     Raises
     ------
     DataError
@@ -60,6 +69,15 @@ def read_npz(path: Path, expected: str, remedy: str) -> dict[str, np.ndarray]:
 
 def read_npy(path: Path, expected: str, remedy: str) -> np.ndarray:
     """Return the array of an `.npy`; `expected` is what it should be, with its article.
+
+    Parameters
+    ----------
+    path
+        The file.
+    expected
+        What the file should be, for messages, with its article: `an array`.
+    remedy
+        What to do where it is missing or broken, for messages.
 
     Raises
     ------

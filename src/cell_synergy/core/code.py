@@ -12,7 +12,7 @@ from cell_synergy.core.imports import BESIDE_REMEDY, Import, Source
 
 
 class SourceTree:
-    """The Python files of a repository, as they are when they are first asked for.
+    """The Python files of a repository, each read when it is first needed.
 
     Parameters
     ----------

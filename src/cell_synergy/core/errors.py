@@ -93,6 +93,15 @@ def print_requested_help(words: Sequence[str], text: str, *, bare: bool) -> bool
     """Print the help for `-h` and `--help`; return whether it was printed.
 
     A command that needs arguments and has none ends with its help.
+
+    Parameters
+    ----------
+    words
+        Arguments of the command.
+    text
+        The help.
+    bare
+        Whether the command runs without arguments.
     """
     _open_streams()
     text = f"{text.rstrip()}\n"

@@ -125,7 +125,13 @@ def require_readable(path: Path, wanted: str, remedy: str) -> str:
 
 
 def unusable_reason(path: Path, wanted: str) -> str:
-    """Return why a file cannot be any data, and the remedy; empty for any other file."""
+    """Return why a file cannot be any data, and the remedy; empty for any other file.
+
+    Parameters
+    ----------
+    path, wanted
+        As for `require_readable`.
+    """
     what, action = _NEVER.get(detect_format(path), ("", ""))
     return f"{what.format(wanted=wanted)}; {action}" if what else ""
 
@@ -163,6 +169,11 @@ def wrong_format(
 
 def read_json(path: Path, wanted: str, remedy: str) -> dict[str, Any]:
     """Read a file that holds one JSON object, gzipped or not.
+
+    Parameters
+    ----------
+    path, wanted, remedy
+        As for `require_readable`.
 
     Raises
     ------

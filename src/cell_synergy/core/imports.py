@@ -242,7 +242,7 @@ class Source:
         return Import(call.lineno, self._absolute(prefix, call.lineno), by_name=bool(hole))
 
     def _pattern(self, node: ast.AST) -> str:
-        """Return the text that an expression makes, with `*` for what only the run will tell."""
+        """Return the text of an expression, with `*` for parts that are known only at run time."""
         if isinstance(node, ast.JoinedStr):
             return "".join(map(self._pattern, node.values))
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):

@@ -86,7 +86,17 @@ def as_names(column: pd.Series, what: str, where: str) -> pd.Series:
 
 
 def check_spellings(names: list[str], what: str, where: str) -> None:
-    """Refuse names that differ only in blanks or in upper and lower case."""
+    """Refuse names that differ only in blanks or in upper and lower case.
+
+    Parameters
+    ----------
+    names
+        Names of donors or sections.
+    what
+        What they name, for messages: for example "donor".
+    where
+        File and column, or key of params.yaml, for messages.
+    """
     similar: dict[str, list[str]] = defaultdict(list)
     for name in names:
         similar[fold_name(str(name))].append(str(name))

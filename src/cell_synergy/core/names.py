@@ -1,4 +1,4 @@
-"""Names that several tables use: experts, controls, probes, and the control task."""
+"""Names that occur in several tables: experts, controls, probes, and the control task."""
 
 UNIMODAL = ("image", "expression")  # a single expert, with which SIS compares
 CONTROLS = ("shuffled", "random", "pca")

@@ -93,7 +93,7 @@ def guarded_outputs(
     ----------
     command
         Name of the command.
-    places
+    outputs
         Its outputs.
     inputs
         Paths that are read, by their keys of the command line.

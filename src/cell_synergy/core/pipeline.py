@@ -1,4 +1,4 @@
-"""What dvc.yaml says about a stage, for commands that are run by hand."""
+"""Paths of a stage's inputs and outputs in dvc.yaml, for commands that are run by hand."""
 
 import re
 from collections.abc import Mapping

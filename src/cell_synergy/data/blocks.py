@@ -53,6 +53,15 @@ def split_reference(
 
     Both have the block of each observation in `obs["block"]` where the split is by blocks. The
     reference is empty where `roles` names reference donors, and the first block otherwise.
+
+    Parameters
+    ----------
+    adata
+        Observations of one section, with coordinates in micrometres in `obsm["spatial"]`.
+    section
+        Name of the section.
+    dataset
+        Configuration with split, roles and blocks.
     """
     if dataset.blocks is None or dataset.gap_um is None:
         return adata, adata[:0]

@@ -247,9 +247,9 @@ class DatasetConfig(Config):
         ):
             raise ValueError(f"no task can be called {wrong}: rename the task and its label column")
         if self.simulator is not None and self.split != "holdout":
-            raise ValueError("a simulated twin has the split 'holdout'")
+            raise ValueError("a simulated data set needs the split 'holdout'")
         if self.simulator is not None and self.reader not in PLATFORMS:
-            raise ValueError(f"a simulated twin has a reader of {PLATFORMS}")
+            raise ValueError(f"a simulated data set needs one of the readers {PLATFORMS}")
         for key in ("blocks", "gap_um"):
             if (self.split == BLOCKS) != (getattr(self, key) is not None):
                 raise ValueError(f"split {BLOCKS!r} and the key {key!r} go together")
@@ -265,7 +265,7 @@ class DatasetConfig(Config):
             else {"reference", "study"}
         )
         if wrong := sorted(set(self.roles) - allowed):
-            raise ValueError(f"split {self.split!r} knows the roles {sorted(allowed)}, not {wrong}")
+            raise ValueError(f"split {self.split!r} has the roles {sorted(allowed)}, not {wrong}")
         with_role = [donor for donors in self.roles.values() for donor in donors]
         if twice := sorted({donor for donor in with_role if with_role.count(donor) > 1}):
             raise ValueError(f"one role for a {self.named}, but {twice} are listed twice")
@@ -274,7 +274,7 @@ class DatasetConfig(Config):
             donors = self.sections.donors
             names = self.sections.donor_of(()) if self.named == "section" else donors
             if unknown := sorted(set(with_role) - set(names)):
-                raise ValueError(f"'roles' names {unknown}, whom 'sections.donors' does not")
+                raise ValueError(f"'roles' names {unknown}, which 'sections.donors' does not")
         return self
 
     @property

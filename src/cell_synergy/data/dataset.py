@@ -44,7 +44,17 @@ class PairedDataset:
     def read(
         cls, pairs: Path, image: Path, expression: Path, dataset: DatasetConfig
     ) -> "PairedDataset":
-        """Read pairs and both embeddings, and check that their rows agree."""
+        """Read pairs and both embeddings, and check that their rows agree.
+
+        Parameters
+        ----------
+        pairs
+            File of the paired observations.
+        image, expression
+            Files of the embeddings of the two experts.
+        dataset
+            Configuration of the data set, which defines groups and folds.
+        """
         adata = paired.read(pairs)
         return cls(
             adata,

@@ -23,6 +23,17 @@ def write(
     Half precision keeps 11 significant bits: a relative error of at most 0.05 %, far below the
     noise of either modality, at half the size.
 
+    Parameters
+    ----------
+    path
+        File to write.
+    embedding
+        Embedding, observations x features.
+    obs_names
+        Name of each observation, in the order of the rows.
+    card
+        Card of the expert, as `Encoder.freeze` returns it.
+
     Raises
     ------
     DataError
@@ -44,6 +55,13 @@ def write(
 
 def read(path: Path, obs_names: pd.Index) -> Float32[np.ndarray, "obs dim"]:
     """Read an embedding, and check that its rows are `obs_names` of the pairs in the same order.
+
+    Parameters
+    ----------
+    path
+        File of the embedding.
+    obs_names
+        Names of the observations of the pairs.
 
     Raises
     ------

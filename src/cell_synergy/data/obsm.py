@@ -1,4 +1,4 @@
-"""Arrays of `obsm`, as people store them, converted to numbers with one row per observation."""
+"""Arrays of `obsm` in users' files, converted to numbers with one row per observation."""
 
 from typing import Any
 
@@ -61,6 +61,11 @@ def as_embedding(value: Any, names: pd.Index, where: str) -> Float32[np.ndarray,
 def as_coords(value: Any, names: pd.Index, where: str) -> Float64[np.ndarray, "obs 2"]:  # noqa: ANN401 - whatever `obsm` holds
     """Return x and y of every observation; in a data frame they are found by their column names.
 
+    Parameters
+    ----------
+    value, names, where
+        As for `as_embedding`; the unit of the coordinates is kept.
+
     Raises
     ------
     DataError
@@ -82,6 +87,11 @@ def as_coords(value: Any, names: pd.Index, where: str) -> Float64[np.ndarray, "o
 
 def as_numbers(value: Any, names: pd.Index, where: str) -> Float[np.ndarray, "obs columns"]:  # noqa: ANN401 - whatever `obsm` holds
     """Return an array of floating-point numbers with one row per observation; NaN is allowed.
+
+    Parameters
+    ----------
+    value, names, where
+        As for `as_embedding`.
 
     Raises
     ------

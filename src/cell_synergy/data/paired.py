@@ -25,7 +25,15 @@ from cell_synergy.data.obsm import as_coords
 
 
 def log_normalise(counts: sparse.csr_matrix, total: float = 1e4) -> sparse.csr_matrix:
-    """Return log(1 + counts x total / sum of the row); a row without counts stays zero."""
+    """Return log(1 + counts x total / sum of the row); a row without counts stays zero.
+
+    Parameters
+    ----------
+    counts
+        Raw counts, observations x genes.
+    total
+        Sum to which the counts of each row are scaled.
+    """
     sums = np.asarray(counts.sum(axis=1)).ravel()
     scale = np.divide(total, sums, out=np.zeros_like(sums, dtype=np.float64), where=sums > 0)
     scaled = sparse.csr_matrix(sparse.diags(scale) @ counts)
@@ -34,7 +42,17 @@ def log_normalise(counts: sparse.csr_matrix, total: float = 1e4) -> sparse.csr_m
 
 
 def regression_target(pairs: ad.AnnData, task: str, spec: Task) -> Float[np.ndarray, "obs outputs"]:
-    """Return the targets of a regression task: composition, or log-normalised panel genes."""
+    """Return the targets of a regression task: composition, or log-normalised panel genes.
+
+    Parameters
+    ----------
+    pairs
+        The pairs.
+    task
+        Name of the task, for messages.
+    spec
+        The task: a composition, of which `exclude` lists omitted cell types, or a gene panel.
+    """
     if spec.kind == "composition":
         ratio: pd.DataFrame = pairs.obsm["cell_type_ratio"]
         return ratio.drop(columns=[c for c in spec.exclude if c in ratio]).to_numpy(np.float64)

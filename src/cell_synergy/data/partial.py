@@ -33,7 +33,7 @@ def read_obs_and_obsm(
     Raises
     ------
     DataError
-        If a key is absent or its array has not one row per observation, or as for
+        If a key is absent, its array does not have one row per observation, or as for
         `anndata_files.read`.
     """
     with anndata_files.explain_errors(path), h5py.File(path, "r") as file:

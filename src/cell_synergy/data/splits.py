@@ -43,6 +43,13 @@ class Fold:
 def split_groups(obs: pd.DataFrame, dataset: DatasetConfig) -> Shaped[np.ndarray, " obs"]:
     """Return the group of each observation that no split divides: its donor, section or block.
 
+    Parameters
+    ----------
+    obs
+        One row per paired observation.
+    dataset
+        Configuration with the split.
+
     Raises
     ------
     DataError
@@ -58,6 +65,14 @@ def split_groups(obs: pd.DataFrame, dataset: DatasetConfig) -> Shaped[np.ndarray
 
 def folds(obs: pd.DataFrame, dataset: DatasetConfig) -> list[Fold]:
     """Return the folds of a data set's paired observations.
+
+    Parameters
+    ----------
+    obs
+        One row per paired observation, with the columns `donor`, `section` and, under a split by
+        blocks, `block`.
+    dataset
+        Configuration with split and roles.
 
     Raises
     ------

@@ -43,7 +43,15 @@ class TrainedMethod:
 
 
 def write_scores(judged: Evaluation, path: Path) -> None:
-    """Write scores as CSV, with five significant digits, and posteriors beside them, as NPZ."""
+    """Write scores as CSV, with five significant digits, and posteriors beside them, as NPZ.
+
+    Parameters
+    ----------
+    judged
+        The scores and posteriors.
+    path
+        The CSV; the NPZ has the same name with the suffix `.npz`.
+    """
     with atomic_write(path.with_suffix(".npz")) as new, new.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **judged.posteriors)
     with atomic_write(path) as new:

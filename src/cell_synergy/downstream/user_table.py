@@ -77,7 +77,7 @@ def write_table_scores(
     probe
         The probes.
     cells
-        Largest number of clusters of posteriors, in the estimate of information.
+        Maximal number of clusters of posteriors in the estimate of information.
     rule
         Which labels are frequent enough to be classes.
     """
@@ -95,7 +95,15 @@ def write_table_scores(
 
 
 def write_tables(out: Path, tables: dict[str, pd.DataFrame]) -> None:
-    """Write each table to `out` with a suffix of its name, with six significant digits."""
+    """Write each table to `out` with a suffix of its name, with six significant digits.
+
+    Parameters
+    ----------
+    out
+        Path of the main table, whose suffix the others share.
+    tables
+        Tables by the suffix of their name, for example `-scores`; that of the main one is empty.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     for suffix, table in tables.items():
         with atomic_write(out.with_name(f"{out.stem}{suffix}{out.suffix}")) as new:

@@ -65,7 +65,15 @@ def names() -> list[str]:
 
 
 def load(name: str, settings: Mapping[str, object]) -> Encoder:
-    """Return an expert with its configuration; only its own module is imported."""
+    """Return an expert with its configuration; only its own module is imported.
+
+    Parameters
+    ----------
+    name
+        Name of the expert.
+    settings
+        Its block of `encoders` in params.yaml.
+    """
     if name not in names():
         raise ConfigError(f"no expert {name!r}{suggest(name, names())}")
     encoder: type[Encoder] = import_module(f"{__name__}.{name}").Expert

@@ -4,8 +4,9 @@ Chen et al. 2024, "Towards a general-purpose foundation model for computational 
 Medicine 30:850. Licence CC-BY-NC-ND 4.0, gated: accept it at https://huggingface.co/MahmoodLab/UNI.
 
 A ViT-L/16; the features are the class token after the final norm: 1024. Input: 112 um as 224 px,
-mean and standard deviation of ImageNet. Departures: as `uni2_h`. Not checked: the published file
-and its revision, which are named as in other public pipelines; a file that does not fit is refused.
+mean and standard deviation of ImageNet. Departures: those of `uni2_h`. Not checked: the published
+file and its revision, which are named as in other public pipelines; a file that does not fit is
+refused.
 """
 
 from cell_synergy.encoders._vision.published import PublishedTransformer

@@ -82,7 +82,7 @@ def align(
 
 
 def _jobs(method: Method, paired: PairedDataset, config: AlignConfig) -> Iterator[FitSpec]:
-    """Yield one job per fold and seed."""
+    """Yield one specification per fold and seed."""
     n_seeds = config.seeds if method.seeded else 1
     for fold in paired.folds:
         image, expression = paired.standardised(fold)

@@ -98,7 +98,19 @@ def finetune(
 def with_frozen_embedding(
     expert: TunableExpert, adata: ad.AnnData, dataset: DatasetConfig, settings: FinetuneConfig
 ) -> PairedDataset:
-    """Return observations with the embedding of the frozen expert and the folds of the data set."""
+    """Return observations with the embedding of the frozen expert and the folds of the data set.
+
+    Parameters
+    ----------
+    expert
+        The frozen expert, opened for `adata`.
+    adata
+        The paired observations.
+    dataset
+        Configuration of the data set.
+    settings
+        Configuration of fine-tuning.
+    """
     all_rows = np.arange(adata.n_obs)
     return PairedDataset(
         adata,

@@ -109,7 +109,7 @@ def nicheformer(
     ----------
     name, sha256
         Name of the expert and hash of its weights.
-    opened
+    cell_embedder
         The network and the tokens of every cell; the embedding of an observation is the mean over
         its cells.
     max_cells

@@ -39,7 +39,15 @@ class Model(Trained):
 def barlow_twins(
     z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"], redundancy: float
 ) -> Float[Tensor, ""]:
-    """Return the weighted squared distance of the cross-correlation matrix from the identity."""
+    """Return the weighted squared distance of the cross-correlation matrix from the identity.
+
+    Parameters
+    ----------
+    z1, z2
+        Projections of the two modalities; row i of both is the same observation.
+    redundancy
+        Weight lambda of the off-diagonal terms.
+    """
     standardised = [batch_norm(z, None, None, training=True) for z in (z1, z2)]
     correlation = standardised[0].T @ standardised[1] / len(z1)
     invariance_term = (1 - correlation.diagonal()).square().sum()

@@ -61,5 +61,11 @@ class _BYOL(TwoTowerProjector):
 
 
 def byol(p: Float[Tensor, "n d"], z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """Return the mean squared distance of predictions and targets, each scaled to length 1."""
+    """Return the mean squared distance of predictions and targets, each scaled to length 1.
+
+    Parameters
+    ----------
+    p, z
+        Predictions and targets, one per row.
+    """
     return 2 + 2 * negative_cosine(p, z)

@@ -3,8 +3,8 @@
 Andrew et al. 2013, "Deep Canonical Correlation Analysis" (ICML), section 3, equation 10: maximise
 the trace norm, the sum of singular values, of `T = C11^-1/2 C12 C22^-1/2`, where the covariances
 are those of the networks' outputs, each with a ridge. After training, a linear CCA of the outputs
-gives `z3`. The authors published no repository; values and gradients are checked
-against cca-zoo 4.0.1 (jameschapman19/cca_zoo) and a closed form.
+gives `z3`. The authors published no repository; values and gradients are checked against cca-zoo
+4.0.1 (jameschapman19/cca_zoo) and a closed form.
 
 Departures: large batches (Wang et al. 2015) and AdamW, not L-BFGS on all rows; ReLU and batch norm,
 no pretraining; the square roots are Cholesky factors, whose gradient needs no eigenvalues and is
@@ -73,7 +73,15 @@ class _DCCA(TwoTower):
 
 @full_precision
 def dcca(z1: Float[Tensor, "n d1"], z2: Float[Tensor, "n d2"], ridge: float) -> Float[Tensor, ""]:
-    """Return minus the trace norm for standardised outputs: between minus `min(d1, d2)` and 0."""
+    """Return minus the trace norm for standardised outputs: between minus `min(d1, d2)` and 0.
+
+    Parameters
+    ----------
+    z1, z2
+        Outputs of the two networks; row i of both is the same observation.
+    ridge
+        Constant added to each variance, which is 1 after standardisation.
+    """
     z1, z2 = (batch_norm(z, None, None, training=True) for z in (z1, z2))
     correlations: Tensor = svdvals(whitened_cross_covariance(z1, z2, ridge))
     return -correlations.sum()
@@ -86,6 +94,13 @@ def whitened_cross_covariance(
 
     Its singular values are the canonical correlations, with `ridge` added to every variance.
     Covariances have the denominator n - 1, as in the paper.
+
+    Parameters
+    ----------
+    z1, z2
+        Outputs of the two networks; row i of both is the same observation.
+    ridge
+        Constant added to every variance.
     """
     z1, z2 = z1 - z1.mean(dim=0), z2 - z2.mean(dim=0)
     l1, l2 = (cholesky(_covariance(z, z) + ridge * _eye(z)) for z in (z1, z2))

@@ -1,7 +1,7 @@
-"""Control: CoMM trained on pairs of which expression is permuted within donor.
+"""Control: CoMM trained on pairs whose expression embeddings are permuted within each donor.
 
-It is `comm` itself, with the same hyperparameters and `pairing: within-donor`. What it scores above
-chance needs no knowledge of which patch and which profile belong together.
+It is `comm` itself, with the same hyperparameters and `pairing: within-donor`. Whatever it
+scores above chance does not depend on which patch and which profile belong together.
 """
 
 from cell_synergy.models.comm import Model

@@ -49,5 +49,13 @@ def simsiam(
     z1: Float[Tensor, "n d"],
     z2: Float[Tensor, "n d"],
 ) -> Float[Tensor, ""]:
-    """Return the mean of the negative cosines of both directions."""
+    """Return the mean of the negative cosines of both directions.
+
+    Parameters
+    ----------
+    p1, p2
+        Predictions from image and from expression.
+    z1, z2
+        Projections of image and expression, which receive no gradient.
+    """
     return (negative_cosine(p1, z2) + negative_cosine(p2, z1)) / 2

@@ -50,7 +50,15 @@ def vicreg(
     variance: float,
     covariance: float,
 ) -> Float[Tensor, ""]:
-    """Return the weighted sum of the three terms."""
+    """Return the weighted sum of the three terms.
+
+    Parameters
+    ----------
+    z1, z2
+        Projections of the two modalities; row i of both is the same observation.
+    invariance, variance, covariance
+        Weights of the three terms.
+    """
     variance_term = (_variance_hinge(z1) + _variance_hinge(z2)) / 2
     covariance_term = _covariance_penalty(z1) + _covariance_penalty(z2)
     return invariance * mse_loss(z1, z2) + variance * variance_term + covariance * covariance_term

@@ -1,4 +1,4 @@
-"""From files, as platforms and people write them, to paired observations.
+"""From files of platforms and of users to paired observations.
 
 Called from outside: `download.download`, `user_folder.record_folder` and `user_folder.fetch_hub`
 make a raw folder; `readers.read` yields the sections (`sections.section.Section`) in it;

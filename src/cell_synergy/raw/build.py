@@ -271,6 +271,6 @@ def _set_task_labels(
         columns = ", ".join(map(str, pairs.obs.columns))
         raise DataError(f"{name}: no obs column {task!r} for the task; columns: {columns}")
     where = f"{name}: task {task!r}"
-    # If `classes` refuses the labels, the column must not be categorical for the later checks.
+    # If `as_classes` refuses the labels, later checks must not find a categorical column.
     pairs.obs[task] = pairs.obs[task].astype(object)
     pairs.obs[task] = as_classes(pairs.obs[task], groups, spec, config, where)

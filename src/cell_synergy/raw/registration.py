@@ -10,7 +10,13 @@ from cell_synergy.core.errors import DataError
 def fit_affine(
     moving: Float64[np.ndarray, "points 2"], fixed: Float64[np.ndarray, "points 2"]
 ) -> Float64[np.ndarray, "3 2"]:
-    """Return the least-squares affine map `fixed = [moving, 1] @ affine`."""
+    """Return the least-squares affine map `fixed = [moving, 1] @ affine`.
+
+    Parameters
+    ----------
+    moving, fixed
+        Coordinates of the same points in two frames.
+    """
     affine, _, rank, _ = np.linalg.lstsq(_homogeneous(moving), fixed, rcond=None)
     if rank < affine.shape[0]:
         raise DataError(
@@ -32,7 +38,15 @@ def nearest_within(
     reference: Float64[np.ndarray, "references 2"],
     radius: float,
 ) -> Int64[np.ndarray, " points"]:
-    """Return the index of the nearest reference point, -1 where it is further than `radius`."""
+    """Return the index of the nearest reference point, -1 where it is further than `radius`.
+
+    Parameters
+    ----------
+    points, reference
+        Coordinates in one frame.
+    radius
+        Largest distance, in the unit of the coordinates.
+    """
     distance, index = cKDTree(reference).query(points)
     return np.where(distance <= radius, index, -1).astype(np.int64)
 

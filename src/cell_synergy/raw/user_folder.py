@@ -70,7 +70,15 @@ def _files_below(folder: Path) -> list[Path]:
 
 
 def fetch_hub(dataset: DatasetConfig, folder: Path) -> None:
-    """Fetch a data set's sections from the hub into `folder`, where they stay."""
+    """Fetch a data set's sections from the hub into `folder`, where they stay.
+
+    Parameters
+    ----------
+    dataset
+        Configuration of the data set, with `hub` and `sections`.
+    folder
+        Folder that the files are written to.
+    """
     from cell_synergy.core.hub import fetch_many  # noqa: PLC0415 - a second that other sources need not
 
     if dataset.hub is None or dataset.sections is None:

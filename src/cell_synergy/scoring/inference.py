@@ -104,7 +104,7 @@ def donor_inference(
         Score of the better single modality, for each donor.
     compared
         Methods over which p values are corrected for multiple comparisons. Controls are excluded.
-    in_turn
+    cross_validated
         Whether donors were held out in turn (cross-validation), rather than all scored by one
         model that was trained on none of them.
 
@@ -150,7 +150,7 @@ def donor_interval(
     ----------
     values
         One value per donor, for each method; for a paired comparison their difference.
-    in_turn
+    cross_validated
         Whether donors were held out in turn; the interval then allows for correlated scores.
     """
     donors, methods = values.shape
@@ -166,7 +166,15 @@ def not_testable(donors: int) -> str:
 
 
 def inflation(donors: int, *, cross_validated: bool) -> float:
-    """Return the factor by which the sample variance of a mean over donors is too small."""
+    """Return the factor by which the sample variance of a mean over donors is too small.
+
+    Parameters
+    ----------
+    donors
+        Number of donors.
+    cross_validated
+        Whether donors were held out in turn.
+    """
     return (donors - 1) / (donors - 2) if cross_validated else 1.0
 
 

@@ -1,7 +1,7 @@
-"""The questions that the paper asks of trained methods, a module or a folder each.
+"""The analyses of trained methods that the paper reports, a module or a folder each.
 
 `spectrum` (what linear alignment can keep), `scaling` (few training pairs), `trifeature` and
-`calibration` (known answers), `truth` and `decoding` (what a simulated data set knows), `claims`
-(verdicts). `preflight` checks the parameters of a study, and `check_params` those of params.yaml
-before the runner plans anything.
+`calibration` (data with known decompositions), `truth` and `decoding` (ground truth of simulated
+tissue), `claims` (verdicts). `preflight` checks the parameters of a study, and `check_params` those
+of params.yaml before the runner plans anything.
 """

@@ -1,4 +1,4 @@
-"""What fusion methods are fitted with; the methods themselves stand in `cell_synergy.models`.
+"""Training of fusion methods; the methods themselves are in `cell_synergy.models`.
 
 `method` is the contract of a method, `loop` the one training loop, `modules` and `losses` the
 networks and objectives that several methods share, `replicas` the batched computation of all folds

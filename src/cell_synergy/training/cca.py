@@ -68,7 +68,13 @@ class CanonicalCorrelations:
 def covariances(
     image: Float[np.ndarray, "obs d1"], expression: Float[np.ndarray, "obs d2"]
 ) -> Covariances:
-    """Return the covariances of two embeddings of the same observations."""
+    """Return the covariances of two embeddings of the same observations.
+
+    Parameters
+    ----------
+    image, expression
+        Embeddings, in any floating-point precision. They need not be centred.
+    """
     n_obs, d1 = image.shape
     dtype = np.result_type(image, expression)
     modalities = [(x, x.mean(axis=0, dtype=np.float64).astype(dtype)) for x in (image, expression)]

@@ -41,6 +41,13 @@ def nt_xent(
     Each row of `z1` has its partner in `z2` as positive and all other 2N - 2 rows of both as
     negatives (Chen et al. 2020, equation 1). `log_softmax` subtracts the maximum, without which
     float32 overflows at T = 0.01.
+
+    Parameters
+    ----------
+    z1, z2
+        Projections of the two views; row i of both is the same observation.
+    temperature
+        Divisor T of the cosine similarities.
     """
     z = normalize(torch.cat([z1, z2]), dim=1)
     similarity = off_diagonal(z @ z.T / temperature, float("-inf"))
@@ -50,5 +57,11 @@ def nt_xent(
 
 @full_precision
 def negative_cosine(p: Float[Tensor, "n d"], z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """Return minus the mean cosine of predictions `p` and targets `z`; no gradient reaches `z`."""
+    """Return minus the mean cosine of predictions `p` and targets `z`; no gradient reaches `z`.
+
+    Parameters
+    ----------
+    p, z
+        Predictions and targets, one per row.
+    """
     return -cosine_similarity(p, z.detach(), dim=1).mean()

@@ -21,7 +21,7 @@ PairLoss = Callable[[Float[Tensor, "n d"], Float[Tensor, "n d"]], Float[Tensor, 
 
 
 class Network(nn.Module):
-    """What a trained method optimises: written for one fit, computed for many (`Replicas`).
+    """The network that a trained method optimises: written for one fit, batched by `Replicas`.
 
     Attributes
     ----------
@@ -66,7 +66,13 @@ class Network(nn.Module):
 
 
 def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """Return a network of one hidden layer with batch norm and ReLU."""
+    """Return a network of one hidden layer with batch norm and ReLU.
+
+    Parameters
+    ----------
+    inputs, hidden, outputs
+        Numbers of features, of hidden units and of outputs.
+    """
     return nn.Sequential(
         nn.Linear(inputs, hidden, bias=False),
         _BatchNorm(hidden),
@@ -131,6 +137,15 @@ def update_target(
     """Update the exponential moving average `target` of a network in place.
 
     Each tensor becomes `decay` times itself plus `1 - decay` times the trained parameter.
+
+    Parameters
+    ----------
+    params
+        Trained parameters of the network, by name.
+    buffers
+        All other tensors; those with names `target.<name>` are updated.
+    decay
+        Weight of the previous value, 0 to 1.
     """
     for name, online in params.items():
         if (target := buffers.get(f"target.{name}")) is not None:

@@ -42,6 +42,15 @@ def save(folder: Path, name: str, weights: Weights) -> None:
 def load(folder: Path, fold: str, seed: int) -> Weights:
     """Read the weights of one fold and seed; half precision becomes float32.
 
+    Parameters
+    ----------
+    folder
+        Folder of the weights of a method.
+    fold
+        Name of the fold.
+    seed
+        Seed of the fit.
+
     Raises
     ------
     DataError
@@ -60,6 +69,13 @@ def load(folder: Path, fold: str, seed: int) -> Weights:
 def seeds(folder: Path, fold: str) -> list[int]:
     """Return the seeds for which a folder has weights of a fold, in ascending order.
 
+    Parameters
+    ----------
+    folder
+        Folder of the weights of a method.
+    fold
+        Name of the fold.
+
     Raises
     ------
     DataError
@@ -73,7 +89,7 @@ def seeds(folder: Path, fold: str) -> list[int]:
 
 
 def _not_finite(weights: Weights) -> list[str]:
-    """Return the names of arrays that have numbers that are not finite."""
+    """Return the names of the arrays that are not finite everywhere."""
     return [name for name, array in weights.items() if not np.isfinite(array).all()]
 
 

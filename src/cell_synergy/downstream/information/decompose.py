@@ -84,7 +84,7 @@ class HeldOutPosteriors:
         joint probe of both embeddings.
     methods
         Posteriors of the probes of other representations, by method.
-    in_turn
+    cross_validated
         Whether each group was held out in turn (see `cell_synergy.scoring.inference`).
     """
 

@@ -18,7 +18,7 @@ def scorer(target: Target, probe_task: ProbeTask, prediction: Prediction) -> Sco
 
     Parameters
     ----------
-    goal, question
+    target, probe_task
         Target and train/test problem.
     prediction
         Predictions for all test rows.
@@ -37,7 +37,7 @@ def all_classes(
     ----------
     probabilities
         Probabilities of the classes that training rows have.
-    goal, question
+    target, probe_task
         Target and train/test problem.
     """
     extended = np.zeros((len(probabilities), len(target.classes)))

@@ -87,6 +87,11 @@ def regression(
 ) -> dict[str, float]:
     """Score predicted values.
 
+    Parameters
+    ----------
+    y, predicted
+        True and predicted values.
+
     Returns
     -------
     :

@@ -35,7 +35,7 @@ def predict(
     blocks
         Standardised features of all observations. With several blocks, hidden units start along
         interactions between blocks.
-    questions
+    probe_tasks
         The tasks.
     settings
         Configuration of the probe.

@@ -78,7 +78,7 @@ class ProbeTask:
 
         Parameters
         ----------
-        goal
+        target
             Target of every observation.
         train, cv_folds, test
             Training rows, their inner folds, and rows to predict.
@@ -193,7 +193,7 @@ def make_probe_task(
 
     Parameters
     ----------
-    goal
+    target
         Target of every observation.
     fold
         Training and test rows.

@@ -96,7 +96,7 @@ class PairTask:
 
     Attributes
     ----------
-    problem
+    probe_task
         The train/test problem, whose rows are pairs. None without training or without test pairs.
     """
 

@@ -99,7 +99,7 @@ def evaluate(
         Name of the representation.
     paired
         The data set.
-    surroundings
+    spatial_tasks
         Its spatial tasks.
     seeds, represent
         Seeds and representation.

@@ -42,7 +42,7 @@ def task_problems(
             yield f"{where}: no observation has a label; drop the task, or give labels"
             continue
         unlabelled = sorted(set(donors) - set(donors[labelled]))
-        if unlabelled and spec.kind != "classification":  # `classes` has named them for these
+        if unlabelled and spec.kind != "classification":  # `as_classes` has logged these
             tqdm.write(f"{where}: no observation of {preview(unlabelled)} has a label")
         messages = list(_unlabelled_folds(where, codes, donors, folds))
         yield from messages

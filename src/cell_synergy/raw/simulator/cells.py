@@ -43,6 +43,15 @@ def sample(
     The mixture is a Dirichlet draw with a mean share of `config.purity` for the observation's
     dominant type. `shared_region` sets the share of the `config.cells` grid points of an
     observation (on average) that are occupied.
+
+    Parameters
+    ----------
+    config, lattice
+        The simulated data set, and the observations of the section.
+    latent
+        Latent states, observations x states.
+    rng
+        Random stream of the donor's cells.
     """
     coords = _jittered_grid(lattice.extent, config.pitch_um / np.sqrt(config.cells), rng)
     obs_index = lattice.nearest(coords)

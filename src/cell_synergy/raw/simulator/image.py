@@ -145,7 +145,17 @@ def render(
 
 
 def write(path: Path, image: UInt8[np.ndarray, "height width 3"], config: SimulatorConfig) -> None:
-    """Write a tiled TIFF with JPEG compression, 2 x 2 chroma subsampling and resolution tags."""
+    """Write a tiled TIFF with JPEG compression, 2 x 2 chroma subsampling and resolution tags.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    image
+        8-bit RGB image.
+    config
+        The simulated data set, with the JPEG quality and the micrometres per pixel.
+    """
     imwrite(
         path,
         image,

@@ -86,7 +86,17 @@ def sample(config: SimulatorConfig, role: Role, rng: np.random.Generator) -> pd.
 
 
 def labels(latent: pd.DataFrame, config: SimulatorConfig, role: Role) -> pd.DataFrame:
-    """Return the labels as one categorical column per task; undefined labels are missing."""
+    """Return the labels as one categorical column per task; undefined labels are missing.
+
+    Parameters
+    ----------
+    latent
+        Latent states, observations x states, as `sample` returns them.
+    config
+        The simulated data set.
+    role
+        Role of the donor; `matched_niche` varies in probe and test donors only.
+    """
     nuclei, programme = latent["image_nuclei"], latent["expression_programme"]
     image, expression = latent["image_stroma"], latent["expression_stroma"]
     niche, unmatched = nuclei, expression >= _N_STROMA // 2

@@ -112,6 +112,13 @@ def curves(scores: pd.DataFrame) -> pd.DataFrame:
 def crossovers(scores: pd.DataFrame, first: str = TUNED) -> pd.DataFrame:
     """Compare the curve of one method with that of every other method.
 
+    Parameters
+    ----------
+    scores
+        Scores as `read` returns them.
+    first
+        Name of the method that is compared with all others.
+
     Returns
     -------
     :

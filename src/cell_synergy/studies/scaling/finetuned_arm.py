@@ -1,7 +1,7 @@
 """The tunable expert on nested subsets of the training pairs: fine-tuned, and frozen.
 
 Fine-tuning uses the drawn pairs and their labels. The curve with all labels is that of linear
-probes of the features that were fine-tuned on the drawn pairs; at 100 % both curves are the same.
+probes of the features that were fine-tuned on the drawn pairs. At 100 % both curves are the same.
 """
 
 from collections.abc import Iterator, Mapping

@@ -108,6 +108,15 @@ def scale(
     """Yield the scores of a method at every fraction, and what was omitted and why.
 
     Subsets that an interrupted run has scored are not fitted again.
+
+    Parameters
+    ----------
+    name, method
+        The method's name, and the method.
+    dataset, probe, config
+        Configurations of the data set, of the probes and of the scaling study.
+    store
+        Rows of an interrupted run; they are not computed again.
     """
     paired = method.paired
     targets = task_targets(paired, config.chosen(dataset.tasks, str(paired.adata.uns["source"])))

@@ -1,4 +1,4 @@
-"""Scores of representations that were fitted to a subset of the pairs, in the probes' layout."""
+"""Scores of representations that were fitted to a subset of the pairs, as tidy rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -86,7 +86,17 @@ class SubsetEvaluator:
     def predict(
         self, labels: str, x: Embedding, names: Sequence[str] | None = None
     ) -> dict[str, Prediction]:
-        """Return predictions of the tasks `names`, or all, by linear probes of an embedding."""
+        """Return predictions of the tasks `names`, or all, by linear probes of an embedding.
+
+        Parameters
+        ----------
+        labels
+            `DRAWN_LABELS` or `ALL_LABELS`.
+        x
+            Embedding of all observations.
+        names
+            Names of the tasks; None for all.
+        """
         if labels not in self.by_labels:
             return {}
         evaluator = self.by_labels[labels]
@@ -100,7 +110,17 @@ class SubsetEvaluator:
     def rows(
         self, labels: str, predictions: Mapping[str, Prediction], probe: str = LINEAR
     ) -> Iterator[Row]:
-        """Yield a row per task, metric and test donor."""
+        """Yield a row per task, metric and test donor.
+
+        Parameters
+        ----------
+        labels
+            `DRAWN_LABELS` or `ALL_LABELS`.
+        predictions
+            Predictions for the test rows, by task.
+        probe
+            Name of the probe in the rows.
+        """
         if predictions:
             evaluator = self.by_labels[labels]
             for row in evaluator.scores({probe: predictions}):
@@ -113,7 +133,7 @@ class SubsetEvaluator:
 def linear_rows(evaluator: SubsetEvaluator, x: Embedding) -> Iterator[Row]:
     """Yield rows of the linear probe for the drawn labels and, in the first draw, for all labels.
 
-    At 100 % the drawn labels are all labels.
+    At 100 % the drawn labels are all labels, and the same predictions give both sets of rows.
     """
     predictions = evaluator.predict(DRAWN_LABELS, x)
     yield from evaluator.rows(DRAWN_LABELS, predictions)

@@ -58,7 +58,15 @@ class ScalingConfig(Config):
     seed: NonNegativeInt
 
     def chosen(self, tasks: dict[str, Task], source: str) -> dict[str, Task]:
-        """Return the tasks that a data set has; log if it has none of them."""
+        """Return the tasks that a data set has; log if it has none of them.
+
+        Parameters
+        ----------
+        tasks
+            Tasks of the data set, by name.
+        source
+            Name of the data set, for the log.
+        """
         if not (chosen := {name: tasks[name] for name in self.tasks if name in tasks}):
             tqdm.write(
                 f"{source}: {no_task_message('scaling.tasks', tasks)}; its scaling is left out"
@@ -96,6 +104,13 @@ def subsets(paired: PairedDataset, fold: Fold, config: ScalingConfig) -> Iterato
     """Yield every draw of every fraction of a fold; 100 % has one draw.
 
     The fractions of one draw are nested: each contains the smaller ones, in every donor.
+
+    Parameters
+    ----------
+    paired, fold
+        The data set and one of its folds.
+    config
+        Configuration of the scaling study.
     """
     for fraction in config.fractions:
         for draw in range(1 if fraction == WHOLE else config.draws):

@@ -22,7 +22,7 @@ leading k canonical directions. The objective of Barlow Twins is a diagonal cros
 and g that is large, which has the same directions. CCA maximises `tr(A' C12 B)` by definition.
 
 SimCLR: for linear encoders each gradient step of InfoNCE is that of the trace `tr(A' S B)` of a
-contrastive cross-covariance `S`, whose singular vectors are learnt (Nakada et al. 2023); with
+contrastive cross-covariance `S`, whose singular vectors are learned (Nakada et al. 2023); with
 whitened embeddings and equal weights of the negatives `S` is `T`.
 
 Hence `rho_1^2 + rho_2^2 + ...`, the *ceiling*, bounds what linear alignment can retain, and a

@@ -170,6 +170,13 @@ def population_correlations(
 
     The result is the larger root of the relation of Bao et al. 2019; up to the Wachter edge there
     is no root, and the result is 0.
+
+    Parameters
+    ----------
+    correlations
+        Sample correlations.
+    p, q, n
+        Numbers of features of the two modalities, and of independent observations.
     """
     first, second = p / n, q / n
     square = correlations.astype(np.float64) ** 2
@@ -202,6 +209,15 @@ def permutation_null(
     """Return the canonical correlations of each permutation of the pairs within donors.
 
     Permutations leave both covariances unchanged, so that the embeddings are whitened once.
+
+    Parameters
+    ----------
+    pairs, axes
+        As for `spectrum`.
+    permutations
+        Number of permutations.
+    rng
+        Random generator of the permutations.
     """
     t1, t2 = _whitenings(covariances(pairs.image, pairs.expression), axes)
     first, second = pairs.image @ t1, pairs.expression @ t2

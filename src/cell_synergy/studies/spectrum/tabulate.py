@@ -56,7 +56,7 @@ def tabulate(
     probe: ProbeConfig,
     validation_share: float,
 ) -> pd.DataFrame:
-    """Return the spectrum, its share that each method retains, and comparisons with the ceiling.
+    """Return the spectrum, the shares that each method retains, and comparisons with the ceiling.
 
     Parameters
     ----------

@@ -1,18 +1,18 @@
-"""Trifeature on embeddings: what a method keeps of redundancy, uniqueness and synergy.
+"""Trifeature on embeddings: how much redundant, unique and synergistic content a method retains.
 
 Dufumier et al. 2025, "What to align in multimodal contrastive learning?" (ICLR), the bimodal
 Trifeature experiments, after Hermann & Lampinen 2020; authors' code Duplums/CoMM at 02725fa. An
 item has a shape, a colour and a texture, ten values each; a pair is an item seen by the image
 expert and another item of the same shape seen by the expression expert. Linear probes of a method's
 `z3` decode the shape (redundant), the texture of each side (unique to it), and whether the texture
-of the image and the colour of the expression match under a fixed permutation (synergy: neither side
-alone tells).
+of the image and the colour of the expression match under a fixed permutation (synergy: neither
+modality alone has information about it).
 
-As in the paper a method learns twice, from pairs of any texture and colour, and from pairs that all
-match; the latter is probed for synergy, on pairs of which half match.
+As in the paper a method is fitted twice, to pairs of any texture and colour, and to pairs that all
+match; the second fit is probed for synergy, on pairs of which half match.
 
 Departures: embeddings, not pixels (each is the sum of its values' fixed Gaussian codes, and noise,
-so that the encoder is out of the question); balanced probe pairs; one random stream per purpose.
+so that no encoder affects the result); balanced probe pairs; one random stream per purpose.
 The authors draw matching and pairs from the stream that also rendered the images, so that their
 first run has other pairs than the second.
 

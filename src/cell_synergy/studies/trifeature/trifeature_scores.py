@@ -35,6 +35,17 @@ def score_method(
 ) -> pd.DataFrame:
     """Fit and probe a method with each seed.
 
+    Parameters
+    ----------
+    name, method
+        The method's name, and the method.
+    config
+        Configuration of the benchmark.
+    training
+        The section `training` of params.yaml.
+    probe
+        Configuration of the probes.
+
     Returns
     -------
     One row per seed, task and probe: balanced accuracy `value` on `n` test pairs of `classes`

@@ -21,7 +21,7 @@ TEST = -1
 
 
 class TrifeatureConfig(Config):
-    """The benchmark's config.
+    """Configuration of the benchmark.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class TrifeatureConfig(Config):
     image_width, expression_width
         Features of the embeddings.
     noise
-        Standard deviation of the noise on each feature; the codes of an item have 1 together.
+        Standard deviation of the noise on each feature; that of the sum of an item's codes is 1.
     pairs
         Number of training pairs of a method.
     probe_pairs
@@ -80,7 +80,7 @@ class TrifeatureWorld:
 
     @classmethod
     def make(cls, config: TrifeatureConfig, folds: int, seed: int) -> "TrifeatureWorld":
-        """Draw the split of triplets (training ones into `folds`), the matching, the embeddings."""
+        """Draw the split of triplets (`folds` inner folds), the matching and the embeddings."""
         grid = np.indices((VALUES,) * 3).reshape(3, -1).T
         shuffled = _stream(seed, "split").permutation(len(grid))
         part = np.full(len(grid), TEST)
@@ -108,6 +108,8 @@ class TrifeatureWorld:
         match
             Whether the colour of the expression item matches the texture of the image item; None
             for any colour.
+        count
+            Number of pairs.
         purpose
             Name of the stream.
 
