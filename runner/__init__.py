@@ -1,4 +1,4 @@
-"""Tools for any DVC repository; nothing here knows SLURM or what the stages compute.
+"""Tools for any DVC repository, independent of SLURM and of what the stages compute.
 
 `python -m runner.local` runs the stages that are out of date in parallel, `python -m runner.cache`
 verifies DVC's local cache and `python -m runner.remote` a remote. From outside, for example from

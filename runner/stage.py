@@ -38,8 +38,9 @@ def reproduce(root: Path, name: str, order: Sequence[str], log: Path) -> None:
 def run(name: str, on_done: Callable[[Any], None]) -> None:
     """Reproduce a stage of the current repository; exit with its command's code if that fails.
 
-    A signal is for the command, never for DVC's work on cache and lock file: DVC sees the command
-    fail, releases its locks and ends. Before the command, a signal ends the process at once.
+    A signal ends the command, but does not interrupt DVC's writes to cache and lock file: DVC
+    handles the command's failure, releases its locks and ends. Before the command runs, a signal
+    ends the process at once.
 
     Parameters
     ----------

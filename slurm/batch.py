@@ -1,4 +1,4 @@
-"""Submitted jobs on disk: a folder per commit and variant, in it one per stage.
+"""Submitted jobs on disk: a folder per commit and variant, with one folder per stage.
 
 A stage's folder holds `task.json` (the stage's producers), `job` (the job's number) and `log` (a
 link); the job adds `exit` (its exit code) and, if that is 0, `dvc.lock` (the stage's entry).

@@ -55,7 +55,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Submit, watch and restore as the command line says; return the exit code."""
+    """Submit, watch and restore as the arguments require; return the exit code."""
     os.chdir(Repo.find_root())
     workspace = inspect()
     batch = Batch(workspace.root, workspace.rev, args.overrides)

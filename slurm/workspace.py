@@ -38,7 +38,7 @@ def inspect() -> Workspace:
     Raises
     ------
     dvc.exceptions.DvcException
-        Where jobs, which see HEAD alone, would not compute what the workspace shows.
+        If the workspace differs from HEAD, whose code and parameters the jobs use.
     """
     with Repo() as repo:
         root = Path(repo.root_dir)

@@ -235,6 +235,6 @@ def test_a_word_too_many_is_refused():
     assert two(*positional_arguments(two, ["breast"])) == ("breast", "region")
     assert many(*positional_arguments(many, ["a", "b", "c"])) == ("a", ("b", "c"))
     with pytest.raises(
-        ConfigError, match=r"^'c': one word too many; this takes \[DATASET\] \[TASK\]"
+        ConfigError, match=r"^'c': one argument too many; give \[DATASET\] \[TASK\]"
     ):
         positional_arguments(two, ["a", "b", "c"])

@@ -176,7 +176,7 @@ def test_what_differs_between_donors_alone_is_refused_where_donors_are_scaled(re
 
     read(change)
     with pytest.raises(
-        DataError, match=r"obsm\['img'\] is the same for all observations of a donor, and"
+        DataError, match=r"obsm\['img'\] is the same for all observations of a donor, which"
     ):
         read(change, standardise="donor")
 

@@ -39,7 +39,7 @@ def read_safetensors(path: Path, remedy: str) -> dict[str, np.ndarray]:
 
 
 def read_npz(path: Path, expected: str, remedy: str) -> dict[str, np.ndarray]:
-    """Return the named arrays of an `.npz`; `expected` is what it should be, with its article.
+    """Return the named arrays of an `.npz`.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def read_npz(path: Path, expected: str, remedy: str) -> dict[str, np.ndarray]:
 
 
 def read_npy(path: Path, expected: str, remedy: str) -> np.ndarray:
-    """Return the array of an `.npy`; `expected` is what it should be, with its article.
+    """Return the array of an `.npy`.
 
     Parameters
     ----------

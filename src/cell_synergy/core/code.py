@@ -19,7 +19,7 @@ class SourceTree:
     src
         Folder that holds packages.
     scripts
-        A folder that is a package itself. What else stands beside it cannot be imported.
+        A folder that is a package itself. Other folders beside it must not be imported.
     """
 
     def __init__(self, src: Path, scripts: Path) -> None:
@@ -167,7 +167,7 @@ class SourceTree:
     def _is_internal(self, source: Source, statement: Import) -> bool:
         """Return whether an import is of this tree; one of other code of the repository is refused.
 
-        Such code is no dependency of the stage that hashes the tree: its changes would go unseen.
+        The stage that hashes the tree does not depend on such code and would miss its changes.
         """
         top = statement.module.partition(".")[0]
         if self._exists(top):

@@ -128,7 +128,7 @@ def positional_arguments(main: Callable[..., object], words: Sequence[str]) -> S
     variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
     if len(words) > maximum and not variadic:
         names = " ".join(f"[{p.name.upper()}]" for p in parameters)
-        raise ConfigError(f"{words[maximum]!r}: one word too many; this takes {names}, see --help")
+        raise ConfigError(f"{words[maximum]!r}: one argument too many; give {names}, see --help")
     return words
 
 

@@ -53,9 +53,9 @@ def scratch_of(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def named_after(target: Path, *, unnamed: bool = True) -> Iterator[None]:
-    """Let an error of the disk name `target`, which a user knows, instead of a temporary file.
+    """Replace the name of a temporary file in an error of the disk by that of `target`.
 
-    With `unnamed`, so do errors that name no file, such as that of a full disk.
+    With `unnamed`, `target` is also added to errors that name no file, such as that of a full disk.
     """
     try:
         yield
@@ -68,9 +68,10 @@ def named_after(target: Path, *, unnamed: bool = True) -> Iterator[None]:
 
 @contextmanager
 def _raise_disk_error(scratch: Path) -> Iterator[None]:
-    """Raise the error of the disk where the writing library raises another one.
+    """Raise an OSError where a library reports an error of the disk as another exception.
 
-    Torch raises a RuntimeError of a wrong position; HDF5 and safetensors have the errno in a text.
+    Torch raises a RuntimeError about a position in the file; HDF5 and safetensors have the errno in
+    the text of their errors.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""The format of a file by its first bytes, whatever its name: most broken files are of another one.
+"""The format of a file by its first bytes: most unreadable files are of another format than named.
 
 A file fetched without Git LFS is a pointer of three lines, a file behind a sign-in page is that
 page, and a file whose copy was stopped is empty. Each has its own remedy.

@@ -42,11 +42,11 @@ class Import:
     Attributes
     ----------
     line
-        Where it stands.
+        Line of the statement or call.
     module
         The module's full name.
     names
-        What is taken from the module: submodules or attributes.
+        Submodules or attributes that are imported from the module.
     by_name
         Whether `module` is a package, and one of its modules is imported by a name that is made at
         run time.

@@ -30,7 +30,7 @@ def mapping_of(path: Path) -> dict[str, Any]:
         line = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
         problem = " ".join(str(error.problem or error.context).split())
         raise ConfigError(
-            f"{path.name}{line}: not valid YAML, {problem}; mend this line"
+            f"{path.name}{line}: not valid YAML, {problem}; correct this line"
         ) from error
     except (YAMLError, ValueError) as error:  # an impossible date is a ValueError
         if isinstance(error, ConfigError):

@@ -289,5 +289,5 @@ class DatasetConfig(Config):
 
     @property
     def named(self) -> Literal["donor", "section"]:
-        """Whether `roles` lists donors or sections."""
+        """The kind of groups that `roles` lists."""
         return "section" if self.split == "leave-one-section-out" else "donor"

@@ -31,7 +31,7 @@ def _as_group_names(names: object) -> tuple[str, ...]:
     given = pd.Series(listed(names), dtype=object)
     text = as_labels(given)
     if (missing := text.isna()).any():
-        raise ValueError(f"{given[missing].iloc[0]!r} stands for a missing value and names nobody")
+        raise ValueError(f"{given[missing].iloc[0]!r} stands for a missing value; rename it")
     return tuple(text)
 
 

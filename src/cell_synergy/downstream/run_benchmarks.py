@@ -1,4 +1,4 @@
-"""Score a representation with probes: the study's, or your own.
+"""Score a representation of the study, or your own embeddings, with probes.
 
 python -m cell_synergy.downstream.run_benchmarks units=my.h5ad image=X_uni \
     expression=X_nicheformer label=region donor=patient joint=X_fused out=sis.csv

@@ -237,6 +237,6 @@ def _check_varies_within_donors(
     """Refuse an embedding that is constant within donors; scaling within donors would erase it."""
     if not standardise(x, np.ones(len(x), dtype=bool), donor, "donor").any():
         raise DataError(
-            f"{where} is the same for all observations of a donor, and standardise=donor takes "
-            "that away; use standardise=train"
+            f"{where} is the same for all observations of a donor, which standardise=donor would "
+            "remove; use standardise=train"
         )

@@ -2,8 +2,7 @@
 
 LoRA (Hu et al. 2021, arXiv:2106.09685) adds `alpha / rank * B A` to the weight of a linear layer; B
 is initialised with zeros, so that the adapted expert equals the frozen one at first. Adapters are
-those of `peft` and are saved apart from the expert: whoever has the same expert can load them with
-`peft`.
+those of `peft` and are saved separately from the expert: `peft` can load them into the same expert.
 """
 
 import json

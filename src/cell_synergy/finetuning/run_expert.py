@@ -3,8 +3,8 @@
 python -m cell_synergy.finetuning.run_expert --config-name finetune \
     expert.name=nicheformer_small data.dataset=lung finetune.how=lora finetune.tasks=cell_type
 
-`finetune.how` is lora (adapters beside every linear layer), last (the last layers themselves) or
-linear (the head alone). Besides `expert.name` and `data.dataset` there may be overrides of the
+`finetune.how` is lora (adapters of every linear layer), last (the last layers) or linear (the head
+alone). Besides `expert.name` and `data.dataset` there may be overrides of the
 sections `encoders.<name>`, `data.<dataset>`, `finetune` and `probe`. Reads the pairs and the frozen
 expert that the stage `embed` reads. Writes to `out=FOLDER`, by default a folder of the expert's
 name under runs/: scores.csv and scores.npz in the layout of the stage `probe`, and a folder per

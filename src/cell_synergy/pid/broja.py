@@ -24,8 +24,9 @@ from scipy.special import entr
 from cell_synergy.core.errors import DataError
 
 # Residuals and duality gap are at most _TOLERANCE; where rounding errors stop the solver earlier, a
-# solution is accepted up to _ACCEPTED. Probabilities below _ROUNDING count as zero. A step goes the
-# first share of _STEPS of the way to the boundary of the cone; if that fails, the next is tried.
+# solution is accepted up to _ACCEPTED. Probabilities below _ROUNDING count as zero. The length of a
+# step is at most the first share of _STEPS of the distance to the boundary of the cone; if the
+# solver fails, the next share is tried.
 _TOLERANCE = 1e-10
 _ACCEPTED = 1e-7
 _ROUNDING = 1e-15

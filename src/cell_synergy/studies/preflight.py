@@ -1,8 +1,8 @@
 """Check that lists of parameters name methods, data sets, tasks and experts that exist.
 
 The check runs once, before anything is computed. A list may name a method that the study omits,
-and a task that only another data set has. A name that does not exist at all is a misspelling, which
-a stage would take for a task that does not apply.
+and a task that only another data set has. A name that does not exist at all is a misspelling; a
+stage could not distinguish it from a task that another data set has.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

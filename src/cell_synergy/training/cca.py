@@ -113,7 +113,7 @@ def solve(
     if not ridge and moments.n_obs <= d1 + d2:
         raise DataError(
             f"{moments.n_obs} observations of {d1} + {d2} features: some combinations correlate "
-            "perfectly whatever the data are; take more observations or a ridge above 0"
+            "perfectly for any data; take more observations or a ridge above 0"
         )
     l1 = _regularised_cholesky("image", moments.image, ridge, moments.precision)
     l2 = _regularised_cholesky("expression", moments.expression, ridge, moments.precision)

@@ -1,4 +1,4 @@
-"""Resumable work: what an interrupted computation keeps, and when another run may continue it.
+"""Resumable work: the files of an interrupted computation, and when a run may resume from them.
 
 `scratch` has the folder of everything unfinished and the hash that names it, `part_store` the
 finished parts of a computation (rows of a table, batches of an array), `torch_states` the state of

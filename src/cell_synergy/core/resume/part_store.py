@@ -38,8 +38,8 @@ class PartStore:
     Parameters
     ----------
     folder
-        Existing folder of the computation. It has the parts in the file `parts`; checkpoints of
-        whatever is being trained may stand beside it.
+        Existing folder of the computation. It has the parts in the file `parts`; checkpoints of a
+        training run may be in the same folder.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""States of training runs in files of PyTorch; an unusable one is set aside with a line."""
+"""States of training runs in files of PyTorch; an unusable one is set aside with a message."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -33,8 +33,8 @@ def restore_state(
 ) -> State | None:
     """Restore a run from its checkpoint, if there is one that can be resumed.
 
-    A checkpoint that is damaged, that belongs to another user or that another kind of run wrote
-    changes nothing: the file is renamed to end in `.broken`, and one line says why.
+    A checkpoint that is damaged, belongs to another user or was written by another kind of run is
+    not restored: the file is renamed to end in `.broken`, and a printed line gives the reason.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def restore_state(
 
     Returns
     -------
-    The restored state; None where the run begins anew.
+    The restored state; None if the run starts from the beginning.
     """
     if not path.is_file():
         return None

@@ -1,4 +1,4 @@
-"""SIS over distance, of your own tissue: where fusion starts to pay.
+"""SIS over distance on your own tissue: the distances at which fusion has a gain.
 
 python -m cell_synergy.downstream.spatial units=my.h5ad image=X_uni expression=X_nicheformer \
     label=region donor=patient section=slide unit_um=55 joint=X_fused out=spatial.csv
@@ -8,8 +8,8 @@ reads two embeddings from `obsm`, coordinates from `obsm["spatial"]` (micrometre
 out in turn, and linear probes of an observation predict the most frequent label of its neighbours,
 in bands of distance. `spatial.csv` has the SIS of the concatenation and of every embedding named by
 `joint` (optional, several separated by commas) in each band, with intervals from five donors on.
-The scores are written beside it, as spatial-scores.csv, with those of telling close pairs of
-observations from distant pairs. With `composition=KEY` the neighbours' cell-type shares in
+The scores are written beside it, as spatial-scores.csv, with those of classifying pairs of
+observations as close or far. With `composition=KEY` the neighbours' cell-type shares in
 `obsm[KEY]` are predicted too. `standardise=donor` scales features with the observations of each
 donor. Bands and pairs are those of the section `spatial` in params.yaml. `out` may be a folder;
 only files that this command wrote are replaced there.

@@ -127,7 +127,7 @@ def _jpeg_conversion(
         except imagecodecs.JpegxlError as error:
             raise DataError(
                 f"{path}: cannot be read as an image (its JPEG data are damaged); get it again, or "
-                "save it anew if it looks right"
+                "save it again if it looks right"
             ) from error
     return colour.take_rgb
 

@@ -60,8 +60,8 @@ def decoding(path: Path) -> Iterator[None]:
         SyntaxError, TypeError, ValueError, struct.error,
     ) as error:  # fmt: skip
         raise DataError(
-            f"{path}: cannot be read as an image ({error}); get it again, or save it anew as tiled "
-            "TIFF if other programs read it"
+            f"{path}: cannot be read as an image ({error}); get it again, or save it again as "
+            "tiled TIFF if other programs read it"
         ) from error
 
 

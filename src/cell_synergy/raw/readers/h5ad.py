@@ -81,7 +81,7 @@ def _read_file(file: Path, dataset: DatasetConfig) -> Iterator[Section]:
         if len(owners := sorted(donors[rows].unique())) > 1:
             raise DataError(
                 f"{file}, section {name}: several donors ({', '.join(owners)}); "
-                "tell their sections apart in obs['section']"
+                "name their sections differently in obs['section']"
             )
         part, coverage, where = _select(adata, counts, rows), None, f"{file}, section {name}"
         part.obsm["spatial"] = coords[rows] * (mpp or 1.0)

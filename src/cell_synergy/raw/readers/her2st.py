@@ -3,7 +3,7 @@
 Layout of the authors' repository `almaan/her2st` (paper doi:10.1038/s41467-021-26271-2). Six
 sections of donors A, B and C have an image; 18 sections of donors D to H are counts only.
 
-`obs["region"]` is the pathologist's region. A1 was annotated itself; B4 and C2 to C5 take the label
+`obs["region"]` is the pathologist's region. Section A1 is annotated; B4 and C2 to C5 have the label
 of the nearest annotated spot of section B1 or C1, to which the authors registered them. A spot
 without an annotated spot nearby, or annotated "undetermined", has no region.
 `obsm["cell_type_ratio"]` holds the proportions of the major cell types that the authors estimated

@@ -63,9 +63,7 @@ def matches(folder: Path, *patterns: str) -> list[Path]:
     """
     for pattern in patterns:
         if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
-            raise DataError(
-                f"{folder}: {pattern!r} leads out of this folder; name a place below it"
-            )
+            raise DataError(f"{folder}: {pattern!r} leads out of this folder; give a path below it")
         paths = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
         if paths:
             return paths

@@ -21,8 +21,8 @@ class ClaimsConfig(Config):
     aligned
         Methods whose objective aligns the two modalities.
     synergy_aware, redundant
-        The method that the paper calls synergy-aware, and the method that it says to capture
-        redundancy.
+        The method that the paper calls synergy-aware, and the method that captures redundancy
+        according to the paper.
     local, niches
         Tasks on the observation itself, and tasks on the organisation of its surroundings.
     """

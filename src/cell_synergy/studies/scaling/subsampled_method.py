@@ -1,8 +1,8 @@
 """One method on nested subsets of the training pairs.
 
 At 100 % the weights are those of the stage `align`, one draw per seed. For smaller fractions the
-method is fitted anew for every draw, to the drawn pairs among those that `align` fits, in as many
-gradient steps: epochs are shorter, and there are more of them.
+method is fitted again for every draw, to the drawn pairs among the training pairs of `align`, in as
+many gradient steps: epochs are shorter, and there are more of them.
 """
 
 from collections.abc import Iterator, Mapping

@@ -2,11 +2,11 @@
 
 Dufumier et al. 2025, "What to align in multimodal contrastive learning?" (ICLR), the bimodal
 Trifeature experiments, after Hermann & Lampinen 2020; authors' code Duplums/CoMM at 02725fa. An
-item has a shape, a colour and a texture, ten values each; a pair is an item seen by the image
-expert and another item of the same shape seen by the expression expert. Linear probes of a method's
-`z3` decode the shape (redundant), the texture of each side (unique to it), and whether the texture
-of the image and the colour of the expression match under a fixed permutation (synergy: neither
-modality alone has information about it).
+item has a shape, a colour and a texture, ten values each; a pair is an item embedded by the image
+expert and another item of the same shape embedded by the expression expert. Linear probes of a
+method's `z3` decode the shape (redundant), the texture of each side (unique to it), and whether the
+texture of the image and the colour of the expression match under a fixed permutation (synergy:
+neither modality alone has information about it).
 
 As in the paper a method is fitted twice, to pairs of any texture and colour, and to pairs that all
 match; the second fit is probed for synergy, on pairs of which half match.
