@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import get_active_graph, plan_repro
+
+from runner.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,15 @@ class Plan:
         `dvc.lock`.
     preliminary
         Whether the steps are only those that have to be done before the rest can be planned.
+    watch
+        Tells whether the plan still holds; None for a preliminary one, which is made anew anyway.
     """
 
     root: Path
     steps: tuple[Step, ...]
     order: tuple[str, ...]
     preliminary: bool = False
+    watch: Watch | None = field(default=None, compare=False)
 
 
 def make_plan(targets: list[str], *, first: bool = True) -> Plan:
@@ -85,14 +90,14 @@ def make_plan(targets: list[str], *, first: bool = True) -> Plan:
         root, order = Path(repo.root_dir), tuple(stage.addressing for stage in serial)
         named = _collect(repo, targets) if targets else serial
         selected = _with_producers(graph, serial, named)
-        if first:
-            marked = [stage for stage in selected if (stage.meta or {}).get("first")]
-            sources = _with_producers(graph, serial, marked)
-            if steps := _steps(graph, serial, sources, lambda stage: stage.status()):
-                return Plan(root, tuple(start_order(steps)), order, preliminary=True)
+        marked = [stage for stage in selected if (stage.meta or {}).get("first")]
+        sources = _with_producers(graph, serial, marked)
+        watch = Watch(repo, sources)
+        if first and (steps := _steps(graph, serial, sources, lambda stage: stage.status())):
+            return Plan(root, tuple(start_order(steps)), order, preliminary=True)
         status = repo.status()
         steps = _steps(graph, serial, selected, lambda stage: stage.addressing in status)
-        return Plan(root, tuple(start_order(steps)), order)
+        return Plan(root, tuple(start_order(steps)), order, watch=watch)
 
 
 def start_order(steps: Sequence[Step]) -> list[Step]:
