@@ -189,3 +189,9 @@ def test_code_that_changes_during_the_run_is_recorded_before_a_stage_runs_it(
     changed = "#" not in text
     assert ran(where) == (["user"] if changed else [])  # DVC has kept what `code` gave
     assert (where / "user").read_text() == ("first\n1\n" if changed else f"{text}1\n")
+
+
+def test_another_meta_is_none_of_the_runners_business(repository, run):
+    where = repository("  a: {cmd: cat in > a, deps: [in], outs: [a], meta: words}\n")
+    code, out, err = run(where, "runner.local", "--dry")
+    assert (code, out) == (0, "a\n"), err
