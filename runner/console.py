@@ -6,7 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from dvc.exceptions import NotDvcRepoError
+from dvc.rwlock import RWLockFileCorruptedError
 from dvc.scm import NoSCMError
+from dvc.utils.serialize import ParseError
 
 INTERRUPTED = 130  # exit code, as a shell has it: 128 and the number of SIGINT
 _TAIL_LINES = 15  # of a failed stage's log
@@ -26,6 +28,12 @@ def describe(error: Exception) -> str:
             f"{error}, so this folder was downloaded as an archive: `git init` here, which is "
             "enough for `dvc pull` and `python -m runner.local`, or `git clone` the repository"
         )
+    if isinstance(error, ParseError):
+        mark = getattr(error.__cause__, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        return f"{error.path}{line}: {error}; correct it, or `git checkout {error.path}`"
+    if isinstance(error, RWLockFileCorruptedError):
+        return f"{error}; remove it when no other command of DVC runs here"
     return str(error)
 
 

@@ -41,6 +41,7 @@ class Executor:
     def __init__(self, plan: Plan, jobs: int) -> None:
         self.plan = plan
         self.jobs = jobs
+        self.outdated = False  # whether the plan ceased to hold, so that no more was started
         self._waiting = list(plan.steps)
         self._durations = _read_durations(plan.root)  # seconds, by the stages' names in dvc.yaml
         self._running: dict[str, tuple[ForkServerProcess, float]] = {}
@@ -81,6 +82,9 @@ class Executor:
         """Start stages whose producers are done, up to the number of jobs."""
         for step in list(self._waiting):
             if len(self._running) < self.jobs and self._done.keys() >= set(step.after):
+                self.outdated = self.outdated or bool(self.plan.watch and self.plan.watch.changed())
+                if self.outdated:
+                    return
                 self._waiting.remove(step)
                 log = self.plan.root / _log_path(step.name)
                 log.write_text("")

@@ -44,9 +44,15 @@ def _name_of_check() -> Any:  # noqa: ANN401 - whatever the file holds
         settings = tomllib.loads(_FILE.read_text("utf-8"))
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise DvcException(f"{_FILE} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise DvcException(f"{_FILE} is not TOML: {error}") from error
-    return settings.get("tool", {}).get("runner", {}).get("check")
+    tools = settings.get("tool", {})
+    table = tools.get("runner", {}) if isinstance(tools, dict) else {}
+    if not isinstance(table, dict) or table.keys() - {"check"}:
+        raise DvcException(f"{_FILE}: [tool.runner] may have `check` alone, and has {table!r}")
+    return table.get("check")
 
 
 def _load(name: object) -> Callable[[], object]:
@@ -57,6 +63,9 @@ def _load(name: object) -> Callable[[], object]:
         raise DvcException(f'{setting} is not of the form "module:function"')
     try:
         check = getattr(import_module(module), function)
+    except SyntaxError as error:
+        place = f"{error.filename}, line {error.lineno}: not valid Python ({error.msg})"
+        raise DvcException(f"{place}; correct it, as {setting} imports it") from error
     except (ImportError, AttributeError) as error:
         raise DvcException(f"{setting} cannot be imported: {error}") from error
     if not callable(check):

@@ -6,7 +6,8 @@ A stage starts when all stages that it waits for are done; stages whose sources 
 stages share come last.
 `dvc.lock` ends with the bytes that a serial `dvc repro` gives it. Stages with `meta: {first: true}`
 in dvc.yaml run before the rest is planned, also with --dry: only then is it known what is out of
-date. They write nothing but their own outputs.
+date. They write nothing but their own outputs. Where what they read changes during the run, no
+stage starts any more until the rest is planned anew: it would run other code than is recorded.
 """
 
 import argparse
@@ -47,21 +48,31 @@ def main(argv: list[str] | None = None) -> int:
     try:
         os.chdir(Repo.find_root())
         run_check()
-        plan = plan_after_first(args.targets, args.jobs)
+        code = _run(args.targets, args.jobs, dry=args.dry)
     except DvcException as error:
         echo(f"error: {describe(error)}")
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
-    if not plan.steps:
-        echo(_NOTHING)
-    if args.dry:
-        for step in plan.steps:
-            print(step.name, *(["after", ", ".join(step.after)] if step.after else []))
-        return 0
-    code = Executor(plan, args.jobs).run() if plan.steps else 0
-    sort_entries(plan.root, plan.order)
     return code
+
+
+def _run(targets: list[str], jobs: int, *, dry: bool) -> int:
+    """Plan and run, anew whenever the code is changed meanwhile; return the exit code."""
+    while True:
+        plan = plan_after_first(targets, jobs)
+        if not plan.steps:
+            echo(_NOTHING)
+        if dry:
+            for step in plan.steps:
+                print(step.name, *(["after", ", ".join(step.after)] if step.after else []))
+            return 0
+        executor = Executor(plan, jobs)
+        code = executor.run() if plan.steps else 0
+        sort_entries(plan.root, plan.order)
+        if code or not executor.outdated:
+            return code
+        echo("files that the plan rests on have changed meanwhile: planning anew")
 
 
 if __name__ == "__main__":

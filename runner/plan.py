@@ -1,8 +1,9 @@
 """Which stages are out of date, in which order they run and which others each waits for."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import get_active_graph, plan_repro
+
+from runner.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,15 @@ class Plan:
         `dvc.lock`.
     preliminary
         Whether the steps are only those that have to be done before the rest can be planned.
+    watch
+        Tells whether the plan still holds; None for a preliminary one, which is made anew anyway.
     """
 
     root: Path
     steps: tuple[Step, ...]
     order: tuple[str, ...]
     preliminary: bool = False
+    watch: Watch | None = field(default=None, compare=False)
 
 
 def make_plan(targets: list[str], *, first: bool = True) -> Plan:
@@ -79,20 +85,20 @@ def make_plan(targets: list[str], *, first: bool = True) -> Plan:
     dvc.exceptions.DvcException
         Where there is no DVC repository, a target is unknown, or `dvc.yaml` is not valid.
     """
-    with Repo() as repo, lock_repo(repo):
+    with Repo() as repo, lock_repo(repo), _dead_links_named():
         graph = get_active_graph(repo.index.graph)  # edges go from consumer to producer
         serial = list(plan_repro(graph))
         root, order = Path(repo.root_dir), tuple(stage.addressing for stage in serial)
         named = _collect(repo, targets) if targets else serial
         selected = _with_producers(graph, serial, named)
-        if first:
-            marked = [stage for stage in selected if (stage.meta or {}).get("first")]
-            sources = _with_producers(graph, serial, marked)
-            if steps := _steps(graph, serial, sources, lambda stage: stage.status()):
-                return Plan(root, tuple(start_order(steps)), order, preliminary=True)
+        marked = [stage for stage in selected if _is_first(stage)]
+        sources = _with_producers(graph, serial, marked)
+        watch = Watch(repo, sources)
+        if first and (steps := _steps(graph, serial, sources, lambda stage: stage.status())):
+            return Plan(root, tuple(start_order(steps)), order, preliminary=True)
         status = repo.status()
         steps = _steps(graph, serial, selected, lambda stage: stage.addressing in status)
-        return Plan(root, tuple(start_order(steps)), order)
+        return Plan(root, tuple(start_order(steps)), order, watch=watch)
 
 
 def start_order(steps: Sequence[Step]) -> list[Step]:
@@ -125,6 +131,20 @@ def start_order(steps: Sequence[Step]) -> list[Step]:
 def base_name(stage: str) -> str:
     """Return a stage's name in dvc.yaml: `align` for the instance `align@lung-comm`."""
     return stage.partition("@")[0]
+
+
+@contextmanager
+def _dead_links_named() -> Iterator[None]:
+    """Name a link to nothing in a folder that DVC reads: DVC ends with a traceback there."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DvcException(f"{error.filename} is a link to nothing; remove it") from error
+
+
+def _is_first(stage: Any) -> bool:  # noqa: ANN401
+    """Return whether a stage has `meta: {first: true}`."""
+    return isinstance(stage.meta, dict) and bool(stage.meta.get("first"))
 
 
 def _with_producers(

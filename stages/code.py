@@ -78,7 +78,7 @@ def programs(tree: SourceTree, notebooks: Path) -> Iterator[Program]:
     for stage in tree.members(tree.scripts.name):
         script = tree.files(f"{tree.scripts.name}.{stage}")
         if stage == PER_NOTEBOOK:
-            for notebook in sorted(notebooks.glob("*.py")):
+            for notebook in sorted(notebooks.glob("[!.]*.py")):  # a dot: an editor's lock
                 yield Program(f"{stage}/{notebook.stem}", [*script, notebook], {})
         elif package := PER_MODULE.get(stage):
             for name, module in tree.members(package).items():
@@ -90,7 +90,7 @@ def programs(tree: SourceTree, notebooks: Path) -> Iterator[Program]:
 def main(args: Args) -> None:
     """Read, hash, write; the text of a notebook is part of what its stage writes."""
     tree = SourceTree(args.src, args.stages)
-    whole = list(args.notebooks.glob("*.py"))
+    whole = list(args.notebooks.glob("[!.]*.py"))
     with atomic_write(args.out) as folder:
         folder.mkdir()
         for program in programs(tree, args.notebooks):

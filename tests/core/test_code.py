@@ -158,6 +158,12 @@ def test_the_text_of_a_notebook_counts_since_its_executed_copy_has_it(tree):
     assert changed(before, made()) == {"figures/draw"}
 
 
+def test_the_lock_of_an_editor_is_no_notebook(tree):
+    before = made()
+    (tree / "notebooks/.#draw.py").symlink_to("user@host")
+    assert made() == before
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -37,6 +37,37 @@ def test_another_folder_is_told_to_be_the_wrong_one(command, tmp_path, run):
     assert f"{tmp_path} is not in the repository; run this from the root of the repository" in err
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("dvc.lock", "schema: '2.0'\n<<<<<<< HEAD\nstages:\n", "dvc.lock, line 3: .*git checkout"),
+        ("params.yaml", "a: [\n", "params.yaml, line 2: .*git checkout"),
+        (".dvc/tmp/rwlock", "{", "rwlock.*; remove it when no other command"),
+    ],
+)
+def test_a_damaged_file_of_the_repository_is_told_with_line_and_remedy(
+    repository, run, name, text, message
+):
+    where = repository(
+        "  a: {cmd: cat in > a, deps: [in], params: [a], outs: [a]}\n", params="a: 1\n"
+    )
+    assert run(where, "runner.local")[0] == 0
+    (where / "in").write_text("2\n")
+    (where / name).write_text(text)
+    code, _, err = run(where, "runner.local")
+    assert code == 1
+    assert re.search(message, err)
+    assert "Traceback" not in err
+
+
+def test_a_link_to_nothing_is_told(repository, run):
+    where = repository("  a: {cmd: ls source > a, deps: [source], outs: [a]}\n")
+    (where / "source").mkdir()
+    (where / "source/.#file").symlink_to("nowhere")  # as an editor makes
+    code, _, err = run(where, "runner.local")
+    assert (code, err) == (1, f"error: {where}/source/.#file is a link to nothing; remove it\n")
+
+
 def test_a_dry_run_says_that_there_is_nothing_to_do(repository, run):
     where = repository("  a: {cmd: cat in > a, deps: [in], outs: [a]}\n")
     assert run(where, "runner.local")[0] == 0

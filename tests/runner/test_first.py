@@ -157,3 +157,41 @@ def test_what_it_is_made_from_runs_with_it(repository, run):
     assert (code, out) == (0, ""), err
     assert ran(where) == ["code", "made"]
     assert "nothing to do" in err
+
+
+MEANWHILE = f"""
+  code: {{cmd: echo code >> ran; sed 's/ *#.*//' source > code, deps: [source], outs: [code],
+    meta: {{first: true}}}}
+  slow: {{cmd: "echo slow >> ran; {WAIT} cat in > slow", deps: [in], outs: [slow]}}
+  user: {{cmd: echo user >> ran; cat source slow > user, deps: [code, slow], outs: [user]}}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["changed\n", "first  # a comment\n"])
+def test_code_that_changes_during_the_run_is_recorded_before_a_stage_runs_it(
+    repository, run, begin, eventually, text
+):
+    where = repository(MEANWHILE)
+    (where / "source").write_text("first\n")
+    process = begin(where, "runner.local")
+    pid = where / "pid"
+    assert eventually(lambda: pid.exists() and pid.read_text())
+    (where / "source").write_text(text)
+    (where / "go").touch()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "planning anew" in err
+    assert (where / "user").read_text() == f"{text}1\n"
+    assert ran(where) == ["code", "code", "slow", "user"]
+    (where / "source").write_text("first\n")
+    assert run(where, "runner.local")[0] == 0
+    changed = "#" not in text
+    assert ran(where) == (["user"] if changed else [])  # DVC has kept what `code` gave
+    assert (where / "user").read_text() == ("first\n1\n" if changed else f"{text}1\n")
+
+
+def test_another_meta_is_none_of_the_runners_business(repository, run):
+    where = repository("  a: {cmd: cat in > a, deps: [in], outs: [a], meta: words}\n")
+    code, out, err = run(where, "runner.local", "--dry")
+    assert (code, out) == (0, "a\n"), err

@@ -86,6 +86,32 @@ def test_a_name_that_cannot_be_called_is_told_with_its_place(named, check, messa
         run_check()
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["tool = {runner = 3}", "[tool.runner]\nchek = 'a:b'", "[tool.runner]\ncheck = 'a:b'\nx = 1"],
+)
+def test_a_table_with_anything_else_is_told(named, text):
+    (named("") / "pyproject.toml").write_text(text)
+    with pytest.raises(DvcException, match=r"^pyproject\.toml: \[tool\.runner\] may have `check`"):
+        run_check()
+
+
+def test_a_folder_in_place_of_the_file_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").mkdir()
+    with pytest.raises(DvcException, match=r"^pyproject\.toml cannot be read: Is a directory"):
+        run_check()
+
+
+def test_code_that_is_not_valid_is_told_with_its_line(named):
+    where = named('check = "broken_check:check"')
+    (where / "broken_check.py").write_text("\ndef f(:\n")
+    with pytest.raises(
+        DvcException, match=r"broken_check\.py, line 2: not valid Python \(.*correct"
+    ):
+        run_check()
+
+
 def test_a_file_that_is_not_toml_is_told(named):
     named("check = ")
     with pytest.raises(DvcException, match=r"pyproject\.toml is not TOML"):
