@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import cell_synergy
-from cell_synergy.core.code import SourceTree, listed
+from cell_synergy.core.code import SourceTree, listed, require_own_copy
 from cell_synergy.core.config import Config, arguments
 from cell_synergy.core.errors import ConfigError, report_errors
 from cell_synergy.core.files import atomic_write
@@ -86,25 +85,6 @@ def programs(tree: SourceTree, notebooks: Path) -> Iterator[Program]:
                 yield Program(f"{stage}/{name}", script, {package: module})
         elif stage != Path(__file__).stem:
             yield Program(stage, script, {})
-
-
-def require_own_copy(src: Path) -> None:
-    """Refuse where stages would import other code than the code that is hashed.
-
-    They do in a second clone, whose environment has the first one installed.
-    """
-    imported = Path(str(cell_synergy.__file__)).parent
-    own = src / imported.name
-    if own.is_dir() and not own.samefile(imported) and contents(own) != contents(imported):
-        raise ConfigError(
-            f"stages would run {imported}, which differs from {own.resolve()}; set "
-            f"PYTHONPATH={src.resolve()}, or install this copy: `pip install -e .`"
-        )
-
-
-def contents(package: Path) -> dict[str, bytes]:
-    """Return the source files of a package by their names from there."""
-    return {str(path.relative_to(package)): path.read_bytes() for path in package.rglob("[!.]*.py")}
 
 
 def main(args: Args) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from cell_synergy.core.code import SourceTree, listed
 from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.studies import check_params
 from stages import code
 
 ROOT = Path(__file__).parents[2]
@@ -321,6 +322,8 @@ def test_code_that_stages_would_not_run_is_refused(tree):
         ConfigError, match=r"^stages would run .* differs .*; set PYTHONPATH=.*src,"
     ):
         made()
+    with pytest.raises(ConfigError, match="stages would run"):
+        check_params.check()
     (tree / "src/cell_synergy/core/helper.py").unlink()
     assert made() == before
 
