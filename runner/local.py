@@ -8,6 +8,7 @@ stages share come last.
 in dvc.yaml run before the rest is planned, also with --dry: only then is it known what is out of
 date. They write nothing but their own outputs. Where what they read changes during the run, no
 stage starts any more until the rest is planned anew: it would run other code than is recorded.
+A stage fails if its inputs or parameters change while it runs; the same command runs it again.
 """
 
 import argparse

@@ -59,6 +59,7 @@ def run(name: str, on_done: Callable[[Any], None]) -> None:
     def reproduce_stage(stage: Any, **settings: Any) -> Any:  # noqa: ANN401 - DVC ships no types
         nonlocal reproducing
         reproducing, started = True, time.monotonic()
+        _guard_inputs(stage)
         done = stage.reproduce(**settings)
         if done:
             on_done(done)
@@ -76,6 +77,28 @@ def run(name: str, on_done: Callable[[Any], None]) -> None:
         print(f"error: {error}: {cause}", file=sys.stderr)
         code = re.search(r"exited with (\d+)$", str(cause))
         sys.exit(int(code[1]) if code else 1)
+
+
+def _guard_inputs(stage: Any) -> None:  # noqa: ANN401
+    """Let a stage fail if what it reads is other after its command than before.
+
+    DVC hashes inputs and parameters before the command, to search the run-cache, and again after
+    it; what it records is the second, so that results would pass for those of an input, or of a
+    parameter, that was changed while the command ran.
+    """
+    save = stage.save_deps
+    before: dict[str, object] = {}
+
+    def save_and_compare(**settings: Any) -> None:  # noqa: ANN401
+        save(**settings)
+        now = {str(dep): dep.hash_info for dep in stage.deps}
+        if changed := sorted(name for name in before if before[name] != now[name]):
+            raise DvcException(
+                f"{', '.join(changed)} changed while it ran, so that its results are not kept"
+            )
+        before.update(now)
+
+    stage.save_deps = save_and_compare
 
 
 def _redirect_output(log: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from cell_synergy.core.code import SourceTree, listed
+from cell_synergy.core.code import SourceTree, listed, require_own_copy
 from cell_synergy.core.config import Config, arguments
 from cell_synergy.core.errors import ConfigError, report_errors
 from cell_synergy.core.files import atomic_write
@@ -89,6 +89,7 @@ def programs(tree: SourceTree, notebooks: Path) -> Iterator[Program]:
 
 def main(args: Args) -> None:
     """Read, hash, write; the text of a notebook is part of what its stage writes."""
+    require_own_copy(args.src)
     tree = SourceTree(args.src, args.stages)
     whole = list(args.notebooks.glob("[!.]*.py"))
     with atomic_write(args.out) as folder:

@@ -1,6 +1,7 @@
 """Which code a stage runs, over a repository of a few lines: what changes its hash and what not."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from cell_synergy.core.code import SourceTree, listed
 from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.studies import check_params
 from stages import code
 
 ROOT = Path(__file__).parents[2]
@@ -310,6 +312,20 @@ def test_a_stage_that_is_listed_and_loads_nothing_by_name_is_refused(monkeypatch
     monkeypatch.setattr(code, "PER_MODULE", {"plain": "pkg.models"})
     with pytest.raises(ConfigError, match=r"stage plain loads no module of pkg\.models by name"):
         made()
+
+
+def test_code_that_stages_would_not_run_is_refused(tree):
+    shutil.copytree(ROOT / "src/cell_synergy", tree / "src/cell_synergy")
+    before = made()
+    write(tree, "src/cell_synergy/core/helper.py", "x = 1\n")
+    with pytest.raises(
+        ConfigError, match=r"^stages would run .* differs .*; set PYTHONPATH=.*src,"
+    ):
+        made()
+    with pytest.raises(ConfigError, match="stages would run"):
+        check_params.check()
+    (tree / "src/cell_synergy/core/helper.py").unlink()
+    assert made() == before
 
 
 def test_it_loads_neither_torch_nor_pandas():

@@ -214,3 +214,29 @@ def test_time_left_is_told_once_every_kind_of_stage_was_timed(repository, run):
     (where / "dvc.lock").unlink()
     _, _, again = run(where, "runner.local", "--jobs", "1")
     assert all("left" in line for line in again.splitlines() if "running" in line)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "text"), [("params.yaml", "x: 2\n"), ("in", "2\n")])
+def test_what_changes_while_a_stage_reads_it_is_not_recorded_as_what_it_read(
+    repository, run, begin, eventually, name, text
+):
+    where = repository(
+        '  a: {cmd: "cat in params.yaml > a; echo $$ > pid; while [ ! -e go ]; do sleep 0.1; done",'
+        " deps: [in], params: [x], outs: [a]}\n",
+        params="x: 1\n",
+    )
+    process = begin(where, "runner.local")
+    pid = where / "pid"
+    assert eventually(lambda: pid.exists() and pid.read_text())
+    before = (where / name).read_text()
+    (where / name).write_text(text)
+    (where / "go").touch()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"'a': {name} changed while it ran, so that its results are not kept" in err
+    assert run(where, "runner.local")[0] == 0
+    assert text in (where / "a").read_text()
+    (where / name).write_text(before)
+    assert run(where, "runner.local")[0] == 0
+    assert (where / "a").read_text() == "1\nx: 1\n"

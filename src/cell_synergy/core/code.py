@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from cell_synergy.core.errors import DataError
+import cell_synergy
+from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.core.fingerprint import fingerprint, text_hash
 from cell_synergy.core.imports import BESIDE_REMEDY, Import, Source
 
@@ -235,3 +236,32 @@ def listed(tree: SourceTree, files: Iterable[Path], whole: Sequence[Path] = ()) 
         if code_hash:
             lines.append(f"{code_hash}  {tree.label(path)}\n")
     return "".join(lines)
+
+
+def require_own_copy(src: Path) -> None:
+    """Refuse where a stage would import other code than the code that is hashed.
+
+    It does in a second clone, whose environment has the first one installed.
+
+    Parameters
+    ----------
+    src
+        Folder that holds this package, as it is hashed; without the package all is well.
+
+    Raises
+    ------
+    ConfigError
+        If the package that is imported differs from the one in the folder.
+    """
+    imported = Path(str(cell_synergy.__file__)).parent
+    own = src / imported.name
+    if own.is_dir() and not own.samefile(imported) and _contents(own) != _contents(imported):
+        raise ConfigError(
+            f"stages would run {imported}, which differs from {own.resolve()}; set "
+            f"PYTHONPATH={src.resolve()}, or install this copy: `pip install -e .`"
+        )
+
+
+def _contents(package: Path) -> dict[str, bytes]:
+    """Return the source files of a package by their names from there."""
+    return {str(path.relative_to(package)): path.read_bytes() for path in package.rglob("[!.]*.py")}

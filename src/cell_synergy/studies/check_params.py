@@ -1,5 +1,8 @@
-"""Check params.yaml before a study is planned."""
+"""Check params.yaml, and that the code here is what stages import, before a study is planned."""
 
+from pathlib import Path
+
+from cell_synergy.core.code import require_own_copy
 from cell_synergy.core.config import read_params
 from cell_synergy.studies.preflight import check_study
 
@@ -10,6 +13,7 @@ def check() -> None:
     Raises
     ------
     ConfigError
-        Names every parameter that is wrong.
+        Names every parameter that is wrong, or the other copy of the package that is imported.
     """
+    require_own_copy(Path("src"))
     check_study(read_params())
