@@ -11,7 +11,7 @@ from cell_synergy.core.errors import ConfigError, report_errors
 from cell_synergy.core.files import atomic_write
 from cell_synergy.core.names import DONOR, UNIMODAL
 from cell_synergy.data.remarks import remarks_by_dataset
-from cell_synergy.scoring.tables import ALL_FOLDS, read_sis
+from cell_synergy.scoring.tables import ALL_FOLDS, headline_rows, read_sis
 
 
 class Args(Config):
@@ -32,19 +32,14 @@ def main(args: Args) -> None:
     for dataset in read_param("datasets"):
         table = read_sis(args.sis, dataset)
         remarks |= remarks_by_dataset(table)
-        selected = table[
-            (table["method"] == method)
-            & (table["fold"] == ALL_FOLDS)
-            & table["metric"].isin(["macro_f1", "r2"])
-            & table["probe"].str.startswith("linear")
-            & (table["task"] != DONOR)
-        ]
+        rows = headline_rows(table, fold=ALL_FOLDS)
+        rows = rows[(rows["method"] == method) & (rows["task"] != DONOR)]
         headline[dataset] = {
             str(row["task"]): {
                 name: None if pd.isna(row[name]) else round(float(row[name]), 6)
                 for name in ("sis", "low", "high", "gain", "score", "best_score")
             }
-            for _, row in selected.iterrows()
+            for _, row in rows.iterrows()
         }
     with atomic_write(args.out) as new:
         noted = {"remarks": remarks} if remarks else {}

@@ -42,7 +42,7 @@ from cell_synergy.downstream.information.clustering import cluster_posteriors, t
 from cell_synergy.downstream.information.recalibration import equal_weights, recalibrate
 from cell_synergy.pid.broja import BrojaSolution, solve_broja
 from cell_synergy.pid.discrete import mutual_information
-from cell_synergy.scoring.inference import MIN_DONORS, inflation, jackknife_t
+from cell_synergy.scoring.inference import MIN_DONORS, inflation, jackknife_t, not_testable
 
 _Key = tuple[str, str]  # method and quantity
 
@@ -149,8 +149,7 @@ def decompose(held_out: HeldOutPosteriors, max_clusters: int) -> pd.DataFrame:
         )
         table["low"], table["high"] = interval.low, interval.high
     else:
-        noun = "donor" if donors == 1 else "donors"
-        note = f"not testable: {donors} {noun}, {MIN_DONORS} needed"
+        note = not_testable(donors)
     table["note"] = np.where(table["low"].isna(), note, "")
     losses = estimate.quantization_losses()
     if shortfalls := "; ".join(filter(None, losses["note"])):

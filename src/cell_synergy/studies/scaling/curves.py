@@ -11,11 +11,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.names import UNIMODAL
-from cell_synergy.scoring.inference import MIN_DONORS, inflation, jackknife_t, paired_t
+from cell_synergy.scoring.inference import (
+    MIN_DONORS,
+    donor_interval,
+    inflation,
+    jackknife_t,
+    not_testable,
+)
 from cell_synergy.studies.scaling import DRAWN_LABELS, TUNED, WHOLE
 
 __all__ = ["TUNED", "better_single", "by_donor", "crossovers", "curves", "left_out", "read"]
@@ -96,11 +102,11 @@ def curves(scores: pd.DataFrame) -> pd.DataFrame:
     for key, rows in scored.groupby([*CASE, "method", "fraction"], sort=False):
         donors = rows.groupby("donor")["value"].mean().to_numpy()[:, None]
         draws = rows.groupby(["draw", "seed"])["value"].mean()
-        low, high = _interval(donors, cross_validated=cross_validated)
-        testable = len(donors) >= MIN_DONORS
+        interval = donor_interval(donors, cross_validated=cross_validated)
+        note = "" if len(donors) >= MIN_DONORS else not_testable(len(donors))
         curves.append(
-            (*key, rows["pairs"].mean(), donors.mean(), low[0], high[0], draws.min(), draws.max(),
-             len(draws), len(donors), "" if testable else _untestable(len(donors)))
+            (*key, rows["pairs"].mean(), donors.mean(), interval.low[0], interval.high[0],
+             draws.min(), draws.max(), len(draws), len(donors), note)
         )  # fmt: skip
     columns = [
         *CASE, "method", "fraction", "pairs", "score", "low", "high", "least", "most", "draws",
@@ -155,11 +161,16 @@ def _compare(
 ) -> pd.DataFrame:
     """Return the rows of one comparison, from the differences of donors at every fraction."""
     values = difference.to_numpy()
-    low, high = _interval(values, cross_validated=cross_validated)
+    interval = donor_interval(values, cross_validated=cross_validated)
     crossing = _crossing(
         key["first"], key["second"], values, pairs, cross_validated=cross_validated
     )
-    columns = {"pairs": pairs, "difference": difference.mean().to_numpy(), "low": low, "high": high}
+    columns = {
+        "pairs": pairs,
+        "difference": difference.mean().to_numpy(),
+        "low": interval.low,
+        "high": interval.high,
+    }
     return pd.DataFrame({**key, **columns, **crossing}, columns=COMPARED)
 
 
@@ -218,7 +229,7 @@ def _crossing(
         _signs_change(m, pairs) for m in (difference.sum(0) - difference) / (len(difference) - 1)
     ]
     if len(difference) < MIN_DONORS:
-        return nothing | {"crossing": at[0], "said": f"{sentence}; {_untestable(len(difference))}"}
+        return nothing | {"crossing": at[0], "said": f"{sentence}; {not_testable(len(difference))}"}
     if undecided := sum(len(crossings) != 1 for crossings in without):
         note = f"{undecided} of {len(without)} donors decide whether curves cross: no interval"
         return nothing | {"crossing": at[0], "said": f"{sentence}; {note}"}
@@ -228,20 +239,3 @@ def _crossing(
     low, high = np.exp(interval.low[0]), np.exp(interval.high[0])
     sentence = f"{sentence} ({low:.0f} to {high:.0f})"
     return {"crossing": at[0], "crossing_low": low, "crossing_high": high, "said": sentence}
-
-
-def _interval(
-    values: Float[np.ndarray, "donors columns"], *, cross_validated: bool
-) -> tuple[Float64[np.ndarray, " columns"], Float64[np.ndarray, " columns"]]:
-    """Return t intervals over donors; NaN if there are too few donors."""
-    if len(values) < MIN_DONORS:
-        nothing = np.full(values.shape[1], np.nan)
-        return nothing, nothing
-    interval = paired_t(values).widened(
-        np.sqrt(inflation(len(values), cross_validated=cross_validated))
-    )
-    return interval.low, interval.high
-
-
-def _untestable(donors: int) -> str:
-    return f"not testable: {donors} donors, {MIN_DONORS} needed"
