@@ -118,7 +118,7 @@ def embeddings(
     return seen + noise[:, None, None, None] * alike(donors, UNITS, WIDTH), states
 
 
-class ProbeConfig:
+class DonorFits:
     """Fits of one kind, "r2" or "macro_f1", on some donors of one embedding."""
 
     def __init__(
@@ -182,8 +182,8 @@ def fitted(arm: str, metric: str, datasets: int) -> Scores:
         for test in folds:
             train = np.setdiff1d(everyone, test)
             for method in range(len(METHODS)):
-                fit, said = ProbeConfig(metric, z[method, train], states[train]).chosen()
-                inner[number, method] += said / len(folds)
+                fit, cv_score = DonorFits(metric, z[method, train], states[train]).chosen()
+                inner[number, method] += cv_score / len(folds)
                 for donor in test:
                     value[number, donor - extra, method] = score(
                         metric, fit, z[method, donor], states[donor]

@@ -26,7 +26,7 @@ class Args(Config):
     reference: Path
 
 
-def needs() -> StageRequirements:
+def stage_requirements() -> StageRequirements:
     """Return what the expert and the methods require of the data.
 
     An expert that is not fitted has no components.
@@ -44,7 +44,7 @@ def main(args: Args) -> None:
     sections = read(args.raw, dataset)
     section_qc = SectionQC()
     study, reference = build.build(
-        args.dataset, sections, dataset, rules, args.raw, section_qc, needs()
+        args.dataset, sections, dataset, rules, args.raw, section_qc, stage_requirements()
     )
     section_qc.write(args.out.with_suffix(".csv"))
     paired.write(args.out, study)

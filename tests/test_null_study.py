@@ -52,7 +52,7 @@ def test_scores_are_those_of_a_probe_that_has_not_seen_the_donor(arm, donors, mo
     monkeypatch.setattr(study, "METHODS", study.METHODS[:2])
     monkeypatch.setattr(study, "QUIETER", {"r2": ()})
     monkeypatch.setattr(study, "ZEROS", [])
-    fit, score = study.ProbeConfig.__init__, study.score
+    fit, score = study.DonorFits.__init__, study.score
     seen: list[tuple[np.ndarray, list[np.ndarray]]] = []
 
     def trained(probe, metric, z, states):
@@ -63,7 +63,7 @@ def test_scores_are_those_of_a_probe_that_has_not_seen_the_donor(arm, donors, mo
         seen[-1][1].append(states)
         return score(metric, linear, z, states)
 
-    monkeypatch.setattr(study.ProbeConfig, "__init__", trained)
+    monkeypatch.setattr(study.DonorFits, "__init__", trained)
     monkeypatch.setattr(study, "score", scored)
     scores = study.fitted(arm, "r2", 1)
     assert scores.cross_validated == (arm != "holdout")

@@ -91,15 +91,15 @@ def command(
         outputs = {output: Path(of_stage[output]) for output in OUTPUTS if output in of_stage}
         if folder:
             outputs["out"] = Path(RUNS, folder, dataset, name)
-        places = [
-            _place(output, given.get(output), _below_runs(path, words))
+        output_paths = [
+            _output_path(output, given.get(output), _below_runs(path, words))
             for output, path in outputs.items()
         ]
         inputs = {key: Path(str(merged[key])) for key in INPUTS if key in merged}
-        with guarded_outputs(config_name, places, inputs) as new:
+        with guarded_outputs(config_name, output_paths, inputs) as new:
             written = {output: str(path) for output, path in new.items()}
             run(validate(args, merged | written, "argument"))
-        sys.stdout.write(f"written: {places[0].path}\n")
+        sys.stdout.write(f"written: {output_paths[0].path}\n")
 
 
 def command_on_table(
@@ -128,13 +128,13 @@ def command_on_table(
         given = parse(argv, "units")
         validated = validate(args, given, "argument")
         default = args.model_fields["out"].default
-        place = table_output("out", given.get("out"), default, suffixes)
-        with guarded_outputs(name, [place], {"units": validated.model_dump()["units"]}) as new:
+        output = table_output("out", given.get("out"), default, suffixes)
+        with guarded_outputs(name, [output], {"units": validated.model_dump()["units"]}) as new:
             run(validated.model_copy(update={"out": new["out"]}))
-        sys.stdout.write(f"written: {place.path}\n")
+        sys.stdout.write(f"written: {output.path}\n")
 
 
-def _place(name: str, given: object, default: Path) -> OutputPath:
+def _output_path(name: str, given: object, default: Path) -> OutputPath:
     if isinstance(given, dict):
         raise ConfigError(f"{name}.{next(iter(given))}: {name} is a path; write {name}=PATH")
     text = None if given is None else str(given)

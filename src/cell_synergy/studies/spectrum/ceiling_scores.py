@@ -44,15 +44,15 @@ def ceiling_scores(
         Configuration of the probes.
     """
     rows: list[dict[str, object]] = []
-    task_goals = task_targets(paired, tasks)
+    targets = task_targets(paired, tasks)
     for fold in paired.folds:
         z: Float32[np.ndarray, "obs d"] = standardise(
             variates(fold, 0), fold.align, paired.groups, paired.mode
         )
-        evaluator = FoldEvaluator(paired, task_goals, fold, probe)
+        evaluator = FoldEvaluator(paired, targets, fold, probe)
         predictions = {LINEAR: evaluator.linear(z, {}, donor=False)}
         rows += [row | {"seed": 0} for row in evaluator.scores(predictions)]
-    return score_table(CEILING, paired, rows, require_labels=bool(task_goals))
+    return score_table(CEILING, paired, rows, require_labels=bool(targets))
 
 
 def compare(ceiling: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:

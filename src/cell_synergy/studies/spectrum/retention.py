@@ -101,12 +101,10 @@ class RetentionProbe:
         self.paired, self.fold, self.targets, self.probe = paired, fold, target_values, probe
         labelled = np.ones(len(paired.donor), dtype=bool)
         no_codes = np.full(len(labelled), -1)
-        task_targets = {
-            n: Target(n, labelled, no_codes, (), t.values) for n, t in target_values.items()
-        }
+        targets = {n: Target(n, labelled, no_codes, (), t.values) for n, t in target_values.items()}
         self.tasks: dict[str, ProbeTask] = {
-            name: make_probe_task(goal, fold, paired, probe.inner_folds)
-            for name, goal in task_targets.items()
+            name: make_probe_task(target, fold, paired, probe.inner_folds)
+            for name, target in targets.items()
         }
 
     def explained(
