@@ -96,6 +96,26 @@ def build(
             pairs = _join(name, list(study.values()), dataset)
             _set_labels(pairs, name, dataset, config, problems)
         problems.raise_if_any()
+    pairs, donors = _join_parts(name, study, reference, dataset, config, problems)
+    _set_labels(pairs, name, dataset, config, problems)
+    check_pairs(problems, pairs, donors, dataset, requirements)
+    for task in set(dataset.tasks) & set(donors.obs):
+        donors.obs[task] = as_labels(donors.obs[task]).astype("category")
+    for adata in (pairs, donors):
+        columns = [c for c in adata.obs if c in {"donor", "section", "block", *dataset.tasks}]
+        adata.obs = adata.obs[columns]
+    return pairs, donors
+
+
+def _join_parts(
+    name: str,
+    study: dict[str, ad.AnnData],
+    reference: dict[str, ad.AnnData],
+    dataset: DatasetConfig,
+    config: PairsConfig,
+    problems: Problems,
+) -> tuple[ad.AnnData, ad.AnnData]:
+    """Join the sections of the study, and those of reference donors, on the same genes."""
     by_section = study | reference
     with problems.collect():
         by_section = unify_gene_names(name, by_section)
@@ -110,13 +130,6 @@ def build(
         panel = _gene_panel(donors, dataset, config.panel_share)
     for adata in (pairs, donors):
         adata.var["panel"] = panel
-    _set_labels(pairs, name, dataset, config, problems)
-    check_pairs(problems, pairs, donors, dataset, requirements)
-    for task in set(dataset.tasks) & set(donors.obs):
-        donors.obs[task] = as_labels(donors.obs[task]).astype("category")
-    for adata in (pairs, donors):
-        columns = [c for c in adata.obs if c in {"donor", "section", "block", *dataset.tasks}]
-        adata.obs = adata.obs[columns]
     return pairs, donors
 
 

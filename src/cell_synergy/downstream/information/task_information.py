@@ -38,8 +38,7 @@ def information(
     adata
         Labels, and the donor of each observation.
     groups
-        Group of each observation that splits never divide; replaced by the donor if there are
-        several donors.
+        Group that splits never divide; replaced by the donor if there are several donors.
     folds
         The splits, whose test rows have posteriors.
     tasks
@@ -71,25 +70,39 @@ def information(
         if spec.kind != "classification":
             continue
         codes = adata.obs[task].cat.codes.to_numpy().astype(np.int64)
-        labelled = codes[tests] >= 0
-        rows = tests[labelled]
+        rows = tests[codes[tests] >= 0]
         if reason := _not_estimable(codes[rows], groups[rows]):
             tqdm.write(f"{adata.uns['source']}: task {task!r} left out: {reason}")
             continue
-        methods = {
-            name: _task_posteriors(by_fold, task, folds)[labelled]
-            for name, by_fold in posteriors.items()
-        }
-        experts = {name: methods.pop(name) for name in UNIMODAL}
-        held_out = HeldOutPosteriors(
-            codes[rows], donor[rows], groups[rows], **experts, joint=methods[JOINT],
-            methods=methods, cross_validated=len(folds) > 1,
-        )  # fmt: skip
+        held_out = _held_out(task, codes, donor, groups, folds, posteriors)
         tables.append(decompose(held_out, max_clusters).assign(task=task))
     if not tables:
         return pd.DataFrame(columns=["task", *COLUMNS])
     table = pd.concat(tables, ignore_index=True)
     return add_remark(table[["task", *table.columns.drop("task")]], adata.uns)
+
+
+def _held_out(
+    task: str,
+    codes: Int[np.ndarray, " obs"],
+    donor: Shaped[np.ndarray, " obs"],
+    groups: Shaped[np.ndarray, " obs"],
+    folds: Sequence[Fold],
+    posteriors: _Posteriors,
+) -> HeldOutPosteriors:
+    """Return the posteriors of one task for its labelled test rows."""
+    tests = np.concatenate([np.flatnonzero(fold.test) for fold in folds])
+    labelled = codes[tests] >= 0
+    rows = tests[labelled]
+    methods = {
+        name: _task_posteriors(by_fold, task, folds)[labelled]
+        for name, by_fold in posteriors.items()
+    }
+    experts = {name: methods.pop(name) for name in UNIMODAL}
+    return HeldOutPosteriors(
+        codes[rows], donor[rows], groups[rows], **experts, joint=methods[JOINT],
+        methods=methods, cross_validated=len(folds) > 1,
+    )  # fmt: skip
 
 
 def _task_posteriors(

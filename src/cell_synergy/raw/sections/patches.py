@@ -71,12 +71,16 @@ def gather_patches(
     )
     if cell_type is not None:
         patches.obsm["cell_type_ratio"] = _composition(members.obs[cell_type], patch, names)
-    cells = ad.AnnData(
+    return patches, _with_patch_names(members, names[patch])
+
+
+def _with_patch_names(members: ad.AnnData, names: pd.Index) -> ad.AnnData:
+    """Return the counts of spots or cells, with the name of their patch in `obs["unit"]`."""
+    return ad.AnnData(
         sparse.csr_matrix(members.X),
-        obs=pd.DataFrame({"unit": names[patch]}, index=members.obs_names),
-        var=pd.DataFrame(index=adata.var_names),
+        obs=pd.DataFrame({"unit": names}, index=members.obs_names),
+        var=pd.DataFrame(index=members.var_names),
     )
-    return patches, cells
 
 
 def _sum_counts(
