@@ -12,85 +12,18 @@ from cell_synergy.core.code import SourceTree, listed
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.studies import check_params
 from stages import code
+from tests.core.toy_tree import build, changed, edit, made, names, write
 
 ROOT = Path(__file__).parents[2]
-FILES = {
-    "src/pkg/__init__.py": '''
-"""A package that imports some attributes when they are asked for."""
-from importlib import import_module
-_HOMES = {"score": "pkg.scores", "local": ".space.tools"}
-own = 1
-def __getattr__(name):
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name], __package__), name)
-    raise AttributeError(name)
-''',
-    "src/pkg/scores.py": "score = 1\n",
-    "src/pkg/util.py": '''
-"""Docstring."""
-LIMIT = 3  # comment
-def check(x):
-    """Docstring."""
-    if x > LIMIT:
-        raise ValueError(f"{x} is more than {LIMIT}; " "take less")
-    return x
-''',
-    "src/pkg/empty/__init__.py": '"""Nothing but a docstring."""\n',
-    "src/pkg/empty/deep.py": "from ..util import check\n",
-    "src/pkg/space/tools.py": "local = 1\n",
-    "src/pkg/models/__init__.py": """
-from importlib import import_module
-from pkgutil import iter_modules
-def load(name):
-    return import_module(f"{__name__}.{name}").Model
-""",
-    "src/pkg/models/_base.py": "class Base:\n    pass\n",
-    "src/pkg/models/a.py": "from pkg.models._base import Base\nclass Model(Base):\n    width = 1\n",
-    "src/pkg/models/b.py": "class Model:\n    def fit(self):\n        import pkg.empty.deep\n",
-    "stages/__init__.py": "",
-    "stages/fit.py": "from pkg import models\nprint(models.load('a'))\n",
-    "stages/every.py": "from pkg.models import load\n",
-    "stages/plain.py": "import pkg.util as tools\nfrom pkg import own\nprint(tools.LIMIT, own)\n",
-    "stages/lazy.py": "from pkg import score\n",
-    "stages/figures.py": "import json\n",
-    "notebooks/draw.py": "# %% [markdown]\n# Words.\nfrom pkg.space import tools\n",
-}
 
 
 @pytest.fixture(autouse=True)
 def tree(tmp_path, monkeypatch):
     """A repository, in which `fit` loads one model."""
-    for name, text in FILES.items():
-        write(tmp_path, name, text)
+    build(tmp_path)
     monkeypatch.setattr(code, "PER_MODULE", {"fit": "pkg.models"})
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def write(root, name, text):
-    (root / name).parent.mkdir(parents=True, exist_ok=True)
-    (root / name).write_text(text)
-
-
-def edit(root, name, old, new):
-    text = (root / name).read_text()
-    assert old in text
-    (root / name).write_text(text.replace(old, new))
-
-
-def made(root=Path()):
-    """Return what the stage writes: text by name."""
-    folders = {name: root / name for name in ("src", "stages", "notebooks")}
-    code.main(code.Args(**folders, out=Path("out")))
-    return {str(p.relative_to("out")): p.read_text() for p in Path("out").rglob("*") if p.is_file()}
-
-
-def names(text):
-    return [line.split("  ")[1] for line in text.splitlines()]
-
-
-def changed(before, after):
-    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
 
 
 def test_each_stage_has_a_file_and_fit_one_per_model():
@@ -229,77 +162,6 @@ def test_the_same_bytes_wherever_the_repository_is(tree, monkeypatch):
     assert made(tree) == before
     monkeypatch.chdir(tree.parent)
     assert made(Path(tree.name)) == before
-
-
-CALLS = {
-    'import_module("pkg.scores")': {"scores"},
-    'import_module("pkg.models.a")': {"a", "b"},
-    'import_module("pkg." + "models." + name)': {"a", "b"},
-    'import_module(name=f"pkg.models.{name}")': {"a", "b"},
-    'import_module(f".models.{name}", "pkg")': None,
-    'importlib.import_module(f"pkg.models.{name}")': {"a", "b"},
-    'load(f"pkg.models.{name}")': {"a", "b"},
-    '__import__("pkg.scores")': {"scores"},
-    'import_module(f"json.{name}")': set(),
-    "import_module(name)": None,
-    'import_module(f"pkg.{name}.a")': None,
-    'import_module(f"pkg.models{name}")': None,
-    "import_module()": None,
-    "list(map(import_module, name))": None,
-    'exec("import pkg.models.a")': None,
-    'runpy.run_module("pkg.models.a")': None,
-    'builtins.exec("import pkg.models.a")': None,
-    'subprocess.run([sys.executable, "-m", "pkg.models.a"])': None,
-    "importlib.util.spec_from_file_location(name)": None,
-    "network.eval()": set(),
-}
-
-
-@pytest.mark.parametrize("call", CALLS)
-def test_an_import_by_name_is_read_from_the_code_or_refused(tree, call):
-    write(
-        tree, "stages/plain.py",
-        "import builtins, importlib, subprocess, sys\n"
-        "from importlib import import_module, import_module as load\n"
-        f"def f(name, network):\n    from json import load\n    return {call}\n",
-    )  # fmt: skip
-    if CALLS[call] is None:
-        with pytest.raises(DataError, match=r"stages/plain\.py, line 5: .*write import_module\(f"):
-            made()
-    else:
-        found = {Path(name).stem for name in names(made()["plain"])}
-        assert found & {"a", "b", "scores"} == CALLS[call]
-
-
-def test_a_relative_import_by_name_is_read(tree):
-    text = 'from importlib import import_module\nimport_module(f".{name}", __package__)\n'
-    write(tree, "src/pkg/models/_base.py", text)
-    assert "src/pkg/models/b.py" in names(made()["every"])
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("x = (\n", r"stages/plain\.py, line 1: not valid Python \(.*\); correct it"),
-        ("\nimport pkg.utli\n", r"plain\.py, line 2: there is no module pkg\.utli; correct it"),
-        ("from pkg.space import tols\n", r"line 1: there is no module pkg\.space\.tols"),
-        ("from pkg import *\n", "line 1: import names from pkg instead of"),
-        ("from ... import x\n", "line 1: .* leads out of all packages"),
-        ("import tests.tools\n", "line 1: tests lies outside of src and stages; move it there"),
-        ("import tools.deep.er\n", "line 1: tools lies outside of src and stages; move it there"),
-        ("\nprint(__file__)\n", "line 2: __file__ leads to files beside the code, .* under deps"),
-        ("import pkg\nprint(pkg.__file__)\n", r"line 2: pkg\.__file__ leads to files beside"),
-        ("from importlib.resources import files as f\nf('pkg')\n", "line 2: .* leads to files"),
-        ("from pkg.util import check\nprint(check.__doc__)\n", "line 2: __doc__ reads docstrings"),
-    ],
-)
-def test_what_cannot_be_resolved_is_one_sentence(tree, text, message):
-    write(tree, "tests/tools.py", "")
-    write(tree, "tools/deep/er.py", "")
-    write(tree, "stages/plain.py", text)
-    with pytest.raises(DataError, match=message) as caught:
-        made()
-    assert "\n" not in str(caught.value)
 
 
 def test_an_attribute_whose_home_cannot_be_read_is_refused(tree):

@@ -82,9 +82,9 @@ def command(
         return
     with report_errors(resumes=resumes):
         words = _without_config_name(list(argv), config_name)
-        given = parse(words)
-        dataset, _ = pop_choice(given.get("data", {}), "dataset", "data")
-        stage, name, overrides = stage_of(given)
+        arguments = parse(words)
+        dataset, _ = pop_choice(arguments.get("data", {}), "dataset", "data")
+        stage, name, overrides = stage_of(arguments)
         axes = {"dataset": dataset, "method": name, "expert": name}
         of_stage = paths(stage, axes, read_section("experts"))
         merged = {**{key: path for key, path in of_stage.items() if "." not in key}, **overrides}
@@ -92,7 +92,7 @@ def command(
         if folder:
             outputs["out"] = Path(RUNS, folder, dataset, name)
         output_paths = [
-            _output_path(output, given.get(output), _below_runs(path, words))
+            _output_path(output, arguments.get(output), _below_runs(path, words))
             for output, path in outputs.items()
         ]
         inputs = {key: Path(str(merged[key])) for key in INPUTS if key in merged}
@@ -125,19 +125,19 @@ def command_on_table(
         Suffixes of the names of the tables that are written beside `out`.
     """
     with report_errors():
-        given = parse(argv, "units")
-        validated = validate(args, given, "argument")
+        arguments = parse(argv, "units")
+        validated = validate(args, arguments, "argument")
         default = args.model_fields["out"].default
-        output = table_output("out", given.get("out"), default, suffixes)
+        output = table_output("out", arguments.get("out"), default, suffixes)
         with guarded_outputs(name, [output], {"units": validated.model_dump()["units"]}) as new:
             run(validated.model_copy(update={"out": new["out"]}))
         sys.stdout.write(f"written: {output.path}\n")
 
 
-def _output_path(name: str, given: object, default: Path) -> OutputPath:
-    if isinstance(given, dict):
-        raise ConfigError(f"{name}.{next(iter(given))}: {name} is a path; write {name}=PATH")
-    text = None if given is None else str(given)
+def _output_path(name: str, value: object, default: Path) -> OutputPath:
+    if isinstance(value, dict):
+        raise ConfigError(f"{name}.{next(iter(value))}: {name} is a path; write {name}=PATH")
+    text = None if value is None else str(value)
     if default.suffix == ".csv":
         return table_output(name, text, default, (".npz",))
     return folder_output(name, text, default)

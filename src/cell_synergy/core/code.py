@@ -72,8 +72,8 @@ class SourceTree:
         """
         files = self._closure(roots, chosen)
         for package, module in chosen.items():
-            own = self._closure(self.files(module), chosen)
-            if any(self._loads(file, package) for file in own):
+            module_files = self._closure(self.files(module), chosen)
+            if any(self._loads(file, package) for file in module_files):
                 files |= self._closure(roots, {})
         return files
 
@@ -97,9 +97,9 @@ class SourceTree:
         if path == file:
             return False
         loaders = self.source(file).loaders if file else frozenset()
-        taken = {(each.module, name) for each in source.imports for name in each.names}
+        imported = {(each.module, name) for each in source.imports for name in each.names}
         return any(each.by_name and each.module == package for each in source.imports) or any(
-            (package, name) in taken | source.attributes.keys() for name in (*loaders, "*")
+            (package, name) in imported | source.attributes.keys() for name in (*loaders, "*")
         )
 
     def _source(self, path: Path) -> Source:
@@ -173,8 +173,8 @@ class SourceTree:
         top = statement.module.partition(".")[0]
         if self._exists(top):
             return True
-        beside = self.scripts.parent / top
-        if beside.with_suffix(".py").is_file() or any(beside.glob("**/*.py")):
+        sibling = self.scripts.parent / top
+        if sibling.with_suffix(".py").is_file() or any(sibling.glob("**/*.py")):
             raise source.error(
                 statement.line,
                 f"{top} lies outside of {self.src} and {self.scripts}; move it there",
@@ -254,10 +254,14 @@ def require_own_copy(src: Path) -> None:
         If the package that is imported differs from the one in the folder.
     """
     imported = Path(str(cell_synergy.__file__)).parent
-    own = src / imported.name
-    if own.is_dir() and not own.samefile(imported) and _contents(own) != _contents(imported):
+    hashed = src / imported.name
+    if (
+        hashed.is_dir()
+        and not hashed.samefile(imported)
+        and _contents(hashed) != _contents(imported)
+    ):
         raise ConfigError(
-            f"stages would run {imported}, which differs from {own.resolve()}; set "
+            f"stages would run {imported}, which differs from {hashed.resolve()}; set "
             f"PYTHONPATH={src.resolve()}, or install this copy: `pip install -e .`"
         )
 

@@ -28,16 +28,16 @@ def fingerprint(source: Source) -> str:
     in `Error`. Elsewhere such a call may be of a loss, like `MeanSquaredError("sum")`.
     """
     ignored = list(_ignored(source))
-    kept: list[str] = []
+    tokens: list[str] = []
     for begin, end, text in _tokens(source.text):
         string = text.endswith(("'", '"'))
         if string and any(first <= begin and end <= last for first, last in ignored):
             continue
-        if text == "NEWLINE" and (not kept or kept[-1] in _LAYOUT):  # of a docstring
+        if text == "NEWLINE" and (not tokens or tokens[-1] in _LAYOUT):  # of a docstring
             continue
-        kept.append(text)
-    code = "\0".join(kept)
-    return "" if _LAYOUT.issuperset(kept) else text_hash(code)
+        tokens.append(text)
+    code = "\0".join(tokens)
+    return "" if _LAYOUT.issuperset(tokens) else text_hash(code)
 
 
 def text_hash(text: str) -> str:

@@ -82,8 +82,8 @@ class Source:
     @cached_property
     def package(self) -> str:
         """The package that relative imports start from."""
-        inner = self.path.name == "__init__.py"
-        return self.module if inner else self.module.rpartition(".")[0]
+        is_package = self.path.name == "__init__.py"
+        return self.module if is_package else self.module.rpartition(".")[0]
 
     @cached_property
     def lazy(self) -> bool:
@@ -219,13 +219,13 @@ class Source:
         described = last & _DESCRIPTIONS
         if isinstance(node, ast.Name):
             hidden, described = hidden or last & _BUILTINS, described - {"__doc__"}
-        for found, sentence in (
+        for names, sentence in (
             (hidden, f"hides what is imported; {_REMEDY}"),
             (beside, BESIDE_REMEDY),
             (described, _DESCRIPTION_REMEDY),
         ):
-            if found:
-                raise self.error(getattr(node, "lineno", 0), f"{min(found)} {sentence}")
+            if names:
+                raise self.error(getattr(node, "lineno", 0), f"{min(names)} {sentence}")
 
     def _by_name(self, call: ast.Call) -> Import:
         """Return the import of a call of `import_module`."""

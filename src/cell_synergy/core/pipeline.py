@@ -32,7 +32,7 @@ def paths(stage: str, item: Mapping[str, str], experts: Mapping[str, object]) ->
     values = {f"item.{axis}": value for axis, value in item.items()}
     values |= {f"experts.{kind}": str(name) for kind, name in experts.items()}
 
-    def filled(variable: re.Match[str]) -> str:
+    def fill(variable: re.Match[str]) -> str:
         name = variable[1]
         if name not in values:
             remedy = f"add it to params.yaml{suggest(name, values)}"
@@ -43,5 +43,5 @@ def paths(stage: str, item: Mapping[str, str], experts: Mapping[str, object]) ->
         command = str(stages[stage]["cmd"])
     except (KeyError, TypeError) as error:
         raise ConfigError(f"{PIPELINE.name}: stage {stage!r} has no cmd; add it") from error
-    words = [(re.sub(r"\$\{([\w.]+)\}", filled, word)).partition("=") for word in command.split()]
+    words = [(re.sub(r"\$\{([\w.]+)\}", fill, word)).partition("=") for word in command.split()]
     return {name: value for name, equals, value in words if equals}
