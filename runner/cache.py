@@ -25,7 +25,14 @@ from dvc.utils import dict_sha256
 from dvc.utils.serialize import ParseError, load_yaml
 from tqdm import tqdm
 
-from runner.console import INTERRUPTED, available_cores, describe, echo, format_duration
+from runner.console import (
+    INTERRUPTED,
+    available_cores,
+    describe,
+    echo,
+    format_duration,
+    positive_int,
+)
 
 _FILES = Path("files", "md5")
 # Folders of a cache and the names of their objects: files and the listings of folders; the listings
@@ -241,12 +248,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     cores = available_cores()
-    parser.add_argument("--jobs", type=int, default=cores, help=f"threads (default: {cores})")
+    parser.add_argument(
+        "--jobs", type=positive_int, default=cores, help=f"threads (default: {cores})"
+    )
     parser.add_argument("--again", action="store_true", help="do not resume a stopped check")
-    args = parser.parse_args(argv)
-    if args.jobs < 1:
-        parser.error(f"--jobs {args.jobs}: at least 1")
-    return args
+    return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,5 +1,6 @@
 """Messages on standard error, which all commands share."""
 
+import argparse
 import os
 import sys
 from datetime import timedelta
@@ -42,6 +43,19 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # macOS has none
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def positive_int(text: str) -> int:
+    """Return the number that an argument of a command line gives: 1 or more.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is none; argparse puts the argument's name before the message.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
+    return int(text)
 
 
 def format_duration(seconds: float) -> str:

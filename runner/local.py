@@ -18,7 +18,7 @@ import sys
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from runner.console import INTERRUPTED, available_cores, describe, echo
+from runner.console import INTERRUPTED, available_cores, describe, echo, positive_int
 from runner.executor import Executor, plan_after_first
 from runner.hook import run_check
 from runner.lockfile import sort_entries
@@ -35,12 +35,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     cores = available_cores()
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="stages; none means all")
-    parser.add_argument("--jobs", type=int, default=cores, help=f"at a time (default: {cores})")
+    parser.add_argument(
+        "--jobs", type=positive_int, default=cores, help=f"at a time (default: {cores})"
+    )
     parser.add_argument("--dry", action="store_true", help="print what would run, and run no more")
-    args = parser.parse_args(argv)
-    if args.jobs < 1:
-        parser.error(f"--jobs {args.jobs}: at least 1")
-    return args
+    return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -19,7 +19,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from cell_synergy.core.errors import ConfigError
-from runner.console import INTERRUPTED, available_cores, describe, echo
+from runner.console import INTERRUPTED, available_cores, describe, echo, positive_int
 from runner.executor import plan_after_first
 from runner.hook import run_check
 from runner.lockfile import sort_entries
@@ -45,13 +45,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add("targets", nargs="*", metavar="TARGET", help="stages; none means all")
     add("-S", "--set-param", action="append", default=[], metavar="NAME=VALUE", dest="overrides",
         help="a variant, submitted as an experiment")  # fmt: skip
-    add("--jobs", type=int, help="jobs in flight at most (default: all)")
+    add("--jobs", type=positive_int, help="jobs in flight at most (default: all)")
     add("--no-wait", action="store_true", help="submit and return; the same command joins")
     add("--dry", action="store_true", help="print what would be submitted, and submit nothing")
-    args = parser.parse_args(argv)
-    if args.jobs is not None and args.jobs < 1:
-        parser.error(f"--jobs {args.jobs}: at least 1")
-    return args
+    return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -196,4 +196,4 @@ def test_outside_of_a_repository_it_says_so(tmp_path, monkeypatch, capsys):
 def test_no_threads_are_refused(capsys):
     with pytest.raises(SystemExit):
         main(["--jobs", "0"])
-    assert "--jobs 0: at least 1" in capsys.readouterr().err
+    assert "--jobs: '0' is no whole number of 1 or more" in capsys.readouterr().err

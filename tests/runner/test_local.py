@@ -85,7 +85,10 @@ def test_dry_says_what_would_run_and_runs_nothing(repository, run):
 
 @pytest.mark.parametrize(
     ("argv", "code", "message"),
-    [(["othr"], 1, "error: no stage 'othr'"), (["--jobs", "0"], 2, "--jobs 0: at least 1")],
+    [
+        (["othr"], 1, "error: no stage 'othr'"),
+        (["--jobs", "0"], 2, "--jobs: '0' is no whole number of 1 or more"),
+    ],
 )
 def test_what_cannot_be_is_refused_in_one_line(repository, run, argv, code, message):
     exit_code, _, err = run(repository(CHAIN), "runner.local", *argv)

@@ -62,7 +62,7 @@ def test_what_head_has_not_is_refused_with_what_to_do(where, run, commit):
     ("words", "code", "message"),
     [
         (["othr"], 1, "error: no stage 'othr'"),
-        (["--jobs", "0"], 2, "--jobs 0: at least 1"),
+        (["--jobs", "0"], 2, "--jobs: '0' is no whole number of 1 or more"),
         (["-S", "rate=3"], 1, "error: -S rate=3 changes nothing: HEAD has that"),
     ],
 )
