@@ -35,7 +35,12 @@ class Args(Config):
 def main(args: Args) -> None:
     """Draw, fit, score, write."""
     use_threads(read_param("threads"))
-    name, _ = pop_choice(args.models, "name", "models")
+    name, overrides = pop_choice(args.models, "name", "models")
+    if overrides:
+        raise ConfigError(
+            f"models.{next(iter(overrides))}: this stage reads the hyperparameters of a method "
+            f"from trifeature.methods.{name} in params.yaml; change them there"
+        )
     config, probe = load(TrifeatureConfig, "trifeature"), load(ProbeConfig, "probe")
     if name not in config.methods:
         raise ConfigError(f"trifeature.methods: no {name!r}{suggest(name, config.methods)}")

@@ -224,3 +224,11 @@ def test_an_unknown_method_is_named_with_a_remedy(stage):
     with pytest.raises(ConfigError, match="did you mean 'comm'"):
         stage("com")
     assert not Path("results").exists()
+
+
+def test_an_override_that_would_have_no_effect_is_refused(tmp_path, request, monkeypatch):
+    monkeypatch.chdir(request.config.rootpath)
+    args = Args(models={"name": "comm", "width": "3"}, out=tmp_path / "comm.csv")
+    with pytest.raises(ConfigError, match=r"models\.width: .*trifeature\.methods\.comm"):
+        main(args)
+    assert not args.out.exists()
