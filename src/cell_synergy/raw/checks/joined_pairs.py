@@ -79,7 +79,7 @@ def check_pairs(
 def warn_small_reference(name: str, reference: ad.AnnData, components: int) -> None:
     """Warn in the log if the reference is too small for the expression expert to be fitted.
 
-    The stage `pretrain` refuses such a reference.
+    The stage `embed` refuses such a reference.
     """
     n_obs, n_genes = reference.n_obs, int((~reference.var["panel"].to_numpy(bool)).sum())
     if components and min(n_obs, n_genes) <= components:
