@@ -1,4 +1,4 @@
-"""docs/pipeline.md shows the pipeline as it is: its drawing and its stages are those of dvc.yaml."""
+"""docs/pipeline.md shows the pipeline as it is: drawing and stages are those of dvc.yaml."""
 
 import os
 import re
