@@ -10,13 +10,13 @@ from cell_synergy.core.config import (
     load,
     merge,
     parse,
-    pop_choice,
     read_param,
     read_section,
     suggest,
     validate,
 )
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.overrides import pop_choice
 from cell_synergy.data.config import DatasetConfig
 
 PARAMS = """
@@ -151,7 +151,7 @@ def test_a_misspelt_key_of_a_task_is_refused_with_that_kind_of_tasks_keys(datase
     values["tasks"]["region"] |= {"exclud": []}
     with pytest.raises(ConfigError) as caught:
         validate(DatasetConfig, values, "data.x")
-    meant = "(did you mean 'exclude'?; valid: circular, exclude, kind)"
+    meant = "(did you mean 'exclude'?; valid: exclude, kind)"
     assert str(caught.value) == f"data.x.tasks.region.exclud: unknown parameter {meant}"
 
 

@@ -58,13 +58,14 @@ def test_a_row_may_be_written_as_a_list():
 
 @pytest.mark.parametrize("text", ["run #1: all", "1", "yes", "~/sections", "on"])
 def test_overrides_of_a_data_set_are_text_where_text_is_wanted(dataset, text):
-    block = dataset(source="folder", folder="x").model_dump(exclude_none=True)
+    block = dataset(source={"kind": "folder", "folder": "x"}).model_dump(exclude_none=True)
     words = parse(
-        [f"data.folder={text}", f"data.roles.study={text},B", f"data.tasks.region.exclude={text}",
-         "data.unit_um=5e1", "data.tasks.panel.kind=gene_panel", "data.tasks.panel.genes=50"]
+        [f"data.source.folder={text}", f"data.roles.study={text},B",
+         f"data.tasks.region.exclude={text}", "data.unit_um=5e1",
+         "data.tasks.panel.kind=gene_panel", "data.tasks.panel.genes=50"]
     )  # fmt: skip
     found = validate(DatasetConfig, merge(block, words["data"]), "data.x")
-    assert found.folder == text
+    assert found.source.folder == text
     assert found.roles["study"] == (text, "B")
     assert found.unit_um == 50.0
     tasks = {name: task.model_dump() for name, task in found.tasks.items()}

@@ -17,13 +17,12 @@ from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.names import UNIMODAL
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.downstream.spatial.config import SpatialConfig
-from cell_synergy.finetuning.config import FinetuneConfig
+from cell_synergy.finetuning.config import ALL_TASKS, FinetuneConfig
 from cell_synergy.studies.claims.evidence import ClaimsConfig
 from cell_synergy.studies.scaling.subsets import ScalingConfig
 from cell_synergy.studies.trifeature.world import TrifeatureConfig
 
 REQUIRED = (*UNIMODAL, "concat")  # every method is compared with these
-ALL_TASKS = "all"
 
 Params = Mapping[str, Any]
 C = TypeVar("C", bound=Config)
@@ -44,7 +43,12 @@ def check_study(params: Params) -> None:
         name is near that of another task. Otherwise it is logged, as after removing data sets that
         a study does not use.
     """
-    errors = [*_method_errors(params), *_dataset_errors(params), *_expert_errors(params)]
+    errors = [
+        *_method_errors(params),
+        *_dataset_errors(params),
+        *_expert_errors(params),
+        *_circular_errors(params),
+    ]
     if not errors:
         errors = list(_task_errors(params))
     if errors:
@@ -87,15 +91,26 @@ def _expert_errors(params: Params) -> Iterator[str]:
         yield from _unknown(f"experts.{kind}", [str(name)], valid)
 
 
+def _circular_errors(params: Params) -> Iterator[str]:
+    """Yield a message for each misspelt data set of `circular`, and each task that it lacks."""
+    datasets = section_of(params, "data")
+    for name, tasks in param_of(params, "circular").items():
+        if name in datasets:
+            yield from _unknown(f"circular.{name}", tasks, _tasks_of(datasets[name]))
+        elif get_close_matches(name, datasets):
+            yield f"circular: no data set {name!r}{suggest(name, datasets)}"
+
+
+def _tasks_of(block: object) -> list[str]:
+    """Return the names of the tasks in the block of a data set."""
+    return [str(task) for task in (block.get("tasks") if isinstance(block, dict) else None) or {}]
+
+
 def _task_errors(params: Params) -> Iterator[str]:
     """Yield a message for each misspelt task; log the tasks that no data set has."""
     for name in param_of(params, "datasets"):
         _config(DatasetConfig, params, f"data.{name}")  # raises if the section is not valid
-    valid = {
-        str(task)
-        for block in section_of(params, "data").values()
-        for task in (block.get("tasks") if isinstance(block, dict) else None) or {}
-    }
+    valid = {task for block in section_of(params, "data").values() for task in _tasks_of(block)}
     claims = _config(ClaimsConfig, params, "claims")
     finetuned = _config(FinetuneConfig, params, "finetune").tasks
     lists = {

@@ -173,8 +173,8 @@ def test_the_width_must_be_the_networks(make, embed):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"mean": "0.5, 0.5"}, r"encoders\.uni2_h\.mean"),
-        ({"std": "0.5 0.5 0.5"}, r"encoders\.uni2_h\.std"),
+        ({"mean": [0.5, 0.5]}, r"encoders\.uni2_h\.mean"),
+        ({"std": "0.5, 0.5, 0.5"}, r"encoders\.uni2_h\.std"),
         ({"pooling": "mean"}, r"encoders\.uni2_h\.pooling: .*'token'"),
         ({"weight": "w.bin"}, r"unknown parameter \(did you mean 'weights'"),
     ],
