@@ -16,7 +16,7 @@ from cell_synergy.core.config import (
     validate,
 )
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.core.overrides import pop_choice
+from cell_synergy.core.overrides import Word, pop_choice
 from cell_synergy.data.config import DatasetConfig
 
 PARAMS = """
@@ -95,6 +95,14 @@ def test_merging_changes_neither_side():
     assert merge(base, top) == {"a": {"b": 4, "c": 2}, "d": {"e": 5}}
     assert base == {"a": {"b": 1, "c": 2}, "d": 3}
     assert top == {"a": {"b": 4}, "d": {"e": 5}}
+
+
+def test_a_bare_word_is_short_for_its_kind_where_keys_are_merged_below_it():
+    base = {"split": "holdout", "text": Word("text", "x")}
+    assert merge(base, {"split": {"blocks": 5}}) == base | {
+        "split": {"kind": "holdout", "blocks": 5}
+    }
+    assert merge(base, {"text": {"y": 1}})["text"] == {"y": 1}
 
 
 def test_parameters_are_frozen():

@@ -40,10 +40,16 @@ def merge_named(params: Mapping[str, Any]) -> None:
         "encoders": [str(name) for name in param_of(params, "experts").values()],
         "data": param_of(params, "datasets"),
     }
-    for section, names in named.items():
-        for name in dict.fromkeys(names):
-            if name in _available() and name not in (params.get(section) or {}):
+    for section, wanted in named.items():
+        present = params.get(section) or {}
+        for name in dict.fromkeys(wanted):
+            if name in names(section) and name not in present:
                 add(name)
+
+
+def names(section: str) -> list[str]:
+    """Return the names of the files of licensed/ that have a block for a section of params.yaml."""
+    return [name for name in _available() if section in mapping_of(LICENSED / f"{name}.yaml")]
 
 
 def add(name: str) -> None:
@@ -111,9 +117,9 @@ def _inserted(lines: Sequence[str], section: str, block: Sequence[str]) -> list[
     return [*lines[:end], *name, *block, *lines[end:]]
 
 
-def main(names: Sequence[str]) -> None:
+def main(words: Sequence[str]) -> None:
     """Add the named files."""
-    for name in names:
+    for name in words:
         add(name)
 
 

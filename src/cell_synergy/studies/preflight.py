@@ -18,6 +18,7 @@ from cell_synergy.core.names import UNIMODAL
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.downstream.spatial.config import SpatialConfig
 from cell_synergy.finetuning.config import ALL_TASKS, FinetuneConfig
+from cell_synergy.studies import licensed
 from cell_synergy.studies.claims.evidence import ClaimsConfig
 from cell_synergy.studies.scaling.subsets import ScalingConfig
 from cell_synergy.studies.trifeature.world import TrifeatureConfig
@@ -81,14 +82,15 @@ def _method_errors(params: Params) -> Iterator[str]:
 
 def _dataset_errors(params: Params) -> Iterator[str]:
     """Yield a message for each data set of the study that does not exist."""
-    yield from _unknown("datasets", param_of(params, "datasets"), section_of(params, "data"))
+    valid = section_of(params, "data")
+    yield from _unknown("datasets", param_of(params, "datasets"), valid, licensed.names("data"))
 
 
 def _expert_errors(params: Params) -> Iterator[str]:
     """Yield a message for each expert of the study that does not exist."""
     valid = [name for name in section_of(params, "encoders") if name in encoders.names()]
     for kind, name in section_of(params, "experts").items():
-        yield from _unknown(f"experts.{kind}", [str(name)], valid)
+        yield from _unknown(f"experts.{kind}", [str(name)], valid, licensed.names("encoders"))
 
 
 def _circular_errors(params: Params) -> Iterator[str]:
@@ -129,9 +131,11 @@ def _task_errors(params: Params) -> Iterator[str]:
                 tqdm.write(message)
 
 
-def _unknown(key: str, names: Iterable[str], valid: Iterable[str]) -> Iterator[str]:
-    """Yield a message for each name that is not valid."""
+def _unknown(
+    key: str, names: Iterable[str], valid: Iterable[str], addable: Iterable[str] = ()
+) -> Iterator[str]:
+    """Yield a message for each name that is not valid; `addable` names are suggested as well."""
     valid = set(valid)
     for name in names:
         if name not in valid:
-            yield f"{key}: no {name!r}{suggest(name, valid)}"
+            yield f"{key}: no {name!r}{suggest(name, valid.union(addable))}"

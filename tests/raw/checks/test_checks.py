@@ -64,7 +64,7 @@ def test_a_role_that_nobody_has_is_refused_with_the_nearest(refused, section, ro
 
 def test_donors_as_yaml_numbers_are_those_of_the_data(build, section):
     sections = [section(name, donor, GENES) for name, donor in zip("xyz", "123", strict=True)]
-    study, reference = build(sections, roles={"study": "1, 2.0", "reference": 3})
+    study, reference = build(sections, roles={"study": [1, 2.0], "reference": [3]})
     assert set(study.obs["donor"]) == {"1", "2"}
     assert set(reference.obs["donor"]) == {"3"}
 
