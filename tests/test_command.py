@@ -6,8 +6,9 @@ from pydantic import Field
 
 from cell_synergy.commands import command
 from cell_synergy.commands.command import StageArguments
-from cell_synergy.core.config import Config, pop_choice
+from cell_synergy.core.config import Config
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.overrides import pop_choice
 
 DVC = """
 stages:

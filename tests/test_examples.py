@@ -33,9 +33,9 @@ def shrink(params):
     params["datasets"], params["models"] = ["lung"], {k: params["models"][k] for k in METHODS}
     lung = params["data"]["lung"]
     roles = {"reference": "RS", "train": "ABC", "probe": "P", "test": "TU"}
-    lung["roles"] = {role: ", ".join(donors) for role, donors in roles.items()}
-    lung["simulator"] |= {"regions": 6, "cell_types": 2}
-    params["simulator"]["units"] = dict.fromkeys(roles, "8, 10")
+    lung["roles"] = {role: list(donors) for role, donors in roles.items()}
+    lung["source"] |= {"regions": 6, "cell_types": 2}
+    params["simulator"]["units"] = {role: [8, 10] for role in roles}
     params["encoders"]["pca"]["components"] = 8
     params["encoders"]["efficientnet_lite0"]["input_px"] = 64
     params["encoders"]["nicheformer_small"] |= {"width": 12, "heads": 2, "ranks": 12}

@@ -19,9 +19,10 @@ PARAMS = YAML(typ="safe").load(Path(__file__).parents[1] / "params.yaml")
 METHODS = ["concat", "image", "expression", "simclr"]
 PITCH, COLUMNS, ROWS, MPP = 100.0, 32, 12, 4.0
 DATA = {
-    "source": "folder", "folder": "sections", "reader": "h5ad", "unit_um": PITCH,
-    "standardise": "train", "split": "leave-one-block-out", "blocks": 4, "gap_um": 300.0,
-    "tasks": {"region": {"kind": "classification"}}, "roles": {"study": "P1"},
+    "source": {"kind": "folder", "folder": "sections"}, "reader": "h5ad", "unit_um": PITCH,
+    "standardise": "train",
+    "split": {"kind": "leave-one-block-out", "blocks": 4, "gap_um": 300.0},
+    "tasks": {"region": {"kind": "classification"}}, "roles": {"study": ["P1"]},
 }  # fmt: skip
 
 
@@ -62,8 +63,8 @@ def settings(**data):
     mlp = PARAMS["probe"]["mlp"] | {"hidden": 4, "epochs": 2, "axes": 8}
     params["probe"] = PARAMS["probe"] | {"mlp": mlp}
     params["spectrum"] = PARAMS["spectrum"] | {"axes": 4, "permutations": 5}
-    params["spatial"] = PARAMS["spatial"] | {"least": 4, "neighbours": "8"}
-    params["scaling"] = PARAMS["scaling"] | {"fractions": "100", "pairs": 10, "labels": 10}
+    params["spatial"] = PARAMS["spatial"] | {"least": 4, "neighbours": [8]}
+    params["scaling"] = PARAMS["scaling"] | {"fractions": [100], "pairs": 10, "labels": 10}
     return params
 
 
@@ -178,7 +179,7 @@ def test_named_reference_donors_leave_all_blocks_to_be_scored(place):
     draw(place / "sections", "R1", "R", seed=1)
     try:
         with (place / "params.yaml").open("w") as file:
-            YAML().dump(settings(roles={"study": "P1", "reference": "R"}), file)
+            YAML().dump(settings(roles={"study": ["P1"], "reference": ["R"]}), file)
         prepare()
         scored, reference = (paired.read(place / f"{name}.h5ad") for name in ("pairs", "reference"))
         assert sorted(scored.obs["block"].unique()) == [f"S1-block{i}" for i in (1, 2, 3, 4)]

@@ -47,9 +47,9 @@ DRAWN = {"scaling", "sis", "spatial", "spectrum", "tissue", "truth"}
 def small(tasks, models, **changed):
     """Return the parameters of a small study."""
     block = {
-        "source": "folder", "folder": "raw", "reader": "h5ad", "unit_um": PITCH,
+        "source": {"kind": "folder", "folder": "raw"}, "reader": "h5ad", "unit_um": PITCH,
         "standardise": "donor", "split": "leave-one-donor-out", "tasks": tasks,
-        "roles": {"study": ", ".join(DONORS)},
+        "roles": {"study": list(DONORS)},
     }  # fmt: skip
     mlp = PARAMS["probe"]["mlp"] | {"hidden": 4, "epochs": 2, "axes": 8}
     blocks = {name: PARAMS["models"][name] for name in models}
@@ -230,7 +230,7 @@ def test_a_focal_method_without_training_is_drawn(study, words):
 
 
 def test_with_too_few_pairs_for_the_ceiling_the_figure_says_so(study, words):
-    wide = PARAMS["spectrum"] | {"permutations": 5, "fractions": "50, 100"}
+    wide = PARAMS["spectrum"] | {"permutations": 5, "fractions": [50, 100]}
     study(TASKS["other names"], widths=(60, 50), spectrum=wide)
     found = pd.read_csv("results/spectrum/mine.csv")
     assert "ceiling" in set(found["quantity"])

@@ -38,9 +38,9 @@ def shrink(params):
     params["datasets"] = ["lung"]
     lung = params["data"]["lung"]
     roles = {"reference": "RS", "train": "AB", "probe": "PQ", "test": "TUVW"}
-    lung["roles"] = {role: ", ".join(donors) for role, donors in roles.items()}
-    lung["simulator"] |= {"regions": 6, "cell_types": 2}
-    params["simulator"]["units"] = dict.fromkeys(roles, "8, 10")
+    lung["roles"] = {role: list(donors) for role, donors in roles.items()}
+    lung["source"] |= {"regions": 6, "cell_types": 2}
+    params["simulator"]["units"] = {role: [8, 10] for role in roles}
     params["encoders"]["pca"]["components"] = 8
     params["encoders"]["efficientnet_lite0"]["input_px"] = 64
     params["training"] |= {"max_epochs": 3, "batch_size": 32}
@@ -48,7 +48,7 @@ def shrink(params):
     params["align"]["seeds"] = 2
     params["trifeature"] |= {"image_width": 24, "expression_width": 16}
     params["trifeature"] |= {"pairs": 300, "probe_pairs": 600, "max_epochs": 1}
-    params["calibrate"] |= {"designs": "5x40", "train": 3, "repeats": 1}
+    params["calibrate"] |= {"designs": ["5x40"], "train": 3, "repeats": 1}
     params["spectrum"] |= {"axes": 8, "permutations": 20}
     params["spatial"] |= {"least": 4}
     params["scaling"] |= {"draws": 1, "pairs": 10, "labels": 10}

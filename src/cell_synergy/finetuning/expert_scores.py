@@ -14,7 +14,7 @@ from cell_synergy.downstream.method_scores import write_scores
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.encoders import Encoder
 from cell_synergy.finetuning import tunable
-from cell_synergy.finetuning.config import FinetuneConfig
+from cell_synergy.finetuning.config import ALL_TASKS, FinetuneConfig
 from cell_synergy.finetuning.finetune import finetune, with_frozen_embedding
 
 
@@ -68,7 +68,7 @@ def write_expert_scores(
 
 def _chosen_tasks(dataset: DatasetConfig, config: FinetuneConfig) -> dict[str, Task]:
     """Return the tasks that the configuration names."""
-    if config.tasks == ("all",):
+    if config.tasks == (ALL_TASKS,):
         return dataset.tasks
     for name in config.tasks:
         if name not in dataset.tasks:

@@ -24,10 +24,10 @@ from cell_synergy.core.config import (
     Config,
     load,
     merge,
-    pop_choice,
     read_param,
     read_section,
 )
+from cell_synergy.core.overrides import pop_choice
 
 
 class Args(Config):
