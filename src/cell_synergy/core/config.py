@@ -20,7 +20,7 @@ PARAMS = Path("params.yaml")
 STAGES = Path("stages")
 SHARED = (
     "method", "threads", "experts", "encoders", "finetune", "simulator", "training", "models",
-    "tuning", "data", "datasets",
+    "tuning", "data", "circular", "datasets",
 )  # fmt: skip
 _LONG = 80  # maximal length of a value in a message
 _ARGUMENT = "argument"  # prefix of the arguments of a stage or command in messages
