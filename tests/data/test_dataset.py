@@ -23,9 +23,9 @@ def stored(units, tmp_path):
     return places
 
 
-def _read(stored, settings):
+def _read(stored, settings, labels=None):
     pairs_at, image, expression = stored
-    return PairedDataset.read(pairs_at, image, expression, settings)
+    return PairedDataset.read(pairs_at, image, expression, settings, labels)
 
 
 def test_a_data_set_is_read_with_the_folds_of_its_split(stored, dataset):
@@ -62,12 +62,12 @@ def test_labels_are_read_where_a_file_of_them_is_given(stored, dataset, units, t
     table.obs["region"] = pd.Categorical(["core", "rim"] * 15)
     _, labels = label_files.separate(table, dataset().tasks)
     label_files.write(tmp_path / "labels.h5ad", labels)
-    paired = PairedDataset.read(*stored, dataset(), tmp_path / "labels.h5ad")
+    paired = _read(stored, dataset(), tmp_path / "labels.h5ad")
     pd.testing.assert_series_equal(paired.adata.obs["region"], table.obs["region"])
     _, labels = label_files.separate(table[:20].copy(), dataset().tasks)
     label_files.write(tmp_path / "labels.h5ad", labels)
     with pytest.raises(DataError, match=r"labels\.h5ad: has 20 rows, the pairs have 30"):
-        PairedDataset.read(*stored, dataset(), tmp_path / "labels.h5ad")
+        _read(stored, dataset(), tmp_path / "labels.h5ad")
 
 
 def test_pieces_are_sections_or_their_blocks(units):

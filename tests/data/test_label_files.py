@@ -1,6 +1,7 @@
 """Labels leave the pairs for a file of their own, come back unchanged, and fit no other pairs."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from cell_synergy.data import label_files, paired
 from cell_synergy.data.config import Task
 from tests import labelled
 
-TASKS = {
+TASKS: dict[str, dict[str, Any]] = {
     "zone": {"kind": "classification"},
     "region": {"kind": "classification", "exclude": ["fold"]},
     "types": {"kind": "composition", "exclude": ["b", "absent"]},
