@@ -87,7 +87,8 @@ def command(
         stage, name, overrides = stage_of(arguments)
         axes = {"dataset": dataset, "method": name, "expert": name}
         of_stage = paths(stage, axes, read_section("experts"))
-        merged = {**{key: path for key, path in of_stage.items() if "." not in key}, **overrides}
+        of_command = {key: path for key, path in of_stage.items() if key in args.model_fields}
+        merged = of_command | dict(overrides)
         outputs = {output: Path(of_stage[output]) for output in OUTPUTS if output in of_stage}
         if folder:
             outputs["out"] = Path(RUNS, folder, dataset, name)

@@ -19,8 +19,8 @@ from cell_synergy.core.yaml import line_of, mapping_of
 PARAMS = Path("params.yaml")
 STAGES = Path("stages")
 SHARED = (
-    "method", "threads", "experts", "encoders", "finetune", "simulator", "training", "models",
-    "tuning", "data", "circular", "datasets",
+    "method", "threads", "experts", "encoders", "simulator", "training", "models", "tuning", "data",
+    "circular", "datasets", "information", "probe", "spatial",
 )  # fmt: skip
 _LONG = 80  # maximal length of a value in a message
 _ARGUMENT = "argument"  # prefix of the arguments of a stage or command in messages

@@ -1,4 +1,4 @@
-"""Fine-tune one expert on one data set, and write the scores in the layout of the stage `probe`."""
+"""Fine-tune one expert on one data set; scores have the layout of the stage `evaluate`."""
 
 import shutil
 from pathlib import Path
@@ -52,8 +52,8 @@ def write_expert_scores(
     adata = read_pairs(pairs, labels)
     if not (frozen / encoders.CARD).is_file():
         raise DataError(
-            f"{frozen}: no frozen expert there; make it (`python -m stages.pretrain "
-            f"expert={name} reference=... out={frozen}`, as dvc.yaml has it)"
+            f"{frozen}: no frozen expert there; make it (`python -m stages.embed "
+            f"expert={name} frozen={frozen} ...`, as dvc.yaml has it)"
         )
     expert = tunable.read(name, encoder, adata, frozen, config.cells)
     paired = with_frozen_embedding(expert, adata, dataset, config)

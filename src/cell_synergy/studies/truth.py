@@ -14,6 +14,11 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.pid import discrete
 from cell_synergy.raw.registration import nearest_within
 
+COLUMNS = [
+    "dataset", "task", "seen", "redundant", "unique_image", "unique_expression", "synergy",
+    "sis_bits", "sis_macro_f1",
+]  # fmt: skip
+
 Confusions = Mapping[str, Float[np.ndarray, "_true _decoded"]]
 """For each latent state the probabilities of decoded levels given the true level."""
 

@@ -80,7 +80,7 @@ def check_pairs(
 def warn_small_reference(name: str, reference: ad.AnnData, components: int) -> None:
     """Warn in the log if the reference is too small for the expression expert to be fitted.
 
-    Freezing the expert refuses such a reference.
+    The stage `embed` refuses such a reference.
 
     Parameters
     ----------
