@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from cell_synergy.core.permutation import within_donor_permutation
 from cell_synergy.core.random import stream
 from cell_synergy.training.loop import Trained
 from cell_synergy.training.losses import nt_xent
@@ -127,10 +127,14 @@ def comm_loss(
 
 
 def permute_within_donor(pairs: Pairs, seed: int) -> Pairs:
-    """Return pairs whose expression embeddings are permuted within each donor."""
-    order = np.arange(len(pairs.donor))
-    rng = stream(seed, "shuffled pairs")
-    for donor in np.unique(pairs.donor):
-        rows = np.flatnonzero(pairs.donor == donor)
-        order[rows] = rng.permutation(rows)
+    """Return pairs whose expression embeddings are permuted within each donor.
+
+    Parameters
+    ----------
+    pairs
+        Paired embeddings.
+    seed
+        Seed of the fit, from which the random stream of the permutation derives.
+    """
+    order = within_donor_permutation(pairs.donor, stream(seed, "shuffled pairs"))
     return Pairs(pairs.image, pairs.expression[order], pairs.donor)
