@@ -1,6 +1,6 @@
 """Names that occur in several tables: experts, controls, probes, and the control task."""
 
-UNIMODAL = ("image", "expression")  # a single expert, with which SIS compares
+UNIMODAL = ("image", "expression")  # methods that are one expert alone, the reference of SIS
 CONTROLS = ("shuffled", "random", "pca")
 
 LINEAR = "linear"
