@@ -1,4 +1,4 @@
-"""Expression: the expression expert's embedding alone; SIS compares a fusion with the better one."""
+"""Expression: the expression expert alone; SIS compares a fusion with the better expert."""
 
 import numpy as np
 from jaxtyping import Float32

@@ -1,4 +1,4 @@
-"""Image: the image expert's embedding alone; SIS compares a fusion with the better expert."""
+"""Image: the image expert alone; SIS compares a fusion with the better expert."""
 
 import numpy as np
 from jaxtyping import Float32
