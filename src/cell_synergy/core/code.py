@@ -21,6 +21,11 @@ class SourceTree:
         Folder of packages.
     scripts
         Folder that is a package itself. Files of the tree must not import other code beside it.
+
+    Attributes
+    ----------
+    source
+        Function that returns the parsed source of a file.
     """
 
     def __init__(self, src: Path, scripts: Path) -> None:

@@ -11,7 +11,7 @@ from tempfile import mkdtemp
 
 from cell_synergy.core.errors import InputError, errno_in_text
 
-_PROBE = bytes(2**16)  # written to see whether the disk is full
+_PROBE = bytes(2**16)  # written to test whether the disk is full
 
 
 @contextmanager

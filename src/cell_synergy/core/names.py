@@ -7,6 +7,6 @@ LINEAR = "linear"
 NONLINEAR = "mlp"
 LATE_FUSION = "late fusion"
 FINE_TUNED = "fine-tuned"
-TRANSDUCTIVE = ", transductive"  # suffix of a probe's name where features are scaled per donor
+TRANSDUCTIVE = ", transductive"  # suffix of a probe's name if features are scaled per donor
 
 DONOR = "donor"  # control task: predict the donor of an observation

@@ -178,7 +178,7 @@ def _same(one: Path, other: Path) -> bool:
 
 def _inside(path: Path, folder: Path) -> bool:
     """Return whether a path lies in a folder, or is that folder, also through links."""
-    real = Path(os.path.realpath(path))  # accepts links in a circle
+    real = Path(os.path.realpath(path))  # `resolve` would fail for circular links
     return real.is_relative_to(os.path.realpath(folder))
 
 

@@ -173,13 +173,13 @@ def inflation(donors: int, *, cross_validated: bool) -> float:
     donors
         Number of donors.
     cross_validated
-        Whether donors were held out in turn.
+        Whether donors were held out in turn; otherwise the factor is 1.
     """
     return (donors - 1) / (donors - 2) if cross_validated else 1.0
 
 
 def paired_t(gain: Float[np.ndarray, "donors methods"]) -> Interval:
-    """Return the paired t interval of each mean gain; NaN where all donors have the same gain."""
+    """Return the paired t interval of each mean gain; NaN if all donors have equal gains."""
     donors = len(gain)
     error = gain.std(axis=0, ddof=1) / np.sqrt(donors)
     error = np.where(error > _ROUNDING * abs(gain).max(axis=0), error, np.nan)

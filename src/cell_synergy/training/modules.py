@@ -66,12 +66,12 @@ class Network(nn.Module):
 
 
 def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """Return a network of one hidden layer with batch norm and ReLU.
+    """Return a multilayer perceptron of one hidden layer with batch norm and ReLU.
 
     Parameters
     ----------
     inputs, hidden, outputs
-        Numbers of features, of hidden units and of outputs.
+        Numbers of input features, hidden units and outputs.
     """
     return nn.Sequential(
         nn.Linear(inputs, hidden, bias=False),

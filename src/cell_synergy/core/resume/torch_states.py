@@ -115,7 +115,7 @@ def _set_aside(path: Path, error: BaseException) -> None:
     outcome = f"it is set aside as {aside.name}"
     try:
         path.replace(aside)
-    except OSError:  # in another user's folder, where this run will write nothing either
+    except OSError:  # another user's folder, where this run writes nothing either
         outcome = "it stays where it is"
     reason = str(error).removeprefix(f"{path}: ").split("; ", maxsplit=1)[0] or type(error).__name__
     tqdm.write(f"{path}: this checkpoint {reason}, so the run begins anew; {outcome}")
