@@ -27,7 +27,7 @@ def load_all_results(
     Parameters
     ----------
     folder
-        Folder of the tables `<dataset>/<method>.csv`; None for the output of the stage `probe`.
+        Folder of the tables `<dataset>/<method>.csv`; None for the output of the stage `evaluate`.
     dataset
         Name of the data set; None concatenates all `datasets` of params.yaml.
     task
@@ -49,7 +49,7 @@ def load_all_results(
     """
     if folder is None:
         axes = {"dataset": "any", "method": "any"}
-        out = paths("probe", axes, read_section("experts"))["out"]
+        out = paths("evaluate", axes, read_section("experts"))["out"]
         folder = Path(out).parent.parent
     results: dict[str, dict[str, list[float]]] = {}
     for name in read_param("datasets") if dataset is None else [dataset]:
