@@ -28,7 +28,15 @@ class RidgeSolution(NamedTuple):
 def group_grams(
     columns: Float64[Array, "obs columns"], group: Int[np.ndarray, " obs"]
 ) -> list[Float64[Array, "columns columns"]]:
-    """Return the Gram matrix of each group's rows; groups are numbered from 0."""
+    """Return the Gram matrix of each group's rows.
+
+    Parameters
+    ----------
+    columns
+        Rows of the design matrix.
+    group
+        Index of each row's group, from 0.
+    """
     if not group.any():
         return [columns.T @ columns]
     parts = (columns[_linalg.as_index(group == number)] for number in range(group.max() + 1))
@@ -36,7 +44,7 @@ def group_grams(
 
 
 def centred_gram(gram: Float64[Array, "columns columns"]) -> Float64[Array, "columns columns"]:
-    """Return the Gram matrix of the rows less their mean; the last column holds ones."""
+    """Return the Gram matrix of centred rows from that of rows whose last column is ones."""
     total, count = gram[-1:, :-1], gram[-1, -1]
     centred = gram + 0
     centred[:-1, :-1] -= total.T @ total / count
