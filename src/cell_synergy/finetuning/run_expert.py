@@ -36,7 +36,7 @@ class Args(Config):
     Attributes
     ----------
     expert, data, finetune, probe
-        Overrides; `expert.name` and `data.dataset` name expert and data set.
+        Overrides of params.yaml; `expert.name` and `data.dataset` select expert and data set.
     pairs, raw
         Paired observations, and the folder of their images.
     frozen
