@@ -15,7 +15,7 @@ def confusions(
     test: Bool[np.ndarray, " obs"],
     probe: ProbeConfig,
 ) -> dict[str, Float64[np.ndarray, "true decoded"]]:
-    """Return p(decoded level | true level) of each state on test observations, by linear probes.
+    """Return p(decoded level | true level) of each latent state, decoded by linear probes.
 
     Half a count is added to every entry, so that no probability is zero.
 
@@ -24,11 +24,16 @@ def confusions(
     x
         Embedding of all observations.
     states
-        True level of each latent state.
+        True level of each latent state (column) of every observation (row).
     train, test
-        Observations on which the probes are fitted, and on which confusions are counted.
+        Masks of the observations that the probes are fitted on, and that are decoded.
     probe
-        Configuration of the probes; their penalty is the middle of the grid.
+        Configuration of the probes; the penalty is the middle one of the grid.
+
+    Returns
+    -------
+    :
+        Confusion matrix by state; its rows sum to one.
     """
     penalties = probe.penalties()
     design = Design.of(x[train])
