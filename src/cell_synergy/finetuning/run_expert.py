@@ -56,7 +56,7 @@ class Args(Config):
 
 
 def run(args: Args) -> None:
-    """Read, fine-tune, score, write."""
+    """Fine-tune an expert on a data set, and write scores and trained parameters."""
     from cell_synergy import encoders
     from cell_synergy.core.device import use_threads
     from cell_synergy.data.config import DatasetConfig
