@@ -38,8 +38,7 @@ def information(
     adata
         Labels, and the donor of each observation.
     groups
-        Group of each observation that splits never divide; replaced by the donor if the test rows
-        have several donors.
+        Group that splits never divide; replaced by the donor if test rows have several donors.
     folds
         Splits, whose test rows have posteriors.
     tasks

@@ -1,8 +1,8 @@
 """Linear algebra of the linear probes in double precision: NumPy on a CPU, torch on a GPU.
 
-Functions that both libraries spell alike are called through `array_module`. On a CPU torch computes
-the same results more slowly: products and eigenvectors of the study's sizes by a fifth to a half on
-AMD processors, small arrays twice as slowly because of overhead.
+Functions with one name in both libraries are called through `array_module`. On a CPU, torch is
+slower: by a fifth to a half for products and eigenvectors of the study's sizes on AMD processors,
+and by a factor of two for small arrays, because of overhead.
 """
 
 from types import ModuleType

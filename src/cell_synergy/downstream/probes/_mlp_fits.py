@@ -191,7 +191,8 @@ def shrunk_values(
         varies = deviation > _CONSTANT  # R2 of other outputs is undefined
         share = len(y) / total / max(varies.sum(), 1)
         best_possible += share * varies.sum()
-        weights.append(np.where(varies, share / np.where(varies, spread, 1), 0) + 0 * y)
+        by_output = np.where(varies, share / np.where(varies, spread, 1), 0)
+        weights.append(np.broadcast_to(by_output, y.shape))
     y = tensor(np.concatenate([fit.target[fit.validation_rows] for fit in fits])).double()
     weight = tensor(np.concatenate(weights)).double()
     factor = (weight * y * added).sum((1, 2)) / ((weight * added**2).sum((1, 2)) + _TINY)

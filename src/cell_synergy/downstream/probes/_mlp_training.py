@@ -102,7 +102,7 @@ class Training:
         return priors, output_weights
 
     def _initial_weights(self) -> list[Tensor]:
-        """Return the initial `weights`; the hidden layer is the same for all weight decays."""
+        """Return the initial `weights`, with equal hidden layers for all weight decays."""
         layers = [self._hidden_layer(fit) for fit in self.fits]
         decays, hidden = self.settings.strengths, self.connected.shape[1]
         second = torch.zeros(len(self.fits), decays, hidden, self.n_outputs, device=device())

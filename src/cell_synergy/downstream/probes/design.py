@@ -136,11 +136,11 @@ def coordinates(
 class Design:
     """Training rows in coordinates in which a fit is cheap.
 
-    The L2 penalty is the same along all orthonormal axes, and no coefficient of the optimum points
-    along a direction in which the rows do not vary. A fit along principal axes is therefore exact
-    and has at most as many coefficients as there are rows. Principal axes make the covariance
-    diagonal, so that one division preconditions a logistic fit with any penalty. Subsets of the
-    rows keep the axes of all rows, and ridge regression sums Gram matrices of groups of rows.
+    The L2 penalty is invariant under rotations, and the optimal coefficients are zero along
+    directions in which the rows do not vary. A fit along principal axes is therefore exact and has
+    at most as many coefficients as there are rows. Principal axes make the covariance diagonal, so
+    that one division preconditions a logistic fit with any penalty. Designs of subsets of the rows
+    have the axes of all rows; their Gram matrices are sums over groups of rows.
 
     Attributes
     ----------
@@ -184,7 +184,7 @@ class Design:
         return cls(frame, columns, np.unique(groups, return_inverse=True)[1])
 
     def part(self, mask: Bool[np.ndarray, " obs"]) -> "Design":
-        """Return the design of some of the rows, centred on their own mean."""
+        """Return the design of the rows in a mask, centred on the mean of these rows."""
         columns = self.columns[_linalg.as_index(mask)]
         shift = columns[:, :-1].mean(axis=0)
         columns[:, :-1] -= shift

@@ -22,7 +22,7 @@ from cell_synergy.downstream.probes import _linalg
 from cell_synergy.downstream.probes._linalg import Array
 
 _DAMPING = 1e-6  # times the preconditioner, added to the Hessian: above the rounding of float32
-_BLOCK = 2**21  # entries of the design matrix that a processor's cache holds
+_BLOCK = 2**21  # entries of the design matrix that fit into a processor's cache
 
 
 @dataclass(frozen=True)

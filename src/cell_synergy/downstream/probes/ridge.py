@@ -46,7 +46,7 @@ def group_grams(
 def centred_gram(gram: Float64[Array, "columns columns"]) -> Float64[Array, "columns columns"]:
     """Return the Gram matrix of centred rows from that of rows whose last column is ones."""
     total, count = gram[-1:, :-1], gram[-1, -1]
-    centred = gram + 0
+    centred = gram + 0  # a copy, in NumPy and in torch
     centred[:-1, :-1] -= total.T @ total / count
     centred[-1, :-1] = centred[:-1, -1] = 0
     return centred
@@ -62,7 +62,7 @@ def solve(
     Parameters
     ----------
     gram
-        Gram matrix of the design matrix, whose last column holds ones for the intercept; the last
+        Gram matrix of the design matrix, whose last column is ones for the intercept; the last
         entry is therefore the number of rows.
     products
         Transposed design matrix times the outputs.
