@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float32
-from ruamel.yaml import YAML
 
 from cell_synergy import encoders, models
 from cell_synergy.core.config import load, merge, read_param, read_section, validate
@@ -75,9 +74,8 @@ def _embedded(name: str, kind: str, units: Any) -> Float32[np.ndarray, "obs dim"
 
 def combinations(name: str) -> Iterator[dict[str, Any]]:
     """Yield every combination of the values that a method's grid lists."""
-    grid = dict(word.split("=") for word in read_section("tuning")[name].split())
-    tried = [YAML(typ="safe").load(f"[{values}]") for values in grid.values()]
-    for chosen in product(*tried):
+    grid = read_section(f"tuning.{name}")
+    for chosen in product(*grid.values()):
         yield dict(zip(grid, chosen, strict=True))
 
 

@@ -24,7 +24,7 @@ DATASET = {
     "standardise": "donor",
     "split": "leave-one-donor-out",
     "tasks": {"region": {"kind": "classification", "exclude": ["fold"]}},
-    "roles": {"study": "A, B", "reference": "R"},
+    "roles": {"study": ["A", "B"], "reference": ["R"]},
 }
 
 

@@ -17,10 +17,10 @@ from cell_synergy.finetuning import run_alignment
 
 ROOT = Path(__file__).parents[2]
 TINY = {
-    "source": "folder", "folder": "nowhere", "reader": "tiny",
+    "source": {"kind": "folder", "folder": "nowhere"}, "reader": "tiny",
     "unit_um": 100.0, "standardise": "train", "split": "leave-one-donor-out",
     "tasks": {"region": {"kind": "classification"}},
-    "roles": {"study": "A, B, C"},
+    "roles": {"study": ["A", "B", "C"]},
 }  # fmt: skip
 SMALL = [
     "models.hidden=8", "models.width=8", "training.max_epochs=2", "training.batch_size=32",

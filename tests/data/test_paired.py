@@ -33,7 +33,7 @@ def test_targets_are_log_normalised_panel_genes_or_proportions(units):
     np.testing.assert_allclose(paired.regression_target(table, "panel", panel), expected, rtol=1e-6)
     ratio = pd.DataFrame({c: np.linspace(0, 1, 10) for c in "abc"}, index=table.obs_names)
     table.obsm["cell_type_ratio"] = ratio
-    composition = CompositionTask(kind="composition", exclude=("b", "other"), circular=True)
+    composition = CompositionTask(kind="composition", exclude=("b", "other"))
     found = paired.regression_target(table, "composition", composition)
     np.testing.assert_array_equal(found, ratio[["a", "c"]].to_numpy())
     table.var["panel"] = False

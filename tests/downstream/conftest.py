@@ -22,13 +22,13 @@ def make_dataset():
     """Build the configuration of the data set, with some keys changed."""
     tasks = {
         "region": {"kind": "classification"},
-        "composition": {"kind": "composition", "circular": True},
+        "composition": {"kind": "composition"},
         "gene_panel": {"kind": "gene_panel", "genes": PANEL},
     }
     base = {
         "source": "manifest", "reader": "tiny", "unit_um": 100.0,
         "standardise": "train", "split": "leave-one-donor-out", "tasks": tasks,
-        "roles": {"study": ",".join(DONORS)},
+        "roles": {"study": list(DONORS)},
     }  # fmt: skip
     return lambda **changed: validate(DatasetConfig, base | changed, "data.tiny")
 

@@ -49,7 +49,7 @@ def workspace(units, make_dataset, tmp_path, monkeypatch):
         task["exclude"] = list(task.get("exclude", []))
         if task["kind"] == "gene_panel":
             del task["exclude"]
-    params["data"]["tiny"]["roles"] = {"study": "A, B, C, D"}
+    params["data"]["tiny"]["roles"] = {"study": ["A", "B", "C", "D"]}
     params["finetune"] = small.SETTINGS
     params["encoders"]["tiny"] = {}
     with (tmp_path / "params.yaml").open("w") as file:

@@ -171,7 +171,7 @@ def test_a_task_without_its_column_is_refused(build, three):
     message = "lab: no obs column 'layer' for the task; columns: region, section, donor"
     with pytest.raises(DataError, match=message):
         build(three, tasks=tasks)
-    tasks = {"composition": {"kind": "composition", "circular": True}}
+    tasks = {"composition": {"kind": "composition"}}
     with pytest.raises(DataError, match=r"task 'composition' needs obsm\['cell_type_ratio'\]"):
         build(three, tasks=tasks)
 
@@ -232,6 +232,6 @@ def test_a_panel_of_more_genes_than_the_reference_shows_is_refused(build, three)
 
 
 def test_a_role_of_a_donor_that_is_not_there_is_refused_with_the_nearest(build, three):
-    roles = {"study": "A, B, AA", "reference": "R"}
+    roles = {"study": ["A", "B", "AA"], "reference": ["R"]}
     with pytest.raises(DataError, match=r"no donor 'AA' in the data \(did you mean 'A'"):
         build(three, roles=roles)

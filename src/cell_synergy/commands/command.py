@@ -8,13 +8,13 @@ from typing import Any, NamedTuple, TypeVar
 from cell_synergy.core.config import (
     Config,
     parse,
-    pop_choice,
     read_section,
     suggest,
     validate,
 )
 from cell_synergy.core.errors import ConfigError, print_requested_help, report_errors
 from cell_synergy.core.outputs import OutputPath, folder_output, guarded_outputs, table_output
+from cell_synergy.core.overrides import pop_choice
 from cell_synergy.core.pipeline import paths
 
 RUNS = "runs"
@@ -87,7 +87,8 @@ def command(
         stage, name, overrides = stage_of(arguments)
         axes = {"dataset": dataset, "method": name, "expert": name}
         stage_paths = paths(stage, axes, read_section("experts"))
-        merged = {**{key: path for key, path in stage_paths.items() if "." not in key}, **overrides}
+        defaults = {key: path for key, path in stage_paths.items() if key in args.model_fields}
+        merged = defaults | dict(overrides)
         outputs = {output: Path(stage_paths[output]) for output in OUTPUTS if output in stage_paths}
         if folder:
             outputs["out"] = Path(RUNS, folder, dataset, name)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from cell_synergy import models
 from cell_synergy.commands.args import ExperimentArgs
-from cell_synergy.core.config import load, merge, pop_choice, read_section
+from cell_synergy.core.config import load, merge, read_section
+from cell_synergy.core.overrides import pop_choice
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.training.method import Method

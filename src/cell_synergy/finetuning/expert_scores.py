@@ -1,4 +1,4 @@
-"""Fine-tune one expert on one data set, and write the scores in the layout of the stage `probe`."""
+"""Fine-tune one expert on one data set; scores have the layout of the stage `evaluate`."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ from cell_synergy.downstream.method_scores import write_scores
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.encoders import Encoder
 from cell_synergy.finetuning import tunable
-from cell_synergy.finetuning.config import FinetuneConfig
+from cell_synergy.finetuning.config import ALL_TASKS, FinetuneConfig
 from cell_synergy.finetuning.finetune import finetune, with_frozen_embedding
 
 
@@ -51,8 +51,8 @@ def write_expert_scores(
     adata = read_pairs(pairs)
     if not (frozen / encoders.CARD).is_file():
         raise DataError(
-            f"{frozen}: no frozen expert there; make it (`python -m stages.pretrain "
-            f"expert={name} reference=... out={frozen}`, as dvc.yaml has it)"
+            f"{frozen}: no frozen expert there; make it (`python -m stages.embed "
+            f"expert={name} frozen={frozen} ...`, as dvc.yaml has it)"
         )
     expert = tunable.read(name, encoder, adata, frozen, config.cells)
     paired = with_frozen_embedding(expert, adata, dataset, config)
@@ -68,7 +68,7 @@ def write_expert_scores(
 
 def _selected_tasks(dataset: DatasetConfig, config: FinetuneConfig) -> dict[str, Task]:
     """Return the tasks of a data set that `finetune.tasks` names."""
-    if config.tasks == ("all",):
+    if config.tasks == (ALL_TASKS,):
         return dataset.tasks
     for name in config.tasks:
         if name not in dataset.tasks:

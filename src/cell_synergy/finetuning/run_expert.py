@@ -7,7 +7,7 @@ python -m cell_synergy.finetuning.run_expert --config-name finetune \
 alone). Besides `expert.name` and `data.dataset` there may be overrides of the
 sections `encoders.<name>`, `data.<dataset>`, `finetune` and `probe`. Reads the pairs and the frozen
 expert that the stage `embed` reads. Writes to `out=FOLDER`, by default a folder of the expert's
-name under runs/: scores.csv and scores.npz in the layout of the stage `probe`, and a folder per
+name under runs/: scores.csv and scores.npz in the layout of the stage `evaluate`, and a folder per
 task, fold and seed with the fine-tuned weights, without those of the frozen expert. Only files that
 this command wrote are replaced there. The same command resumes an interrupted run.
 """
@@ -24,10 +24,10 @@ from cell_synergy.core.config import (
     Config,
     load,
     merge,
-    pop_choice,
     read_param,
     read_section,
 )
+from cell_synergy.core.overrides import pop_choice
 
 
 class Args(Config):

@@ -218,7 +218,7 @@ def _join(name: str, sections: list[ad.AnnData], dataset: DatasetConfig) -> ad.A
         joined.uns[key] = {k: v for adata in sections for k, v in adata.uns[key].items()}
     joined.uns |= {
         "source": name,
-        "simulated": dataset.source == "simulator",
+        "simulated": dataset.simulator is not None,
         "tasks": {task: spec.kind for task, spec in dataset.tasks.items()},
     }
     if (stacked_cells := stack_cells(sections, cells, joined.var_names)) is not None:

@@ -152,9 +152,10 @@ def test_a_section_has_a_name_that_can_be_a_key(build, section, name):
 
 def test_the_stage_writes_the_table_beside_the_pairs(write_sections, tmp_path, monkeypatch):
     block = {
-        "source": "folder", "folder": "mine", "reader": "visium", "unit_um": 100.0,
+        "source": {"kind": "folder", "folder": "mine"}, "unit_um": 100.0,
+        "reader": {"kind": "visium", "units": "spots"},
         "standardise": "donor", "split": "leave-one-donor-out", "tasks": {},
-        "roles": {"reference": "R1", "study": "A1, B1"}, "sections": {"units": "spots"},
+        "roles": {"reference": ["R1"], "study": ["A1", "B1"]},
     }  # fmt: skip
     blocks = ("pairs", "experts", "encoders", "align", "training")
     params = {name: read_section(name) for name in blocks} | {"data": {"mine": block}}

@@ -87,8 +87,8 @@ def args(tmp_path, monkeypatch):
         "method": "comm", "datasets": ["lung"], "models": {name: {} for name in known},
         "data": {"lung": {"source": "simulator"}},
         "claims": {
-            "aligned": "cca, simclr", "synergy_aware": "comm", "redundant": "simclr",
-            "local": "cell_type, region", "niches": "niche",
+            "aligned": ["cca", "simclr"], "synergy_aware": "comm", "redundant": "simclr",
+            "local": ["cell_type", "region"], "niches": ["niche"],
         },
     }  # fmt: skip
     with (tmp_path / "params.yaml").open("w") as file:

@@ -22,7 +22,7 @@ from cell_synergy.encoders._vision.features import Network
 from cell_synergy.encoders._vision.image_expert import ImageExpert
 
 RGBValues = Annotated[tuple[float, float, float], BeforeValidator(listed)]
-"""Values for red, green and blue, separated by commas."""
+"""A list of the values for red, green and blue."""
 
 
 class PublishedTransformer(ImageExpert, ABC):

@@ -79,7 +79,7 @@ def check_pairs(
 def warn_small_reference(name: str, reference: ad.AnnData, components: int) -> None:
     """Warn in the log if the reference is too small for the expression expert to be fitted.
 
-    The stage `pretrain` refuses such a reference.
+    The stage `embed` refuses such a reference.
     """
     n_obs, n_genes = reference.n_obs, int((~reference.var["panel"].to_numpy(bool)).sum())
     if components and min(n_obs, n_genes) <= components:
@@ -120,10 +120,10 @@ def _n_training_pairs(pairs: ad.AnnData, fold: Fold, share: float) -> int:
 def dataset_remark(dataset: DatasetConfig, pairs: ad.AnnData, reference: ad.AnnData) -> str:
     """Return the caveat that every table of the data set carries; "" if there is none."""
     remarks = []
-    if dataset.gap_um is not None:
+    if dataset.block_split is not None:
         remarks.append(
-            f"split into blocks of a section, {dataset.gap_um:g} um apart: nothing about other "
-            "donors"
+            f"split into blocks of a section, {dataset.block_split.gap_um:g} um apart: nothing "
+            "about other donors"
         )
     scored_donors = set(pairs.obs["donor"].astype(str))
     sections = reference.obs[["section", "donor"]].astype(str).drop_duplicates()

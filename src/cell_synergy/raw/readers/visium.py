@@ -2,7 +2,7 @@
 
 `<section>/filtered_feature_bc_matrix.h5` (or the folder of this name) and
 `<section>/spatial/tissue_positions.csv` (before Space Ranger 2 `tissue_positions_list.csv`), both
-also below `<section>/outs`; the full-resolution H&E image is named by `sections.image` or is the
+also below `<section>/outs`; the full-resolution H&E image is named by `reader.image` or is the
 only image in the folder. Without one, `spatial/tissue_hires_image.png` is taken, with its scale in
 `scalefactors_json.json`; with one, the downscaled image shows whether it is the image in whose
 pixels the spots are given. Micrometres per pixel follow from the array, whose spots are 100 um

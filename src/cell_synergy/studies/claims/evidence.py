@@ -43,7 +43,7 @@ class Tables:
     sis, information, spectrum, distance
         Tables of the stages of these names.
     scores
-        Tidy scores of the stage `probe`.
+        Tidy scores of the stage `evaluate`.
     scaling
         Table that `cell_synergy.studies.scaling.curves.read` returns.
     methods
