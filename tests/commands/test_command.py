@@ -50,7 +50,7 @@ def workspace(tmp_path, monkeypatch):
     counts = sparse.csr_matrix(rng.poisson(2, (120, 5)).astype(np.float32))
     units = ad.AnnData(counts, obs=obs, obsm={"spatial": rng.uniform(0, 900, (120, 2))})
     units.var["panel"] = False
-    units.uns = {"source": "tiny", "tasks": {"region": "classification"}}
+    units.uns = {"source": "tiny"}
     paired.write(tmp_path / "data/pairs/tiny.h5ad", units)
     for kind, array in (("image", image), ("expression", expression)):
         path = tmp_path / "data/embeddings/tiny" / f"{params['experts'][kind]}.h5ad"

@@ -18,7 +18,7 @@ from cell_synergy.core.overrides import pop_choice
 from cell_synergy.core.pipeline import paths
 
 RUNS = "runs"
-INPUTS = ("pairs", "raw", "image", "expression", "weights", "frozen")
+INPUTS = ("pairs", "labels", "raw", "image", "expression", "weights", "frozen")
 OUTPUTS = ("out", "curves")
 CHOICES = {
     "models.name", "data.dataset", "evaluation.modality", "evaluation.align_method", "expert.name",

@@ -42,5 +42,7 @@ class Experiment:
         )
 
     def read_paired(self, args: ExperimentArgs) -> PairedDataset:
-        """Read the observations of the data set and both embeddings."""
-        return PairedDataset.read(args.pairs, args.image, args.expression, self.dataset)
+        """Read the observations of the data set, both embeddings, and labels if they are given."""
+        return PairedDataset.read(
+            args.pairs, args.image, args.expression, self.dataset, args.labels
+        )

@@ -110,7 +110,7 @@ def write_message(axes: Axes, message: str) -> None:
     axes
         The axes; ticks and frame are removed.
     message
-        The message.
+        The text, which is wrapped.
     """
     remove_frame(axes)
     axes.text(

@@ -25,6 +25,7 @@ def write_expert_scores(
     config: FinetuneConfig,
     probe: ProbeConfig,
     pairs: Path,
+    labels: Path,
     frozen: Path,
     out: Path,
 ) -> None:
@@ -40,15 +41,15 @@ def write_expert_scores(
         Name and configuration of the expert.
     dataset, config, probe
         Configurations of the data set, of fine-tuning and of the probes.
-    pairs
-        File of the paired observations.
+    pairs, labels
+        Files of the paired observations and of their labels.
     frozen
         Folder of the frozen expert.
     out
         Folder that is written.
     """
     tasks = _selected_tasks(dataset, config)
-    adata = read_pairs(pairs)
+    adata = read_pairs(pairs, labels)
     if not (frozen / encoders.CARD).is_file():
         raise DataError(
             f"{frozen}: no frozen expert there; make it (`python -m stages.embed "
@@ -56,7 +57,7 @@ def write_expert_scores(
         )
     expert = tunable.read(name, encoder, adata, frozen, config.cells)
     paired = with_frozen_embedding(expert, adata, dataset, config)
-    inputs = encoders.sha256(pairs), expert.name, expert.sha256
+    inputs = encoders.sha256(pairs), encoders.sha256(labels), expert.name, expert.sha256
     configs = (c.model_dump(mode="json") for c in (encoder, dataset, config, probe))
     work = scratch_folder() / f"finetune-{run_hash(*inputs, *configs)}"
     evaluation = finetune(expert, paired, tasks, config, probe, work)
