@@ -21,7 +21,7 @@ _NEWER = re.compile(r"No read method registered for (.*?) from")  # the text of 
 
 
 def read(path: Path, remedy: str = _REMEDY) -> ad.AnnData:
-    """Read an `.h5ad` of any source and of any version of anndata.
+    """Read an `.h5ad` of any source and of any version of anndata up to the installed one.
 
     Parameters
     ----------
@@ -41,7 +41,22 @@ def read(path: Path, remedy: str = _REMEDY) -> ad.AnnData:
 
 @contextmanager
 def explain_errors(path: Path, remedy: str = _REMEDY) -> Iterator[None]:
-    """Raise the errors of reading an `.h5ad` as one sentence; parameters as for `read`."""
+    """Raise every error of reading an `.h5ad` inside the block as a `DataError` of one sentence.
+
+    A `DataError`, and an `OSError` with an error number (of the disk), pass unchanged.
+
+    Parameters
+    ----------
+    path
+        The file that the block reads.
+    remedy
+        Remedy for a broken file, for messages.
+
+    Raises
+    ------
+    DataError
+        As for `read`.
+    """
     if not path.exists():
         raise DataError(f"{path}: no such file; check the path")
     if filetypes.require_readable(path, _EXPECTED, remedy) != filetypes.HDF5 and not h5py.is_hdf5(
@@ -59,7 +74,7 @@ def explain_errors(path: Path, remedy: str = _REMEDY) -> Iterator[None]:
             f"is broken: {remedy}; else give the machine more"
         ) from error
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of the file
+        if isinstance(error, OSError) and error.errno is not None:  # a failing disk
             raise
         raise DataError(f"{path}: {_why(error, remedy)}") from error
 
@@ -90,10 +105,17 @@ def _why(error: Exception, remedy: str) -> str:
 
 
 def write(path: Path, adata: ad.AnnData) -> None:
-    """Write an `.h5ad`.
+    """Write an `.h5ad`: compressed, atomically, with equal bytes for equal content.
 
-    anndata stores names as variable-length strings, which HDF5 cannot compress and which would be
-    most of a small file. Here they have a fixed length, which anndata reads to equal names.
+    Strings are stored with a fixed length. The variable-length strings that anndata writes cannot
+    be compressed by HDF5 and would be most of a small file; anndata reads both alike.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    adata
+        Content of the file.
     """
     with (
         atomic_write(path) as new,
@@ -118,7 +140,7 @@ def _copy_compressed(source: h5py.Group, target: h5py.Group) -> None:
         options: dict[str, object] = {}
         if compress:
             options = {"compression": "gzip", "shuffle": True}
-            options["compression_opts"] = 9 if value.nbytes < 2**24 else 6  # 15 times as fast
-            options["chunks"] = (min(item.shape[0], 2**24), *item.shape[1:])  # under HDF5's 4 GiB
+            options["compression_opts"] = 9 if value.nbytes < 2**24 else 6  # 9 takes 15 x as long
+            options["chunks"] = (min(item.shape[0], 2**24), *item.shape[1:])  # HDF5's limit: 4 GiB
         copy = target.create_dataset(name, data=value, **options)
         copy.attrs.update(item.attrs)

@@ -11,17 +11,17 @@ from tqdm import tqdm
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import check_spellings, preview
 
-_TOLERANCE_MIN = 1e-3  # deviation of a sum from one that is allowed for any shares
-_TOLERANCE_MAX = 0.15  # and at most, for shares that are written with few decimals
+_TOLERANCE_MIN = 1e-3  # deviation of a sum from one that is always allowed
+_TOLERANCE_MAX = 0.15  # largest deviation that is allowed for shares with few decimals
 _PERCENT = 100
-_LISTED = 6  # shares that a message lists
+_LISTED = 6  # number of shares in a message
 
 
 def as_shares(table: Any, where: str) -> pd.DataFrame:  # noqa: ANN401 - whatever `obsm` holds
-    """Check shares and return them in double precision; a row without shares stays all NaN.
+    """Check shares of cell types and return them in double precision; rows of NaN are kept.
 
-    Sums may differ from one by the rounding of the shares: by half a hundredth per cell type where
-    shares have two decimals.
+    Sums may differ from one by the rounding error of the shares, for example by 0.005 per cell type
+    where shares have two decimals.
 
     Parameters
     ----------
@@ -33,8 +33,8 @@ def as_shares(table: Any, where: str) -> pd.DataFrame:  # noqa: ANN401 - whateve
     Raises
     ------
     DataError
-        If it is no data frame of numbers, or a row is neither empty nor of numbers from 0 on that
-        sum to 1.
+        If `table` is not a data frame of numbers with one distinct name per column, or a row that
+        is not all NaN has missing, negative or infinite shares or does not sum to 1.
     """
     if not isinstance(table, pd.DataFrame):
         raise DataError(
@@ -61,9 +61,9 @@ def as_shares(table: Any, where: str) -> pd.DataFrame:  # noqa: ANN401 - whateve
 
 
 def concatenate_shares(name: str, sections: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Concatenate the shares of sections; a type that a section lacks counts as zero there.
+    """Concatenate the shares of sections; a cell type that a section lacks has share zero there.
 
-    The log names the sections that lack a type.
+    Sections that lack a type are logged.
 
     Parameters
     ----------
@@ -75,8 +75,8 @@ def concatenate_shares(name: str, sections: Mapping[str, pd.DataFrame]) -> pd.Da
     Raises
     ------
     DataError
-        If a type is spelt in several ways, or two sections have no type in common, since a type of
-        another name would wrongly count as zero.
+        If a type is spelt in several ways, or two sections have no type in common: a type that is
+        named differently would wrongly count as zero.
     """
     types = list(dict.fromkeys(str(column) for shares in sections.values() for column in shares))
     check_spellings(types, "cell type", f"{name}: cell types of the composition")
@@ -118,7 +118,7 @@ def _numbers(table: pd.DataFrame, where: str) -> Float64[np.ndarray, "obs types"
 
 
 def _tolerance(values: Float64[np.ndarray, "obs types"]) -> float:
-    """Return how far the sums may be from one, given the number of decimals of the shares."""
+    """Return the allowed deviation of sums from one, by the number of decimals of the shares."""
     for decimals in (2, 3, 4):
         if np.allclose(values, values.round(decimals), rtol=0, atol=1e-6):
             rounding: float = 0.5 * values.shape[1] / 10**decimals
