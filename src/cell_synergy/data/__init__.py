@@ -4,6 +4,6 @@
 the files of a data set; `dataset.PairedDataset` joins them, with the folds of `splits` and
 `blocks`, for methods and probes. `classes`, `composition` and `obsm` check labels and arrays of
 users' files; `spacing` has the spot spacings of regular arrays, `remarks` the warnings that are
-copied into result tables; `anndata_files` and `partial` read and write `.h5ad`. Names with a leading
-underscore and `naming` are internal.
+copied into result tables; `anndata_files` and `partial` read and write `.h5ad`. Names with a
+leading underscore and `naming` are internal.
 """
