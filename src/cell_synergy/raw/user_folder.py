@@ -1,4 +1,4 @@
-"""A user's folder of sections, or one that is filled from the hub: its files stay there."""
+"""Raw files of a user's own folder, or of a folder filled from the hub, which are not copied."""
 
 import os
 from pathlib import Path
@@ -25,7 +25,7 @@ def record_folder(folder: Path, dataset: DatasetConfig, out: Path) -> None:
     Raises
     ------
     DataError
-        If the folder does not exist, or holds no file of the data set.
+        If the folder has no file of the data set, or a table that `sections` names is missing.
     """
     config = dataset.sections
     if config is None:
@@ -70,7 +70,7 @@ def _files_below(folder: Path) -> list[Path]:
 
 
 def fetch_hub(dataset: DatasetConfig, folder: Path) -> None:
-    """Fetch a data set's sections from the hub into `folder`, where they stay.
+    """Fetch the files of a data set's sections from the hub into a folder.
 
     Parameters
     ----------
@@ -78,6 +78,11 @@ def fetch_hub(dataset: DatasetConfig, folder: Path) -> None:
         Configuration of the data set, with `hub` and `sections`.
     folder
         Folder that the files are written to.
+
+    Raises
+    ------
+    ConfigError
+        If the data set has no block `hub` or `sections`.
     """
     from cell_synergy.core.hub import fetch_many  # noqa: PLC0415 - a second that other sources need not
 
@@ -88,7 +93,10 @@ def fetch_hub(dataset: DatasetConfig, folder: Path) -> None:
 
 
 def hest_files(config: SectionsConfig) -> list[str]:
-    """Return the files of HEST-1k that sections need; cells are in those of transcripts."""
+    """Return the paths of the HEST-1k files of all configured sections, relative to the release.
+
+    Spots are read from `st`, cells and patches of cells from `transcripts`.
+    """
     counts = "st/{}.h5ad" if config.units == "spots" else "transcripts/{}_transcripts.parquet"
     patterns = (counts, "wsis/{}.tif", "metadata/{}.json")
     return [pattern.format(name) for name in config.donor_of(()) for pattern in patterns]
