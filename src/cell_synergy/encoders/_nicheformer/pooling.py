@@ -17,7 +17,7 @@ from cell_synergy.encoders._nicheformer.tokenizer import TokenSequences
 
 @dataclass(frozen=True)
 class CellEmbedder:
-    """A frozen Nicheformer with the tokens of the cells of a data set.
+    """A frozen Nicheformer, and the tokens of all cells of a data set.
 
     Attributes
     ----------
@@ -54,8 +54,8 @@ class CellEmbedder:
 def visible_cell_counts(pairs: ad.AnnData) -> tuple[sparse.csr_matrix, Int64[np.ndarray, " cells"]]:
     """Return the counts of all cells without panel genes, and the index of each cell's observation.
 
-    If `pairs` has no cells, each observation is taken as one cell. If it has, an observation
-    without a cell gets one without counts.
+    If `pairs` has no cells, each observation counts as one cell. If it has, one cell without counts
+    is appended for each observation without a cell.
     """
     if (stacked := cell_counts(pairs)) is None:
         return visible_counts(pairs), np.arange(pairs.n_obs)
