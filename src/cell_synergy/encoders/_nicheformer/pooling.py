@@ -25,7 +25,7 @@ class CellEmbedder:
         The encoder, in evaluation mode.
     cells
         The tokens of each cell.
-    unit
+    obs_index
         Index of each cell's observation; each observation has at least one cell.
     pooling
         Pooling of the tokens of a cell.
@@ -33,7 +33,7 @@ class CellEmbedder:
 
     network: NicheformerModel
     cells: TokenSequences
-    unit: Int64[np.ndarray, " cells"]
+    obs_index: Int64[np.ndarray, " cells"]
     pooling: Pooling
 
     @torch.inference_mode()
@@ -41,14 +41,14 @@ class CellEmbedder:
         """Return the embedding of each observation, computed in batches of `batch_size` cells."""
         network = self.network
         network.to(device())  # type: ignore[arg-type]
-        sums = np.zeros((int(self.unit.max()) + 1, network.config.hidden_size))
-        with tqdm(total=len(self.unit), desc="cells", unit="cell") as progress:
+        sums = np.zeros((int(self.obs_index.max()) + 1, network.config.hidden_size))
+        with tqdm(total=len(self.obs_index), desc="cells", unit="cell") as progress:
             for batch in self.cells.batches(batch_size):
                 ids, mask = (torch.from_numpy(x).to(device()) for x in self.cells.padded(batch))
                 pooled = pool(network(ids, mask), mask, self.pooling)
-                np.add.at(sums, self.unit[batch], pooled.cpu().numpy())
+                np.add.at(sums, self.obs_index[batch], pooled.cpu().numpy())
                 progress.update(len(batch))
-        return (sums / np.bincount(self.unit)[:, None]).astype(np.float32)
+        return (sums / np.bincount(self.obs_index)[:, None]).astype(np.float32)
 
 
 def visible_cell_counts(pairs: ad.AnnData) -> tuple[sparse.csr_matrix, Int64[np.ndarray, " cells"]]:
