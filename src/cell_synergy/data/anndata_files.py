@@ -1,4 +1,4 @@
-"""Reading and writing `.h5ad`: compressed, atomic, and the same bytes for the same content."""
+"""Reading and writing of `.h5ad`: compressed, atomic, with equal bytes for equal content."""
 
 import re
 from collections.abc import Iterator
@@ -90,7 +90,7 @@ def _require_obs(path: Path) -> None:
 
 
 def _why(error: Exception, remedy: str) -> str:
-    """Return in one line why anndata cannot read a file, and the remedy."""
+    """Return the reason why anndata cannot read a file, and the remedy, in one line."""
     notes = (_KEY_NOTE.fullmatch(note) for note in getattr(error, "__notes__", ()))
     keys = [f"{match[2].rstrip('/')}/{match[1]}".lstrip("/") for match in notes if match]
     inside = f" in {keys[0]}" if keys and keys[0] else ""

@@ -11,7 +11,7 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import as_labels, fold_name, preview
 from cell_synergy.data.config import ClassificationTask
 
-_DISTINCT_MAX = 0.5  # share of distinct labels above which a column holds names, not classes
+_DISTINCT_MAX = 0.5  # share of distinct labels above which they are names, not classes
 
 
 class ClassRule(Config):

@@ -45,16 +45,16 @@ def as_shares(table: Any, where: str) -> pd.DataFrame:  # noqa: ANN401 - whateve
     if values.shape[1] == 0 or len(set(columns)) < len(columns):
         raise DataError(f"{where} needs one column per cell type, and has {preview(columns)}")
     missing = np.isnan(values)
-    given = ~missing.all(axis=1)
+    has_shares = ~missing.all(axis=1)
     shares = pd.DataFrame(values, table.index, table.columns)
-    incomplete = given & missing.any(axis=1)
+    incomplete = has_shares & missing.any(axis=1)
     remedy = "write 0 for a type that is not there, or leave the whole row empty"
     _refuse(shares, incomplete, "are missing in part", remedy, where)
-    invalid = given & ~(np.isfinite(values) & (values >= 0)).all(axis=1)
+    invalid = has_shares & ~(np.isfinite(values) & (values >= 0)).all(axis=1)
     remedy = "give numbers from 0 that sum to 1"
     _refuse(shares, invalid, "are negative or infinite", remedy, where)
     sums = values.sum(axis=1)
-    wrong = given & (np.abs(sums - 1) > _tolerance(values[given]))
+    wrong = has_shares & (np.abs(sums - 1) > _tolerance(values[has_shares]))
     if wrong.any():
         _refuse(shares, wrong, *_wrong_sums(values[wrong], sums[wrong]), where)
     return shares
@@ -100,17 +100,17 @@ def concatenate_shares(name: str, sections: Mapping[str, pd.DataFrame]) -> pd.Da
         for shares in sections.values()
     ]
     stacked = pd.concat(complete)
-    given = stacked.notna().any(axis=1)
-    if not given.all():
+    has_shares = stacked.notna().any(axis=1)
+    if not has_shares.all():
         tqdm.write(
-            f"{name}: {int((~given).sum())} of {len(given)} observations have no shares of cell "
-            "types and are left out of the composition"
+            f"{name}: {int((~has_shares).sum())} of {len(has_shares)} observations have no shares "
+            "of cell types and are left out of the composition"
         )
-    return stacked.fillna(0).where(given, axis=0).astype(np.float32)
+    return stacked.fillna(0).where(has_shares, axis=0).astype(np.float32)
 
 
 def _numbers(table: pd.DataFrame, where: str) -> Float64[np.ndarray, "obs types"]:
-    """Return a data frame as an array; refuse columns that do not hold numbers."""
+    """Return a data frame as an array; refuse columns of other types than numbers."""
     for name, dtype in zip(table.columns, table.dtypes, strict=True):
         if not (isinstance(dtype, np.dtype) and dtype.kind in "fiub"):
             raise DataError(f"{where}: column {name!r} holds {dtype}, no numbers; store floats")
@@ -129,7 +129,7 @@ def _tolerance(values: Float64[np.ndarray, "obs types"]) -> float:
 def _wrong_sums(
     values: Float64[np.ndarray, "wrong types"], sums: Float64[np.ndarray, " wrong"]
 ) -> tuple[str, str]:
-    """Return what is wrong with rows that do not sum to one, and the remedy."""
+    """Return the likely error in rows that do not sum to one, and the remedy."""
     median = float(np.median(sums))
     if median == 0:
         return "sum to 0", "leave a row empty (not 0) where nothing is known"
@@ -146,10 +146,10 @@ def _refuse(
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
         row = shares.iloc[first].to_list()
-        given = ", ".join(f"{value:.4g}" for value in row[:_LISTED])
+        listed = ", ".join(f"{value:.4g}" for value in row[:_LISTED])
         if len(row) > _LISTED:
-            given += ", ..."
+            listed += ", ..."
         raise DataError(
             f"{where}: the shares of {int(wrong.sum())} of {len(shares)} observations {problem}, "
-            f"first of {str(shares.index[first])!r} ({given}); {remedy}"
+            f"first of {str(shares.index[first])!r} ({listed}); {remedy}"
         )

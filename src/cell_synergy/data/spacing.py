@@ -1,4 +1,4 @@
-"""Distance between neighbouring spots of a regular array; cells lie irregularly and have none."""
+"""Distance between neighbouring spots of a regular array; cells have no such distance."""
 
 import numpy as np
 from jaxtyping import Float

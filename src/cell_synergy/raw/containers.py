@@ -50,8 +50,8 @@ def unpack(container: Path, how: str, target: Path) -> None:
     Raises
     ------
     DataError
-        If the container cannot be read, has no such member, or the member does not hold counts of
-        spots.
+        If the container cannot be read, has no such member, or the member is not a table of counts
+        of spots.
     """
     kind, _, member = how.partition(":")
     if kind not in KINDS:

@@ -30,11 +30,11 @@ def record(folder: Path, files: Iterable[Path], out: Path) -> None:
     Parameters
     ----------
     folder
-        The folder that holds the files.
+        The external folder.
     files
         The files, below `folder`.
     out
-        Folder that the record is written to.
+        Raw folder that the record is written to.
     """
     fingerprints = {
         str(file.relative_to(folder)): fingerprint(file)

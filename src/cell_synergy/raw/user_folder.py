@@ -20,7 +20,7 @@ def record_folder(folder: Path, dataset: DatasetConfig, out: Path) -> None:
     dataset
         Configuration of the data set.
     out
-        The raw folder, which is created and holds the record.
+        The raw folder, which is created, and which the record is written to.
 
     Raises
     ------

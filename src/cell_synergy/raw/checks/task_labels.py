@@ -72,18 +72,18 @@ def _unlabelled_folds(
 ) -> Iterator[str]:
     """Yield a message if no test observation, or too few training observations have a label."""
     labelled = codes >= 0
-    owners = preview(sorted(set(donors[labelled])))
+    labelled_donors = preview(sorted(set(donors[labelled])))
     if not any((fold.test & labelled).any() for fold in folds):
         tested = preview(sorted({donor for fold in folds for donor in set(donors[fold.test])}))
         yield (
             f"{where}: no observation of the scored donors, {tested}, has a label (labelled are "
-            f"observations of {owners})"
+            f"observations of {labelled_donors})"
         )
     if few := [fold.name for fold in folds if (fold.probe & labelled).sum() < _MIN_LABELLED]:
         yield (
             f"{where}: in fold {preview(few)} fewer than {_MIN_LABELLED} training observations "
-            f"have a label (labelled are observations of {owners}); label further training donors "
-            "(sections), or drop the task"
+            f"have a label (labelled are observations of {labelled_donors}); label further "
+            "training donors (sections), or drop the task"
         )
 
 
@@ -108,8 +108,8 @@ def _class_problems(
         *(train & test for train, test in zip(train_codes, test_codes, strict=True))
     )
     for code in sorted(scored - trained):
-        owners = preview(sorted(set(donors[codes == code])))
+        class_donors = preview(sorted(set(donors[codes == code])))
         yield (
-            f"{where}: class {classes[code]!r} is in no training donor, only in {owners}; give one "
-            "of them a training role, or put the class into `exclude`"
+            f"{where}: class {classes[code]!r} is in no training donor, only in {class_donors}; "
+            "give one of them a training role, or put the class into `exclude`"
         )

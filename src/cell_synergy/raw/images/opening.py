@@ -13,7 +13,7 @@ from cell_synergy.raw.images.formats import decoding, detect_format
 from cell_synergy.raw.images.slide import Slide
 from cell_synergy.raw.images.tiff import find_slide, open_level
 
-_MIN_SIDE = 16  # pixels; smaller images show no tissue
+_MIN_SIDE = 16  # pixels; minimum width and height of an image of tissue
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Detection of the observations that lie on tissue."""
+"""Detection of observations on tissue."""
 
 import numpy as np
 from jaxtyping import Bool, Float

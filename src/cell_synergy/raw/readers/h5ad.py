@@ -1,4 +1,4 @@
-"""A user's sections: one `.h5ad` of counts with one image of the same name in the same folder.
+"""A user's sections: in one folder, each `.h5ad` of counts with an image of equal name.
 
 * `layers["counts"]`, or `X` without it: raw integer counts.
 * `obs["donor"]`: the person or animal. `obs["section"]`: the section, if a file has several on one
@@ -91,9 +91,9 @@ def _read_file(file: Path, dataset: DatasetConfig) -> Iterator[Section]:
     mpp = None if image is None else _read_mpp(adata, file)
     for name in names.unique():
         rows = (names == name).to_numpy()
-        if len(owners := sorted(donors[rows].unique())) > 1:
+        if len(section_donors := sorted(donors[rows].unique())) > 1:
             raise DataError(
-                f"{file}, section {name}: several donors ({', '.join(owners)}); "
+                f"{file}, section {name}: several donors ({', '.join(section_donors)}); "
                 "name their sections differently in obs['section']"
             )
         part, coverage, where = _select(adata, counts, rows), None, f"{file}, section {name}"
@@ -102,7 +102,7 @@ def _read_file(file: Path, dataset: DatasetConfig) -> Iterator[Section]:
             size = image_size(file.parent / image)
             part, coverage = drop_outside_image(part, mpp, size, "observations", where)
             check_pitch(part.obsm["spatial"], dataset.unit_um, f"{where}, uns['mpp']")
-        section = Section(name, owners[0], part, image, mpp, coverage=coverage)
+        section = Section(name, section_donors[0], part, image, mpp, coverage=coverage)
         check_section(section, file)
         yield section
 

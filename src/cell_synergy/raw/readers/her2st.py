@@ -6,8 +6,8 @@ sections of donors A, B and C have an image; 18 sections of donors D to H are co
 `obs["region"]` is the pathologist's region. Section A1 is annotated; spots of B4 and C2 to C5 have
 the label of the nearest annotated spot of section B1 or C1, to which the authors registered them. A
 spot without an annotated spot within 140 um, or annotated "undetermined", has no region.
-`obsm["cell_type_ratio"]` holds the proportions of the major cell types that the authors estimated
-with stereoscope from the same counts; a spot that is not in their table has an empty row.
+`obsm["cell_type_ratio"]` has the proportions of the major cell types that the authors estimated
+with stereoscope from these counts; a spot that is not in their table has an empty row.
 """
 
 from collections.abc import Iterator

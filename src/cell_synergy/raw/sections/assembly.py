@@ -98,7 +98,7 @@ def assemble(
     Parameters
     ----------
     root
-        The folder that holds the sections.
+        Folder of the sections.
     dataset
         Configuration of the data set.
     present

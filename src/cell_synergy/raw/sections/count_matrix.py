@@ -45,7 +45,7 @@ def read_matrix(folder: Path, name: str) -> ad.AnnData:
     Parameters
     ----------
     folder
-        The folder that holds the matrix.
+        Folder of the matrix.
     name
         Name of the matrix in the platform's layout, for example `cell_feature_matrix`.
 

@@ -1,4 +1,4 @@
-"""Gene names: unified over the sections of a data set, whose genes must largely be the same.
+"""Unification of gene names over the sections of a data set, and check of their shared genes.
 
 Some sections name genes by symbol and others by Ensembl id, with or without a version. Where
 sections differ, versions are removed and ids are mapped to symbols by the table of GENCODE v44 in

@@ -120,8 +120,8 @@ def _match_sections(column: pd.Series, sections: Collection[str], path: Path) ->
     """Return the section of each row, spelt as the section's folder if there is one."""
     where = f"{path}: column 'section'"
     spelt = as_labels(pd.concat([column, pd.Series(list(sections), dtype=object)]))
-    given, folders = spelt.iloc[: len(column)], spelt.iloc[len(column) :]
-    names = as_names(given, "section", where)
+    in_column, folders = spelt.iloc[: len(column)], spelt.iloc[len(column) :]
+    names = as_names(in_column, "section", where)
     check_spellings([*names.unique(), *(set(folders) - set(names))], "section", where)
     folder_of = dict(zip(folders, sections, strict=True))
     return names.map(lambda name: folder_of.get(name, name))

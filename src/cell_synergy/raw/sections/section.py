@@ -24,8 +24,8 @@ class Section:
         Name of the section, and of the person or animal from which it was taken.
     adata
         Observations x genes, raw counts in `X` (CSR, float32). `obs_names` are unique within the
-        section; `obs` holds one column per label; `obsm["spatial"]` holds micrometres in the frame
-        of the image (x to the right, y down, origin at the image's top left corner);
+        section; `obs` has one column per label; `obsm["spatial"]` is in micrometres in the frame of
+        the image (x to the right, y down, origin at the image's top left corner);
         `obsm["cell_type_ratio"]` is a data frame of cell-type proportions, where they are given.
     image
         Path of the H&E image, relative to the raw folder; None for a section without an image.

@@ -80,7 +80,7 @@ def require_parts(folder: Path, parts: Mapping[str, Sequence[str]], layout: str)
     Parameters
     ----------
     folder
-        The folder that holds the files.
+        Folder of the files.
     parts
         Name of each required file in messages, and patterns, at least one of which must match.
     layout
@@ -253,7 +253,7 @@ def read_lines(path: Path) -> list[str]:
 
 @contextmanager
 def open_unpacked(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that may be gzipped, whatever its suffix is."""
+    """Open a file for reading; gzip is detected by content and decompressed."""
     gzipped = filetypes.require_readable(path, "a table", AGAIN) == filetypes.GZIP
     with gzip.open(path, "rb") if gzipped else path.open("rb") as binary:
         yield cast("IO[bytes]", binary)
