@@ -281,7 +281,7 @@ def _checkpoint_key(
     validation: TokenSequences,
     settings: PretrainingConfig,
 ) -> str:
-    """Return a hash of all inputs of a run (see `run_hash`); a checkpoint is resumed under it."""
+    """Return the hash of all inputs of a run; a checkpoint is resumed only under an equal hash."""
     arrays = (
         array.tobytes()
         for sequences in (cells, validation)

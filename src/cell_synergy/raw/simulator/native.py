@@ -58,7 +58,7 @@ class SimulatedSection:
 def xenium(
     folder: Path, section: SimulatedSection, config: SimulatorConfig
 ) -> dict[str, pd.DataFrame]:
-    """Write a Xenium section, whose morphology image has the observations without the margin.
+    """Write a Xenium section, whose morphology image is cropped to the observations.
 
     Centroids are rounded to the centres of a grid of 0.1 um, so that rounding never moves a cell to
     another observation.
