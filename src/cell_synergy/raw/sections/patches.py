@@ -31,10 +31,9 @@ def gather_patches(
     adata
         Spots or cells: counts, labels in `obs`, coordinates in micrometres from the image's top
         left corner.
-    side_um, size_um
-        Side of a patch, and width and height of the image, in micrometres.
-    origin_um
-        Offset of the first patch from the image's left and top border, in micrometres.
+    side_um, size_um, origin_um
+        Side of a patch, width and height of the image, and offset of the first patch from the left
+        and top border of the image, in micrometres.
     least
         Minimum number of spots or cells in a patch; patches with fewer are dropped.
     cell_type
@@ -44,9 +43,7 @@ def gather_patches(
 
     Returns
     -------
-    :
-        The patches, and the spots or cells inside them, with the name of their patch in
-        `obs["unit"]`.
+    The patches, and the spots or cells inside them, whose `obs["unit"]` names the patch.
 
     Raises
     ------
