@@ -41,7 +41,7 @@ RINGS, PLANTED = 4, 2  # number of rings, and the planted one; ring r is r to r 
 FREQUENT = 0.7  # share of the other rings with the label
 FEATURES, NOISE = 6, 0.6  # of each embedding; standard deviation of its noise (states are -1 and 1)
 # Mean number of neighbours within 1, 2, ... 5 widths of an observation.
-NEIGHBOURS = "15, 37, 70, 106, 148"
+NEIGHBOURS = [15, 37, 70, 106, 148]
 MLP_SETTINGS = MLPConfig(
     hidden=16, axes=2 * FEATURES, powers=8, epochs=6, batches=20, lr=0.01, weakest=0.3,
     strongest=3.0, strengths=2,
@@ -52,7 +52,7 @@ PROBE = ProbeConfig(
 )  # fmt: skip
 SPATIAL = SpatialConfig.model_validate(
     {
-        "neighbours": NEIGHBOURS, "least": 20, "targets": "label", "probes": "mlp", "seed": 0,
+        "neighbours": NEIGHBOURS, "least": 20, "targets": ["label"], "probes": ["mlp"], "seed": 0,
         "consistency": {"nearest": 5, "farthest": 0.8, "pairs": 20},
     }
 )  # fmt: skip

@@ -18,6 +18,7 @@ from cell_synergy.core.errors import report_errors
 from cell_synergy.core.files import atomic_write
 from cell_synergy.core.resume.scratch import scratch_folder
 from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.source_config import FolderSource, HubSource
 from cell_synergy.raw.download import download
 from cell_synergy.raw.simulator import simulate
 from cell_synergy.raw.simulator.config import SimulatorConfig
@@ -40,15 +41,15 @@ def main(args: Args) -> None:
         if dataset.simulator is not None:
             folder.mkdir()
             progress = partial(tqdm, desc=args.dataset, unit="section")
-            of_dataset = {**dataset.simulator.model_dump(), "platform": dataset.reader}
-            parameters = {**read_section("simulator"), **of_dataset}
+            of_dataset = dataset.simulator.model_dump(exclude={"kind"})
+            platform = {"platform": dataset.reader.kind}
+            parameters = {**read_section("simulator"), **of_dataset, **platform}
             config = validate(SimulatorConfig, parameters, "simulator")
             simulate(args.dataset, config, dataset.role_of, folder, progress)
-        elif dataset.folder is not None:
-            source = Path(dataset.folder).expanduser()
-            if dataset.hub is not None:
-                fetch_hub(dataset, source)
-            record_folder(source, dataset, folder)
+        elif isinstance(dataset.source, FolderSource | HubSource):
+            if isinstance(dataset.source, HubSource):
+                fetch_hub(dataset.source, dataset.reader)
+            record_folder(Path(dataset.source.folder).expanduser(), dataset, folder)
         else:
             mirror = os.environ.get("CELL_SYNERGY_MIRROR")
             manifest = args.manifests / f"{args.dataset}.csv"

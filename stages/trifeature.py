@@ -12,7 +12,6 @@ from cell_synergy.core.config import (
     arguments,
     load,
     merge,
-    pop_choice,
     read_param,
     read_section,
     suggest,
@@ -20,6 +19,7 @@ from cell_synergy.core.config import (
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import ConfigError, report_errors
 from cell_synergy.core.files import atomic_write
+from cell_synergy.core.overrides import pop_choice
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.studies.trifeature.trifeature_scores import score_method
 from cell_synergy.studies.trifeature.world import TrifeatureConfig

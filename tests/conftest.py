@@ -24,7 +24,7 @@ DATASET = {
     "standardise": "donor",
     "split": "leave-one-donor-out",
     "tasks": {"region": {"kind": "classification", "exclude": ["fold"]}},
-    "roles": {"study": "A, B", "reference": "R"},
+    "roles": {"study": ["A", "B"], "reference": ["R"]},
 }
 
 
@@ -88,7 +88,7 @@ def units():
                 index=[f"g{i}" for i in range(genes)],
             ),
             obsm={"spatial": rng.uniform(0, 100, (count, 2))},
-            uns={"source": "lab", "tasks": {}},
+            uns={"source": "lab"},
         )
         found.obs[["donor", "section"]] = "A", "A1"
         return found

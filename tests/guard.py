@@ -8,6 +8,7 @@ import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from dvc.dependency import ParamsDependency
@@ -19,7 +20,7 @@ from stages import code
 
 HASHES = Path("results/code")
 MODULE_NAMES = {"cell_synergy.models": "models.name", "cell_synergy.encoders": "expert"}
-READERS_OF_PARAMS = ("load", "read_section", "read_param", "read_params", "mapping_of")
+READERS_OF_PARAMS = ("load", "load_keys", "read_section", "read_param", "read_params", "mapping_of")
 CONFIG = {Path("src/cell_synergy/core", f"{name}.py") for name in ("config", "yaml", "overrides")}
 
 
@@ -125,15 +126,31 @@ def _reads(tree: ast.Module) -> Iterator[str | None]:
         home = getattr(getattr(node.func, "value", None), "id", "config")
         if name not in READERS_OF_PARAMS or home != "config":
             continue
-        place = 1 if name == "load" else 0
-        argument = node.args[place] if len(node.args) > place else None
-        if isinstance(argument, ast.Constant):
-            yield str(argument.value)
-        elif isinstance(argument, ast.JoinedStr):
-            parts = argument.values
-            yield "".join(str(p.value) if isinstance(p, ast.Constant) else "*" for p in parts)
+        index = 1 if name.startswith("load") else 0
+        section = _literal(node.args[index] if len(node.args) > index else None)
+        if name == "load_keys" and section is not None:
+            yield from (key and f"{section}.{key}" for key in _keys(tree, node.args[0]))
         else:
-            yield None
+            yield section
+
+
+def _literal(argument: ast.expr | None) -> str | None:
+    """Return the text of an argument, with `*` for a name filled in; None if it is no text."""
+    if isinstance(argument, ast.Constant):
+        return str(argument.value)
+    if isinstance(argument, ast.JoinedStr):
+        parts = argument.values
+        return "".join(str(p.value) if isinstance(p, ast.Constant) else "*" for p in parts)
+    return None
+
+
+def _keys(tree: ast.Module, config: ast.expr) -> list[str | None]:
+    """Return the keys of a configuration class that the file imports; [None] for anything else."""
+    name = getattr(config, "id", "")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
+            return [*getattr(import_module(str(node.module)), name).model_fields]
+    return [None]
 
 
 def _disguised(tree: ast.Module) -> Iterator[None]:

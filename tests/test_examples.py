@@ -33,9 +33,9 @@ def shrink(params):
     params["datasets"], params["models"] = ["lung"], {k: params["models"][k] for k in METHODS}
     lung = params["data"]["lung"]
     roles = {"reference": "RS", "train": "ABC", "probe": "P", "test": "TU"}
-    lung["roles"] = {role: ", ".join(donors) for role, donors in roles.items()}
-    lung["simulator"] |= {"regions": 6, "cell_types": 2}
-    params["simulator"]["units"] = dict.fromkeys(roles, "8, 10")
+    lung["roles"] = {role: list(donors) for role, donors in roles.items()}
+    lung["source"] |= {"regions": 6, "cell_types": 2}
+    params["simulator"]["units"] = {role: [8, 10] for role in roles}
     params["encoders"]["pca"]["components"] = 8
     params["encoders"]["efficientnet_lite0"]["input_px"] = 64
     params["encoders"]["nicheformer_small"] |= {"width": 12, "heads": 2, "ranks": 12}
@@ -72,14 +72,12 @@ def study(tmp_path_factory):
     with chdir(where):
         stage("download", dataset="lung")
         stage("pairs", dataset="lung")
-        for kind, expert in experts.items():
-            stage("pretrain", dataset="lung", expert=expert)
-            if kind != "finetuned":
-                stage("embed", dataset="lung", expert=expert)
+        for expert in experts.values():
+            stage("embed", dataset="lung", expert=expert)
         for method in METHODS:
             stage("align", dataset="lung", method=method)
-            stage("probe", dataset="lung", method=method)
-        stage("sis", dataset="lung")
+            stage("evaluate", dataset="lung", method=method)
+        stage("sis")
     return where
 
 

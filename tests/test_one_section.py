@@ -19,9 +19,10 @@ PARAMS = YAML(typ="safe").load(Path(__file__).parents[1] / "params.yaml")
 METHODS = ["concat", "image", "expression", "simclr"]
 PITCH, COLUMNS, ROWS, MPP = 100.0, 32, 12, 4.0
 DATA = {
-    "source": "folder", "folder": "sections", "reader": "h5ad", "unit_um": PITCH,
-    "standardise": "train", "split": "leave-one-block-out", "blocks": 4, "gap_um": 300.0,
-    "tasks": {"region": {"kind": "classification"}}, "roles": {"study": "P1"},
+    "source": {"kind": "folder", "folder": "sections"}, "reader": "h5ad", "unit_um": PITCH,
+    "standardise": "train",
+    "split": {"kind": "leave-one-block-out", "blocks": 4, "gap_um": 300.0},
+    "tasks": {"region": {"kind": "classification"}}, "roles": {"study": ["P1"]},
 }  # fmt: skip
 
 
@@ -62,8 +63,8 @@ def settings(**data):
     mlp = PARAMS["probe"]["mlp"] | {"hidden": 4, "epochs": 2, "axes": 8}
     params["probe"] = PARAMS["probe"] | {"mlp": mlp}
     params["spectrum"] = PARAMS["spectrum"] | {"axes": 4, "permutations": 5}
-    params["spatial"] = PARAMS["spatial"] | {"least": 4, "neighbours": "8"}
-    params["scaling"] = PARAMS["scaling"] | {"fractions": "100", "pairs": 10, "labels": 10}
+    params["spatial"] = PARAMS["spatial"] | {"least": 4, "neighbours": [8]}
+    params["scaling"] = PARAMS["scaling"] | {"fractions": [100], "pairs": 10, "labels": 10}
     return params
 
 
@@ -84,19 +85,19 @@ def prepare():
 def finish():
     """Run the stages from the pairs to the tables."""
     for expert in ("efficientnet_lite0", "pca"):
-        stage("pretrain", f"expert={expert}", "reference=reference.h5ad", f"out=experts/{expert}")
-        stage("embed", f"expert={expert}", "pairs=pairs.h5ad", "raw=raw",
-              f"frozen=experts/{expert}", f"out={expert}.h5ad")  # fmt: skip
+        stage("embed", f"expert={expert}", "pairs=pairs.h5ad", "reference=reference.h5ad",
+              "raw=raw", f"frozen=experts/{expert}", f"out={expert}.h5ad")  # fmt: skip
     both = "pairs=pairs.h5ad image=efficientnet_lite0.h5ad expression=pca.h5ad"
     for method in METHODS:
         words = f"data.dataset=mine models.name={method} {both}".split()
         stage("align", *words, f"out=align/{method}", f"curves=curves/{method}")
-        for name in ("probe", "spatial", "scaling"):
-            stage(name, *words, f"weights=align/{method}", f"out={name}/mine/{method}.csv")
-    stage("information", "dataset=mine", "pairs=pairs.h5ad", "posteriors=probe/mine",
-          "out=information/mine.csv")  # fmt: skip
-    stage("sis", "dataset=mine", "scores=probe", "out=sis/mine.csv")
-    stage("distance", "scores=spatial", "out=distance")
+        words.append(f"weights=align/{method}")
+        stage("evaluate", *words, f"out=probe/mine/{method}.csv",
+              f"spatial=spatial/mine/{method}.csv")  # fmt: skip
+        stage("scaling", *words, f"out=scaling/mine/{method}.csv")
+    stage("decompose", "dataset=mine", "raw=raw", *both.split(), "posteriors=probe/mine",
+          "out=information/mine.csv", "truth=truth/mine.csv")  # fmt: skip
+    stage("sis", "scores=probe", "spatial=spatial", "out=sis", "distance=distance")
     stage("spectrum", "dataset=mine", *both.split(), "weights=align", "scores=probe",
           "out=spectrum/mine.csv")  # fmt: skip
     stage("headline", "sis=sis", "out=headline.json")
@@ -178,7 +179,7 @@ def test_named_reference_donors_leave_all_blocks_to_be_scored(place):
     draw(place / "sections", "R1", "R", seed=1)
     try:
         with (place / "params.yaml").open("w") as file:
-            YAML().dump(settings(roles={"study": "P1", "reference": "R"}), file)
+            YAML().dump(settings(roles={"study": ["P1"], "reference": ["R"]}), file)
         prepare()
         scored, reference = (paired.read(place / f"{name}.h5ad") for name in ("pairs", "reference"))
         assert sorted(scored.obs["block"].unique()) == [f"S1-block{i}" for i in (1, 2, 3, 4)]

@@ -22,16 +22,13 @@ from cell_synergy.studies.claims.evidence import NOT_TESTABLE
 from stages import (
     align,
     claims,
-    distance,
+    decompose,
+    evaluate,
     finetune,
     headline,
-    information,
-    probe,
     scaling,
     sis,
-    spatial,
     spectrum,
-    truth,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -50,9 +47,9 @@ DRAWN = {"scaling", "sis", "spatial", "spectrum", "tissue", "truth"}
 def small(tasks, models, **changed):
     """Return the parameters of a small study."""
     block = {
-        "source": "folder", "folder": "raw", "reader": "h5ad", "unit_um": PITCH,
+        "source": {"kind": "folder", "folder": "raw"}, "reader": "h5ad", "unit_um": PITCH,
         "standardise": "donor", "split": "leave-one-donor-out", "tasks": tasks,
-        "roles": {"study": ", ".join(DONORS)},
+        "roles": {"study": list(DONORS)},
     }  # fmt: skip
     mlp = PARAMS["probe"]["mlp"] | {"hidden": 4, "epochs": 2, "axes": 8}
     blocks = {name: PARAMS["models"][name] for name in models}
@@ -108,9 +105,9 @@ def run_stages(models):
     for name in models:
         weights = f"results/align/mine/{name}"
         align.main(align.Args(**words(name, out=weights, curves=f"results/curves/{name}")))
-        for stage, folder in ((probe, "probe"), (spatial, "spatial")):
-            out = f"results/{folder}/mine/{name}.csv"
-            stage.main(stage.Args(**words(name, weights=weights, out=out)))
+        out, over_space = (f"results/{kind}/mine/{name}.csv" for kind in ("probe", "spatial"))
+        more = {"weights": weights, "out": out, "spatial": over_space}
+        evaluate.main(evaluate.Args(**words(name, **more)))
     for name in {*models[:2], "concat", "image", "expression"}:
         weights = f"results/align/mine/{name}"
         out = f"results/scaling/mine/{name}.csv"
@@ -119,16 +116,18 @@ def run_stages(models):
     out = "results/finetune/mine.csv"
     finetune.main(finetune.Args(**rest, expert="nicheformer_small", frozen="none", out=out))
     both = rest | {name: known[name] for name in ("image", "expression")}
-    truth.main(truth.Args(**both, raw="data/raw/mine", out="results/truth/mine.csv"))
-    information.main(information.Args(
-        **rest, posteriors="results/probe/mine", out="results/information/mine.csv"
+    decompose.main(decompose.Args(
+        **both, raw="data/raw/mine", posteriors="results/probe/mine",
+        out="results/information/mine.csv", truth="results/truth/mine.csv",
     ))  # fmt: skip
-    distance.main(distance.Args(scores="results/spatial", out="results/distance"))
     spectrum.main(spectrum.Args(
         **both, weights="results/align/mine", scores="results/probe",
         out="results/spectrum/mine.csv",
     ))  # fmt: skip
-    sis.main(sis.Args(dataset="mine", scores="results/probe", out="results/sis/mine.csv"))
+    sis.main(sis.Args(
+        scores="results/probe", spatial="results/spatial", out="results/sis",
+        distance="results/distance",
+    ))  # fmt: skip
     headline.main(headline.Args(sis="results/sis", out="results/headline.json"))
     Path("results/trifeature").mkdir()
     folders = ("sis", "information", "spectrum", "distance", "scaling", "finetune", "trifeature")
@@ -231,7 +230,7 @@ def test_a_focal_method_without_training_is_drawn(study, words):
 
 
 def test_with_too_few_pairs_for_the_ceiling_the_figure_says_so(study, words):
-    wide = PARAMS["spectrum"] | {"permutations": 5, "fractions": "50, 100"}
+    wide = PARAMS["spectrum"] | {"permutations": 5, "fractions": [50, 100]}
     study(TASKS["other names"], widths=(60, 50), spectrum=wide)
     found = pd.read_csv("results/spectrum/mine.csv")
     assert "ceiling" in set(found["quantity"])

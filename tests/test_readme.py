@@ -22,9 +22,9 @@ def test_the_block_of_a_users_own_tissue_is_a_data_set():
     own, native = (YAML(typ="safe").load(StringIO(block)) for block in blocks("yaml"))
     mine = own["data"]["mine"]
     dataset = DatasetConfig.model_validate(mine)
-    assert dataset.source == "folder"
+    assert dataset.source.kind == "folder"
     assert dataset.roles["reference"]
-    roles = {"roles": {"reference": "P1", "study": "P2"}}
+    roles = {"roles": {"reference": ["P1"], "study": ["P2"]}}
     sections = DatasetConfig.model_validate(mine | native | roles).sections
     assert sections is not None
     assert sections.donor_of(()) == {"S1": "P1", "S2": "P1", "S3": "P2"}

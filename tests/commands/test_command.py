@@ -17,10 +17,10 @@ from cell_synergy.finetuning import run_alignment
 
 ROOT = Path(__file__).parents[2]
 TINY = {
-    "source": "folder", "folder": "nowhere", "reader": "tiny",
+    "source": {"kind": "folder", "folder": "nowhere"}, "reader": "tiny",
     "unit_um": 100.0, "standardise": "train", "split": "leave-one-donor-out",
     "tasks": {"region": {"kind": "classification"}},
-    "roles": {"study": "A, B, C"},
+    "roles": {"study": ["A", "B", "C"]},
 }  # fmt: skip
 SMALL = [
     "models.hidden=8", "models.width=8", "training.max_epochs=2", "training.batch_size=32",
@@ -50,7 +50,7 @@ def workspace(tmp_path, monkeypatch):
     counts = sparse.csr_matrix(rng.poisson(2, (120, 5)).astype(np.float32))
     units = ad.AnnData(counts, obs=obs, obsm={"spatial": rng.uniform(0, 900, (120, 2))})
     units.var["panel"] = False
-    units.uns = {"source": "tiny", "tasks": {"region": "classification"}}
+    units.uns = {"source": "tiny"}
     paired.write(tmp_path / "data/pairs/tiny.h5ad", units)
     for kind, array in (("image", image), ("expression", expression)):
         path = tmp_path / "data/embeddings/tiny" / f"{params['experts'][kind]}.h5ad"

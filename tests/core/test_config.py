@@ -10,13 +10,13 @@ from cell_synergy.core.config import (
     load,
     merge,
     parse,
-    pop_choice,
     read_param,
     read_section,
     suggest,
     validate,
 )
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.overrides import Word, pop_choice
 from cell_synergy.data.config import DatasetConfig
 
 PARAMS = """
@@ -97,6 +97,14 @@ def test_merging_changes_neither_side():
     assert top == {"a": {"b": 4}, "d": {"e": 5}}
 
 
+def test_a_bare_word_is_short_for_its_kind_where_keys_are_merged_below_it():
+    base = {"split": "holdout", "text": Word("text", "x")}
+    assert merge(base, {"split": {"blocks": 5}}) == base | {
+        "split": {"kind": "holdout", "blocks": 5}
+    }
+    assert merge(base, {"text": {"y": 1}})["text"] == {"y": 1}
+
+
 def test_parameters_are_frozen():
     found = load(Training, "training")
     with pytest.raises(ValidationError, match="frozen"):
@@ -151,7 +159,7 @@ def test_a_misspelt_key_of_a_task_is_refused_with_that_kind_of_tasks_keys(datase
     values["tasks"]["region"] |= {"exclud": []}
     with pytest.raises(ConfigError) as caught:
         validate(DatasetConfig, values, "data.x")
-    meant = "(did you mean 'exclude'?; valid: circular, exclude, kind)"
+    meant = "(did you mean 'exclude'?; valid: exclude, kind)"
     assert str(caught.value) == f"data.x.tasks.region.exclud: unknown parameter {meant}"
 
 

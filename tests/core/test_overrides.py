@@ -58,18 +58,47 @@ def test_a_row_may_be_written_as_a_list():
 
 @pytest.mark.parametrize("text", ["run #1: all", "1", "yes", "~/sections", "on"])
 def test_overrides_of_a_data_set_are_text_where_text_is_wanted(dataset, text):
-    block = dataset(source="folder", folder="x").model_dump(exclude_none=True)
+    block = dataset(source={"kind": "folder", "folder": "x"}).model_dump(exclude_none=True)
     words = parse(
-        [f"data.folder={text}", f"data.roles.study={text},B", f"data.tasks.region.exclude={text}",
-         "data.unit_um=5e1", "data.tasks.panel.kind=gene_panel", "data.tasks.panel.genes=50"]
+        [f"data.source.folder={text}", f"data.roles.study={text},B",
+         f"data.tasks.region.exclude={text}", "data.unit_um=5e1",
+         "data.tasks.panel.kind=gene_panel", "data.tasks.panel.genes=50"]
     )  # fmt: skip
     found = validate(DatasetConfig, merge(block, words["data"]), "data.x")
-    assert found.folder == text
+    assert found.source.folder == text
     assert found.roles["study"] == (text, "B")
     assert found.unit_um == 50.0
     tasks = {name: task.model_dump() for name, task in found.tasks.items()}
     assert tasks["region"]["exclude"] == (text,)
     assert tasks["panel"]["genes"] == 50
+
+
+@pytest.mark.parametrize(
+    ("words", "changed"),
+    [
+        (["data.split=holdout", "data.roles.test=A,B"], {"split": {"kind": "holdout"}}),
+        (["data.split.kind=leave-one-block-out", "data.split.blocks=5", "data.split.gap_um=336",
+          "data.roles.study=A,B"],
+         {"split": {"kind": "leave-one-block-out", "blocks": 5, "gap_um": 336.0}}),
+        (["data.reader.units=spots", "data.roles.study=A,B"],
+         {"reader": {"kind": "h5ad", "units": "spots"}}),
+        (["data.source=manifest", "data.roles.study=A,B"], {"source": {"kind": "manifest"}}),
+    ],
+)  # fmt: skip
+def test_an_override_of_a_block_or_of_a_key_of_it(dataset, words, changed):
+    block = {"source": {"kind": "folder", "folder": "x"}, "reader": "h5ad", "unit_um": 50.0,
+             "standardise": "donor", "split": "leave-one-donor-out", "tasks": {}}  # fmt: skip
+    found = validate(DatasetConfig, merge(block, parse(words)["data"]), "data.x")
+    role = "test" if changed.get("split", {}).get("kind") == "holdout" else "study"
+    assert found == dataset(**block | changed, roles={role: ["A", "B"]})
+    assert block["reader"] == "h5ad"
+
+
+def test_a_key_that_its_block_does_not_have_is_refused(dataset):
+    block = dataset().model_dump(exclude_none=True) | {"split": "leave-one-donor-out"}
+    message = r"^data\.x\.split\.blocks: unknown parameter; valid: .*kind"
+    with pytest.raises(ConfigError, match=message):
+        validate(DatasetConfig, merge(block, parse(["data.split.blocks=5"])["data"]), "data.x")
 
 
 class Kinds(Config):
@@ -78,6 +107,7 @@ class Kinds(Config):
     text: str | None = None
     names: Names = ()
     rows: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
     by_name: dict[str, str] = Field(default_factory=dict)
     number: float | None = None
     share: Annotated[float, Field(ge=0)] = 0.0
@@ -91,6 +121,7 @@ class Kinds(Config):
         ("place=a b/#1", Path("a b/#1")), ("place=1", Path("1")), ("choice=yes", "yes"),
         ("choice=1", "1"), ("text=", None), ("text=null", "null"), ("names=1", ("1",)),
         ("rows=a, b", ("a", "b")), ("rows=[a, 1]", ("a", "1")), ("rows=[a]]", ("[a]]",)),
+        ("counts=8", (8,)), ("counts=8, 010", (8, 10)), ("counts=[8]", (8,)),
         ("by_name.x=1", {"x": "1"}), ("number=", None), ("number=1e-05", 1e-05),
         ("number=null", None), ("share=.5", 0.5), ("flag=false", False), ("either=5", 5),
         ("either=five", "five"),

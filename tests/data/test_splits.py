@@ -5,7 +5,7 @@ import pytest
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.splits import folds, inner_folds, split_groups
 
-ROLES = {"train": "A, B", "probe": "P", "test": "T"}
+ROLES = {"train": ["A", "B"], "probe": ["P"], "test": ["T"]}
 
 
 def _obs(donors, sections=None):
@@ -28,7 +28,7 @@ def test_holdout_tells_of_both_roles_that_lack_donors(dataset):
         folds(_obs(list("PP")), dataset(split="holdout", roles=ROLES))
 
 
-BLOCKS = {"split": "leave-one-block-out", "blocks": 3, "gap_um": 60.0}
+BLOCKS = {"split": {"kind": "leave-one-block-out", "blocks": 3, "gap_um": 60.0}}
 
 
 def test_leave_one_block_out_tests_each_block_once_and_learns_from_all_others(dataset):
@@ -97,7 +97,7 @@ def test_no_donor_or_section_is_on_both_sides(dataset, split):
     donors = rng.choice(list("ABPT"), 50)
     per_donor = 1 if split == "leave-one-section-out" else 3
     sections = [f"{d}{i}" for d, i in zip(donors, rng.integers(0, per_donor, 50), strict=True)]
-    roles = ROLES if split == "holdout" else {"study": "A, B, P, T"}
+    roles = ROLES if split == "holdout" else {"study": ["A", "B", "P", "T"]}
     settings = dataset(split=split, roles=roles)
     groups = _obs(donors, sections)[settings.group].to_numpy()
     for fold in folds(_obs(donors, sections), settings):
@@ -111,7 +111,9 @@ def test_no_donor_or_section_is_on_both_sides(dataset, split):
 )
 def test_fewer_donors_than_the_split_needs_are_refused(dataset, split, what):
     message = rf"split '{split}' needs at least two {what}s to score \(an interval five donors\)"
-    message += r", and a reference, found \['A'\]: add tissue, or take `split: leave-one-block-out`"
+    message += (
+        r", and a reference, found \['A'\]: add tissue, or take `split: {kind: leave-one-block-out"
+    )
     with pytest.raises(DataError, match=message):
         folds(_obs(["A"] * 3), dataset(split=split))
 

@@ -22,13 +22,13 @@ def make_dataset():
     """Build the configuration of the data set, with some keys changed."""
     tasks = {
         "region": {"kind": "classification"},
-        "composition": {"kind": "composition", "circular": True},
+        "composition": {"kind": "composition"},
         "gene_panel": {"kind": "gene_panel", "genes": PANEL},
     }
     base = {
         "source": "manifest", "reader": "tiny", "unit_um": 100.0,
         "standardise": "train", "split": "leave-one-donor-out", "tasks": tasks,
-        "roles": {"study": ",".join(DONORS)},
+        "roles": {"study": list(DONORS)},
     }  # fmt: skip
     return lambda **changed: validate(DatasetConfig, base | changed, "data.tiny")
 
@@ -50,7 +50,7 @@ def units():
     var = pd.DataFrame({"panel": np.arange(10) < PANEL}, index=[f"g{i}" for i in range(10)])
     place = {"spatial": rng.uniform(0, 1000, (count, 2)), "cell_type_ratio": ratio}
     table = ad.AnnData(counts, obs=obs, var=var, obsm=place)
-    table.uns = {"source": "tiny", "tasks": {"region": "classification"}}
+    table.uns = {"source": "tiny"}
     return table
 
 

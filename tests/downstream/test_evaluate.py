@@ -15,7 +15,7 @@ from cell_synergy.downstream.evaluate import (
 CLASSES = ["accuracy", "balanced_accuracy", "bits", "macro_f1"]
 VALUES = ["bits", "pearson", "r2"]
 REGION = {"region": {"kind": "classification"}}
-COMPOSITION = {"composition": {"kind": "composition", "circular": True}}
+COMPOSITION = {"composition": {"kind": "composition"}}
 
 
 def mean(judged, metric, task="region"):
@@ -54,7 +54,7 @@ def test_what_the_embedding_shows_is_found(run):
 
 
 def test_in_a_holdout_each_test_donor_has_its_own_scores(run):
-    roles = {"train": "A, B", "test": "C, D"}
+    roles = {"train": ["A", "B"], "test": ["C", "D"]}
     scores = run(split="holdout", roles=roles, tasks=REGION).scores
     assert set(scores.fold) == {"holdout"}
     assert sorted(scores[scores.metric == "bits"].donor) == ["C", "D"]

@@ -3,7 +3,6 @@ import hashlib
 import pytest
 
 from cell_synergy import encoders
-from cell_synergy.core.config import read_section
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.encoders import Encoder
 
@@ -13,9 +12,8 @@ def test_each_module_is_an_expert_of_that_name():
 
 
 @pytest.mark.parametrize("name", encoders.names())
-def test_each_expert_accepts_its_parameters(name, request, monkeypatch):
-    monkeypatch.chdir(request.config.rootpath)
-    assert isinstance(encoders.load(name, read_section(f"encoders.{name}")), Encoder)
+def test_each_expert_accepts_its_parameters(name, expert_block):
+    assert isinstance(encoders.load(name, expert_block(name)), Encoder)
 
 
 def test_unknown_parameters_are_refused():

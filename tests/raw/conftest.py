@@ -12,13 +12,14 @@ def make_dataset(dataset):
     """Return a function that makes a data set of a platform's reader."""
 
     def make(reader, units="spots", side=50.0, donors=None, **options):
-        block = {"units": units, "donors": donors or {"A": "A1"}, **options}
+        sections = {"A": ["A1"]} if donors is None else donors
+        block = {"kind": reader, "units": units, "donors": sections, **options}
         if units == "patches":
             block.setdefault("keep_cells", True)
         if reader == "visium_hd":
             block.setdefault("bin_um", 8)
-        roles = {"study": "A"} if donors is None else {"study": "A, B", "reference": "R"}
-        return dataset(reader=reader, sections=block, unit_um=side, roles=roles)
+        roles = {"study": ["A"]} if donors is None else {"study": ["A", "B"], "reference": ["R"]}
+        return dataset(reader=block, unit_um=side, roles=roles)
 
     return make
 
@@ -53,7 +54,7 @@ def make_pairs(make_dataset, rules, tmp_path_factory):
     def make(folder, reader, units, **options):
         side = options.pop("side", 50.0)
         config = make_dataset(
-            reader, units, side=side, donors={name[0]: name for name in variants.NAMES}, **options
+            reader, units, side=side, donors={name[0]: [name] for name in variants.NAMES}, **options
         )
         config = config.model_copy(update={"tasks": {}})
         result = build.build("lab", readers.read(folder, config), config, rules, folder)

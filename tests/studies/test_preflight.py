@@ -11,10 +11,10 @@ from cell_synergy.studies import check_params
 
 PARAMS = YAML(typ="safe").load(Path(__file__).parents[2] / "params.yaml")
 MINE = {
-    "source": "folder", "folder": "sections", "reader": "h5ad", "unit_um": 100.0,
+    "source": {"kind": "folder", "folder": "sections"}, "reader": "h5ad", "unit_um": 100.0,
     "standardise": "donor", "split": "leave-one-donor-out",
     "tasks": {"histology": {"kind": "classification"}},
-    "roles": {"reference": "P4", "study": "P1, P2, P3"},
+    "roles": {"reference": ["P4"], "study": ["P1", "P2", "P3"]},
 }  # fmt: skip
 
 
@@ -65,13 +65,20 @@ def test_a_study_of_fewer_methods_or_other_tasks_is_no_mistake(check, change, ca
 WRONG = {
     "method": ("comn", r"method: 'comn' is no fusion method of `models` \(did you mean 'comm'"),
     "datasets": (["lungs"], r"datasets: no 'lungs' \(did you mean 'lung'"),
-    "experts.image": ("uni2", r"experts\.image: no 'uni2' \(did you mean 'uni2_h'|'uni'"),
-    "spatial.targets": ("regions, layer", r"spatial\.targets: no data set has a task 'regions'"),
-    "scaling.tasks": ("cell_typ", r"scaling\.tasks: .* 'cell_typ' \(did you mean 'cell_type'"),
-    "claims.local": ("cell_type, laier", r"claims\.local: .* 'laier' \(did you mean 'layer'"),
-    "claims.niches": ("nich", r"claims\.niches: .* 'nich' \(did you mean 'niche'"),
-    "finetune.tasks": ("regoin", r"finetune\.tasks: .* 'regoin' \(did you mean 'region'"),
-    "claims.aligned": ("cca, simclear", r"claims\.aligned: no 'simclear' \(did you mean 'simclr'"),
+    "experts.image": ("efficientnet", r"experts\.image: .* \(did you mean 'efficientnet_lite0'"),
+    "circular.her2st": (["compositon"], r"circular\.her2st: .* \(did you mean 'composition'"),
+    "spatial.targets": (
+        ["regions", "layer"],
+        r"spatial\.targets: no data set has a task 'regions'",
+    ),
+    "scaling.tasks": (["cell_typ"], r"scaling\.tasks: .* 'cell_typ' \(did you mean 'cell_type'"),
+    "claims.local": (["cell_type", "laier"], r"claims\.local: .* 'laier' \(did you mean 'layer'"),
+    "claims.niches": (["nich"], r"claims\.niches: .* 'nich' \(did you mean 'niche'"),
+    "finetune.tasks": (["regoin"], r"finetune\.tasks: .* 'regoin' \(did you mean 'region'"),
+    "claims.aligned": (
+        ["cca", "simclear"],
+        r"claims\.aligned: no 'simclear' \(did you mean 'simclr'",
+    ),
     "claims.synergy_aware": ("com", r"claims\.synergy_aware: no 'com' \(did you mean 'comm'"),
 }
 

@@ -8,17 +8,17 @@ from typing import Any, NamedTuple, TypeVar
 from cell_synergy.core.config import (
     Config,
     parse,
-    pop_choice,
     read_section,
     suggest,
     validate,
 )
 from cell_synergy.core.errors import ConfigError, print_requested_help, report_errors
 from cell_synergy.core.outputs import OutputPath, folder_output, guarded_outputs, table_output
+from cell_synergy.core.overrides import pop_choice
 from cell_synergy.core.pipeline import paths
 
 RUNS = "runs"
-INPUTS = ("pairs", "raw", "image", "expression", "weights", "frozen")
+INPUTS = ("pairs", "labels", "raw", "image", "expression", "weights", "frozen")
 OUTPUTS = ("out", "curves")
 CHOICES = {
     "models.name", "data.dataset", "evaluation.modality", "evaluation.align_method", "expert.name",
@@ -87,7 +87,8 @@ def command(
         stage, name, overrides = stage_of(arguments)
         axes = {"dataset": dataset, "method": name, "expert": name}
         of_stage = paths(stage, axes, read_section("experts"))
-        merged = {**{key: path for key, path in of_stage.items() if "." not in key}, **overrides}
+        of_command = {key: path for key, path in of_stage.items() if key in args.model_fields}
+        merged = of_command | dict(overrides)
         outputs = {output: Path(of_stage[output]) for output in OUTPUTS if output in of_stage}
         if folder:
             outputs["out"] = Path(RUNS, folder, dataset, name)

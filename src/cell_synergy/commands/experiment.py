@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from cell_synergy import models
 from cell_synergy.commands.args import ExperimentArgs
-from cell_synergy.core.config import load, merge, pop_choice, read_section
+from cell_synergy.core.config import load, merge, read_section
+from cell_synergy.core.overrides import pop_choice
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.training.method import Method
@@ -41,5 +42,7 @@ class Experiment:
         )
 
     def read_paired(self, args: ExperimentArgs) -> PairedDataset:
-        """Read the observations of the data set and both embeddings."""
-        return PairedDataset.read(args.pairs, args.image, args.expression, self.dataset)
+        """Read the observations of the data set, both embeddings, and labels if they are given."""
+        return PairedDataset.read(
+            args.pairs, args.image, args.expression, self.dataset, args.labels
+        )

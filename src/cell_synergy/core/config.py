@@ -18,9 +18,10 @@ from cell_synergy.core.yaml import line_of, mapping_of
 
 PARAMS = Path("params.yaml")
 STAGES = Path("stages")
+LICENSED = Path("licensed")  # blocks of params.yaml that need a licence, a file each
 SHARED = (
-    "method", "threads", "experts", "encoders", "finetune", "simulator", "training", "models",
-    "tuning", "data", "datasets",
+    "method", "threads", "experts", "encoders", "simulator", "training", "models", "tuning", "data",
+    "datasets", "circular", "information", "probe", "spatial",
 )  # fmt: skip
 _LONG = 80  # maximal length of a value in a message
 _ARGUMENT = "argument"  # prefix of the arguments of a stage or command in messages
@@ -36,6 +37,7 @@ _TOP_LEVEL: dict[str, tuple[Any, str]] = {
         "a block of methods by name, one at least: `models: {concat: {}}`",
     ),
     "experts": (dict[str, str], "experts by modality: `experts: {image: NAME}`"),
+    "circular": (dict[str, list[str]], "lists of tasks by data set: `circular: {lung: [region]}`"),
 }
 
 
@@ -77,9 +79,8 @@ def section_of(params: Mapping[str, Any], name: str) -> dict[str, Any]:
     section: Any = params
     for depth, key in enumerate(keys := name.split(".")):
         if not isinstance(section, Mapping) or key not in section:
-            parent = ".".join(keys[:depth]) or PARAMS.name
             valid = section if isinstance(section, Mapping) else {}
-            raise ConfigError(f"{parent} has no {key!r}{suggest(key, valid)}")
+            raise _missing_key(".".join(keys[:depth]), key, valid)
         section = section[key]
     if not isinstance(section, dict):
         content = "empty" if section is None else f"{_shortened(section)}, a single value"
@@ -93,7 +94,7 @@ def param_of(params: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - as 
     parent, _, key = name.rpartition(".")
     section = section_of(params, parent) if parent else params
     if key not in section:
-        raise ConfigError(f"{parent or PARAMS.name} has no {key!r}{suggest(key, section)}")
+        raise _missing_key(parent, key, section)
     if name in _TOP_LEVEL:
         kind, expected = _TOP_LEVEL[name]
         try:
@@ -102,6 +103,17 @@ def param_of(params: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - as 
             message = f"{name} is {_shortened(section[name])}, and has to be {expected}"
             raise ConfigError(f"{_where([name])}{message}") from error
     return section[key]
+
+
+def _missing_key(parent: str, key: str, valid: Iterable[str]) -> ConfigError:
+    """Return the error for a key that a section (or the file, where `parent` is "") lacks."""
+    message = f"{parent or PARAMS.name} has no {key!r}"
+    if key in {file.stem for file in LICENSED.glob("*.yaml")}:
+        return ConfigError(
+            f"{message}, which needs a licence (see {LICENSED}/{key}.yaml); "
+            f"`python -m cell_synergy.studies.licensed {key}` adds it to {PARAMS.name}"
+        )
+    return ConfigError(f"{message}{suggest(key, valid)}")
 
 
 def _where(keys: Sequence[str]) -> str:
@@ -158,10 +170,15 @@ def parse(overrides: Sequence[str], file: str = "") -> dict[str, Any]:
 
 
 def merge(base: Mapping[str, Any], top: Mapping[str, Any] | Word) -> dict[str, Any]:
-    """Return `base` with the values of `top` over it, dictionaries merged key by key."""
+    """Return `base` with the values of `top` over it, dictionaries merged key by key.
+
+    A bare word in `base` is short for `{kind: word}` where `top` has keys below it.
+    """
     merged = dict(base)
     for key, new in _block(top).items():
         old = merged.get(key)
+        if isinstance(old, str) and not isinstance(old, Word) and isinstance(new, dict):
+            old = {"kind": old}
         merged[key] = merge(old, new) if isinstance(old, dict) and isinstance(new, dict) else new
     return merged
 
@@ -234,9 +251,14 @@ def _source(name: str, detail: ErrorDetails) -> str:
 
 def _dotted_key(loc: tuple[int | str, ...], values: Any) -> str:  # noqa: ANN401 - as YAML has it
     """Return the dotted key of an error, without the tags that pydantic adds for unions."""
-    parts = []
+    parts: list[str] = []
+    is_tag = False
     for depth, part in enumerate(loc, start=1):
-        inside = isinstance(values, Mapping) and part in values
+        inside = isinstance(values, Mapping)
+        kind = values.get("kind") if inside else values
+        if is_tag := not is_tag and depth > 1 and kind == part:
+            continue
+        inside = inside and part in values
         if inside or isinstance(part, int) or depth == len(loc):
             parts.append(str(part))
         values = values[part] if inside else values
@@ -254,7 +276,7 @@ def _fields(config: type[BaseModel], path: Sequence[str]) -> list[str]:
         tagged = [
             model
             for model in models
-            if any(get_args(field.annotation) == (part,) for field in model.model_fields.values())
+            if any(part in get_args(field.annotation) for field in model.model_fields.values())
         ]
         models = [m for field in fields for m in _models(field.annotation)] or tagged or models
     return [name for model in models for name in model.model_fields]
@@ -269,31 +291,3 @@ def _models(annotation: object) -> list[type[BaseModel]]:
 def arguments(config: type[C], words: Sequence[str]) -> C:
     """Parse the arguments of a stage, which are `name=value` words."""
     return validate(config, parse(words), _ARGUMENT)
-
-
-def pop_choice(block: object, key: str, where: str) -> tuple[str, dict[str, Any]]:
-    """Split a block of overrides into the name under `key` and the other overrides.
-
-    Parameters
-    ----------
-    block
-        Overrides, of which `key` names a section of params.yaml and the others change values of
-        that section. It stays as it is.
-    key, where
-        `where.key=NAME` is the argument that has the name.
-    """
-    if not isinstance(block, Mapping):
-        raise ConfigError(f"{where}={block} is a single value; write {where}.{key}={block}")
-    overrides = {name: value for name, value in block.items() if name != key}
-    name = block.get(key)
-    if not isinstance(name, str) or not name:
-        raise ConfigError(f"{where}.{key}=NAME is missing")
-    if "/" in name or name in {".", ".."}:
-        raise ConfigError(f"{where}.{key}={name} is a path, not a name; params.yaml has the names")
-    if isinstance(overrides.get(name), Mapping):
-        inner = next(iter(overrides[name]), "NAME")
-        raise ConfigError(
-            f"{where}.{name}.{inner}: {where}.{key}={name} names the block already; did you mean "
-            f"{where}.{inner}=VALUE?"
-        )
-    return str(name), overrides

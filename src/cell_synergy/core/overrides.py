@@ -48,9 +48,9 @@ def typed(value: object, kinds: Sequence[object]) -> object:
     -------
     :
         Text as it was written where the type is text, a choice of texts or a path (in which `~`
-        becomes the home folder). A sequence of texts where the type is one: the word is split at
-        commas, or read as the YAML list `[a, b]`. A word of type `Any` stays a word, to be
-        converted when its type is known. All else is read as YAML 1.2. An empty word is None.
+        becomes the home folder). A sequence where the type is one: the word is split at commas, or
+        read as the YAML list `[a, b]`. A word of type `Any` stays a word, to be converted when its
+        type is known. All else is read as YAML 1.2. An empty word is None.
     """
     if isinstance(value, Word):
         return _converted(value, [leaf for kind in kinds for leaf in _alternatives(kind)])
@@ -65,7 +65,9 @@ def _converted(word: Word, kinds: Sequence[object]) -> object:
     if not word:
         return None
     if any(_is_sequence_of_text(kind) for kind in kinds):
-        return _sequence(word)
+        return _texts(word)
+    if any(get_origin(kind) in _SEQUENCES for kind in kinds) and not word.startswith("["):
+        return tuple(_yaml(Word(word.key, part)) for part in _parts(word))
     if Path in kinds:
         return os.path.expanduser(word)  # noqa: PTH111 - Path's own drops a slash at the end
     present = [kind for kind in kinds if kind is not type(None)]
@@ -109,7 +111,7 @@ def _is_sequence_of_text(kind: object) -> bool:
     return get_origin(kind) in _SEQUENCES and bool(item_types) and all(map(_is_text, item_types))
 
 
-def _sequence(word: Word) -> tuple[str, ...]:
+def _texts(word: Word) -> tuple[str, ...]:
     if word.startswith("[") and word.endswith("]"):
         try:
             items = YAML(typ="base").load(StringIO(word))
@@ -117,6 +119,11 @@ def _sequence(word: Word) -> tuple[str, ...]:
             items = None
         if isinstance(items, list) and all(isinstance(item, str) for item in items):
             return tuple(items)
+    return _parts(word)
+
+
+def _parts(word: Word) -> tuple[str, ...]:
+    """Return the parts of a word between its commas."""
     parts = tuple(part.strip() for part in word.split(","))
     if not all(parts):
         raise ConfigError(
@@ -132,3 +139,31 @@ def _yaml(word: Word) -> Any:  # noqa: ANN401 - a YAML value may have any type
         raise ConfigError(
             f"{word.key}={word}: the value is not valid YAML; put it in quotes"
         ) from error
+
+
+def pop_choice(block: object, key: str, where: str) -> tuple[str, dict[str, Any]]:
+    """Split a block of overrides into the name under `key` and the other overrides.
+
+    Parameters
+    ----------
+    block
+        Overrides, of which `key` names a section of params.yaml and the others change values of
+        that section. It stays as it is.
+    key, where
+        `where.key=NAME` is the argument that has the name.
+    """
+    if not isinstance(block, Mapping):
+        raise ConfigError(f"{where}={block} is a single value; write {where}.{key}={block}")
+    overrides = {name: value for name, value in block.items() if name != key}
+    name = block.get(key)
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"{where}.{key}=NAME is missing")
+    if "/" in name or name in {".", ".."}:
+        raise ConfigError(f"{where}.{key}={name} is a path, not a name; params.yaml has the names")
+    if isinstance(overrides.get(name), Mapping):
+        inner = next(iter(overrides[name]), "NAME")
+        raise ConfigError(
+            f"{where}.{name}.{inner}: {where}.{key}={name} names the block already; did you mean "
+            f"{where}.{inner}=VALUE?"
+        )
+    return str(name), overrides

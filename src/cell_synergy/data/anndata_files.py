@@ -9,6 +9,7 @@ from pathlib import Path
 import anndata as ad
 import h5py
 import numpy as np
+import pandas as pd
 
 from cell_synergy.core import filetypes
 from cell_synergy.core.errors import DataError
@@ -102,6 +103,29 @@ def _why(error: Exception, remedy: str) -> str:
         )
     reason = " ".join(str(error).split()) or type(error).__name__
     return f"a broken .h5ad file ({reason}{inside}); {remedy}"
+
+
+def obs_difference(names: pd.Index, expected: pd.Index) -> str:
+    """Return in words the first difference between the rows of a file and those of the pairs.
+
+    Parameters
+    ----------
+    names
+        Names of the observations of the file.
+    expected
+        Names of the observations of the pairs.
+
+    Returns
+    -------
+    :
+        Text for a message; empty where names and order agree.
+    """
+    if names.equals(expected):
+        return ""
+    if len(names) != len(expected):
+        return f"has {len(names)} rows, the pairs have {len(expected)}"
+    row = int(np.flatnonzero(names.to_numpy() != expected.to_numpy())[0])
+    return f"row {row} is {names[row]!r}, the pairs have {expected[row]!r}"
 
 
 def write(path: Path, adata: ad.AnnData) -> None:

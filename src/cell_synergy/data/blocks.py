@@ -72,10 +72,10 @@ def split_reference(
     dataset
         Configuration with split, roles and blocks.
     """
-    if dataset.blocks is None or dataset.gap_um is None:
+    if (split := dataset.block_split) is None:
         return adata, adata[:0]
     coords = np.asarray(adata.obsm["spatial"], dtype=np.float64)
-    block = assign_blocks(coords, dataset.blocks, dataset.gap_um)
+    block = assign_blocks(coords, split.blocks, split.gap_um)
     outside_gaps = adata[block > 0].copy()
     outside_gaps.obs["block"] = [
         block_name(section, number) for number in block[block > 0].tolist()
@@ -83,7 +83,7 @@ def split_reference(
     if n_dropped := adata.n_obs - outside_gaps.n_obs:
         tqdm.write(
             f"section {section}: {n_dropped} of {adata.n_obs} observations dropped in the gaps of "
-            f"{dataset.gap_um:g} um between {dataset.blocks} blocks"
+            f"{split.gap_um:g} um between {split.blocks} blocks"
         )
     is_first = (outside_gaps.obs["block"] == block_name(section, 1)).to_numpy()
     is_reference = is_first & ("reference" not in dataset.roles)

@@ -1,35 +1,29 @@
 """Configuration of a data set: the section `data.<dataset>` of params.yaml."""
 
-from collections.abc import Iterable
-from typing import Annotated, Literal
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    Field,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from cell_synergy.core.config import Config
 from cell_synergy.core.labels import check_spellings
-from cell_synergy.data.naming import DonorSections, GroupNames, Labels, Names, is_file_name, listed
+from cell_synergy.data.naming import GroupNames, Labels, Names, OfKind, is_file_name, listed
+from cell_synergy.data.reader_config import ReaderConfig
+from cell_synergy.data.source_config import SimulatorSource, Source
 
 __all__ = [
     "BLOCKS",
     "PLATFORMS",
     "RESERVED_NAMES",
+    "BlockSplit",
     "ClassificationTask",
     "CompositionTask",
     "DatasetConfig",
     "GenePanelTask",
     "GroupNames",
-    "HubConfig",
     "Names",
-    "ObservationKind",
     "Role",
-    "SectionsConfig",
-    "SimulatedDatasetConfig",
+    "Split",
     "Task",
     "listed",
 ]  # fmt: skip
@@ -43,31 +37,60 @@ RESERVED_NAMES = {"all", "block", "donor", "section"}  # names that no task can 
 PLATFORMS = ("xenium", "visium")
 """Readers whose files the simulator writes."""
 
-ObservationKind = Literal["spots", "cells", "patches"]
+_MOVED = {
+    "sections": "`reader: {kind: xenium, units: spots}`",
+    "folder": "`source: {kind: folder, folder: ~/sections}`",
+    "hub": "`source: {kind: hub, repo: OWNER/NAME, revision: COMMIT, folder: ~/hest}`",
+    "simulator": "`source: {kind: simulator, genes: 343}`, and so on",
+    "blocks": "`split: {kind: leave-one-block-out, blocks: 5, gap_um: 336}`",
+    "gap_um": "`split: {kind: leave-one-block-out, blocks: 5, gap_um: 336}`",
+}
+"""Keys that a data set's block had, and where their values stand now."""
 
 
 class ClassificationTask(Config):
-    """A label per observation: the column of `obs` with the name of the task."""
+    """A label per observation: the column of `obs` with the name of the task.
+
+    Attributes
+    ----------
+    kind
+        `classification`.
+    exclude
+        Classes that count as missing labels.
+    """
 
     kind: Literal["classification"]
     exclude: Labels = ()
-    circular: bool = False
 
 
 class CompositionTask(Config):
-    """Cell-type proportions per observation: `obsm["cell_type_ratio"]`."""
+    """Cell-type proportions per observation: `obsm["cell_type_ratio"]`.
+
+    Attributes
+    ----------
+    kind
+        `composition`.
+    exclude
+        Cell types that are left out.
+    """
 
     kind: Literal["composition"]
     exclude: tuple[str, ...] = ()
-    circular: bool = False
 
 
 class GenePanelTask(Config):
-    """Log-normalised counts of variable genes that are hidden from the expression expert."""
+    """Log-normalised counts of variable genes that are hidden from the expression expert.
+
+    Attributes
+    ----------
+    kind
+        `gene_panel`.
+    genes
+        Number of genes.
+    """
 
     kind: Literal["gene_panel"]
     genes: PositiveInt
-    circular: bool = False
 
 
 Task = Annotated[ClassificationTask | CompositionTask | GenePanelTask, Field(discriminator="kind")]
@@ -79,166 +102,109 @@ def no_task_message(key: str, tasks: Iterable[str]) -> str:
     return f"{key} names none of its tasks ({names})" if names else "it has no task"
 
 
-class SimulatedDatasetConfig(Config):
-    """Configuration of one simulated data set; the section `simulator` has what all share.
+class GroupSplit(Config):
+    """A split of donors, or of sections.
 
     Attributes
     ----------
-    genes, programme_genes
-        Number of genes of the panel, and of those that each level of an expression-visible state
-        raises.
-    regions, cell_types
-        Classes of the two tasks.
-    synergy
-        Whether `niche` and `matched_niche` need both modalities.
-    library_size
-        Median counts per observation.
-    fold_change
-        Typical fold change of the genes of a state's level, for every state but cell type.
-    seed
-        Root of all random streams.
+    kind
+        `holdout`: the roles `train`, `probe` and `test` are the donors of one fold.
+        `leave-one-donor-out` and `leave-one-section-out` leave each study donor (section) out in
+        turn.
     """
 
-    genes: PositiveInt
-    programme_genes: PositiveInt
-    regions: Annotated[int, Field(ge=6, le=27)]
-    cell_types: Annotated[int, Field(ge=2, le=6)]
-    synergy: bool
-    library_size: PositiveFloat
-    fold_change: PositiveFloat
-    seed: int
+    kind: Literal["holdout", "leave-one-donor-out", "leave-one-section-out"]
 
 
-class HubConfig(Config):
-    """A repository of the hub in the layout of HEST-1k, fetched into the data set's `folder`.
+class BlockSplit(Config):
+    """A split of every study section into stripes, of which each is left out in turn.
+
+    Its scores say nothing about other donors. Without reference donors the first block of each
+    section is the reference. `standardise: donor` then scales each block by its own observations.
+    See `cell_synergy.data.blocks`.
 
     Attributes
     ----------
-    repo, revision
-        `owner/name`, and a commit.
+    kind
+        `leave-one-block-out`.
+    blocks
+        Number of stripes of a section.
+    gap_um
+        Width of the gaps between them, in micrometres, at least `unit_um`.
     """
 
-    repo: str
-    revision: str
+    kind: Literal["leave-one-block-out"]
+    blocks: Annotated[int, Field(ge=2)]
+    gap_um: PositiveFloat
 
 
-class SectionsConfig(Config):
-    """Configuration of the readers of 10x and HEST files.
-
-    Attributes
-    ----------
-    units
-        Observations: `spots` (Visium HD: bins) or `cells` as they were measured, or `patches`,
-        which are squares of `unit_um` that do not overlap, with the spots or cells inside.
-    least
-        Minimum number of cells (spots, bins) of a patch; a patch with fewer is dropped.
-    origin_um
-        Corner of the first patch, in x and y from the image's top left corner.
-    keep_cells
-        Whether patches keep the counts of each of their cells, for experts that read cells. Without
-        these counts such an expert reads the summed counts of a patch like one cell.
-    donors
-        Sections of each donor, in one line per donor; sections without a donor are left out. By
-        default every section is a donor with the name of the section.
-    image
-        Path of the H&E image inside a section's folder, with `*` for any name; by default the
-        only image in that folder.
-    bin_um
-        Side of the bins of Visium HD, in micrometres.
-    labels
-        Table of labels inside the data set's folder (see `cell_synergy.raw.sections.label_tables`).
-    cell_type
-        Column of that table whose shares in a patch are the composition of the patch.
-    composition
-        Table of the shares of cell types in each spot, inside the data set's folder: like
-        `labels`, with one column per type.
-    """
-
-    units: ObservationKind
-    least: PositiveInt | None = None
-    origin_um: NonNegativeFloat = 0.0
-    keep_cells: bool | None = None
-    donors: DonorSections | None = None
-    image: str | None = None
-    bin_um: PositiveInt | None = None
-    labels: str | None = None
-    cell_type: str | None = None
-    composition: str | None = None
-
-    @model_validator(mode="after")
-    def _parts_agree(self) -> "SectionsConfig":
-        patches = self.units == "patches"
-        for key in ("least", "keep_cells"):
-            if patches != (getattr(self, key) is not None):
-                raise ValueError(f"units 'patches' and the key {key!r} go together")
-        if self.origin_um and not patches:
-            raise ValueError("'origin_um' needs units 'patches'")
-        if self.cell_type is not None and (self.labels is None or not patches):
-            raise ValueError("'cell_type' needs 'labels', and units 'patches'")
-        if self.composition is not None and patches:
-            raise ValueError(
-                "'composition' needs units 'spots' or 'cells'; patches have 'cell_type'"
-            )
-        sections = [name for names in (self.donors or {}).values() for name in names]
-        if twice := sorted({name for name in sections if sections.count(name) > 1}):
-            raise ValueError(f"one donor for a section, but {twice} are listed twice")
-        return self
-
-    def donor_of(self, present: Iterable[str]) -> dict[str, str]:
-        """Return the donor of each listed section, or of each of `present` where none is listed."""
-        if self.donors is None:
-            return {name: name for name in present}
-        return {name: donor for donor, names in self.donors.items() for name in names}
+Split = Annotated[GroupSplit | BlockSplit, Field(discriminator="kind"), OfKind]
+"""How folds divide the observations of a data set."""
 
 
 class DatasetConfig(Config):
     """Source, observations, tasks and donors of one data set.
 
-    `folder` has the user's own sections, or the files from the hub; the files stay there.
-    `sections` is for the readers of 10x and HEST files.
+    `source`, `reader` and `split` are blocks with a key `kind`; a bare word is short for one
+    without further keys: `split: holdout` for `split: {kind: holdout}`.
 
-    `roles` lists the donors (sections under `leave-one-section-out`) of each role, in one line per
-    role and separated by commas: `reference` (experts and hyperparameters are fitted on it, never
-    scored), `train` (alignment and probes), `probe` (probes only), `test` (scored), or `study`
-    (each left out in turn, in leave-one-out splits).
-
-    `leave-one-block-out` divides every study section into `blocks` stripes that lie `gap_um` apart
-    (see `cell_synergy.data.blocks`), and leaves out each in turn; its scores say nothing about
-    other donors. Without reference donors the first block of each section is the reference.
-    `standardise: donor` then scales each block by its own observations.
+    Attributes
+    ----------
+    source
+        Where the files come from: `simulator`, `manifest`, `folder` or `hub`.
+    reader
+        What reads the files, and which observations it makes of a section.
+    unit_um
+        Side of an observation, or the distance between two, in micrometres.
+    standardise
+        Whether embeddings are scaled by the training rows (`train`), or each donor by its own
+        unlabelled rows (`donor`).
+    split
+        How folds divide the observations.
+    tasks
+        Targets of the probes, by name.
+    roles
+        A list of donors (sections under `leave-one-section-out`) for each role: `reference`
+        (experts and hyperparameters are fitted on it, never scored), `train` (alignment and
+        probes), `probe` (probes only), `test` (scored), or `study` (each left out in turn, in
+        leave-one-out splits).
     """
 
-    source: Literal["simulator", "manifest", "folder", "hub"]
-    folder: str | None = None
-    hub: HubConfig | None = None
-    reader: str
-    sections: SectionsConfig | None = None
+    source: Source
+    reader: Annotated[ReaderConfig, OfKind]
     unit_um: PositiveFloat
     standardise: Literal["train", "donor"]
-    split: Literal["holdout", "leave-one-donor-out", "leave-one-section-out", "leave-one-block-out"]
-    blocks: Annotated[int, Field(ge=2)] | None = None
-    gap_um: PositiveFloat | None = None
+    split: Split
     tasks: dict[str, Task]
     roles: dict[Role, GroupNames]
-    simulator: SimulatedDatasetConfig | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_former_keys(cls, block: Any) -> Any:  # noqa: ANN401 - pydantic's signature
+        if not isinstance(block, Mapping):
+            return block
+        moved = [f"{key!r} stands in {place} now" for key, place in _MOVED.items() if key in block]
+        tasks = block.get("tasks")
+        for name, task in tasks.items() if isinstance(tasks, Mapping) else ():
+            if isinstance(task, Mapping) and "circular" in task:
+                moved.append(f"'circular' stands in `circular: {{DATA_SET: [{name}]}}` now")
+        if moved:
+            raise ValueError("; ".join(moved))
+        return block
 
     @model_validator(mode="after")
-    def _source_is_whole(self) -> "DatasetConfig":
-        if (self.source == "simulator") != (self.simulator is not None):
-            raise ValueError("source 'simulator' and the block 'simulator' go together")
-        if (self.source == "hub") != (self.hub is not None):
-            raise ValueError("source 'hub' and the block 'hub' go together")
-        has_donors = self.sections is not None and self.sections.donors is not None
-        if self.source == "hub" and self.folder is None:
-            raise ValueError("source 'hub' needs the key 'folder'")
-        if (self.source == "hub" or self.reader == "hest") and not has_donors:
-            raise ValueError("sections of HEST-1k need the key 'sections.donors'")
-        if self.source != "hub" and (self.source == "folder") != (self.folder is not None):
-            raise ValueError("source 'folder' and the key 'folder' go together")
+    def _source_and_reader_agree(self) -> "DatasetConfig":
+        if self.simulator is not None and self.split.kind != "holdout":
+            raise ValueError("a simulated data set needs the split 'holdout'")
+        if self.simulator is not None and self.reader.kind not in PLATFORMS:
+            raise ValueError(f"a simulated data set needs one of the readers {PLATFORMS}")
+        is_hest = self.source.kind == "hub" or self.reader.kind == "hest"
+        if is_hest and self.reader.donors is None:
+            raise ValueError("sections of HEST-1k need the key 'reader.donors'")
         return self
 
     @model_validator(mode="after")
-    def _parts_agree(self) -> "DatasetConfig":
+    def _tasks_and_split_are_valid(self) -> "DatasetConfig":
         panels = [name for name, task in self.tasks.items() if task.kind == "gene_panel"]
         if len(panels) > 1:
             raise ValueError(f"one gene panel for a data set, not {panels}")
@@ -246,36 +212,44 @@ class DatasetConfig(Config):
             name for name in self.tasks if name in RESERVED_NAMES or not is_file_name(name)
         ):
             raise ValueError(f"no task can be called {wrong}: rename the task and its label column")
-        if self.simulator is not None and self.split != "holdout":
-            raise ValueError("a simulated data set needs the split 'holdout'")
-        if self.simulator is not None and self.reader not in PLATFORMS:
-            raise ValueError(f"a simulated data set needs one of the readers {PLATFORMS}")
-        for key in ("blocks", "gap_um"):
-            if (self.split == BLOCKS) != (getattr(self, key) is not None):
-                raise ValueError(f"split {BLOCKS!r} and the key {key!r} go together")
-        if self.gap_um is not None and self.gap_um < self.unit_um:
-            raise ValueError(f"'gap_um' must be at least 'unit_um', {self.unit_um:g}")
+        if isinstance(self.split, BlockSplit) and self.split.gap_um < self.unit_um:
+            raise ValueError(f"'split.gap_um' must be at least 'unit_um', {self.unit_um:g}")
         return self
 
     @model_validator(mode="after")
     def _roles_agree(self) -> "DatasetConfig":
         allowed = (
             {"reference", "train", "probe", "test"}
-            if self.split == "holdout"
+            if self.split.kind == "holdout"
             else {"reference", "study"}
         )
         if wrong := sorted(set(self.roles) - allowed):
-            raise ValueError(f"split {self.split!r} has the roles {sorted(allowed)}, not {wrong}")
+            kind = self.split.kind
+            raise ValueError(f"split {kind!r} has the roles {sorted(allowed)}, not {wrong}")
         with_role = [donor for donors in self.roles.values() for donor in donors]
         if twice := sorted({donor for donor in with_role if with_role.count(donor) > 1}):
             raise ValueError(f"one role for a {self.named}, but {twice} are listed twice")
         check_spellings(with_role, self.named, "roles")
-        if self.sections is not None and self.sections.donors is not None:
-            donors = self.sections.donors
-            names = self.sections.donor_of(()) if self.named == "section" else donors
+        if (donors := self.reader.donors) is not None:
+            names = self.reader.donor_of(()) if self.named == "section" else donors
             if unknown := sorted(set(with_role) - set(names)):
-                raise ValueError(f"'roles' names {unknown}, which 'sections.donors' does not")
+                raise ValueError(f"'roles' names {unknown}, which 'reader.donors' does not")
         return self
+
+    @property
+    def simulator(self) -> SimulatorSource | None:
+        """Values of the simulator; None for measured tissue."""
+        return self.source if isinstance(self.source, SimulatorSource) else None
+
+    @property
+    def sections(self) -> ReaderConfig | None:
+        """The configuration of a reader of 10x and HEST files; None for other readers."""
+        return self.reader if self.reader.units is not None else None
+
+    @property
+    def block_split(self) -> BlockSplit | None:
+        """The split into blocks of a section; None for other splits."""
+        return self.split if isinstance(self.split, BlockSplit) else None
 
     @property
     def role_of(self) -> dict[str, Role]:
@@ -285,9 +259,9 @@ class DatasetConfig(Config):
     @property
     def group(self) -> str:
         """Column of `obs` with the groups that no split divides."""
-        return "block" if self.split == BLOCKS else self.named
+        return self.named if self.block_split is None else "block"
 
     @property
     def named(self) -> Literal["donor", "section"]:
         """The kind of groups that `roles` lists."""
-        return "section" if self.split == "leave-one-section-out" else "donor"
+        return "section" if self.split.kind == "leave-one-section-out" else "donor"

@@ -73,18 +73,10 @@ def read(path: Path, obs_names: pd.Index) -> Float32[np.ndarray, "obs dim"]:
             f"{path}: no such embedding; name the data set in `datasets` and run `dvc repro`"
         )
     adata = anndata_files.read(path, "delete it and run `dvc repro`")
-    if not adata.obs_names.equals(obs_names):
-        difference = _difference(adata.obs_names, obs_names)
+    if difference := anndata_files.obs_difference(adata.obs_names, obs_names):
         raise DataError(f"{path}: {difference}; embed these pairs again")
     half: Float16[np.ndarray, "obs dim"] = adata.X
     return half.astype(np.float32)
-
-
-def _difference(names: pd.Index, expected: pd.Index) -> str:
-    if len(names) != len(expected):
-        return f"has {len(names)} rows, the pairs have {len(expected)}"
-    row = int(np.flatnonzero(names.to_numpy() != expected.to_numpy())[0])
-    return f"row {row} is {names[row]!r}, the pairs have {expected[row]!r}"
 
 
 def standardise(

@@ -11,24 +11,31 @@ from cell_synergy.core.labels import as_labels, check_spellings
 _MAX_BYTES = 100  # of a name inside a file's name, which may have 255
 
 
-def listed(text: object) -> tuple[object, ...]:
-    """Split a line at its commas, or accept a list; a single value may be a number of YAML."""
-    if isinstance(text, tuple):
-        return text
-    values = text if isinstance(text, list) else [text]
-    if any(isinstance(v, bool) or not isinstance(v, str | int | float) for v in values):
-        raise ValueError("write names or numbers, separated by commas; a date or a truth in quotes")
-    if not isinstance(text, list):
-        values = str(text).split(",")
-    names = [str(value).strip() for value in values]
+def listed(values: object) -> tuple[object, ...]:
+    """Return the items of a list; text of the command line was split at its commas before."""
+    if isinstance(values, tuple):
+        return values
+    if isinstance(values, list):
+        if any(isinstance(v, bool) or not isinstance(v, str | int | float) for v in values):
+            raise ValueError("a list has names or numbers; write a date or a truth in quotes")
+        return tuple(values)
+    items = filter(None, map(str.strip, str(values or "A, B").split(",")))
+    raise ValueError(f"write a list, [{', '.join(items)}]")
+
+
+def _as_names(values: object) -> tuple[object, ...]:
+    """Return the items of a list as text, without blanks at their ends."""
+    if isinstance(values, tuple):
+        return values
+    names = tuple(str(value).strip() for value in listed(values))
     if not all(names):
-        raise ValueError("there is nothing between two commas")
-    return tuple(names)
+        raise ValueError("a name in the list is empty; take it out")
+    return names
 
 
 def _as_group_names(names: object) -> tuple[str, ...]:
     """Return donors or sections in the spelling of `as_labels`, for example `1.0` as `1`."""
-    given = pd.Series(listed(names), dtype=object)
+    given = pd.Series(_as_names(names), dtype=object)
     text = as_labels(given)
     if (missing := text.isna()).any():
         raise ValueError(f"{given[missing].iloc[0]!r} stands for a missing value; rename it")
@@ -37,7 +44,7 @@ def _as_group_names(names: object) -> tuple[str, ...]:
 
 def _as_class_labels(names: object) -> tuple[str, ...]:
     """Return labels in the spelling of `as_labels`, without missing values."""
-    return tuple(as_labels(pd.Series(listed(names), dtype=object)).dropna())
+    return tuple(as_labels(pd.Series(_as_names(names), dtype=object)).dropna())
 
 
 def is_file_name(name: str) -> bool:
@@ -47,24 +54,36 @@ def is_file_name(name: str) -> bool:
 
 
 def _as_donor_sections(sections: object) -> object:
-    """Return `sections.donors` with its donors in the spelling of `as_labels`."""
+    """Return `reader.donors` with its donors in the spelling of `as_labels`."""
     if not isinstance(sections, Mapping) or not sections:
         return sections
     donors = _as_group_names(list(sections))
     if twice := sorted({donor for donor in donors if donors.count(donor) > 1}):
-        raise ValueError(f"{twice} are listed twice; list a donor's sections in one line")
-    check_spellings(list(donors), "donor", "sections.donors")
+        raise ValueError(f"{twice} are listed twice; write one list of sections per donor")
+    check_spellings(list(donors), "donor", "reader.donors")
     return dict(zip(donors, sections.values(), strict=True))
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
-"""Names in one line, separated by commas, or a list."""
+def _of_kind(value: object) -> object:
+    """Return `{kind: word}` for a bare word, for which it is short."""
+    if isinstance(value, str):
+        return {"kind": value}
+    if isinstance(value, Mapping) and "kind" not in value:
+        raise ValueError("no key 'kind', which says what the other keys are about")
+    return value
+
+
+OfKind = BeforeValidator(_of_kind)
+"""A block with a key `kind`, of which the bare word is short for `{kind: word}`."""
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_names)]
+"""A list of names."""
 
 GroupNames = Annotated[tuple[str, ...], BeforeValidator(_as_group_names)]
-"""Donors or sections, written as `Names`."""
+"""A list of donors or sections."""
 
 Labels = Annotated[tuple[str, ...], BeforeValidator(_as_class_labels)]
-"""Labels, written as `Names`."""
+"""A list of labels."""
 
 DonorSections = Annotated[dict[str, GroupNames], BeforeValidator(_as_donor_sections)]
 """The sections of each donor."""

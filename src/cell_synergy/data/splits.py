@@ -11,9 +11,9 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.data.config import BLOCKS, DatasetConfig
 
 BLOCKS_HINT = (
-    f"`split: {BLOCKS}`, which is possible with one section and says nothing about other donors "
-    "(its keys: `blocks`, the number of blocks of a section, and `gap_um` between them, the widest "
-    "field of view of the image expert)"
+    f"`split: {{kind: {BLOCKS}, blocks: 5, gap_um: 336}}`, which is possible with one section and "
+    "says nothing about other donors (`blocks` of a section, with gaps as wide as the widest field "
+    "of view of the image expert)"
 )
 
 
@@ -58,7 +58,7 @@ def split_groups(obs: pd.DataFrame, dataset: DatasetConfig) -> Shaped[np.ndarray
     if dataset.group not in obs:
         raise DataError(
             f"the pairs have no obs[{dataset.group!r}]: they were made for another split than "
-            f"{dataset.split!r}; make them again (`dvc repro pairs`)"
+            f"{dataset.split.kind!r}; make them again (`dvc repro pairs`)"
         )
     return obs[dataset.group].astype(str).to_numpy()
 
@@ -82,7 +82,7 @@ def folds(obs: pd.DataFrame, dataset: DatasetConfig) -> list[Fold]:
     groups = split_groups(obs, dataset)
     if problems := fold_problems(obs, dataset):
         raise DataError("; ".join(problems))
-    if dataset.split == "holdout":
+    if dataset.split.kind == "holdout":
         role_of = dataset.role_of
         roles = np.array([role_of.get(group, "") for group in groups])
         train, probe, test = (roles == role for role in ("train", "probe", "test"))
@@ -107,7 +107,7 @@ def fold_problems(obs: pd.DataFrame, dataset: DatasetConfig) -> list[str]:
     :
         Sentences for a message; empty where the split is possible.
     """
-    split, names = dataset.split, sorted(set(obs[dataset.group].astype(str)))
+    split, names = dataset.split.kind, sorted(set(obs[dataset.group].astype(str)))
     if split == "holdout":
         roles = {dataset.role_of.get(name) for name in names}
         return [

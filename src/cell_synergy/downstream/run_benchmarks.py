@@ -101,14 +101,14 @@ def run_on_table(args: "UserTableConfig") -> None:
 
 
 def _stage_of(overrides: Mapping[str, Any]) -> StageArguments:
-    """Return the stage `probe` of the method that `evaluation` names."""
+    """Return the stage `evaluate` of the method that `evaluation` names."""
     remaining = dict(overrides)
     evaluation = validate(EvaluationConfig, remaining.pop("evaluation", {}), "evaluation")
     name = UNIMODAL.get(evaluation.modality) or evaluation.align_method or read_param("method")
     remaining["models"] = merge({}, remaining.get("models", {})) | {"name": str(name)}
     if evaluation.weights is not None:
         remaining["weights"] = str(evaluation.weights)
-    return StageArguments("probe", str(name), remaining)
+    return StageArguments("evaluate", str(name), remaining)
 
 
 def main(argv: Sequence[str]) -> None:

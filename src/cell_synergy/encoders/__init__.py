@@ -87,7 +87,7 @@ def load(name: str, settings: Mapping[str, object]) -> Encoder:
 
 def read_card(expert: Path) -> dict[str, JsonValue]:
     """Return the card in the folder of a frozen expert; it must have the hash of the weights."""
-    remedy = "freeze the expert again (`dvc repro pretrain`), or `dvc pull`"
+    remedy = "freeze the expert again (`dvc repro embed`), or `dvc pull`"
     card = filetypes.read_json(expert / CARD, "the card of an expert", remedy)
     if not isinstance(card.get("sha256"), str):
         raise DataError(
@@ -116,7 +116,7 @@ def require_frozen(path: Path, expected: JsonValue, expert: Path) -> None:
     if (actual := sha256(path)) != expected:
         raise DataError(
             f"{path} (sha256 {actual[:12]}...) is not the file of the frozen expert {expert} "
-            f"({str(expected)[:12]}...); run `dvc repro pretrain` again"
+            f"({str(expected)[:12]}...); run `dvc repro embed` again"
         )
 
 

@@ -42,7 +42,7 @@ from cell_synergy.encoders._nicheformer.tokenizer import (
 )
 
 _WEIGHTS, _GENES, _MEANS = "nicheformer.safetensors", "genes.txt", "means"
-_REMEDY = "pretrain the expert again (`dvc repro pretrain`)"
+_REMEDY = "pretrain the expert again (`dvc repro embed`)"
 _CONTEXT = SPECIES["human"], ASSAY["Xenium"], MODALITY["spatial"]
 
 

@@ -22,7 +22,7 @@ from cell_synergy.data.paired import log_normalise, visible_counts
 from cell_synergy.encoders import Encoder, require_genes, sha256, visible_genes
 
 _WEIGHTS, _GENES = "pca.safetensors", "genes.txt"
-_REMEDY = "fit the expert again (`dvc repro pretrain`)"
+_REMEDY = "fit the expert again (`dvc repro embed`)"
 
 
 class Expert(Encoder):

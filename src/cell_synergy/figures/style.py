@@ -63,7 +63,15 @@ def set_style() -> None:
 
 
 def colour(method: str, focal: str) -> str:
-    """Return the colour of a method: the focal method, an expert, a control, or another method."""
+    """Return the colour of a method: the focal method, an expert, a control, or another method.
+
+    Parameters
+    ----------
+    method
+        Name of the method.
+    focal
+        Name of the focal method.
+    """
     special = {focal: FOCUS, "image": IMAGE, "expression": EXPRESSION}
     special |= dict.fromkeys(CONTROLS, CONTROL)
     return special.get(method, PLAIN)
@@ -77,7 +85,15 @@ def order(methods: Sequence[str]) -> list[str]:
 
 
 def title(dataset: str, simulated: bool) -> str:
-    """Return the title of a data set, with "(simulated)" where it is."""
+    """Return the title of a data set, which says if it is simulated.
+
+    Parameters
+    ----------
+    dataset
+        Name of the data set.
+    simulated
+        Whether it is simulated.
+    """
     return f"{dataset} (simulated)" if simulated else dataset
 
 
@@ -89,7 +105,15 @@ def remove_frame(axes: Axes) -> None:
 
 
 def write_message(axes: Axes, message: str) -> None:
-    """Write a message on axes without data."""
+    """Write a message on axes without data.
+
+    Parameters
+    ----------
+    axes
+        The axes, which lose their frame.
+    message
+        The text; it is wrapped.
+    """
     remove_frame(axes)
     axes.text(
         0.5, 0.5, fill(message, 34), transform=axes.transAxes, ha="center", va="center", fontsize=7,
@@ -98,7 +122,15 @@ def write_message(axes: Axes, message: str) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the figure to `path` with the suffixes .pdf and .png, and close it."""
+    """Write a figure as PDF and as PNG, and close it.
+
+    Parameters
+    ----------
+    figure
+        The figure.
+    path
+        Path without the suffixes .pdf and .png.
+    """
     for suffix in (".pdf", ".png"):
         with atomic_write(path.with_suffix(suffix)) as new:
             figure.savefig(new, bbox_inches="tight", facecolor="white")

@@ -2,10 +2,24 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
 
 from cell_synergy.core.config import Config
 from cell_synergy.data.config import Names
+
+ALL_TASKS = "all"
+
+
+def _all_tasks(tasks: object) -> object:
+    """Return the word `all` as a list."""
+    return [tasks] if tasks == ALL_TASKS else tasks
 
 
 class LoRAConfig(Config):
@@ -68,7 +82,7 @@ class FinetuneConfig(Config):
     precision
         Precision of the network's arithmetic.
     tasks
-        Names of the tasks of the data set, or `all`.
+        A list of tasks of the data set, or `all`.
     seed, seeds
         First seed, and number of consecutive seeds.
     """
@@ -83,7 +97,7 @@ class FinetuneConfig(Config):
     weight_decay: NonNegativeFloat
     cells: PositiveInt
     precision: Literal["float32", "bfloat16"]
-    tasks: Names
+    tasks: Annotated[Names, BeforeValidator(_all_tasks)]
     seed: NonNegativeInt
     seeds: PositiveInt
 

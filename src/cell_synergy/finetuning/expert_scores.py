@@ -1,4 +1,4 @@
-"""Fine-tune one expert on one data set, and write the scores in the layout of the stage `probe`."""
+"""Fine-tune one expert on one data set; scores have the layout of the stage `evaluate`."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ from cell_synergy.downstream.method_scores import write_scores
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.encoders import Encoder
 from cell_synergy.finetuning import tunable
-from cell_synergy.finetuning.config import FinetuneConfig
+from cell_synergy.finetuning.config import ALL_TASKS, FinetuneConfig
 from cell_synergy.finetuning.finetune import finetune, with_frozen_embedding
 
 
@@ -25,6 +25,7 @@ def write_expert_scores(
     config: FinetuneConfig,
     probe: ProbeConfig,
     pairs: Path,
+    labels: Path,
     frozen: Path,
     out: Path,
 ) -> None:
@@ -40,23 +41,23 @@ def write_expert_scores(
         The expert.
     dataset, config, probe
         Configurations of the data set, of fine-tuning and of the probes.
-    pairs
-        File of the paired observations.
+    pairs, labels
+        Files of the paired observations and of their labels.
     frozen
         Folder of the frozen expert.
     out
         Folder that is written.
     """
     tasks = _chosen_tasks(dataset, config)
-    adata = read_pairs(pairs)
+    adata = read_pairs(pairs, labels)
     if not (frozen / encoders.CARD).is_file():
         raise DataError(
-            f"{frozen}: no frozen expert there; make it (`python -m stages.pretrain "
-            f"expert={name} reference=... out={frozen}`, as dvc.yaml has it)"
+            f"{frozen}: no frozen expert there; make it (`python -m stages.embed "
+            f"expert={name} frozen={frozen} ...`, as dvc.yaml has it)"
         )
     expert = tunable.read(name, encoder, adata, frozen, config.cells)
     paired = with_frozen_embedding(expert, adata, dataset, config)
-    inputs = encoders.sha256(pairs), expert.name, expert.sha256
+    inputs = encoders.sha256(pairs), encoders.sha256(labels), expert.name, expert.sha256
     configs = (c.model_dump(mode="json") for c in (encoder, dataset, config, probe))
     work = scratch_folder() / f"finetune-{run_hash(*inputs, *configs)}"
     judged = finetune(expert, paired, tasks, config, probe, work)
@@ -68,7 +69,7 @@ def write_expert_scores(
 
 def _chosen_tasks(dataset: DatasetConfig, config: FinetuneConfig) -> dict[str, Task]:
     """Return the tasks that the configuration names."""
-    if config.tasks == ("all",):
+    if config.tasks == (ALL_TASKS,):
         return dataset.tasks
     for name in config.tasks:
         if name not in dataset.tasks:

@@ -19,7 +19,8 @@ from pydantic import Field
 
 from cell_synergy.commands.args import ExperimentArgs
 from cell_synergy.commands.command import StageArguments, command
-from cell_synergy.core.config import load, merge, pop_choice, read_param, read_section, validate
+from cell_synergy.core.config import load, merge, read_param, read_section, validate
+from cell_synergy.core.overrides import pop_choice
 
 
 class Args(ExperimentArgs):

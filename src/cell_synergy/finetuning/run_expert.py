@@ -6,10 +6,11 @@ python -m cell_synergy.finetuning.run_expert --config-name finetune \
 `finetune.how` is lora (adapters of every linear layer), last (the last layers) or linear (the head
 alone). Besides `expert.name` and `data.dataset` there may be overrides of the
 sections `encoders.<name>`, `data.<dataset>`, `finetune` and `probe`. Reads the pairs and the frozen
-expert that the stage `embed` reads. Writes to `out=FOLDER`, by default a folder of the expert's
-name under runs/: scores.csv and scores.npz in the layout of the stage `probe`, and a folder per
-task, fold and seed with the fine-tuned weights, without those of the frozen expert. Only files that
-this command wrote are replaced there. The same command resumes an interrupted run.
+expert that the stage `embed` reads, and the labels that the stage `pairs` writes. Writes to
+`out=FOLDER`, by default a folder of the expert's name under runs/: scores.csv and scores.npz in the
+layout of the stage `evaluate`, and a folder per task, fold and seed with the fine-tuned weights,
+without those of the frozen expert. Only files that this command wrote are replaced there. The same
+command resumes an interrupted run.
 """
 
 import sys
@@ -24,10 +25,11 @@ from cell_synergy.core.config import (
     Config,
     load,
     merge,
-    pop_choice,
     read_param,
     read_section,
 )
+from cell_synergy.core.overrides import pop_choice
+from cell_synergy.core.pipeline import paths
 
 
 class Args(Config):
@@ -37,8 +39,8 @@ class Args(Config):
     ----------
     expert, data, finetune, probe
         Overrides; `expert.name` and `data.dataset` name expert and data set.
-    pairs, raw
-        Paired observations, and the folder of their images.
+    pairs, labels, raw
+        Paired observations, their labels, and the folder of their images.
     frozen
         Folder of the frozen expert.
     out
@@ -50,6 +52,7 @@ class Args(Config):
     finetune: Any = Field(default_factory=dict)
     probe: Any = Field(default_factory=dict)
     pairs: Path
+    labels: Path
     raw: Path
     frozen: Path
     out: Path
@@ -71,12 +74,17 @@ def run(args: Args) -> None:
     probe = load(ProbeConfig, "probe", args.probe)
     use_threads(read_param("threads"))
     encoder = encoders.load(name, merge(read_section(f"encoders.{name}"), expert_overrides))
-    write_expert_scores(name, encoder, dataset, config, probe, args.pairs, args.frozen, args.out)
+    write_expert_scores(
+        name, encoder, dataset, config, probe, args.pairs, args.labels, args.frozen, args.out
+    )
 
 
 def _stage_of(overrides: Mapping[str, Any]) -> StageArguments:
+    """Return the stage `embed` of the expert, and the labels, which that stage does not read."""
     name, _ = pop_choice(overrides.get("expert", {}), "name", "expert")
-    return StageArguments("embed", name, overrides)
+    dataset, _ = pop_choice(overrides.get("data", {}), "dataset", "data")
+    labels = paths("pairs", {"dataset": dataset}, {})["labels"]
+    return StageArguments("embed", name, {"labels": labels, **overrides})
 
 
 def main(argv: Sequence[str]) -> None:

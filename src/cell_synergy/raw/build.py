@@ -81,7 +81,8 @@ def build(
     -------
     :
         The pairs that the study scores, and the observations of reference donors (with or without
-        an image).
+        an image). Both have the labels of the tasks (see `cell_synergy.data.label_files.separate`);
+        tasks do not decide which observations are kept.
 
     Raises
     ------
@@ -218,8 +219,7 @@ def _join(name: str, sections: list[ad.AnnData], dataset: DatasetConfig) -> ad.A
         joined.uns[key] = {k: v for adata in sections for k, v in adata.uns[key].items()}
     joined.uns |= {
         "source": name,
-        "simulated": dataset.source == "simulator",
-        "tasks": {task: spec.kind for task, spec in dataset.tasks.items()},
+        "simulated": dataset.simulator is not None,
     }
     if (stacked_cells := stack_cells(sections, cells, joined.var_names)) is not None:
         joined.uns["cells"] = stacked_cells

@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
-from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.data.config import DatasetConfig, SectionsConfig
+from cell_synergy.core.errors import DataError
+from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.reader_config import ReaderConfig
+from cell_synergy.data.source_config import HubSource
 from cell_synergy.raw.external_files import IMAGES, below, record
 
 _SUFFIXES = {".h5ad", *IMAGES}
@@ -25,7 +27,7 @@ def record_folder(folder: Path, dataset: DatasetConfig, out: Path) -> None:
     Raises
     ------
     DataError
-        If the folder has no file of the data set, or a table that `sections` names is missing.
+        If the folder has no file of the data set, or a table that `reader` names is missing.
     """
     config = dataset.sections
     if config is None:
@@ -37,7 +39,7 @@ def record_folder(folder: Path, dataset: DatasetConfig, out: Path) -> None:
     else:
         subfolders = (path.name for path in folder.glob("[!.]*") if path.is_dir())
         names = config.donor_of(subfolders)
-        if dataset.reader == "hest":
+        if dataset.reader.kind == "hest":
             files = [folder / name for name in hest_files(config)]
         else:
             files = [file for name in names for file in _files_below(folder / name)]
@@ -48,13 +50,13 @@ def record_folder(folder: Path, dataset: DatasetConfig, out: Path) -> None:
             problem = f"no file there of the sections {', '.join(names)}"
         for key, table in (("labels", config.labels), ("composition", config.composition)):
             if table is not None:
-                files.append(below(folder, table, f"sections.{key}"))
+                files.append(below(folder, table, f"reader.{key}"))
                 if not files[-1].is_file():
-                    raise DataError(f"{files[-1]}: no such file; `sections.{key}` names it")
+                    raise DataError(f"{files[-1]}: no such file; `reader.{key}` names it")
     if empty:
         raise DataError(
-            f"{folder}: {problem}; set `folder` of the data set in params.yaml to the folder of "
-            "your sections"
+            f"{folder}: {problem}; set `source.folder` of the data set in params.yaml to the "
+            "folder of your sections"
         )
     out.mkdir()
     record(folder, files, out)
@@ -69,30 +71,23 @@ def _files_below(folder: Path) -> list[Path]:
     ]
 
 
-def fetch_hub(dataset: DatasetConfig, folder: Path) -> None:
-    """Fetch the files of a data set's sections from the hub into a folder.
+def fetch_hub(source: HubSource, config: ReaderConfig) -> None:
+    """Fetch the files of a data set's sections from the hub into the source's folder.
 
     Parameters
     ----------
-    dataset
-        Configuration of the data set, with `hub` and `sections`.
-    folder
-        Folder that the files are written to.
-
-    Raises
-    ------
-    ConfigError
-        If the data set has no block `hub` or `sections`.
+    source
+        Repository, and the folder that the files are written to.
+    config
+        Configuration of the reader, whose `donors` list the sections.
     """
     from cell_synergy.core.hub import fetch_many  # noqa: PLC0415 - a second that other sources need not
 
-    if dataset.hub is None or dataset.sections is None:
-        raise ConfigError("source 'hub' needs the blocks 'hub' and 'sections'")
-    files = hest_files(dataset.sections)
-    fetch_many(dataset.hub.repo, files, dataset.hub.revision, "dataset", folder)
+    folder = Path(source.folder).expanduser()
+    fetch_many(source.repo, hest_files(config), source.revision, "dataset", folder)
 
 
-def hest_files(config: SectionsConfig) -> list[str]:
+def hest_files(config: ReaderConfig) -> list[str]:
     """Return the paths of the HEST-1k files of all configured sections, relative to the release.
 
     Spots are read from `st`, cells and patches of cells from `transcripts`.

@@ -27,7 +27,7 @@ def load_all_results(
     Parameters
     ----------
     folder
-        Folder with the tables `<dataset>/<method>.csv`; None is the output of the stage `probe`.
+        Folder with the tables `<dataset>/<method>.csv`; None is the output of the stage `evaluate`.
     dataset
         Name of the data set; None concatenates all `datasets` of params.yaml.
     task
@@ -50,7 +50,7 @@ def load_all_results(
     """
     if folder is None:
         axes = {"dataset": "any", "method": "any"}
-        out = paths("probe", axes, read_section("experts"))["out"]
+        out = paths("evaluate", axes, read_section("experts"))["out"]
         folder = Path(out).parent.parent
     results: dict[str, dict[str, list[float]]] = {}
     for name in read_param("datasets") if dataset is None else [dataset]:

@@ -3,5 +3,5 @@
 `spectrum` (what linear alignment can keep), `scaling` (few training pairs), `trifeature` and
 `calibration` (data with known decompositions), `truth` and `decoding` (ground truth of simulated
 tissue), `claims` (verdicts). `preflight` checks the parameters of a study, and `check_params` those
-of params.yaml before the runner plans anything.
+of params.yaml before the runner plans anything; `licensed` adds blocks that need a licence to it.
 """

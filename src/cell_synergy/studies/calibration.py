@@ -55,7 +55,7 @@ class CalibrationConfig(Config):
     Attributes
     ----------
     designs
-        Designs `AxB` of A test donors with B observations each, separated by commas.
+        A list of designs `AxB` of A test donors with B observations each.
     train
         Number of training donors of each data set.
     repeats

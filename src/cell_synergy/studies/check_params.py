@@ -4,11 +4,14 @@ from pathlib import Path
 
 from cell_synergy.core.code import require_own_copy
 from cell_synergy.core.config import read_params
+from cell_synergy.studies.licensed import merge_named
 from cell_synergy.studies.preflight import check_study
 
 
 def check() -> None:
     """Check that the lists in params.yaml name methods, data sets, tasks and experts that exist.
+
+    Blocks of licensed/ that params.yaml names are added to it.
 
     Raises
     ------
@@ -16,4 +19,5 @@ def check() -> None:
         Names every parameter that is wrong, or the other copy of the package that is imported.
     """
     require_own_copy(Path("src"))
+    merge_named(read_params())
     check_study(read_params())

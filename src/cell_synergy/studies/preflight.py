@@ -17,13 +17,13 @@ from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.names import UNIMODAL
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.downstream.spatial.config import SpatialConfig
-from cell_synergy.finetuning.config import FinetuneConfig
+from cell_synergy.finetuning.config import ALL_TASKS, FinetuneConfig
+from cell_synergy.studies import licensed
 from cell_synergy.studies.claims.evidence import ClaimsConfig
 from cell_synergy.studies.scaling.subsets import ScalingConfig
 from cell_synergy.studies.trifeature.world import TrifeatureConfig
 
 REQUIRED = (*UNIMODAL, "concat")  # every method is compared with these
-ALL_TASKS = "all"
 
 Params = Mapping[str, Any]
 C = TypeVar("C", bound=Config)
@@ -44,7 +44,12 @@ def check_study(params: Params) -> None:
         name is near that of another task. Otherwise it is logged, as after removing data sets that
         a study does not use.
     """
-    errors = [*_method_errors(params), *_dataset_errors(params), *_expert_errors(params)]
+    errors = [
+        *_method_errors(params),
+        *_dataset_errors(params),
+        *_expert_errors(params),
+        *_circular_errors(params),
+    ]
     if not errors:
         errors = list(_task_errors(params))
     if errors:
@@ -77,25 +82,37 @@ def _method_errors(params: Params) -> Iterator[str]:
 
 def _dataset_errors(params: Params) -> Iterator[str]:
     """Yield a message for each data set of the study that does not exist."""
-    yield from _unknown("datasets", param_of(params, "datasets"), section_of(params, "data"))
+    valid = section_of(params, "data")
+    yield from _unknown("datasets", param_of(params, "datasets"), valid, licensed.names("data"))
 
 
 def _expert_errors(params: Params) -> Iterator[str]:
     """Yield a message for each expert of the study that does not exist."""
     valid = [name for name in section_of(params, "encoders") if name in encoders.names()]
     for kind, name in section_of(params, "experts").items():
-        yield from _unknown(f"experts.{kind}", [str(name)], valid)
+        yield from _unknown(f"experts.{kind}", [str(name)], valid, licensed.names("encoders"))
+
+
+def _circular_errors(params: Params) -> Iterator[str]:
+    """Yield a message for each misspelt data set of `circular`, and each task that it lacks."""
+    datasets = section_of(params, "data")
+    for name, tasks in param_of(params, "circular").items():
+        if name in datasets:
+            yield from _unknown(f"circular.{name}", tasks, _tasks_of(datasets[name]))
+        elif get_close_matches(name, datasets):
+            yield f"circular: no data set {name!r}{suggest(name, datasets)}"
+
+
+def _tasks_of(block: object) -> list[str]:
+    """Return the names of the tasks in the block of a data set."""
+    return [str(task) for task in (block.get("tasks") if isinstance(block, dict) else None) or {}]
 
 
 def _task_errors(params: Params) -> Iterator[str]:
     """Yield a message for each misspelt task; log the tasks that no data set has."""
     for name in param_of(params, "datasets"):
         _config(DatasetConfig, params, f"data.{name}")  # raises if the section is not valid
-    valid = {
-        str(task)
-        for block in section_of(params, "data").values()
-        for task in (block.get("tasks") if isinstance(block, dict) else None) or {}
-    }
+    valid = {task for block in section_of(params, "data").values() for task in _tasks_of(block)}
     claims = _config(ClaimsConfig, params, "claims")
     finetuned = _config(FinetuneConfig, params, "finetune").tasks
     lists = {
@@ -114,9 +131,11 @@ def _task_errors(params: Params) -> Iterator[str]:
                 tqdm.write(message)
 
 
-def _unknown(key: str, names: Iterable[str], valid: Iterable[str]) -> Iterator[str]:
-    """Yield a message for each name that is not valid."""
+def _unknown(
+    key: str, names: Iterable[str], valid: Iterable[str], addable: Iterable[str] = ()
+) -> Iterator[str]:
+    """Yield a message for each name that is not valid; `addable` names are suggested as well."""
     valid = set(valid)
     for name in names:
         if name not in valid:
-            yield f"{key}: no {name!r}{suggest(name, valid)}"
+            yield f"{key}: no {name!r}{suggest(name, valid.union(addable))}"

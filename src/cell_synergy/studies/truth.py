@@ -14,6 +14,11 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.pid import discrete
 from cell_synergy.raw.registration import nearest_within
 
+COLUMNS = [
+    "dataset", "task", "seen", "redundant", "unique_image", "unique_expression", "synergy",
+    "sis_bits", "sis_macro_f1",
+]  # fmt: skip
+
 Confusions = Mapping[str, Float[np.ndarray, "_true _decoded"]]
 """For each latent state the probabilities of decoded levels given the true level."""
 
@@ -56,7 +61,7 @@ def read(raw: Path, pairs: ad.AnnData, unit_um: float) -> tuple[pd.DataFrame, Vi
         if (index < 0).any():
             raise DataError(
                 f"{path}: section {section}: no true state at {coords[index.argmin()].round()} um; "
-                "unit_um and sections.origin_um are not the simulator's pitch_um and margin_um"
+                "unit_um and reader.origin_um are not the simulator's pitch_um and margin_um"
             )
         latent[mask] = rows[states].to_numpy()[index]
     visible: Visible = json.loads((raw / "visible.json").read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.downstream.probes.tasks import Selection, make_donor_task, task_targets
 
 REGION = {"region": {"kind": "classification"}}
-COMPOSITION = {"composition": {"kind": "composition", "circular": True}}
+COMPOSITION = {"composition": {"kind": "composition"}}
 
 
 def test_test_donors_do_not_choose_the_penalty(run, relabel, codes):
@@ -34,7 +34,7 @@ def test_the_first_seed_chooses_the_penalty_of_all(run, codes):
 
 def test_without_a_labelled_training_unit_the_task_is_refused_with_a_remedy(run, relabel, codes):
     codes[:80] = -1
-    roles = {"train": "A, B", "test": "C, D"}
+    roles = {"train": ["A", "B"], "test": ["C", "D"]}
     with pytest.raises(DataError, match="task 'region': no training observation of fold"):
         run(relabel(codes), split="holdout", roles=roles, tasks=REGION)
 
@@ -122,7 +122,7 @@ def test_how_well_the_donor_shows_is_scored_on_training_donors(run_all):
 
 
 def test_with_one_training_donor_there_is_no_donor_to_tell(run_all):
-    roles = {"train": "A", "test": "B, C, D"}
+    roles = {"train": ["A"], "test": ["B", "C", "D"]}
     scores = run_all(split="holdout", roles=roles, tasks=REGION).scores
     assert "donor" not in set(scores["task"])
 

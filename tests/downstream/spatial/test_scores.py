@@ -13,7 +13,7 @@ from cell_synergy.downstream.spatial.targets import composition, majority
 from cell_synergy.scoring.tables import sis_table
 
 PARAMS = {
-    "neighbours": "6, 18", "least": 5, "targets": "region, composition", "probes": "linear",
+    "neighbours": [6, 18], "least": 5, "targets": ["region", "composition"], "probes": ["linear"],
     "seed": 0, "consistency": {"nearest": 3, "farthest": 0.8, "pairs": 20},
 }  # fmt: skip
 
@@ -116,7 +116,7 @@ def test_labels_of_test_donors_change_no_fit(judged):
 
 
 def test_a_band_that_sections_are_too_small_for_is_absent(judged):
-    scores = judged(of_neighbours(1), neighbours="6, 50")  # 40 units in a section
+    scores = judged(of_neighbours(1), neighbours=[6, 50])  # 40 units in a section
     assert set(scores["task"]) == {
         "neighbours region 1", "neighbours composition 1", "consistency",
     }  # fmt: skip
@@ -124,14 +124,14 @@ def test_a_band_that_sections_are_too_small_for_is_absent(judged):
 
 @pytest.mark.slow
 def test_nonlinear_probes_judge_neighbours_where_they_are_asked_for(judged):
-    scores = judged(of_neighbours(1), probes="linear, mlp", seeds=(0, 1))
+    scores = judged(of_neighbours(1), probes=["linear", "mlp"], seeds=(0, 1))
     nonlinear = scores[scores["probe"] == "mlp"]
     assert set(nonlinear["target"]) == {"region", "composition"}
     assert set(nonlinear["seed"]) == {0}
 
 
 def test_tasks_of_other_data_sets_alone_leave_the_pairs(judged, capsys):
-    scores = judged(lambda paired, _: paired.image, targets="layer")
+    scores = judged(lambda paired, _: paired.image, targets=["layer"])
     assert set(scores["task"]) == {"consistency"}
     assert "tiny: spatial.targets names none of its tasks (region, " in capsys.readouterr().out
 

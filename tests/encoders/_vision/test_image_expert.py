@@ -99,7 +99,6 @@ def test_a_killed_process_is_resumed_by_another(make, embed, tissue, monkeypatch
     whole = embed(make())
     table.write_h5ad(tmp_path / "table.h5ad")
     settings = make().model_dump(mode="json")
-    settings |= {c: ", ".join(map(str, settings[c])) for c in ("mean", "std")}
     paths = [tmp_path / "table.h5ad", raw, tmp_path / "frozen", tmp_path / "out.npy"]
 
     def process(stop):

@@ -11,7 +11,6 @@ from torchvision import transforms
 
 from cell_synergy import encoders
 from cell_synergy.core import hub
-from cell_synergy.core.config import read_section
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.data import embeddings
 from cell_synergy.encoders._vision import transformer
@@ -173,8 +172,8 @@ def test_the_width_must_be_the_networks(make, embed):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"mean": "0.5, 0.5"}, r"encoders\.uni2_h\.mean"),
-        ({"std": "0.5 0.5 0.5"}, r"encoders\.uni2_h\.std"),
+        ({"mean": [0.5, 0.5]}, r"encoders\.uni2_h\.mean"),
+        ({"std": "0.5, 0.5, 0.5"}, r"encoders\.uni2_h\.std"),
         ({"pooling": "mean"}, r"encoders\.uni2_h\.pooling: .*'token'"),
         ({"weight": "w.bin"}, r"unknown parameter \(did you mean 'weights'"),
     ],
@@ -187,9 +186,8 @@ def test_invalid_parameters_are_named(make, change, message):
 @pytest.mark.parametrize(
     "name", ["uni2_h", *(pytest.param(n, marks=pytest.mark.slow) for n in SIZES if n != "uni2_h")]
 )
-def test_each_published_expert_has_the_published_size(name, request, monkeypatch):
-    monkeypatch.chdir(request.config.rootpath)
-    expert = encoders.load(name, read_section(f"encoders.{name}"))
+def test_each_published_expert_has_the_published_size(name, expert_block):
+    expert = encoders.load(name, expert_block(name))
     assert isinstance(expert, PublishedTransformer)
     network = transformer.build(expert.model, expert.arguments)
     expert._require_width(network)
@@ -205,12 +203,9 @@ def test_all_published_experts_have_a_size():
 
 
 @pytest.mark.slow
-def test_random_weights_of_uni2_h_are_saved_loaded_strictly_and_run(
-    request, monkeypatch, tissue, tmp_path
-):
+def test_random_weights_of_uni2_h_are_saved_loaded_strictly_and_run(expert_block, tissue, tmp_path):
     """In half precision, to keep the file small: 1.4 GB."""
-    monkeypatch.chdir(request.config.rootpath)
-    settings = read_section("encoders.uni2_h")
+    settings = expert_block("uni2_h")
     network = transformer.build(settings["model"], settings["arguments"])
     noise = torch.randn(2**24, generator=torch.Generator().manual_seed(0)) * 0.02
     noise = noise.to(torch.bfloat16)

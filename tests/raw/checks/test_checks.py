@@ -10,11 +10,12 @@ from cell_synergy.raw.checks.joined_pairs import StageRequirements
 from cell_synergy.raw.checks.problems import Problems
 from tests.raw.checks.conftest import GENES, REGION
 
-BLOCKS = {"split": "leave-one-block-out", "blocks": 4, "gap_um": 50.0, "roles": {"study": "A"}}
+SPLIT = {"kind": "leave-one-block-out", "blocks": 4, "gap_um": 50.0}
+BLOCKS = {"split": SPLIT, "roles": {"study": ["A"]}}
 
 
 def test_all_is_told_at_once(refused, three):
-    roles = {"study": "A, X", "reference": "R, Y"}
+    roles = {"study": ["A", "X"], "reference": ["R", "Y"]}
     tasks = {"layer": {"kind": "classification"}, "mix": {"kind": "composition"}, **REGION}
     messages = refused(
         three, roles=roles, tasks=tasks, needs=StageRequirements(24, 100, 0.1, images=True)
@@ -47,9 +48,13 @@ def test_one_problem_is_one_message():
 @pytest.mark.parametrize(
     ("roles", "result", "hint"),
     [
-        ({"study": "1, B", "reference": "R"}, "01", "did you mean '01'? write it in quotes"),
-        ({"study": "a, B", "reference": "R"}, "A", "did you mean 'A'? blanks and capitals count"),
-        ({"study": "A B, B", "reference": "R"}, "AB", "did you mean 'AB'?"),
+        ({"study": ["1", "B"], "reference": ["R"]}, "01", "did you mean '01'? write it in quotes"),
+        (
+            {"study": ["a", "B"], "reference": ["R"]},
+            "A",
+            "did you mean 'A'? blanks and capitals count",
+        ),
+        ({"study": ["A B", "B"], "reference": ["R"]}, "AB", "did you mean 'AB'?"),
     ],
 )
 def test_a_role_that_nobody_has_is_refused_with_the_nearest(refused, section, roles, result, hint):
@@ -59,7 +64,7 @@ def test_a_role_that_nobody_has_is_refused_with_the_nearest(refused, section, ro
 
 def test_donors_as_yaml_numbers_are_those_of_the_data(build, section):
     sections = [section(name, donor, GENES) for name, donor in zip("xyz", "123", strict=True)]
-    study, reference = build(sections, roles={"study": "1, 2.0", "reference": 3})
+    study, reference = build(sections, roles={"study": [1, 2.0], "reference": [3]})
     assert set(study.obs["donor"]) == {"1", "2"}
     assert set(reference.obs["donor"]) == {"3"}
 
@@ -73,7 +78,7 @@ def test_a_donor_under_two_spellings_in_two_files_is_refused(refused, three, sec
 @pytest.mark.parametrize("name", ["a/b", "all", ".x", "a\\b", "a" * 101])
 def test_a_donor_whose_name_no_file_can_have_is_refused(refused, three, section, name):
     messages = refused([*three, section("X1", name, GENES)], roles={
-        "study": ["A", "B", name], "reference": "R"})  # fmt: skip
+        "study": ["A", "B", name], "reference": ["R"]})  # fmt: skip
     assert messages == [f"lab: donor {name!r} cannot name a file; rename it"]
 
 
@@ -87,25 +92,25 @@ def test_the_name_of_a_donor_without_a_role_does_not_matter(build, three, sectio
 
 
 def test_holdout_without_its_roles_is_told(refused, three):
-    messages = refused(three, split="holdout", roles={"probe": "A, B", "reference": "R"})
+    messages = refused(three, split="holdout", roles={"probe": ["A", "B"], "reference": ["R"]})
     assert [re.findall(r"role '(\w+)' and found none", one) for one in messages] == [
         ["train"], ["test"],
     ]  # fmt: skip
 
 
 def test_a_missing_reference_names_what_can_be_had(refused, three):
-    (messages,) = refused(three[:2], roles={"study": "A, B"})
+    (messages,) = refused(three[:2], roles={"study": ["A", "B"]})
     assert "no section of a reference donor; check data.lab.roles" in messages
-    assert "`split: leave-one-block-out`" in messages
+    assert "`split: {kind: leave-one-block-out" in messages
 
 
 def test_two_animals_with_two_sections_each_are_told_what_can_be_had(refused, build, strip):
     four = [strip(name, name[0]) for name in ("A1", "A2", "B1", "B2")]
-    roles = {"study": "A1, B1, A2", "reference": "B2"}
+    roles = {"study": ["A1", "B1", "A2"], "reference": ["B2"]}
     (messages,) = refused(four, split="leave-one-section-out", roles=roles)
     assert "donor 'A', who has 2 sections, on both sides; use 'leave-one-donor-out'" in messages
-    assert "`split: leave-one-block-out`" in messages
-    study, reference = build(four, **BLOCKS | {"roles": {"study": "A, B"}})
+    assert "`split: {kind: leave-one-block-out" in messages
+    study, reference = build(four, **BLOCKS | {"roles": {"study": ["A", "B"]}})
     assert study.obs["block"].nunique() == 4 * 3
     assert sorted(reference.obs["block"].unique()) == [f"{s}-block1" for s in
                                                        ("A1", "A2", "B1", "B2")]  # fmt: skip
@@ -113,7 +118,7 @@ def test_two_animals_with_two_sections_each_are_told_what_can_be_had(refused, bu
 
 
 def test_blocks_lie_a_gap_apart_and_the_pairs_say_so(build, strip, capsys):
-    study, reference = build([strip()], **BLOCKS | {"gap_um": 100.0})
+    study, reference = build([strip()], **BLOCKS | {"split": SPLIT | {"gap_um": 100.0}})
     x = {
         name: own.obsm["spatial"][:, 0]
         for name, own in (
@@ -131,14 +136,14 @@ def test_blocks_lie_a_gap_apart_and_the_pairs_say_so(build, strip, capsys):
 
 def test_gaps_that_leave_nothing_of_a_block_are_refused(refused, strip):
     for gap, missing in ((400.0, "A1-block2, A1-block3"), (2000.0, "A1-block1, A1-block2, A1-")):
-        messages = refused([strip()], **BLOCKS | {"gap_um": gap})
+        messages = refused([strip()], **BLOCKS | {"split": SPLIT | {"gap_um": gap}})
         assert messages[0].startswith(f"lab: the gaps leave no observation of {missing}")
-        assert "lower data.lab.gap_um or data.lab.blocks" in messages[0]
+        assert "lower data.lab.split.gap_um or data.lab.split.blocks" in messages[0]
         assert not any("no section" in sentence for sentence in messages)
 
 
 def test_one_scored_block_is_refused(refused, strip):
-    (messages, rare) = refused([strip()], **BLOCKS | {"blocks": 2})
+    (messages, rare) = refused([strip()], **BLOCKS | {"split": SPLIT | {"blocks": 2}})
     assert "needs two blocks beside the reference, found ['A1-block2']: raise `blocks`" in messages
     assert "0 class(es) with 4 observations in 2 blocks" in rare
 
@@ -157,7 +162,7 @@ def test_cells_follow_their_blocks(build, strip):
 def test_a_reference_section_of_a_scored_donor_is_remarked(build, section):
     sections = [section(name, owner, GENES) for name, owner in
                 (("A1", "A"), ("A2", "A"), ("B1", "B"))]  # fmt: skip
-    roles = {"study": "A1, B1", "reference": "A2"}
+    roles = {"study": ["A1", "B1"], "reference": ["A2"]}
     study, _ = build(sections, split="leave-one-section-out", roles=roles)
     assert study.uns["remark"] == "reference section A2 of donor A, who is also scored"
 

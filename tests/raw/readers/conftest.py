@@ -10,16 +10,12 @@ from scipy import sparse
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw import readers
 
-DATASET = DatasetConfig(
-    source="folder",
-    folder="mine",
-    reader="h5ad",
-    unit_um=100.0,
-    standardise="train",
-    split="leave-one-donor-out",
-    tasks={},
-    roles={},
-)
+DATASET = DatasetConfig.model_validate(
+    {
+        "source": {"kind": "folder", "folder": "mine"}, "reader": "h5ad", "unit_um": 100.0,
+        "standardise": "train", "split": "leave-one-donor-out", "tasks": {}, "roles": {},
+    }
+)  # fmt: skip
 
 
 @pytest.fixture

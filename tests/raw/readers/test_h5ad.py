@@ -193,8 +193,9 @@ def test_reference_donors_need_no_image(tmp_path, table, write):
     (section,) = readers.read(tmp_path, reference)
     assert (section.image, section.mpp, section.coverage) == (None, None, None)
     np.testing.assert_array_equal(section.adata.X.toarray(), table.X.toarray())
-    by_section = {"split": "leave-one-section-out", "roles": {"reference": ("S1",)}}
-    assert next(readers.read(tmp_path, DATASET.model_copy(update=by_section))).image is None
+    by_section = {"split": "leave-one-section-out", "roles": {"reference": ["S1"]}}
+    settings = DATASET.model_validate(DATASET.model_dump() | by_section)
+    assert next(readers.read(tmp_path, settings)).image is None
     with pytest.raises(DataError, match=r"no image beside it; .*reference donors alone need none"):
         read_own(tmp_path)
 

@@ -12,15 +12,12 @@ from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw import readers
 from cell_synergy.raw.readers import her2st
 
-DATASET = DatasetConfig(
-    source="manifest",
-    reader="her2st",
-    unit_um=100.0,
-    standardise="donor",
-    split="leave-one-donor-out",
-    tasks={},
-    roles={},
-)
+DATASET = DatasetConfig.model_validate(
+    {
+        "source": "manifest", "reader": "her2st", "unit_um": 100.0, "standardise": "donor",
+        "split": "leave-one-donor-out", "tasks": {}, "roles": {},
+    }
+)  # fmt: skip
 PAIRED = {"A1": 346, "B4": 283, "C2": 187, "C3": 180, "C4": 184, "C5": 181}
 SCALE = 0.05  # of the toy images
 TURN, SHIFT = np.array([[0.8, 0.6], [-0.6, 0.8]]), np.array([1000.0, -500.0])

@@ -43,7 +43,7 @@ def test_transcripts_are_read_in_pieces_and_cells_may_be_numbers(
 HEST = {
     r"A1\.json: no number 'pixel_size_um_estimated'":
         lambda root: (root / "metadata/A1.json").write_text('{"pixel_size_um_estimated": null}'),
-    r"A1_transcripts\.parquet; .*only Xenium sections have transcripts, .*sections\.units to spots":
+    r"A1_transcripts\.parquet; .*only Xenium sections have transcripts, .*reader\.units to spots":
         lambda root: (root / "transcripts/A1_transcripts.parquet").unlink(),
     r"transcripts\.parquet: no column 'he_y' \(did you mean 'he_x'":
         lambda root: native.drop_column(root / "transcripts/A1_transcripts.parquet", "he_y"),

@@ -10,15 +10,12 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw import readers
 
-DATASET = DatasetConfig(
-    source="manifest",
-    reader="mob",
-    unit_um=100.0,
-    standardise="donor",
-    split="leave-one-section-out",
-    tasks={},
-    roles={},
-)
+DATASET = DatasetConfig.model_validate(
+    {
+        "source": "manifest", "reader": "mob", "unit_um": 100.0, "standardise": "donor",
+        "split": "leave-one-section-out", "tasks": {}, "roles": {},
+    }
+)  # fmt: skip
 FILES = {"Rep1": "01", "Rep2": "02", "Rep11": "11"}
 LAYERS = [
     "Olfactory nerve layer",

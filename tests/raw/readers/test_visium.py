@@ -162,7 +162,7 @@ def test_places_of_labels_are_of_the_slide_whichever_image_is_read(tmp_path, mak
         ((900, 600), r"he\.tif: has 900 x 600 pixels, 1\.5 times as large; .* have 600 x 400"),
         ((300, 200), r"has 300 x 200 pixels, 0\.5 times as large; by tissue_hires_image\.png"),
         ((400, 600), r"has 400 x 600 pixels; .* should have 600 x 400"),
-        ((640, 400), r"has 640 x 400 pixels; .* or set sections\.image"),
+        ((640, 400), r"has 640 x 400 pixels; .* or set reader\.image"),
     ],
 )
 def test_a_slide_that_is_not_the_one_of_the_spots_is_refused(tmp_path, make_dataset, size, message):
@@ -229,7 +229,7 @@ def test_pictures_of_pipelines_are_no_slides_and_several_slides_are_listed(tmp_p
     (tmp_path / "A1/GSM1_tissue_lowres_image.jpg").unlink()
     assert str(native.one(tmp_path, make_dataset("visium")).image) == "A1/he.tif"
     native.image(tmp_path / "A1/outs/IHC.SVS")
-    with pytest.raises(DataError, match=r"found he\.tif, IHC\.SVS; .* set sections\.image"):
+    with pytest.raises(DataError, match=r"found he\.tif, IHC\.SVS; .* set reader\.image"):
         native.one(tmp_path, make_dataset("visium"))
     assert (
         str(native.one(tmp_path, make_dataset("visium", image="IHC.SVS")).image)
@@ -250,7 +250,7 @@ def test_a_pattern_stays_in_the_folder_and_a_link_need_not(tmp_path, make_datase
     native.visium(tmp_path / "raw/A1")
     (tmp_path / "raw/A1/he.tif").rename(tmp_path / "archive.tif")
     for image in ("../../archive.tif", str(tmp_path / "archive.tif"), "outs/../../x.tif", ""):
-        with pytest.raises(ConfigError, match=r"sections\.image is .*below a section's folder"):
+        with pytest.raises(ConfigError, match=r"reader\.image is .*below a section's folder"):
             native.one(tmp_path / "raw", make_dataset("visium", image=image))
     (tmp_path / "raw/A1/he.tif").symlink_to(tmp_path / "archive.tif")
     assert str(native.one(tmp_path / "raw", make_dataset("visium")).image) == "A1/he.tif"

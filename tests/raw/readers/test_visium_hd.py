@@ -26,7 +26,7 @@ def test_visium_hd_needs_its_bins_and_their_scale(tmp_path, make_dataset):
     native.visium_hd(tmp_path / "A1")
     with pytest.raises(DataError, match=r"no folder 'square_016um' \(did you mean 'square_008um'"):
         native.one(tmp_path, make_dataset("visium_hd", bin_um=16))
-    with pytest.raises(ConfigError, match=r"needs sections\.bin_um, for example 8"):
+    with pytest.raises(ConfigError, match=r"needs reader\.bin_um, for example 8"):
         native.one(tmp_path, make_dataset("visium_hd", bin_um=None))
     scales = tmp_path / "A1/binned_outputs/square_008um/spatial/scalefactors_json.json"
     for text, message in (("{}", "no number 'microns_per_pixel'"),

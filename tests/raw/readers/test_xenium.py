@@ -92,7 +92,7 @@ XENIUM = {
         lambda folder: _shift(folder / "cells.parquet", 5000),
     r"A1: needs one full-resolution H&E image, found none; put it there":
         lambda folder: (folder / "section_he_image.ome.tif").unlink(),
-    r"found other\.png, section_he_image\.ome\.tif; .*sections\.image":
+    r"found other\.png, section_he_image\.ome\.tif; .*reader\.image":
         lambda folder: (folder / "other.png").write_bytes(b""),
 }  # fmt: skip
 

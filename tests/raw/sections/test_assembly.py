@@ -7,7 +7,7 @@ from cell_synergy.data import paired
 from cell_synergy.raw import build, readers
 from tests.raw import native
 
-GROUPS = {"A": "A1, A2", "B": "B1", "R": "R1"}
+GROUPS = {"A": ["A1", "A2"], "B": ["B1"], "R": ["R1"]}
 WRITE = {"visium": native.visium, "visium_hd": native.visium_hd, "xenium": native.xenium}
 
 
@@ -82,19 +82,19 @@ def test_a_folder_of_the_true_layout_becomes_pairs(tmp_path, make_dataset, rules
 
 def test_units_that_a_platform_does_not_have_are_refused(tmp_path, make_dataset):
     native.visium(tmp_path / "A1")
-    message = r"has spots, no cells; set sections\.units to spots or patches"
+    message = r"has spots, no cells; set reader\.units to spots or patches"
     with pytest.raises(DataError, match=message):
         native.one(tmp_path, make_dataset("visium", "cells"))
 
 
 def test_a_reader_of_folders_needs_its_block(tmp_path, dataset):
-    with pytest.raises(ConfigError, match=r"reader 'visium' needs the block `sections`"):
+    with pytest.raises(ConfigError, match=r"reader 'visium' needs the key `units`"):
         list(readers.read(tmp_path, dataset(reader="visium")))
 
 
 def test_a_section_that_is_not_there_is_named_with_the_nearest(tmp_path, make_dataset):
     native.visium(tmp_path / "A11")
-    with pytest.raises(DataError, match=r"no section 'A1', which sections\.donors names \(did"):
+    with pytest.raises(DataError, match=r"no section 'A1', which reader\.donors names \(did"):
         native.one(tmp_path, make_dataset("visium"))
 
 

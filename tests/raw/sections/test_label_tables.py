@@ -69,7 +69,7 @@ def test_a_table_that_cannot_be_joined_is_refused(labels, text, message):
 
 def test_a_cell_type_is_a_column_of_the_table(labels):
     text = "section,cell_id,celltype\nA1,u1,T\n"
-    with pytest.raises(DataError, match=r"no column 'cell_type' for sections\.cell_type \(did you"):
+    with pytest.raises(DataError, match=r"no column 'cell_type' for reader\.cell_type \(did you"):
         labels(text).require("cell_type")
 
 

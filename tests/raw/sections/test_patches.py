@@ -44,7 +44,7 @@ def test_a_patch_with_too_few_cells_is_dropped_with_them(table):
     assert patches.obs_names.tolist() == ["1x0"]
     assert cells.obs_names.tolist() == ["c3", "c4", "c5"]
     assert "cell_type_ratio" not in patches.obsm
-    with pytest.raises(DataError, match=r"S: no patch of 10 um holds 4 of the 5 .*sections\.least"):
+    with pytest.raises(DataError, match=r"S: no patch of 10 um holds 4 of the 5 .*reader\.least"):
         gather_patches(table, 10.0, (20.0, 10.0), 0.0, 4, None, "S")
 
 

@@ -152,9 +152,10 @@ def test_a_section_has_a_name_that_can_be_a_key(build, section, name):
 
 def test_the_stage_writes_the_table_beside_the_pairs(write_sections, tmp_path, monkeypatch):
     block = {
-        "source": "folder", "folder": "mine", "reader": "visium", "unit_um": 100.0,
+        "source": {"kind": "folder", "folder": "mine"}, "unit_um": 100.0,
+        "reader": {"kind": "visium", "units": "spots"},
         "standardise": "donor", "split": "leave-one-donor-out", "tasks": {},
-        "roles": {"reference": "R1", "study": "A1, B1"}, "sections": {"units": "spots"},
+        "roles": {"reference": ["R1"], "study": ["A1", "B1"]},
     }  # fmt: skip
     blocks = ("pairs", "experts", "encoders", "align", "training")
     params = {name: read_section(name) for name in blocks} | {"data": {"mine": block}}
@@ -163,7 +164,8 @@ def test_the_stage_writes_the_table_beside_the_pairs(write_sections, tmp_path, m
     monkeypatch.chdir(tmp_path)
     YAML().dump(params, tmp_path / "params.yaml")
     out, reference = tmp_path / "out/mine.h5ad", tmp_path / "out/reference.h5ad"
-    main(Args(dataset="mine", raw=raw, out=out, reference=reference))
+    labels = tmp_path / "labels/mine.h5ad"
+    main(Args(dataset="mine", raw=raw, out=out, reference=reference, labels=labels))
     assert sorted(path.name for path in out.parent.iterdir()) == [
         "mine.csv", "mine.h5ad", "reference.h5ad"
     ]  # fmt: skip

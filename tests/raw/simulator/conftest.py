@@ -9,7 +9,7 @@ SETTINGS = {
     "regions": 13,
     "cell_types": 5,
     "synergy": True,
-    "units": {"reference": "4, 6", "train": "8, 8", "probe": "8, 8", "test": "8, 8"},
+    "units": {"reference": [4, 6], "train": [8, 8], "probe": [8, 8], "test": [8, 8]},
     "pitch_um": 100.0,
     "margin_um": 40.0,
     "correlation_um": 120.0,

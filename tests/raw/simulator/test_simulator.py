@@ -48,9 +48,9 @@ def spots(simulator, tmp_path_factory):
 def _read(folder, platform):
     """Return the sections that the platform's reader finds, by name."""
     dataset = DatasetConfig.model_validate({
-        "source": "folder", "folder": "own", "reader": platform, "sections": PLATFORMS[platform],
+        "source": "manifest", "reader": {"kind": platform, **PLATFORMS[platform]},
         "unit_um": 100.0, "standardise": "train", "split": "holdout",
-        "tasks": {"niche": {"kind": "classification"}}, "roles": {"train": "R1", "test": "T0"},
+        "tasks": {"niche": {"kind": "classification"}}, "roles": {"train": ["R1"], "test": ["T0"]},
     })  # fmt: skip
     return {section.name: section for section in readers.read(folder, dataset)}
 

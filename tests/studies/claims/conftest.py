@@ -15,8 +15,8 @@ DONORS = [f"D{i}" for i in range(6)]
 @pytest.fixture
 def claims():
     return ClaimsConfig(
-        aligned="cca, simclr", synergy_aware="comm", redundant="simclr", local="cell_type, region",
-        niches="niche",
+        aligned=["cca", "simclr"], synergy_aware="comm", redundant="simclr",
+        local=["cell_type", "region"], niches=["niche"],
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ __all__ = [
     "scratch", "training", "units",
 ]  # fmt: skip
 
-HOLDOUT = {"split": "holdout", "roles": {"train": "A, B", "probe": "C", "test": "D"}}
+HOLDOUT = {"split": "holdout", "roles": {"train": ["A", "B"], "probe": ["C"], "test": ["D"]}}
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def paired(make_tissue, units, dataset):
 def settings():
     """Return a function that makes the settings, with changes."""
     base = {
-        "fractions": "5, 25, 50, 100", "draws": 2, "pairs": 10, "labels": 10,
+        "fractions": [5, 25, 50, 100], "draws": 2, "pairs": 10, "labels": 10,
         "tasks": "region, layer", "seed": 0,
     }  # fmt: skip
     return lambda **changes: ScalingConfig.model_validate(base | changes)

@@ -22,7 +22,7 @@ def scores(units, dataset, probe, settings, tmp_path):
         tuning = small.settings(**({"rounds": 2, "how": "last"} | changes))
         expert = small.nicheformer(np.asarray(units.X.todense()))
         paired = with_frozen_embedding(expert, units, dataset, tuning)
-        study = settings(fractions="5, 50, 100", draws=1)
+        study = settings(fractions=[5, 50, 100], draws=1)
         tasks = study.chosen(dataset.tasks, "tiny")
         known = known or PartStore(Path(mkdtemp(dir=tmp_path)))
         return table(list(scale(expert, paired, tasks, tuning, probe, study, known)), paired.adata)

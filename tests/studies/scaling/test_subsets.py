@@ -47,7 +47,7 @@ def test_test_donors_are_scored_and_never_drawn(paired, fold, settings):
         assert (subset.labelled.align == subset.drawn.align).all()
 
 
-@pytest.mark.parametrize("fractions", ["1, 10", "10, 5, 100", "0, 100", "10, 10, 100", "1, 200"])
+@pytest.mark.parametrize("fractions", [[1, 10], [10, 5, 100], [0, 100], [10, 10, 100], [1, 200]])
 def test_fractions_rise_to_the_whole(fractions, settings):
     with pytest.raises(ValidationError, match="rise from above 0 to 100"):
         settings(fractions=fractions)
@@ -55,7 +55,7 @@ def test_fractions_rise_to_the_whole(fractions, settings):
 
 def test_tasks_are_those_that_the_data_set_has(dataset, settings, capsys):
     assert list(settings().chosen(dataset.tasks, "tiny")) == ["region"]
-    assert not settings(tasks="layer").chosen(dataset.tasks, "tiny")
+    assert not settings(tasks=["layer"]).chosen(dataset.tasks, "tiny")
     assert not settings().chosen({}, "bare")
     said = capsys.readouterr().out
     assert "tiny: scaling.tasks names none of its tasks (region, composition, gene_panel)" in said

@@ -18,7 +18,7 @@ from cell_synergy.studies.spectrum.config import SpectrumConfig
 
 PARAMS = YAML(typ="safe").load(Path(__file__).parents[3] / "params.yaml")
 TRAIN, TEST, UNITS = "ABCD", "TUVWX", 60
-SETTINGS = {"axes": 8, "fractions": "5, 50, 100", "ranks": 4, "permutations": 50, "seed": 0}
+SETTINGS = {"axes": 8, "fractions": [5, 50, 100], "ranks": 4, "permutations": 50, "seed": 0}
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,7 @@ def settings():
 def dataset():
     """Three labels: of what both show, of what the image shows, and of a product of both."""
     tasks = {name: {"kind": "classification"} for name in ("both", "image_only", "product")}
-    roles = {"train": ", ".join(TRAIN), "test": ", ".join(TEST)}
+    roles = {"train": list(TRAIN), "test": list(TEST)}
     base = {
         "source": "manifest", "reader": "tiny", "unit_um": 100.0, "standardise": "train",
         "split": "holdout", "tasks": tasks, "roles": roles,

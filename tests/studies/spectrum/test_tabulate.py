@@ -179,7 +179,7 @@ def test_where_pairs_are_too_few_there_are_spectra_and_no_shares(
     few = np.zeros(len(paired.donor), dtype=bool)
     few[np.flatnonzero(fold.align)[::12]] = True
     small = replace(paired, folds=[replace(fold, align=few, probe=few)])
-    settings = SpectrumConfig(**SETTINGS | {"fractions": "100"})
+    settings = SpectrumConfig(**SETTINGS | {"fractions": [100]})
     empty = pd.DataFrame(columns=["task", "metric", "probe", "method", "value"])
     result = table.tabulate(
         small, dataset.tasks, {"concat": [0]}, embed, empty, settings, probe, 0.0
@@ -192,7 +192,7 @@ def test_where_pairs_are_too_few_there_are_spectra_and_no_shares(
 
 
 def test_without_a_task_there_are_spectra_and_shares(paired, probe, embed, scores):
-    settings = SpectrumConfig(**SETTINGS | {"fractions": "100"})
+    settings = SpectrumConfig(**SETTINGS | {"fractions": [100]})
     none = scores.iloc[:0]
     result = table.tabulate(paired, {}, {"concat": [0]}, embed, none, settings, probe, 0.1)
     assert list(result.columns) == table.COLUMNS
@@ -205,7 +205,8 @@ def test_four_donors_held_out_in_turn_have_numbers_and_no_intervals(paired, data
     """Each donor is a fold of its own; what is said is a mean over folds."""
     rows = np.flatnonzero(np.isin(paired.donor, list("ABCD")))
     roles = {"study": ("A", "B", "C", "D")}
-    turned = dataset.model_copy(update={"split": "leave-one-donor-out", "roles": roles})
+    split = {"kind": "leave-one-donor-out"}
+    turned = dataset.model_validate(dataset.model_dump() | {"split": split, "roles": roles})
     adata = paired.adata[rows].copy()
     few = replace(
         paired, adata=adata, image=paired.image[rows], expression=paired.expression[rows],
@@ -219,7 +220,7 @@ def test_four_donors_held_out_in_turn_have_numbers_and_no_intervals(paired, data
     tasks = {"both": dataset.tasks["both"]}
     both = ceiling_scores(few, tasks, partial(embed, "concat"), probe)
     both = both.assign(method="concat", probe="linear, transductive")
-    settings = SpectrumConfig(**SETTINGS | {"fractions": "100", "permutations": 5})
+    settings = SpectrumConfig(**SETTINGS | {"fractions": [100], "permutations": 5})
     seeds = {"concat": [0]}
     result = table.tabulate(few, tasks, seeds, embed, both, settings, probe, 0.1)
     assert not result.duplicated(table.COLUMNS[:10]).any()
@@ -237,12 +238,10 @@ def args(tmp_path, monkeypatch, paired, dataset, scores):
     blocks = {name: PARAMS["models"][name] for name in METHODS}
     params = PARAMS | {"models": blocks, "spectrum": SETTINGS, "datasets": ["tiny"]}
     data = {"tiny": dataset.model_dump(exclude_none=True, mode="json")}
-    data["tiny"]["roles"] = {k: ", ".join(v) for k, v in data["tiny"]["roles"].items()}
     with (tmp_path / "params.yaml").open("w") as file:
         YAML().dump(params | {"data": data}, file)
     monkeypatch.chdir(tmp_path)
     units = paired.adata.copy()
-    units.uns["tasks"] = dict.fromkeys(dataset.tasks, "classification")
     write_pairs(tmp_path / "pairs.h5ad", units)
     for name in ("image", "expression"):
         x = getattr(paired, name)

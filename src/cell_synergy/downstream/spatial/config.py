@@ -29,10 +29,10 @@ Counts = Annotated[
     Field(min_length=1),
     AfterValidator(_increasing),
 ]
-"""Increasing positive integers in one line, separated by commas."""
+"""A list of increasing positive integers."""
 
 Probes = Annotated[tuple[Literal["linear", "mlp"], ...], BeforeValidator(listed)]
-"""Names of probes in one line, separated by commas."""
+"""A list of probes."""
 
 
 class ConsistencyConfig(Config):

@@ -53,7 +53,10 @@ class ImageExpert(Encoder):
     def embed(self, pairs: ad.AnnData, raw: Path, expert: Path) -> Float32[np.ndarray, "obs dim"]:
         """Return the embedding of each observation; an interrupted computation is resumed.
 
-        The parameters are those of `Encoder.embed`.
+        Parameters
+        ----------
+        pairs, raw, expert
+            As for `Encoder.embed`.
 
         Raises
         ------

@@ -22,7 +22,7 @@ from cell_synergy.encoders._vision.features import Network
 from cell_synergy.encoders._vision.image_expert import ImageExpert
 
 RGBValues = Annotated[tuple[float, float, float], BeforeValidator(listed)]
-"""Values for red, green and blue, separated by commas."""
+"""A list of the values for red, green and blue."""
 
 
 class PublishedTransformer(ImageExpert, ABC):
@@ -65,12 +65,25 @@ class PublishedTransformer(ImageExpert, ABC):
     resize: Literal["bilinear", "bicubic"]
     precision: Literal["float32", "bfloat16"]
 
-    def freeze(  # nothing is fitted
+    def freeze(
         self,
         reference: ad.AnnData,
         out: Path,
     ) -> dict[str, JsonValue]:
-        """Locate the weights, check that they fit the network, and return the card."""
+        """Locate the weights, check that they fit the network, and return the card.
+
+        Parameters
+        ----------
+        reference, out
+            As for `Encoder.freeze`; not used, since nothing is fitted.
+
+        Raises
+        ------
+        ConfigError
+            If `width` is not the number of features of the network.
+        DataError
+            If the weights do not fit the network.
+        """
         network = transformer.build(self.model, self.arguments)
         self._require_width(network)
         path = self._local_file() or hub.fetch(self.repo, self.file, self.revision)

@@ -92,12 +92,12 @@ def split_problems(
     if empty := _empty_blocks(dataset, [*study, *reference], scored_sections):
         yield (
             f"{name}: the gaps leave no observation of {preview(empty)}; lower "
-            f"data.{name}.gap_um or data.{name}.blocks"
+            f"data.{name}.split.gap_um or data.{name}.split.blocks"
         )
         return
     messages = []
     if study:
-        columns = ["donor", "section", *(["block"] if dataset.split == BLOCKS else [])]
+        columns = ["donor", "section", *(["block"] if dataset.split.kind == BLOCKS else [])]
         obs = pd.concat(adata.obs[columns].drop_duplicates() for adata in study)
         messages = [f"{name}: {message}" for message in fold_problems(obs, dataset)]
     else:
@@ -114,7 +114,7 @@ def _empty_blocks(
     dataset: DatasetConfig, sections: Sequence[ad.AnnData], scored_sections: Iterable[str]
 ) -> list[str]:
     """Return the names of the blocks without an observation."""
-    numbers = range(1, (dataset.blocks or 0) + 1)
+    numbers = range(1, (dataset.block_split.blocks if dataset.block_split else 0) + 1)
     expected = {
         blocks.block_name(section, number) for section in scored_sections for number in numbers
     }

@@ -37,10 +37,10 @@ def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
     DataError
         If there is no such reader, or a file has changed since `download` recorded it.
     """
-    if dataset.reader not in names():
-        raise DataError(f"no reader {dataset.reader!r}{suggest(dataset.reader, names())}")
+    if (reader := dataset.reader.kind) not in names():
+        raise DataError(f"no reader {reader!r}{suggest(reader, names())}")
     root = located(raw)
-    sections: Iterator[Section] = import_module(f"{__name__}.{dataset.reader}").read(root, dataset)
+    sections: Iterator[Section] = import_module(f"{__name__}.{reader}").read(root, dataset)
     return sections if root == raw else (_absolute_image(section, root) for section in sections)
 
 

@@ -74,10 +74,10 @@ def _require_files(raw: Path, dataset: DatasetConfig) -> None:
     if missing:
         hint = ""
         if any(file.startswith("transcripts/") for file in missing):
-            hint = "; only Xenium sections have transcripts, for others set sections.units to spots"
+            hint = "; only Xenium sections have transcripts, for others set reader.units to spots"
         raise DataError(
             f"{raw}: lacks {preview(missing)}; put what is missing there, or take its section out "
-            f"of sections.donors{hint}"
+            f"of reader.donors{hint}"
         )
 
 

@@ -2,8 +2,8 @@
 
 `<section>/filtered_feature_bc_matrix.h5` (or the folder of this name) and
 `<section>/spatial/tissue_positions.csv` (before Space Ranger 2 `tissue_positions_list.csv`), or
-both below `<section>/outs`. The full-resolution H&E image is named by `sections.image` or is the
-only image in the folder; without one, `spatial/tissue_hires_image.png` is used, with its scale in
+both below `<section>/outs`. The full-resolution H&E image is named by `reader.image` or is the only
+image in the folder; without one, `spatial/tissue_hires_image.png` is used, with its scale in
 `scalefactors_json.json`. The downscaled images also reveal a full-resolution image in whose pixels
 the spots are not given. Micrometres per pixel are computed from the array, whose spots are 100 um
 apart, and not from `spot_diameter_fullres`, which is 55 um in some versions and 65 um in others.

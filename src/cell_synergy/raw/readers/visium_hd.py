@@ -2,8 +2,8 @@
 
 `<section>/binned_outputs/square_<bin>um/` (also below `<section>/outs`) with
 `filtered_feature_bc_matrix.h5`, `spatial/tissue_positions.parquet` and
-`spatial/scalefactors_json.json`; `sections.bin_um` names the bin. The full-resolution H&E image is
-named by `sections.image` or is the only image in the folder; without one, `tissue_hires_image` is
+`spatial/scalefactors_json.json`; `reader.bin_um` names the bin. The full-resolution H&E image is
+named by `reader.image` or is the only image in the folder; without one, `tissue_hires_image` is
 used with its scale, as for Visium.
 """
 
@@ -51,7 +51,7 @@ def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
 def _measure(raw: Path, dataset: DatasetConfig, name: str) -> MeasuredSection:
     config, needed = sections_config(dataset), needs_image(dataset, name)
     if config.bin_um is None:
-        raise ConfigError("reader 'visium_hd' needs sections.bin_um, for example 8")
+        raise ConfigError("reader 'visium_hd' needs reader.bin_um, for example 8")
     folder = _bin_folder(outputs(raw / name) / "binned_outputs", config.bin_um)
     spatial = folder / "spatial"
     adata = read_matrix(folder, "filtered_feature_bc_matrix")

@@ -5,8 +5,8 @@
 matrix that Xenium Explorer exports, from pixels of the H&E image to pixels of the morphology image
 (10x Genomics, "How can I convert coordinates between H&E image and Xenium data?"), called
 `*imagealignment.csv`, `*matrix.csv`, or `matrix.csv` in the exported zip. The H&E image is named by
-`sections.image` or is the only image in the folder that is not a morphology image. The matrix
-counts transcripts of quality 20 and better; control features are not genes.
+`reader.image` or is the only image in the folder that is not a morphology image. The matrix counts
+transcripts of quality 20 and better; control features are not genes.
 """
 
 from collections.abc import Iterator

@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.data.config import DatasetConfig, SectionsConfig
+from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.reader_config import ReaderConfig
 from cell_synergy.raw.external_files import below
 from cell_synergy.raw.sections.coordinates import drop_outside_image
 from cell_synergy.raw.sections.label_tables import (
@@ -62,12 +63,13 @@ class UserTables(NamedTuple):
     composition: LabelTable | None
 
 
-def sections_config(dataset: DatasetConfig) -> SectionsConfig:
-    """Return the block `sections` of a data set; readers of 10x and HEST files require it."""
+def sections_config(dataset: DatasetConfig) -> ReaderConfig:
+    """Return the configuration of a reader of 10x or HEST files, which requires `units`."""
     if dataset.sections is None:
+        kind = dataset.reader.kind
         raise ConfigError(
-            f"reader {dataset.reader!r} needs the block `sections` in the data set's parameters: "
-            "units and donors"
+            f"reader {kind!r} needs the key `units` in the data set's parameters: "
+            f"`reader: {{kind: {kind}, units: spots}}`"
         )
     return dataset.sections
 
@@ -109,7 +111,7 @@ def assemble(
     Raises
     ------
     DataError
-        If `sections.donors` names an absent section, or a section contradicts the configuration.
+        If `reader.donors` names an absent section, or a section contradicts the configuration.
     """
     config = sections_config(dataset)
     names = sorted(name for name in present if not name.startswith("."))
@@ -117,13 +119,13 @@ def assemble(
     for name in donor_of:
         if name not in names:
             raise DataError(
-                f"{root}: no section {name!r}, which sections.donors names{suggest(name, names)}"
+                f"{root}: no section {name!r}, which reader.donors names{suggest(name, names)}"
             )
     if without_donor := sorted(set(names) - set(donor_of)):
         tqdm.write(f"{root.name}: {', '.join(without_donor)} without a donor, left out")
     tables = UserTables(
-        _read_table(root, config.labels, "sections.labels", donor_of),
-        _read_table(root, config.composition, "sections.composition", donor_of),
+        _read_table(root, config.labels, "reader.labels", donor_of),
+        _read_table(root, config.composition, "reader.composition", donor_of),
     )
     if tables.labels is not None:
         tables.labels.require(config.cell_type)
@@ -159,7 +161,7 @@ def _assemble_section(
         cells = members if measured.kind == "cells" and config.keep_cells else None
     elif config.units != measured.kind:
         raise DataError(
-            f"{where}: has {measured.kind}, no {config.units}; set sections.units to "
+            f"{where}: has {measured.kind}, no {config.units}; set reader.units to "
             f"{measured.kind} or patches"
         )
     image = None if measured.image is None else measured.image.relative_to(root)

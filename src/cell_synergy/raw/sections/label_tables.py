@@ -53,7 +53,7 @@ class LabelTable:
         """Refuse a table without the column of cell types; do nothing if that column is None."""
         if column is not None and column not in self.columns:
             raise DataError(
-                f"{self.path}: no column {column!r} for sections.cell_type"
+                f"{self.path}: no column {column!r} for reader.cell_type"
                 f"{suggest(column, self.columns)}"
             )
 

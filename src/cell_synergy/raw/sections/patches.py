@@ -59,7 +59,7 @@ def gather_patches(
     if len(patch_codes) == 0:
         raise DataError(
             f"{where}: no patch of {side_um:g} um holds {least} of the {adata.n_obs} spots or "
-            "cells; lower sections.least or raise unit_um"
+            "cells; lower reader.least or raise unit_um"
         )
     rows = np.flatnonzero(np.isin(code, patch_codes))
     patch = np.searchsorted(patch_codes, code[rows])

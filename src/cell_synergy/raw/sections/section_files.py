@@ -124,7 +124,7 @@ def find_image(folder: Path, pattern: str | None) -> Path:
     folder
         The section's folder.
     pattern
-        `sections.image`; None for the only image in the folder.
+        `reader.image`; None for the only image in the folder.
 
     Raises
     ------
@@ -136,18 +136,18 @@ def find_image(folder: Path, pattern: str | None) -> Path:
     if pattern is not None:
         if not pattern.strip() or Path(pattern).is_absolute() or ".." in Path(pattern).parts:
             raise ConfigError(
-                f"sections.image is {pattern!r}; give a path below a section's folder, for "
+                f"reader.image is {pattern!r}; give a path below a section's folder, for "
                 "example '*_he.tif', and put the image or a link to it there"
             )
         in_folder = any(not path.name.startswith(".") for path in folder.glob(pattern))
         parent = folder if in_folder else outputs(folder)
-        return find(parent, pattern, f"image {pattern!r} (sections.image)")
+        return find(parent, pattern, f"image {pattern!r} (reader.image)")
     images = images_in(folder)
     if len(images) != 1:
         names = ", ".join(path.name for path in images) or "none"
         raise DataError(
             f"{folder}: needs one full-resolution H&E image, found {names}; put it there or set "
-            "sections.image to its path below the section's folder, for example '*_he.tif'"
+            "reader.image to its path below the section's folder, for example '*_he.tif'"
         )
     return images[0]
 

@@ -34,8 +34,7 @@ def find_slide(
     folder, spatial
         The section's folder, and the folder of Space Ranger's images in it.
     pattern
-        `sections.image`; None for the only slide in the folder or, without one,
-        `tissue_hires_image`.
+        `reader.image`; None for the only slide in the folder or, without one, `tissue_hires_image`.
     mpp
         Micrometres per pixel of Space Ranger's input slide.
     needed
@@ -160,5 +159,5 @@ def _check_size(
     raise DataError(
         f"{image}: has {size[0]} x {size[1]} pixels{ratio}; by {other.name} and its scale factor "
         f"it should have {width} x {height}, in which the coordinates of the spots are given; give "
-        "the image that Space Ranger was given, or set sections.image to that of tissue_hires_image"
+        "the image that Space Ranger was given, or set reader.image to that of tissue_hires_image"
     )

@@ -89,7 +89,7 @@ def count_cells(path: Path) -> ad.AnnData:
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({error}); fetch it again") from error
     if not cells.code_of:
-        raise DataError(f"{path}: no transcript is in a cell; set sections.units to spots")
+        raise DataError(f"{path}: no transcript is in a cell; set reader.units to spots")
     data, row, column = (
         np.concatenate([getattr(batch, part) for batch in batches])
         for part in ("data", "row", "col")

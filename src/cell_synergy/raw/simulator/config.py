@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.data.config import Role, SimulatedDatasetConfig, listed
+from cell_synergy.data.config import Role, listed
+from cell_synergy.data.source_config import SimulatedDatasetConfig
 from cell_synergy.raw.simulator.lattice import Lattice
 
 

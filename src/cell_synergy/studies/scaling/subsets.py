@@ -13,7 +13,7 @@ from typing import Annotated
 
 import numpy as np
 from jaxtyping import Bool, Shaped
-from pydantic import AfterValidator, BeforeValidator, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, PositiveInt
 from tqdm import tqdm
 
 from cell_synergy.core.config import Config
@@ -50,7 +50,9 @@ class ScalingConfig(Config):
         Seed of the draws.
     """
 
-    fractions: Annotated[tuple[float, ...], BeforeValidator(listed), AfterValidator(_shares)]
+    fractions: Annotated[
+        tuple[float, ...], BeforeValidator(listed), Field(min_length=1), AfterValidator(_shares)
+    ]
     draws: PositiveInt
     pairs: PositiveInt
     labels: PositiveInt

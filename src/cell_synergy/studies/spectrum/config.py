@@ -18,7 +18,7 @@ class SpectrumConfig(Config):
     axes
         Number of leading principal axes of each embedding to which the analysis is restricted.
     fractions
-        Percentages of the training pairs, separated by commas; the subsets are nested.
+        A list of percentages of the training pairs; the subsets are nested.
     ranks
         Number of leading correlations in the table.
     permutations
@@ -28,7 +28,7 @@ class SpectrumConfig(Config):
     """
 
     axes: PositiveInt
-    fractions: Annotated[tuple[Percent, ...], BeforeValidator(listed)]
+    fractions: Annotated[tuple[Percent, ...], BeforeValidator(listed), Field(min_length=1)]
     ranks: PositiveInt
     permutations: PositiveInt
     seed: NonNegativeInt

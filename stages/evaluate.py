@@ -1,4 +1,4 @@
-"""Score one method on one data set by space: neighbours in bands of distance, and close pairs."""
+"""Score one method on one data set: probes of its joint embedding, and predictions over space."""
 
 import sys
 from pathlib import Path
@@ -11,36 +11,42 @@ from cell_synergy.core.config import arguments, load, read_param
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import report_errors
 from cell_synergy.core.files import atomic_write
-from cell_synergy.downstream.method_scores import TrainedMethod
+from cell_synergy.downstream.evaluate import evaluate
+from cell_synergy.downstream.method_scores import TrainedMethod, write_scores
 from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.downstream.spatial import scores as spatial_scores
 from cell_synergy.downstream.spatial.checks import check
 from cell_synergy.downstream.spatial.config import SpatialConfig
-from cell_synergy.downstream.spatial.scores import TOO_FEW, SpatialTasks, evaluate
 
 
 class Args(ExperimentArgs):
-    """Inputs and outputs."""
+    """Inputs and outputs; the posteriors of the probes are written beside `out`, as .npz."""
 
     weights: Path
     out: Path
+    spatial: Path
 
 
 def main(args: Args) -> None:
-    """Read, score the first seed, write."""
+    """Read, score every seed by probes and the first by space, write."""
     use_threads(read_param("threads"))
     experiment = Experiment.from_overrides(args.models, args.data)
     probe, spatial = load(ProbeConfig, "probe"), load(SpatialConfig, "spatial")
     dataset, paired = experiment.dataset, experiment.read_paired(args)
     views = dataset.sections is None or dataset.sections.units == "cells"
     check(paired.adata, dataset.unit_um, views=views)
-    spatial_tasks = SpatialTasks.of(paired, dataset.tasks, spatial)
+    spatial_tasks = spatial_scores.SpatialTasks.of(paired, dataset.tasks, spatial)
     trained = TrainedMethod(experiment.method, args.weights, paired)
-    name, seeds = experiment.method_name, trained.seeds()[:1]
-    scores = evaluate(name, paired, spatial_tasks, seeds, trained.embed, probe, spatial.probes)
-    if scores.empty:
-        tqdm.write(f"{experiment.dataset_name}: {TOO_FEW}; the table has no rows")
-    with atomic_write(args.out) as new:
-        scores.to_csv(new, index=False, float_format="%.5g")
+    name, seeds = experiment.method_name, trained.seeds()
+    evaluation = evaluate(name, paired, dataset.tasks, seeds, trained.embed, probe)
+    over_space = spatial_scores.evaluate(
+        name, paired, spatial_tasks, seeds[:1], trained.embed, probe, spatial.probes
+    )
+    if over_space.empty:
+        tqdm.write(f"{experiment.dataset_name}: {spatial_scores.TOO_FEW}; the table has no rows")
+    write_scores(evaluation, args.out)
+    with atomic_write(args.spatial) as new:
+        over_space.to_csv(new, index=False, float_format="%.5g")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,128 @@
+"""Add experts and data sets that need a licence to params.yaml.
+
+python -m cell_synergy.studies.licensed NAME ...
+
+NAME is a file of licensed/, without its ending; the top of the file says which licence has to be
+accepted first. Its blocks are inserted into params.yaml with their comments, and no other line
+changes. The runner does the same for whatever `experts` and `datasets` name, before it plans
+anything.
+"""
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from cell_synergy.core.config import LICENSED, PARAMS, merge, param_of, suggest
+from cell_synergy.core.errors import ConfigError, report_errors
+from cell_synergy.core.files import atomic_write
+from cell_synergy.core.yaml import mapping_of
+
+
+def merge_named(params: Mapping[str, Any]) -> None:
+    """Add to params.yaml the blocks of experts and data sets that it names, but does not have.
+
+    Parameters
+    ----------
+    params
+        The content of params.yaml.
+
+    Raises
+    ------
+    ConfigError
+        If a block cannot be inserted.
+    """
+    named = {
+        "encoders": [str(name) for name in param_of(params, "experts").values()],
+        "data": param_of(params, "datasets"),
+    }
+    for section, wanted in named.items():
+        present = params.get(section) or {}
+        for name in dict.fromkeys(wanted):
+            if name in names(section) and name not in present:
+                add(name)
+
+
+def names(section: str) -> list[str]:
+    """Return the names of the files of licensed/ that have a block for a section of params.yaml."""
+    return [name for name in _available() if section in mapping_of(LICENSED / f"{name}.yaml")]
+
+
+def add(name: str) -> None:
+    """Insert the blocks of one file of licensed/ into params.yaml, and log it.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, params.yaml has its blocks already, or one cannot be inserted.
+    """
+    if name not in _available():
+        raise ConfigError(f"{LICENSED}: no {name!r}{suggest(name, _available())}")
+    file = LICENSED / f"{name}.yaml"
+    params, blocks = mapping_of(PARAMS), mapping_of(file)
+    new = {key: block for key, block in blocks.items() if not set(block) & set(params.get(key, ()))}
+    if not new:
+        raise ConfigError(f"{PARAMS} has {name!r} already; change its block there")
+    lines, licensed = _lines(PARAMS), _lines(file)
+    for section in new:
+        lines = _inserted(lines, section, licensed[_extent(licensed, section)])
+    with atomic_write(PARAMS) as path:
+        path.write_bytes("".join(lines).encode())
+        if _content(path) != merge(params, new):
+            raise ConfigError(
+                f"{PARAMS}: {file} cannot be inserted there, because the sections "
+                f"{' and '.join(new)} are not indented by two blanks; copy its blocks by hand"
+            )
+    tqdm.write(f"{PARAMS}: added {name} from {file}")
+
+
+def _available() -> list[str]:
+    """Return the names of the files of licensed/."""
+    return sorted(file.stem for file in LICENSED.glob("*.yaml"))
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a file with their line ends, which the last line gets if it has none."""
+    text = path.read_bytes().decode()
+    return re.findall(r"[^\n]*\n", text if text.endswith("\n") else f"{text}\n")
+
+
+def _content(path: Path) -> Mapping[str, Any] | None:
+    """Return the content of a YAML file; None if it is not valid."""
+    try:
+        return mapping_of(path)
+    except ConfigError:
+        return None
+
+
+def _extent(lines: Sequence[str], section: str) -> slice:
+    """Return where a section's lines stand, without its name and the comments of the next one."""
+    starts = [number for number, line in enumerate(lines, 1) if line.startswith(f"{section}:")]
+    start = starts[-1] if starts else len(lines)
+    inside = list(takewhile(lambda line: line[0] in " #\r\n", lines[start:]))
+    while inside and (inside[-1].startswith("#") or not inside[-1].strip()):
+        inside.pop()
+    return slice(start, start + len(inside))
+
+
+def _inserted(lines: Sequence[str], section: str, block: Sequence[str]) -> list[str]:
+    """Return the lines with a block at the end of a section, which is made where it is missing."""
+    is_there = any(line.startswith(f"{section}:") for line in lines)
+    name = [] if is_there else [f"{section}:\n"]
+    end = _extent(lines, section).stop
+    return [*lines[:end], *name, *block, *lines[end:]]
+
+
+def main(words: Sequence[str]) -> None:
+    """Add the named files."""
+    for name in words:
+        add(name)
+
+
+if __name__ == "__main__":
+    with report_errors(__doc__, bare=False):
+        main(sys.argv[1:])
