@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 
 from cell_synergy import encoders
-from cell_synergy.core.config import Config, arguments, load, read_param, read_section
+from cell_synergy.core.config import Config, arguments, load, load_keys, read_param, read_section
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import report_errors
 from cell_synergy.core.files import atomic_write
 from cell_synergy.core.resume.part_store import resumable
 from cell_synergy.data import paired as pairs
-from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.config import BenchmarkConfig
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.finetuning import tunable
 from cell_synergy.finetuning.config import FinetuneConfig
@@ -33,7 +33,7 @@ class Args(Config):
 def main(args: Args) -> None:
     """Read, draw, fine-tune, score, write."""
     use_threads(read_param("threads"))
-    dataset, probe = load(DatasetConfig, f"data.{args.dataset}"), load(ProbeConfig, "probe")
+    dataset, probe = load_keys(BenchmarkConfig, f"data.{args.dataset}"), load(ProbeConfig, "probe")
     config, scaling = load(FinetuneConfig, "finetune"), load(ScalingConfig, "scaling")
     block = read_section(f"encoders.{args.expert}")
     encoder = encoders.load(args.expert, block)

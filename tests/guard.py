@@ -103,7 +103,7 @@ class Code:
             for read in reads(self.tree.source(file)):
                 if read is None:
                     wrong.add(f"{file.name}: a section whose name cannot be read from the code")
-                elif not any(_covers(declared, read) for declared in stage.params):
+                elif not _declared(stage.params, read):
                     wrong.add(f"{file.name}: {read}")
         return sorted(wrong)
 
@@ -128,10 +128,13 @@ def _reads(tree: ast.Module) -> Iterator[str | None]:
             continue
         index = 1 if name.startswith("load") else 0
         section = _literal(node.args[index] if len(node.args) > index else None)
-        if name == "load_keys" and section is not None:
-            yield from (key and f"{section}.{key}" for key in _keys(tree, node.args[0]))
+        keys = _keys(tree, node.args[0]) if name.startswith("load") and section else []
+        if name == "load_keys" and keys:
+            yield from (f"{section}.{key}" for key in keys)
+        elif name == "load_keys":
+            yield None
         else:
-            yield section
+            yield f"{section}:{' '.join(keys)}" if keys else section
 
 
 def _literal(argument: ast.expr | None) -> str | None:
@@ -144,13 +147,13 @@ def _literal(argument: ast.expr | None) -> str | None:
     return None
 
 
-def _keys(tree: ast.Module, config: ast.expr) -> list[str | None]:
-    """Return the keys of a configuration class that the file imports; [None] for anything else."""
+def _keys(tree: ast.Module, config: ast.expr) -> list[str]:
+    """Return the keys of a configuration class that the file imports; none for anything else."""
     name = getattr(config, "id", "")
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
             return [*getattr(import_module(str(node.module)), name).model_fields]
-    return [None]
+    return []
 
 
 def _disguised(tree: ast.Module) -> Iterator[None]:
@@ -173,6 +176,18 @@ def _disguised(tree: ast.Module) -> Iterator[None]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in names and id(node) not in called:
             yield None
+
+
+def _declared(params: set[str], read: str) -> bool:
+    """Whether dvc.yaml declares a section that is read, or each of its keys.
+
+    `load` refuses any key that its configuration class lacks, so that the keys of the class, which
+    follow a colon in `read`, are all that it reads.
+    """
+    section, _, keys = read.partition(":")
+    each = [f"{section}.{key}" for key in keys.split()]
+    whole = any(_covers(declared, section) for declared in params)
+    return whole or (bool(each) and all(any(_covers(d, key) for d in params) for key in each))
 
 
 def _covers(declared: str, read: str) -> bool:

@@ -223,6 +223,22 @@ def load(config: type[C], name: str, overrides: Mapping[str, Any] | Word | None 
     return validate(config, section if overrides is None else merge(section, overrides), name)
 
 
+def load_keys(config: type[C], name: str, overrides: Mapping[str, Any] | None = None) -> C:
+    """Read those keys of section `name` that `config` has, with nested overrides on top.
+
+    Raises
+    ------
+    ConfigError
+        If a value is wrong, or an override is of a key that is not read here.
+    """
+    section, overrides = read_section(name), overrides or {}
+    for key in overrides:
+        if key in section and key not in config.model_fields:
+            raise ConfigError(f"{name}.{key} is not used here; leave it out")
+    merged = merge({key: section[key] for key in config.model_fields if key in section}, overrides)
+    return validate(config, merged, name)
+
+
 def _explain(
     detail: ErrorDetails, config: type[BaseModel], values: Mapping[str, Any], where: str
 ) -> str:

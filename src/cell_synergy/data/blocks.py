@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
-from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.design import DesignConfig
 
 _ROUNDING = 1e-6  # um; tolerance for distances of exactly half a gap
 
@@ -55,7 +55,7 @@ def block_name(section: str, block: int) -> str:
 
 
 def split_reference(
-    adata: ad.AnnData, section: str, dataset: DatasetConfig
+    adata: ad.AnnData, section: str, dataset: DesignConfig
 ) -> tuple[ad.AnnData, ad.AnnData]:
     """Divide a study section into the observations that are scored and those of the reference.
 

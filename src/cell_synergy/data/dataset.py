@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from cell_synergy.data import embeddings, paired
-from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.design import DesignConfig
 from cell_synergy.data.splits import Fold, folds, split_groups
 
 
@@ -46,7 +46,7 @@ class PairedDataset:
         pairs: Path,
         image: Path,
         expression: Path,
-        dataset: DatasetConfig,
+        dataset: DesignConfig,
         labels: Path | None = None,
     ) -> "PairedDataset":
         """Read pairs, both embeddings and labels, and check that their rows agree.

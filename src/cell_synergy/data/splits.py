@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.config import BLOCKS, DatasetConfig
+from cell_synergy.data.design import BLOCKS, DesignConfig
 
 BLOCKS_HINT = (
     f"`split: {{kind: {BLOCKS}, blocks: 5, gap_um: 336}}`, which is possible with one section and "
@@ -40,7 +40,7 @@ class Fold:
     test: Bool[np.ndarray, " obs"]
 
 
-def split_groups(obs: pd.DataFrame, dataset: DatasetConfig) -> Shaped[np.ndarray, " obs"]:
+def split_groups(obs: pd.DataFrame, dataset: DesignConfig) -> Shaped[np.ndarray, " obs"]:
     """Return the group of each observation that no split divides: its donor, section or block.
 
     Parameters
@@ -63,7 +63,7 @@ def split_groups(obs: pd.DataFrame, dataset: DatasetConfig) -> Shaped[np.ndarray
     return obs[dataset.group].astype(str).to_numpy()
 
 
-def folds(obs: pd.DataFrame, dataset: DatasetConfig) -> list[Fold]:
+def folds(obs: pd.DataFrame, dataset: DesignConfig) -> list[Fold]:
     """Return the folds of a data set's paired observations.
 
     Parameters
@@ -91,7 +91,7 @@ def folds(obs: pd.DataFrame, dataset: DatasetConfig) -> list[Fold]:
     return [Fold(name, groups != name, groups != name, groups == name) for name in names]
 
 
-def fold_problems(obs: pd.DataFrame, dataset: DatasetConfig) -> list[str]:
+def fold_problems(obs: pd.DataFrame, dataset: DesignConfig) -> list[str]:
     """Return the reasons for which the split is impossible with these donors, and the remedies.
 
     Parameters

@@ -32,7 +32,7 @@ from pydantic import Field
 
 from cell_synergy.commands.args import ExperimentArgs
 from cell_synergy.commands.command import StageArguments, command, command_on_table
-from cell_synergy.core.config import Config, load, merge, read_param, validate
+from cell_synergy.core.config import Config, load, load_keys, merge, read_param, validate
 from cell_synergy.core.errors import print_requested_help, report_errors
 
 if TYPE_CHECKING:
@@ -70,18 +70,21 @@ class Args(ExperimentArgs):
 
 def run(args: Args) -> None:
     """Read, score, write."""
-    from cell_synergy.commands.experiment import Experiment
+    from cell_synergy.commands.experiment import Experiment, read_paired
     from cell_synergy.core.device import use_threads
+    from cell_synergy.data.config import BenchmarkConfig
     from cell_synergy.downstream.evaluate import evaluate
     from cell_synergy.downstream.method_scores import TrainedMethod, write_scores
     from cell_synergy.downstream.probes.config import ProbeConfig
 
     experiment = Experiment.from_overrides(args.models, args.data)
+    overrides = experiment.dataset_overrides
+    dataset = load_keys(BenchmarkConfig, f"data.{experiment.dataset_name}", overrides)
     probe = load(ProbeConfig, "probe", args.probe)
     use_threads(read_param("threads"))
-    paired = experiment.read_paired(args)
+    paired = read_paired(args, dataset)
     trained = TrainedMethod(experiment.method, args.weights, paired)
-    name, tasks = experiment.method_name, experiment.dataset.tasks
+    name, tasks = experiment.method_name, dataset.tasks
     write_scores(evaluate(name, paired, tasks, trained.seeds(), trained.embed, probe), args.out)
 
 

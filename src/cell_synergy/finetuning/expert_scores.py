@@ -8,7 +8,7 @@ from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.core.files import atomic_write
 from cell_synergy.core.resume.scratch import run_hash, scratch_folder
-from cell_synergy.data.config import DatasetConfig, Task
+from cell_synergy.data.config import BenchmarkConfig, Task
 from cell_synergy.data.paired import read as read_pairs
 from cell_synergy.downstream.method_scores import write_scores
 from cell_synergy.downstream.probes.config import ProbeConfig
@@ -21,7 +21,7 @@ from cell_synergy.finetuning.finetune import finetune, with_frozen_embedding
 def write_expert_scores(
     name: str,
     encoder: Encoder,
-    dataset: DatasetConfig,
+    dataset: BenchmarkConfig,
     config: FinetuneConfig,
     probe: ProbeConfig,
     pairs: Path,
@@ -67,7 +67,7 @@ def write_expert_scores(
     shutil.rmtree(work)
 
 
-def _chosen_tasks(dataset: DatasetConfig, config: FinetuneConfig) -> dict[str, Task]:
+def _chosen_tasks(dataset: BenchmarkConfig, config: FinetuneConfig) -> dict[str, Task]:
     """Return the tasks that the configuration names."""
     if config.tasks == (ALL_TASKS,):
         return dataset.tasks

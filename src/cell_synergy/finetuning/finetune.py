@@ -14,8 +14,9 @@ from cell_synergy.core import arrays
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.files import atomic_write
 from cell_synergy.core.names import FINE_TUNED
-from cell_synergy.data.config import DatasetConfig, Task
+from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.data.design import DesignConfig
 from cell_synergy.data.splits import Fold, folds, split_groups
 from cell_synergy.downstream.evaluate import Evaluation, FoldEvaluator, score_table
 from cell_synergy.downstream.probes.config import ProbeConfig
@@ -96,7 +97,7 @@ def finetune(
 
 
 def with_frozen_embedding(
-    expert: TunableExpert, adata: ad.AnnData, dataset: DatasetConfig, settings: FinetuneConfig
+    expert: TunableExpert, adata: ad.AnnData, dataset: DesignConfig, settings: FinetuneConfig
 ) -> PairedDataset:
     """Return observations with the embedding of the frozen expert and the folds of the data set.
 

@@ -24,6 +24,7 @@ from cell_synergy.commands.command import StageArguments, command
 from cell_synergy.core.config import (
     Config,
     load,
+    load_keys,
     merge,
     read_param,
     read_section,
@@ -62,14 +63,14 @@ def run(args: Args) -> None:
     """Read, fine-tune, score, write."""
     from cell_synergy import encoders
     from cell_synergy.core.device import use_threads
-    from cell_synergy.data.config import DatasetConfig
+    from cell_synergy.data.config import BenchmarkConfig
     from cell_synergy.downstream.probes.config import ProbeConfig
     from cell_synergy.finetuning.config import FinetuneConfig
     from cell_synergy.finetuning.expert_scores import write_expert_scores
 
     name, expert_overrides = pop_choice(args.expert, "name", "expert")
     dataset_name, dataset_overrides = pop_choice(args.data, "dataset", "data")
-    dataset = load(DatasetConfig, f"data.{dataset_name}", dataset_overrides)
+    dataset = load_keys(BenchmarkConfig, f"data.{dataset_name}", dataset_overrides)
     config = load(FinetuneConfig, "finetune", args.finetune)
     probe = load(ProbeConfig, "probe", args.probe)
     use_threads(read_param("threads"))

@@ -1,8 +1,8 @@
 """Representations of a pair, one per file: the file's name is the method's name everywhere.
 
-A method is fitted on two standardised embeddings of the same observations and returns one joint
-embedding `z3`. The single experts and the controls are methods like any other. Other folders call
-`load` and `names`; the contract of a method is `cell_synergy.training.method`.
+A method is fitted on two standardised embeddings of one set of observations and returns one joint
+embedding `z3`. Single experts and controls are methods like any other. Other folders call `load`
+and `names`; the contract of a method is `cell_synergy.training.method`.
 """
 
 from collections.abc import Mapping
@@ -22,15 +22,14 @@ def names() -> list[str]:
 def load(name: str, hyperparameters: Mapping[str, object]) -> Method:
     """Return a method with the given hyperparameters.
 
-    Only the file of that method is imported, so that no result depends on the code of a method that
-    it does not use.
+    Only the file of this method is imported, so that results depend on the code of no other method.
 
     Parameters
     ----------
     name
         Name of the method.
     hyperparameters
-        Its block of `models` in params.yaml.
+        Hyperparameters by name: the method's block of `models` in params.yaml.
 
     Raises
     ------

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.config import RawConfig
 from cell_synergy.data.reader_config import ReaderConfig
 from cell_synergy.data.source_config import HubSource
 from cell_synergy.raw.external_files import IMAGES, below, record
@@ -12,7 +12,7 @@ from cell_synergy.raw.external_files import IMAGES, below, record
 _SUFFIXES = {".h5ad", *IMAGES}
 
 
-def record_folder(folder: Path, dataset: DatasetConfig, out: Path) -> None:
+def record_folder(folder: Path, dataset: RawConfig, out: Path) -> None:
     """Record the files of a user's sections, which stay in `folder`.
 
     Parameters

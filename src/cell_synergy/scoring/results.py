@@ -1,4 +1,4 @@
-"""The study's scores in the layout of the reference release's SIS functions."""
+"""The study's scores in the layout of the authors' released SIS functions."""
 
 from pathlib import Path
 
@@ -27,14 +27,13 @@ def load_all_results(
     Parameters
     ----------
     folder
-        Folder with the tables `<dataset>/<method>.csv`; None is the output of the stage `evaluate`.
+        Folder of the tables `<dataset>/<method>.csv`; None for the output of the stage `evaluate`.
     dataset
         Name of the data set; None concatenates all `datasets` of params.yaml.
     task
         Name of the task; None averages over tasks.
     probe
-        Name of the probe; of a data set with features scaled per donor it selects the transductive
-        scores.
+        Name of the probe, without the suffix that marks features scaled per donor.
 
     Returns
     -------

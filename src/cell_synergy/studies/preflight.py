@@ -74,10 +74,14 @@ def _method_errors(params: Params) -> Iterator[str]:
         "claims.aligned": claims.aligned,
         "claims.synergy_aware": [claims.synergy_aware],
         "claims.redundant": [claims.redundant],
-        "trifeature.methods": _config(TrifeatureConfig, params, "trifeature").methods,
+        "trifeature.methods": section_of(params, "trifeature.methods"),
     }
     for key, names in lists.items():
         yield from _unknown(key, names, {*models.names(), *blocks})
+    trifeature = section_of(params, "trifeature")
+    validate(
+        TrifeatureConfig, {k: v for k, v in trifeature.items() if k != "methods"}, "trifeature"
+    )
 
 
 def _dataset_errors(params: Params) -> Iterator[str]:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from cell_synergy.core.resume.part_store import PartStore
-from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.config import BenchmarkConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold, draw_validation_mask
 from cell_synergy.downstream.probes.config import ProbeConfig
@@ -100,7 +100,7 @@ def _no_curve(name: str, number: float, epoch: int) -> None:
 def scale(
     name: str,
     method: SubsampledMethod,
-    dataset: DatasetConfig,
+    dataset: BenchmarkConfig,
     probe: ProbeConfig,
     config: ScalingConfig,
     store: PartStore,

@@ -6,9 +6,10 @@ The docstring of the package `cell_synergy.studies.spectrum` has the theory and 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int, Int64, Shaped
+from jaxtyping import Float, Float32, Float64, Int, Shaped
 
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.permutation import within_donor_permutation
 from cell_synergy.training.cca import Covariances, covariances
 
 _ROUNDING = 1e-10  # axes with less than this share of the largest variance are rounding errors
@@ -52,7 +53,7 @@ class CentredPairs:
 
     def permuted(self, rng: np.random.Generator) -> "CentredPairs":
         """Return pairs whose expression rows are permuted within each donor."""
-        return replace(self, expression=self.expression[permute_within_donors(self.donor, rng)])
+        return replace(self, expression=self.expression[within_donor_permutation(self.donor, rng)])
 
 
 @dataclass(frozen=True)
@@ -144,17 +145,6 @@ def centre_within_donors(
     return centred
 
 
-def permute_within_donors(
-    donor: Shaped[np.ndarray, " obs"], rng: np.random.Generator
-) -> Int64[np.ndarray, " obs"]:
-    """Return indices that permute the observations of each donor."""
-    order = np.arange(len(donor))
-    for name in np.unique(donor):
-        rows = np.flatnonzero(donor == name)
-        order[rows] = rng.permutation(rows)
-    return order
-
-
 def wachter_edge(p: int, q: int, n: int) -> float:
     """Return the limit of the largest correlation of p with q independent features of n draws."""
     if p + q >= n:
@@ -223,7 +213,7 @@ def permutation_null(
     first, second = pairs.image @ t1, pairs.expression @ t2
     correlations = []
     for _ in range(permutations):
-        cross = first.T @ second[permute_within_donors(pairs.donor, rng)] / len(first)
+        cross = first.T @ second[within_donor_permutation(pairs.donor, rng)] / len(first)
         tall = cross if len(cross) >= len(cross.T) else cross.T
         squares = np.linalg.eigvalsh(tall.T @ tall)[::-1]
         correlations.append(np.sqrt(np.clip(squares, 0, 1)))

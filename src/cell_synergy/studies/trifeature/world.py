@@ -1,7 +1,6 @@
 """The items of Trifeature with their embeddings by both experts, and pairs of items."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int
@@ -21,7 +20,7 @@ TEST = -1
 
 
 class TrifeatureConfig(Config):
-    """Configuration of the benchmark.
+    """Configuration of the benchmark; `trifeature.methods` has the methods compared.
 
     Attributes
     ----------
@@ -37,8 +36,6 @@ class TrifeatureConfig(Config):
         Number of training pairs of a probe, and of its test pairs.
     max_epochs
         Passes over the training pairs.
-    methods
-        The methods compared, with their hyperparameters; the section `models` may have others.
     """
 
     seed: NonNegativeInt
@@ -49,7 +46,6 @@ class TrifeatureConfig(Config):
     pairs: PositiveInt
     probe_pairs: PositiveInt
     max_epochs: PositiveInt
-    methods: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
