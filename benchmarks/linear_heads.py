@@ -111,7 +111,9 @@ def judged(name: str) -> pd.DataFrame:
     arguments = paths("evaluate", where, read_section("experts"))
     files = {k: Path(v) for k, v in arguments.items() if not k.startswith("data")}
     dataset, probe = load(DatasetConfig, f"data.{name}"), load(ProbeConfig, "probe")
-    paired = PairedDataset.read(files["pairs"], files["image"], files["expression"], dataset)
+    paired = PairedDataset.read(
+        files["pairs"], files["image"], files["expression"], dataset, files["labels"]
+    )
     (fold,) = paired.folds
     image, expression = paired.standardised(fold)
     kept_back = draw_validation_mask(paired.adata, fold.align, read_section("align")["held"])

@@ -32,6 +32,7 @@ class Args(Config):
     pairs: Path
     image: Path
     expression: Path
+    labels: Path
     posteriors: Path
     out: Path
     truth: Path
@@ -58,7 +59,7 @@ def main(args: Args) -> None:
     use_threads(read_param("threads"))
     dataset = load(DatasetConfig, f"data.{args.dataset}")
     clusters = load(InformationConfig, "information").cells
-    paired = PairedDataset.read(args.pairs, args.image, args.expression, dataset)
+    paired = PairedDataset.read(args.pairs, args.image, args.expression, dataset, args.labels)
     posteriors = {name: read_posteriors(args.posteriors, name) for name in read_param("models")}
     table = information(
         paired.adata, paired.groups, paired.folds, dataset.tasks, posteriors, clusters

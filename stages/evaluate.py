@@ -23,6 +23,7 @@ from cell_synergy.downstream.spatial.config import SpatialConfig
 class Args(ExperimentArgs):
     """Inputs and outputs; the posteriors of the probes are written beside `out`, as .npz."""
 
+    labels: Path
     weights: Path
     out: Path
     spatial: Path

@@ -26,6 +26,7 @@ class Args(Config):
     dataset: str
     expert: str
     pairs: Path
+    labels: Path
     frozen: Path
     out: Path
 
@@ -40,10 +41,10 @@ def main(args: Args) -> None:
     tasks = scaling.chosen(dataset.tasks, args.dataset)
     configs = [each.model_dump(mode="json") for each in (dataset, config, probe, scaling)]
     with resumable(
-        "scaling", args.expert, block, *configs, files=[args.pairs, args.frozen]
+        "scaling", args.expert, block, *configs, files=[args.pairs, args.labels, args.frozen]
     ) as store:
         rows: list[Row] = []
-        adata = pairs.read(args.pairs)
+        adata = pairs.read(args.pairs, args.labels)
         if tasks:
             expert = tunable.read(args.expert, encoder, adata, args.frozen, config.cells)
             paired = with_frozen_embedding(expert, adata, dataset, config)

@@ -21,6 +21,7 @@ from cell_synergy.studies.scaling.subsets import ScalingConfig
 class Args(ExperimentArgs):
     """Inputs and outputs."""
 
+    labels: Path
     weights: Path
     out: Path
 
@@ -37,7 +38,7 @@ def main(args: Args) -> None:
     config, training = load(ScalingConfig, "scaling"), read_section("training")
     paired = read_paired(args, dataset)
     configs = [each.model_dump(mode="json") for each in (method, dataset, align, probe, config)]
-    inputs = [args.pairs, args.image, args.expression, args.weights]
+    inputs = [args.pairs, args.image, args.expression, args.labels, args.weights]
     with resumable("scaling", name, training, *configs, files=inputs) as store:
         subsampled = SubsampledMethod(method, paired, training, align, args.weights, store.folder)
         rows = list(scale(name, subsampled, dataset, probe, config, store))

@@ -28,6 +28,7 @@ class Args(Config):
     pairs: Path
     image: Path
     expression: Path
+    labels: Path
     weights: Path
     scores: Path
     out: Path
@@ -37,7 +38,7 @@ def main(args: Args) -> None:
     """Read, compute, write."""
     use_threads(read_param("threads"))
     dataset = load_keys(BenchmarkConfig, f"data.{args.dataset}")
-    paired = PairedDataset.read(args.pairs, args.image, args.expression, dataset)
+    paired = PairedDataset.read(args.pairs, args.image, args.expression, dataset, args.labels)
     trained = {
         name: TrainedMethod(models.load(name, block), args.weights / name, paired)
         for name, block in read_section("models").items()

@@ -79,7 +79,8 @@ def stage(name, *words):
 def prepare():
     """Run the stages from the files to the pairs."""
     stage("download", "dataset=mine", "manifests=.", "out=raw")
-    stage("pairs", "dataset=mine", "raw=raw", "out=pairs.h5ad", "reference=reference.h5ad")
+    stage("pairs", "dataset=mine", "raw=raw", "out=pairs.h5ad", "reference=reference.h5ad",
+          "labels=labels.h5ad")  # fmt: skip
 
 
 def finish():
@@ -91,10 +92,11 @@ def finish():
     for method in METHODS:
         words = f"data.dataset=mine models.name={method} {both}".split()
         stage("align", *words, f"out=align/{method}", f"curves=curves/{method}")
-        words.append(f"weights=align/{method}")
+        words += ["labels=labels.h5ad", f"weights=align/{method}"]
         stage("evaluate", *words, f"out=probe/mine/{method}.csv",
               f"spatial=spatial/mine/{method}.csv")  # fmt: skip
         stage("scaling", *words, f"out=scaling/mine/{method}.csv")
+    both += " labels=labels.h5ad"
     stage("decompose", "dataset=mine", "raw=raw", *both.split(), "posteriors=probe/mine",
           "out=information/mine.csv", "truth=truth/mine.csv")  # fmt: skip
     stage("sis", "scores=probe", "spatial=spatial", "out=sis", "distance=distance")

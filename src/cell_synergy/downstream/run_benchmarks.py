@@ -64,6 +64,7 @@ class Args(ExperimentArgs):
     """Inputs, output, and overrides of the section `probe`."""
 
     probe: Any = Field(default_factory=dict)
+    labels: Path
     weights: Path
     out: Path
 
