@@ -137,6 +137,11 @@ def standardise_finite(
     DataError
         If a standardised value is not finite.
     """
+    if representation.shape[:-1] != paired.donor.shape:
+        raise DataError(
+            f"{name}: transform returns an array of shape {representation.shape}, not one row for "
+            f"each of {len(paired.donor)} observations; correct it"
+        )
     z = standardise(representation, fold.align, paired.groups, paired.mode)
     if not np.isfinite(z).all():
         raise DataError(
