@@ -130,18 +130,18 @@ def test_a_signal_ends_all_and_the_same_command_continues(
     repository, run, begin, eventually, number
 ):
     where = repository(
-        "  a: {cmd: 'echo $$ > pid.a; [ -e go ] || sleep 60; echo > a', outs: [a]}\n"
-        "  b: {cmd: 'sh -c \"echo \\$\\$ > pid.b; [ -e go ] || sleep 60\"; echo > b', outs: [b]}\n"
+        "  a: {cmd: 'echo $$ > pid.a; [ -e go ] || sleep 600; echo > a', outs: [a]}\n"
+        "  b: {cmd: 'sh -c \"echo \\$\\$ > pid.b; [ -e go ] || sleep 600\"; echo > b', outs: [b]}\n"
         "  c: {cmd: cat b > c, deps: [b], outs: [c]}\n"
     )
     process = begin(where, "runner.local", "--jobs", "2")
     assert eventually(lambda: all((where / f"pid.{name}").exists() for name in "ab"))
     os.killpg(process.pid, number)  # as a terminal does
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "the same command continues" in err
     for name in "ab":
-        assert eventually(lambda: gone(int((where / f"pid.{name}").read_text())), 1)  # noqa: B023
+        assert eventually(lambda: gone(int((where / f"pid.{name}").read_text())))  # noqa: B023
         assert not (where / name).exists()
     (where / "go").touch()
     assert run(where, "runner.local")[0] == 0
@@ -156,8 +156,8 @@ def test_a_command_that_ignores_signals_is_killed(repository, begin, eventually)
     process = begin(where, "runner.local")
     assert eventually((where / "pid").exists)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 130
-    assert eventually(lambda: gone(int((where / "pid").read_text())), 2)
+    assert process.wait(timeout=120) == 130
+    assert eventually(lambda: gone(int((where / "pid").read_text())))
 
 
 @pytest.mark.slow
@@ -205,7 +205,7 @@ def test_stages_apart_from_the_data_start_last(repository, call_main):
 def test_time_left_is_told_once_every_kind_of_stage_was_timed(repository, call_main):
     stages = (
         "  quick: {matrix: {n: [x, y]}, cmd: 'echo > ${item.n}', outs: ['${item.n}']}\n"
-        "  slow: {cmd: sleep 1; cat in x y > slow, deps: [in, x, y], outs: [slow]}\n"
+        "  slow: {cmd: cat in x y > slow, deps: [in, x, y], outs: [slow]}\n"
     )
     where = repository(stages)
     _, _, first = call_main(where, "runner.local", "--jobs", "1")
