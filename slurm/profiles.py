@@ -9,8 +9,9 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from cell_synergy.core.config import Config, merge, suggest, validate
+from cell_synergy.core.config import Config, merge, validate
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.messages import suggest
 from runner.plan import base_name
 
 TRACKED = Path("slurm", "profiles.yaml")

@@ -5,14 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from cell_synergy.core.config import (
-    Config,
-    parse,
-    read_section,
-    suggest,
-    validate,
-)
+from cell_synergy.core.config import Config, parse, read_section, validate
 from cell_synergy.core.errors import ConfigError, print_requested_help, report_errors
+from cell_synergy.core.messages import suggest
 from cell_synergy.core.outputs import OutputPath, folder_output, guarded_outputs, table_output
 from cell_synergy.core.overrides import pop_choice
 from cell_synergy.core.pipeline import paths

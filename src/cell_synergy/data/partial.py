@@ -8,8 +8,8 @@ import anndata as ad
 import h5py
 import pandas as pd
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.messages import suggest
 from cell_synergy.data import anndata_files
 from cell_synergy.data.obsm import align_rows
 

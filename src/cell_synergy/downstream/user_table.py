@@ -11,10 +11,11 @@ from jaxtyping import Float32, Float64, Shaped
 from scipy import sparse
 from tqdm import tqdm
 
-from cell_synergy.core.config import Config, suggest
+from cell_synergy.core.config import Config
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.files import atomic_write
 from cell_synergy.core.labels import as_names
+from cell_synergy.core.messages import suggest
 from cell_synergy.core.names import CONTROLS
 from cell_synergy.data.classes import ClassRule, as_classes
 from cell_synergy.data.config import RESERVED_NAMES, ClassificationTask, Names

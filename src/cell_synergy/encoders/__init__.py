@@ -19,8 +19,9 @@ from jaxtyping import Float32
 from pydantic import JsonValue
 
 from cell_synergy.core import filetypes
-from cell_synergy.core.config import Config, suggest, validate
+from cell_synergy.core.config import Config, validate
 from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.core.messages import suggest
 
 CARD = "card.json"
 

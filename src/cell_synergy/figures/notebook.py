@@ -13,9 +13,9 @@ import papermill
 from jupyter_client.manager import AsyncKernelManager
 from papermill.exceptions import PapermillExecutionError
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.files import atomic_write
+from cell_synergy.core.messages import suggest
 
 _VOLATILE = ("papermill", "execution", "ExecuteTime", "collapsed", "scrolled")
 

@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 from cell_synergy import encoders
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.core.files import atomic_write
+from cell_synergy.core.messages import suggest
 from cell_synergy.core.resume.scratch import run_hash, scratch_folder
 from cell_synergy.data.config import BenchmarkConfig, Task
 from cell_synergy.data.paired import read as read_pairs

@@ -115,7 +115,10 @@ def nicheformer(
         Maximal number of cells of an observation in a training step.
     """
     network, cells, pooling = cell_embedder.network, cell_embedder.cells, cell_embedder.pooling
-    order, n_cells = np.argsort(cell_embedder.unit, kind="stable"), np.bincount(cell_embedder.unit)
+    order, n_cells = (
+        np.argsort(cell_embedder.obs_index, kind="stable"),
+        np.bincount(cell_embedder.obs_index),
+    )
     cells_of = np.split(order, np.cumsum(n_cells)[:-1])
 
     def subsample(

@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from cell_synergy.core import filetypes
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.messages import suggest
 
 _MAX_BYTES = 2**33  # of one member; protects the disk from wrong or malicious archives
 _READ_ERRORS = (

@@ -17,9 +17,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from cell_synergy.core.config import LICENSED, PARAMS, merge, param_of, suggest
+from cell_synergy.core.config import LICENSED, merge, param_of
 from cell_synergy.core.errors import ConfigError, report_errors
 from cell_synergy.core.files import atomic_write
+from cell_synergy.core.messages import PARAMS, suggest
 from cell_synergy.core.yaml import mapping_of
 
 

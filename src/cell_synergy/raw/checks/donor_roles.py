@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import anndata as ad
 import pandas as pd
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import check_spellings, fold_name, preview
+from cell_synergy.core.messages import suggest
 from cell_synergy.data import blocks
 from cell_synergy.data.config import BLOCKS, DatasetConfig
 from cell_synergy.data.naming import is_file_name

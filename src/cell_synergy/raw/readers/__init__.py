@@ -10,8 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.messages import suggest
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.external_files import located
 from cell_synergy.raw.sections.section import Section

@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import as_names
+from cell_synergy.core.messages import suggest
 from cell_synergy.data import anndata_files
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.external_files import IMAGES

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.messages import suggest
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.images import image_size
 from cell_synergy.raw.registration import apply_affine, fit_affine, nearest_within

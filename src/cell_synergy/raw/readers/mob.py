@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.messages import suggest
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.images import image_size
 from cell_synergy.raw.sections.coordinates import drop_outside_image

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.core.messages import suggest
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.sections.assembly import (
     MeasuredSection,

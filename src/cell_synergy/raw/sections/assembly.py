@@ -9,8 +9,8 @@ import anndata as ad
 import numpy as np
 from tqdm import tqdm
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.core.messages import suggest
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.reader_config import ReaderConfig
 from cell_synergy.raw.external_files import below

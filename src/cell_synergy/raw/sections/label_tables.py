@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import as_labels, as_names, check_spellings, preview
+from cell_synergy.core.messages import suggest
 from cell_synergy.data.composition import as_shares
 from cell_synergy.raw.registration import nearest_within
 from cell_synergy.raw.sections.section_files import as_text, read_frame

@@ -14,9 +14,9 @@ import pandas as pd
 import pyarrow as pa
 
 from cell_synergy.core import filetypes
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.core.labels import MISSING
+from cell_synergy.core.messages import suggest
 from cell_synergy.raw.external_files import IMAGES
 
 AGAIN = "copy it again"

@@ -8,8 +8,8 @@ import pandas as pd
 from jaxtyping import Float64
 from tqdm import tqdm
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.messages import suggest
 from cell_synergy.raw.sections.section_files import as_text, find, first_row, matches, read_frame
 
 _COLUMNS = (

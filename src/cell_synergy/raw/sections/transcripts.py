@@ -16,8 +16,8 @@ from jaxtyping import Int64
 from scipy import sparse
 
 from cell_synergy.core import filetypes
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.messages import suggest
 from cell_synergy.raw.sections.count_matrix import CONTROL, by_symbol
 from cell_synergy.raw.sections.section_files import as_text
 
