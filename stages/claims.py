@@ -6,9 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from cell_synergy import models
-from cell_synergy.core.config import Config, arguments, load, read_param, suggest
+from cell_synergy.core.config import Config, arguments, load, read_param
 from cell_synergy.core.errors import ConfigError, DataError, report_errors
 from cell_synergy.core.files import atomic_write
+from cell_synergy.core.messages import suggest
 from cell_synergy.data.label_files import read_task_table
 from cell_synergy.data.remarks import copy_remarks
 from cell_synergy.scoring.tables import read_methods, read_sis

@@ -19,7 +19,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from cell_synergy.core.config import suggest
+from cell_synergy.core.messages import suggest
 
 Results = Mapping[str, Mapping[str, Collection[float]]]
 Summary = Mapping[str, Mapping[str, float]]

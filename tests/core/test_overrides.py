@@ -65,7 +65,7 @@ def test_overrides_of_a_data_set_are_text_where_text_is_wanted(dataset, text):
          "data.tasks.panel.kind=gene_panel", "data.tasks.panel.genes=50"]
     )  # fmt: skip
     found = validate(DatasetConfig, merge(block, words["data"]), "data.x")
-    assert found.source.folder == text
+    assert found.source.model_dump()["folder"] == text
     assert found.roles["study"] == (text, "B")
     assert found.unit_um == 50.0
     tasks = {name: task.model_dump() for name, task in found.tasks.items()}

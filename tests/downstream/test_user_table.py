@@ -39,8 +39,12 @@ def judged(table, tmp_path):
         if change:
             change(units)
         units.write_h5ad(tmp_path / "mine.h5ad")
-        usual = {"units": str(tmp_path / "mine.h5ad"), "image": "img", "expression": "gex"}
-        usual |= {"label": "what", "donor": "who", "out": str(tmp_path / "new" / "sis.csv")}
+        usual: dict[str, object] = {
+            "units": str(tmp_path / "mine.h5ad"),
+            "image": "img",
+            "expression": "gex",
+        }
+        usual |= {"label": ["what"], "donor": "who", "out": str(tmp_path / "new" / "sis.csv")}
         config = validate(UserTableConfig, usual | words, "argument")
         run_benchmarks.run_on_table(config)
         return pd.read_csv(config.out, keep_default_na=False, na_values={"sis": ""})
@@ -50,7 +54,7 @@ def judged(table, tmp_path):
 
 @pytest.mark.slow
 def test_joining_what_each_side_shows_alone_has_a_clear_sis(judged, tmp_path, capsys):
-    sis = judged(empty_and_rare, joint="fused")
+    sis = judged(empty_and_rare, joint=["fused"])
     assert "dropped rare (under 10 observations in 2 donors)" in capsys.readouterr().out
     assert set(sis["method"]) == {"concat", "fused"}
     row = sis[(sis["metric"] == "macro_f1") & (sis["probe"] == "linear") & (sis["fold"] == "all")]
@@ -108,17 +112,17 @@ def one_class(units):
     ("change", "words", "message"),
     [
         (None, {"image": "imgg"}, r"no obsm\['imgg'\] \(did you mean 'img'\?"),
-        (None, {"label": "whatt"}, r"no obs\['whatt'\] \(did you mean 'what'\?"),
+        (None, {"label": ["whatt"]}, r"no obs\['whatt'\] \(did you mean 'what'\?"),
         (None, {"donor": "patient"}, r"no obs\['patient'\]"),
-        (named("concat"), {"joint": "concat"}, "joint=concat: this name is taken"),
-        (named("pca"), {"joint": "pca"}, "joint=pca: this name is taken"),
-        (named("pair"), {"joint": "pair"}, "joint=pair: this name is taken"),
-        (None, {"joint": "img"}, "joint=img: this expert is always scored"),
+        (named("concat"), {"joint": ["concat"]}, "joint=concat: this name is taken"),
+        (named("pca"), {"joint": ["pca"]}, "joint=pca: this name is taken"),
+        (named("pair"), {"joint": ["pair"]}, "joint=pair: this name is taken"),
+        (None, {"joint": ["img"]}, "joint=img: this expert is always scored"),
         (None, {"expression": "img"}, "image=img and expression=img are the same"),
-        (None, {"label": "who"}, "label=who is also the donor"),
-        (None, {"label": "donor"}, "label=donor: this name is taken; rename the column"),
-        (None, {"label": "section"}, "label=section: this name is taken"),
-        (None, {"label": "block"}, "label=block: this name is taken"),
+        (None, {"label": ["who"]}, "label=who is also the donor"),
+        (None, {"label": ["donor"]}, "label=donor: this name is taken; rename the column"),
+        (None, {"label": ["section"]}, "label=section: this name is taken"),
+        (None, {"label": ["block"]}, "label=block: this name is taken"),
         (rename, {}, "has one donor, 'only'; .*two at least, and five for an interval"),
         (unnamed, {}, r"obs\['who'\]: the donor is missing for 1 of 280 rows, first 'u3'"),
         (broken, {}, r"obsm\['img'\] is not finite for 1 observations, first 'u5'; drop them"),

@@ -50,9 +50,9 @@ def read(mine, tmp_path):
         if rewrite:
             with h5py.File(path, "r+") as file:
                 rewrite(file)
-        words = {"units": str(path), "image": "img", "expression": "gex", "joint": "fused"}
+        words = {"units": str(path), "image": "img", "expression": "gex", "joint": ["fused"]}
         own = validate(
-            UserTableConfig, words | {"label": "what", "donor": "who"} | more, "argument"
+            UserTableConfig, words | {"label": ["what"], "donor": "who"} | more, "argument"
         )
         table = read_table(own.units, {own.image, own.expression, *own.joint})
         paired = paired_dataset(own, table, RULE)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.messages import suggest
 from cell_synergy.core.yaml import mapping_of
 
 PIPELINE = Path("dvc.yaml")

@@ -96,7 +96,15 @@ Task = Annotated[ClassificationTask | CompositionTask | GenePanelTask, Field(dis
 
 
 def no_task_message(key: str, tasks: Iterable[str]) -> str:
-    """Return the message for a list of params.yaml that names no task of a data set."""
+    """Return the message for a list of params.yaml that names no task of a data set.
+
+    Parameters
+    ----------
+    key
+        The list's key.
+    tasks
+        Tasks of the data set.
+    """
     names = ", ".join(tasks)
     return f"{key} names none of its tasks ({names})" if names else "it has no task"
 

@@ -1,4 +1,4 @@
-"""Embeddings of the pairs: written, read, checked row by row against the pairs, standardised."""
+"""Embeddings of the pairs: reading and writing, check of row names against the pairs, scaling."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def write(
 
 
 def read(path: Path, obs_names: pd.Index) -> Float32[np.ndarray, "obs dim"]:
-    """Read an embedding, and check that its rows are `obs_names` of the pairs in the same order.
+    """Read an embedding whose row names equal those of the pairs, in the same order.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def read(path: Path, obs_names: pd.Index) -> Float32[np.ndarray, "obs dim"]:
     Raises
     ------
     DataError
-        If there is no such file, or its rows are others than the pairs'.
+        If there is no such file, or its row names or their order differ from `obs_names`.
     """
     if not path.is_file():
         raise DataError(
@@ -85,7 +85,7 @@ def standardise(
     groups: Shaped[np.ndarray, " obs"],
     mode: str,
 ) -> Float32[np.ndarray, "obs dim"]:
-    """Centre and scale each feature.
+    """Centre each feature and divide it by its standard deviation.
 
     Parameters
     ----------
@@ -96,8 +96,9 @@ def standardise(
     groups
         Donor (section, block) of each observation.
     mode
-        `train` uses the mean and standard deviation of the training observations; `donor` those of
-        each group's own unlabelled observations, which is transductive and named so in every table.
+        `train` uses the mean and standard deviation of the training observations. `donor` uses
+        those of all observations of each group, without labels, which is transductive and named so
+        in every table.
 
     Returns
     -------

@@ -43,16 +43,16 @@ UNIMODAL = {"unimodal_img": "image", "unimodal_gex": "expression"}
 
 
 class EvaluationConfig(Config):
-    """Which representation is scored.
+    """Selection of the representation to score.
 
     Attributes
     ----------
     modality
-        Both embeddings fused, or one of them.
+        Both embeddings fused, or the image or expression embedding alone.
     align_method
-        The fusion method; None for the focal one.
+        Name of the fusion method; None for the focal method.
     weights
-        Folder of its weights; None for those of the stage `align`.
+        Folder of the method's weights; None for those of the stage `align`.
     """
 
     modality: Literal["multimodal", "unimodal_img", "unimodal_gex"]
@@ -70,7 +70,7 @@ class Args(ExperimentArgs):
 
 
 def run(args: Args) -> None:
-    """Read, score, write."""
+    """Score a method of the study on a data set, and write scores and posteriors."""
     from cell_synergy.commands.experiment import Experiment, read_paired
     from cell_synergy.core.device import use_threads
     from cell_synergy.data.config import BenchmarkConfig
@@ -90,7 +90,7 @@ def run(args: Args) -> None:
 
 
 def run_on_table(args: "UserTableConfig") -> None:
-    """Read a user's table, score, write."""
+    """Score the embeddings of a user's table, and write scores, bits and SIS."""
     from cell_synergy.core.device import use_threads
     from cell_synergy.data.classes import ClassRule
     from cell_synergy.downstream.information.decompose import InformationConfig

@@ -63,14 +63,12 @@ def set_style() -> None:
 
 
 def colour(method: str, focal: str) -> str:
-    """Return the colour of a method: the focal method, an expert, a control, or another method.
+    """Return the colour of a method by its role: focal, expert, control or other method.
 
     Parameters
     ----------
-    method
-        Name of the method.
-    focal
-        Name of the focal method.
+    method, focal
+        Names of the method and of the focal method.
     """
     special = {focal: FOCUS, "image": IMAGE, "expression": EXPRESSION}
     special |= dict.fromkeys(CONTROLS, CONTROL)
@@ -78,21 +76,21 @@ def colour(method: str, focal: str) -> str:
 
 
 def order(methods: Sequence[str]) -> list[str]:
-    """Return methods in the order of `METHOD_NAMES`; methods not in it precede the controls."""
+    """Return fusion methods in the order of `METHOD_NAMES`, then others, then controls."""
     fusions = [m for m in METHOD_NAMES if m in methods and m not in (*UNIMODAL, *CONTROLS)]
     others = sorted(set(methods) - set(METHOD_NAMES))
     return [*fusions, *others, *(m for m in CONTROLS if m in methods)]
 
 
 def title(dataset: str, simulated: bool) -> str:
-    """Return the title of a data set, which says if it is simulated.
+    """Return the title of a data set's panel, marked "(simulated)" if it is.
 
     Parameters
     ----------
     dataset
         Name of the data set.
     simulated
-        Whether it is simulated.
+        Whether its tissue is simulated.
     """
     return f"{dataset} (simulated)" if simulated else dataset
 
@@ -110,9 +108,9 @@ def write_message(axes: Axes, message: str) -> None:
     Parameters
     ----------
     axes
-        The axes, which lose their frame.
+        The axes; ticks and frame are removed.
     message
-        The text; it is wrapped.
+        The text, which is wrapped.
     """
     remove_frame(axes)
     axes.text(
@@ -122,14 +120,14 @@ def write_message(axes: Axes, message: str) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PDF and as PNG, and close it.
+    """Write a figure as .pdf and .png, and close it.
 
     Parameters
     ----------
     figure
         The figure.
     path
-        Path without the suffixes .pdf and .png.
+        Path whose suffix is replaced by .pdf and .png.
     """
     for suffix in (".pdf", ".png"):
         with atomic_write(path.with_suffix(suffix)) as new:

@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 from cell_synergy import encoders
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.core.files import atomic_write
+from cell_synergy.core.messages import suggest
 from cell_synergy.core.resume.scratch import run_hash, scratch_folder
 from cell_synergy.data.config import BenchmarkConfig, Task
 from cell_synergy.data.paired import read as read_pairs
@@ -31,14 +31,14 @@ def write_expert_scores(
 ) -> None:
     """Fine-tune an expert on every task, fold and seed, and score it on test donors.
 
-    The folder `out` gets the scores, the posteriors and a folder for each task, fold and seed. It
-    appears when everything is complete. The scratch folder has what was complete before an
-    interruption, and the next run does not compute that again.
+    The folder `out` gets the scores, the posteriors and a folder for each task, fold and seed, and
+    appears when every fit is complete. Fits that an interrupted run completed are kept in the
+    scratch folder and are not computed again.
 
     Parameters
     ----------
     name, encoder
-        The expert.
+        Name and configuration of the expert.
     dataset, config, probe
         Configurations of the data set, of fine-tuning and of the probes.
     pairs, labels
@@ -48,7 +48,7 @@ def write_expert_scores(
     out
         Folder that is written.
     """
-    tasks = _chosen_tasks(dataset, config)
+    tasks = _selected_tasks(dataset, config)
     adata = read_pairs(pairs, labels)
     if not (frozen / encoders.CARD).is_file():
         raise DataError(
@@ -60,15 +60,15 @@ def write_expert_scores(
     inputs = encoders.sha256(pairs), encoders.sha256(labels), expert.name, expert.sha256
     configs = (c.model_dump(mode="json") for c in (encoder, dataset, config, probe))
     work = scratch_folder() / f"finetune-{run_hash(*inputs, *configs)}"
-    judged = finetune(expert, paired, tasks, config, probe, work)
+    evaluation = finetune(expert, paired, tasks, config, probe, work)
     with atomic_write(out) as folder:
         shutil.copytree(work, folder)
-        write_scores(judged, folder / "scores.csv")
+        write_scores(evaluation, folder / "scores.csv")
     shutil.rmtree(work)
 
 
-def _chosen_tasks(dataset: BenchmarkConfig, config: FinetuneConfig) -> dict[str, Task]:
-    """Return the tasks that the configuration names."""
+def _selected_tasks(dataset: BenchmarkConfig, config: FinetuneConfig) -> dict[str, Task]:
+    """Return the tasks of a data set that `finetune.tasks` names."""
     if config.tasks == (ALL_TASKS,):
         return dataset.tasks
     for name in config.tasks:

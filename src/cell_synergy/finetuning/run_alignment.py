@@ -33,7 +33,7 @@ class Args(ExperimentArgs):
 
 
 def run(args: Args) -> None:
-    """Read, fit, write."""
+    """Fit a method to a data set, and write weights and training curves."""
     from cell_synergy.commands.experiment import Experiment, read_paired
     from cell_synergy.core.device import use_threads
     from cell_synergy.data.design import DesignConfig

@@ -39,7 +39,7 @@ class Args(Config):
     Attributes
     ----------
     expert, data, finetune, probe
-        Overrides; `expert.name` and `data.dataset` name expert and data set.
+        Overrides of params.yaml; `expert.name` and `data.dataset` select expert and data set.
     pairs, labels, raw
         Paired observations, their labels, and the folder of their images.
     frozen
@@ -60,7 +60,7 @@ class Args(Config):
 
 
 def run(args: Args) -> None:
-    """Read, fine-tune, score, write."""
+    """Fine-tune an expert on a data set, and write scores and trained parameters."""
     from cell_synergy import encoders
     from cell_synergy.core.device import use_threads
     from cell_synergy.data.config import BenchmarkConfig

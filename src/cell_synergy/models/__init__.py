@@ -9,14 +9,18 @@ from collections.abc import Mapping
 from importlib import import_module
 from pkgutil import iter_modules
 
-from cell_synergy.core.config import suggest, validate
+from cell_synergy.core.config import validate
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.messages import suggest
 from cell_synergy.training.method import Method
 
 
 def names() -> list[str]:
-    """Return the name of every method."""
-    return [module.name for module in iter_modules(__path__)]
+    """Return the name of every method, of all files here but `_template.py`.
+
+    docs/your-own-method.md tells how to add a method from that file.
+    """
+    return [module.name for module in iter_modules(__path__) if not module.name.startswith("_")]
 
 
 def load(name: str, hyperparameters: Mapping[str, object]) -> Method:
@@ -34,9 +38,23 @@ def load(name: str, hyperparameters: Mapping[str, object]) -> Method:
     Raises
     ------
     ConfigError
-        If there is no such method, or a hyperparameter is missing, unknown or out of range.
+        If there is no such method, its file has no complete class `Model`, or a hyperparameter is
+        missing, unknown or out of range.
     """
     if name not in names():
         raise ConfigError(f"no method {name!r}{suggest(name, names())}")
-    method: type[Method] = import_module(f"{__name__}.{name}").Model
-    return validate(method, hyperparameters, f"models.{name}")
+    return validate(_method_class(name), hyperparameters, f"models.{name}")
+
+
+def _method_class(name: str) -> type[Method]:
+    """Return the class `Model` of a method's file; refuse one that breaks the contract."""
+    module = import_module(f"{__name__}.{name}")
+    model = getattr(module, "Model", None)
+    if not (isinstance(model, type) and issubclass(model, Method)):
+        raise ConfigError(
+            f"{module.__file__}: has no class Model that derives from Method; see "
+            "docs/your-own-method.md"
+        )
+    if missing := sorted(model.__abstractmethods__):
+        raise ConfigError(f"{module.__file__}: class Model lacks {', '.join(missing)}; define it")
+    return model

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.messages import suggest
 from cell_synergy.core.names import LATE_FUSION, NONLINEAR
 from cell_synergy.scoring.inference import donor_inference
 

@@ -1,4 +1,4 @@
-"""Latent states of simulated tissue, decoded from embeddings, and the decompositions they give."""
+"""Latent states of simulated tissue decoded from embeddings, and decompositions by them."""
 
 from collections.abc import Mapping
 
@@ -20,32 +20,32 @@ def true_decompositions(
     visible: Visible,
     probe: ProbeConfig,
 ) -> pd.DataFrame:
-    """Compute true decompositions from latent states, and from states decoded from embeddings.
+    """Return true decompositions by latent states, and by states decoded from embeddings.
 
     Parameters
     ----------
     paired
         A simulated data set, whose split has one fold.
     tasks
-        Its tasks; classifications with labelled test observations are decomposed.
+        Tasks of the data set; classifications with labelled test observations are decomposed.
     latent
-        True level of each latent state (columns) of each observation (rows).
+        True level of each latent state (column) of every observation (row).
     visible
-        Latent states that determine the label of a task, by task and modality.
+        Latent states that determine a label and are visible in a modality, by task and modality.
     probe
         Configuration of the probes that decode the states.
 
     Returns
     -------
     :
-        One row per task and kind of states; see `cell_synergy.studies.truth.ground_truth`.
+        One row per task and value of `seen`, as `truth.ground_truth` returns them.
     """
     (fold,) = paired.folds
-    sides = zip(("image", "expression"), paired.standardised(fold), strict=True)
+    embeddings = zip(("image", "expression"), paired.standardised(fold), strict=True)
     decoded = {}
-    for side, x in sides:
-        states = sorted({state for by_side in visible.values() for state in by_side[side]})
-        decoded[side] = confusions(x, latent[states], fold.probe, fold.test, probe)
+    for modality, x in embeddings:
+        states = sorted({state for shown in visible.values() for state in shown[modality]})
+        decoded[modality] = confusions(x, latent[states], fold.probe, fold.test, probe)
     labels = {
         task: paired.adata.obs[task].cat.codes.to_numpy(np.int64)
         for task, spec in tasks.items()
@@ -62,7 +62,7 @@ def confusions(
     test: Bool[np.ndarray, " obs"],
     probe: ProbeConfig,
 ) -> dict[str, Float64[np.ndarray, "true decoded"]]:
-    """Return p(decoded level | true level) of each state on test observations, by linear probes.
+    """Return p(decoded level | true level) of each latent state, decoded by linear probes.
 
     Half a count is added to every entry, so that no probability is zero.
 
@@ -71,11 +71,16 @@ def confusions(
     x
         Embedding of all observations.
     states
-        True level of each latent state.
+        True level of each latent state (column) of every observation (row).
     train, test
-        Observations on which the probes are fitted, and on which confusions are counted.
+        Masks of the observations that the probes are fitted on, and that are decoded.
     probe
-        Configuration of the probes; their penalty is the middle of the grid.
+        Configuration of the probes; the penalty is the middle one of the grid.
+
+    Returns
+    -------
+    :
+        Confusion matrix by state; its rows sum to one.
     """
     penalties = probe.penalties()
     design = Design.of(x[train])

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from cell_synergy import encoders, models
-from cell_synergy.core.config import Config, param_of, section_of, suggest, validate
+from cell_synergy.core.config import Config, param_of, section_of, validate
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.messages import suggest
 from cell_synergy.core.names import UNIMODAL
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.downstream.spatial.config import SpatialConfig

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.func import functional_call
 
+from cell_synergy.core.errors import ConfigError
 from cell_synergy.training.modules import Inputs, Network
 
 _FitInputs = tuple[Float[Tensor, "_ d1"], Float[Tensor, "_ d2"]]
@@ -70,8 +71,8 @@ class Replicas:
         def loss(
             params: dict[str, Tensor], buffers: dict[str, Tensor], views: Sequence[Inputs]
         ) -> Float[Tensor, ""]:
-            value: Tensor = functional_call(self.network, {**params, **buffers}, (views,))
-            return value
+            value = functional_call(self.network, {**params, **buffers}, (views,))
+            return _scalar(value, type(self.network).__name__)
 
         if len(self) == 1:  # saves the overhead of vmap
             params, buffers = (
@@ -167,3 +168,14 @@ class DeviceBatches:
 def _concatenate(parts: Sequence[Tensor]) -> Tensor:
     """Concatenate rows; a single part is not copied, since it may take most of the memory."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+
+
+def _scalar(value: object, network: str) -> Tensor:
+    """Return what the loss of a network returned, if it is one number."""
+    if isinstance(value, Tensor) and value.ndim == 0:
+        return value
+    returned = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else value
+    raise ConfigError(
+        f"{network}.loss returns {returned}, not one number; return, for example, the mean over "
+        "the observations"
+    )

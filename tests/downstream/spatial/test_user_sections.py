@@ -42,7 +42,7 @@ def words(table, tmp_path):
         table.write_h5ad(tmp_path / "mine.h5ad")
         usual = {
             "units": str(tmp_path / "mine.h5ad"), "image": "img", "expression": "gex",
-            "label": "what", "donor": "who", "section": "slide", "unit_um": 100,
+            "label": ["what"], "donor": "who", "section": "slide", "unit_um": 100,
             "out": str(tmp_path / "new" / "space.csv"),
         }  # fmt: skip
         return usual | more
@@ -95,17 +95,17 @@ def types(values):
             r"obs\['slide'\]: the section is missing for 1 of 160 rows, first 'u0'; name it",
         ),
         (column("slide", [*"1" * 158, "s", "S"]), {}, DataError, "'S' and 's' differ in blanks"),
-        (None, {"label": "slide"}, DataError, "label=slide is also the section, which all neigh"),
-        (None, {"label": "who"}, DataError, "label=who is also the donor"),
+        (None, {"label": ["slide"]}, DataError, "label=slide is also the section, which all neigh"),
+        (None, {"label": ["who"]}, DataError, "label=who is also the donor"),
         (
             column("consistency", "a"),
-            {"label": "consistency"},
+            {"label": ["consistency"]},
             DataError,
             "label=consistency: this name is taken; rename the column of obs",
         ),
         (
             column("composition", "a"),
-            {"label": "composition", "composition": "types"},
+            {"label": ["composition"], "composition": "types"},
             DataError,
             "label=composition: this name is taken",
         ),

@@ -58,7 +58,7 @@ def test_what_changed_since_is_embedded_anew(
     elif what == "image":
         (raw / "fine.png").write_bytes((raw / "coarse.png").read_bytes())
     elif what == "settings":
-        one = make(mean="0.5, 0.5, 0.5")
+        one = make(mean=[0.5, 0.5, 0.5])
     elif what == "weights":
         torch.save({n: t * 2 for n, t in network.state_dict().items()}, weights)
     else:

@@ -21,11 +21,13 @@ ROLES = {
 }
 
 
-PATCHES = {
+PATCHES: dict[str, object] = {
     "units": "patches", "least": 1, "origin_um": 40.0, "keep_cells": True,
     "labels": "labels.csv.gz", "cell_type": "cell_type",
 }  # fmt: skip
-SPOTS = {"units": "spots", "labels": "labels.csv.gz", "composition": "composition.csv.gz"}
+SPOTS: dict[str, object] = {
+    "units": "spots", "labels": "labels.csv.gz", "composition": "composition.csv.gz"
+}  # fmt: skip
 PLATFORMS = {"xenium": PATCHES, "visium": SPOTS}
 
 

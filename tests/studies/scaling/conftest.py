@@ -37,7 +37,7 @@ def settings():
     """Return a function that makes the settings, with changes."""
     base = {
         "fractions": [5, 25, 50, 100], "draws": 2, "pairs": 10, "labels": 10,
-        "tasks": "region, layer", "seed": 0,
+        "tasks": ["region", "layer"], "seed": 0,
     }  # fmt: skip
     return lambda **changes: ScalingConfig.model_validate(base | changes)
 
