@@ -1,5 +1,6 @@
 # `make repro` and `make test` do all the set-up on a fresh machine.
 # VENV=path reuses an environment, PYTHON=path another interpreter (3.11 or newer).
+# SHAPES=1 makes the tests check every array's shape and type against its signature, as CI does.
 VENV ?= .venv
 PYTHON ?= python3
 export PATH := $(abspath $(VENV))/bin:$(PATH)
@@ -8,7 +9,13 @@ export DVC_NO_ANALYTICS := 1
 export OMP_NUM_THREADS ?= 1
 STAMP := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)-$(shell pwd | cksum | cut -d' ' -f1)
 
-.PHONY: repro cluster test test-all lint format lock store install check
+ifeq ($(SHAPES),1)
+PYTEST := python -m pytest --jaxtyping-packages=cell_synergy,beartype.beartype
+else
+PYTEST := python -m pytest
+endif
+
+.PHONY: repro cluster test test-slow test-all lint format lock store install check
 
 repro: install  ## compute every stage that is out of date, as many at a time as there are cores
 	python -m runner.local
@@ -17,10 +24,12 @@ cluster: install  ## compute every stage that is out of date as SLURM jobs
 	python -m slurm.submit
 
 test: install lint  ## checks and fast tests
-	python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
-test-all: install lint  ## checks and every test that needs no GPU
-	python -m pytest
+test-slow: install  ## tests that take more than three seconds
+	$(PYTEST) -m slow
+
+test-all: test test-slow  ## checks and every test that needs no GPU
 
 lint: install
 	ruff check .

@@ -1,13 +1,13 @@
 """Compare the expression experts that need no download, by the scores of probes on held-out donors.
 
-python benchmarks/experts.py DATASET PAIRS REFERENCE [SETTING=VALUE ...]
+python benchmarks/experts.py DATASET PAIRS LABELS REFERENCE [SETTING=VALUE ...]
 
-PAIRS and REFERENCE are the files that `dvc repro pairs` wrote for the data set; settings override
-the block `encoders.nicheformer_small` of params.yaml. PCA and the small Nicheformer are fitted on
-the reference donors; the third row is the same network with the initial weights of the same seed,
-which shows the effect of pretraining. Each embedding alone is scored with the study's probes and
-folds; the numbers are means over test donors of macro F1 (classes) or Pearson correlation (genes,
-composition), of the linear and the nonlinear probe.
+PAIRS, LABELS and REFERENCE are the files that `dvc repro pairs` wrote for the data set; settings
+override the block `encoders.nicheformer_small` of params.yaml. PCA and the small Nicheformer are
+fitted on the reference donors; the third row is the same network with the initial weights of the
+same seed, which shows the effect of pretraining. Each embedding alone is scored with the study's
+probes and folds; the numbers are means over test donors of macro F1 (classes) or Pearson
+correlation (genes, composition), of the linear and the nonlinear probe.
 """
 
 import json
@@ -83,11 +83,11 @@ def scores(
     return kept.pivot_table("value", ["method", "probe"], "task", sort=False)
 
 
-def main(name: str, table: Path, reference: Path, words: list[str]) -> None:
+def main(name: str, pairs: Path, labels: Path, reference: Path, words: list[str]) -> None:
     """Print one row per expert, one column per task."""
     use_threads(read_param("threads"))
     dataset = load(DatasetConfig, f"data.{name}")
-    units = read_pairs(table)
+    units = read_pairs(pairs, labels)
     settings = merge(read_section("encoders.nicheformer_small"), parse(words))
     with TemporaryDirectory() as folder:
         found = embeddings(units, read_pairs(reference), settings, Path(folder))
@@ -97,4 +97,5 @@ def main(name: str, table: Path, reference: Path, words: list[str]) -> None:
 
 if __name__ == "__main__":
     with report_errors(__doc__, bare=False):
-        main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])
+        pairs, labels, reference = map(Path, sys.argv[2:5])
+        main(sys.argv[1], pairs, labels, reference, sys.argv[5:])

@@ -108,10 +108,12 @@ def learnt(method: Method, name: str, pairs: Pairs, rest: Pairs) -> list[Weights
 def judged(name: str) -> pd.DataFrame:
     """Return the scores of linear alignments of one data set, compared with its ceiling."""
     where = {"dataset": name, "method": "any"}
-    arguments = paths("probe", where, read_section("experts"))
+    arguments = paths("evaluate", where, read_section("experts"))
     files = {k: Path(v) for k, v in arguments.items() if not k.startswith("data")}
     dataset, probe = load(DatasetConfig, f"data.{name}"), load(ProbeConfig, "probe")
-    paired = PairedDataset.read(files["pairs"], files["image"], files["expression"], dataset)
+    paired = PairedDataset.read(
+        files["pairs"], files["image"], files["expression"], dataset, files["labels"]
+    )
     (fold,) = paired.folds
     image, expression = paired.standardised(fold)
     kept_back = draw_validation_mask(paired.adata, fold.align, read_section("align")["held"])

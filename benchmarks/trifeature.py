@@ -12,7 +12,7 @@ import sys
 import pandas as pd
 
 from cell_synergy import models
-from cell_synergy.core.config import load, merge, read_param, read_section
+from cell_synergy.core.config import load, load_keys, merge, read_param, read_section
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import report_errors
 from cell_synergy.downstream.probes.config import ProbeConfig
@@ -36,12 +36,14 @@ def row(table: pd.DataFrame, probe: str) -> str:
 def main(names: list[str]) -> None:
     """Score the named methods, or all fusion methods and controls."""
     use_threads(read_param("threads"))
-    settings = load(TrifeatureConfig, "trifeature").model_copy(update={"seeds": SEEDS})
+    settings = load_keys(TrifeatureConfig, "trifeature").model_copy(update={"seeds": SEEDS})
     training = merge(read_section("training"), {"max_epochs": settings.max_epochs})
     probe = load(ProbeConfig, "probe")
     print(f"{'':12} | {'probe':6} | " + " | ".join(f"{task:20}" for task in TASKS))
     for name in names or [n for n in models.names() if n not in OTHERS]:
-        block = merge(read_section(f"models.{name}"), settings.methods.get(name, {}))
+        block = merge(
+            read_section(f"models.{name}"), read_section("trifeature.methods").get(name, {})
+        )
         table = score_method(name, models.load(name, block), settings, training, probe)
         for kind in ("linear", "mlp"):
             print(f"{name:12} | {kind:6} | {row(table, kind)}", flush=True)

@@ -6,8 +6,8 @@ Tries every combination of the values that `tuning.<method>` of params.yaml list
 the method's block. Each reference donor is left out in turn; the score is the mean over data sets,
 tasks and donors of the linear probe's macro F1 (classes) or Pearson correlation (composition; R2
 has no lower bound, and one bad donor of 80 observations would decide). The study never scores these
-donors. Needs raw files, reference observations and experts of the simulated data sets (`dvc pull`);
-writes benchmarks/tuning.csv. The best combination is copied to params.yaml by hand.
+donors. Needs raw files, reference observations, their labels and experts of the simulated data sets
+(`dvc pull`); writes benchmarks/tuning.csv. The best combination is copied to params.yaml by hand.
 """
 
 import json
@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 from jaxtyping import Float32
@@ -43,12 +44,10 @@ CHANGED = {"batch_size": 64, "max_epochs": 85}
 def reference(name: str) -> tuple[PairedDataset, DatasetConfig]:
     """Return the reference donors of a simulated data set, embedded, each left out in turn."""
     data = read_section(f"data.{name}")
-    units = read_pairs(Path(f"data/reference/{name}.h5ad"))
-    for task, spec in data["tasks"].items():
-        if spec["kind"] == "classification":
-            units.obs[task] = units.obs[task].astype("category")
+    labels = Path(f"data/labels/{name}-reference.h5ad")
+    adata = read_pairs(Path(f"data/reference/{name}.h5ad"), labels)
     tasks = {
-        k: v for k, v in data["tasks"].items() if k not in units.obs or units.obs[k].notna().any()
+        k: v for k, v in data["tasks"].items() if k not in adata.obs or adata.obs[k].notna().any()
     }
     study = {
         "source": "manifest",
@@ -58,18 +57,18 @@ def reference(name: str) -> tuple[PairedDataset, DatasetConfig]:
     }
     rest = {key: data[key] for key in ("reader", "unit_um", "standardise")}
     dataset = validate(DatasetConfig, rest | study, f"data.{name}")
-    image, expression = (_embedded(name, kind, units) for kind in ("image", "expression"))
-    donor = units.obs["donor"].astype(str).to_numpy()
-    split = folds(units.obs, dataset)
+    image, expression = (_embedded(name, kind, adata) for kind in ("image", "expression"))
+    donor = adata.obs["donor"].astype(str).to_numpy()
+    split = folds(adata.obs, dataset)
     return PairedDataset(
-        units, image, expression, donor, donor, split, dataset.standardise
+        adata, image, expression, donor, donor, split, dataset.standardise
     ), dataset
 
 
-def _embedded(name: str, kind: str, units: Any) -> Float32[np.ndarray, "obs dim"]:  # noqa: ANN401
+def _embedded(name: str, kind: str, adata: ad.AnnData) -> Float32[np.ndarray, "obs dim"]:
     expert = read_section("experts")[kind]
     encoder = encoders.load(expert, read_section(f"encoders.{expert}"))
-    return encoder.embed(units, Path(f"data/raw/{name}"), Path(f"data/experts/{name}/{expert}"))
+    return encoder.embed(adata, Path(f"data/raw/{name}"), Path(f"data/experts/{name}/{expert}"))
 
 
 def combinations(name: str) -> Iterator[dict[str, Any]]:
@@ -82,26 +81,38 @@ def combinations(name: str) -> Iterator[dict[str, Any]]:
 def score(
     name: str, method: Method, paired: PairedDataset, dataset: DatasetConfig, probe: ProbeConfig
 ) -> float:
-    """Return the mean score over tasks and left-out donors."""
+    """Return the mean score over tasks and left-out donors.
+
+    Parameters
+    ----------
+    name
+        Title of the fit, for progress bars and messages.
+    method
+        The method with one combination of values.
+    paired, dataset
+        Reference donors of a data set, and their configuration.
+    probe
+        Configuration of the probes.
+    """
     standardised = {fold.name: paired.standardised(fold) for fold in paired.folds}
-    jobs = []
+    specs = []
     for fold in paired.folds:
         image, expression = (x[fold.align] for x in standardised[fold.name])
         rows = Pairs(image, expression, paired.donor[fold.align])
-        jobs.append(FitSpec(f"{fold.name}-0", rows, rows, 0))
+        specs.append(FitSpec(f"{fold.name}-0", rows, rows, 0))
     with TemporaryDirectory() as folder:
         training = merge(read_section("training"), CHANGED)
         run = RunContext(training, lambda *_: None, Path(folder, "checkpoint"), name)
-        learnt = method.fit(jobs, run)
-    weights = {job.name: found for job, found in zip(jobs, learnt, strict=True)}
+        fitted = method.fit(specs, run)
+    weights = {spec.name: of_fold for spec, of_fold in zip(specs, fitted, strict=True)}
 
     def represent(fold: Fold, seed: int) -> Float32[np.ndarray, "obs d"]:
         return method.transform(weights[f"{fold.name}-{seed}"], *standardised[fold.name])
 
     scores = evaluate(name, paired, dataset.tasks, [0], represent, probe).scores
     scores = scores[scores["probe"].str.startswith("linear")]
-    own = scores[scores["metric"].isin(["macro_f1", "pearson"])]
-    return float(own.groupby("task")["value"].mean().mean())
+    scores = scores[scores["metric"].isin(["macro_f1", "pearson"])]
+    return float(scores.groupby("task")["value"].mean().mean())
 
 
 def main(names: list[str]) -> None:
@@ -115,8 +126,8 @@ def main(names: list[str]) -> None:
             method = models.load(name, merge(read_section(f"models.{name}"), chosen))
             row: dict[str, Any] = {"method": name, "values": json.dumps(chosen)}
             row |= {
-                twin: score(f"{twin} {name} {chosen}", method, *known, probe)
-                for twin, known in twins.items()
+                twin: score(f"{twin} {name} {chosen}", method, *of_twin, probe)
+                for twin, of_twin in twins.items()
             }
             row["mean"] = float(np.mean([row[twin] for twin in TWINS]))
             rows.append(row)
@@ -127,8 +138,8 @@ def main(names: list[str]) -> None:
 def _write(name: str, rows: pd.DataFrame) -> None:
     rows["best"] = rows["mean"] == rows["mean"].max()
     if OUT.is_file():
-        known = pd.read_csv(OUT)
-        rows = pd.concat([known[known["method"] != name], rows])
+        table = pd.read_csv(OUT)
+        rows = pd.concat([table[table["method"] != name], rows])
     rows.sort_values(["method", "mean"], ascending=[True, False]).to_csv(
         OUT, index=False, float_format="%.4f"
     )

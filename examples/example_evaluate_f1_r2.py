@@ -31,9 +31,11 @@ from cell_synergy.training import weights
 def read(dataset: str) -> tuple[PairedDataset, DatasetConfig]:
     """Return a data set with both experts' embeddings, and its configuration."""
     spec = load(DatasetConfig, f"data.{dataset}")
-    arguments = paths("align", {"dataset": dataset, "method": "any"}, read_section("experts"))
-    pairs, image, expression = (Path(arguments[name]) for name in ("pairs", "image", "expression"))
-    return PairedDataset.read(pairs, image, expression, spec), spec
+    arguments = paths("evaluate", {"dataset": dataset, "method": "any"}, read_section("experts"))
+    pairs, image, expression, labels = (
+        Path(arguments[name]) for name in ("pairs", "image", "expression", "labels")
+    )
+    return PairedDataset.read(pairs, image, expression, spec, labels), spec
 
 
 def weights_folder(dataset: str, method: str) -> Path:

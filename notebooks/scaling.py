@@ -11,6 +11,7 @@
 figure = "figures/scaling"
 scaling = "results/scaling"
 finetune = "results/finetune"
+labels = "data/labels"
 
 # %%
 from pathlib import Path
@@ -21,7 +22,9 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter
 
-from cell_synergy.core.config import read_param, read_section
+from cell_synergy.core.config import read_param
+from cell_synergy.core.names import TRANSDUCTIVE
+from cell_synergy.data.label_files import read_task_table
 from cell_synergy.figures import style
 from cell_synergy.scoring.tables import HEADLINE_METRICS
 from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, FROZEN, PRIOR, TUNED
@@ -30,6 +33,7 @@ from cell_synergy.studies.scaling.curves import better_single, crossovers, curve
 style.set_style()
 focal, datasets = read_param("method"), read_param("datasets")
 expert = read_param("experts")["finetuned"]
+titles = {d: style.title(d, read_task_table(Path(labels), d).simulated) for d in datasets}
 methods = [focal, "concat", "image", "expression"]
 scores = pd.concat([read(Path(scaling), Path(finetune), d, methods) for d in datasets])
 scores = scores[scores["metric"].isin([*HEADLINE_METRICS, ""])]
@@ -54,10 +58,10 @@ names = {
 }  # fmt: skip
 
 
-def draw(axes, rows, tone, labels):
+def draw(axes, rows, tone, label_set):
     """Draw one curve, with its interval if labels are subsampled."""
-    rows = rows[rows["labels"] == labels].sort_values("pairs")
-    solid = labels == DRAWN_LABELS
+    rows = rows[rows["labels"] == label_set].sort_values("pairs")
+    solid = label_set == DRAWN_LABELS
     axes.plot(
         rows["pairs"], rows["score"], color=tone, lw=1.3 if solid else 0.8,
         ls="-" if solid else (0, (4, 2)), marker="o" if solid else None, ms=3, zorder=3,
@@ -72,12 +76,14 @@ fig, grid = plt.subplots(
     layout="constrained",
 )  # fmt: skip
 for row, dataset in zip(grid, datasets, strict=True):
-    spec, curves_here = read_section(f"data.{dataset}"), lines[lines["dataset"] == dataset]
+    curves_here = lines[lines["dataset"] == dataset]
+    probes = scores.loc[scores["dataset"] == dataset, "probe"].astype(str)
+    note = TRANSDUCTIVE if probes.str.endswith(TRANSDUCTIVE).any() else ""
     if curves_here.empty:
         is_short = (missing["dataset"] == dataset).any()
         reason = "too few training pairs" if is_short else "no task of scaling.tasks"
         style.write_message(row[0], f"{reason} in this data set")
-        row[0].set_title(style.title(dataset, spec["source"] == "simulator"), pad=13)
+        row[0].set_title(titles[dataset], pad=13)
     for axes, task in zip(row, curves_here["task"].unique(), strict=False):
         curve = curves_here[curves_here["task"] == task]
         for arm, tone in tones.items():
@@ -87,8 +93,8 @@ for row, dataset in zip(grid, datasets, strict=True):
                 null = rows[rows["labels"] == DRAWN_LABELS].sort_values("pairs")
                 axes.plot(null["pairs"], null["score"], color=tone, lw=0.9, ls=":")
                 continue
-            for labels in (DRAWN_LABELS, ALL_LABELS):
-                draw(axes, rows, tone, labels)
+            for label_set in (DRAWN_LABELS, ALL_LABELS):
+                draw(axes, rows, tone, label_set)
             drawn = scores[
                 (scores["dataset"] == dataset) & (scores["task"] == task)
                 & (scores["method"] == method) & (scores["labels"] == DRAWN_LABELS)
@@ -114,10 +120,8 @@ for row, dataset in zip(grid, datasets, strict=True):
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.tick_params(labelsize=6, length=2, which="both")
         metric = "R$^2$" if curve["metric"].iloc[0] == "r2" else "macro F1"
-        note = ", transductive" if spec["standardise"] == "donor" else ""
         axes.set_ylabel(f"{metric}{note}", fontsize=7)
-        title = style.title(dataset, spec["source"] == "simulator")
-        axes.set_title(f"{title}: {task.replace('_', ' ')}", pad=13)
+        axes.set_title(f"{titles[dataset]}: {task.replace('_', ' ')}", pad=13)
         omitted = missing[(missing["dataset"] == dataset) & (missing["task"] == task)]
         omitted = omitted[
             (omitted["labels"] == DRAWN_LABELS) & ~omitted["fraction"].isin(ticks["fraction"])

@@ -9,6 +9,7 @@
 figure = "figures/sis"
 scores = "results/probe"
 sis = "results/sis"
+labels = "data/labels"
 
 # %%
 from pathlib import Path
@@ -17,6 +18,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from cell_synergy.core.config import read_param, read_section
+from cell_synergy.core.names import TRANSDUCTIVE
+from cell_synergy.data.label_files import read_task_table
 from cell_synergy.figures import style
 from cell_synergy.scoring.tables import (
     ALL_FOLDS,
@@ -28,7 +31,8 @@ from cell_synergy.scoring.tables import (
 
 style.set_style()
 methods, focal = list(read_section("models")), read_param("method")
-datasets = read_param("datasets")
+datasets, circular = read_param("datasets"), read_section("circular")
+task_tables = {d: read_task_table(Path(labels), d) for d in datasets}
 listed = style.order([m for m in methods if m not in style.UNIMODAL])
 donors = {d: sis_by_donor(read_methods(Path(scores), d, methods)) for d in datasets}
 donors = {d: headline_rows(table) for d, table in donors.items()}
@@ -36,14 +40,13 @@ overall = {d: headline_rows(read_sis(Path(sis), d), fold=ALL_FOLDS) for d in dat
 donors["lung" if "lung" in donors else datasets[0]].head()
 
 # %%
-columns = max([1, *(len(read_section(f"data.{dataset}")["tasks"]) for dataset in datasets)])
+columns = max([1, *(len(task_tables[dataset].tasks) for dataset in datasets)])
 height = 0.19 * len(listed) + 0.75
 fig, grid = plt.subplots(
     len(datasets), columns, figsize=(1.55 * columns + 1.0, height * len(datasets)), squeeze=False
 )
 for row, dataset in zip(grid, datasets, strict=True):
-    table, spec = donors[dataset], read_section(f"data.{dataset}")
-    tasks = list(spec["tasks"])
+    table, tasks = donors[dataset], list(task_tables[dataset].tasks.index)
     if not tasks:
         style.write_message(row[0], "no task in this data set")
     for axes, task in zip(row, tasks, strict=False):
@@ -71,15 +74,15 @@ for row, dataset in zip(grid, datasets, strict=True):
             axes.set_yticklabels([])
         best = rows["best"].iloc[0]
         metric = "R$^2$" if rows["metric"].iloc[0] == "r2" else "F1"
-        note = ", circular" if spec["tasks"][task].get("circular", False) else ""
+        note = ", circular" if task in circular.get(dataset, []) else ""
         axes.set_title(task.replace("_", " "), loc="left")
-        note += ", transductive" if spec["standardise"] == "donor" else ""
+        note += TRANSDUCTIVE if rows["probe"].iloc[0].endswith(TRANSDUCTIVE) else ""
         axes.set_xlabel(f"SIS over {best} ({metric}{note})", fontsize=6)
         axes.tick_params(labelsize=6, length=2)
     for axes in row[max(len(tasks), 1) :]:
         axes.set_visible(False)
     row[0].annotate(
-        style.title(dataset, spec["source"] == "simulator"), (0, 1), (-78, 20),
+        style.title(dataset, task_tables[dataset].simulated), (0, 1), (-78, 20),
         xycoords="axes fraction", textcoords="offset points", fontweight="bold", fontsize=10,
     )  # fmt: skip
 fig.tight_layout(h_pad=2.2, w_pad=0.6)

@@ -14,8 +14,12 @@ figure = "figures/spatial"
 distance = "results/distance"
 spatial = "results/spatial"
 sis = "results/sis"
+labels = "data/labels"
+experts = "data/experts"
 
 # %%
+import json
+import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -23,15 +27,15 @@ import numpy as np
 import pandas as pd
 
 from cell_synergy.core.config import read_param, read_section
+from cell_synergy.core.names import TRANSDUCTIVE
+from cell_synergy.data.label_files import read_task_table
 from cell_synergy.figures import style
 from cell_synergy.scoring.tables import ALL_FOLDS, headline_rows, read_methods, read_sis
 
 style.set_style()
 methods, focal = list(read_section("models")), read_param("method")
-datasets = read_param("datasets")
+datasets, circular = read_param("datasets"), read_section("circular")
 listed = style.order([m for m in methods if m not in style.UNIMODAL])
-expert = read_section(f"encoders.{read_param('experts')['image']}")
-views = [expert[key] / 2 for key in ("context_um", "field_um") if expert.get(key)]
 LEVELS = *style.UNIMODAL, focal, "random"
 PAIRS = "consistency"
 
@@ -50,8 +54,21 @@ def curves(dataset):
     return table.assign(um=(table["inner_um"] + table["outer_um"]) / 2)
 
 
+def fields_of_view(dataset):
+    """Return the widths of the image expert's fields of view in micrometres, the widest first.
+
+    The card of the frozen expert states them behind the pooling: `mean at 112 and 336 um`.
+    """
+    card = Path(experts, dataset, read_param("experts")["image"], "card.json")
+    pooling = json.loads(card.read_text())["pooling"]
+    stated = re.search(r" at ([\d.]+(?: and [\d.]+)?) um$", pooling)
+    widths = stated[1].split(" and ") if stated else []
+    return sorted(map(float, widths), reverse=True)
+
+
 tables = {dataset: curves(dataset) for dataset in datasets}
 scores = {dataset: read_methods(Path(spatial), dataset, methods) for dataset in datasets}
+fields = {dataset: fields_of_view(dataset) for dataset in datasets}
 tables[datasets[0]].head()
 
 
@@ -63,9 +80,11 @@ def levels(dataset, target):
     return rows.groupby(["method", "task"])["value"].mean()
 
 
-def shade(axes):
-    for width, tone in zip(views, ("#f3eef8", "#e3d8ee"), strict=False):
-        axes.axvspan(0, width, color=tone, lw=0, zorder=0)
+def shade(axes, dataset):
+    """Shade the distances within the image expert's fields of view, the narrowest the darkest."""
+    widths = fields[dataset]
+    for width, tone in zip(widths, ("#f3eef8", "#e3d8ee")[-len(widths) :], strict=True):
+        axes.axvspan(0, width / 2, color=tone, lw=0, zorder=0)
 
 
 def draw_levels(axes, dataset, target, bands):
@@ -125,7 +144,7 @@ columns = max([1, *map(len, targets.values())])
 fig = plt.figure(figsize=(1.62 * columns + 2.9, 2.75 * len(datasets) + 0.45), layout="constrained")
 parts = fig.subfigures(len(datasets), 1, squeeze=False)[:, 0]
 for part, dataset in zip(parts, datasets, strict=True):
-    table, spec = tables[dataset], read_section(f"data.{dataset}")
+    table = tables[dataset]
     grid = part.add_gridspec(2, columns + 1, width_ratios=[*[1] * columns, 1.05])
     if not targets[dataset]:
         message = "no task of spatial.targets in this data set: neighbours are not asked about"
@@ -136,7 +155,7 @@ for part, dataset in zip(parts, datasets, strict=True):
         below = part.add_subplot(grid[1, column], sharex=above)
         bands = rows[rows["band"] > 0]
         for axes in (above, below):
-            shade(axes)
+            shade(axes, dataset)
             axes.tick_params(labelsize=6, length=2)
             axes.set_xlim(-12, bands["outer_um"].max() + 12)
         draw_levels(above, dataset, target, bands)
@@ -150,13 +169,14 @@ for part, dataset in zip(parts, datasets, strict=True):
         above.tick_params(labelbottom=False)
         above.set_title(target.replace("_", " "))
         metric = "R$^2$" if rows["metric"].iloc[0] == "r2" else "macro F1"
-        note = ", circular" if spec["tasks"][target].get("circular", False) else ""
+        note = ", circular" if target in circular.get(dataset, []) else ""
         above.set_ylabel(metric + note, fontsize=6)
         below.set_ylabel("SIS" if column == 0 else "", fontsize=6)
         below.set_xlabel("distance of neighbours (µm)", fontsize=6)
     draw_pairs(part.add_subplot(grid[:, columns]), dataset)
-    name = style.title(dataset, spec["source"] == "simulator")
-    note = ", features scaled per donor" if spec["standardise"] == "donor" else ""
+    name = style.title(dataset, read_task_table(Path(labels), dataset).simulated)
+    is_transductive = scores[dataset]["probe"].str.endswith(TRANSDUCTIVE).any()
+    note = ", features scaled per donor" if is_transductive else ""
     part.suptitle(name + note, x=0.005, ha="left", fontweight="bold", fontsize=10)
 handles = [
     plt.Line2D([], [], color=style.colour(m, focal), marker="o", ms=3, label=label)
@@ -169,7 +189,7 @@ handles += [
     plt.Line2D([], [], color=style.CONTROL, ls="--", label="controls (null)"),
     plt.Rectangle((0, 0), 1, 1, color="#e3d8ee", label="image expert's field of view"),
 ]
-if len(views) > 1:
+if max(map(len, fields.values())) > 1:
     handles.append(plt.Rectangle((0, 0), 1, 1, color="#f3eef8", label="its wider field of view"))
 if any(targets.values()):
     fig.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=6.5)

@@ -12,6 +12,7 @@
 # %% tags=["parameters"]
 figure = "figures/spectrum"
 spectrum = "results/spectrum"
+labels = "data/labels"
 
 # %%
 from pathlib import Path
@@ -22,6 +23,7 @@ import pandas as pd
 from matplotlib.colors import TwoSlopeNorm
 
 from cell_synergy.core.config import read_param, read_section
+from cell_synergy.data.label_files import read_task_table
 from cell_synergy.figures import style
 from cell_synergy.scoring.tables import HEADLINE_METRICS
 
@@ -185,13 +187,13 @@ fig, grid = plt.subplots(
     width_ratios=(1, 1, 1.15, 1.35),
 )  # fmt: skip
 for row, dataset in zip(grid, datasets, strict=True):
-    table, spec = tables[dataset], read_section(f"data.{dataset}")
+    table, task_table = tables[dataset], read_task_table(Path(labels), dataset)
     methods = [*style.UNIMODAL, *style.order(list(read_section("models")))]
     draw_correlations(row[0], table)
     draw_ceilings(row[1], table)
     draw_retention(row[2], table, methods)
-    draw_comparison(row[3], table, methods, list(spec["tasks"]))
-    row[0].set_title(style.title(dataset, spec["source"] == "simulator"), fontsize=10, pad=12)
+    draw_comparison(row[3], table, methods, list(task_table.tasks.index))
+    row[0].set_title(style.title(dataset, task_table.simulated), fontsize=10, pad=12)
     row[3].set_title("linear score less the ceiling's (in brackets)", fontsize=7, pad=12)
 compared = len(style.order(list(read_section("models")))) - len(
     set(read_section("models")) & set(style.CONTROLS)

@@ -8,6 +8,7 @@
 figure = "figures/tissue"
 scores = "results/probe"
 pairs = "data/pairs"
+labels = "data/labels"
 raw = "data/raw"
 
 # %%
@@ -20,10 +21,9 @@ import pandas as pd
 from scipy.spatial import cKDTree
 from sklearn.metrics import f1_score
 
-from cell_synergy.core.config import load, read_param
-from cell_synergy.data.config import DatasetConfig
+from cell_synergy.core.config import read_param
+from cell_synergy.data.label_files import read_task_table
 from cell_synergy.data.paired import read
-from cell_synergy.data.splits import folds
 from cell_synergy.figures import style
 from cell_synergy.raw.images import open_slide
 
@@ -39,24 +39,44 @@ def predictions(dataset, method, task, fold):
         return file[f"{task}/{fold}"].argmax(axis=1)
 
 
+def test_masks(dataset, obs):
+    """Return the mask of test observations of each fold that has scores, the last fold first.
+
+    The fold `holdout` tests the donors of role `test`. Every other fold has the name of what it
+    leaves out: a block, a section or a donor.
+    """
+    table = pd.read_csv(Path(scores, dataset, f"{focal}.csv"), dtype=str, keep_default_na=False)
+    names = sorted(set(table["fold"]), reverse=True)
+    if not names:
+        return {"": np.ones(len(obs), dtype=bool)}
+    if names == ["holdout"]:
+        counts = pd.read_csv(Path(pairs, f"{dataset}.csv"), dtype=str, keep_default_na=False)
+        roles = counts.set_index("section")["role"]
+        return {"holdout": (obs["section"].astype(str).map(roles) == "test").to_numpy()}
+    groups = [obs[column].astype(str) for column in ("block", "donor", "section") if column in obs]
+    group = min((g for g in groups if {*names} <= {*g}), key=lambda g: g.nunique())
+    return {name: (group == name).to_numpy() for name in names}
+
+
 def choose_section(dataset):
-    """Return configuration, pairs, task, fold and the test section with the most labels.
+    """Return pairs, task, fold, mask of test observations, and the section with most test labels.
 
     The fold is the last one with labels. If no classification has labels on test observations, the
     task is None.
     """
-    config = load(DatasetConfig, f"data.{dataset}")
-    adata = read(Path(pairs, f"{dataset}.h5ad"))
-    names = [t for t, spec in config.tasks.items() if spec.kind == "classification"]
+    adata = read(Path(pairs, f"{dataset}.h5ad"), Path(labels, f"{dataset}.h5ad"))
+    kinds = read_task_table(Path(labels), dataset).tasks["kind"]
+    names = kinds.index[kinds == "classification"]
     order = sorted(names, key=lambda name: name != "region")  # regions first, then as configured
-    last = folds(adata.obs, config)[::-1]
-    for task, fold in product(order, last):
-        labelled = fold.test & (adata.obs[task].cat.codes >= 0).to_numpy()
+    masks = test_masks(dataset, adata.obs)
+    for task, (fold, test) in product(order, masks.items()):
+        labelled = test & (adata.obs[task].cat.codes >= 0).to_numpy()
         if labelled.any():
             section = adata.obs["section"][labelled].value_counts(sort=True).index[0]
-            return config, adata, task, fold, section
-    section = adata.obs["section"][last[0].test].value_counts(sort=True).index[0]
-    return config, adata, None, last[0], section
+            return adata, task, fold, test, section
+    test = next(iter(masks.values()))
+    section = adata.obs["section"][test].value_counts(sort=True).index[0]
+    return adata, None, "", test, section
 
 
 def pitch(xy):
@@ -64,13 +84,17 @@ def pitch(xy):
     return np.median(cKDTree(xy).query(xy, k=2)[0][:, 1])
 
 
-def bounding_box(adata, section, margin):
-    """Return coordinates and bounding box of a section's observations, in micrometres."""
+def bounding_box(adata, section):
+    """Return coordinates and bounding box of a section's observations, in micrometres.
+
+    The margin is the distance between neighbours, rounded up to 10 um.
+    """
     xy = adata.obsm["spatial"][(adata.obs["section"] == section).to_numpy()]
+    margin = 10 * np.ceil(pitch(xy) / 10)
     return xy, xy.min(axis=0) - margin, xy.max(axis=0) + margin
 
 
-def set_frame(panels, config, section, low, high, dataset):
+def set_frame(panels, section, low, high, dataset):
     """Set the limits of all panels; add the section's name and a scale bar to the first."""
     for axes in panels:
         axes.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal")
@@ -78,24 +102,25 @@ def set_frame(panels, config, section, low, high, dataset):
     bar = min(500.0, 10 ** np.floor(np.log10((high - low)[0] / 2)))
     panels[0].plot([low[0] + 80, low[0] + 80 + bar], [high[1] - 80] * 2, color="black", lw=2)
     panels[0].text(low[0] + 80, high[1] - 110, f"{bar:g} µm", fontsize=6)
-    panels[0].set_title(f"{style.title(dataset, config.source == 'simulator')}: {section}")
+    title = style.title(dataset, read_task_table(Path(labels), dataset).simulated)
+    panels[0].set_title(f"{title}: {section}")
 
 
 # %%
 WIDTH = 1.75  # inches of one panel
 choices = {dataset: choose_section(dataset) for dataset in datasets}
 ratios = []
-for config, adata, _, _, section in choices.values():
-    _, low, high = bounding_box(adata, section, config.unit_um)
+for adata, _, _, _, section in choices.values():
+    _, low, high = bounding_box(adata, section)
     ratios.append((high - low)[1] / (high - low)[0])
 fig, grid = plt.subplots(
     len(datasets), 5, figsize=(5 * WIDTH + 1.6, sum(WIDTH * r + 0.4 for r in ratios)),
     squeeze=False, layout="constrained", height_ratios=[r + 0.4 / WIDTH for r in ratios],
 )  # fmt: skip
 for row, dataset in zip(grid, datasets, strict=True):
-    config, adata, task, fold, section = choices[dataset]
+    adata, task, fold, test, section = choices[dataset]
     mask = (adata.obs["section"] == section).to_numpy()
-    xy, low, high = bounding_box(adata, section, config.unit_um)
+    xy, low, high = bounding_box(adata, section)
     mpp = float(adata.uns["mpp"][section])
     with open_slide(Path(raw, dataset, adata.uns["images"][section])) as slide:
         extent = (0, slide.size[0] * mpp, slide.size[1] * mpp, 0)
@@ -108,14 +133,14 @@ for row, dataset in zip(grid, datasets, strict=True):
         style.write_message(row[2], "no classification task in this data set")
         for axes in row[3:]:
             axes.set_visible(False)
-        set_frame(row[:2], config, section, low, high, dataset)
+        set_frame(row[:2], section, low, high, dataset)
         continue
     classes = list(adata.obs[task].cat.categories)
     truth = adata.obs[task].cat.codes.to_numpy()[mask]
     tones = np.array([style.PALETTE[i % len(style.PALETTE)] for i in range(len(classes))])
-    rows = np.flatnonzero(mask[fold.test])
+    rows = np.flatnonzero(mask[test])
     maps = [("label", truth)]
-    maps += [(m, predictions(dataset, m, task, fold.name)[rows]) for m in columns]
+    maps += [(m, predictions(dataset, m, task, fold)[rows]) for m in columns]
     for axes, (name, codes) in zip(row[1:], maps, strict=True):
         labelled = codes >= 0
         size = (72 * WIDTH * pitch(xy) * 0.85 / (high - low)[0]) ** 2
@@ -128,7 +153,7 @@ for row, dataset in zip(grid, datasets, strict=True):
         )  # fmt: skip
         heading = style.METHOD_NAMES.get(name, name)
         axes.set_title(f"true {task}" if name == "label" else f"{heading}: F1 {f1:.2f}")
-    set_frame(row, config, section, low, high, dataset)
+    set_frame(row, section, low, high, dataset)
     present = [i for i in range(len(classes)) if i in set(truth)]
     handles = [plt.Line2D([], [], marker="o", ls="", ms=3, color=tones[i]) for i in present]
     names = [str(classes[i])[:24] for i in present]

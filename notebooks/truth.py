@@ -11,6 +11,7 @@ figure = "figures/truth"
 sis = "results/sis"
 information = "results/information"
 truth = "results/truth"
+labels = "data/labels"
 
 # %%
 from pathlib import Path
@@ -20,31 +21,30 @@ import numpy as np
 import pandas as pd
 
 from cell_synergy.core.config import read_param, read_section
+from cell_synergy.data.label_files import read_task_table
 from cell_synergy.figures import style
 from cell_synergy.scoring.tables import ALL_FOLDS, headline_rows, read_sis
 
 style.set_style()
 methods, focal = list(read_section("models")), read_param("method")
 listed = style.order([m for m in methods if m not in style.UNIMODAL])
-simulated = [
-    d for d in read_param("datasets") if read_section(f"data.{d}")["source"] == "simulator"
-]
+simulated = [d for d in read_param("datasets") if read_task_table(Path(labels), d).simulated]
 parts = {
     "redundant": "#8a8a8a", "unique_image": style.IMAGE,
     "unique_expression": style.EXPRESSION, "synergy": style.FOCUS,
 }  # fmt: skip
-bars = ("tissue", 1, -0.28), ("embeddings", 0.6, 0), ("learnt", 0.3, 0.28)
-learnt = dict(zip(("R", "U_image", "U_expression", "S"), parts, strict=True))
+bars = ("tissue", 1, -0.28), ("embeddings", 0.6, 0), ("estimated", 0.3, 0.28)
+column_of = dict(zip(("R", "U_image", "U_expression", "S"), parts, strict=True))
 
 
 def decompositions(dataset):
     """Return the decomposition of every task: of states, of decoded states, and estimated."""
     exact = pd.read_csv(Path(truth, f"{dataset}.csv"))
     estimates = pd.read_csv(Path(information, f"{dataset}.csv"))
-    pair = estimates[(estimates["method"] == "pair") & estimates["quantity"].isin(learnt)]
-    pair = pair.pivot_table(index="task", columns="quantity", values="bits").rename(columns=learnt)
+    pair = estimates[(estimates["method"] == "pair") & estimates["quantity"].isin(column_of)]
+    pair = pair.pivot_table(index="task", columns="quantity", values="bits")
     tables = {seen: rows.set_index("task") for seen, rows in exact.groupby("seen")}
-    return tables | {"learnt": pair.clip(lower=0)}
+    return tables | {"estimated": pair.rename(columns=column_of).clip(lower=0)}
 
 
 # %%

@@ -1,9 +1,9 @@
-"""Verify DVC's local cache: hash every object anew and set aside those that do not match.
+"""Verify DVC's local cache: hash every object again and set aside those that do not match.
 
     python -m runner.cache [--jobs N] [--again]
 
-DVC never reads a read-only object of its cache again, so a damaged one goes unnoticed into results
-and remotes. An interrupted check resumes where it stopped.
+DVC never verifies a read-only object of its cache, so that a damaged one is copied to results and
+remotes unnoticed. An interrupted check resumes where it stopped.
 """
 
 import argparse
@@ -48,7 +48,7 @@ _BLOCK = 2**18  # bytes that a thread reads and hashes at a time
 
 @dataclass
 class Result:
-    """The result of checking a folder of the cache, or the whole.
+    """Counts of a check, of one folder of the cache or of several.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Result:
     damaged
         Number of those that were set aside.
     errors
-        A sentence for each object that could not be read, or not be set aside.
+        A sentence for each object that could not be read or set aside.
     """
 
     objects: int = 0
@@ -68,7 +68,7 @@ class Result:
     errors: list[str] = field(default_factory=list)
 
     def add(self, other: "Result") -> None:
-        """Add the result of another folder."""
+        """Add the counts of another folder."""
         self.objects += other.objects
         self.size += other.size
         self.damaged += other.damaged
@@ -76,16 +76,16 @@ class Result:
 
 
 class Progress:
-    """A file with the folders of a cache that an interrupted check has finished.
+    """The folders of a cache that a check has finished, in a file from which the check resumes.
 
     Parameters
     ----------
     file
-        The file.
+        The file; its first line names the cache.
     cache
-        The cache; a file about another cache is not continued.
+        Folder of the cache; the check resumes only if the file names this one.
     again
-        Whether to start anew.
+        Whether to check all folders, whatever the file lists.
     """
 
     def __init__(self, file: Path, cache: Path, again: bool) -> None:
@@ -102,20 +102,20 @@ class Progress:
             file.write_text(f"{cache.as_uri()}\n")
 
     def add(self, folder: str) -> None:
-        """Record a folder as done."""
+        """Record a folder as finished."""
         with self.file.open("a") as file:
             file.write(f"{folder}\n")
 
 
 class Check:
-    """The check of a cache.
+    """A check of a cache, which hashes its objects on several threads.
 
     Parameters
     ----------
     cache
-        DVC's cache.
+        Folder of the cache.
     progress
-        The folders that are done.
+        The folders that an earlier check has finished.
     """
 
     def __init__(self, cache: Path, progress: Progress) -> None:
@@ -124,7 +124,7 @@ class Check:
         self._stopping = Event()
 
     def run(self, jobs: int) -> Result:
-        """Check the folders that are not done yet, on `jobs` threads."""
+        """Check the folders that are not finished, on `jobs` threads, and return the counts."""
         total = Result()
         pool = ThreadPoolExecutor(jobs)
         try:
@@ -144,7 +144,7 @@ class Check:
         return total
 
     def _check(self, folder: Path, names: re.Pattern[str]) -> Result:
-        """Check the objects of a folder."""
+        """Check the objects of a folder whose names match."""
         result = Result()
         for path in folder.iterdir():
             if not names.fullmatch(path.name) or self._stopping.is_set():
@@ -154,7 +154,7 @@ class Check:
                 intact = self._is_intact(path)
                 if not intact and not self._stopping.is_set():
                     self._quarantine(path)
-            except FileNotFoundError:  # gone meanwhile
+            except FileNotFoundError:  # deleted since the folder was listed
                 continue
             except OSError as error:
                 result.errors.append(f"{error}; its owner has to look at it")
@@ -186,7 +186,7 @@ def _object_id(path: Path) -> str:
 
 
 def _run_cache_hash(path: Path) -> str:
-    """Return the name that an entry of the run-cache should have; nothing if it is not readable."""
+    """Return the name that an entry of the run-cache should have; empty if it is not YAML."""
     try:
         return str(dict_sha256(load_yaml(path), exclude=["size", "nfiles"]))
     except ParseError:
@@ -194,7 +194,7 @@ def _run_cache_hash(path: Path) -> str:
 
 
 def _missing_objects(cache: Path) -> list[str]:
-    """Return the objects that were set aside and not restored since, without the run-cache's."""
+    """Return the hashes of objects that were set aside and not restored, run-cache excepted."""
     quarantine = cache / _QUARANTINE
     files = sorted((quarantine / _FILES).glob("??/*"))
     missing = (path for path in files if not (cache / path.relative_to(quarantine)).exists())
@@ -202,14 +202,14 @@ def _missing_objects(cache: Path) -> list[str]:
 
 
 def _outputs_of(repo: Repo, cache: Path, objects: list[str]) -> dict[str, list[str]]:
-    """Return the pipeline's outputs, or files in them, whose content each object holds.
+    """Return, for each object, the pipeline's outputs and files in them that have its content.
 
     Parameters
     ----------
     repo
-        The repository; its outputs are those of the current dvc.lock.
+        DVC's repository; its outputs are those of the current `dvc.lock`.
     cache
-        Its cache.
+        Folder of its cache.
     objects
         Hashes of objects.
     """
@@ -225,7 +225,17 @@ def _outputs_of(repo: Repo, cache: Path, objects: list[str]) -> dict[str, list[s
 
 
 def _report(result: Result, missing: dict[str, list[str]], quarantine: Path) -> int:
-    """Print what is damaged and the remedy; return the exit code."""
+    """Print what is damaged and the remedy; return the exit code.
+
+    Parameters
+    ----------
+    result
+        Counts of the check.
+    missing
+        Paths of the outputs that need each missing object, by its hash.
+    quarantine
+        Folder of the objects that were set aside.
+    """
     for sentence in result.errors:
         echo(f"error: {sentence}")
     if missing:

@@ -1,4 +1,4 @@
-"""Messages on standard error, which all commands share."""
+"""Messages on standard error, and arguments, that several commands share."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from dvc.rwlock import RWLockFileCorruptedError
 from dvc.scm import NoSCMError
 from dvc.utils.serialize import ParseError
 
-INTERRUPTED = 130  # exit code, as a shell has it: 128 and the number of SIGINT
+INTERRUPTED = 130  # exit code, by the shells' convention: 128 plus the number of SIGINT
 _TAIL_LINES = 15  # of a failed stage's log
 
 
@@ -21,7 +21,7 @@ def echo(text: str) -> None:
 
 
 def describe(error: Exception) -> str:
-    """Return an error's message, with a remedy where DVC's message names none that helps."""
+    """Return the message of an error, with a remedy if DVC's own message lacks one."""
     if isinstance(error, NotDvcRepoError):
         return f"{Path.cwd()} is not in the repository; run this from the root of the repository"
     if isinstance(error, NoSCMError) or "is not a git repository" in str(error):
@@ -46,12 +46,12 @@ def available_cores() -> int:
 
 
 def positive_int(text: str) -> int:
-    """Return the number that an argument of a command line gives: 1 or more.
+    """Parse a command-line argument that has to be a whole number of 1 or more.
 
     Raises
     ------
     argparse.ArgumentTypeError
-        If it is none; argparse puts the argument's name before the message.
+        If it is not; argparse puts the argument's name before the message.
     """
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
@@ -64,7 +64,7 @@ def format_duration(seconds: float) -> str:
 
 
 def tail(log: Path) -> str:
-    """Return the last lines of a log, indented; a progress bar is reduced to its last state."""
+    """Return the last lines of a log, indented; of a progress bar only the last state."""
     if not log.is_file():
         return "    (no log)"
     lines = log.read_bytes().decode("utf-8", "replace").rstrip().split("\n")

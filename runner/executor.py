@@ -1,4 +1,4 @@
-"""The processes of a plan's stages on this machine, several at a time."""
+"""Run the stages of a plan on this machine, several at a time, each in a process of its own."""
 
 import os
 import signal
@@ -17,13 +17,13 @@ from runner.stage import reproduce
 
 _LOGS = Path(".dvc", "tmp", "logs")  # DVC keeps .dvc/tmp out of git
 _DURATIONS = _LOGS / "seconds.tsv"
-_POLL = 0.2  # seconds between two looks for a signal
-# Seconds after an interrupt, and the signal that a stage's process group gets then: the first lets
-# a training epoch end, the second lets a command clean up, the last cannot be ignored.
+_POLL = 0.2  # seconds between checks for a signal
+# Seconds after an interrupt, and the signal sent to each process group at that time: after the
+# first a training epoch ends, after the second a command cleans up, the last cannot be ignored.
 _ESCALATION = [
     (0.0, signal.SIGINT), (4.0, signal.SIGINT), (6.0, signal.SIGTERM), (9.0, signal.SIGKILL),
 ]  # fmt: skip
-_TIMEOUT = 11.0  # seconds until processes that are still there are given up
+_TIMEOUT = 11.0  # seconds after which processes that still run are left behind
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -33,15 +33,20 @@ class Executor:
     Parameters
     ----------
     plan
-        What to run.
+        The stages to run, and the order in which they start.
     jobs
-        The largest number of stages that run at the same time.
+        Maximal number of stages that run at the same time.
+
+    Attributes
+    ----------
+    outdated
+        Whether files that the plan depends on have changed, so that no further stage was started.
     """
 
     def __init__(self, plan: Plan, jobs: int) -> None:
         self.plan = plan
         self.jobs = jobs
-        self.outdated = False  # whether the plan ceased to hold, so that no more was started
+        self.outdated = False
         self._waiting = list(plan.steps)
         self._durations = _read_durations(plan.root)  # seconds, by the stages' names in dvc.yaml
         self._running: dict[str, tuple[ForkServerProcess, float]] = {}
@@ -49,14 +54,17 @@ class Executor:
         self._failed: list[str] = []
         self._interrupted = False
         self._started = time.monotonic()
-        self._context = get_context("forkserver")  # DVC leaves threads here: no forks of this
+        self._context = get_context("forkserver")  # DVC starts threads here, unsafe to fork
 
     def run(self) -> int:
-        """Run what can run; return the exit code: 0, 1 after a failure, 130 after a signal."""
+        """Run all steps but those that wait for a failed one; return the exit code.
+
+        It is 0, 1 after a failure, or 130 after a signal.
+        """
         (self.plan.root / _LOGS).mkdir(parents=True, exist_ok=True)
         before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
         self._context.set_forkserver_preload(["runner.stage"])
-        forkserver.ensure_running()  # ignores signals to the whole group, and imports DVC once
+        forkserver.ensure_running()  # starts with signals ignored, and imports DVC once
         for number in _SIGNALS:
             signal.signal(number, self._interrupt)
         try:
@@ -125,7 +133,7 @@ class Executor:
         )
 
     def _remaining_seconds(self) -> float | None:
-        """Estimate the time to the end; None if a stage of some name has never been timed."""
+        """Estimate the seconds to the end from earlier durations; None if a stage has none."""
         waiting = [base_name(step.name) for step in self._waiting]
         now = time.monotonic()
         running = [(base_name(name), now - started) for name, (_, started) in self._running.items()]
@@ -143,7 +151,7 @@ class Executor:
         began = time.monotonic()
         pending = list(_ESCALATION)
         while alive and time.monotonic() - began < _TIMEOUT:
-            number = 0  # sends nothing, but fails where no process is left
+            number = 0  # signal 0 only checks whether a process is left
             if pending and time.monotonic() - began >= pending[0][0]:
                 number = pending.pop(0)[1]
             alive = [process for process in alive if _send_signal(process, number)]
@@ -153,7 +161,7 @@ class Executor:
                 time.sleep(_POLL)
 
     def _summarise(self) -> int:
-        """Print how it ended; return the exit code."""
+        """Print how many stages ran, failed and were skipped; return the exit code."""
         stages = "stage" if len(self._done) == 1 else "stages"
         duration = format_duration(time.monotonic() - self._started)
         echo(f"{len(self._done)} {stages} done in {duration}")
@@ -167,19 +175,19 @@ class Executor:
 
 
 def plan_after_first(targets: list[str], jobs: int) -> Plan:
-    """Run the stages that have to be done before the rest can be planned; return the plan.
+    """Run the stages with `meta: {first: true}` that are out of date; return the plan of the rest.
 
     Parameters
     ----------
     targets
-        As for `make_plan`.
+        Stages to plan, with all that they depend on; none means all stages.
     jobs
-        As for `Executor`.
+        Maximal number of stages that run at the same time.
 
     Raises
     ------
     dvc.exceptions.DvcException
-        As from `make_plan`, and where one of these stages fails.
+        If `make_plan` raises it, or one of these stages fails.
     KeyboardInterrupt
         After a signal.
     """
@@ -201,19 +209,19 @@ def _send_signal(process: ForkServerProcess, number: int) -> bool:
         os.killpg(pid, number)
         return True
     with suppress(ProcessLookupError):
-        if process.exitcode is None:  # so young that it leads no group yet
+        if process.exitcode is None:  # it has not yet called setsid
             os.kill(pid, number)
             return True
     return False
 
 
 def _read_durations(root: Path) -> dict[str, list[float]]:
-    """Return the seconds that each stage took here the last time, by their names in dvc.yaml."""
+    """Return the last durations, in seconds, of the instances of each stage of dvc.yaml."""
     last: dict[str, float] = {}
     if (file := root / _DURATIONS).is_file():
         for line in file.read_text("utf-8", "replace").splitlines():
             name, _, seconds = line.partition("\t")
-            with suppress(ValueError):  # a line that a kill left torn
+            with suppress(ValueError):  # a line that was cut off when the process was killed
                 last[name] = float(seconds)
     durations: dict[str, list[float]] = {}
     for name, duration in last.items():
@@ -222,5 +230,5 @@ def _read_durations(root: Path) -> dict[str, list[float]]:
 
 
 def _log_path(name: str) -> Path:
-    """Return a stage's log, relative to the repository."""
+    """Return the path of a stage's log, relative to the repository."""
     return _LOGS / f"{name.replace('/', '_')}.log"

@@ -1,12 +1,12 @@
-"""The repository's own check of its parameters, called once before anything is planned.
+"""Call a check of the repository's parameters, once, before stages are planned.
 
-A repository names it in pyproject.toml; without that table nothing is called:
+A repository names the check in pyproject.toml; without this table none is called:
 
     [tool.runner]
     check = "package.module:function"
 
-The function takes no argument. It refuses by raising a ValueError, whose message is shown without a
-traceback; any other exception is a mistake in the function and keeps its traceback.
+The function takes no argument. To stop the command it raises a ValueError, whose message is shown
+without a traceback; any other exception is an error of the function and keeps its traceback.
 """
 
 import tomllib
@@ -26,7 +26,7 @@ def run_check() -> None:
     Raises
     ------
     dvc.exceptions.DvcException
-        Where the check refuses, or cannot be called as pyproject.toml names it.
+        If the check raises a ValueError, or cannot be imported as pyproject.toml names it.
     """
     name = _name_of_check()
     if name is None:

@@ -2,13 +2,13 @@
 
     python -m runner.local [TARGET ...] [--jobs N] [--dry]
 
-A stage starts when all stages that it waits for are done; stages whose sources few other
-stages share come last.
-`dvc.lock` ends with the bytes that a serial `dvc repro` gives it. Stages with `meta: {first: true}`
-in dvc.yaml run before the rest is planned, also with --dry: only then is it known what is out of
-date. They write nothing but their own outputs. Where what they read changes during the run, no
-stage starts any more until the rest is planned anew: it would run other code than is recorded.
-A stage fails if its inputs or parameters change while it runs; the same command runs it again.
+A stage starts when all stages that it depends on are done; stages whose sources few other
+stages share come last. `dvc.lock` gets the bytes that a serial `dvc repro` gives it.
+Stages with `meta: {first: true}` in dvc.yaml run before the rest is planned, also with --dry,
+because their outputs determine what is out of date. They write nothing but their own outputs. If
+their inputs change during the run, no further stage starts until the rest is planned again, since
+it would run other code than is recorded. A stage fails if its inputs or parameters change while it
+runs; the same command runs it again.
 """
 
 import argparse
@@ -58,7 +58,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(targets: list[str], jobs: int, *, dry: bool) -> int:
-    """Plan and run, anew whenever the code is changed meanwhile; return the exit code."""
+    """Plan and run, again whenever the code changes meanwhile; return the exit code.
+
+    Parameters
+    ----------
+    targets, jobs
+        Stages, and the maximal number that run at the same time.
+    dry
+        Whether to print the plan instead of running it.
+    """
     while True:
         plan = plan_after_first(targets, jobs)
         if not plan.steps:

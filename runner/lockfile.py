@@ -1,8 +1,9 @@
-"""`dvc.lock`, one entry at a time.
+"""Write one entry of `dvc.lock` at a time.
 
-DVC parses and writes the whole file anew for each stage: 4 s of CPU time at 82 stages, while every
-other DVC process waits. Here DVC serialises one entry, and the text of all others is carried over.
-The bytes are the same: DVC's own text, parsed and serialised again by DVC, does not change.
+DVC parses and writes the whole file for each stage: 4 s of CPU time at 82 stages, while every other
+DVC process waits for the lock. Here DVC serialises one entry, and the text of the others is copied.
+The bytes are those that DVC would write: text that DVC wrote does not change when DVC parses and
+serialises it again.
 """
 
 import re
@@ -22,12 +23,12 @@ _ENTRY = re.compile(r"^(?= {2}\S)", re.MULTILINE)
 
 
 def record(stage: Any, order: Sequence[str]) -> None:  # noqa: ANN401 - DVC ships no types
-    """Write a stage's entry; the caller holds DVC's lock.
+    """Write the entry of a stage; the caller must hold DVC's lock.
 
     Parameters
     ----------
     stage
-        DVC's stage, just reproduced.
+        DVC's stage object, after it was reproduced.
     order
         All stages in the order of a serial `dvc repro`.
     """
@@ -39,18 +40,26 @@ def record(stage: Any, order: Sequence[str]) -> None:  # noqa: ANN401 - DVC ship
 
 
 def entry_text(stage: Any) -> str:  # noqa: ANN401
-    """Return a lock file that holds a stage's entry alone."""
+    """Return the text of a lock file with the entry of one stage."""
     return str(dumps_yaml({"schema": "2.0", "stages": to_lockfile(stage)}))
 
 
 def sort_entries(root: Path, order: Sequence[str]) -> None:
-    """Put the entries in the given order; those of removed stages come last."""
+    """Sort the entries of `dvc.lock`; those of stages that no longer exist come last.
+
+    Parameters
+    ----------
+    root
+        Folder of the DVC repository.
+    order
+        All stages in the order of a serial `dvc repro`.
+    """
     with Repo(str(root), _wait_for_lock=True) as repo, lock_repo(repo):
         merge(repo, root / "dvc.lock", _EMPTY, order)
 
 
 def merge(repo: Any, file: Path, new: str, order: Sequence[str]) -> bool:  # noqa: ANN401
-    """Merge the entries of the text `new` into a lock file, if that has the form DVC gives it.
+    """Merge entries into a lock file, replacing those of the same stages.
 
     Parameters
     ----------
@@ -65,7 +74,8 @@ def merge(repo: Any, file: Path, new: str, order: Sequence[str]) -> bool:  # noq
 
     Returns
     -------
-    Whether the file has that form; if not, it stays as it is.
+    :
+        Whether the file has the form in which DVC writes it; otherwise it is left unchanged.
     """
     old = file.read_text("utf-8") if file.exists() else _EMPTY
     head, _, body = old.partition(_STAGES)

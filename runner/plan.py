@@ -1,4 +1,4 @@
-"""Which stages are out of date, in which order they run and which others each waits for."""
+"""Plan which stages run: those that are out of date, in order, with their dependencies."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -22,14 +22,14 @@ class Step:
     Attributes
     ----------
     name
-        The stage as DVC addresses it.
+        Address of the stage in DVC, such as `align@lung-comm`.
     after
-        Stages of the same plan that must be done before it starts.
+        Stages of this plan that must be done before the stage starts.
     producers
-        All stages whose outputs it reads, including those that are up to date.
+        All stages whose outputs the stage reads, including those that are up to date.
     uncached
-        The reason why DVC keeps no run-cache entry of the stage, so that its results could not come
-        back from a job; empty for most stages.
+        Reason why DVC keeps no run-cache entry of the stage, so that its results cannot be restored
+        after a job; empty for most stages.
     """
 
     name: str
@@ -47,15 +47,14 @@ class Plan:
     root
         Folder of the DVC repository.
     steps
-        What to run, in the order in which it is started; no stage stands before one that it waits
-        for.
+        Stages to run, in the order in which they start; each comes after those that it waits for.
     order
         Every stage of the pipeline in the order of a serial `dvc repro`, which is the order of
         `dvc.lock`.
     preliminary
         Whether the steps are only those that have to be done before the rest can be planned.
     watch
-        Tells whether the plan still holds; None for a preliminary one, which is made anew anyway.
+        Detects changes of files that the plan depends on; None for a preliminary plan.
     """
 
     root: Path
@@ -68,22 +67,21 @@ class Plan:
 def make_plan(targets: list[str], *, first: bool = True) -> Plan:
     """Collect the stages that are out of date: those that `dvc status` lists, and their consumers.
 
-    Stages with `meta: {first: true}` in dvc.yaml have outputs that often stay the same when their
-    inputs change, so that only after their run is it known which of their consumers are out of
-    date. While one of them is out of date, the plan is preliminary: it has only these stages and
-    the stages that they are made from.
+    Outputs of stages with `meta: {first: true}` in dvc.yaml often do not change when their inputs
+    do, so that which of their consumers are out of date is known only after their run. While one of
+    them is out of date, the plan is preliminary: it consists of these stages and their producers.
 
     Parameters
     ----------
     targets
-        Stages, planned with all that they are made from, as in `dvc repro`; none means all.
+        Stages, planned with all that they depend on, as in `dvc repro`; none means all.
     first
-        Whether to make such a preliminary plan where it is needed.
+        Whether to return a preliminary plan if one of the first stages is out of date.
 
     Raises
     ------
     dvc.exceptions.DvcException
-        Where there is no DVC repository, a target is unknown, or `dvc.yaml` is not valid.
+        If there is no DVC repository, a target is unknown, or `dvc.yaml` is not valid.
     """
     with Repo() as repo, lock_repo(repo), _dead_links_named():
         graph = get_active_graph(repo.index.graph)  # edges go from consumer to producer
@@ -102,13 +100,13 @@ def make_plan(targets: list[str], *, first: bool = True) -> Plan:
 
 
 def start_order(steps: Sequence[Step]) -> list[Step]:
-    """Return the steps in the order in which they are started, none before one it waits for.
+    """Return the steps in the order in which they start, each after those that it waits for.
 
-    A step whose sources are those of most other steps comes first: a benchmark that reads none of
-    the data sets must not delay them. Among equals, the step with the longest chain of consumers
-    comes first: a long chain must not be left for the end.
+    Steps that share a source with most other steps come first, so that a benchmark that reads no
+    data set does not delay the data sets. Among equals the step with the longest chain of consumers
+    comes first, so that no long chain is left at the end.
     """
-    sources: dict[str, set[str]] = {}  # steps without producers that each step is made from
+    sources: dict[str, set[str]] = {}  # steps without producers that each step depends on
     for step in steps:
         sources[step.name] = set().union(*(sources[name] for name in step.after)) or {step.name}
     consumers = Counter(source for names in sources.values() for source in names)
@@ -129,13 +127,13 @@ def start_order(steps: Sequence[Step]) -> list[Step]:
 
 
 def base_name(stage: str) -> str:
-    """Return a stage's name in dvc.yaml: `align` for the instance `align@lung-comm`."""
+    """Return the name of a stage in dvc.yaml: `align` for the instance `align@lung-comm`."""
     return stage.partition("@")[0]
 
 
 @contextmanager
 def _dead_links_named() -> Iterator[None]:
-    """Name a link to nothing in a folder that DVC reads: DVC ends with a traceback there."""
+    """Name a broken symbolic link in a folder that DVC reads, instead of DVC's traceback."""
     try:
         yield
     except FileNotFoundError as error:
@@ -152,7 +150,7 @@ def _with_producers(
     serial: Sequence[Any],
     stages: Iterable[Any],
 ) -> set[Any]:
-    """Return the stages and everything that they are made from."""
+    """Return the stages and all stages that they depend on, directly or not."""
     selected = set(stages)
     for stage in reversed(serial):
         if stage in selected:
@@ -166,7 +164,7 @@ def _steps(
     selected: Collection[Any],
     is_changed: Callable[[Any], object],
 ) -> list[Step]:
-    """Return the steps of the selected stages that are changed, or made from one that is."""
+    """Return the steps of the selected stages that are changed or depend on a changed one."""
     steps: dict[Any, Step] = {}
     for stage in serial:
         if stage not in selected:
@@ -180,7 +178,7 @@ def _steps(
 
 
 def _reason_uncached(stage: Any) -> str:  # noqa: ANN401
-    """Return why the run-cache keeps no entry of a stage; empty if it does."""
+    """Return the reason why the run-cache keeps no entry of a stage; empty if it keeps one."""
     loose = [str(out) for out in stage.outs if not (out.use_cache or out.is_metric or out.is_plot)]
     if loose:
         return f"{loose[0]} has `cache: false`; list it under `plots:` or `metrics:`"

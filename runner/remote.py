@@ -41,7 +41,7 @@ def _select(repo: Any, name: str | None) -> tuple[str, dict[str, Any]]:  # noqa:
     Raises
     ------
     dvc.exceptions.DvcException
-        Where there is none of that name, or no default.
+        If there is no remote of that name, or no default.
     """
     remotes = repo.config["remote"]
     name = name or repo.config["core"].get("remote")
@@ -54,7 +54,19 @@ def _select(repo: Any, name: str | None) -> tuple[str, dict[str, Any]]:  # noqa:
 
 
 def unsafe_settings(repo: Any, name: str, settings: dict[str, Any]) -> list[str]:  # noqa: ANN401
-    """Return a sentence for each setting of a remote that is not safe, with its remedy."""
+    """Return a sentence, with a remedy, for each setting of a remote that is not safe.
+
+    These are missing verification of pulled objects, and secrets in the tracked `.dvc/config`.
+
+    Parameters
+    ----------
+    repo
+        DVC's repository.
+    name
+        Name of the remote.
+    settings
+        Its settings, merged from all of DVC's configuration files.
+    """
     problems = []
     if not settings.get("verify"):
         problems.append(
@@ -80,7 +92,15 @@ def unsafe_settings(repo: Any, name: str, settings: dict[str, Any]) -> list[str]
 
 
 def redact(text: str, settings: dict[str, Any]) -> str:
-    """Return a text with the secrets of a remote's settings and of any URL replaced by `***`."""
+    """Return a text with secrets replaced by `***`.
+
+    Parameters
+    ----------
+    text
+        Text that may contain values of the settings, or URLs with passwords or tokens.
+    settings
+        Settings of a remote, of which secret values of more than three characters are replaced.
+    """
     for key, secret in settings.items():
         if key in _SECRETS and isinstance(secret, str) and len(secret) > 3:  # noqa: PLR2004
             text = text.replace(secret, "***")
@@ -88,7 +108,7 @@ def redact(text: str, settings: dict[str, Any]) -> str:
 
 
 def _probe_in_child(name: str, replies: Connection) -> None:
-    """Send whether a remote holds anything, or what is wrong with it."""
+    """Send whether a remote has objects, or a message about what is wrong; runs in a child."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it
     try:
         with Repo() as repo:
@@ -106,7 +126,15 @@ def _probe_in_child(name: str, replies: Connection) -> None:
 
 
 def _probe(name: str, seconds: float) -> tuple[bool | str, float]:
-    """Return whether a remote holds anything, or what is wrong with it; and the seconds taken."""
+    """Return whether a remote has objects, or what is wrong with it; and the seconds that took.
+
+    Parameters
+    ----------
+    name
+        Name of the remote.
+    seconds
+        Time limit of the request; starting Python and DVC does not count.
+    """
     context = get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=_probe_in_child, args=(name, sender), daemon=True)

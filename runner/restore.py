@@ -19,8 +19,8 @@ from runner.plan import Plan, Step
 def restore(plan: Plan) -> list[Step]:
     """Restore the steps whose results are in the run-cache; return the remaining steps.
 
-    The outputs of a remaining step stay as they are. A step that waits for a remaining one remains
-    as well; the returned steps wait for remaining steps only.
+    Outputs of a remaining step are not changed. A step that waits for a remaining one remains too;
+    the returned steps wait for remaining steps only.
     """
     remaining: dict[str, Step] = {}
     if not plan.steps:
@@ -43,7 +43,7 @@ def _is_restored(stage: Any, order: Sequence[str]) -> bool:  # noqa: ANN401 - DV
     try:
         if stage.changed_stage() or not stage.deps_cached():
             stage.save_deps()
-            for out in stage.outs:  # or the former results would pass for those of these inputs
+            for out in stage.outs:  # the recorded hashes are those of other inputs
                 out.hash_info = HashInfo()
         _require_cached(stage)
     except (RunCacheNotFoundError, DependencyDoesNotExistError):
@@ -58,16 +58,16 @@ def _require_cached(stage: Any) -> None:  # noqa: ANN401
     cache = stage.repo.stage_cache
     try:
         cache.restore(stage, dry=True)
-    except TypeError:  # DVC 3.67 takes an empty folder, left when the disk was full, for an entry
+    except TypeError:  # DVC 3.67 reads an empty folder, left by a full disk, as an entry
         for folder in Path(cache.cache_dir).glob("*/*"):
-            with suppress(OSError):  # it is not empty
+            with suppress(OSError):  # the folder is not empty
                 folder.rmdir()
         cache.restore(stage, dry=True)
 
 
 @contextmanager
 def _commands_disabled() -> Iterator[None]:
-    """Make every command that DVC starts fail: it runs them in $SHELL."""
+    """Make every command that DVC starts fail, by setting the shell that it uses."""
     before = os.environ.get("SHELL")
     os.environ["SHELL"] = "false"
     try:

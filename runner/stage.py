@@ -1,4 +1,4 @@
-"""One stage in a process of its own: what `dvc --wait-for-lock repro -s STAGE` does, but faster."""
+"""Reproduce one stage in a process, as `dvc --wait-for-lock repro -s STAGE` does, but faster."""
 
 import os
 import re
@@ -16,14 +16,14 @@ from runner.lockfile import record
 
 
 def reproduce(root: Path, name: str, order: Sequence[str], log: Path) -> None:
-    """Reproduce a stage as leader of a new process group; the exit code is its command's.
+    """Reproduce a stage as leader of a new process group, with the exit code of its command.
 
     Parameters
     ----------
     root
         Folder of the DVC repository.
     name
-        The stage.
+        Name of the stage.
     order
         All stages in the order of a serial `dvc repro`.
     log
@@ -36,18 +36,18 @@ def reproduce(root: Path, name: str, order: Sequence[str], log: Path) -> None:
 
 
 def run(name: str, on_done: Callable[[Any], None]) -> None:
-    """Reproduce a stage of the current repository; exit with its command's code if that fails.
+    """Reproduce a stage of the current repository; exit with the code of its command if it fails.
 
     A signal ends the command, but does not interrupt DVC's writes to cache and lock file: DVC
-    handles the command's failure, releases its locks and ends. Before the command runs, a signal
-    ends the process at once.
+    handles the failure of the command, releases its locks and ends. Before the command runs, a
+    signal ends the process at once.
 
     Parameters
     ----------
     name
-        The stage.
+        Name of the stage.
     on_done
-        Called with DVC's stage object when the stage is done and not yet in `dvc.lock`.
+        Called with DVC's stage object after the stage is done, to write its entry of `dvc.lock`.
     """
     reproducing = False
 
@@ -80,11 +80,11 @@ def run(name: str, on_done: Callable[[Any], None]) -> None:
 
 
 def _guard_inputs(stage: Any) -> None:  # noqa: ANN401
-    """Let a stage fail if what it reads is other after its command than before.
+    """Make a stage fail if its inputs or parameters change while its command runs.
 
     DVC hashes inputs and parameters before the command, to search the run-cache, and again after
-    it; what it records is the second, so that results would pass for those of an input, or of a
-    parameter, that was changed while the command ran.
+    it, and records the second hashes: results would be recorded as those of an input or a parameter
+    that changed while the command ran.
     """
     save = stage.save_deps
     before: dict[str, object] = {}

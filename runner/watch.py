@@ -1,25 +1,26 @@
-"""Whether the files that the plan rests on have changed since it was made."""
+"""Detect changes, since a plan was made, of the files that it depends on."""
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-_State = tuple[int, int, int]  # of a file: time of change, size, inode
+_State = tuple[int, int, int]  # time of modification in nanoseconds, size in bytes, inode
 
 
 class Watch:
-    """The files that stages with `meta: {first: true}` read, as they are when this is made.
+    """State, at construction, of the files that stages with `meta: {first: true}` read.
 
-    A stage that starts later runs the code of that moment, while DVC records what the first stages
-    said of the code before. Were the code changed back by the next run, the results of the other
-    code would pass for its own. `dvc repro` has no such guard.
+    A stage runs the code at the time when it starts, whereas DVC records the hashes that the first
+    stages computed earlier. If the code changed in between and were changed back before the next
+    run, results would be recorded as those of code that did not compute them. `dvc repro` does not
+    detect this.
 
     Parameters
     ----------
     repo
-        The repository.
+        DVC's repository.
     stages
-        The first stages and what they are made from.
+        The stages with `meta: {first: true}` and all stages that they depend on.
     """
 
     def __init__(self, repo: Any, stages: Iterable[Any]) -> None:  # noqa: ANN401 - DVC: no types
@@ -35,16 +36,17 @@ class Watch:
         self._before = self._states()
 
     def changed(self) -> bool:
-        """Return whether one was changed, added or removed."""
+        """Return whether a file was changed, added or removed."""
         return self._states() != self._before
 
     def _states(self) -> dict[str, _State]:
+        """Return the state of each file, by path."""
         states = {}
         for path in self._paths:
             for file in [path] if Path(path).is_file() else self._ignore.find(self._fs, path):
                 try:
                     status = Path(file).stat()
-                except FileNotFoundError:  # gone meanwhile, or a link to nothing
+                except FileNotFoundError:  # deleted meanwhile, or a broken symbolic link
                     continue
                 states[file] = status.st_mtime_ns, status.st_size, status.st_ino
         return states

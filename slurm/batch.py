@@ -1,7 +1,8 @@
-"""Submitted jobs on disk: a folder per commit and variant, with one folder per stage.
+"""Files about submitted jobs: a folder per commit and variant, with one folder per stage.
 
-A stage's folder holds `task.json` (the stage's producers), `job` (the job's number) and `log` (a
-link); the job adds `exit` (its exit code) and, if that is 0, `dvc.lock` (the stage's entry).
+The folder of a stage has `task.json` (the stage's producers), `job` (number of the job) and `log`
+(a symbolic link); the job adds `exit` (its exit code) and, if that is 0, `dvc.lock` (the stage's
+entry).
 """
 
 import fcntl
@@ -18,7 +19,7 @@ from pathlib import Path
 from runner.plan import Step
 
 _BATCHES = Path(".dvc", "tmp", "slurm")  # DVC keeps .dvc/tmp out of git
-RETENTION = 14 * 24 * 3600  # seconds that a batch is kept after its last submitter
+RETENTION = 14 * 24 * 3600  # seconds after its last submission until a batch is removed
 
 
 class Batch:
@@ -27,11 +28,18 @@ class Batch:
     Parameters
     ----------
     root
-        The workspace.
+        Folder of the repository.
     rev
-        The commit.
+        Hash of the commit.
     overrides
         `name=value` overrides of a variant; empty for the commit itself.
+
+    Attributes
+    ----------
+    name
+        First 12 digits of the commit's hash; of a variant also 8 of a hash of the overrides.
+    folder, logs
+        Folder of the batch, and of the logs of its jobs.
     """
 
     def __init__(self, root: Path, rev: str, overrides: Sequence[str]) -> None:
@@ -44,7 +52,7 @@ class Batch:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the batch: other submitters wait."""
+        """Lock the batch, for which other submitters wait."""
         with (self.folder / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             os.utime(file.fileno())
@@ -52,7 +60,7 @@ class Batch:
 
     @property
     def patch(self) -> Path:
-        """A variant's changes of parameter files, for `git apply`."""
+        """File with a variant's changes of parameter files, for `git apply`."""
         return self.folder / "variant.patch"
 
     @property
@@ -62,38 +70,46 @@ class Batch:
 
     @property
     def lock(self) -> Path:
-        """The `dvc.lock` that jobs start with."""
+        """Copy of `dvc.lock` that jobs start with."""
         return self.folder / "dvc.lock"
 
     def stage_folder(self, stage: str) -> Path:
-        """Return a stage's folder."""
+        """Return the folder of a stage."""
         return self.folder / "stages" / stage.replace("/", "_")
 
     def copy_lock(self, root: Path) -> None:
-        """Let jobs start with the `dvc.lock` of `root`."""
+        """Copy the `dvc.lock` of a folder, if it has one, as the file that jobs start with."""
         if (root / "dvc.lock").exists():
             new = self.lock.with_suffix(".new")
             shutil.copyfile(root / "dvc.lock", new)
             new.replace(self.lock)
 
     def remove(self, stage: str) -> None:
-        """Remove a stage's folder."""
+        """Remove the folder of a stage."""
         shutil.rmtree(self.stage_folder(stage), ignore_errors=True)
 
     def prepare(self, step: Step) -> None:
-        """Create a stage's folder anew."""
+        """Create the folder of a step's stage, in place of an earlier one."""
         self.remove(step.name)
         self.stage_folder(step.name).mkdir(parents=True)
         task = {"producers": step.producers, "after": step.after}
         (self.stage_folder(step.name) / "task.json").write_text(json.dumps(task))
 
     def record_job(self, stage: str, job: str) -> None:
-        """Record the number of a stage's job."""
+        """Record the job of a stage, and link its log.
+
+        Parameters
+        ----------
+        stage
+            Name of the stage.
+        job
+            Number of the job; `12_3` is a task of an array.
+        """
         (self.stage_folder(stage) / "log").symlink_to(self.logs / f"{job}.log")
         (self.stage_folder(stage) / "job").write_text(job)
 
     def job(self, stage: str) -> str | None:
-        """Return the number of a stage's job, None if there is none."""
+        """Return the number of the job of a stage, None if none was submitted."""
         try:
             return (self.stage_folder(stage) / "job").read_text()
         except FileNotFoundError:
@@ -104,7 +120,7 @@ class Batch:
         return any(self.folder.glob("stages/*/job"))
 
     def exit_code(self, stage: str) -> int | None:
-        """Return the exit code of a stage's job, None before it ends or if it could write none."""
+        """Return the exit code that the job of a stage wrote, None if it has written none."""
         try:
             return int((self.stage_folder(stage) / "exit").read_text())
         except (FileNotFoundError, ValueError):
@@ -112,11 +128,19 @@ class Batch:
 
 
 def remove_old(batch: Batch, in_flight: AbstractSet[str]) -> None:
-    """Remove other batches that are past their retention and have no job in flight."""
+    """Remove batches that are past their retention and have no job in flight.
+
+    Parameters
+    ----------
+    batch
+        The current batch, which is kept.
+    in_flight
+        Numbers of the user's jobs that have not ended.
+    """
     for lock in batch.folder.parent.glob("*/lock"):
-        with suppress(OSError), lock.open() as held:  # another submitter holds it
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            jobs = {file.read_text() for file in lock.parent.glob("stages/*/job")}
+        with suppress(OSError), lock.open() as file:  # raised if another submitter has the lock
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            jobs = {job.read_text() for job in lock.parent.glob("stages/*/job")}
             old = time.time() - lock.stat().st_mtime > RETENTION
             if lock.parent != batch.folder and old and not jobs & in_flight:
                 shutil.rmtree(lock.parent, ignore_errors=True)

@@ -21,12 +21,12 @@ def call(*argv: str, stdin: str | None = None, cwd: Path | None = None) -> str:
     Raises
     ------
     dvc.exceptions.DvcException
-        Where it is not installed or fails.
+        If the program is not installed or fails.
     """
     try:
         done = subprocess.run(  # noqa: S603 - no shell
             argv, input=stdin, cwd=cwd, capture_output=True, text=True, check=False,
-            start_new_session=True,  # an interrupt of this program is not for it
+            start_new_session=True,  # Ctrl-C must not reach it
         )  # fmt: skip
     except FileNotFoundError as error:
         raise DvcException(f"there is no `{argv[0]}` here: install it") from error

@@ -1,6 +1,6 @@
-"""What a job runs in its clone: `python -m slurm.job FOLDER STAGE`.
+"""Run one stage in the clone of a job: `python -m slurm.job FOLDER STAGE`.
 
-The outputs that the stage reads are checked out from the cache; only the stage itself is run.
+The outputs that the stage reads are checked out from the cache; no other stage is run.
 """
 
 import json
@@ -16,7 +16,20 @@ from runner.stage import run
 
 
 def main(folder: Path, name: str) -> None:
-    """Reproduce a stage and write its entry of `dvc.lock` to its folder of the batch."""
+    """Reproduce a stage and write its entry of `dvc.lock` to its folder of the batch.
+
+    Parameters
+    ----------
+    folder
+        Folder of the stage in the batch, with `task.json`.
+    name
+        Name of the stage.
+
+    Raises
+    ------
+    dvc.exceptions.DvcException
+        If `dvc.lock` is not in the form in which DVC writes it, or an input is not in the cache.
+    """
     task = json.loads((folder / "task.json").read_text())
     folders = [folder.parent / producer.replace("/", "_") for producer in task["after"]]
     with Repo(_wait_for_lock=True) as repo, lock_repo(repo):
@@ -30,7 +43,7 @@ def main(folder: Path, name: str) -> None:
 
 
 def _checkout(stage: Any) -> None:  # noqa: ANN401 - DVC ships no types
-    """Check out a stage's outputs of the hashes in its entry of `dvc.lock`."""
+    """Check out the outputs of a stage, with the hashes in its entry of `dvc.lock`."""
     for out in stage.outs:
         in_git = not out.use_cache
         out.use_cache = True
@@ -45,7 +58,7 @@ def _checkout(stage: Any) -> None:  # noqa: ANN401 - DVC ships no types
 
 
 def _write_entry(stage: Any, file: Path) -> None:  # noqa: ANN401
-    """Write a stage's entry for the jobs that wait for it."""
+    """Write the entry of a stage, which jobs that wait for the stage read."""
     new = file.with_suffix(".new")
     new.write_text(entry_text(stage))
     new.replace(file)

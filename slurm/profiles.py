@@ -1,4 +1,4 @@
-"""Resources of the jobs, by stage: slurm/profiles.yaml and the site's own files."""
+"""Resources of jobs by stage, from slurm/profiles.yaml and files of the site."""
 
 import os
 from collections.abc import Iterable
@@ -9,8 +9,9 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from cell_synergy.core.config import Config, merge, suggest, validate
+from cell_synergy.core.config import Config, merge, validate
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.messages import suggest
 from runner.plan import base_name
 
 TRACKED = Path("slurm", "profiles.yaml")
@@ -23,7 +24,7 @@ _Option = Annotated[str, Field(coerce_numbers_to_str=True)] | None
 
 
 class Profile(Config):
-    """One job's resources; see slurm/profiles.yaml."""
+    """Resources of a job; slurm/profiles.yaml documents the keys."""
 
     model_config = Config.model_config | {"alias_generator": lambda name: name.replace("_", "-")}
 
@@ -52,33 +53,39 @@ _KEYS = [str(field.alias) for field in Profile.model_fields.values()]
 
 
 class Profiles:
-    """The sections of all files, the later over the earlier."""
+    """Sections of all profile files, merged: values of later files override those of earlier ones.
+
+    Parameters
+    ----------
+    root
+        Folder of the repository.
+    stages
+        Names of all stages, which sections may have.
+
+    Raises
+    ------
+    ConfigError
+        If a file is not YAML, or a section or a key is unknown.
+    """
 
     def __init__(self, root: Path, stages: Iterable[str]) -> None:
-        """Read all files.
-
-        Raises
-        ------
-        ConfigError
-            Where a file is no YAML, or a section or a key is unknown.
-        """
-        known = {_DEFAULT, *stages} | {base_name(name) for name in stages}
+        valid = {_DEFAULT, *stages} | {base_name(name) for name in stages}
         files = [root / TRACKED, root / LOCAL]
         self.sections: dict[str, Any] = {}
-        if named := os.environ.get(_VARIABLE):
-            files.append(Path(named))
+        if path := os.environ.get(_VARIABLE):
+            files.append(Path(path))
             if not files[-1].is_file():
-                raise ConfigError(f"${_VARIABLE}: there is no file {named}")
+                raise ConfigError(f"${_VARIABLE}: there is no file {path}")
         for file in filter(Path.is_file, files):
             sections = _read(file)
             for name, section in sections.items():
-                if name not in known:
-                    raise ConfigError(f"{file}: no stage {name!r}{suggest(name, known)}")
+                if name not in valid:
+                    raise ConfigError(f"{file}: no stage {name!r}{suggest(name, valid)}")
                 _check(section or {}, f"{file}: {name}")
             self.sections = merge(self.sections, {k: v or {} for k, v in sections.items()})
 
     def __getitem__(self, stage: str) -> Profile:
-        """Return the profile of a stage, e.g. `align@lung-comm`."""
+        """Return the profile of a stage such as `align@lung-comm`."""
         merged: dict[str, Any] = {}
         for name in (_DEFAULT, base_name(stage), stage):
             merged = merge(merged, self.sections.get(name, {}))

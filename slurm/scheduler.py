@@ -1,4 +1,4 @@
-"""SLURM's commands, without accounting: `sbatch`, `squeue`, `scontrol`, `scancel`."""
+"""Call SLURM's `sbatch`, `squeue`, `scontrol` and `scancel`; no accounting is needed."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -21,12 +21,19 @@ _STATE = re.compile(r"(\d+(?:[_+]\S+)?)\|([A-Z_]+)\|(.*)")
 
 
 def submit(script: str, options: Sequence[str]) -> str:
-    """Submit a script with `sbatch`; return the job's number.
+    """Submit a script with `sbatch`; return the number of the job.
+
+    Parameters
+    ----------
+    script
+        Text of the script.
+    options
+        Options of `sbatch`.
 
     Raises
     ------
     dvc.exceptions.DvcException
-        Where `sbatch` fails, or its output has no job number.
+        If `sbatch` fails, or its output has no job number.
     """
     output = call("sbatch", "--parsable", *options, stdin=script)
     lines = [line.strip() for line in output.splitlines()]
@@ -45,19 +52,19 @@ def submit(script: str, options: Sequence[str]) -> str:
 
 
 def states(*, expect_jobs: bool = False) -> dict[str, tuple[str, str]]:
-    """Return state and reason of all the user's jobs that SLURM remembers, by number.
+    """Return state and reason of all the user's jobs that `squeue` lists, by number.
 
-    A task of an array has a number like `12_3`. SLURM remembers ended jobs for some minutes.
+    A task of an array has a number like `12_3`. Ended jobs are listed for some minutes.
 
     Parameters
     ----------
     expect_jobs
-        Whether jobs were submitted: then output that lists none is an error, not an empty queue.
+        Whether jobs were submitted, so that other output than a list of jobs is an error.
 
     Raises
     ------
     dvc.exceptions.DvcException
-        Where `squeue` fails or does not answer.
+        If `squeue` fails, or lists no jobs although they are expected.
     """
     output = call("squeue", "--noheader", "--me", "--array", "--states=all", "--format=%i|%T|%r")
     lines = [line.strip() for line in output.splitlines() if line.strip()]
@@ -68,7 +75,7 @@ def states(*, expect_jobs: bool = False) -> dict[str, tuple[str, str]]:
 
 
 def exit_code(job: str) -> str | None:
-    """Return how a job ended, e.g. `exit code 3` or `signal 9`, while SLURM remembers it."""
+    """Return how a job failed, such as `exit code 3` or `signal 9`; None if that is unknown."""
     try:
         match = re.search(r"ExitCode=(\d+):(\d+)", call("scontrol", "show", "job", job))
     except DvcException:
@@ -79,7 +86,7 @@ def exit_code(job: str) -> str | None:
 
 
 def cancel(jobs: Iterable[str]) -> None:
-    """Cancel jobs; a job that has ended is no error."""
+    """Cancel jobs; those that have ended are ignored."""
     if jobs := list(jobs):
         with suppress(DvcException):
             call("scancel", "--quiet", *jobs)

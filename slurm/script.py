@@ -81,7 +81,15 @@ exit "$code"
 
 
 def clone_commands(batch: Batch, cache: Path) -> str:
-    """Return the commands that make a clone of a batch's code, with its variant's parameters."""
+    """Return shell commands that clone the code of a batch, with the parameters of its variant.
+
+    Parameters
+    ----------
+    batch
+        Commit and overrides.
+    cache
+        Folder of DVC's cache, which the clone uses.
+    """
     return CLONE.format(
         root=quote(batch.root),
         rev=batch.rev,
@@ -92,7 +100,19 @@ def clone_commands(batch: Batch, cache: Path) -> str:
 
 
 def job_script(batch: Batch, cache: Path, stages: Sequence[str], profile: Profile) -> str:
-    """Return the script of a job, or of an array of them if there are several stages."""
+    """Return the bash script of a job, or of an array of jobs if there are several stages.
+
+    Parameters
+    ----------
+    batch
+        Commit, overrides and folder of the jobs.
+    cache
+        Folder of DVC's cache.
+    stages
+        Stages, one per job of the array.
+    profile
+        Resources of each job.
+    """
     modules = [shlex.join(["module", "load", name]) for name in profile.modules]
     return JOB.format(
         stages=shlex.join(stages),
@@ -107,7 +127,7 @@ def job_script(batch: Batch, cache: Path, stages: Sequence[str], profile: Profil
 
 
 def scratch_folder(cache: Path) -> Path:
-    """Return the folder for checkpoints, beside the cache, which is visible on all nodes."""
+    """Return the folder for checkpoints; it is beside the cache, which all nodes can read."""
     return cache.with_name(f"{cache.name}-scratch")
 
 

@@ -1,4 +1,4 @@
-"""The jobs of a plan: pending, in flight, done, failed or skipped."""
+"""Submit and watch the jobs of a plan: pending, in flight, done, failed or skipped."""
 
 import signal
 import time
@@ -15,7 +15,7 @@ from slurm.script import job_script
 from slurm.watch import DONE, FAILED, PENDING, SKIPPED, Table
 from slurm.workspace import Workspace
 
-_POLL = 1.0  # seconds between two looks at the files that jobs write
+_POLL = 1.0  # seconds between checks of the files that jobs write
 _MAX_QUERY_INTERVAL = 15.0  # seconds between two calls of squeue
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -26,13 +26,13 @@ class Submission:
     Parameters
     ----------
     batch
-        Where the jobs are recorded.
+        Folder in which the jobs are recorded.
     workspace
-        The commit and the cache that they use.
+        Commit and cache that the jobs use.
     profiles
-        Their resources.
+        Resources of the jobs.
     max_jobs
-        The largest number of jobs in flight; None for no limit.
+        Maximal number of jobs in flight; None for no limit.
     """
 
     def __init__(
@@ -50,15 +50,15 @@ class Submission:
         self.interval, self.queried = _POLL, 0.0
 
     def join(self, steps: Iterable[Step], before: dict[str, tuple[str, str]]) -> None:
-        """Watch the jobs that are in flight; the other steps are pending.
+        """Watch the steps whose jobs are in flight already; the other steps become pending.
 
         Parameters
         ----------
         steps
-            The steps to be done.
+            Steps whose results are not in the run-cache.
         before
-            SLURM's states from before the steps were looked up in the run-cache: a job that had
-            ended by then has lost its result.
+            State and reason of each job, by number, queried before the run-cache was searched: the
+            result of a job that had ended by then is lost.
         """
         for step in steps:
             job = self.batch.job(step.name)
@@ -103,7 +103,7 @@ class Submission:
         ]
         names = [step.name for step in steps]
         script = job_script(self.batch, self.workspace.cache, names, profile)
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # or a job's number is lost
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until the number is recorded
         try:
             number = scheduler.submit(script, options)
             for index, step in enumerate(steps):
@@ -120,7 +120,7 @@ class Submission:
         self.table.set(step.name, "submitted", job)
 
     def wait(self) -> bool:
-        """Watch until all jobs have ended; return True if a signal came first."""
+        """Watch until all jobs have ended; return whether a signal ended it before."""
         before = {number: signal.signal(number, self._interrupt) for number in _SIGNALS}
         try:
             while self.in_flight and not self.interrupted:
@@ -146,7 +146,7 @@ class Submission:
         if time.monotonic() - self.queried > self.interval:
             try:
                 states = scheduler.states(expect_jobs=True)
-            except DvcException as error:  # SLURM may be down for a while
+            except DvcException as error:  # SLURM may be down temporarily
                 self.table.clear()
                 echo(f"waiting for SLURM: {error}")
             self.queried = time.monotonic()
@@ -190,7 +190,18 @@ class Submission:
 
 
 def groups(steps: Iterable[Step], profiles: Profiles) -> Iterator[tuple[list[Step], Profile]]:
-    """Group the steps of equal name in dvc.yaml, resources and producers to wait for."""
+    """Group steps that can be one array of jobs; yield each group and its profile.
+
+    The steps of a group have the same name in dvc.yaml, the same resources and the same producers
+    to wait for.
+
+    Parameters
+    ----------
+    steps
+        Steps of a plan.
+    profiles
+        Resources by stage.
+    """
     grouped: dict[tuple[str, Profile, tuple[str, ...]], list[Step]] = {}
     for step in steps:
         profile = profiles[step.name]

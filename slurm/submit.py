@@ -5,8 +5,8 @@
 A job runs in a temporary clone of HEAD and shares nothing but DVC's cache. Its results are then
 restored here. With -S they become an experiment (`dvc exp show`) instead. Resources are set in
 slurm/profiles.yaml. Stages with `meta: {first: true}` in dvc.yaml run here, before the rest is
-planned, also with --dry: only then is it known what is out of date. They write nothing but their
-own outputs; no other stage is run on this machine.
+planned, also with --dry, because their outputs determine what is out of date. They write nothing
+but their own outputs; no other stage is run on this machine.
 """
 
 import argparse

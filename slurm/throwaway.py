@@ -1,9 +1,9 @@
-"""Run a command on a SLURM cluster that lives as long as the command does, on this machine.
+"""Run a command on a SLURM cluster on this machine that is stopped when the command ends.
 
     python -m slurm.throwaway [--nodes N] [--cpus N] [--memory MB] [--gpus N] COMMAND ...
 
-Its nodes are processes, its GPUs are /dev/null: jobs have $CUDA_VISIBLE_DEVICES set, which nothing
-enforces. It listens on loopback alone, without users, limits or accounting: it is for trying jobs
+Its nodes are processes, its GPUs are /dev/null: jobs get $CUDA_VISIBLE_DEVICES, which nothing
+enforces. It listens on loopback only and has no users, limits or accounting: it is for trying jobs
 out, not for sharing a machine. Jobs end with the command. On Debian, `apt-get install slurmctld
 slurmd slurm-client` installs the programs that it needs.
 """
@@ -66,13 +66,21 @@ DefMemPerCPU=100
 PartitionName=all Nodes=ALL Default=YES State=UP
 """
 _NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory={memory}"  # noqa: E501
-_TIMEOUT = 30  # seconds for the cluster to come up, and for jobs to end
+_TIMEOUT = 30  # seconds until all nodes must be idle, and jobs must have ended
 _MAX_JOB_ID = 60_000_000  # SLURM's job numbers end at 67 million
 
 
 @dataclass(frozen=True)
 class Node:
-    """The resources that a node claims: cores, memory in MB, GPUs."""
+    """The resources that a node reports, whatever the machine has.
+
+    Attributes
+    ----------
+    cpus, gpus
+        Numbers of cores and GPUs.
+    memory
+        Memory, in MB.
+    """
 
     cpus: int
     memory: int
@@ -80,19 +88,26 @@ class Node:
 
 
 class Cluster:
-    """A SLURM cluster on this machine, for the time of a `with` block.
+    """A SLURM cluster on this machine, which runs inside a `with` block.
 
     Parameters
     ----------
     folder
-        Folder for its files.
+        Folder for configuration, state and logs.
     nodes
-        They are named n1, n2 and so on.
+        Resources of the nodes, which are named n1, n2 and so on.
+
+    Attributes
+    ----------
+    environment
+        Environment variables with which SLURM's commands find the cluster.
+    daemons
+        Running daemons: `-c` is the controller, the others have the names of their nodes.
 
     Raises
     ------
     dvc.exceptions.DvcException
-        Where SLURM is not installed or does not start.
+        If SLURM is not installed or does not start.
     """
 
     def __init__(self, folder: Path, nodes: Sequence[Node]) -> None:
@@ -116,7 +131,7 @@ class Cluster:
         return self
 
     def _begin(self) -> None:
-        """Start the daemons and wait until all nodes are there."""
+        """Start the daemons and wait until all nodes are idle."""
         self.start("slurmctld", "-D", "-c")
         for name in self.nodes:
             self.start("slurmd", "-D", "-N", name)
@@ -153,7 +168,7 @@ class Cluster:
             for number in range(node.gpus):
                 file = self.folder / f"dev/{name}-gpu{number}"
                 with suppress(PermissionError):
-                    os.mknod(file, 0o20666, os.makedev(1, 3))  # a /dev/null
+                    os.mknod(file, 0o20666, os.makedev(1, 3))  # device numbers of /dev/null
                 files = f"File={file}" if file.exists() else "Count=1"
                 resources += f"NodeName={name} Name=gpu {files}\n"
         (self.folder / "slurm.conf").write_text(text)
@@ -183,7 +198,15 @@ class Cluster:
 
 
 def wait_until(condition: Callable[[], object], timeout: float) -> bool:
-    """Wait until a condition is true; return False at the timeout."""
+    """Wait until a condition is true; return whether it became true in time.
+
+    Parameters
+    ----------
+    condition
+        Function that is called every 0.1 s.
+    timeout
+        Maximal waiting time, in seconds.
+    """
     end = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > end:
@@ -234,7 +257,7 @@ def main(argv: list[str] | None = None) -> int:
             TemporaryDirectory(prefix="throwaway-slurm-") as folder,
             Cluster(Path(folder), nodes) as cluster,
         ):
-            before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is for the command
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command handles Ctrl-C
             code = subprocess.run(  # noqa: S603 - the user's command
                 args.command, env=cluster.environment, check=False,
                 preexec_fn=lambda: signal.signal(signal.SIGINT, before),

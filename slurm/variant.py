@@ -1,4 +1,4 @@
-"""A variant of the study, `-S method=byol`: its clone, and the experiment made of it."""
+"""Clone of a variant of the study, such as `-S method=byol`, saved as an experiment."""
 
 import shutil
 from contextlib import chdir
@@ -16,9 +16,21 @@ from slurm.workspace import Workspace
 
 
 def make_clone(batch: Batch, workspace: Workspace) -> None:
-    """Clone HEAD with the variant's parameters, as a workspace to restore results in.
+    """Clone HEAD with the parameters of the variant, as a workspace to restore results in.
 
-    DVC changes the parameter files, as in `dvc exp run -S`.
+    The parameter files are changed as by `dvc exp run -S`. An existing clone is kept.
+
+    Parameters
+    ----------
+    batch
+        Commit and overrides of the variant.
+    workspace
+        The repository, with the `dvc.lock` and the cache that the clone uses.
+
+    Raises
+    ------
+    dvc.exceptions.DvcException
+        If the overrides are not valid, or change nothing.
     """
     if batch.workspace.is_dir():
         return
@@ -53,7 +65,20 @@ def override(overrides: list[str]) -> None:
 
 
 def save_experiment(batch: Batch, targets: list[str]) -> str:
-    """Save the clone as an experiment of the repository, once; return the experiment's name."""
+    """Save the clone of a variant as an experiment of the repository, and remove the clone.
+
+    Parameters
+    ----------
+    batch
+        Commit and overrides of the variant.
+    targets
+        Stages that were run; none means all.
+
+    Returns
+    -------
+    :
+        Name of the experiment.
+    """
     name = f"slurm-{batch.name.rpartition('-')[2]}"
     find = ("git", "for-each-ref", "--format=%(refname)", f"refs/exps/**/{name}")
     if not call(*find, cwd=batch.root):

@@ -9,7 +9,7 @@ from runner.console import echo, format_duration
 
 DONE, FAILED, SKIPPED, PENDING = "done", "FAILED", "skipped", "not submitted"
 RUNNING = "RUNNING"
-_FIRST = (FAILED, RUNNING)  # the last rows are omitted where the screen is too small
+_FIRST = (FAILED, RUNNING)  # first rows; the last ones are omitted if the terminal is too small
 _COMMON = ("None", "Dependency", "Priority", "Resources")  # reasons that are not shown
 _LAST = (PENDING, DONE, SKIPPED)
 
@@ -46,7 +46,19 @@ class Table:
         self.began = time.monotonic()
 
     def set(self, name: str, state: str, job: str = "", reason: str = "") -> None:
-        """Set a stage's state."""
+        """Set the state of a stage.
+
+        Parameters
+        ----------
+        name
+            Name of the stage.
+        state
+            State of this module, such as `PENDING`, or SLURM's state of the job.
+        job
+            Number of the job; empty to keep the former one.
+        reason
+            SLURM's reason why the job waits.
+        """
         row = self.rows.setdefault(name, Row())
         before = (row.state, row.reason)
         if row.state != state:
@@ -64,7 +76,15 @@ class Table:
         return ", ".join([*counts, format_duration(time.monotonic() - self.began)])
 
     def lines(self, width: int, height: int) -> list[str]:
-        """Return the table's lines, failed and running stages first."""
+        """Return the lines of the table, failed and running stages first.
+
+        Parameters
+        ----------
+        width
+            Maximal number of characters of a line.
+        height
+            Maximal number of stages; further ones are counted in one line.
+        """
 
         def rank(row: Row) -> int:
             order = [*_FIRST, None, *_LAST]

@@ -1,4 +1,4 @@
-"""The commit and the cache that jobs use; the workspace must not differ from the commit."""
+"""Determine commit and cache that jobs use, and refuse a workspace with uncommitted changes."""
 
 import os
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _WRITTEN_BY_DVC = {"dvc.lock", ".gitignore"}
 
 @dataclass(frozen=True)
 class Workspace:
-    """The repository as jobs see it.
+    """The commit and the cache that jobs use.
 
     Attributes
     ----------

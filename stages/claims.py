@@ -6,9 +6,11 @@ from pathlib import Path
 import pandas as pd
 
 from cell_synergy import models
-from cell_synergy.core.config import Config, arguments, load, read_param, read_section, suggest
+from cell_synergy.core.config import Config, arguments, load, read_param
 from cell_synergy.core.errors import ConfigError, DataError, report_errors
 from cell_synergy.core.files import atomic_write
+from cell_synergy.core.messages import suggest
+from cell_synergy.data.label_files import read_task_table
 from cell_synergy.data.remarks import copy_remarks
 from cell_synergy.scoring.tables import read_methods, read_sis
 from cell_synergy.studies.claims.evidence import ClaimsConfig, Tables
@@ -17,7 +19,17 @@ from cell_synergy.studies.scaling import curves
 
 
 class Args(Config):
-    """Folders of tables, and outputs: a table, and the verdicts alone in Markdown."""
+    """Folders of tables, and outputs: a table, and the verdicts alone in Markdown.
+
+    Attributes
+    ----------
+    sis, scores, information, spectrum, distance, scaling, finetune, trifeature
+        Folders of the tables of the stages of these names; `scores` are those of probes.
+    labels
+        Folder of the label files, whose tables of tasks say which data sets are simulated.
+    out, summary
+        The table of verdicts, and the verdicts in Markdown.
+    """
 
     sis: Path
     scores: Path
@@ -27,6 +39,7 @@ class Args(Config):
     scaling: Path
     finetune: Path
     trifeature: Path
+    labels: Path
     out: Path
     summary: Path
 
@@ -39,7 +52,15 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def tables(args: Args, dataset: str) -> Tables:
-    """Read the results on one data set."""
+    """Read the results on one data set.
+
+    Parameters
+    ----------
+    args
+        Folders of the tables.
+    dataset
+        Name of the data set.
+    """
     return Tables(
         sis=read_sis(args.sis, dataset),
         information=read(args.information / f"{dataset}.csv"),
@@ -65,7 +86,7 @@ def main(args: Args) -> None:
         if name not in valid:  # a method that the study omits is valid
             raise ConfigError(f"claims: no method {name!r}{suggest(name, valid)}")
     by_dataset = {dataset: tables(args, dataset) for dataset in read_param("datasets")}
-    simulated = {name: read_section(f"data.{name}")["source"] == "simulator" for name in by_dataset}
+    simulated = {name: read_task_table(args.labels, name).simulated for name in by_dataset}
     table = verdicts(by_dataset, simulated, trifeature_scores(args.trifeature), claims)
     table = copy_remarks(table, pd.concat(each.scores for each in by_dataset.values()))
     with atomic_write(args.out) as new:

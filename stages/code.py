@@ -17,12 +17,10 @@ from cell_synergy.core.files import atomic_write
 # Stages that load one module by name, and the package that it is in. A stage that loads modules by
 # name and is not listed depends on all modules of the package.
 PER_MODULE = {
-    "pretrain": "cell_synergy.encoders",
     "embed": "cell_synergy.encoders",
     "finetune": "cell_synergy.encoders",
     "align": "cell_synergy.models",
-    "probe": "cell_synergy.models",
-    "spatial": "cell_synergy.models",
+    "evaluate": "cell_synergy.models",
     "scaling": "cell_synergy.models",
     "trifeature": "cell_synergy.models",
 }

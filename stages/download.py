@@ -12,12 +12,20 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from cell_synergy.core.config import Config, arguments, load, read_param, read_section, validate
+from cell_synergy.core.config import (
+    Config,
+    arguments,
+    load_keys,
+    read_param,
+    read_section,
+    validate,
+)
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import report_errors
 from cell_synergy.core.files import atomic_write
 from cell_synergy.core.resume.scratch import scratch_folder
-from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.config import RawConfig
+from cell_synergy.data.design import RolesConfig
 from cell_synergy.data.source_config import FolderSource, HubSource
 from cell_synergy.raw.download import download
 from cell_synergy.raw.simulator import simulate
@@ -36,7 +44,8 @@ class Args(Config):
 def main(args: Args) -> None:
     """Simulate, record or fetch; an interrupted download is resumed from the scratch folder."""
     use_threads(read_param("threads"))
-    dataset = load(DatasetConfig, f"data.{args.dataset}")
+    dataset = load_keys(RawConfig, f"data.{args.dataset}")
+    roles = load_keys(RolesConfig, f"data.{args.dataset}")
     with atomic_write(args.out) as folder:
         if dataset.simulator is not None:
             folder.mkdir()
@@ -45,7 +54,7 @@ def main(args: Args) -> None:
             platform = {"platform": dataset.reader.kind}
             parameters = {**read_section("simulator"), **of_dataset, **platform}
             config = validate(SimulatorConfig, parameters, "simulator")
-            simulate(args.dataset, config, dataset.role_of, folder, progress)
+            simulate(args.dataset, config, roles.role_of, folder, progress)
         elif isinstance(dataset.source, FolderSource | HubSource):
             if isinstance(dataset.source, HubSource):
                 fetch_hub(dataset.source, dataset.reader)

@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 
 from cell_synergy import encoders
-from cell_synergy.core.config import Config, arguments, load, read_param, read_section
+from cell_synergy.core.config import Config, arguments, load, load_keys, read_param, read_section
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import report_errors
 from cell_synergy.core.files import atomic_write
 from cell_synergy.core.resume.part_store import resumable
 from cell_synergy.data import paired as pairs
-from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.config import BenchmarkConfig
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.finetuning import tunable
 from cell_synergy.finetuning.config import FinetuneConfig
@@ -26,6 +26,7 @@ class Args(Config):
     dataset: str
     expert: str
     pairs: Path
+    labels: Path
     frozen: Path
     out: Path
 
@@ -33,17 +34,17 @@ class Args(Config):
 def main(args: Args) -> None:
     """Read, draw, fine-tune, score, write."""
     use_threads(read_param("threads"))
-    dataset, probe = load(DatasetConfig, f"data.{args.dataset}"), load(ProbeConfig, "probe")
+    dataset, probe = load_keys(BenchmarkConfig, f"data.{args.dataset}"), load(ProbeConfig, "probe")
     config, scaling = load(FinetuneConfig, "finetune"), load(ScalingConfig, "scaling")
     block = read_section(f"encoders.{args.expert}")
     encoder = encoders.load(args.expert, block)
     tasks = scaling.chosen(dataset.tasks, args.dataset)
     configs = [each.model_dump(mode="json") for each in (dataset, config, probe, scaling)]
     with resumable(
-        "scaling", args.expert, block, *configs, files=[args.pairs, args.frozen]
+        "scaling", args.expert, block, *configs, files=[args.pairs, args.labels, args.frozen]
     ) as store:
         rows: list[Row] = []
-        adata = pairs.read(args.pairs)
+        adata = pairs.read(args.pairs, args.labels)
         if tasks:
             expert = tunable.read(args.expert, encoder, adata, args.frozen, config.cells)
             paired = with_frozen_embedding(expert, adata, dataset, config)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from cell_synergy.core.config import Config, arguments, read_param, suggest
+from cell_synergy.core.config import Config, arguments, read_param
 from cell_synergy.core.errors import ConfigError, report_errors
 from cell_synergy.core.files import atomic_write
+from cell_synergy.core.messages import suggest
 from cell_synergy.core.names import DONOR, UNIMODAL
 from cell_synergy.data.remarks import remarks_by_dataset
 from cell_synergy.scoring.tables import ALL_FOLDS, headline_rows, read_sis

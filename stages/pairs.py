@@ -1,7 +1,8 @@
 """Read a data set's raw files into paired observations, and those of reference donors.
 
 A table beside the pairs, with the same name, counts the observations of each section that were
-kept and dropped.
+kept and dropped. Labels are written apart from the pairs, with a table of the tasks beside them and
+the labels of reference donors as `<name>-reference.h5ad` (see `cell_synergy.data.label_files`).
 """
 
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from cell_synergy.core.config import Config, arguments, load, read_param, read_section
 from cell_synergy.core.errors import report_errors
-from cell_synergy.data import paired
+from cell_synergy.data import label_files, paired
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw import build
 from cell_synergy.raw.checks.joined_pairs import StageRequirements
@@ -18,12 +19,25 @@ from cell_synergy.raw.sections.qc import SectionQC
 
 
 class Args(Config):
-    """Inputs and outputs."""
+    """Inputs and outputs.
+
+    Attributes
+    ----------
+    dataset
+        Name of the data set.
+    raw
+        Folder of its raw files.
+    out, reference
+        Files of the pairs, and of the observations of reference donors.
+    labels
+        File of the labels of the pairs.
+    """
 
     dataset: str
     raw: Path
     out: Path
     reference: Path
+    labels: Path
 
 
 def stage_requirements() -> StageRequirements:
@@ -47,8 +61,17 @@ def main(args: Args) -> None:
         args.dataset, sections, dataset, rules, args.raw, section_qc, stage_requirements()
     )
     section_qc.write(args.out.with_suffix(".csv"))
-    paired.write(args.out, study)
-    paired.write(args.reference, reference)
+    label_files.write_task_table(
+        args.labels.with_suffix(".csv"), study, args.dataset, dataset.tasks
+    )
+    reference_labels = args.labels.with_stem(f"{args.labels.stem}-reference")
+    for adata, out, labels_out in (
+        (study, args.out, args.labels),
+        (reference, args.reference, reference_labels),
+    ):
+        pairs, labels = label_files.separate(adata, dataset.tasks)
+        paired.write(out, pairs)
+        label_files.write(labels_out, labels)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,13 @@ import sys
 from pathlib import Path
 
 from cell_synergy.commands.args import ExperimentArgs
-from cell_synergy.commands.experiment import Experiment
-from cell_synergy.core.config import arguments, load, read_param, read_section
+from cell_synergy.commands.experiment import Experiment, read_paired
+from cell_synergy.core.config import arguments, load, load_keys, read_param, read_section
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import report_errors
 from cell_synergy.core.files import atomic_write
 from cell_synergy.core.resume.part_store import resumable
+from cell_synergy.data.config import BenchmarkConfig
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.finetuning.align import AlignConfig
 from cell_synergy.studies.scaling.subsampled_method import SubsampledMethod, scale
@@ -20,6 +21,7 @@ from cell_synergy.studies.scaling.subsets import ScalingConfig
 class Args(ExperimentArgs):
     """Inputs and outputs."""
 
+    labels: Path
     weights: Path
     out: Path
 
@@ -28,12 +30,15 @@ def main(args: Args) -> None:
     """Read, draw, fit, score, write."""
     use_threads(read_param("threads"))
     experiment = Experiment.from_overrides(args.models, args.data)
-    name, method, dataset = experiment.method_name, experiment.method, experiment.dataset
+    name, method, overrides = (
+        experiment.method_name, experiment.method, experiment.dataset_overrides,
+    )  # fmt: skip
+    dataset = load_keys(BenchmarkConfig, f"data.{experiment.dataset_name}", overrides)
     align, probe = load(AlignConfig, "align"), load(ProbeConfig, "probe")
     config, training = load(ScalingConfig, "scaling"), read_section("training")
-    paired = experiment.read_paired(args)
+    paired = read_paired(args, dataset)
     configs = [each.model_dump(mode="json") for each in (method, dataset, align, probe, config)]
-    inputs = [args.pairs, args.image, args.expression, args.weights]
+    inputs = [args.pairs, args.image, args.expression, args.labels, args.weights]
     with resumable("scaling", name, training, *configs, files=inputs) as store:
         subsampled = SubsampledMethod(method, paired, training, align, args.weights, store.folder)
         rows = list(scale(name, subsampled, dataset, probe, config, store))

@@ -1,4 +1,4 @@
-"""The Synergistic Information Score of every method on one data set, from all probes' scores."""
+"""The Synergistic Information Score of every method on every data set, of probes and over space."""
 
 import sys
 from pathlib import Path
@@ -6,22 +6,39 @@ from pathlib import Path
 from cell_synergy.core.config import Config, arguments, read_param
 from cell_synergy.core.errors import report_errors
 from cell_synergy.core.files import atomic_write
+from cell_synergy.downstream.spatial.distance import curves
 from cell_synergy.scoring.tables import read_methods, sis_table
 
 
 class Args(Config):
-    """Inputs and outputs."""
+    """Inputs and outputs, folders with one table per data set.
 
-    dataset: str
+    Attributes
+    ----------
+    scores, spatial
+        Scores of probes, and scores over space.
+    out, distance
+        SIS of both: per task, and per band of distance.
+    """
+
     scores: Path
+    spatial: Path
     out: Path
+    distance: Path
 
 
 def main(args: Args) -> None:
     """Read, compute, write."""
-    scores = read_methods(args.scores, args.dataset, list(read_param("models")))
-    with atomic_write(args.out) as new:
-        sis_table(scores).to_csv(new, index=False, float_format="%.6g")
+    datasets, methods = read_param("datasets"), list(read_param("models"))
+    for scores, out, score in (
+        (args.scores, args.out, sis_table),
+        (args.spatial, args.distance, curves),
+    ):
+        with atomic_write(out) as folder:
+            folder.mkdir()
+            for dataset in datasets:
+                table = score(read_methods(scores, dataset, methods))
+                table.to_csv(folder / f"{dataset}.csv", index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":

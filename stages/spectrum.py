@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Float32
 
 from cell_synergy import models
-from cell_synergy.core.config import Config, arguments, load, read_param, read_section
+from cell_synergy.core.config import Config, arguments, load, load_keys, read_param, read_section
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import report_errors
 from cell_synergy.core.files import atomic_write
-from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.config import BenchmarkConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.method_scores import TrainedMethod
@@ -28,6 +28,7 @@ class Args(Config):
     pairs: Path
     image: Path
     expression: Path
+    labels: Path
     weights: Path
     scores: Path
     out: Path
@@ -36,8 +37,8 @@ class Args(Config):
 def main(args: Args) -> None:
     """Read, compute, write."""
     use_threads(read_param("threads"))
-    dataset = load(DatasetConfig, f"data.{args.dataset}")
-    paired = PairedDataset.read(args.pairs, args.image, args.expression, dataset)
+    dataset = load_keys(BenchmarkConfig, f"data.{args.dataset}")
+    paired = PairedDataset.read(args.pairs, args.image, args.expression, dataset, args.labels)
     trained = {
         name: TrainedMethod(models.load(name, block), args.weights / name, paired)
         for name, block in read_section("models").items()
@@ -49,7 +50,7 @@ def main(args: Args) -> None:
 
     table = tabulate(
         paired, dataset.tasks, seeds, embed, read_methods(args.scores, args.dataset, trained),
-        load(SpectrumConfig, "spectrum"), load(ProbeConfig, "probe"), read_param("align")["held"],
+        load(SpectrumConfig, "spectrum"), load(ProbeConfig, "probe"), read_param("align.held"),
     )  # fmt: skip
     with atomic_write(args.out) as new:
         table.to_csv(new, index=False, float_format="%.5g")

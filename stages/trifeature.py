@@ -11,10 +11,10 @@ from cell_synergy.core.config import (
     Config,
     arguments,
     load,
+    load_keys,
     merge,
     read_param,
     read_section,
-    suggest,
 )
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import ConfigError, report_errors
@@ -41,10 +41,8 @@ def main(args: Args) -> None:
             f"models.{next(iter(overrides))}: this stage reads the hyperparameters of a method "
             f"from trifeature.methods.{name} in params.yaml; change them there"
         )
-    config, probe = load(TrifeatureConfig, "trifeature"), load(ProbeConfig, "probe")
-    if name not in config.methods:
-        raise ConfigError(f"trifeature.methods: no {name!r}{suggest(name, config.methods)}")
-    method = models.load(name, config.methods[name])
+    config, probe = load_keys(TrifeatureConfig, "trifeature"), load(ProbeConfig, "probe")
+    method = models.load(name, read_section(f"trifeature.methods.{name}"))
     training = merge(read_section("training"), {"max_epochs": config.max_epochs})
     table = score_method(name, method, config, training, probe)
     with atomic_write(args.out) as new:

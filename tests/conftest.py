@@ -88,7 +88,7 @@ def units():
                 index=[f"g{i}" for i in range(genes)],
             ),
             obsm={"spatial": rng.uniform(0, 100, (count, 2))},
-            uns={"source": "lab", "tasks": {}},
+            uns={"source": "lab"},
         )
         found.obs[["donor", "section"]] = "A", "A1"
         return found

@@ -8,6 +8,7 @@ import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from dvc.dependency import ParamsDependency
@@ -19,7 +20,7 @@ from stages import code
 
 HASHES = Path("results/code")
 MODULE_NAMES = {"cell_synergy.models": "models.name", "cell_synergy.encoders": "expert"}
-READERS_OF_PARAMS = ("load", "read_section", "read_param", "read_params", "mapping_of")
+READERS_OF_PARAMS = ("load", "load_keys", "read_section", "read_param", "read_params", "mapping_of")
 CONFIG = {Path("src/cell_synergy/core", f"{name}.py") for name in ("config", "yaml", "overrides")}
 
 
@@ -102,7 +103,7 @@ class Code:
             for read in reads(self.tree.source(file)):
                 if read is None:
                     wrong.add(f"{file.name}: a section whose name cannot be read from the code")
-                elif not any(_covers(declared, read) for declared in stage.params):
+                elif not _declared(stage.params, read):
                     wrong.add(f"{file.name}: {read}")
         return sorted(wrong)
 
@@ -125,15 +126,34 @@ def _reads(tree: ast.Module) -> Iterator[str | None]:
         home = getattr(getattr(node.func, "value", None), "id", "config")
         if name not in READERS_OF_PARAMS or home != "config":
             continue
-        place = 1 if name == "load" else 0
-        argument = node.args[place] if len(node.args) > place else None
-        if isinstance(argument, ast.Constant):
-            yield str(argument.value)
-        elif isinstance(argument, ast.JoinedStr):
-            parts = argument.values
-            yield "".join(str(p.value) if isinstance(p, ast.Constant) else "*" for p in parts)
-        else:
+        index = 1 if name.startswith("load") else 0
+        section = _literal(node.args[index] if len(node.args) > index else None)
+        keys = _keys(tree, node.args[0]) if name.startswith("load") and section else []
+        if name == "load_keys" and keys:
+            yield from (f"{section}.{key}" for key in keys)
+        elif name == "load_keys":
             yield None
+        else:
+            yield f"{section}:{' '.join(keys)}" if keys else section
+
+
+def _literal(argument: ast.expr | None) -> str | None:
+    """Return the text of an argument, with `*` for a name filled in; None if it is no text."""
+    if isinstance(argument, ast.Constant):
+        return str(argument.value)
+    if isinstance(argument, ast.JoinedStr):
+        parts = argument.values
+        return "".join(str(p.value) if isinstance(p, ast.Constant) else "*" for p in parts)
+    return None
+
+
+def _keys(tree: ast.Module, config: ast.expr) -> list[str]:
+    """Return the keys of a configuration class that the file imports; none for anything else."""
+    name = getattr(config, "id", "")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
+            return [*getattr(import_module(str(node.module)), name).model_fields]
+    return []
 
 
 def _disguised(tree: ast.Module) -> Iterator[None]:
@@ -156,6 +176,18 @@ def _disguised(tree: ast.Module) -> Iterator[None]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in names and id(node) not in called:
             yield None
+
+
+def _declared(params: set[str], read: str) -> bool:
+    """Whether dvc.yaml declares a section that is read, or each of its keys.
+
+    `load` refuses any key that its configuration class lacks, so that the keys of the class, which
+    follow a colon in `read`, are all that it reads.
+    """
+    section, _, keys = read.partition(":")
+    each = [f"{section}.{key}" for key in keys.split()]
+    whole = any(_covers(declared, section) for declared in params)
+    return whole or (bool(each) and all(any(_covers(d, key) for d in params) for key in each))
 
 
 def _covers(declared: str, read: str) -> bool:

@@ -12,9 +12,9 @@ from cell_synergy.core.overrides import pop_choice
 
 DVC = """
 stages:
-  probe:
+  evaluate:
     cmd: >-
-      python -m stages.probe data.dataset=${item.dataset} models.name=${item.method}
+      python -m stages.evaluate data.dataset=${item.dataset} models.name=${item.method}
       pairs=data/pairs/${item.dataset}.h5ad
       out=results/probe/${item.dataset}/${item.method}.csv
 """
@@ -52,7 +52,7 @@ def _command(argv):
 
 def _stage_of(overrides):
     name, _ = pop_choice(overrides.get("models", {}), "name", "models")
-    return StageArguments("probe", name, overrides)
+    return StageArguments("evaluate", name, overrides)
 
 
 def _written(argv, capsys):

@@ -30,9 +30,9 @@ for _stage in STAGES:
 
 
 def of_other_experts():
-    """Return what pretrain and embed of one data set become with experts that are not in use."""
+    """Return what `embed` of one data set becomes with experts that are not in use."""
     used = read_section("experts").values()
-    for stage in BY_NAME["pretrain"] + BY_NAME["embed"]:
+    for stage in BY_NAME["embed"]:
         own, dataset = stage.arguments.get("expert", ""), stage.name.partition("@")[2]
         if not dataset.startswith(f"{read_param('datasets')[0]}-"):
             continue
@@ -121,17 +121,15 @@ def test_what_has_nothing_to_do_with_the_tissue_comes_after_it():
 def test_the_stages_are_the_grid_of_params():
     datasets = read_param("datasets")
     grid = {f"{d}-{m}" for d in datasets for m in models.names()}
-    for name in ("align", "probe", "spatial"):
+    for name in ("align", "evaluate"):
         assert {stage.name for stage in BY_NAME[name]} == {f"{name}@{cell}" for cell in grid}
     experts = read_section("experts")
-    frozen = {"embed": [experts["image"], experts["expression"]], "pretrain": experts.values()}
-    for name, those in frozen.items():
-        cells = {f"{name}@{d}-{e}" for d in datasets for e in those}
-        assert {stage.name for stage in BY_NAME[name]} == cells
+    cells = {f"embed@{d}-{e}" for d in datasets for e in experts.values()}
+    assert {stage.name for stage in BY_NAME["embed"]} == cells
 
 
-def test_there_are_fewer_than_200_stages_and_no_scheduler_in_their_commands():
-    assert len(STAGES) < 200
+def test_there_are_fewer_than_150_stages_and_no_scheduler_in_their_commands():
+    assert len(STAGES) < 150
     assert not [s.name for s in STAGES if {"srun", "sbatch", "dvc"} & set(s.words)]
 
 
@@ -183,7 +181,7 @@ def test_a_new_method_is_one_file_and_one_block(tree):
     edit(tree / "params.yaml", "  image: {}\n", "  image: {}\n  mine:\n    width: 5\n")
     instances, changed = guard.stages(tree), guard.Code(tree)
     added = {stage.name for stage in instances} - {stage.name for stage in STAGES}
-    kinds = ("align", "probe", "spatial")
+    kinds = ("align", "evaluate")
     assert added == {f"{kind}@{d}-mine" for kind in kinds for d in read_param("datasets")}
     for stage in (find(f"{kind}@lung-mine", instances) for kind in kinds):
         assert not changed.wrong(stage)
@@ -234,7 +232,7 @@ def find(name, instances=STAGES):
 @pytest.mark.parametrize(
     ("change", "seen"),
     [
-        ({"results/code/probe/comm": None}, ["results/code/probe/comm"]),
+        ({"results/code/evaluate/comm": None}, ["results/code/evaluate/comm"]),
         ({"": "results/code/sis"}, ["results/code/sis"]),
         ({"": "results/code"}, ["results/code"]),
         ({"": "src/cell_synergy/models/byol.py"}, ["src/cell_synergy/models/byol.py"]),
@@ -242,17 +240,17 @@ def find(name, instances=STAGES):
         ({"": "stages"}, ["stages"]),
         ({"": "notebooks/sis.py"}, ["notebooks/sis.py"]),
         (
-            {"results/code/probe/comm": "results/code/align/comm"},
-            ["results/code/align/comm", "results/code/probe/comm"],
+            {"results/code/evaluate/comm": "results/code/align/comm"},
+            ["results/code/align/comm", "results/code/evaluate/comm"],
         ),
         (
-            {"results/code/probe/comm": "results/code/probe/byol"},
-            ["results/code/probe/byol", "results/code/probe/comm"],
+            {"results/code/evaluate/comm": "results/code/evaluate/byol"},
+            ["results/code/evaluate/byol", "results/code/evaluate/comm"],
         ),
     ],
 )
 def test_the_guard_sees_a_wrong_dep_on_code(change, seen):
-    stage = find("probe@lung-comm")
+    stage = find("evaluate@lung-comm")
     files = {str(file) for file in stage.files} - {*change} | set(filter(None, change.values()))
     assert CODE.wrong(replace(stage, files=[Path(file) for file in files])) == seen
 
@@ -263,7 +261,7 @@ def test_the_guard_sees_a_param_read_through_any_function(tree):
         "from cell_synergy.core.config import read_section\n" + judging.read_text()
         + "\n\ndef _hidden():\n    return read_section('training')['lr']\n"
     )  # fmt: skip
-    stage = find("probe@lung-comm")
+    stage = find("evaluate@lung-comm")
     assert guard.Code(tree).undeclared(stage) == ["evaluate.py: training"]
     edit(judging, "read_section('training')", "read_section(''.join(['train', 'ing']))")
     assert "cannot be read" in guard.Code(tree).undeclared(stage)[0]

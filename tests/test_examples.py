@@ -72,14 +72,12 @@ def study(tmp_path_factory):
     with chdir(where):
         stage("download", dataset="lung")
         stage("pairs", dataset="lung")
-        for kind, expert in experts.items():
-            stage("pretrain", dataset="lung", expert=expert)
-            if kind != "finetuned":
-                stage("embed", dataset="lung", expert=expert)
+        for expert in experts.values():
+            stage("embed", dataset="lung", expert=expert)
         for method in METHODS:
             stage("align", dataset="lung", method=method)
-            stage("probe", dataset="lung", method=method)
-        stage("sis", dataset="lung")
+            stage("evaluate", dataset="lung", method=method)
+        stage("sis")
     return where
 
 

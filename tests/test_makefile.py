@@ -1,5 +1,6 @@
 """What `make` refuses before it makes anything, and what it says of the minutes in between."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -145,6 +146,30 @@ def test_the_lock_names_the_tool_that_it_lacks(clone):
     done = make(clone, "lock")
     assert done.returncode
     assert "make lock needs uv: .venv/bin/python -m pip install uv" in done.stderr
+
+
+SHAPES = "--jaxtyping-packages=cell_synergy,beartype.beartype "
+
+
+@pytest.mark.parametrize(
+    ("target", "marks"),
+    [("test", ["not slow"]), ("test-slow", ["slow"]), ("test-all", ["not slow", "slow"])],
+)
+def test_signatures_are_checked_in_tests_on_request_only(clone, target, marks):
+    for words, option in (((), ""), (("SHAPES=1",), SHAPES)):
+        done = make(clone, "--dry-run", "-o", "install", "-o", "lint", target, *words)
+        expected = [f"python -m pytest {option}-m {shlex.quote(mark)}" for mark in marks]
+        assert done.stdout.replace('"', "'").splitlines() == expected, done.stderr
+
+
+def test_ci_runs_every_test_once_and_checks_signatures(tmp_path):
+    recorder = tmp_path / "make"
+    recorder.write_text(f'#!/bin/sh\necho "$*" >> "{tmp_path}/calls"\n')
+    recorder.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    subprocess.run(["bash", ROOT / ".ci/run"], check=True, env=environment)
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls == ["test SHAPES=1", "test-slow SHAPES=1"]
 
 
 def test_text_has_the_same_bytes_in_every_clone(tmp_path):

@@ -79,25 +79,27 @@ def stage(name, *words):
 def prepare():
     """Run the stages from the files to the pairs."""
     stage("download", "dataset=mine", "manifests=.", "out=raw")
-    stage("pairs", "dataset=mine", "raw=raw", "out=pairs.h5ad", "reference=reference.h5ad")
+    stage("pairs", "dataset=mine", "raw=raw", "out=pairs.h5ad", "reference=reference.h5ad",
+          "labels=labels.h5ad")  # fmt: skip
 
 
 def finish():
     """Run the stages from the pairs to the tables."""
     for expert in ("efficientnet_lite0", "pca"):
-        stage("pretrain", f"expert={expert}", "reference=reference.h5ad", f"out=experts/{expert}")
-        stage("embed", f"expert={expert}", "pairs=pairs.h5ad", "raw=raw",
-              f"frozen=experts/{expert}", f"out={expert}.h5ad")  # fmt: skip
+        stage("embed", f"expert={expert}", "pairs=pairs.h5ad", "reference=reference.h5ad",
+              "raw=raw", f"frozen=experts/{expert}", f"out={expert}.h5ad")  # fmt: skip
     both = "pairs=pairs.h5ad image=efficientnet_lite0.h5ad expression=pca.h5ad"
     for method in METHODS:
         words = f"data.dataset=mine models.name={method} {both}".split()
         stage("align", *words, f"out=align/{method}", f"curves=curves/{method}")
-        for name in ("probe", "spatial", "scaling"):
-            stage(name, *words, f"weights=align/{method}", f"out={name}/mine/{method}.csv")
-    stage("information", "dataset=mine", "pairs=pairs.h5ad", "posteriors=probe/mine",
-          "out=information/mine.csv")  # fmt: skip
-    stage("sis", "dataset=mine", "scores=probe", "out=sis/mine.csv")
-    stage("distance", "scores=spatial", "out=distance")
+        words += ["labels=labels.h5ad", f"weights=align/{method}"]
+        stage("evaluate", *words, f"out=probe/mine/{method}.csv",
+              f"spatial=spatial/mine/{method}.csv")  # fmt: skip
+        stage("scaling", *words, f"out=scaling/mine/{method}.csv")
+    both += " labels=labels.h5ad"
+    stage("decompose", "dataset=mine", "raw=raw", *both.split(), "posteriors=probe/mine",
+          "out=information/mine.csv", "truth=truth/mine.csv")  # fmt: skip
+    stage("sis", "scores=probe", "spatial=spatial", "out=sis", "distance=distance")
     stage("spectrum", "dataset=mine", *both.split(), "weights=align", "scores=probe",
           "out=spectrum/mine.csv")  # fmt: skip
     stage("headline", "sis=sis", "out=headline.json")

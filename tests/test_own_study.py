@@ -3,6 +3,7 @@
 Everything after the embeddings runs here, stage by stage as dvc.yaml has it, on three drawn donors.
 """
 
+import json
 from pathlib import Path
 
 import anndata as ad
@@ -16,23 +17,21 @@ from PIL import Image
 from ruamel.yaml import YAML
 from scipy import sparse
 
-from cell_synergy.data import embeddings, paired
+from cell_synergy.data import embeddings
 from cell_synergy.figures import style
 from cell_synergy.studies.claims.evidence import NOT_TESTABLE
 from stages import (
     align,
     claims,
-    distance,
+    decompose,
+    evaluate,
     finetune,
     headline,
-    information,
-    probe,
     scaling,
     sis,
-    spatial,
     spectrum,
-    truth,
 )
+from tests import labelled
 
 ROOT = Path(__file__).parents[1]
 PARAMS = YAML(typ="safe").load(ROOT / "params.yaml")
@@ -70,7 +69,7 @@ def small(tasks, models, **changed):
     return PARAMS | own | changed
 
 
-def draw(widths):
+def draw(widths, tasks):
     """Write pairs, embeddings of some widths and images of three donors whose halves differ."""
     rng = np.random.default_rng(0)
     grid = PITCH * (1 + np.stack(np.meshgrid(range(SIDE), range(SIDE)), axis=-1).reshape(-1, 2))
@@ -86,8 +85,13 @@ def draw(widths):
     shares = rng.dirichlet(np.ones(3), count)
     units.obsm["cell_type_ratio"] = pd.DataFrame(shares, obs.index, ["p", "q", "r"])
     mpp, images = dict.fromkeys(DONORS, 2.0), {name: f"{name}.png" for name in DONORS}
-    units.uns = {"source": "mine", "simulated": False, "tasks": {}, "mpp": mpp, "images": images}
-    paired.write(Path("data/pairs/mine.h5ad"), units)
+    units.uns = {"source": "mine", "simulated": False, "mpp": mpp, "images": images}
+    labelled.write(Path("data"), "mine", units, tasks)
+    roles = pd.DataFrame({"section": list(DONORS), "role": "study"})
+    roles.to_csv("data/pairs/mine.csv", index=False)
+    card = Path("data/experts/mine", PARAMS["experts"]["image"], "card.json")
+    card.parent.mkdir(parents=True)
+    card.write_text(json.dumps({"pooling": "mean at 112 and 336 um"}))
     for name, width in zip(("image", "expression"), widths, strict=True):
         x = rng.standard_normal((count, width)) + left[:, None]
         path = Path(f"data/embeddings/{name}.h5ad")
@@ -105,36 +109,39 @@ def run_stages(models):
     def words(name, **more):
         return {"data": {"dataset": "mine"}, "models": {"name": name}} | known | more
 
+    labels = {"labels": "data/labels/mine.h5ad"}
     for name in models:
         weights = f"results/align/mine/{name}"
         align.main(align.Args(**words(name, out=weights, curves=f"results/curves/{name}")))
-        for stage, folder in ((probe, "probe"), (spatial, "spatial")):
-            out = f"results/{folder}/mine/{name}.csv"
-            stage.main(stage.Args(**words(name, weights=weights, out=out)))
+        out, over_space = (f"results/{kind}/mine/{name}.csv" for kind in ("probe", "spatial"))
+        more = {"weights": weights, "out": out, "spatial": over_space}
+        evaluate.main(evaluate.Args(**words(name, **more, **labels)))
     for name in {*models[:2], "concat", "image", "expression"}:
         weights = f"results/align/mine/{name}"
         out = f"results/scaling/mine/{name}.csv"
-        scaling.main(scaling.Args(**words(name, weights=weights, out=out)))
-    rest = {"dataset": "mine", "pairs": known["pairs"]}
+        scaling.main(scaling.Args(**words(name, weights=weights, out=out, **labels)))
+    rest = {"dataset": "mine", "pairs": known["pairs"]} | labels
     out = "results/finetune/mine.csv"
     finetune.main(finetune.Args(**rest, expert="nicheformer_small", frozen="none", out=out))
     both = rest | {name: known[name] for name in ("image", "expression")}
-    truth.main(truth.Args(**both, raw="data/raw/mine", out="results/truth/mine.csv"))
-    information.main(information.Args(
-        **rest, posteriors="results/probe/mine", out="results/information/mine.csv"
+    decompose.main(decompose.Args(
+        **both, raw="data/raw/mine", posteriors="results/probe/mine",
+        out="results/information/mine.csv", truth="results/truth/mine.csv",
     ))  # fmt: skip
-    distance.main(distance.Args(scores="results/spatial", out="results/distance"))
     spectrum.main(spectrum.Args(
         **both, weights="results/align/mine", scores="results/probe",
         out="results/spectrum/mine.csv",
     ))  # fmt: skip
-    sis.main(sis.Args(dataset="mine", scores="results/probe", out="results/sis/mine.csv"))
+    sis.main(sis.Args(
+        scores="results/probe", spatial="results/spatial", out="results/sis",
+        distance="results/distance",
+    ))  # fmt: skip
     headline.main(headline.Args(sis="results/sis", out="results/headline.json"))
     Path("results/trifeature").mkdir()
     folders = ("sis", "information", "spectrum", "distance", "scaling", "finetune", "trifeature")
     claims.main(claims.Args(
         **{name: f"results/{name}" for name in folders}, scores="results/probe",
-        out="results/claims.csv", summary="results/claims.md",
+        labels="data/labels", out="results/claims.csv", summary="results/claims.md",
     ))  # fmt: skip
 
 
@@ -147,7 +154,7 @@ def study(tmp_path, monkeypatch):
         monkeypatch.setenv("CELL_SYNERGY_SCRATCH", str(tmp_path / "scratch"))
         with Path("params.yaml").open("w") as file:
             YAML().dump(small(tasks, models, **changed), file)
-        draw(widths)
+        draw(widths, tasks)
         run_stages(models)
 
     return made

@@ -135,7 +135,7 @@ def test_a_second_run_does_nothing(study):
     ("file", "old", "new", "stale"),
     [
         ("core/config.py", "has no", "lacks", set()),
-        ("models/byol.py", "deepcopy(", "copy_of(", {"align", "probe", "spatial"}),
+        ("models/byol.py", "deepcopy(", "copy_of(", {"align", "evaluate"}),
     ],
 )
 def test_a_change_of_code_reaches_its_users_alone(study, file, old, new, stale):
@@ -153,7 +153,7 @@ def test_a_change_of_code_reaches_its_users_alone(study, file, old, new, stale):
 def test_a_forced_run_gives_the_same_bytes(study):
     lock = (study / "dvc.lock").read_bytes()
     for stage in ("code", "download@lung", "pairs@lung", "embed@lung-pca", "align@lung-comm",
-                  "probe@lung-comm", "truth@lung", "spatial@lung-comm", "spectrum@lung",
+                  "evaluate@lung-comm", "decompose@lung", "sis", "spectrum@lung",
                   "scaling@lung-comm", "finetune@lung", "claims", "figures@sis"):  # fmt: skip
         run(study, "dvc", "repro", "-s", "-f", "--no-run-cache", stage)
     assert (study / "dvc.lock").read_bytes() == lock
@@ -172,12 +172,12 @@ def test_another_focal_method_runs_only_what_depends_on_it(study):
 def test_a_stray_of_a_former_grid_is_refused_by_the_collector(study):
     stray = study / "results/probe/lung/former.csv"
     stray.write_text("dataset\n")
-    words = ("dataset=lung", "scores=results/probe", "out=runs/sis.csv")
+    words = ("scores=results/probe", "spatial=results/spatial", "out=runs/sis", "distance=runs/d")
     done = run(study, "stages.sis", *words, check=False)
     stray.unlink()
     assert done.returncode != 0
     assert "former, which params.yaml does not name; delete these files" in done.stderr
-    assert not (study / "runs/sis.csv").exists()
+    assert not (study / "runs/sis").exists()
 
 
 def test_a_killed_stage_leaves_no_output_and_continues_from_its_checkpoint(study):

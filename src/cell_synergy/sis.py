@@ -2,10 +2,10 @@
 
     SIS(Y; Z1, Z2) = (I(Y; Z3) - max(I(Y; Z1), I(Y; Z2))) / max(I(Y; Z1), I(Y; Z2))
 
-Z1 and Z2 are the unimodal representations, Z3 the multimodal one, and I is approximated by a
-probe's macro F1 or R2. In exact mutual information SIS = (S + min(U1, U2)) / (R + max(U1, U2)):
-unique information of both modalities raises it as well as synergy does (see
-`cell_synergy.pid.discrete`).
+Z1 and Z2 are the unimodal representations, Z3 the multimodal one, and I is approximated by the
+macro F1 or R2 of a probe. In exact mutual information SIS = (S + min(U1, U2)) / (R + max(U1, U2)),
+with the terms of a partial information decomposition (`cell_synergy.pid.discrete`): both synergy S
+and unique information U1, U2 of both modalities raise it.
 
 `results` is `{model: {metric: [score, ...]}}`; names of multimodal models begin with "Multimodal".
 """
@@ -19,7 +19,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from cell_synergy.core.config import suggest
+from cell_synergy.core.messages import suggest
 
 Results = Mapping[str, Mapping[str, Collection[float]]]
 Summary = Mapping[str, Mapping[str, float]]
@@ -55,15 +55,15 @@ def compute_sis(
     Parameters
     ----------
     results
-        Scores for each model and metric; scores are averaged.
+        Lists of scores for each model and metric; each list is averaged.
     multimodal_model, gex_key, img_key
         Names of the multimodal, the expression and the image model in `results`.
 
     Returns
     -------
     :
-        `{metric: SIS}`, with the absolute gains in its attribute `gain`. If the best unimodal score
-        is not positive, there is no relative gain: the SIS is NaN, with a warning.
+        `{metric: SIS}`, with the absolute gains in the attribute `gain`. If the better unimodal
+        score is not positive, there is no relative gain: the SIS is NaN, with a warning.
 
     Raises
     ------
@@ -91,19 +91,19 @@ def compute_sis(
 def compute_sis_all_models(
     results: Results, gex_key: str = GEX_KEY, img_key: str = IMG_KEY
 ) -> dict[str, SISResult]:
-    """Return `compute_sis` of every model whose name begins with "Multimodal".
+    """Return the SIS of every model whose name begins with "Multimodal".
 
     Parameters
     ----------
     results
-        Scores for each model and metric.
+        Lists of scores for each model and metric.
     gex_key, img_key
         Names of the expression and the image model in `results`.
 
     Raises
     ------
     ValueError
-        As `compute_sis`, and if there is no multimodal model.
+        As for `compute_sis`, and if there is no multimodal model.
     """
     models = [name for name in results if name.startswith(MULTIMODAL)]
     if not models:
@@ -133,14 +133,14 @@ def print_sis_summary(
     results
         Scores, or the result of `compute_sis_all_models`.
     model_name
-        Name of the model; None prints all models.
+        Name of the model; None prints all multimodal models.
     gex_key, img_key
-        Names of the unimodal models, if `results` are scores.
+        Names of the expression and the image model, if `results` are scores.
 
     Raises
     ------
     ValueError
-        As `compute_sis`.
+        As for `compute_sis`, and for None as for `compute_sis_all_models`.
     """
     if model_name is None:
         summary = _summary(results, gex_key, img_key)
@@ -172,12 +172,12 @@ def get_sis_ranking(
     metric
         Name of the metric.
     gex_key, img_key
-        Names of the unimodal models, if `results` are scores.
+        Names of the expression and the image model, if `results` are scores.
 
     Raises
     ------
     ValueError
-        As `compute_sis_all_models`, and if no model has `metric`.
+        As for `compute_sis_all_models`, and if no model has `metric`.
     """
     summary = _summary(results, gex_key, img_key)
     scores = [(name, sis[metric]) for name, sis in summary.items() if metric in sis]
@@ -206,7 +206,7 @@ def analyze_synergy_patterns(
     Raises
     ------
     ValueError
-        As `compute_sis_all_models`.
+        As for `compute_sis_all_models`.
     """
     summary = _summary(results, gex_key, img_key)
     rows: list[dict[str, object]] = []
@@ -224,18 +224,23 @@ def analyze_synergy_patterns(
 
 
 def set_RESULTS(results: Results) -> None:  # noqa: N802 - the published name
-    """Set the scores that `SIS` reads."""
+    """Set the scores that `SIS` uses; they replace those of an earlier call."""
     _results.clear()
     _results.update(results)
 
 
 def SIS(model_name: str, gex_key: str = GEX_KEY, img_key: str = IMG_KEY) -> SISResult:  # noqa: N802
-    """Return `compute_sis` of one model in the results given to `set_RESULTS`.
+    """Return the SIS of one model from the scores that were passed to `set_RESULTS`.
+
+    Parameters
+    ----------
+    model_name, gex_key, img_key
+        Names of the multimodal, the expression and the image model.
 
     Raises
     ------
     ValueError
-        As `compute_sis`, and if no results were set.
+        As for `compute_sis`, and if no results were set.
     """
     if not _results:
         raise ValueError(
@@ -246,6 +251,7 @@ def SIS(model_name: str, gex_key: str = GEX_KEY, img_key: str = IMG_KEY) -> SISR
 
 
 def _is_summary(results: Results | Summary) -> bool:
+    """Return whether every model and metric has one number, not a list of scores."""
     return all(isinstance(value, Real) for scores in results.values() for value in scores.values())
 
 

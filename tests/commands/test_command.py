@@ -11,9 +11,10 @@ import pytest
 from ruamel.yaml import YAML
 from scipy import sparse
 
-from cell_synergy.data import embeddings, paired
+from cell_synergy.data import embeddings
 from cell_synergy.downstream import run_benchmarks
 from cell_synergy.finetuning import run_alignment
+from tests import labelled
 
 ROOT = Path(__file__).parents[2]
 TINY = {
@@ -50,8 +51,8 @@ def workspace(tmp_path, monkeypatch):
     counts = sparse.csr_matrix(rng.poisson(2, (120, 5)).astype(np.float32))
     units = ad.AnnData(counts, obs=obs, obsm={"spatial": rng.uniform(0, 900, (120, 2))})
     units.var["panel"] = False
-    units.uns = {"source": "tiny", "tasks": {"region": "classification"}}
-    paired.write(tmp_path / "data/pairs/tiny.h5ad", units)
+    units.uns = {"source": "tiny"}
+    labelled.write(tmp_path / "data", "tiny", units, {"region": {"kind": "classification"}})
     for kind, array in (("image", image), ("expression", expression)):
         path = tmp_path / "data/embeddings/tiny" / f"{params['experts'][kind]}.h5ad"
         embeddings.write(path, array, units.obs_names, {"encoder": "test"})

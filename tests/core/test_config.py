@@ -12,10 +12,10 @@ from cell_synergy.core.config import (
     parse,
     read_param,
     read_section,
-    suggest,
     validate,
 )
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.messages import suggest
 from cell_synergy.core.overrides import Word, pop_choice
 from cell_synergy.data.config import DatasetConfig
 

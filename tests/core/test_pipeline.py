@@ -37,14 +37,15 @@ def test_an_unknown_stage_is_refused_with_the_nearest():
         paths("alig", {"dataset": "lung", "method": "comm"}, EXPERTS)
 
 
-@pytest.mark.parametrize("stage", ["align", "probe"])
+@pytest.mark.parametrize("stage", ["align", "evaluate"])
 def test_the_pipeline_itself_has_what_the_public_commands_ask_for(stage, monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[2])
     found = paths(stage, {"dataset": "mylab", "method": "comm"}, EXPERTS)
     assert found["data.dataset"] == "mylab"
     assert found["models.name"] == "comm"
     assert found["pairs"] == "data/pairs/mylab.h5ad"
-    assert found["out"].startswith(f"results/{stage}/mylab/comm")
+    folder = {"align": "align", "evaluate": "probe"}[stage]
+    assert found["out"].startswith(f"results/{folder}/mylab/comm")
     assert not any("$" in path for path in found.values())
 
 

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data import embeddings
+from cell_synergy.data import embeddings, label_files
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.paired import write as write_pairs
 
@@ -23,9 +23,9 @@ def stored(units, tmp_path):
     return places
 
 
-def _read(stored, settings):
+def _read(stored, settings, labels=None):
     pairs_at, image, expression = stored
-    return PairedDataset.read(pairs_at, image, expression, settings)
+    return PairedDataset.read(pairs_at, image, expression, settings, labels)
 
 
 def test_a_data_set_is_read_with_the_folds_of_its_split(stored, dataset):
@@ -54,6 +54,20 @@ def test_an_embedding_of_other_units_is_refused(stored, dataset, place, modality
     embeddings.write(stored[place], np.zeros((30, 2), np.float32), names, {})
     with pytest.raises(DataError, match=rf"{modality}\.h5ad: row 29 is 'v', the pairs have 'u29'"):
         _read(stored, dataset())
+
+
+def test_labels_are_read_where_a_file_of_them_is_given(stored, dataset, units, tmp_path):
+    assert "region" not in _read(stored, dataset()).adata.obs
+    table = units(30, 4)
+    table.obs["region"] = pd.Categorical(["core", "rim"] * 15)
+    _, labels = label_files.separate(table, dataset().tasks)
+    label_files.write(tmp_path / "labels.h5ad", labels)
+    paired = _read(stored, dataset(), tmp_path / "labels.h5ad")
+    pd.testing.assert_series_equal(paired.adata.obs["region"], table.obs["region"])
+    _, labels = label_files.separate(table[:20].copy(), dataset().tasks)
+    label_files.write(tmp_path / "labels.h5ad", labels)
+    with pytest.raises(DataError, match=r"labels\.h5ad: has 20 rows, the pairs have 30"):
+        _read(stored, dataset(), tmp_path / "labels.h5ad")
 
 
 def test_pieces_are_sections_or_their_blocks(units):

@@ -44,7 +44,6 @@ def test_targets_are_log_normalised_panel_genes_or_proportions(units):
 def test_pairs_are_written_and_read_back(units, tmp_path):
     study = units(30, 12, panel=4)
     study.obs["region"] = pd.Categorical(["core", "rim", None] * 10)
-    study.uns["tasks"] = {"region": "classification"}
     paired.write(tmp_path / "p.h5ad", study)
     found = paired.read(tmp_path / "p.h5ad")
     pd.testing.assert_frame_equal(found.obs, study.obs)
@@ -107,8 +106,6 @@ BROKEN = {
     "no obsm['spatial']; store each observation's coordinates": lambda table: table.obsm.clear(),
     "obsm['spatial'] is not finite for 1 observations, first 'u3'; drop these observations":
         lambda table: table.obsm["spatial"].__setitem__((3, 1), np.inf),
-    "obs['region'] is not categorical; convert it":
-        _column("region", ["x", "y", "x", "y"]),
 }  # fmt: skip
 
 
@@ -116,7 +113,6 @@ BROKEN = {
 @pytest.mark.parametrize("message", BROKEN)
 def test_pairs_that_break_the_contract_are_neither_written_nor_read(units, tmp_path, message):
     table = units(4, 3)
-    table.uns["tasks"] = {"region": "classification"}
     paired.check(table, "p.h5ad")
     BROKEN[message](table)
     with pytest.raises(DataError, match=re.escape(f"p.h5ad: {message}")):

@@ -50,7 +50,7 @@ def units():
     var = pd.DataFrame({"panel": np.arange(10) < PANEL}, index=[f"g{i}" for i in range(10)])
     place = {"spatial": rng.uniform(0, 1000, (count, 2)), "cell_type_ratio": ratio}
     table = ad.AnnData(counts, obs=obs, var=var, obsm=place)
-    table.uns = {"source": "tiny", "tasks": {"region": "classification"}}
+    table.uns = {"source": "tiny"}
     return table
 
 

@@ -1,5 +1,7 @@
 """Evaluation on a tiny data set: which scores there are, and that test donors change no fit."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -153,6 +155,14 @@ def test_an_embedding_that_is_not_finite_is_refused(run):
     broken = np.full((160, 2), np.nan, dtype=np.float32)
     with pytest.raises(DataError, match="image: the embedding of fold 'A', seed 3 is not finite"):
         run(seeds=(3,), embed=lambda *_: broken)
+
+
+@pytest.mark.parametrize("shape", [(2, 160), (159, 2), (160,), (160, 2, 1)])
+def test_an_embedding_without_a_row_per_observation_is_refused(run, shape):
+    broken = np.zeros(shape, dtype=np.float32)
+    message = rf"image: transform returns an array of shape {re.escape(str(shape))}, not one row"
+    with pytest.raises(DataError, match=message):
+        run(embed=lambda *_: broken)
 
 
 def test_tasks_are_judged_alike_alone_and_beside_others(run, relabel, codes):

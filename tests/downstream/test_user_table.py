@@ -39,7 +39,11 @@ def judged(table, tmp_path):
         if change:
             change(units)
         units.write_h5ad(tmp_path / "mine.h5ad")
-        usual = {"units": str(tmp_path / "mine.h5ad"), "image": "img", "expression": "gex"}
+        usual: dict[str, object] = {
+            "units": str(tmp_path / "mine.h5ad"),
+            "image": "img",
+            "expression": "gex",
+        }
         usual |= {"label": ["what"], "donor": "who", "out": str(tmp_path / "new" / "sis.csv")}
         config = validate(UserTableConfig, usual | words, "argument")
         run_benchmarks.run_on_table(config)

@@ -9,9 +9,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from cell_synergy import encoders
-from cell_synergy.data import paired
 from cell_synergy.encoders import Encoder
 from cell_synergy.finetuning import run_expert
+from tests import labelled
 from tests.finetuning import small
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +20,7 @@ STAGE = (
     "frozen=data/experts/${item.dataset}/${item.expert} "
     "out=data/embeddings/${item.dataset}/${item.expert}.h5ad"
 )
+LABELS = "python -m stages.pairs labels=data/labels/${item.dataset}.h5ad"
 QUICK = ["finetune.tasks=region", "finetune.rounds=1", "finetune.steps=1"]
 
 
@@ -55,8 +56,8 @@ def workspace(units, make_dataset, tmp_path, monkeypatch):
     with (tmp_path / "params.yaml").open("w") as file:
         yaml.dump(params, file)
     with (tmp_path / "dvc.yaml").open("w") as file:
-        yaml.dump({"stages": {"embed": {"cmd": STAGE}}}, file)
-    paired.write(tmp_path / "data/pairs/tiny.h5ad", units)
+        yaml.dump({"stages": {"pairs": {"cmd": LABELS}, "embed": {"cmd": STAGE}}}, file)
+    labelled.write(tmp_path / "data", "tiny", units, make_dataset().tasks)
     folder = tmp_path / "data/experts/tiny/tiny"
     folder.mkdir(parents=True)
     (folder / "card.json").write_text(json.dumps({"sha256": "d" * 64}))
@@ -112,6 +113,7 @@ def test_a_second_run_has_the_same_bytes(workspace):
         (["expert.name=tiny", "finetune.last.layers=5", "finetune.how=last"], "more than the 2"),
         (["expert.name=tiny", "frozn=x"], "did you mean 'frozen'"),
         (["expert.name=tiny", "pairs=nowhere.h5ad"], "nowhere.h5ad: no such pairs"),
+        (["expert.name=tiny", "labels=nowhere.h5ad"], "nowhere.h5ad: no such labels"),
         (["expert.name=tiny", "frozen=nowhere"], "nowhere: no frozen expert there; make it"),
     ],
 )

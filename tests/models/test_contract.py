@@ -1,5 +1,6 @@
 """The contract of a method, for every file in src/cell_synergy/models/."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +125,22 @@ def test_a_hyperparameter_has_no_default_and_must_be_positive(name, key):
 def test_an_unknown_method_is_refused_with_the_nearest_name():
     with pytest.raises(ConfigError, match=r"no method 'com'.*did you mean 'comm'"):
         models.load("com", {})
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("class Method:\n    pass\n", "has no class Model that derives from Method"),
+        ("class Model:\n    pass\n", "has no class Model that derives from Method"),
+        (
+            "from cell_synergy.training.method import Method\nclass Model(Method):\n    pass\n",
+            "class Model lacks fit, transform",
+        ),
+    ],
+)
+def test_a_file_that_breaks_the_contract_is_refused(source, message, tmp_path, monkeypatch):
+    (tmp_path / "broken.py").write_text(source)
+    monkeypatch.setattr(models, "__path__", [*models.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "cell_synergy.models.broken", raising=False)
+    with pytest.raises(ConfigError, match=rf"broken\.py: {message}"):
+        models.load("broken", {})

@@ -48,7 +48,6 @@ def test_sections_are_joined_with_names_of_their_own_and_reference_donors_kept_a
         np.testing.assert_array_equal(result.obsm["spatial"], one.adata.obsm["spatial"])
     assert study.uns["source"] == "lab"
     assert study.uns["simulated"] is False
-    assert study.uns["tasks"] == {"region": "classification"}
 
 
 def test_sections_with_other_genes_are_joined_over_all_and_missing_genes_are_zero(build, section):

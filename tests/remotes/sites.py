@@ -61,11 +61,11 @@ class Site:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
 
-    def attempt(self, *words, seconds=300):
+    def attempt(self, *words):
         """Run a command of DVC; return its exit code and all that it says."""
         process = self.start(*words)
         try:
-            said, _ = process.communicate(timeout=seconds)
+            said, _ = process.communicate(timeout=300)
         finally:
             process.kill()
         return process.returncode, said

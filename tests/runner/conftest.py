@@ -3,6 +3,8 @@ import shutil
 import subprocess
 import sys
 import time
+from importlib import import_module
+from multiprocessing import forkserver, get_context
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,16 @@ def start(where, *argv, **variables):
         [sys.executable, "-m", *argv], cwd=where, env=ENVIRONMENT | variables, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
+
+
+def finished(process):
+    """Return exit code, output and errors of a command that has to end."""
+    try:
+        out, err = process.communicate(timeout=300)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        pytest.fail(f"{process.args} does not end: {process.communicate()}")
+    return process.returncode, out, err
 
 
 @pytest.fixture(scope="session")
@@ -60,14 +72,29 @@ def commit():
 def run():
     """Return a function that runs a module and returns exit code, output and errors."""
 
-    def finish(where, *argv):
-        process = start(where, *argv)
-        try:
-            out, err = process.communicate(timeout=300)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            pytest.fail(f"{argv} does not end: {process.communicate()}")
-        return process.returncode, out, err
+    return lambda where, *argv: finished(start(where, *argv))
+
+
+@pytest.fixture(scope="session")
+def _stage_server():
+    """Start what stages are forked from, once, with the imports of each of its processes."""
+    get_context("forkserver").set_forkserver_preload(["pytest", "runner.stage"])
+    forkserver.ensure_running()
+
+
+@pytest.fixture
+def call_main(monkeypatch, capsys, _stage_server):
+    """Return a function like `run` that stays in this process, where DVC is imported already."""
+
+    def finish(where, module, *argv):
+        with monkeypatch.context() as context:
+            context.chdir(where)
+            context.setenv("SHELL", ENVIRONMENT["SHELL"])
+            try:
+                code = import_module(module).main(list(argv))
+            except SystemExit as end:
+                code = end.code
+        return code, *capsys.readouterr()
 
     return finish
 

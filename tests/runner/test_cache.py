@@ -150,7 +150,7 @@ def test_a_stopped_check_goes_on(where, begin, check, eventually):
     process = begin(where, "runner.cache", "--jobs", "2")
     assert eventually(lambda: record.exists() and len(record.read_text().split()) > 3)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "stopped: the same command resumes" in err
     assert huge.stat().st_size == 10**12

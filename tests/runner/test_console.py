@@ -21,18 +21,18 @@ def test_a_job_that_wrote_no_log_has_none(tmp_path):
 
 
 @pytest.mark.parametrize("command", ["local", "cache", "remote"])
-def test_an_archive_without_git_is_told_the_remedy(command, tmp_path, run):
+def test_an_archive_without_git_is_told_the_remedy(command, tmp_path, call_main):
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc/config").write_text("[core]\n    analytics = false\n")
-    code, _, err = run(tmp_path, f"runner.{command}")
+    code, _, err = call_main(tmp_path, f"runner.{command}")
     assert code == 1
     assert re.search(r"error: .* is not a git repository, so .* `git init` .* `git clone`", err)
     assert "Traceback" not in err
 
 
 @pytest.mark.parametrize("command", ["local", "cache", "remote"])
-def test_another_folder_is_told_to_be_the_wrong_one(command, tmp_path, run):
-    code, _, err = run(tmp_path, f"runner.{command}")
+def test_another_folder_is_told_to_be_the_wrong_one(command, tmp_path, call_main):
+    code, _, err = call_main(tmp_path, f"runner.{command}")
     assert code == 1
     assert f"{tmp_path} is not in the repository; run this from the root of the repository" in err
 
@@ -46,32 +46,32 @@ def test_another_folder_is_told_to_be_the_wrong_one(command, tmp_path, run):
     ],
 )
 def test_a_damaged_file_of_the_repository_is_told_with_line_and_remedy(
-    repository, run, name, text, message
+    repository, call_main, name, text, message
 ):
     where = repository(
         "  a: {cmd: cat in > a, deps: [in], params: [a], outs: [a]}\n", params="a: 1\n"
     )
-    assert run(where, "runner.local")[0] == 0
+    assert call_main(where, "runner.local")[0] == 0
     (where / "in").write_text("2\n")
     (where / name).write_text(text)
-    code, _, err = run(where, "runner.local")
+    code, _, err = call_main(where, "runner.local")
     assert code == 1
     assert re.search(message, err)
     assert "Traceback" not in err
 
 
-def test_a_link_to_nothing_is_told(repository, run):
+def test_a_link_to_nothing_is_told(repository, call_main):
     where = repository("  a: {cmd: ls source > a, deps: [source], outs: [a]}\n")
     (where / "source").mkdir()
     (where / "source/.#file").symlink_to("nowhere")  # as an editor makes
-    code, _, err = run(where, "runner.local")
+    code, _, err = call_main(where, "runner.local")
     assert (code, err) == (1, f"error: {where}/source/.#file is a link to nothing; remove it\n")
 
 
-def test_a_dry_run_says_that_there_is_nothing_to_do(repository, run):
+def test_a_dry_run_says_that_there_is_nothing_to_do(repository, call_main):
     where = repository("  a: {cmd: cat in > a, deps: [in], outs: [a]}\n")
-    assert run(where, "runner.local")[0] == 0
-    code, out, err = run(where, "runner.local", "--dry")
+    assert call_main(where, "runner.local")[0] == 0
+    code, out, err = call_main(where, "runner.local", "--dry")
     assert (code, out) == (0, "")
     assert "nothing to do: all stages are up to date" in err
 

@@ -1,9 +1,14 @@
 """Stages with `meta: {first: true}` run before the rest is planned."""
 
 import os
+import shutil
 import signal
+from contextlib import chdir
 
 import pytest
+from dvc.repo import Repo
+
+from tests.runner.conftest import finished, start
 
 # As the study's stage `code`: the letters of each file without comments, in a folder of outputs.
 STAGES = """
@@ -22,27 +27,36 @@ STAGES = """
 WAIT = "echo $$ > pid; while [ ! -e go ]; do sleep 0.1; done;"
 
 
-@pytest.fixture
-def fresh(repository):
-    """Return a function that makes the repository, with commands that `code` runs at its start."""
-
-    def make(before="", name="repository"):
-        where = repository(STAGES.replace("BEFORE ", before), name)
-        (where / "source").mkdir()
-        for letter in "ab":
-            (where / "source" / letter).write_text(f"{letter}\n")
-        return where
-
-    return make
+def make(empty, where, before=""):
+    """Make a repository with commands that `code` runs at its start."""
+    shutil.copytree(empty, where)
+    (where / "dvc.yaml").write_text(f"stages:\n{STAGES.replace('BEFORE ', before)}")
+    (where / "in").write_text("1\n")
+    (where / "source").mkdir()
+    for letter in "ab":
+        (where / "source" / letter).write_text(f"{letter}\n")
+    return where
 
 
 @pytest.fixture
-def computed(fresh, run):
-    where = fresh()
-    code, _, err = run(where, "runner.local")
+def fresh(empty, tmp_path):
+    """Return a function that makes the repository."""
+    return lambda before="", name="repository": make(empty, tmp_path / name, before)
+
+
+@pytest.fixture(scope="module")
+def computed_once(empty, tmp_path_factory):
+    where = make(empty, tmp_path_factory.mktemp("computed") / "repository")
+    code, _, err = finished(start(where, "runner.local"))
     assert code == 0, err
     assert ran(where) == ["a", "apart", "b", "both", "code"]
     return where
+
+
+@pytest.fixture
+def computed(computed_once, tmp_path):
+    """A copy of the repository in which all has run."""
+    return shutil.copytree(computed_once, tmp_path / "repository")
 
 
 def ran(where):
@@ -53,19 +67,20 @@ def ran(where):
     return names
 
 
-def test_a_comment_runs_the_first_stage_alone(computed, run):
+def test_a_comment_runs_the_first_stage_alone(computed, call_main):
     (computed / "source/a").write_text("a  # a comment\n")
-    code, _, err = run(computed, "runner.local")
+    code, _, err = call_main(computed, "runner.local")
     assert code == 0, err
     assert ran(computed) == ["code"]
     assert "1 stage done" in err
     assert "nothing to do" in err
-    assert run(computed, "dvc", "status")[1] == "Data and pipelines are up to date.\n"
+    with chdir(computed), Repo() as repo:
+        assert repo.status() == {}
 
 
-def test_a_change_runs_its_users_alone(computed, run):
+def test_a_change_runs_its_users_alone(computed, call_main):
     (computed / "source/b").write_text("changed\n")
-    code, _, err = run(computed, "runner.local")
+    code, _, err = call_main(computed, "runner.local")
     assert code == 0, err
     assert ran(computed) == ["b", "both", "code"]
     assert (computed / "both").read_text() == "a\nchanged\n"
@@ -78,28 +93,28 @@ def test_the_lock_file_has_the_bytes_of_a_serial_run(computed, fresh, run):
     assert (computed / "dvc.lock").read_bytes() == (serial / "dvc.lock").read_bytes()
 
 
-def test_dry_runs_the_first_stage_and_prints_its_users(computed, run):
+def test_dry_runs_the_first_stage_and_prints_its_users(computed, call_main):
     (computed / "source/b").write_text("changed\n")
-    code, out, err = run(computed, "runner.local", "--dry")
+    code, out, err = call_main(computed, "runner.local", "--dry")
     assert (code, out) == (0, "b\nboth after b\n"), err
     assert ran(computed) == ["code"]
     assert (computed / "both").read_text() == "a\nb\n"
-    assert run(computed, "runner.local", "--dry")[1] == out
+    assert call_main(computed, "runner.local", "--dry")[1] == out
     assert ran(computed) == []
 
 
-def test_targets_that_read_nothing_of_it_do_not_run_it(computed, run):
+def test_targets_that_read_nothing_of_it_do_not_run_it(computed, call_main):
     (computed / "source/b").write_text("changed\n")
-    assert run(computed, "runner.local", "--dry", "apart")[1] == ""
+    assert call_main(computed, "runner.local", "--dry", "apart")[1] == ""
     assert ran(computed) == []
-    assert run(computed, "runner.local", "--dry", "b")[1] == "b\n"
+    assert call_main(computed, "runner.local", "--dry", "b")[1] == "b\n"
     assert ran(computed) == ["code"]
 
 
-def test_one_that_fails_is_reported_and_nothing_else_runs(fresh, run):
+def test_one_that_fails_is_reported_and_nothing_else_runs(fresh, call_main):
     where = fresh("seq 3; exit 7;")
     for argv in ([], ["--dry"]):
-        code, out, err = run(where, "runner.local", *argv)
+        code, out, err = call_main(where, "runner.local", *argv)
         assert (code, out) == (1, "")
         assert "code: exit code 7; the end of .dvc/tmp/logs/code.log:" in err
         assert "    3\n" in err
@@ -191,7 +206,7 @@ def test_code_that_changes_during_the_run_is_recorded_before_a_stage_runs_it(
     assert (where / "user").read_text() == ("first\n1\n" if changed else f"{text}1\n")
 
 
-def test_another_meta_is_none_of_the_runners_business(repository, run):
+def test_another_meta_is_none_of_the_runners_business(repository, call_main):
     where = repository("  a: {cmd: cat in > a, deps: [in], outs: [a], meta: words}\n")
-    code, out, err = run(where, "runner.local", "--dry")
+    code, out, err = call_main(where, "runner.local", "--dry")
     assert (code, out) == (0, "a\n"), err

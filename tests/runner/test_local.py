@@ -60,23 +60,23 @@ def test_stages_run_side_by_side(repository, run):
     assert "2/2 done, 0 running" in err
 
 
-def test_a_stage_waits_for_its_producers_and_a_second_call_runs_nothing(repository, run):
+def test_a_stage_waits_for_its_producers_and_a_second_call_runs_nothing(repository, call_main):
     where = repository(CHAIN)
-    assert run(where, "runner.local", "--jobs", "3")[0] == 0
+    assert call_main(where, "runner.local", "--jobs", "3")[0] == 0
     ran = (where / "ran").read_text().split()
     assert sorted(ran) == ["a", "b", "other"]
     assert ran.index("a") < ran.index("b")
     lock = (where / "dvc.lock").stat().st_mtime_ns
-    code, _, err = run(where, "runner.local")
+    code, _, err = call_main(where, "runner.local")
     assert code == 0
     assert "nothing to do" in err
     assert (where / "dvc.lock").stat().st_mtime_ns == lock
     assert (where / "ran").read_text().split() == ran
 
 
-def test_dry_says_what_would_run_and_runs_nothing(repository, run):
+def test_dry_says_what_would_run_and_runs_nothing(repository, call_main):
     where = repository(CHAIN)
-    code, out, _ = run(where, "runner.local", "--dry", "b")
+    code, out, _ = call_main(where, "runner.local", "--dry", "b")
     assert code == 0
     assert out == "a\nb after a\n"
     assert not (where / "ran").exists()
@@ -90,15 +90,15 @@ def test_dry_says_what_would_run_and_runs_nothing(repository, run):
         (["--jobs", "0"], 2, "--jobs: '0' is no whole number of 1 or more"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(repository, run, argv, code, message):
-    exit_code, _, err = run(repository(CHAIN), "runner.local", *argv)
+def test_what_cannot_be_is_refused_in_one_line(repository, call_main, argv, code, message):
+    exit_code, _, err = call_main(repository(CHAIN), "runner.local", *argv)
     assert exit_code == code
     assert message in err
     assert "Traceback" not in err
 
 
-def test_outside_a_repository_it_says_so(tmp_path, run):
-    code, _, err = run(tmp_path, "runner.local")
+def test_outside_a_repository_it_says_so(tmp_path, call_main):
+    code, _, err = call_main(tmp_path, "runner.local")
     assert code == 1
     assert "run this from the root of the repository" in err
 
@@ -130,18 +130,18 @@ def test_a_signal_ends_all_and_the_same_command_continues(
     repository, run, begin, eventually, number
 ):
     where = repository(
-        "  a: {cmd: 'echo $$ > pid.a; [ -e go ] || sleep 60; echo > a', outs: [a]}\n"
-        "  b: {cmd: 'sh -c \"echo \\$\\$ > pid.b; [ -e go ] || sleep 60\"; echo > b', outs: [b]}\n"
+        "  a: {cmd: 'echo $$ > pid.a; [ -e go ] || sleep 600; echo > a', outs: [a]}\n"
+        "  b: {cmd: 'sh -c \"echo \\$\\$ > pid.b; [ -e go ] || sleep 600\"; echo > b', outs: [b]}\n"
         "  c: {cmd: cat b > c, deps: [b], outs: [c]}\n"
     )
     process = begin(where, "runner.local", "--jobs", "2")
     assert eventually(lambda: all((where / f"pid.{name}").exists() for name in "ab"))
     os.killpg(process.pid, number)  # as a terminal does
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "the same command continues" in err
     for name in "ab":
-        assert eventually(lambda: gone(int((where / f"pid.{name}").read_text())), 1)  # noqa: B023
+        assert eventually(lambda: gone(int((where / f"pid.{name}").read_text())))  # noqa: B023
         assert not (where / name).exists()
     (where / "go").touch()
     assert run(where, "runner.local")[0] == 0
@@ -156,8 +156,8 @@ def test_a_command_that_ignores_signals_is_killed(repository, begin, eventually)
     process = begin(where, "runner.local")
     assert eventually((where / "pid").exists)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 130
-    assert eventually(lambda: gone(int((where / "pid").read_text())), 2)
+    assert process.wait(timeout=120) == 130
+    assert eventually(lambda: gone(int((where / "pid").read_text())))
 
 
 @pytest.mark.slow
@@ -185,7 +185,7 @@ def test_no_entry_is_lost_among_many_processes(repository, run):
     assert (parallel / "dvc.lock").read_bytes() == (serial / "dvc.lock").read_bytes()
 
 
-def test_stages_apart_from_the_data_start_last(repository, run):
+def test_stages_apart_from_the_data_start_last(repository, call_main):
     """One at a time: what little is made from waits, though it waits for nothing itself."""
     where = repository(
         "  bench: {cmd: echo bench >> ran; touch bench, outs: [bench]}\n"
@@ -197,25 +197,25 @@ def test_stages_apart_from_the_data_start_last(repository, run):
         "  last: {cmd: echo last >> ran; touch last, deps: [long], outs: [last]}\n"
         "  both: {cmd: echo both >> ran; touch both, deps: [a, bench], outs: [both]}\n"
     )
-    assert run(where, "runner.local", "--jobs", "1")[0] == 0
+    assert call_main(where, "runner.local", "--jobs", "1")[0] == 0
     ran = (where / "ran").read_text().split()
     assert ran == ["tissue", "b", "a", "long", "last", "bench", "both", "chart"]
 
 
-def test_time_left_is_told_once_every_kind_of_stage_was_timed(repository, run):
+def test_time_left_is_told_once_every_kind_of_stage_was_timed(repository, call_main):
     stages = (
         "  quick: {matrix: {n: [x, y]}, cmd: 'echo > ${item.n}', outs: ['${item.n}']}\n"
-        "  slow: {cmd: sleep 1; cat in x y > slow, deps: [in, x, y], outs: [slow]}\n"
+        "  slow: {cmd: cat in x y > slow, deps: [in, x, y], outs: [slow]}\n"
     )
     where = repository(stages)
-    _, _, first = run(where, "runner.local", "--jobs", "1")
+    _, _, first = call_main(where, "runner.local", "--jobs", "1")
     lines = [line for line in first.splitlines() if "running" in line]
     assert not [line for line in lines[:-1] if "left" in line]  # nobody knows how long `slow` takes
     assert lines[-1].startswith("done   slow  [3/3 done, 0 running")
     (where / "in").write_text("2\n")
     (where / "x").unlink()
     (where / "dvc.lock").unlink()
-    _, _, again = run(where, "runner.local", "--jobs", "1")
+    _, _, again = call_main(where, "runner.local", "--jobs", "1")
     assert all("left" in line for line in again.splitlines() if "running" in line)
 
 

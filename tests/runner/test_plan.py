@@ -1,3 +1,6 @@
+import shutil
+from contextlib import chdir
+
 import pytest
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
@@ -26,11 +29,24 @@ def project(repository, monkeypatch):
     return where
 
 
-@pytest.fixture
-def computed(project):
-    with Repo() as repo:
+@pytest.fixture(scope="module")
+def computed_once(empty, tmp_path_factory):
+    where = tmp_path_factory.mktemp("computed") / "repository"
+    shutil.copytree(empty, where)
+    (where / "dvc.yaml").write_text(f"stages:\n{STAGES}")
+    for name in ("in", "left.in", "right.in"):
+        (where / name).write_text("")
+    with chdir(where), Repo() as repo:
         repo.reproduce()
-    return project
+    return where
+
+
+@pytest.fixture
+def computed(computed_once, tmp_path, monkeypatch):
+    """A copy of the repository in which all has run, which is entered."""
+    where = shutil.copytree(computed_once, tmp_path / "repository")
+    monkeypatch.chdir(where)
+    return where
 
 
 def names(plan):

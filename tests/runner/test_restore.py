@@ -1,4 +1,6 @@
 import os
+import shutil
+from contextlib import chdir
 
 import pytest
 from dvc.repo import Repo
@@ -13,16 +15,25 @@ STAGES = """
 """
 
 
-@pytest.fixture
-def computed(repository, monkeypatch):
+@pytest.fixture(scope="module")
+def computed_once(empty, tmp_path_factory):
     """A repository whose stages have run for the inputs 1 and 2; `in` is 2."""
-    where = repository(STAGES)
-    monkeypatch.chdir(where)
-    with Repo() as repo:
-        repo.reproduce()
-        (where / "in").write_text("2\n")
-        repo.reproduce()
+    where = tmp_path_factory.mktemp("computed") / "repository"
+    shutil.copytree(empty, where)
+    (where / "dvc.yaml").write_text(f"stages:\n{STAGES}")
+    with chdir(where), Repo() as repo:
+        for text in ("1\n", "2\n"):
+            (where / "in").write_text(text)
+            repo.reproduce()
     (where / "ran").unlink()
+    return where
+
+
+@pytest.fixture
+def computed(computed_once, tmp_path, monkeypatch):
+    """A copy of it, which is entered."""
+    where = shutil.copytree(computed_once, tmp_path / "repository")
+    monkeypatch.chdir(where)
     return where
 
 

@@ -12,7 +12,9 @@ from slurm.throwaway import Node, wait_until
 from tests.runner.conftest import (
     ENVIRONMENT,
     ROOT,
+    _stage_server,
     begin,
+    call_main,
     commit,
     empty,
     eventually,
@@ -20,7 +22,9 @@ from tests.runner.conftest import (
     run,
 )  # fmt: skip
 
-__all__ = ["begin", "commit", "empty", "eventually", "repository", "run"]  # fixtures
+__all__ = [  # fixtures
+    "_stage_server", "begin", "call_main", "commit", "empty", "eventually", "repository", "run",
+]  # fmt: skip
 PACKAGES = ("slurmctld", "slurmd", "slurm-client")
 NODES = (Node(4, 4000, 0), Node(4, 4000, 2))
 

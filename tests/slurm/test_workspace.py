@@ -41,7 +41,7 @@ def test_the_dry_run_prints_the_plan_and_submits_nothing(where, run):
     assert not (where / "dvc.lock").exists()
 
 
-def test_what_head_has_not_is_refused_with_what_to_do(where, run, commit):
+def test_what_head_has_not_is_refused_with_what_to_do(where, call_main, commit):
     (where / "drawn").write_text("former\n")
     commit(where)
     (where / "in").write_text("changed\n")
@@ -49,7 +49,7 @@ def test_what_head_has_not_is_refused_with_what_to_do(where, run, commit):
     (where / "unrelated").write_text("")
     (where / "drawn").write_text("new\n")
     (where / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
-    code, _, err = run(where, "slurm.submit")
+    code, _, err = call_main(where, "slurm.submit")
     assert code == 1
     assert err == (
         "error: jobs run the code of HEAD, and these files differ from it:\n"
@@ -66,41 +66,41 @@ def test_what_head_has_not_is_refused_with_what_to_do(where, run, commit):
         (["-S", "rate=3"], 1, "error: -S rate=3 changes nothing: HEAD has that"),
     ],
 )
-def test_what_cannot_be_is_refused(project, run, words, code, message):
-    found, _, err = run(project(STAGES, params="rate: 3\n"), "slurm.submit", "--dry", *words)
+def test_what_cannot_be_is_refused(project, call_main, words, code, message):
+    found, _, err = call_main(project(STAGES, params="rate: 3\n"), "slurm.submit", "--dry", *words)
     assert found == code
     assert message in err
     assert "Traceback" not in err
 
 
-def test_an_archive_without_git_is_told_the_remedy(tmp_path, run):
+def test_an_archive_without_git_is_told_the_remedy(tmp_path, call_main):
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc/config").write_text("[core]\n    analytics = false\n")
-    code, _, err = run(tmp_path, "slurm.submit")
+    code, _, err = call_main(tmp_path, "slurm.submit")
     assert code == 1
     assert re.search(r"error: .* is not a git repository, so .* `git init` .* `git clone`", err)
     assert "Traceback" not in err
 
 
-def test_another_folder_is_told_to_be_the_wrong_one(tmp_path, run):
-    code, _, err = run(tmp_path, "slurm.submit")
+def test_another_folder_is_told_to_be_the_wrong_one(tmp_path, call_main):
+    code, _, err = call_main(tmp_path, "slurm.submit")
     assert code == 1
     assert f"{tmp_path} is not in the repository; run this from the root of the repository" in err
 
 
-def test_a_dry_run_says_that_there_is_nothing_to_do(project, run):
+def test_a_dry_run_says_that_there_is_nothing_to_do(project, call_main):
     where = project("  a: {cmd: cat in > out/a, deps: [in], outs: [out/a]}\n")
-    assert run(where, "runner.local")[0] == 0
-    code, out, err = run(where, "slurm.submit", "--dry")
+    assert call_main(where, "runner.local")[0] == 0
+    code, out, err = call_main(where, "slurm.submit", "--dry")
     assert (code, out) == (0, "")
     assert "nothing to submit: all stages are up to date" in err
 
 
-def test_a_repository_without_a_commit_has_nothing_for_jobs(project, run):
+def test_a_repository_without_a_commit_has_nothing_for_jobs(project, call_main):
     where = project("  a: {cmd: cat in > out/a, deps: [in], outs: [out/a]}\n")
     shutil.rmtree(where / ".git")
     subprocess.run(["git", "init", "-q", where], check=True)
-    code, _, err = run(where, "slurm.submit", "--dry")
+    code, _, err = call_main(where, "slurm.submit", "--dry")
     assert code == 1
     assert "there is no commit here: `git clone` the repository, or `git add --all" in err
 
@@ -125,10 +125,10 @@ def test_a_command_that_fails_is_reported_in_its_own_words(tmp_path):
         ("cmd: date > a, deps: [in], outs: [a], always_changed: true", "always run anew"),
     ],
 )
-def test_what_could_not_come_back_is_refused(project, run, stage, why):
+def test_what_could_not_come_back_is_refused(project, call_main, stage, why):
     first = "  first: {cmd: cat in > first, deps: [in], outs: [first]}\n"
     where = project(first + f"  a: {{{stage.replace('[in]', '[first]')}}}\n")
-    code, out, err = run(where, "slurm.submit", "--dry")
+    code, out, err = call_main(where, "slurm.submit", "--dry")
     assert code == 1
     assert out == ""
     assert re.search(f"error: a cannot be a job, as its result could not come back: .*{why}", err)

@@ -14,7 +14,7 @@ from cell_synergy.core.errors import ConfigError
 from cell_synergy.training import loop
 from cell_synergy.training.loop import Trained, TrainingConfig, augment
 from cell_synergy.training.method import FitSpec, RunContext
-from cell_synergy.training.modules import Network
+from cell_synergy.training.modules import Network, TwoTowerContrastive
 from tests import broken
 
 
@@ -209,6 +209,24 @@ def test_a_loss_that_is_not_finite_is_an_error_naming_the_run(modality, load, pa
     broken[:, 3] = np.nan
     with pytest.raises(ConfigError, match=r"lung test A-0: the loss is nan in epoch 0; lower"):
         fit(load("simclr"), replace(pairs, **{modality: broken}), context(Curve()))
+
+
+@pytest.mark.parametrize(
+    ("loss", "returned"),
+    [
+        (lambda z1, z2: (z1 - z2).square().mean(dim=1), r"a tensor of shape \(16,\)"),
+        (lambda *_: None, "None"),
+    ],
+)
+def test_a_loss_that_is_not_one_number_is_refused(
+    loss, returned, load, pairs, context, monkeypatch
+):
+    method = load("simclr")
+    towers = TwoTowerContrastive(12, 10, 4, 4, loss)
+    monkeypatch.setattr(type(method), "network", lambda *_: towers)
+    message = rf"TwoTowerContrastive\.loss returns {returned}, not one number"
+    with pytest.raises(ConfigError, match=message):
+        fit(method, pairs, context(Curve()))
 
 
 def test_a_batch_larger_than_the_data_is_refused(load, pairs, context, training):

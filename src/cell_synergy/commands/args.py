@@ -21,6 +21,8 @@ class ExperimentArgs(Config):
         Paired observations of the data set.
     image, expression
         Embeddings of the two frozen experts.
+    labels
+        Labels of the observations; None where none are used, as in alignment.
     """
 
     models: Any = Field(default_factory=dict)
@@ -28,3 +30,4 @@ class ExperimentArgs(Config):
     pairs: Path
     image: Path
     expression: Path
+    labels: Path | None = None

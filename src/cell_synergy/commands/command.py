@@ -1,24 +1,19 @@
-"""Run a public command: read its arguments, protect existing files, print what it wrote."""
+"""Public commands: parse arguments, protect existing files, compute, print the output path."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from cell_synergy.core.config import (
-    Config,
-    parse,
-    read_section,
-    suggest,
-    validate,
-)
+from cell_synergy.core.config import Config, parse, read_section, validate
 from cell_synergy.core.errors import ConfigError, print_requested_help, report_errors
+from cell_synergy.core.messages import suggest
 from cell_synergy.core.outputs import OutputPath, folder_output, guarded_outputs, table_output
 from cell_synergy.core.overrides import pop_choice
 from cell_synergy.core.pipeline import paths
 
 RUNS = "runs"
-INPUTS = ("pairs", "raw", "image", "expression", "weights", "frozen")
+INPUTS = ("pairs", "labels", "raw", "image", "expression", "weights", "frozen")
 OUTPUTS = ("out", "curves")
 CHOICES = {
     "models.name", "data.dataset", "evaluation.modality", "evaluation.align_method", "expert.name",
@@ -33,11 +28,11 @@ class StageArguments(NamedTuple):
     Attributes
     ----------
     stage
-        The stage whose inputs the command reads.
+        Name of the stage whose inputs the command reads.
     name
-        Method or expert.
+        Name of the method or expert.
     overrides
-        The command's own arguments, as its configuration takes them.
+        Arguments of the command, by the names of its configuration.
     """
 
     stage: str
@@ -56,25 +51,25 @@ def command(
     *,
     resumes: bool = False,
 ) -> None:
-    """Run a public command on a data set of the study, and print where its result is.
+    """Run a public command on a data set of the study, and print the path of its result.
 
     Parameters
     ----------
     argv
         `--config-name NAME` (optional) and `a.b=value` arguments.
     help_text
-        Printed for `--help`.
+        Text printed for `--help`.
     config_name
-        The only valid NAME: the reference release's name of this command's settings.
+        The only valid NAME, which is that of the command's settings in the reference release.
     args
-        Arguments of the command.
+        Configuration class of the command's arguments.
     stage_of
-        Derives the stage and its arguments from the command's arguments.
+        Function that returns the stage and its arguments, given the parsed arguments.
     run
-        Computes and writes. Inputs that are not given are those of the stage.
+        Function that computes and writes. Inputs that are not given are those of the stage.
     folder
-        Folder below runs/ for results that no stage writes. Otherwise results have the path of the
-        stage's output, below runs/.
+        Folder below runs/ for results that no stage writes; None for the path of the stage's
+        output, below runs/.
     resumes
         Whether an interrupted run is resumed by the same command.
     """
@@ -86,9 +81,10 @@ def command(
         dataset, _ = pop_choice(arguments.get("data", {}), "dataset", "data")
         stage, name, overrides = stage_of(arguments)
         axes = {"dataset": dataset, "method": name, "expert": name}
-        of_stage = paths(stage, axes, read_section("experts"))
-        merged = {**{key: path for key, path in of_stage.items() if "." not in key}, **overrides}
-        outputs = {output: Path(of_stage[output]) for output in OUTPUTS if output in of_stage}
+        stage_paths = paths(stage, axes, read_section("experts"))
+        defaults = {key: path for key, path in stage_paths.items() if key in args.model_fields}
+        merged = defaults | dict(overrides)
+        outputs = {output: Path(stage_paths[output]) for output in OUTPUTS if output in stage_paths}
         if folder:
             outputs["out"] = Path(RUNS, folder, dataset, name)
         output_paths = [
@@ -109,20 +105,21 @@ def command_on_table(
     name: str,
     suffixes: tuple[str, ...],
 ) -> None:
-    """Run a public command on a user's table, and print where its result is.
+    """Run a public command on a user's table, and print the path of its result.
 
     Parameters
     ----------
     argv
         `name=value` arguments.
     args
-        Arguments of the command. `units` is a file that is read, `out` a table that is written.
+        Configuration class of the command's arguments: `units` is the input file, `out` the output
+        table.
     run
-        Computes and writes.
+        Function that computes and writes.
     name
-        Name of the command.
+        Name of the command in the record of the files that it wrote.
     suffixes
-        Suffixes of the names of the tables that are written beside `out`.
+        What is appended to the stem of `out` in the names of further output tables.
     """
     with report_errors():
         arguments = parse(argv, "units")
@@ -144,7 +141,7 @@ def _output_path(name: str, value: object, default: Path) -> OutputPath:
 
 
 def _below_runs(out: Path, words: Sequence[str]) -> Path:
-    """Return the path of a stage's output below runs/; the overrides are part of its name."""
+    """Return the path of a stage's output below runs/, with the overrides in its name."""
     pairs = [word.partition("=") for word in words if word.partition("=")[0] not in CHOICES]
     overrides = [f"{key}={Path(value).name}" for key, _, value in pairs if "." in key]
     suffix = ".csv" if out.suffix == ".csv" else ""

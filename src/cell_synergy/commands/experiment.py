@@ -1,28 +1,40 @@
 """A method on a data set, both as params.yaml and overrides describe them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cell_synergy import models
 from cell_synergy.commands.args import ExperimentArgs
-from cell_synergy.core.config import load, merge, read_section
+from cell_synergy.core.config import merge, read_section
 from cell_synergy.core.overrides import pop_choice
-from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.data.design import DesignConfig
 from cell_synergy.training.method import Method
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A method and a data set, by name and with their configurations."""
+    """A method, with its hyperparameters, and a data set.
+
+    Attributes
+    ----------
+    method_name, method
+        The method.
+    dataset_name
+        The data set. A stage reads the keys of `data.<dataset_name>` that it uses.
+    dataset_overrides
+        Values of `data.<dataset_name>` that replace those of params.yaml.
+    """
 
     method_name: str
     method: Method
     dataset_name: str
-    dataset: DatasetConfig
+    dataset_overrides: Mapping[str, Any]
 
     @classmethod
     def from_overrides(cls, method: object, dataset: object) -> "Experiment":
-        """Read both sections of params.yaml and apply the overrides.
+        """Read the method's section of params.yaml and apply the overrides.
 
         Parameters
         ----------
@@ -34,13 +46,18 @@ class Experiment:
         method_name, method_overrides = pop_choice(method, "name", "models")
         dataset_name, dataset_overrides = pop_choice(dataset, "dataset", "data")
         hyperparameters = merge(read_section(f"models.{method_name}"), method_overrides)
-        return cls(
-            method_name,
-            models.load(method_name, hyperparameters),
-            dataset_name,
-            load(DatasetConfig, f"data.{dataset_name}", dataset_overrides),
-        )
+        loaded = models.load(method_name, hyperparameters)
+        return cls(method_name, loaded, dataset_name, dataset_overrides)
 
-    def read_paired(self, args: ExperimentArgs) -> PairedDataset:
-        """Read the observations of the data set and both embeddings."""
-        return PairedDataset.read(args.pairs, args.image, args.expression, self.dataset)
+
+def read_paired(args: ExperimentArgs, dataset: DesignConfig) -> PairedDataset:
+    """Read the observations of a data set, both embeddings, and labels if they are given.
+
+    Parameters
+    ----------
+    args
+        The files.
+    dataset
+        Design of the data set.
+    """
+    return PairedDataset.read(args.pairs, args.image, args.expression, dataset, args.labels)

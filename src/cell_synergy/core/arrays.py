@@ -1,4 +1,4 @@
-"""Reading arrays from safetensors, `.npy` and `.npz` files, without unpickling any object."""
+"""Reading arrays from safetensors, `.npy` and `.npz` files; pickled objects are refused."""
 
 import zipfile
 import zlib
@@ -20,40 +20,40 @@ _READ_ERRORS = (
 
 
 def read_safetensors(path: Path, remedy: str) -> dict[str, np.ndarray]:
-    """Return the named arrays of a file of safetensors.
+    """Return the arrays of a file of safetensors, by name.
 
     Parameters
     ----------
     path
         The file.
     remedy
-        What to do where it is missing or broken.
+        Remedy named in the error for a missing, damaged or wrong file.
 
     Raises
     ------
     DataError
-        If it is no whole file of safetensors.
+        If the file is missing, damaged or not of safetensors.
     """
     with _explained(path, "a file of weights (safetensors)", filetypes.SAFETENSORS, remedy):
         return dict(load_file(path))
 
 
 def read_npz(path: Path, expected: str, remedy: str) -> dict[str, np.ndarray]:
-    """Return the named arrays of an `.npz`.
+    """Return the arrays of an `.npz` file, by name.
 
     Parameters
     ----------
     path
         The file.
     expected
-        What the file should be, for messages, with its article: `an array`.
+        Expected content, for messages, with its article: `an array`.
     remedy
-        What to do where it is missing or broken, for messages.
+        Remedy named in the error for a missing, damaged or wrong file.
 
     Raises
     ------
     DataError
-        If it is no whole `.npz`, or holds objects of Python.
+        If the file is missing, damaged or not an `.npz`, or contains pickled objects.
     """
     with (
         _explained(path, expected, filetypes.ZIP, remedy),
@@ -68,21 +68,17 @@ def read_npz(path: Path, expected: str, remedy: str) -> dict[str, np.ndarray]:
 
 
 def read_npy(path: Path, expected: str, remedy: str) -> np.ndarray:
-    """Return the array of an `.npy`.
+    """Return the array of an `.npy` file.
 
     Parameters
     ----------
-    path
-        The file.
-    expected
-        What the file should be, for messages, with its article: `an array`.
-    remedy
-        What to do where it is missing or broken, for messages.
+    path, expected, remedy
+        As for `read_npz`.
 
     Raises
     ------
     DataError
-        If it is no whole `.npy`, or holds objects of Python.
+        If the file is missing, damaged or not an `.npy`, or contains pickled objects.
     """
     with _explained(path, expected, filetypes.NPY, remedy):
         return np.asarray(np.load(path, allow_pickle=False))
@@ -90,12 +86,12 @@ def read_npy(path: Path, expected: str, remedy: str) -> np.ndarray:
 
 @contextmanager
 def _explained(path: Path, expected: str, kind: str, remedy: str) -> Iterator[None]:
-    """Check the format of a file, and raise the errors of its reader as one sentence."""
+    """Check the format of a file, and raise errors of its reader as a DataError with a remedy."""
     if filetypes.require_readable(path, expected, remedy) != kind:
         raise filetypes.wrong_format(path, expected, remedy)
     try:
         yield
-    except MemoryError as error:  # a broken header may ask for any size
+    except MemoryError as error:  # a damaged header may state any size
         raise DataError(f"{path}: is larger than memory, or damaged; {remedy}") from error
     except _READ_ERRORS as error:
         if "allow_pickle" in str(error):

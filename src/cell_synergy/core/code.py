@@ -1,4 +1,4 @@
-"""The code that a program runs: every file of the repository that it imports, directly or not."""
+"""The source that a program runs: all files of the repository that it imports, also indirectly."""
 
 import ast
 import tokenize
@@ -13,14 +13,19 @@ from cell_synergy.core.imports import BESIDE_REMEDY, Import, Source
 
 
 class SourceTree:
-    """The Python files of a repository, each read when it is first needed.
+    """The Python files of a repository, each parsed when it is first needed.
 
     Parameters
     ----------
     src
-        Folder that holds packages.
+        Folder of packages.
     scripts
-        A folder that is a package itself. Other folders beside it must not be imported.
+        Folder that is a package itself. Files of the tree must not import other code beside it.
+
+    Attributes
+    ----------
+    source
+        Function that returns the parsed source of a file.
     """
 
     def __init__(self, src: Path, scripts: Path) -> None:
@@ -31,14 +36,14 @@ class SourceTree:
         self._imported = cache(self._find_imported)
 
     def label(self, path: Path) -> str:
-        """Return the name of a file from the root of the repository."""
+        """Return the path of a file relative to the root of the repository, for messages."""
         for folder in (self.src, self.scripts):
             if path.is_relative_to(folder):
                 return f"{folder.name}/{path.relative_to(folder).as_posix()}"
         return f"{path.parent.name}/{path.name}"
 
     def files(self, module: str) -> list[Path]:
-        """Return the files that importing a module runs, those of its parent packages included.
+        """Return the files that the import of a module runs: its own and its parent packages'.
 
         Raises
         ------
@@ -52,23 +57,25 @@ class SourceTree:
         return [file for name in above if (file := self._file(name))]
 
     def members(self, package: str) -> dict[str, str]:
-        """Return the full names of a package's modules by the short ones, without private ones."""
+        """Return the full names of a package's public modules, by their short names."""
         self.files(package)
         names = sorted({path.stem for path in self._stem(package).iterdir()})
         public = [name for name in names if name.isidentifier() and not name.startswith("_")]
         return {name: full for name in public if self._file(full := f"{package}.{name}")}
 
     def closure(self, roots: Iterable[Path], chosen: Mapping[str, str]) -> frozenset[Path]:
-        """Return files and all that they import.
+        """Return files and all that they import, directly or indirectly.
+
+        A module imported by a name made at run time may be any module of its package: all of them
+        count, unless `chosen` names one.
 
         Parameters
         ----------
         roots
-            The files.
+            Files to start from.
         chosen
-            Packages of which the program imports one module by name, and that module; of every
-            other package that is imported from by name all modules count. So they do where that
-            module imports others by name itself.
+            For each package of which the program imports a single module by name, the full name of
+            that module. All modules count if that module itself imports others of the package.
         """
         files = self._closure(roots, chosen)
         for package, module in chosen.items():
@@ -78,7 +85,7 @@ class SourceTree:
         return files
 
     def _closure(self, roots: Iterable[Path], chosen: Mapping[str, str]) -> frozenset[Path]:
-        """Return files and all that they import, of a chosen package one module."""
+        """Return files and all that they import, with one module of each chosen package."""
         visited: set[Path] = set()
         queue = set(roots)
         while queue:
@@ -92,7 +99,7 @@ class SourceTree:
         return frozenset(visited)
 
     def _loads(self, path: Path, package: str) -> bool:
-        """Return whether a file that is not the package's own imports its modules by name."""
+        """Return whether a file other than the package's `__init__` imports its modules by name."""
         file, source = self._file(package), self.source(path)
         if path == file:
             return False
@@ -103,7 +110,7 @@ class SourceTree:
         )
 
     def _source(self, path: Path) -> Source:
-        """Parse a file."""
+        """Return a file's parsed source; a file that is not valid Python is refused."""
         try:
             with tokenize.open(path) as file:
                 text = file.read()
@@ -116,7 +123,7 @@ class SourceTree:
         return Source(path, text, tree, self._module(path))
 
     def _module(self, path: Path) -> str:
-        """Return the name under which a file is imported; empty if it never is."""
+        """Return the name under which a file is imported; empty for a file outside of the tree."""
         for base, folder in ((self.src, self.src), (self.scripts.parent, self.scripts)):
             if path.is_relative_to(folder):
                 parts = path.relative_to(base).with_suffix("").parts
@@ -140,7 +147,7 @@ class SourceTree:
         return self._file(module) is not None or any(self._stem(module).glob("**/*.py"))
 
     def _find_imported(self, path: Path) -> tuple[frozenset[Path], frozenset[str]]:
-        """Return the files that a file imports, and the packages it imports from by name."""
+        """Return the files that a file imports, and packages whose modules it imports by name."""
         source = self.source(path)
         files: set[Path] = set()
         packages: set[str] = set()
@@ -166,7 +173,7 @@ class SourceTree:
         return frozenset(files), frozenset(packages)
 
     def _is_internal(self, source: Source, statement: Import) -> bool:
-        """Return whether an import is of this tree; one of other code of the repository is refused.
+        """Return whether an import is of this tree; other code of the repository is refused.
 
         The stage that hashes the tree does not depend on such code and would miss its changes.
         """
@@ -182,7 +189,7 @@ class SourceTree:
         return False
 
     def _imported_name(self, source: Source, statement: Import, name: str) -> list[Path]:
-        """Return the files that are run to take a name from a module."""
+        """Return the files that run when a name is imported from a module."""
         if name == "*":
             raise source.error(statement.line, f"import names from {statement.module} instead of *")
         if self._exists(module := f"{statement.module}.{name}"):
@@ -192,9 +199,9 @@ class SourceTree:
         return self._lazy(statement.module, name)
 
     def _lazy(self, module: str, name: str) -> list[Path]:
-        """Return what the `__getattr__` of a module may import for an attribute.
+        """Return the files that the `__getattr__` of a module may import for an attribute.
 
-        That is every module whose name, full or relative to the package, is a string in the file.
+        These are all modules whose name, full or relative to the package, is a string in its file.
         """
         file = self._file(module)
         if file is None or name.startswith("__"):
@@ -223,11 +230,11 @@ def listed(tree: SourceTree, files: Iterable[Path], whole: Sequence[Path] = ()) 
     Parameters
     ----------
     tree
-        Where they are.
+        Source tree of the files.
     files
-        Hashed by their tokens; files without code, as with a docstring alone, are left out.
+        Files to list, each hashed by `fingerprint`; those without code are left out.
     whole
-        Of these, the ones whose comments matter as well.
+        Those of `files` that are hashed with comments and docstrings.
     """
     lines = []
     for path in sorted(files, key=tree.label):
@@ -239,19 +246,19 @@ def listed(tree: SourceTree, files: Iterable[Path], whole: Sequence[Path] = ()) 
 
 
 def require_own_copy(src: Path) -> None:
-    """Refuse where a stage would import other code than the code that is hashed.
+    """Refuse to hash other code than stages import.
 
-    It does in a second clone, whose environment has the first one installed.
+    The two differ in a second clone whose environment has the package of the first one installed.
 
     Parameters
     ----------
     src
-        Folder that holds this package, as it is hashed; without the package all is well.
+        Folder of the hashed package; a folder without it is accepted.
 
     Raises
     ------
     ConfigError
-        If the package that is imported differs from the one in the folder.
+        If the imported package differs from the one in the folder.
     """
     imported = Path(str(cell_synergy.__file__)).parent
     hashed = src / imported.name
@@ -267,5 +274,5 @@ def require_own_copy(src: Path) -> None:
 
 
 def _contents(package: Path) -> dict[str, bytes]:
-    """Return the source files of a package by their names from there."""
+    """Return the contents of a package's source files, by relative path."""
     return {str(path.relative_to(package)): path.read_bytes() for path in package.rglob("[!.]*.py")}

@@ -1,4 +1,4 @@
-"""One instruction set on every processor, so that equal inputs give equal bytes on all of them."""
+"""One instruction set on all x86-64 processors, so that equal inputs give equal bytes on them."""
 
 import os
 import platform
@@ -9,15 +9,15 @@ _AVX2 = {
     "ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2",
     "OPENBLAS_CORETYPE": "Haswell",
 }  # fmt: skip
-_WITHOUT_AVX512 = {"NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR"}  # of numpy
+_WITHOUT_AVX512 = {"NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR"}  # read by numpy
 
 
 def use_avx2() -> None:
-    """Let torch and numpy compute with AVX2, also on a processor with AVX-512.
+    """Restrict torch, numpy and their libraries to AVX2, also on a processor with AVX-512.
 
-    Wider registers sum in another order and have other implementations of functions like `exp`.
-    This function must be called before numpy or torch is imported. It keeps variables that the
-    environment sets already, and changes nothing on a processor without AVX2.
+    Wider registers sum in another order, and functions such as `exp` have other implementations
+    for them. Call this before numpy or torch is imported. Environment variables that are already
+    set are kept; nothing changes on a processor without AVX2.
     """
     if platform.machine() != "x86_64" or not _CPU_INFO.is_file():
         return

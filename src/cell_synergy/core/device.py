@@ -1,4 +1,4 @@
-"""Where computation runs: the number of threads, and the device."""
+"""Number of threads and device of a computation."""
 
 import functools
 import os
@@ -12,10 +12,9 @@ if TYPE_CHECKING:
 
 
 def use_threads(count: int) -> None:
-    """Let every numerical library use `count` threads, since sums differ between thread counts.
+    """Set the number of threads of every numerical library; sums differ between thread counts.
 
-    Torch reads the number from the environment when it is imported, so a stage without torch does
-    not have to import it here.
+    Torch is not imported for this: it reads the number from the environment when it is imported.
     """
     for library in ("OMP", "MKL", "OPENBLAS", "NUMBA"):
         os.environ[f"{library}_NUM_THREADS"] = str(count)

@@ -51,19 +51,22 @@ class DataError(InputError):
 def report_errors(
     help_text: str | None = None, *, resumes: bool = False, bare: bool = True
 ) -> Iterator[None]:
-    """End the program with a sentence, not a traceback, where the user can correct the error.
+    """End the program with one sentence instead of a traceback for errors that a user can correct.
 
-    Those are errors of input, disk and memory, and an interrupt. Any other error is a mistake in
+    These are errors of input, disk and memory, and interrupts. Any other exception is a mistake in
     the program and keeps its traceback.
 
     Parameters
     ----------
     help_text
-        Printed for `-h` and `--help`, instead of running.
+        Help, printed for `-h` and `--help` instead of running the command; None for a command
+        without help.
     resumes
-        Whether the same command resumes the work that was done before an interrupt.
+        Whether a repeated command resumes the work done before an interrupt; the message of an
+        interrupt depends on it.
     bare
-        Whether the command runs without arguments; if not, it prints its help and ends with 2.
+        Whether the command runs without arguments; if not, it then prints its help and ends with
+        exit status 2.
     """
     _open_streams()
     if help_text is not None and print_requested_help(sys.argv[1:], help_text, bare=bare):
@@ -92,7 +95,7 @@ def report_errors(
 def print_requested_help(words: Sequence[str], text: str, *, bare: bool) -> bool:
     """Print the help for `-h` and `--help`; return whether it was printed.
 
-    A command that needs arguments and has none ends with its help.
+    A command that needs arguments and is given none prints its help and ends with exit status 2.
 
     Parameters
     ----------
@@ -115,14 +118,27 @@ def print_requested_help(words: Sequence[str], text: str, *, bare: bool) -> bool
 
 
 def _open_streams() -> None:
-    """Discard output where the caller of the command has closed stdout or stderr (`>&-`)."""
+    """Discard output if the caller of the command has closed stdout or stderr (`>&-`)."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def positional_arguments(main: Callable[..., object], words: Sequence[str]) -> Sequence[str]:
-    """Return the positional arguments of a script; refuse more than `main` has parameters."""
+    """Return the positional arguments of a script; refuse more than its function takes.
+
+    Parameters
+    ----------
+    main
+        Function that receives the arguments; its parameters are named in the error.
+    words
+        Arguments of the command.
+
+    Raises
+    ------
+    ConfigError
+        If there are more arguments than parameters.
+    """
     parameters = inspect.signature(main).parameters.values()
     maximum = len(parameters)
     variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
@@ -133,13 +149,13 @@ def positional_arguments(main: Callable[..., object], words: Sequence[str]) -> S
 
 
 def errno_in_text(error: Exception) -> int | None:
-    """Return the errno of the system that the text of a library's error has, if any."""
+    """Return the system's errno in the text of a library's error; None if it has none."""
     match = _ERRNO.search(str(error))
     return int(match[1]) if match else None
 
 
 def describe_os_error(error: OSError) -> str:
-    """Return one sentence on an error of the disk: the path, the reason and the remedy."""
+    """Return one sentence on an error of the operating system: path, remedy and reason."""
     number = error.errno or errno_in_text(error)
     reason = " ".join(str(error.strerror or error).split())
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""

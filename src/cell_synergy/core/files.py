@@ -11,15 +11,15 @@ from tempfile import mkdtemp
 
 from cell_synergy.core.errors import InputError, errno_in_text
 
-_PROBE = bytes(2**16)  # written to see whether the disk is full
+_PROBE = bytes(2**16)  # written to test whether the disk is full
 
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
     """Yield a path to write to; it becomes `target` when the block ends without an error.
 
-    The block may write a file or create a folder there. After an error or a kill, `target` is as it
-    was before; temporary files of a killed process are removed with the next write of `target`.
+    The block may write a file or create a folder at the path. After an error or a kill, `target` is
+    unchanged; temporary files of a killed process are removed at the next write of `target`.
     """
     with named_after(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -33,17 +33,15 @@ def atomic_write(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_of(target: Path) -> Iterator[Path]:
-    """Yield a new folder next to `target`, which is removed when the block ends.
+    """Yield a new temporary folder next to `target`, which is removed when the block ends.
 
-    Folders that killed processes have left are removed first.
+    Temporary folders of `target` that killed processes left behind are removed first.
     """
     _remove_abandoned(target)
     scratch = Path(mkdtemp(prefix=f".{target.name}.~", dir=target.parent))
     lock = os.open(scratch, os.O_RDONLY)
     try:
-        with suppress(
-            OSError
-        ):  # a file system without locks, where nothing is removed first either
+        with suppress(OSError):  # no locks on this file system: no abandoned folder is removed
             fcntl.flock(lock, fcntl.LOCK_SH)
         yield scratch
     finally:
@@ -53,9 +51,14 @@ def scratch_of(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def named_after(target: Path, *, unnamed: bool = True) -> Iterator[None]:
-    """Replace the name of a temporary file in an error of the disk by that of `target`.
+    """Replace the name of a temporary file in an OSError of the block by that of its target.
 
-    With `unnamed`, `target` is also added to errors that name no file, such as that of a full disk.
+    Parameters
+    ----------
+    target
+        File or folder that is written under a temporary name.
+    unnamed
+        Whether `target` is also added to errors that name no file, such as that of a full disk.
     """
     try:
         yield
@@ -70,8 +73,8 @@ def named_after(target: Path, *, unnamed: bool = True) -> Iterator[None]:
 def _raise_disk_error(scratch: Path) -> Iterator[None]:
     """Raise an OSError where a library reports an error of the disk as another exception.
 
-    Torch raises a RuntimeError about a position in the file; HDF5 and safetensors have the errno in
-    the text of their errors.
+    Torch raises a RuntimeError about a position in the file, whose cause shows only when the disk
+    is written again; HDF5 and safetensors state the errno in the text of their errors.
     """
     try:
         yield
@@ -88,7 +91,7 @@ def _raise_disk_error(scratch: Path) -> Iterator[None]:
 
 def _remove_abandoned(target: Path) -> None:
     """Remove the temporary folders of `target` that no living process has locked."""
-    pattern = re.compile(rf"\.{re.escape(target.name)}\.~[a-z0-9_]{{8}}")  # no user has a ~ there
+    pattern = re.compile(rf"\.{re.escape(target.name)}\.~[a-z0-9_]{{8}}")  # users do not write `.~`
     for folder in [path for path in target.parent.iterdir() if pattern.fullmatch(path.name)]:
         with suppress(OSError):
             lock = os.open(folder, os.O_RDONLY)

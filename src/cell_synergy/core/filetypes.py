@@ -1,7 +1,8 @@
-"""The format of a file by its first bytes: most unreadable files are of another format than named.
+"""Detection of a file's format from its first bytes, and the remedy for files that are no data.
 
-A file fetched without Git LFS is a pointer of three lines, a file behind a sign-in page is that
-page, and a file whose copy was stopped is empty. Each has its own remedy.
+Most unreadable files have another format than their name says: a file fetched without Git LFS is a
+pointer of three lines, a file behind a sign-in page is that page, and an interrupted copy may be
+empty.
 """
 
 import gzip
@@ -55,7 +56,7 @@ def detect_format(path: Path) -> str:
     Raises
     ------
     OSError
-        If it cannot be read.
+        If the file is missing or cannot be read.
     """
     if path.is_dir():
         return FOLDER
@@ -69,7 +70,7 @@ def detect_format(path: Path) -> str:
 
 
 def _binary(head: bytes) -> str:
-    """Return the binary format that begins with these bytes, empty if none does."""
+    """Return the binary format whose files begin with these bytes; empty if there is none."""
     for magic, name in _MAGIC.items():
         if head.startswith(magic):
             return name
@@ -79,7 +80,7 @@ def _binary(head: bytes) -> str:
 
 
 def _text(head: bytes) -> str:
-    """Return the format of a text, or that it is no text."""
+    """Return the kind of text that begins with these bytes; UNKNOWN if they are no text."""
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html", b"<head", b"<script", b"<body", b"<!--")):
         return PAGE
@@ -93,22 +94,22 @@ def _text(head: bytes) -> str:
 
 
 def require_readable(path: Path, wanted: str, remedy: str) -> str:
-    """Return the format of a file; refuse a file that cannot be what is expected.
+    """Return the format of a file; refuse a file that cannot be data of any format.
 
     Parameters
     ----------
     path
         The file.
     wanted
-        The expected content, with its article: `an image`.
+        Expected content, for messages, with its article: `an image`.
     remedy
-        The remedy where it does not exist or cannot be read: `set the key weights to the file`.
+        Remedy if the file is missing or cannot be read: `set the key weights to the file`.
 
     Raises
     ------
     DataError
-        If there is no such file, it is a folder, cannot be read, is empty, a pointer of Git LFS, a
-        web page or the error message of a server.
+        If the file is missing, cannot be read, or is a folder, a pipe or device, empty, a pointer
+        of Git LFS, a web page or the error message of a server.
     """
     try:
         file_type = detect_format(path)
@@ -125,7 +126,7 @@ def require_readable(path: Path, wanted: str, remedy: str) -> str:
 
 
 def unusable_reason(path: Path, wanted: str) -> str:
-    """Return why a file cannot be any data, and the remedy; empty for any other file.
+    """Return the reason why a file cannot be data, with the remedy; empty if it can be.
 
     Parameters
     ----------
@@ -139,18 +140,18 @@ def unusable_reason(path: Path, wanted: str) -> str:
 def wrong_format(
     path: Path, wanted: str, remedy: str, reason: object = "", expected: str = ""
 ) -> DataError:
-    """Return the error for a file that is not of the expected format; see `require_readable`.
+    """Return the error for a file that is not of the expected format.
 
-    The message names the actual format if it is recognised, and else the reader's error.
+    The message names the detected format if it differs from `expected`, and the reader's error.
 
     Parameters
     ----------
     path, wanted, remedy
         As for `require_readable`.
     reason
-        The reader's error.
+        Error of the reader of the file, if one was raised.
     expected
-        The expected format.
+        Expected format, a constant of this module; empty if any detected format is wrong.
     """
     try:
         file_type = require_readable(path, wanted, remedy)
@@ -168,7 +169,7 @@ def wrong_format(
 
 
 def read_json(path: Path, wanted: str, remedy: str) -> dict[str, Any]:
-    """Read a file that holds one JSON object, gzipped or not.
+    """Return the JSON object in a file, which may be compressed with gzip.
 
     Parameters
     ----------
@@ -178,7 +179,7 @@ def read_json(path: Path, wanted: str, remedy: str) -> dict[str, Any]:
     Raises
     ------
     DataError
-        If it is anything else or damaged.
+        If the file is missing or damaged, or contains anything but one JSON object.
     """
     is_gzip = require_readable(path, wanted, remedy) == GZIP
     try:

@@ -1,7 +1,6 @@
-"""A hash of what a Python file does.
+"""Hash of the tokens of a Python file, without those that cannot change a result.
 
-It is a hash of the tokens: comments, docstrings, blank lines and the text of error messages cannot
-change a result, and do not change the hash.
+Left out are comments, docstrings, blank lines and the text of error messages.
 """
 
 import ast
@@ -15,17 +14,17 @@ from typing import TypeGuard
 from cell_synergy.core.imports import Source
 
 _Position = tuple[int, int]  # line and column
-_LAYOUT = {"NEWLINE", "INDENT", "DEDENT"}  # tokens of which the text does not matter
+_LAYOUT = {"NEWLINE", "INDENT", "DEDENT"}  # tokens hashed by their type, not by their text
 _DROPPED = {"ENCODING", "COMMENT", "NL", "ENDMARKER"}
 
 
 @cache
 def fingerprint(source: Source) -> str:
-    """Return a hash of a file's tokens, which is the same for every version of Python.
+    """Return a hash of a file's tokens, equal in every version of Python; empty without code.
 
-    Empty for a file without code. The text of an error message is every string in a `raise`
-    statement, and in the arguments of a call that a function returns of something whose name ends
-    in `Error`. Elsewhere such a call may be of a loss, like `MeanSquaredError("sum")`.
+    Strings are error messages in a `raise` statement, and in the arguments of a call that is
+    returned and whose function has a name that ends in `Error`. A call of such a name elsewhere
+    may create a loss, like `MeanSquaredError("sum")`, and its strings are hashed.
     """
     ignored = list(_ignored(source))
     tokens: list[str] = []
@@ -33,7 +32,7 @@ def fingerprint(source: Source) -> str:
         string = text.endswith(("'", '"'))
         if string and any(first <= begin and end <= last for first, last in ignored):
             continue
-        if text == "NEWLINE" and (not tokens or tokens[-1] in _LAYOUT):  # of a docstring
+        if text == "NEWLINE" and (not tokens or tokens[-1] in _LAYOUT):  # the end of a docstring
             continue
         tokens.append(text)
     code = "\0".join(tokens)
@@ -41,12 +40,12 @@ def fingerprint(source: Source) -> str:
 
 
 def text_hash(text: str) -> str:
-    """Return the first half of a text's SHA-256, 128 bits: the store keeps 10,000 of them."""
+    """Return the first 128 bits of a text's SHA-256, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _tokens(text: str) -> Iterator[tuple[_Position, _Position, str]]:
-    """Yield begin, end and text of each token that matters; an f-string is one in every version."""
+    """Yield begin, end and text of each hashed token; an f-string is one token."""
     lines = StringIO(text).readlines()
     opened: list[_Position] = []
     for token in tokenize.generate_tokens(StringIO(text).readline):
@@ -66,16 +65,16 @@ def _between(lines: list[str], begin: _Position, end: _Position) -> str:
     """Return the text between two positions."""
     (first, start), (last, stop) = begin, end
     part = lines[first - 1 : last]
-    part[-1] = part[-1][:stop]  # before the start is cut off, which may be on the same line
+    part[-1] = part[-1][:stop]  # the end first: both may be on one line
     part[0] = part[0][start:]
     return "".join(part)
 
 
 def _ignored(source: Source) -> Iterator[tuple[_Position, _Position]]:
-    """Yield begin and end of docstrings, other strings that do nothing, and error messages."""
+    """Yield begin and end of docstrings, of other strings without effect, and of error messages."""
     lines = StringIO(source.text).readlines()
 
-    def position(line: int, column: int) -> _Position:  # the parser counts bytes
+    def position(line: int, column: int) -> _Position:  # `ast` counts bytes
         return line, len(lines[line - 1].encode()[:column].decode())
 
     for node in ast.walk(source.tree):
@@ -92,14 +91,14 @@ def _ignored(source: Source) -> Iterator[tuple[_Position, _Position]]:
 
 
 def _is_error(node: ast.expr | None) -> TypeGuard[ast.Call]:
-    """Return whether an expression is a call of something whose name ends in `Error`."""
+    """Return whether an expression is a call of a function or class whose name ends in `Error`."""
     if not isinstance(node, ast.Call):
         return False
     return str(getattr(node.func, "attr", getattr(node.func, "id", ""))).endswith("Error")
 
 
 def _strings(node: ast.AST) -> Iterator[ast.expr]:
-    """Yield the strings in a part of the code, those inside f-strings aside."""
+    """Yield the string expressions below a node; an f-string is one, without its parts."""
     constant = isinstance(node, ast.Constant) and isinstance(node.value, str)
     if isinstance(node, ast.expr) and (constant or isinstance(node, ast.JoinedStr)):
         yield node

@@ -1,8 +1,7 @@
 """Download of files from the Hugging Face hub at a pinned revision.
 
-`fetch`, `fetch_many` and `commit_of` may be called from outside. A failure is one sentence with its
-remedy: refused access, no network and missing files are explained here, all else is reported in the
-words of `huggingface_hub`.
+A failure is reported in one sentence with its remedy: refused access, no network and missing files
+are explained here, all other errors are quoted from `huggingface_hub`.
 """
 
 import hashlib
@@ -35,7 +34,7 @@ _HUB_HEADERS = ("x-error-code", "x-repo-commit", "x-request-id", "x-amz-cf-id")
 
 
 def fetch(repo: str, file: str, revision: str, kind: _RepoType = "model") -> Path:
-    """Return the path of a repository's file, downloaded to the hub's cache if it is not there.
+    """Download a file of a repository to the hub's cache, unless it is there; return its path.
 
     Parameters
     ----------
@@ -79,15 +78,14 @@ def fetch_many(
     patterns
         Paths inside the repository; `*` stands for any characters, including slashes.
     folder
-        Folder of the files, which keep their paths inside the repository. It is made if needed.
+        Folder to download to; files keep their paths inside the repository. Created if missing.
 
     Raises
     ------
     ConfigError
         If `repo` is not a valid name.
     DataError
-        If a pattern matches no file, a file cannot be downloaded, or a different file exists at its
-        path.
+        If a pattern matches no file, a file cannot be downloaded, or its path has another file.
     """
     with _reporting(repo, revision, kind):
         tree = hub.HfApi().list_repo_tree(repo, recursive=True, revision=revision, repo_type=kind)
@@ -109,14 +107,14 @@ def fetch_many(
     for path in sorted(selected):
         target = folder / path
         if not target.is_file() or target.stat().st_size != entries[path].size:
-            target.unlink(missing_ok=True)  # `_require_replaceable` made sure that it is the hub's
+            target.unlink(missing_ok=True)  # not the user's: `_require_replaceable` checked that
             raise DataError(f"{target}: was not downloaded completely; run the same again")
     shutil.rmtree(folder / ".cache" / "huggingface", ignore_errors=True)
     return folder
 
 
 def _require_checksum(path: Path) -> None:
-    """Refuse a file of the hub's cache whose content does not match its name there, a SHA-256."""
+    """Refuse a cached file whose SHA-256 differs from its name in the cache."""
     expected = path.resolve().name
     if not _SHA256.fullmatch(expected):
         return
@@ -142,7 +140,7 @@ def _require_replaceable(path: Path, entry: hub.RepoFile) -> None:
 
 
 def _is_equal(path: Path, entry: hub.RepoFile) -> bool:
-    """Return whether a file has the content of a file on the hub, by its hash."""
+    """Return whether a file has the hash that the hub states for its file."""
     if entry.lfs:
         digest, expected = hashlib.sha256(), entry.lfs.sha256
     else:

@@ -1,7 +1,7 @@
-"""What a Python file imports, read from its source: nothing is executed.
+"""What a Python file imports, read from its source without executing it.
 
-Imports inside functions count. An import of a module by a name that is made at run time has to be
-written so that the package can be read: `import_module(f"{__name__}.{name}")`.
+Imports inside functions count. An import by a name that is made at run time has to be written so
+that its package can be read from the source: `import_module(f"{__name__}.{name}")`.
 """
 
 import ast
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from cell_synergy.core.errors import DataError
 
-_BUILTINS = {"exec", "eval"}  # as attributes, like `network.eval()`, they are something else,
-_EXECUTORS = {"builtins.exec", "builtins.eval", "sys.executable"}  # but for these
+_BUILTINS = {"exec", "eval"}  # as plain names; `network.eval()` is harmless
+_EXECUTORS = {"builtins.exec", "builtins.eval", "sys.executable"}  # as attributes
 _LOADERS = {
     "exec_module", "load_module", "resolve_name", "run_module", "run_path", "runpy",
     "SourceFileLoader", "spec_from_file_location",
@@ -48,8 +48,7 @@ class Import:
     names
         Submodules or attributes that are imported from the module.
     by_name
-        Whether `module` is a package, and one of its modules is imported by a name that is made at
-        run time.
+        Whether a module of the package `module` is imported by a name that is made at run time.
     """
 
     line: int
@@ -71,7 +70,7 @@ class Source:
     tree
         The parsed content.
     module
-        Name under which it is imported; empty for a notebook.
+        Name under which the file is imported; empty for a notebook.
     """
 
     path: Path
@@ -87,18 +86,18 @@ class Source:
 
     @cached_property
     def lazy(self) -> bool:
-        """Whether attributes that the module does not define are made by its `__getattr__`."""
+        """Whether a `__getattr__` of the module resolves attributes that it does not define."""
         return "__getattr__" in self.defined
 
     @cached_property
     def defined(self) -> frozenset[str]:
-        """Names that statements of the module bind, those inside functions and classes aside."""
+        """Names that the module binds at its top level."""
         symbols = symtable.symtable(self.text, str(self.path), "exec").get_symbols()
         return frozenset(s.get_name() for s in symbols if s.is_assigned() or s.is_imported())
 
     @cached_property
     def strings(self) -> frozenset[str]:
-        """All texts in the code."""
+        """All string constants."""
         nodes = ast.walk(self.tree)
         return frozenset(
             n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)
@@ -106,23 +105,23 @@ class Source:
 
     @cached_property
     def imports(self) -> tuple[Import, ...]:
-        """Every statement and call of the file that imports.
+        """All statements and calls that import.
 
         Raises
         ------
         DataError
-            If it cannot be read from the code what is imported.
+            If a call hides what it imports.
         """
         return (*self._statements(), *self._calls())
 
     @cached_property
     def attributes(self) -> dict[tuple[str, str], int]:
-        """What import statements bind, in full, with each attribute that is read of it, and a line.
+        """Uses of imported objects: (full name of the object, attribute), with a line.
 
-        The attribute is `*` where the code uses the whole, and may read any.
+        The attribute is `*` if the object is used as a whole, so that any attribute may be read.
         """
         attributes: dict[tuple[str, str], int] = {}
-        inner: set[int] = set()  # a node comes before its parts
+        inner: set[int] = set()  # `ast.walk` visits a node before its parts
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Attribute):
                 inner.add(id(node.value))
@@ -134,7 +133,7 @@ class Source:
 
     @cached_property
     def loaders(self) -> frozenset[str]:
-        """Names of the file's functions and classes that import by a name made at run time."""
+        """Functions and classes of the file that import a module by a name made at run time."""
         lines = [statement.line for statement in self.imports if statement.by_name]
         return frozenset(
             node.name
@@ -144,7 +143,15 @@ class Source:
         )
 
     def error(self, line: int, sentence: str) -> DataError:
-        """Return an error about a line of the file."""
+        """Return an error about a line of the file.
+
+        Parameters
+        ----------
+        line
+            Number of the line, from 1.
+        sentence
+            What is wrong, and the remedy.
+        """
         return DataError(f"{self.path}, line {line}: {sentence}")
 
     def _statements(self) -> Iterator[Import]:
@@ -156,7 +163,7 @@ class Source:
                 yield Import(node.lineno, module, tuple(alias.name for alias in node.names))
 
     def _absolute(self, name: str, line: int) -> str:
-        """Return the full name of a module that may be given relative to the package."""
+        """Return the full name of a module; `name` may be relative to the package."""
         rest = name.lstrip(".")
         up = len(name) - len(rest)
         if not up:
@@ -168,7 +175,7 @@ class Source:
 
     @cached_property
     def _bound(self) -> dict[str, set[str]]:
-        """What import statements bind: the modules, or attributes, that a name may stand for."""
+        """Full names of the modules or attributes that each imported name may refer to."""
         bound: dict[str, set[str]] = {}
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
@@ -184,16 +191,16 @@ class Source:
         return bound
 
     def _resolved(self, dotted: str) -> set[str]:
-        """Return what a dotted name may stand for, in full; nothing if no import binds it."""
+        """Return the full names that a dotted name may refer to; none if no import binds it."""
         root, dot, rest = dotted.partition(".")
         return {f"{module}{dot}{rest}" for module in self._bound.get(root, ())}
 
     def _calls(self) -> Iterator[Import]:
-        """Yield what calls import by name, those of the module's own `__getattr__` aside."""
+        """Yield the imports by calls, except those in the module's own `__getattr__`."""
         getters = [n for n in self.tree.body if getattr(n, "name", "") == "__getattr__"]
         skipped = {id(node) for getter in getters for node in ast.walk(getter)}
         called: set[int] = set()
-        for node in ast.walk(self.tree):  # a call comes before the name of what it calls
+        for node in ast.walk(self.tree):  # a call is visited before the name of its function
             if id(node) in skipped:
                 continue
             if isinstance(node, ast.Call) and _last(self._meanings(node.func)) & _BY_NAME:
@@ -203,7 +210,7 @@ class Source:
                 self._refuse_hidden(node)
 
     def _meanings(self, node: ast.AST) -> set[str]:
-        """Return what a name or an attribute may stand for, in full where an import binds it."""
+        """Return the names that a node may refer to, in full where an import binds them."""
         if isinstance(node, ast.Name):
             return self._resolved(node.id) or {node.id}
         if isinstance(node, ast.Attribute):
@@ -211,7 +218,7 @@ class Source:
         return set()
 
     def _refuse_hidden(self, node: ast.AST) -> None:
-        """Refuse what can import, or depend on text that is no code, without saying on what."""
+        """Refuse imports that cannot be read, and dependence on docstrings, comments or files."""
         meanings = self._meanings(node)
         last = _last(meanings)
         hidden = last & (_LOADERS | _BY_NAME) or meanings & _EXECUTORS
@@ -228,7 +235,7 @@ class Source:
                 raise self.error(getattr(node, "lineno", 0), f"{min(names)} {sentence}")
 
     def _by_name(self, call: ast.Call) -> Import:
-        """Return the import of a call of `import_module`."""
+        """Return the import by a call of `import_module`."""
         keywords = {keyword.arg: keyword.value for keyword in call.keywords}
         name = call.args[0] if call.args else keywords.get("name", call)
         anchor = call.args[1] if len(call.args) > 1 else keywords.get("package")
@@ -242,7 +249,7 @@ class Source:
         return Import(call.lineno, self._absolute(prefix, call.lineno), by_name=bool(hole))
 
     def _pattern(self, node: ast.AST) -> str:
-        """Return the text of an expression, with `*` for parts that are known only at run time."""
+        """Return the text of an expression, with `*` for parts determined at run time."""
         if isinstance(node, ast.JoinedStr):
             return "".join(map(self._pattern, node.values))
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):

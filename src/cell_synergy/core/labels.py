@@ -1,4 +1,4 @@
-"""Labels, donors and sections as text: one spelling, and one meaning of "missing"."""
+"""Labels and names of donors and sections as text, with one spelling and one missing value."""
 
 import re
 import unicodedata
@@ -10,8 +10,8 @@ import pandas as pd
 
 from cell_synergy.core.errors import DataError
 
-# What pandas reads as a missing value from a CSV, so that a table has the same labels as CSV and as
-# .h5ad (pandas documentation, `read_csv`, `na_values`).
+# The texts that pandas reads as missing from a CSV (its documentation, `read_csv`, `na_values`), so
+# that a table has equal labels as CSV and as .h5ad.
 MISSING = frozenset(
     {
         "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
@@ -20,17 +20,17 @@ MISSING = frozenset(
 )  # fmt: skip
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
-_LISTED = 8  # names that a message lists
+_LISTED = 8  # largest number of names in a message
 _FORMAT_MARKS = "Cf"  # Unicode's category of marks without a width
 
 
 def as_labels(column: pd.Series) -> pd.Series:
-    """Return a column as text, None where it is missing.
+    """Return a column of labels as text, None where the label is missing.
 
-    Blanks around a label are removed and those inside become one; invisible marks, such as a byte
-    order mark, are removed; accents are composed. Where every number is whole, `1`, `1.0` and
-    `"1.0"` are the same label, `1`, also among words. This is not for the names of genes and
-    barcodes, which keep their spelling: a gene may be called `nan`.
+    White space around a label is removed and that inside becomes one blank; invisible marks, such
+    as a byte order mark, are removed; accents are composed. If all numbers in the column are whole,
+    `1`, `1.0` and `"1.0"` become the label `1`. Do not use this for names of genes and barcodes,
+    which keep their spelling: a gene may be called `nan`.
 
     Parameters
     ----------
@@ -40,9 +40,9 @@ def as_labels(column: pd.Series) -> pd.Series:
     Returns
     -------
     :
-        Of dtype object, with the same index.
+        Text of dtype object, with the index of `column`.
     """
-    if isinstance(column.dtype, pd.CategoricalDtype):  # each label once
+    if isinstance(column.dtype, pd.CategoricalDtype):  # convert each category once
         used = column.cat.remove_unused_categories().cat
         of_category = as_labels(pd.Series(used.categories.astype(object))).to_numpy(object)
         labels = np.append(of_category, [None])[used.codes]
@@ -63,17 +63,17 @@ def as_names(column: pd.Series, what: str, where: str) -> pd.Series:
     Parameters
     ----------
     column
-        As in `as_labels`.
+        As for `as_labels`.
     what
-        What it names, for messages: for example "donor".
+        Kind of name, for messages: for example "donor".
     where
         File and column, for messages.
 
     Raises
     ------
     DataError
-        If a value is missing, or two names differ only in blanks or in upper and lower case, since
-        one donor under two names would be in training and test.
+        If a value is missing, or two names differ only in blanks or in upper and lower case: a
+        donor under two names could be in training and in test data.
     """
     names = as_labels(column)
     if (missing := names.isna()).any():
@@ -93,9 +93,14 @@ def check_spellings(names: list[str], what: str, where: str) -> None:
     names
         Names of donors or sections.
     what
-        What they name, for messages: for example "donor".
+        Kind of name, for messages: for example "donor".
     where
         File and column, or key of params.yaml, for messages.
+
+    Raises
+    ------
+    DataError
+        If two names differ in no other way.
     """
     similar: dict[str, list[str]] = defaultdict(list)
     for name in names:
@@ -110,17 +115,18 @@ def check_spellings(names: list[str], what: str, where: str) -> None:
 
 
 def fold_name(name: str) -> str:
-    """Return a name in a form in which names that look alike are equal (NFKC, case, blanks)."""
+    """Return a name for comparison: NFKC, without blanks, and with case folded."""
     return "".join(unicodedata.normalize("NFKC", name).split()).casefold()
 
 
 def preview(names: Sequence[str]) -> str:
-    """Return names as a message lists them: the first eight, and the number of the others."""
+    """Return a list of names for a message: the first eight, and the number of the others."""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return f"{', '.join(names[:_LISTED])}{more}"
 
 
 def _text(value: object) -> str:
+    """Return a value as text in NFC, without invisible marks and superfluous white space."""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     if not text.isascii():
         visible = (letter for letter in text if unicodedata.category(letter) != _FORMAT_MARKS)

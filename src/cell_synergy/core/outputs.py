@@ -1,9 +1,8 @@
-"""Outputs at a path that a person names: only what the same command wrote is ever replaced.
+"""Outputs at paths given by a user: a command replaces only files that it wrote itself.
 
 Next to its outputs a command writes a hidden record with its name and the SHA-256 of every file.
-The same command may replace files that agree with the record. Any other file is kept, and the
-command refuses to run before anything is read or computed. Stages of the pipeline own their outputs
-and do not need this.
+It may replace files that agree with its record; for any other file at an output's path it refuses
+to run before anything is read or computed. Outputs of pipeline stages need no record.
 """
 
 import hashlib
@@ -18,25 +17,24 @@ from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.files import atomic_write, named_after, scratch_of
 
 _FOLDER = "folder"  # in place of the hash of a folder
-_PROBE = bytes(4096)  # written to see whether the folder can be written
+_PROBE = bytes(4096)  # written to test whether the folder is writable
 
 _Hashes = dict[str, list[str]]
-"""SHA-256 that each file may have, by its path relative to the folder of the output."""
+"""Accepted SHA-256 of each file, by its path relative to the folder of the output."""
 
 
 @dataclass(frozen=True)
 class OutputPath:
-    """Where a command writes one output.
+    """The path of one output of a command, and of the files beside it.
 
     Attributes
     ----------
     word
         Key of the command line that sets the path.
     path
-        A folder, or the main file of several.
+        Output folder or main output file.
     beside
-        Names of the other files: a new suffix of the path (`.npz`), or what is put before its
-        suffix (`-scores`).
+        Name endings of further files: another suffix (`.npz`), or text before it (`-scores`).
     """
 
     word: str
@@ -45,7 +43,7 @@ class OutputPath:
 
     @property
     def files(self) -> list[Path]:
-        """Every file that is written."""
+        """Paths of the main and all further files."""
         files = [self.path]
         for end in self.beside:
             if end.startswith("."):
@@ -56,14 +54,31 @@ class OutputPath:
 
     @property
     def record(self) -> Path:
-        """File with the name of the command and the hashes of what it wrote."""
+        """Path of the record: name of the command, and hashes of the files it wrote."""
         return self.path.with_name(f".{self.path.name}.written.json")
 
 
 def table_output(
     word: str, given: str | None, default: Path, beside: tuple[str, ...]
 ) -> OutputPath:
-    """Return where a table is written; inside a given folder it has the name of the default."""
+    """Return the path of a table of CSV; in a given folder it has the file name of the default.
+
+    Parameters
+    ----------
+    word
+        Key of the command line that sets the path.
+    given
+        Its value, a file or a folder; None or empty for the default.
+    default
+        Path of the table without a value.
+    beside
+        Name endings of further files, as in `OutputPath`.
+
+    Raises
+    ------
+    ConfigError
+        If the given name does not end in `.csv`.
+    """
     if not given:
         return OutputPath(word, default, beside)
     path = Path(os.path.expanduser(given))  # noqa: PTH111 - keeps `~` of unknown users
@@ -78,7 +93,13 @@ def table_output(
 
 
 def folder_output(word: str, given: str | None, default: Path) -> OutputPath:
-    """Return where a folder of results is written."""
+    """Return the path of a folder of results.
+
+    Parameters
+    ----------
+    word, given, default
+        As for `table_output`.
+    """
     path = Path(os.path.expanduser(given)) if given else default  # noqa: PTH111 - as above
     return OutputPath(word, Path(os.path.realpath(path)) if path.name in {"", ".."} else path)
 
@@ -87,21 +108,21 @@ def folder_output(word: str, given: str | None, default: Path) -> OutputPath:
 def guarded_outputs(
     command: str, outputs: Sequence[OutputPath], inputs: Mapping[str, Path]
 ) -> Iterator[dict[str, Path]]:
-    """Yield a path to write to for each output; the outputs are replaced when the block ends.
+    """Yield temporary paths of the outputs by key; the outputs are replaced when the block ends.
 
     Parameters
     ----------
     command
         Name of the command.
     outputs
-        Its outputs.
+        Outputs of the command.
     inputs
         Paths that are read, by their keys of the command line.
 
     Raises
     ------
     ConfigError
-        If a file would be lost: before the block runs, or after it for a file that was added since.
+        If a file of other origin would be lost: before the block runs, or after it for new files.
     OSError
         If the folder cannot be written, before the block runs.
     """
@@ -116,7 +137,7 @@ def guarded_outputs(
             with named_after(output.path), named_after(output.record):
                 stack.enter_context(_parents(output.path))
                 scratch = stack.enter_context(scratch_of(output.path))
-                with scratch_of(output.record) as longest:  # the longest name of all
+                with scratch_of(output.record) as longest:  # the longest name
                     (longest / "probe").write_bytes(_PROBE)
             new[output.word] = scratch / output.path.name
         yield new
@@ -149,20 +170,21 @@ def _check_apart(outputs: Sequence[OutputPath], inputs: Mapping[str, Path]) -> N
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Whether two paths are the same file, also through links."""
+    """Return whether two paths lead to one file, also through links."""
     with suppress(OSError):
         return one.samefile(other)
     return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _inside(path: Path, folder: Path) -> bool:
-    real = Path(os.path.realpath(path))  # accepts links in a circle
+    """Return whether a path lies in a folder, or is that folder, also through links."""
+    real = Path(os.path.realpath(path))  # `resolve` would fail for circular links
     return real.is_relative_to(os.path.realpath(folder))
 
 
 @contextmanager
 def _parents(path: Path) -> Iterator[None]:
-    """Create the folders above `path`; remove those that are still empty at the end."""
+    """Create the missing folders above `path`; remove them at the end if they are empty."""
     created = [folder for folder in path.absolute().parents if not os.path.lexists(folder)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -176,8 +198,8 @@ def _parents(path: Path) -> Iterator[None]:
 def _publish(output: OutputPath, scratch: Path, command: str) -> None:
     """Move the new files to the output, the main one last.
 
-    While files are moved, the record has the hashes of old and new ones, so that whatever a kill
-    leaves still belongs to the command.
+    Meanwhile the record has the hashes of old and new files, so that the command may replace
+    whatever a kill leaves.
     """
     folder = output.path.parent
     new_files = sorted(
@@ -209,9 +231,9 @@ def _move_aside(output: OutputPath, target: Path, aside: Path, command: str) -> 
 def _check_free(
     output: OutputPath, paths: Sequence[Path], command: str, found_at: Path | None = None
 ) -> None:
-    """Refuse paths with a file that `command` has not written as it is now.
+    """Refuse paths with a file that `command` did not write, or that was changed since.
 
-    `found_at` is where the one path was moved, if it was.
+    `found_at` is the place of a single path that was moved aside.
     """
     writer, recorded = _recorded(output)
     for path in paths:
@@ -227,7 +249,7 @@ def _check_free(
 
 
 def _foreign(path: Path, name: str, recorded: _Hashes) -> str | None:
-    """Return what a replacement of `path`, `name` in the record, would lose."""
+    """Return why `path`, called `name` in the record, must not be replaced; None if it may be."""
     if path.is_symlink():
         return "is a link to another path"
     if not path.exists() or _is_empty(path):
@@ -243,12 +265,12 @@ def _foreign(path: Path, name: str, recorded: _Hashes) -> str | None:
 
 
 def _is_empty(path: Path) -> bool:
-    """Whether this is a folder that can be replaced without a loss."""
+    """Return whether a path is an empty folder and no mount point."""
     return path.is_dir() and not path.is_mount() and not any(path.iterdir())
 
 
 def _hashes(path: Path, name: str) -> Iterator[tuple[str, str]]:
-    """Yield name and SHA-256 of a file, or of a folder and all in it; links have none."""
+    """Yield name and SHA-256 of a file, or of a folder's contents; links and others have none."""
     if path.is_symlink() or not (path.is_dir() or path.is_file()):
         yield name, "neither file nor folder"
     elif path.is_dir():
@@ -261,10 +283,7 @@ def _hashes(path: Path, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _recorded(output: OutputPath) -> tuple[str | None, _Hashes]:
-    """Return the command that wrote an output and the hashes; None and {} without a valid record.
-
-    A record that is a link or was edited is not valid.
-    """
+    """Return command and hashes of an output's record; None and {} if it is missing or invalid."""
     if output.record.is_symlink() or not output.record.is_file():
         return None, {}
     try:

@@ -1,12 +1,12 @@
-"""Paths of a stage's inputs and outputs in dvc.yaml, for commands that are run by hand."""
+"""Inputs and outputs of stages, read from dvc.yaml for commands that a user runs."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.messages import suggest
 from cell_synergy.core.yaml import mapping_of
 
 PIPELINE = Path("dvc.yaml")
@@ -15,16 +15,21 @@ PIPELINE = Path("dvc.yaml")
 def paths(stage: str, item: Mapping[str, str], experts: Mapping[str, object]) -> dict[str, str]:
     """Return the `name=value` arguments of a stage's command in dvc.yaml.
 
-    Works for any data set of params.yaml, also for one that `datasets` does not list.
+    The data set need not be listed under `datasets` of params.yaml.
 
     Parameters
     ----------
     stage
         Name of the stage.
     item
-        Value of each axis of the stage's matrix.
+        Value of each axis of the stage's matrix: data set, method.
     experts
-        The section `experts` of params.yaml.
+        Section `experts` of params.yaml.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such stage, it has no command, or the command needs a value that is missing.
     """
     stages: dict[str, Any] = mapping_of(PIPELINE).get("stages") or {}
     if stage not in stages:

@@ -6,11 +6,25 @@ import numpy as np
 
 
 def stream(seed: int, *purpose: str) -> np.random.Generator:
-    """Return the generator for one purpose, for example `stream(0, "batches", fold)`."""
+    """Return the generator for one purpose, for example `stream(0, "batches", fold)`.
+
+    Parameters
+    ----------
+    seed
+        Seed of the study or of a fit.
+    purpose
+        Words that name the purpose; their CRC-32 extend the entropy of the seed.
+    """
     hashes = [crc32(word.encode()) for word in purpose]
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *hashes])))
 
 
 def derived_seed(seed: int, *purpose: str) -> int:
-    """Return a 63-bit seed for one purpose, for the generator of another library."""
+    """Return a 63-bit seed for one purpose, for the generator of another library.
+
+    Parameters
+    ----------
+    seed, purpose
+        As for `stream`.
+    """
     return int(stream(seed, *purpose).integers(2**63 - 1))

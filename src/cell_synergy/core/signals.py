@@ -10,14 +10,14 @@ from contextlib import contextmanager
 def defer_interrupt() -> Iterator[Callable[[], bool]]:
     """Defer an interrupt (SIGINT) while the block runs; it is raised when the block ends.
 
-    The block receives a function that returns whether an interrupt came; it must then end soon. A
-    second interrupt is not deferred. Nothing changes in threads other than the main one, which
-    Python never interrupts, and in a process that ignores interrupts.
+    Yields a function that returns whether an interrupt was received; if so, the block should end
+    soon. A second interrupt is not deferred. In threads other than the main one, which Python never
+    interrupts, and in processes that ignore interrupts, nothing is deferred.
 
     Raises
     ------
     KeyboardInterrupt
-        When the block has ended, if an interrupt came.
+        When the block has ended, if an interrupt was received.
     """
     previous = signal.getsignal(signal.SIGINT)
     if previous is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():

@@ -1,8 +1,8 @@
-"""Reading tensors from files of any source; the content decides the format, and no code is run.
+"""Reading tensors from files of any origin, without running code that a file may contain.
 
-The formats are safetensors and those of `torch.save`: the zip of PyTorch 1.6 and later, and the
-plain pickle of earlier versions. PyTorch's restricted unpickler creates nothing but tensors and
-containers of tensors.
+Read are safetensors and the files of `torch.save`: the zip archive of PyTorch 1.6 and later, and
+the plain pickle of earlier versions. The format is detected from the content, not from the name.
+PyTorch's restricted unpickler creates nothing but tensors and containers of tensors.
 """
 
 import struct
@@ -30,8 +30,8 @@ _STATE_KEYS = (
     "model_state_dict",
     "model",
     "module",
-)  # under which checkpoints store weights
-_PREFIXES = ("module.", "_orig_mod.")  # of names under DataParallel and torch.compile
+)  # keys of a checkpoint that may contain its weights
+_PREFIXES = ("module.", "_orig_mod.")  # added to names by DataParallel and torch.compile
 _FLOAT_DTYPES = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _READ_ERRORS = (
     ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError,
@@ -40,22 +40,22 @@ _READ_ERRORS = (
 
 
 def read(path: Path, remedy: str = "check the key `weights`") -> dict[str, Tensor]:
-    """Return the named tensors of a file, on the CPU; large ones stay on disk until they are used.
+    """Return the tensors of a file by name, on the CPU; large files are memory-mapped.
 
-    Of a checkpoint its `state_dict` (or `model`, ...) is returned, and the prefix `module.` is
-    removed from its names.
+    From a checkpoint its state dict is returned (entry `state_dict`, `model`, ...). Prefixes that
+    DataParallel and torch.compile add to names are removed.
 
     Parameters
     ----------
     path
-        The file.
+        File of safetensors or of `torch.save`.
     remedy
-        Remedy where there is no such file.
+        Remedy named in the error for a missing or unreadable file.
 
     Raises
     ------
     DataError
-        If it is no such file, is damaged, or holds anything but tensors.
+        If the file is missing, of another format or damaged, or contains anything but tensors.
     """
     if filetypes.require_readable(path, _EXPECTED, remedy) == filetypes.SAFETENSORS:
         try:
@@ -70,12 +70,12 @@ def read(path: Path, remedy: str = "check the key `weights`") -> dict[str, Tenso
 
 
 def unpickled(path: Path) -> Any:  # noqa: ANN401 - whatever was saved
-    """Return the content of a file of `torch.save`, if it is data without code.
+    """Return the content of a file of `torch.save`, read without running code.
 
     Raises
     ------
     DataError
-        If it is no such file, or cannot be read without running code.
+        If `torch.save` did not write the file, it is damaged, or reading it would run code.
     """
     file_type = filetypes.detect_format(path)
     if file_type == filetypes.ZIP:
@@ -108,7 +108,7 @@ def unpickled(path: Path) -> Any:  # noqa: ANN401 - whatever was saved
 
 
 def _load(path: Path, file_type: str) -> Any:  # noqa: ANN401
-    """Call PyTorch's restricted unpickler, without its warnings about old formats."""
+    """Read a file with PyTorch's restricted unpickler; its warnings on old formats are muted."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if (
@@ -138,7 +138,7 @@ def _damaged(path: Path, error: BaseException) -> DataError:
 
 
 def _refused_content(error: BaseException) -> str:
-    """Return the part of PyTorch's long message that names the refused content."""
+    """Return the part of PyTorch's error message that names the refused content."""
     lines = [line.strip() for line in str(error).splitlines()]
     relevant = [line for line in lines if "GLOBAL" in line or "Unsupported" in line]
     before, _, after = (relevant or lines or [""])[0].partition("WeightsUnpickler error:")
@@ -146,7 +146,7 @@ def _refused_content(error: BaseException) -> str:
 
 
 def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:  # noqa: ANN401
-    """Return the state dict of a checkpoint."""
+    """Return the state dict of a checkpoint, which may lie several entries deep."""
     for _ in _STATE_KEYS:  # bounded, since a checkpoint may contain itself
         keys = _STATE_KEYS if isinstance(content, Mapping) else ()
         nested = (content[key] for key in keys if isinstance(content.get(key), Mapping))
@@ -168,21 +168,24 @@ def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:  # noqa: ANN401
 def require_match(
     path: Path, state: Mapping[str, Tensor], expected: Mapping[str, Tensor], remedy: str
 ) -> None:
-    """Refuse a state dict that is not exactly the one of a network.
+    """Refuse a state dict whose tensors differ from a network's in name, shape or kind.
 
     Parameters
     ----------
     path
-        File of `state`.
-    state, expected
-        Tensors by name: those of the file, and those of the network.
+        File of `state`, for messages.
+    state
+        Tensors of the file, by name.
+    expected
+        Tensors of the network, by name.
     remedy
-        Remedy, for messages.
+        Remedy named in the error for a wrong name or shape.
 
     Raises
     ------
     DataError
-        If a tensor is missing, unknown, of another shape, or not of floating-point numbers.
+        If a tensor is missing, unknown or of another shape, or if one that has floating-point
+        numbers in the network is not dense or has numbers of another kind.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
     actual = {name: tuple(tensor.shape) for name, tensor in state.items()}
@@ -205,10 +208,17 @@ def require_match(
 def require_numbers(path: Path, state: Mapping[str, Tensor]) -> None:
     """Refuse tensors that are not dense floating-point numbers.
 
+    Parameters
+    ----------
+    path
+        File of the tensors, for messages.
+    state
+        Tensors by name.
+
     Raises
     ------
     DataError
-        If a tensor is quantised, sparse, complex or of integers.
+        If a tensor is quantised, sparse, complex, or of integers or truth values.
     """
     for name, tensor in state.items():
         dense = tensor.layout == torch.strided and not tensor.is_quantized

@@ -47,7 +47,15 @@ def mapping_of(path: Path) -> dict[str, Any]:
 
 
 def line_of(path: Path, keys: Sequence[str]) -> int | None:
-    """Return the line number, from 1, of a key in a YAML file; None if it cannot be determined."""
+    """Return the line number, from 1, of a key in a YAML file; None if it cannot be determined.
+
+    Parameters
+    ----------
+    path
+        The file.
+    keys
+        The key, after those of the mappings that it is in.
+    """
     if not path.is_file():
         return None
     try:

@@ -1,4 +1,4 @@
-"""Reading and writing `.h5ad`: compressed, atomic, and the same bytes for the same content."""
+"""Reading and writing of `.h5ad`: compressed, atomic, with equal bytes for equal content."""
 
 import re
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from pathlib import Path
 import anndata as ad
 import h5py
 import numpy as np
+import pandas as pd
 
 from cell_synergy.core import filetypes
 from cell_synergy.core.errors import DataError
@@ -21,7 +22,7 @@ _NEWER = re.compile(r"No read method registered for (.*?) from")  # the text of 
 
 
 def read(path: Path, remedy: str = _REMEDY) -> ad.AnnData:
-    """Read an `.h5ad` of any source and of any version of anndata.
+    """Read an `.h5ad` of any source and of any version of anndata up to the installed one.
 
     Parameters
     ----------
@@ -41,7 +42,22 @@ def read(path: Path, remedy: str = _REMEDY) -> ad.AnnData:
 
 @contextmanager
 def explain_errors(path: Path, remedy: str = _REMEDY) -> Iterator[None]:
-    """Raise the errors of reading an `.h5ad` as one sentence; parameters as for `read`."""
+    """Raise every error of reading an `.h5ad` inside the block as a `DataError` of one sentence.
+
+    A `DataError`, and an `OSError` with an error number (of the disk), pass unchanged.
+
+    Parameters
+    ----------
+    path
+        The file that the block reads.
+    remedy
+        Remedy for a broken file, for messages.
+
+    Raises
+    ------
+    DataError
+        As for `read`.
+    """
     if not path.exists():
         raise DataError(f"{path}: no such file; check the path")
     if filetypes.require_readable(path, _EXPECTED, remedy) != filetypes.HDF5 and not h5py.is_hdf5(
@@ -59,7 +75,7 @@ def explain_errors(path: Path, remedy: str = _REMEDY) -> Iterator[None]:
             f"is broken: {remedy}; else give the machine more"
         ) from error
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of the file
+        if isinstance(error, OSError) and error.errno is not None:  # a failing disk
             raise
         raise DataError(f"{path}: {_why(error, remedy)}") from error
 
@@ -75,7 +91,7 @@ def _require_obs(path: Path) -> None:
 
 
 def _why(error: Exception, remedy: str) -> str:
-    """Return in one line why anndata cannot read a file, and the remedy."""
+    """Return the reason why anndata cannot read a file, and the remedy, in one line."""
     notes = (_KEY_NOTE.fullmatch(note) for note in getattr(error, "__notes__", ()))
     keys = [f"{match[2].rstrip('/')}/{match[1]}".lstrip("/") for match in notes if match]
     inside = f" in {keys[0]}" if keys and keys[0] else ""
@@ -89,11 +105,41 @@ def _why(error: Exception, remedy: str) -> str:
     return f"a broken .h5ad file ({reason}{inside}); {remedy}"
 
 
-def write(path: Path, adata: ad.AnnData) -> None:
-    """Write an `.h5ad`.
+def obs_difference(names: pd.Index, expected: pd.Index) -> str:
+    """Return in words the first difference between the rows of a file and those of the pairs.
 
-    anndata stores names as variable-length strings, which HDF5 cannot compress and which would be
-    most of a small file. Here they have a fixed length, which anndata reads to equal names.
+    Parameters
+    ----------
+    names
+        Names of the observations of the file.
+    expected
+        Names of the observations of the pairs.
+
+    Returns
+    -------
+    :
+        Text for a message; empty where names and order agree.
+    """
+    if names.equals(expected):
+        return ""
+    if len(names) != len(expected):
+        return f"has {len(names)} rows, the pairs have {len(expected)}"
+    row = int(np.flatnonzero(names.to_numpy() != expected.to_numpy())[0])
+    return f"row {row} is {names[row]!r}, the pairs have {expected[row]!r}"
+
+
+def write(path: Path, adata: ad.AnnData) -> None:
+    """Write an `.h5ad`: compressed, atomically, with equal bytes for equal content.
+
+    Strings are stored with a fixed length. The variable-length strings that anndata writes cannot
+    be compressed by HDF5 and would be most of a small file; anndata reads both alike.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    adata
+        Content of the file.
     """
     with (
         atomic_write(path) as new,
@@ -118,7 +164,7 @@ def _copy_compressed(source: h5py.Group, target: h5py.Group) -> None:
         options: dict[str, object] = {}
         if compress:
             options = {"compression": "gzip", "shuffle": True}
-            options["compression_opts"] = 9 if value.nbytes < 2**24 else 6  # 15 times as fast
-            options["chunks"] = (min(item.shape[0], 2**24), *item.shape[1:])  # under HDF5's 4 GiB
+            options["compression_opts"] = 9 if value.nbytes < 2**24 else 6  # 9 takes 15 x as long
+            options["chunks"] = (min(item.shape[0], 2**24), *item.shape[1:])  # HDF5's limit: 4 GiB
         copy = target.create_dataset(name, data=value, **options)
         copy.attrs.update(item.attrs)

@@ -1,10 +1,10 @@
 """Sections divided into blocks, for tissue of too few donors to leave one out.
 
 A block is a stripe across the longer axis of a section. All blocks of a section have the same
-number of observations (patches, spots or cells) before the gaps are taken out. Observations of two
-blocks lie at least `gap_um` apart along that axis: with the widest field of view of the image
-expert as the gap, no pixel is seen in two blocks. Training and test blocks are of the same section,
-stained and sequenced together, so the scores say nothing about other donors.
+number of observations (patches, spots or cells) before those in the gaps are dropped. Observations
+of two blocks are at least `gap_um` apart along that axis: if the gap is the widest field of view of
+the image expert, no pixel is in the fields of view of two blocks. Training and test blocks are of
+one section, stained and sequenced together, so the scores do not generalise to other donors.
 """
 
 import anndata as ad
@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
-from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.design import DesignConfig
 
-_ROUNDING = 1e-6  # um
+_ROUNDING = 1e-6  # um; tolerance for distances of exactly half a gap
 
 
 def assign_blocks(
@@ -27,9 +27,9 @@ def assign_blocks(
     coords
         Coordinates of the observations, in micrometres.
     n_blocks
-        Number of blocks; a block whose observations all lie in gaps does not occur.
+        Number of blocks; a block whose observations are all in gaps does not occur in the result.
     gap_um
-        Least distance between observations of two blocks, in micrometres.
+        Minimum distance between observations of two blocks, in micrometres.
     """
     position = coords[:, int(np.argmax(np.ptp(coords, axis=0)))]
     first = np.arange(1, n_blocks) * len(position) // n_blocks  # of each block but the first
@@ -42,17 +42,26 @@ def assign_blocks(
 
 
 def block_name(section: str, block: int) -> str:
-    """Return the name of a block, which is also the name of the fold that leaves it out."""
+    """Return the name of a block, which is also the name of the fold that leaves it out.
+
+    Parameters
+    ----------
+    section
+        Name of the section.
+    block
+        Number of the block, from 1.
+    """
     return f"{section}-block{block}"
 
 
 def split_reference(
-    adata: ad.AnnData, section: str, dataset: DatasetConfig
+    adata: ad.AnnData, section: str, dataset: DesignConfig
 ) -> tuple[ad.AnnData, ad.AnnData]:
     """Divide a study section into the observations that are scored and those of the reference.
 
-    Both have the block of each observation in `obs["block"]` where the split is by blocks. The
-    reference is empty where `roles` names reference donors, and the first block otherwise.
+    Under a split by blocks, `obs["block"]` of both names the block of each observation, and the
+    reference is the first block, or empty if `roles` has reference donors. Under other splits the
+    reference is empty.
 
     Parameters
     ----------

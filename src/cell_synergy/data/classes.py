@@ -11,17 +11,17 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import as_labels, fold_name, preview
 from cell_synergy.data.config import ClassificationTask
 
-_DISTINCT_MAX = 0.5  # share of distinct labels above which a column holds names, not classes
+_DISTINCT_MAX = 0.5  # share of distinct labels above which they are names, not classes
 
 
 class ClassRule(Config):
-    """Which labels are frequent enough to be a class.
+    """Minimum frequency of a class.
 
     Attributes
     ----------
     class_units, class_donors
-        A class with fewer than `class_units` observations in each of `class_donors` donors
-        (sections, blocks) is dropped.
+        A label is a class if at least `class_donors` donors (sections, blocks) have at least
+        `class_units` observations with this label each.
     """
 
     class_units: PositiveInt
@@ -33,7 +33,7 @@ def as_classes(
 ) -> pd.Series:
     """Return labels as categories; excluded, missing and rare labels become missing values.
 
-    The log counts the observations without a class.
+    The number of observations without a class is logged.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def as_classes(
         Label of each observation, of any dtype (see `cell_synergy.core.labels.as_labels`), and its
         donor (section, block).
     spec
-        The task, whose `exclude` lists labels that are no classes.
+        The task; the labels in its `exclude` are not classes.
     rule
         Minimum frequency of a class.
     what
@@ -50,7 +50,7 @@ def as_classes(
     Raises
     ------
     DataError
-        If labels are fractions, or fewer than two classes remain.
+        If all labels are numbers and some not integers, or fewer than two classes remain.
     """
     text = as_labels(labels).reset_index(drop=True)
     missing = int(text.isna().sum())
@@ -94,7 +94,7 @@ def _number(label: str) -> float | None:
 
 
 def _too_few(text: pd.Series, n_classes: int, needed: str) -> str:
-    """Return why there are not two classes, and the remedy."""
+    """Return the reason for fewer than two classes, and the remedy, for a message."""
     labelled, distinct = int(text.notna().sum()), text.nunique()
     if not labelled:
         return "no observation has a label; check the label column, or drop the task"

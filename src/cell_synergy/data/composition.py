@@ -11,17 +11,17 @@ from tqdm import tqdm
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import check_spellings, preview
 
-_TOLERANCE_MIN = 1e-3  # deviation of a sum from one that is allowed for any shares
-_TOLERANCE_MAX = 0.15  # and at most, for shares that are written with few decimals
+_TOLERANCE_MIN = 1e-3  # deviation of a sum from one that is always allowed
+_TOLERANCE_MAX = 0.15  # largest deviation that is allowed for shares with few decimals
 _PERCENT = 100
-_LISTED = 6  # shares that a message lists
+_LISTED = 6  # number of shares in a message
 
 
 def as_shares(table: Any, where: str) -> pd.DataFrame:  # noqa: ANN401 - whatever `obsm` holds
-    """Check shares and return them in double precision; a row without shares stays all NaN.
+    """Check shares of cell types and return them in double precision; rows of NaN are kept.
 
-    Sums may differ from one by the rounding of the shares: by half a hundredth per cell type where
-    shares have two decimals.
+    Sums may differ from one by the rounding error of the shares, for example by 0.005 per cell type
+    where shares have two decimals.
 
     Parameters
     ----------
@@ -33,8 +33,8 @@ def as_shares(table: Any, where: str) -> pd.DataFrame:  # noqa: ANN401 - whateve
     Raises
     ------
     DataError
-        If it is no data frame of numbers, or a row is neither empty nor of numbers from 0 on that
-        sum to 1.
+        If `table` is not a data frame of numbers with one distinct name per column, or a row that
+        is not all NaN has missing, negative or infinite shares or does not sum to 1.
     """
     if not isinstance(table, pd.DataFrame):
         raise DataError(
@@ -45,25 +45,25 @@ def as_shares(table: Any, where: str) -> pd.DataFrame:  # noqa: ANN401 - whateve
     if values.shape[1] == 0 or len(set(columns)) < len(columns):
         raise DataError(f"{where} needs one column per cell type, and has {preview(columns)}")
     missing = np.isnan(values)
-    given = ~missing.all(axis=1)
+    has_shares = ~missing.all(axis=1)
     shares = pd.DataFrame(values, table.index, table.columns)
-    incomplete = given & missing.any(axis=1)
+    incomplete = has_shares & missing.any(axis=1)
     remedy = "write 0 for a type that is not there, or leave the whole row empty"
     _refuse(shares, incomplete, "are missing in part", remedy, where)
-    invalid = given & ~(np.isfinite(values) & (values >= 0)).all(axis=1)
+    invalid = has_shares & ~(np.isfinite(values) & (values >= 0)).all(axis=1)
     remedy = "give numbers from 0 that sum to 1"
     _refuse(shares, invalid, "are negative or infinite", remedy, where)
     sums = values.sum(axis=1)
-    wrong = given & (np.abs(sums - 1) > _tolerance(values[given]))
+    wrong = has_shares & (np.abs(sums - 1) > _tolerance(values[has_shares]))
     if wrong.any():
         _refuse(shares, wrong, *_wrong_sums(values[wrong], sums[wrong]), where)
     return shares
 
 
 def concatenate_shares(name: str, sections: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Concatenate the shares of sections; a type that a section lacks counts as zero there.
+    """Concatenate the shares of sections; a cell type that a section lacks has share zero there.
 
-    The log names the sections that lack a type.
+    Sections that lack a type are logged.
 
     Parameters
     ----------
@@ -75,8 +75,8 @@ def concatenate_shares(name: str, sections: Mapping[str, pd.DataFrame]) -> pd.Da
     Raises
     ------
     DataError
-        If a type is spelt in several ways, or two sections have no type in common, since a type of
-        another name would wrongly count as zero.
+        If a type is spelt in several ways, or two sections have no type in common: a type that is
+        named differently would wrongly count as zero.
     """
     types = list(dict.fromkeys(str(column) for shares in sections.values() for column in shares))
     check_spellings(types, "cell type", f"{name}: cell types of the composition")
@@ -100,17 +100,17 @@ def concatenate_shares(name: str, sections: Mapping[str, pd.DataFrame]) -> pd.Da
         for shares in sections.values()
     ]
     stacked = pd.concat(complete)
-    given = stacked.notna().any(axis=1)
-    if not given.all():
+    has_shares = stacked.notna().any(axis=1)
+    if not has_shares.all():
         tqdm.write(
-            f"{name}: {int((~given).sum())} of {len(given)} observations have no shares of cell "
-            "types and are left out of the composition"
+            f"{name}: {int((~has_shares).sum())} of {len(has_shares)} observations have no shares "
+            "of cell types and are left out of the composition"
         )
-    return stacked.fillna(0).where(given, axis=0).astype(np.float32)
+    return stacked.fillna(0).where(has_shares, axis=0).astype(np.float32)
 
 
 def _numbers(table: pd.DataFrame, where: str) -> Float64[np.ndarray, "obs types"]:
-    """Return a data frame as an array; refuse columns that do not hold numbers."""
+    """Return a data frame as an array; refuse columns of other types than numbers."""
     for name, dtype in zip(table.columns, table.dtypes, strict=True):
         if not (isinstance(dtype, np.dtype) and dtype.kind in "fiub"):
             raise DataError(f"{where}: column {name!r} holds {dtype}, no numbers; store floats")
@@ -118,7 +118,7 @@ def _numbers(table: pd.DataFrame, where: str) -> Float64[np.ndarray, "obs types"
 
 
 def _tolerance(values: Float64[np.ndarray, "obs types"]) -> float:
-    """Return how far the sums may be from one, given the number of decimals of the shares."""
+    """Return the allowed deviation of sums from one, by the number of decimals of the shares."""
     for decimals in (2, 3, 4):
         if np.allclose(values, values.round(decimals), rtol=0, atol=1e-6):
             rounding: float = 0.5 * values.shape[1] / 10**decimals
@@ -129,7 +129,7 @@ def _tolerance(values: Float64[np.ndarray, "obs types"]) -> float:
 def _wrong_sums(
     values: Float64[np.ndarray, "wrong types"], sums: Float64[np.ndarray, " wrong"]
 ) -> tuple[str, str]:
-    """Return what is wrong with rows that do not sum to one, and the remedy."""
+    """Return the likely error in rows that do not sum to one, and the remedy."""
     median = float(np.median(sums))
     if median == 0:
         return "sum to 0", "leave a row empty (not 0) where nothing is known"
@@ -146,10 +146,10 @@ def _refuse(
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
         row = shares.iloc[first].to_list()
-        given = ", ".join(f"{value:.4g}" for value in row[:_LISTED])
+        listed = ", ".join(f"{value:.4g}" for value in row[:_LISTED])
         if len(row) > _LISTED:
-            given += ", ..."
+            listed += ", ..."
         raise DataError(
             f"{where}: the shares of {int(wrong.sum())} of {len(shares)} observations {problem}, "
-            f"first of {str(shares.index[first])!r} ({given}); {remedy}"
+            f"first of {str(shares.index[first])!r} ({listed}); {remedy}"
         )

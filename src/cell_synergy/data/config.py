@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from cell_synergy.core.config import Config
-from cell_synergy.core.labels import check_spellings
+from cell_synergy.data.design import BLOCKS, BlockSplit, DesignConfig, Role, Split
 from cell_synergy.data.naming import GroupNames, Labels, Names, OfKind, is_file_name, listed
 from cell_synergy.data.reader_config import ReaderConfig
 from cell_synergy.data.source_config import SimulatorSource, Source
@@ -15,6 +15,7 @@ __all__ = [
     "BLOCKS",
     "PLATFORMS",
     "RESERVED_NAMES",
+    "BenchmarkConfig",
     "BlockSplit",
     "ClassificationTask",
     "CompositionTask",
@@ -22,15 +23,13 @@ __all__ = [
     "GenePanelTask",
     "GroupNames",
     "Names",
+    "RawConfig",
     "Role",
+    "SpatialBenchmarkConfig",
     "Split",
     "Task",
     "listed",
 ]  # fmt: skip
-
-Role = Literal["reference", "train", "probe", "test", "study"]
-
-BLOCKS = "leave-one-block-out"
 
 RESERVED_NAMES = {"all", "block", "donor", "section"}  # names that no task can have
 
@@ -97,56 +96,24 @@ Task = Annotated[ClassificationTask | CompositionTask | GenePanelTask, Field(dis
 
 
 def no_task_message(key: str, tasks: Iterable[str]) -> str:
-    """Return the message for a list of params.yaml that names no task of a data set."""
+    """Return the message for a list of params.yaml that names no task of a data set.
+
+    Parameters
+    ----------
+    key
+        The list's key.
+    tasks
+        Tasks of the data set.
+    """
     names = ", ".join(tasks)
     return f"{key} names none of its tasks ({names})" if names else "it has no task"
 
 
-class GroupSplit(Config):
-    """A split of donors, or of sections.
+class RawConfig(Config):
+    """Source and reader of the files of one data set.
 
-    Attributes
-    ----------
-    kind
-        `holdout`: the roles `train`, `probe` and `test` are the donors of one fold.
-        `leave-one-donor-out` and `leave-one-section-out` leave each study donor (section) out in
-        turn.
-    """
-
-    kind: Literal["holdout", "leave-one-donor-out", "leave-one-section-out"]
-
-
-class BlockSplit(Config):
-    """A split of every study section into stripes, of which each is left out in turn.
-
-    Its scores say nothing about other donors. Without reference donors the first block of each
-    section is the reference. `standardise: donor` then scales each block by its own observations.
-    See `cell_synergy.data.blocks`.
-
-    Attributes
-    ----------
-    kind
-        `leave-one-block-out`.
-    blocks
-        Number of stripes of a section.
-    gap_um
-        Width of the gaps between them, in micrometres, at least `unit_um`.
-    """
-
-    kind: Literal["leave-one-block-out"]
-    blocks: Annotated[int, Field(ge=2)]
-    gap_um: PositiveFloat
-
-
-Split = Annotated[GroupSplit | BlockSplit, Field(discriminator="kind"), OfKind]
-"""How folds divide the observations of a data set."""
-
-
-class DatasetConfig(Config):
-    """Source, observations, tasks and donors of one data set.
-
-    `source`, `reader` and `split` are blocks with a key `kind`; a bare word is short for one
-    without further keys: `split: holdout` for `split: {kind: holdout}`.
+    `source` and `reader` are blocks with a key `kind`; a bare word is short for a block without
+    further keys: `reader: h5ad` for `reader: {kind: h5ad}`.
 
     Attributes
     ----------
@@ -154,29 +121,74 @@ class DatasetConfig(Config):
         Where the files come from: `simulator`, `manifest`, `folder` or `hub`.
     reader
         What reads the files, and which observations it makes of a section.
-    unit_um
-        Side of an observation, or the distance between two, in micrometres.
-    standardise
-        Whether embeddings are scaled by the training rows (`train`), or each donor by its own
-        unlabelled rows (`donor`).
-    split
-        How folds divide the observations.
-    tasks
-        Targets of the probes, by name.
-    roles
-        A list of donors (sections under `leave-one-section-out`) for each role: `reference`
-        (experts and hyperparameters are fitted on it, never scored), `train` (alignment and
-        probes), `probe` (probes only), `test` (scored), or `study` (each left out in turn, in
-        leave-one-out splits).
     """
 
     source: Source
     reader: Annotated[ReaderConfig, OfKind]
-    unit_um: PositiveFloat
-    standardise: Literal["train", "donor"]
-    split: Split
+
+    @model_validator(mode="after")
+    def _source_and_reader_agree(self) -> "RawConfig":
+        if self.simulator is not None and self.reader.kind not in PLATFORMS:
+            raise ValueError(f"a simulated data set needs one of the readers {PLATFORMS}")
+        is_hest = self.source.kind == "hub" or self.reader.kind == "hest"
+        if is_hest and self.reader.donors is None:
+            raise ValueError("sections of HEST-1k need the key 'reader.donors'")
+        return self
+
+    @property
+    def simulator(self) -> SimulatorSource | None:
+        """Values of the simulator; None for measured tissue."""
+        return self.source if isinstance(self.source, SimulatorSource) else None
+
+    @property
+    def sections(self) -> ReaderConfig | None:
+        """The configuration of a reader of 10x and HEST files; None for other readers."""
+        return self.reader if self.reader.units is not None else None
+
+
+class BenchmarkConfig(DesignConfig):
+    """Design of a data set, and the tasks that representations are scored on.
+
+    Attributes
+    ----------
+    tasks
+        Targets of the probes, by name.
+    """
+
     tasks: dict[str, Task]
-    roles: dict[Role, GroupNames]
+
+    @model_validator(mode="after")
+    def _tasks_are_valid(self) -> "BenchmarkConfig":
+        panels = [name for name, task in self.tasks.items() if task.kind == "gene_panel"]
+        if len(panels) > 1:
+            raise ValueError(f"one gene panel for a data set, not {panels}")
+        if wrong := sorted(
+            name for name in self.tasks if name in RESERVED_NAMES or not is_file_name(name)
+        ):
+            raise ValueError(f"no task can be called {wrong}: rename the task and its label column")
+        return self
+
+
+class SpatialBenchmarkConfig(BenchmarkConfig):
+    """Tasks of a data set, and what its observations are in space.
+
+    Attributes
+    ----------
+    unit_um
+        Side of an observation, or the distance between two, in micrometres.
+    reader
+        The reader, which says whether observations are spots, cells or patches.
+    """
+
+    unit_um: PositiveFloat
+    reader: Annotated[ReaderConfig, OfKind]
+
+
+class DatasetConfig(RawConfig, SpatialBenchmarkConfig):
+    """Source, observations, tasks and donors of one data set: all keys of its block.
+
+    A stage that does not read all of them reads one of the classes above, or `design.DesignConfig`.
+    """
 
     @model_validator(mode="before")
     @classmethod
@@ -193,75 +205,13 @@ class DatasetConfig(Config):
         return block
 
     @model_validator(mode="after")
-    def _source_and_reader_agree(self) -> "DatasetConfig":
+    def _parts_agree(self) -> "DatasetConfig":
         if self.simulator is not None and self.split.kind != "holdout":
             raise ValueError("a simulated data set needs the split 'holdout'")
-        if self.simulator is not None and self.reader.kind not in PLATFORMS:
-            raise ValueError(f"a simulated data set needs one of the readers {PLATFORMS}")
-        is_hest = self.source.kind == "hub" or self.reader.kind == "hest"
-        if is_hest and self.reader.donors is None:
-            raise ValueError("sections of HEST-1k need the key 'reader.donors'")
-        return self
-
-    @model_validator(mode="after")
-    def _tasks_and_split_are_valid(self) -> "DatasetConfig":
-        panels = [name for name, task in self.tasks.items() if task.kind == "gene_panel"]
-        if len(panels) > 1:
-            raise ValueError(f"one gene panel for a data set, not {panels}")
-        if wrong := sorted(
-            name for name in self.tasks if name in RESERVED_NAMES or not is_file_name(name)
-        ):
-            raise ValueError(f"no task can be called {wrong}: rename the task and its label column")
-        if isinstance(self.split, BlockSplit) and self.split.gap_um < self.unit_um:
+        if self.block_split is not None and self.block_split.gap_um < self.unit_um:
             raise ValueError(f"'split.gap_um' must be at least 'unit_um', {self.unit_um:g}")
-        return self
-
-    @model_validator(mode="after")
-    def _roles_agree(self) -> "DatasetConfig":
-        allowed = (
-            {"reference", "train", "probe", "test"}
-            if self.split.kind == "holdout"
-            else {"reference", "study"}
-        )
-        if wrong := sorted(set(self.roles) - allowed):
-            kind = self.split.kind
-            raise ValueError(f"split {kind!r} has the roles {sorted(allowed)}, not {wrong}")
-        with_role = [donor for donors in self.roles.values() for donor in donors]
-        if twice := sorted({donor for donor in with_role if with_role.count(donor) > 1}):
-            raise ValueError(f"one role for a {self.named}, but {twice} are listed twice")
-        check_spellings(with_role, self.named, "roles")
         if (donors := self.reader.donors) is not None:
             names = self.reader.donor_of(()) if self.named == "section" else donors
-            if unknown := sorted(set(with_role) - set(names)):
+            if unknown := sorted(set(self.role_of) - set(names)):
                 raise ValueError(f"'roles' names {unknown}, which 'reader.donors' does not")
         return self
-
-    @property
-    def simulator(self) -> SimulatorSource | None:
-        """Values of the simulator; None for measured tissue."""
-        return self.source if isinstance(self.source, SimulatorSource) else None
-
-    @property
-    def sections(self) -> ReaderConfig | None:
-        """The configuration of a reader of 10x and HEST files; None for other readers."""
-        return self.reader if self.reader.units is not None else None
-
-    @property
-    def block_split(self) -> BlockSplit | None:
-        """The split into blocks of a section; None for other splits."""
-        return self.split if isinstance(self.split, BlockSplit) else None
-
-    @property
-    def role_of(self) -> dict[str, Role]:
-        """Role of each donor (or section)."""
-        return {donor: role for role, donors in self.roles.items() for donor in donors}
-
-    @property
-    def group(self) -> str:
-        """Column of `obs` with the groups that no split divides."""
-        return self.named if self.block_split is None else "block"
-
-    @property
-    def named(self) -> Literal["donor", "section"]:
-        """The kind of groups that `roles` lists."""
-        return "section" if self.split.kind == "leave-one-section-out" else "donor"

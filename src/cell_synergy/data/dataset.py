@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from cell_synergy.data import embeddings, paired
-from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.design import DesignConfig
 from cell_synergy.data.splits import Fold, folds, split_groups
 
 
@@ -19,7 +19,7 @@ class PairedDataset:
     Attributes
     ----------
     adata
-        The pairs: labels, coordinates, counts.
+        The pairs: coordinates, counts, and labels where they were read.
     image, expression
         Embeddings of the two experts, not standardised.
     groups
@@ -42,9 +42,14 @@ class PairedDataset:
 
     @classmethod
     def read(
-        cls, pairs: Path, image: Path, expression: Path, dataset: DatasetConfig
+        cls,
+        pairs: Path,
+        image: Path,
+        expression: Path,
+        dataset: DesignConfig,
+        labels: Path | None = None,
     ) -> "PairedDataset":
-        """Read pairs and both embeddings, and check that their rows agree.
+        """Read pairs, both embeddings and labels, and check that their rows agree.
 
         Parameters
         ----------
@@ -54,8 +59,16 @@ class PairedDataset:
             Files of the embeddings of the two experts.
         dataset
             Configuration of the data set, which defines groups and folds.
+        labels
+            Label file of the pairs; None where no label is used, as in alignment.
+
+        Raises
+        ------
+        DataError
+            If a file is missing or broken, its rows are others than those of the pairs, or the
+            split is impossible with these donors.
         """
-        adata = paired.read(pairs)
+        adata = paired.read(pairs, labels)
         return cls(
             adata,
             embeddings.read(image, adata.obs_names),

@@ -1,4 +1,4 @@
-"""Embeddings of the pairs: written, read, checked row by row against the pairs, standardised."""
+"""Embeddings of the pairs: reading and writing, check of row names against the pairs, scaling."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def write(
 
 
 def read(path: Path, obs_names: pd.Index) -> Float32[np.ndarray, "obs dim"]:
-    """Read an embedding, and check that its rows are `obs_names` of the pairs in the same order.
+    """Read an embedding whose row names equal those of the pairs, in the same order.
 
     Parameters
     ----------
@@ -66,25 +66,17 @@ def read(path: Path, obs_names: pd.Index) -> Float32[np.ndarray, "obs dim"]:
     Raises
     ------
     DataError
-        If there is no such file, or its rows are others than the pairs'.
+        If there is no such file, or its row names or their order differ from `obs_names`.
     """
     if not path.is_file():
         raise DataError(
             f"{path}: no such embedding; name the data set in `datasets` and run `dvc repro`"
         )
     adata = anndata_files.read(path, "delete it and run `dvc repro`")
-    if not adata.obs_names.equals(obs_names):
-        difference = _difference(adata.obs_names, obs_names)
+    if difference := anndata_files.obs_difference(adata.obs_names, obs_names):
         raise DataError(f"{path}: {difference}; embed these pairs again")
     half: Float16[np.ndarray, "obs dim"] = adata.X
     return half.astype(np.float32)
-
-
-def _difference(names: pd.Index, expected: pd.Index) -> str:
-    if len(names) != len(expected):
-        return f"has {len(names)} rows, the pairs have {len(expected)}"
-    row = int(np.flatnonzero(names.to_numpy() != expected.to_numpy())[0])
-    return f"row {row} is {names[row]!r}, the pairs have {expected[row]!r}"
 
 
 def standardise(
@@ -93,7 +85,7 @@ def standardise(
     groups: Shaped[np.ndarray, " obs"],
     mode: str,
 ) -> Float32[np.ndarray, "obs dim"]:
-    """Centre and scale each feature.
+    """Centre each feature and divide it by its standard deviation.
 
     Parameters
     ----------
@@ -104,8 +96,9 @@ def standardise(
     groups
         Donor (section, block) of each observation.
     mode
-        `train` uses the mean and standard deviation of the training observations; `donor` those of
-        each group's own unlabelled observations, which is transductive and named so in every table.
+        `train` uses the mean and standard deviation of the training observations. `donor` uses
+        those of all observations of each group, without labels, which is transductive and named so
+        in every table.
 
     Returns
     -------

@@ -22,12 +22,13 @@ _COORD_COLUMNS = (
 
 
 def as_embedding(value: Any, names: pd.Index, where: str) -> Float32[np.ndarray, "obs d"]:  # noqa: ANN401 - whatever `obsm` holds
-    """Return an embedding in single precision.
+    """Check an embedding and return it in single precision, one row per observation.
 
     Parameters
     ----------
     value
-        An array, a sparse matrix or a data frame.
+        Array, sparse matrix or data frame, observations x features; the rows of a data frame are
+        put into the order of `names`.
     names
         Names of the observations.
     where
@@ -36,8 +37,8 @@ def as_embedding(value: Any, names: pd.Index, where: str) -> Float32[np.ndarray,
     Raises
     ------
     DataError
-        If it is not a table of finite numbers within single precision, or is the same for every
-        observation.
+        If `value` is not a table of finite numbers within the range of single precision, or every
+        feature is constant (standard deviation below a millionth of 1 + |mean|).
     """
     x = as_numbers(value, names, where)
     not_finite = ~np.isfinite(x).all(axis=1)
@@ -59,17 +60,21 @@ def as_embedding(value: Any, names: pd.Index, where: str) -> Float32[np.ndarray,
 
 
 def as_coords(value: Any, names: pd.Index, where: str) -> Float64[np.ndarray, "obs 2"]:  # noqa: ANN401 - whatever `obsm` holds
-    """Return x and y of every observation; in a data frame they are found by their column names.
+    """Return the coordinates x and y of every observation, in the unit that they have in `value`.
 
     Parameters
     ----------
-    value, names, where
-        As for `as_embedding`; the unit of the coordinates is kept.
+    value
+        Array or sparse matrix with two columns, or a data frame, whose columns x and y are selected
+        by name (`x` and `y`, or as Xenium, Space Ranger and Seurat name them).
+    names, where
+        As for `as_embedding`.
 
     Raises
     ------
     DataError
-        If they are not two columns of finite numbers.
+        If `value` does not have two columns of finite numbers, or a data frame no columns of these
+        names.
     """
     if isinstance(value, pd.DataFrame):
         value = _x_and_y(value, where)
@@ -86,7 +91,7 @@ def as_coords(value: Any, names: pd.Index, where: str) -> Float64[np.ndarray, "o
 
 
 def as_numbers(value: Any, names: pd.Index, where: str) -> Float[np.ndarray, "obs columns"]:  # noqa: ANN401 - whatever `obsm` holds
-    """Return an array of floating-point numbers with one row per observation; NaN is allowed.
+    """Return a table as an array of floating-point numbers, one row per observation, NaN allowed.
 
     Parameters
     ----------
@@ -121,10 +126,19 @@ def as_numbers(value: Any, names: pd.Index, where: str) -> Float[np.ndarray, "ob
 def align_rows(frame: pd.DataFrame, names: pd.Index, where: str) -> pd.DataFrame:
     """Return a data frame with its rows in the order of the observations.
 
+    Parameters
+    ----------
+    frame
+        One row per observation, in any order.
+    names
+        Names of the observations.
+    where
+        File and key, for messages.
+
     Raises
     ------
     DataError
-        If the names of its rows are not those of the observations.
+        If the row names are not those of the observations.
     """
     rows, obs_names = frame.index.astype(str), names.astype(str)
     if rows.equals(obs_names):

@@ -1,14 +1,15 @@
 """The pairs of a data set: one AnnData with one row per observation (patch, spot or cell).
 
-`X`: raw counts (CSR); `obs`: `donor`, `section` and one column per task label; `var["panel"]` marks
-genes hidden from the expression expert; `obsm["spatial"]`: micrometres in the image's frame;
-`obsm["cell_type_ratio"]` where the composition is given; `uns`: `source`, `simulated`, `tasks`
-(kind by name), `mpp` and `images` (by section). Where patches keep their cells, `uns["cells"]` has
-their `counts` (CSR, cells x genes) and `unit`, the row of each cell's patch in `obs`; the counts of
-a patch are the sum over its cells.
+`X`: raw counts (CSR); `obs`: `donor`, `section`, and `block` where sections are divided into
+blocks; `var["panel"]` marks genes hidden from the expression expert; `obsm["spatial"]`: micrometres
+in the image's frame; `uns`: `source`, `simulated`, `mpp` and `images` (by section). Where patches
+keep their cells, `uns["cells"]` has their `counts` (CSR, cells x genes) and `unit`, the row of each
+cell's patch in `obs`; the counts of a patch are the sum over its cells.
+
+Labels stand in files of their own (`cell_synergy.data.label_files`), so that a new task leaves the
+pairs as they are. A gene panel alone is part of the pairs, as it decides what the expert sees.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import anndata as ad
@@ -19,7 +20,7 @@ from scipy import sparse
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import as_names, check_spellings
-from cell_synergy.data import anndata_files
+from cell_synergy.data import anndata_files, label_files
 from cell_synergy.data.config import Task
 from cell_synergy.data.obsm import as_coords
 
@@ -47,7 +48,7 @@ def regression_target(pairs: ad.AnnData, task: str, spec: Task) -> Float[np.ndar
     Parameters
     ----------
     pairs
-        The pairs.
+        The pairs with their labels.
     task
         Name of the task, for messages.
     spec
@@ -89,24 +90,66 @@ def cell_counts(
 
 
 def write(path: Path, pairs: ad.AnnData) -> None:
-    """Check the pairs and write them."""
+    """Check the pairs and write them.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    pairs
+        Observations in the format at the top of this module.
+
+    Raises
+    ------
+    DataError
+        If they have another format.
+    """
     check(pairs, path.name)
     anndata_files.write(path, pairs)
 
 
-def read(path: Path) -> ad.AnnData:
-    """Read the pairs and check them."""
+def read(path: Path, labels: Path | None = None) -> ad.AnnData:
+    """Read the pairs, check them, and add their labels.
+
+    Parameters
+    ----------
+    path
+        File of the pairs.
+    labels
+        Their label file: classification tasks become columns of `obs` after the others, a
+        composition becomes `obsm["cell_type_ratio"]`. None for pairs without labels.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or has another format, or the labels are those of other pairs.
+    """
     if not path.is_file():
         raise DataError(
             f"{path}: no such pairs; name the data set in `datasets` and run `dvc repro`"
         )
     pairs = anndata_files.read(path, "delete it and run `dvc repro`")
     check(pairs, str(path))
+    if labels is not None:
+        label_files.add_labels(pairs, labels)
     return pairs
 
 
 def check(pairs: ad.AnnData, where: str) -> None:
-    """Refuse pairs that break the contract at the top of this module."""
+    """Refuse pairs that break the contract at the top of this module.
+
+    Parameters
+    ----------
+    pairs
+        Observations.
+    where
+        The file, for messages.
+
+    Raises
+    ------
+    DataError
+        With what breaks the contract, and the remedy.
+    """
     names = pairs.obs_names
     if not names.is_unique:
         raise DataError(
@@ -126,11 +169,6 @@ def check(pairs: ad.AnnData, where: str) -> None:
     _check_counts(pairs, where)
     if "cells" in pairs.uns:
         _check_cells(pairs, where)
-    tasks: Mapping[str, str] = pairs.uns["tasks"]
-    for task, kind in tasks.items():
-        labelled = kind == "classification" and task in pairs.obs
-        if labelled and not isinstance(pairs.obs[task].dtype, pd.CategoricalDtype):
-            raise DataError(f"{where}: obs[{task!r}] is not categorical; convert it")
 
 
 def _check_counts(pairs: ad.AnnData, where: str) -> None:

@@ -8,8 +8,8 @@ import anndata as ad
 import h5py
 import pandas as pd
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.messages import suggest
 from cell_synergy.data import anndata_files
 from cell_synergy.data.obsm import align_rows
 
@@ -17,9 +17,10 @@ from cell_synergy.data.obsm import align_rows
 def read_obs_and_obsm(
     path: Path, keys: Collection[str] | None, optional: Collection[str]
 ) -> ad.AnnData:
-    """Read `obs` and some keys of `obsm`.
+    """Read `obs` and some keys of `obsm` of an `.h5ad`.
 
-    The rows of a data frame of `obsm` are put into the order of `obs`.
+    The rows of a data frame in `obsm` are put into the order of `obs`. A file that anndata wrote
+    before version 0.7 is read whole.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
 """The remark of a data set: a warning that is copied from its pairs into every table of results.
 
-A remark is one text. Tables of data sets without a remark have no such column.
+A remark is one text, in `uns["remark"]` of the pairs and in the column `remark` of tables. Tables
+of data sets without a remark have no such column.
 """
 
 from collections.abc import Mapping
@@ -12,12 +13,12 @@ REMARK = "remark"  # the column, and the key of `uns` of the pairs
 
 
 def add_remark(table: pd.DataFrame, uns: Mapping[str, Any]) -> pd.DataFrame:
-    """Add the remark of the pairs that a table was computed from, if they have one.
+    """Add the remark of a data set's pairs, if there is one, as a column to a table.
 
     Parameters
     ----------
     table
-        Any table.
+        A table that was computed from the pairs.
     uns
         `uns` of the pairs.
     """
@@ -25,14 +26,14 @@ def add_remark(table: pd.DataFrame, uns: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def copy_remarks(table: pd.DataFrame, source: pd.DataFrame) -> pd.DataFrame:
-    """Copy the remarks of the source of a table, if it has any.
+    """Copy the remarks of one table to a table that was computed from it.
 
     Parameters
     ----------
     table
-        A table with the column `dataset`.
+        The computed table, with the column `dataset`.
     source
-        The table that it was computed from, with the same column.
+        The table with the remarks, with the columns `dataset` and, if there are any, `remark`.
     """
     remarks = remarks_by_dataset(source)
     if not any(name in remarks for name in table["dataset"]):

@@ -1,14 +1,14 @@
-"""Spacing of the spots of a regular array; cells, which lie irregularly, have none."""
+"""Distance between neighbouring spots of a regular array; cells have no such distance."""
 
 import numpy as np
 from jaxtyping import Float
 
-# Range of spacing over spot diameter. It is below 1 where the fields of view overlap (112 um on
-# Visium's 100); it is 1.8 for Visium's spots, and 2 for Spatial Transcriptomics and DBiT-seq.
+# Range of the ratio of spacing to size of an observation: below 1 where fields of view overlap (112
+# um at Visium's 100 um), 1.8 for Visium's spots, 2 for Spatial Transcriptomics and DBiT-seq.
 SPACING_MIN, SPACING_MAX = 0.75, 2.5
-_REGULAR = (
-    0.25  # largest interquartile range over median of nearest distances; cells have 0.4 to 0.8
-)
+# Largest ratio of interquartile range to median of nearest-neighbour distances in a regular array;
+# cells have 0.4 to 0.8.
+_REGULAR = 0.25
 
 
 def regular_spacing(nearest: Float[np.ndarray, " obs"]) -> float | None:

@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.config import BLOCKS, DatasetConfig
+from cell_synergy.data.design import BLOCKS, DesignConfig
 
 BLOCKS_HINT = (
     f"`split: {{kind: {BLOCKS}, blocks: 5, gap_um: 336}}`, which is possible with one section and "
@@ -40,7 +40,7 @@ class Fold:
     test: Bool[np.ndarray, " obs"]
 
 
-def split_groups(obs: pd.DataFrame, dataset: DatasetConfig) -> Shaped[np.ndarray, " obs"]:
+def split_groups(obs: pd.DataFrame, dataset: DesignConfig) -> Shaped[np.ndarray, " obs"]:
     """Return the group of each observation that no split divides: its donor, section or block.
 
     Parameters
@@ -63,7 +63,7 @@ def split_groups(obs: pd.DataFrame, dataset: DatasetConfig) -> Shaped[np.ndarray
     return obs[dataset.group].astype(str).to_numpy()
 
 
-def folds(obs: pd.DataFrame, dataset: DatasetConfig) -> list[Fold]:
+def folds(obs: pd.DataFrame, dataset: DesignConfig) -> list[Fold]:
     """Return the folds of a data set's paired observations.
 
     Parameters
@@ -91,8 +91,8 @@ def folds(obs: pd.DataFrame, dataset: DatasetConfig) -> list[Fold]:
     return [Fold(name, groups != name, groups != name, groups == name) for name in names]
 
 
-def fold_problems(obs: pd.DataFrame, dataset: DatasetConfig) -> list[str]:
-    """Return why the split is impossible with these donors and sections, and the remedies.
+def fold_problems(obs: pd.DataFrame, dataset: DesignConfig) -> list[str]:
+    """Return the reasons for which the split is impossible with these donors, and the remedies.
 
     Parameters
     ----------
@@ -145,16 +145,16 @@ def draw_validation_mask(
 ) -> Bool[np.ndarray, " obs"]:
     """Return a mask of validation observations: a stripe at the end of each section's longer axis.
 
-    The validation set is a stripe and not single observations, since neighbours share tissue.
+    Single observations would not be independent of training, since neighbours share tissue.
 
     Parameters
     ----------
     adata
         The pairs.
     mask
-        The observations to choose from.
+        Mask of the observations that are divided into training and validation.
     fraction
-        Fraction of these observations of each section.
+        Fraction of the observations in `mask` that is used for validation, in each section.
     """
     validation = np.zeros(len(mask), dtype=bool)
     sections = adata.obs["section"].astype(str).to_numpy()
@@ -182,9 +182,14 @@ def inner_folds(
     groups
         Donor (section, block) of each observation.
     coords
-        Coordinates of the observations.
+        Coordinates x and y of the observations, in any unit.
     n_folds
-        Number of folds; fewer where there are fewer groups, but more than one.
+        Number of folds; with fewer groups (but at least two), the number of groups.
+
+    Returns
+    -------
+    :
+        Fold of each observation, from 0.
     """
     names, sizes = np.unique(groups, return_counts=True)
     if len(names) == 1:

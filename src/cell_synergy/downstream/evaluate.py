@@ -51,15 +51,15 @@ class Evaluation:
     Attributes
     ----------
     scores
-        One row per task, metric, probe, fold, donor and seed. The column "inner" holds the mean
-        score on the inner folds for which the penalty in "strength" was selected, and "sensitivity"
-        how much lower that score is for the worse of the neighbouring penalties (empty if the grid
-        has one penalty). Columns of the probe fit, `FIT_COLUMNS`, are filled in the first row of
-        each task, metric, probe, fold and seed only. The task "donor" is a control: accuracy in
+        One row per task, metric, probe, fold, donor and seed. "strength" is the selected penalty,
+        "inner" its mean score on the inner folds, "sensitivity" by how much the worse of the
+        neighbouring penalties scores lower (empty if the grid has one penalty). Columns of the
+        probe fit, `FIT_COLUMNS`, are filled in the first row of each task, metric, probe, fold and
+        seed only. The task "donor" is a control: accuracy in
         predicting the donor of an observation, for the first seed, one row per donor.
     posteriors
-        Class probabilities of the test rows for the first seed, in 255ths, with keys
-        `<task>/<fold>`, from the probe with the best score on the inner folds.
+        Class probabilities (test rows x classes) for the first seed, times 255 and rounded, with
+        keys `<task>/<fold>`, from the probe with the best score on the inner folds.
     """
 
     scores: pd.DataFrame
@@ -83,16 +83,10 @@ def evaluate(
 
     Parameters
     ----------
-    name
-        Name of the method.
-    paired
-        The data set.
-    tasks
-        The tasks by name. Without any, the table has the control task `donor` alone.
-    seeds
-        Seeds of the representation.
-    represent
-        The representation.
+    name, represent, seeds
+        Name of the method, its representation given fold and seed, and the seeds to score.
+    paired, tasks
+        The data set, and its tasks by name; without any, only the control task `donor` is scored.
     probe
         Configuration of the probes.
 
@@ -129,22 +123,25 @@ def standardise_finite(
     fold: Fold,
     seed: int,
 ) -> Float32[np.ndarray, "obs d"]:
-    """Standardise a representation as its data set prescribes, and refuse numbers that are not.
+    """Standardise a representation in its data set's mode, and refuse values that are not finite.
 
     Parameters
     ----------
-    name, fold, seed
-        Method, fold and seed of the representation.
+    name, paired, fold, seed
+        Method, data set, fold and seed of the representation.
     representation
-        The representation of all observations.
-    paired
-        The data set.
+        Representation of all observations.
 
     Raises
     ------
     DataError
-        If a number is not finite.
+        If a standardised value is not finite.
     """
+    if representation.shape[:-1] != paired.donor.shape:
+        raise DataError(
+            f"{name}: transform returns an array of shape {representation.shape}, not one row for "
+            f"each of {len(paired.donor)} observations; correct it"
+        )
     z = standardise(representation, fold.align, paired.groups, paired.mode)
     if not np.isfinite(z).all():
         raise DataError(
@@ -155,26 +152,25 @@ def standardise_finite(
 
 
 def probe_name(probe: str, paired: PairedDataset) -> str:
-    """Return the name of a probe in score tables, which says if features were scaled per donor."""
+    """Return the name of a probe in score tables, marked if features were scaled per donor.
+
+    Parameters
+    ----------
+    probe, paired
+        Name of the probe without the mark, and the data set that it is fitted on.
+    """
     return probe + TRANSDUCTIVE if paired.mode == "donor" else probe
 
 
 def score_table(
     name: str, paired: PairedDataset, rows: list[dict[str, object]], *, require_labels: bool = True
 ) -> pd.DataFrame:
-    """Return the score table of one method.
-
-    Columns of the probe fit keep their value in the first row of each fit and metric only. If the
-    data set has a remark, a last column `remark` repeats it in every row.
+    """Return the score table of one method; a remark of the data set fills a column `remark`.
 
     Parameters
     ----------
-    name
-        Name of the method.
-    paired
-        The data set.
-    rows
-        The scores.
+    name, paired, rows
+        Method, data set, and scores as dictionaries with keys among `COLUMNS`.
     require_labels
         Whether a score of some task other than the control `donor` is required.
 
@@ -204,14 +200,14 @@ def baseline_representations(paired: PairedDataset) -> dict[str, Representation]
 
 
 class FoldEvaluator:
-    """The tasks of one fold, the predictions of probes for them, and the scores of predictions.
+    """Evaluation of probes on one fold: its tasks, predictions for test rows, and their scores.
 
     Attributes
     ----------
     tasks
         Target and train/test problem of every task, by name.
     with_control
-        The same and the control task `donor`, if the fold trains on several donors.
+        `tasks`, and the control task `donor` if the fold trains on several donors.
     """
 
     def __init__(
@@ -233,9 +229,9 @@ class FoldEvaluator:
         Parameters
         ----------
         z
-            Standardised representation.
+            Standardised representation of all observations.
         selections
-            Selected penalty of each task; those that are missing are selected and added.
+            Selected penalty by task; missing ones are selected by inner cross-validation and added.
         donor
             Whether the control task `donor` is predicted too.
         """
@@ -249,7 +245,15 @@ class FoldEvaluator:
     def nonlinear(
         self, blocks: list[Float32[np.ndarray, "obs _"]], seed: int
     ) -> dict[str, dict[str, Prediction]]:
-        """Predict every task with nonlinear probes; two blocks are also combined by late fusion."""
+        """Predict every task with nonlinear probes, by kind of probe and task.
+
+        Parameters
+        ----------
+        blocks
+            Standardised features of all observations; several are also combined by late fusion.
+        seed
+            Seed of initial weights and batches.
+        """
         probe_tasks = [probe_task for _, probe_task in self.tasks.values()]
         kinds = (NONLINEAR, LATE_FUSION) if len(blocks) > 1 else (NONLINEAR,)
         predictions = {}
@@ -260,10 +264,7 @@ class FoldEvaluator:
         return predictions
 
     def posteriors(self, predictions: _Predictions) -> dict[str, np.ndarray]:
-        """Return the class probabilities of the test rows, in 255ths, keyed by `<task>/<fold>`.
-
-        They come from the probe with the best score on the inner folds.
-        """
+        """Return posteriors as `Evaluation` has them, from predictions by probe and task."""
         posteriors = {}
         for name, (target, probe_task) in self.tasks.items():
             if target.classes:

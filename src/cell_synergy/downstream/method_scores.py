@@ -1,4 +1,4 @@
-"""Scores of a trained method with probes, and the files that they are written to."""
+"""Embeddings of a trained method, and the files that its probe scores are written to."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,22 +37,30 @@ class TrainedMethod:
         return weights.seeds(self.folder, self.paired.folds[0].name)
 
     def embed(self, fold: Fold, seed: int) -> Float32[np.ndarray, "obs d"]:
-        """Return the joint embedding of all observations, with the weights of one fold and seed."""
-        learnt = weights.load(self.folder, fold.name, seed)
-        return self.method.transform(learnt, *self.paired.standardised(fold))
+        """Return the joint embedding of all observations, with the weights of one fold and seed.
+
+        Parameters
+        ----------
+        fold
+            Fold that the method and the standardisation of its inputs were fitted on.
+        seed
+            Seed of the fit.
+        """
+        fitted = weights.load(self.folder, fold.name, seed)
+        return self.method.transform(fitted, *self.paired.standardised(fold))
 
 
-def write_scores(judged: Evaluation, path: Path) -> None:
+def write_scores(evaluation: Evaluation, path: Path) -> None:
     """Write scores as CSV, with five significant digits, and posteriors beside them, as NPZ.
 
     Parameters
     ----------
-    judged
-        The scores and posteriors.
+    evaluation
+        Scores and posteriors of one method.
     path
         The CSV; the NPZ has the same name with the suffix `.npz`.
     """
     with atomic_write(path.with_suffix(".npz")) as new, new.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **judged.posteriors)
+        np.savez_compressed(file, allow_pickle=False, **evaluation.posteriors)
     with atomic_write(path) as new:
-        judged.scores.to_csv(new, index=False, float_format="%.5g")
+        evaluation.scores.to_csv(new, index=False, float_format="%.5g")

@@ -32,7 +32,7 @@ from pydantic import Field
 
 from cell_synergy.commands.args import ExperimentArgs
 from cell_synergy.commands.command import StageArguments, command, command_on_table
-from cell_synergy.core.config import Config, load, merge, read_param, validate
+from cell_synergy.core.config import Config, load, load_keys, merge, read_param, validate
 from cell_synergy.core.errors import print_requested_help, report_errors
 
 if TYPE_CHECKING:
@@ -43,16 +43,16 @@ UNIMODAL = {"unimodal_img": "image", "unimodal_gex": "expression"}
 
 
 class EvaluationConfig(Config):
-    """Which representation is scored.
+    """Selection of the representation to score.
 
     Attributes
     ----------
     modality
-        Both embeddings fused, or one of them.
+        Both embeddings fused, or the image or expression embedding alone.
     align_method
-        The fusion method; None for the focal one.
+        Name of the fusion method; None for the focal method.
     weights
-        Folder of its weights; None for those of the stage `align`.
+        Folder of the method's weights; None for those of the stage `align`.
     """
 
     modality: Literal["multimodal", "unimodal_img", "unimodal_gex"]
@@ -64,29 +64,33 @@ class Args(ExperimentArgs):
     """Inputs, output, and overrides of the section `probe`."""
 
     probe: Any = Field(default_factory=dict)
+    labels: Path
     weights: Path
     out: Path
 
 
 def run(args: Args) -> None:
-    """Read, score, write."""
-    from cell_synergy.commands.experiment import Experiment
+    """Score a method of the study on a data set, and write scores and posteriors."""
+    from cell_synergy.commands.experiment import Experiment, read_paired
     from cell_synergy.core.device import use_threads
+    from cell_synergy.data.config import BenchmarkConfig
     from cell_synergy.downstream.evaluate import evaluate
     from cell_synergy.downstream.method_scores import TrainedMethod, write_scores
     from cell_synergy.downstream.probes.config import ProbeConfig
 
     experiment = Experiment.from_overrides(args.models, args.data)
+    overrides = experiment.dataset_overrides
+    dataset = load_keys(BenchmarkConfig, f"data.{experiment.dataset_name}", overrides)
     probe = load(ProbeConfig, "probe", args.probe)
     use_threads(read_param("threads"))
-    paired = experiment.read_paired(args)
+    paired = read_paired(args, dataset)
     trained = TrainedMethod(experiment.method, args.weights, paired)
-    name, tasks = experiment.method_name, experiment.dataset.tasks
+    name, tasks = experiment.method_name, dataset.tasks
     write_scores(evaluate(name, paired, tasks, trained.seeds(), trained.embed, probe), args.out)
 
 
 def run_on_table(args: "UserTableConfig") -> None:
-    """Read a user's table, score, write."""
+    """Score the embeddings of a user's table, and write scores, bits and SIS."""
     from cell_synergy.core.device import use_threads
     from cell_synergy.data.classes import ClassRule
     from cell_synergy.downstream.information.decompose import InformationConfig
@@ -101,14 +105,14 @@ def run_on_table(args: "UserTableConfig") -> None:
 
 
 def _stage_of(overrides: Mapping[str, Any]) -> StageArguments:
-    """Return the stage `probe` of the method that `evaluation` names."""
+    """Return the stage `evaluate` of the method that `evaluation` names."""
     remaining = dict(overrides)
     evaluation = validate(EvaluationConfig, remaining.pop("evaluation", {}), "evaluation")
     name = UNIMODAL.get(evaluation.modality) or evaluation.align_method or read_param("method")
     remaining["models"] = merge({}, remaining.get("models", {})) | {"name": str(name)}
     if evaluation.weights is not None:
         remaining["weights"] = str(evaluation.weights)
-    return StageArguments("probe", str(name), remaining)
+    return StageArguments("evaluate", str(name), remaining)
 
 
 def main(argv: Sequence[str]) -> None:

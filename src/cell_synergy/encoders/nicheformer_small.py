@@ -1,10 +1,10 @@
 """A small Nicheformer, pretrained on reference donors by masked gene modelling.
 
 Network, tokens and objective are those of Nicheformer (Schaar, Tejada-Lapuerta et al. 2025), in a
-size that a CPU trains in minutes. The gene list has the highly variable genes of the data set. A
-gene's expression is divided by its mean over the reference cells that express it, and the genes
-with the highest ratios become the tokens of a cell. The weights are those of the epoch with the
-lowest validation loss on reference donors; the head is not saved.
+size that a CPU trains in minutes. The gene list has the highly variable genes of the reference
+donors. The expression of a gene is divided by its mean over the reference cells that express it,
+and the tokens of a cell are the genes with the highest ratios. The weights are those of the epoch
+with the lowest validation loss on reference donors; the head is not saved.
 
 Departures: a data set has one species, assay and modality, so the three context tokens are
 constant; the means are not rounded.
@@ -42,7 +42,7 @@ from cell_synergy.encoders._nicheformer.tokenizer import (
 )
 
 _WEIGHTS, _GENES, _MEANS = "nicheformer.safetensors", "genes.txt", "means"
-_REMEDY = "pretrain the expert again (`dvc repro pretrain`)"
+_REMEDY = "pretrain the expert again (`dvc repro embed`)"
 _CONTEXT = SPECIES["human"], ASSAY["Xenium"], MODALITY["spatial"]
 
 
@@ -60,11 +60,11 @@ class Expert(Encoder):
     initial_std
         Standard deviation of the initial weights.
     held
-        Share of each reference section that is used for validation.
+        Share of each reference section's observations that is used for validation.
     pretraining
         Configuration of the pretraining.
     pooling
-        Pooling of the tokens of a cell.
+        Pooling of the hidden states of a cell, see `modeling.pool`.
     batch_size
         Cells per batch.
     """
@@ -121,12 +121,19 @@ class Expert(Encoder):
         return self.cell_embedder(pairs, expert).embed(self.batch_size)
 
     def cell_embedder(self, pairs: ad.AnnData, expert: Path) -> CellEmbedder:
-        """Return the network with the tokens of all cells of `pairs`.
+        """Return the network and the tokens of all cells of `pairs`.
+
+        Parameters
+        ----------
+        pairs
+            Paired observations.
+        expert
+            Folder of the frozen expert.
 
         Raises
         ------
         DataError
-            If a gene that the expert was pretrained on is missing from the pairs.
+            If a gene of the expert's gene list is missing from the pairs, or a file is broken.
         """
         state = tensors.read(expert / _WEIGHTS, _REMEDY)
         filetypes.require_readable(expert / _GENES, "a list of genes", _REMEDY)

@@ -22,7 +22,7 @@ from cell_synergy.data.paired import log_normalise, visible_counts
 from cell_synergy.encoders import Encoder, require_genes, sha256, visible_genes
 
 _WEIGHTS, _GENES = "pca.safetensors", "genes.txt"
-_REMEDY = "fit the expert again (`dvc repro pretrain`)"
+_REMEDY = "fit the expert again (`dvc repro embed`)"
 
 
 class Expert(Encoder):
@@ -35,7 +35,7 @@ class Expert(Encoder):
     target_sum
         Sum to which the counts of each observation are scaled.
     least_share
-        Minimum share of the reference observations in which a gene is detected.
+        Minimum share of the reference observations in which a gene of the expert is detected.
     """
 
     components: PositiveInt
@@ -98,9 +98,9 @@ def _read_fitted(expert: Path) -> tuple[dict[str, np.ndarray], list[str]]:
 def _principal_axes(
     x: sparse.csr_matrix, mean: np.ndarray, components: int
 ) -> Float32[np.ndarray, "components genes"]:
-    """Return the leading principal axes, from the smaller of the two Gram matrices.
+    """Return the leading principal axes, by eigendecomposition of the smaller Gram matrix.
 
-    The largest loading of each axis is positive, so that equal data give equal axes.
+    The loading of largest magnitude of each axis is positive, so that equal data give equal axes.
     """
     n_obs, n_genes = x.shape
     if n_genes <= n_obs:

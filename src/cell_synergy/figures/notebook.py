@@ -1,4 +1,4 @@
-"""Run a parameterised py:percent notebook so that equal results give equal bytes."""
+"""Execution of parameterised py:percent notebooks; equal results give equal bytes."""
 
 import json
 import re
@@ -13,15 +13,15 @@ import papermill
 from jupyter_client.manager import AsyncKernelManager
 from papermill.exceptions import PapermillExecutionError
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.files import atomic_write
+from cell_synergy.core.messages import suggest
 
 _VOLATILE = ("papermill", "execution", "ExecuteTime", "collapsed", "scrolled")
 
 
 class NotebookError(RuntimeError):
-    """A cell failed; the message has its traceback and the path of the executed copy."""
+    """Failure of a cell, with its traceback and the path of the executed copy in the message."""
 
 
 class IpcKernelManager(AsyncKernelManager):
@@ -33,7 +33,16 @@ class IpcKernelManager(AsyncKernelManager):
 
 
 def run(notebook: Path, parameters: Mapping[str, Any], out: Path) -> None:
-    """Execute `notebook` with `parameters` and write the executed copy to `out`.
+    """Execute a notebook and write the executed copy.
+
+    Parameters
+    ----------
+    notebook
+        The py:percent notebook.
+    parameters
+        Values of variables that are assigned in the cell tagged `parameters`.
+    out
+        Path of the executed copy, an `.ipynb`.
 
     Raises
     ------
@@ -73,7 +82,7 @@ def run(notebook: Path, parameters: Mapping[str, Any], out: Path) -> None:
 
 
 def _normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Remove everything that differs between equal runs: times, ids, stream chunks, addresses."""
+    """Remove what differs between equal runs: times, cell ids, stream chunks, addresses."""
     for key in ("papermill", "widgets"):
         notebook.metadata.pop(key, None)
     notebook.metadata.get("language_info", {}).pop("version", None)

@@ -63,21 +63,35 @@ def set_style() -> None:
 
 
 def colour(method: str, focal: str) -> str:
-    """Return the colour of a method: the focal method, an expert, a control, or another method."""
+    """Return the colour of a method by its role: focal, expert, control or other method.
+
+    Parameters
+    ----------
+    method, focal
+        Names of the method and of the focal method.
+    """
     special = {focal: FOCUS, "image": IMAGE, "expression": EXPRESSION}
     special |= dict.fromkeys(CONTROLS, CONTROL)
     return special.get(method, PLAIN)
 
 
 def order(methods: Sequence[str]) -> list[str]:
-    """Return methods in the order of `METHOD_NAMES`; methods not in it precede the controls."""
+    """Return fusion methods in the order of `METHOD_NAMES`, then others, then controls."""
     fusions = [m for m in METHOD_NAMES if m in methods and m not in (*UNIMODAL, *CONTROLS)]
     others = sorted(set(methods) - set(METHOD_NAMES))
     return [*fusions, *others, *(m for m in CONTROLS if m in methods)]
 
 
 def title(dataset: str, simulated: bool) -> str:
-    """Return the title of a data set, with "(simulated)" where it is."""
+    """Return the title of a data set's panel, marked "(simulated)" if it is.
+
+    Parameters
+    ----------
+    dataset
+        Name of the data set.
+    simulated
+        Whether its tissue is simulated.
+    """
     return f"{dataset} (simulated)" if simulated else dataset
 
 
@@ -89,7 +103,15 @@ def remove_frame(axes: Axes) -> None:
 
 
 def write_message(axes: Axes, message: str) -> None:
-    """Write a message on axes without data."""
+    """Write a message on axes without data.
+
+    Parameters
+    ----------
+    axes
+        The axes; ticks and frame are removed.
+    message
+        The text, which is wrapped.
+    """
     remove_frame(axes)
     axes.text(
         0.5, 0.5, fill(message, 34), transform=axes.transAxes, ha="center", va="center", fontsize=7,
@@ -98,7 +120,15 @@ def write_message(axes: Axes, message: str) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the figure to `path` with the suffixes .pdf and .png, and close it."""
+    """Write a figure as .pdf and .png, and close it.
+
+    Parameters
+    ----------
+    figure
+        The figure.
+    path
+        Path whose suffix is replaced by .pdf and .png.
+    """
     for suffix in (".pdf", ".png"):
         with atomic_write(path.with_suffix(suffix)) as new:
             figure.savefig(new, bbox_inches="tight", facecolor="white")

@@ -2,7 +2,7 @@
 
 LoRA (Hu et al. 2021, arXiv:2106.09685) adds `alpha / rank * B A` to the weight of a linear layer; B
 is initialised with zeros, so that the adapted expert equals the frozen one at first. Adapters are
-those of `peft` and are saved separately from the expert: `peft` can load them into the same expert.
+implemented by `peft` and saved without the expert's weights, in a format that `peft` can load.
 """
 
 import json
@@ -37,22 +37,22 @@ _LAST = "last.safetensors"
 _CONFIG, _ADAPTERS = "adapter_config.json", "adapter_model.safetensors"
 _ANY_LR = {"lr": 1.0}  # LoRAConfig requires a learning rate, which loading does not use
 _REMEDY = "give the folder that fine-tuning wrote, or tune again"
-_EMBED_BATCH_SIZE = 32  # sequences embedded at a time: changes time and memory alone
+_EMBED_BATCH_SIZE = 32  # sequences embedded at a time; affects time and memory only
 
 
 class AdaptedExpert:
-    """An expert whose trainable parameters are separate, so that every fit has its own.
+    """An expert whose trainable parameters are arguments, so that fits do not share them.
 
     Attributes
     ----------
     expert
         The frozen expert, whose network is never changed.
     settings
-        Which parameters are trained, and how.
+        Configuration of fine-tuning.
     network
-        A network that shares the parameters of the expert and has adapters besides.
+        Network that shares the parameters of the expert, with adapters added.
     names
-        Names of the trainable parameters.
+        Names of the trainable parameters in `network`.
     """
 
     def __init__(self, expert: TunableExpert, settings: FinetuneConfig) -> None:
@@ -71,9 +71,9 @@ class AdaptedExpert:
             self.names = [name for name in all_names if name.startswith(prefixes)]
 
     def start(self, seed: int) -> Params:
-        """Return new trainable parameters, with which the network equals the frozen expert.
+        """Return initial trainable parameters, with which the network equals the frozen expert.
 
-        They are copies of the expert's parameters, or freshly initialised adapters.
+        Initial values are copies of the expert's parameters, or adapters drawn with the seed.
         """
         torch.manual_seed(derived_seed(seed, "initial weights"))
         for module in self.network.modules():
@@ -88,17 +88,17 @@ class AdaptedExpert:
         rows: Int[np.ndarray, " rows"],
         rng: np.random.Generator | None = None,
     ) -> Float32[Tensor, "rows d"]:
-        """Embed some observations so that gradients reach the trainable parameters.
+        """Embed some observations, differentiably in the trainable parameters.
 
         Parameters
         ----------
         params
             Trainable parameters.
         rows
-            Observations to embed.
+            Indices of the observations.
         rng
-            Random generator of a training step: adapters then have dropout, and cells of an
-            observation are subsampled. None for neither.
+            Random generator of a training step, with dropout in adapters and subsampled cells. None
+            for neither.
         """
         for module in self.network.modules():
             if isinstance(module, LoraLayer):
@@ -112,9 +112,9 @@ class AdaptedExpert:
         Parameters
         ----------
         params
-            Trainable parameters; none for the embedding of the frozen expert.
+            Trainable parameters; empty for the embedding of the frozen expert.
         rows
-            Observations to embed.
+            Indices of the observations.
         """
         batch = np.cumsum(self.expert.items[rows]) // _EMBED_BATCH_SIZE
         batches = np.split(rows, np.flatnonzero(np.diff(batch)) + 1)
@@ -138,9 +138,9 @@ class AdaptedExpert:
             return self.expert.features(forward, self.expert.batch(rows, rng)).float()
 
     def _merged(self, params: Params) -> Params:
-        """Return weights of the expert with the updates of the adapters added.
+        """Return the expert's adapted weights with the low-rank updates added.
 
-        The merged network is cheaper than one that computes the adapters.
+        A network with merged weights is cheaper to evaluate than one with adapters.
         """
         if not (params and isinstance(self.settings.part, LoRAConfig)):
             return params
@@ -153,7 +153,15 @@ class AdaptedExpert:
         return merged
 
     def save(self, folder: Path, params: Mapping[str, Tensor]) -> None:
-        """Write parameters, and the name and hash of their expert, to an existing folder."""
+        """Write trained parameters, and the name and hash of the expert, to an existing folder.
+
+        Parameters
+        ----------
+        folder
+            The folder.
+        params
+            Trained parameters, by their names in `network`.
+        """
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in params.items()}
         if isinstance(self.network, PeftModel):
             base_model = f"{self.expert.name}, sha256 {self.expert.sha256}"
@@ -171,8 +179,15 @@ class AdaptedExpert:
 def load(folder: Path, expert: TunableExpert) -> nn.Module:
     """Return a copy of the expert's network with the parameters that `AdaptedExpert.save` wrote.
 
-    With LoRA the result is a model of peft, whose `merge_and_unload()` adds the updates to the
+    With LoRA the result is a model of `peft`, whose `merge_and_unload()` adds the updates to the
     weights.
+
+    Parameters
+    ----------
+    folder
+        Folder of the trained parameters.
+    expert
+        The frozen expert that was fine-tuned.
 
     Raises
     ------
@@ -194,9 +209,9 @@ def load(folder: Path, expert: TunableExpert) -> nn.Module:
 
 
 def _with_saved_adapters(network: nn.Module, folder: Path, linears: str) -> PeftModel:
-    """Return a network with the adapters of a folder.
+    """Return a network with the adapters saved in a folder.
 
-    Only rank, alpha and dropout are read from the settings there: other settings of peft can refer
+    Of the saved settings only rank, alpha and dropout are read: other settings of `peft` can refer
     to further files, or to the hub.
     """
     path = folder / _CONFIG
@@ -220,7 +235,7 @@ def _with_saved_adapters(network: nn.Module, folder: Path, linears: str) -> Peft
 
 
 def _load_some(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """Load some of a network's tensors; refuse unknown names and other shapes."""
+    """Load some tensors into a network; refuse unknown names and shapes that differ."""
     current = network.state_dict()
     expected = {name: current[name] for name in state.keys() & current.keys()}
     tensors.require_match(path, state, expected, _REMEDY)
@@ -228,7 +243,7 @@ def _load_some(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> N
 
 
 def _last_layers(expert: TunableExpert, n_layers: int) -> tuple[str, ...]:
-    """Return the prefixes of the names of the last layers' parameters."""
+    """Return the name prefixes of the parameters of the last layers."""
     if n_layers > len(expert.layers):
         raise ConfigError(
             f"finetune.last.layers: {n_layers} is more than the {len(expert.layers)} of "

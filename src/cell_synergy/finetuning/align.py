@@ -27,10 +27,9 @@ class AlignConfig(Config):
     Attributes
     ----------
     seed, seeds
-        `seeds` seeds, counted up from `seed`.
+        First seed, and number of consecutive seeds.
     held
-        Share of each training section that no method is fitted to; the validation curve is computed
-        on it.
+        Share of each training section that no method is fitted to, for the validation curve.
     """
 
     seed: NonNegativeInt
@@ -47,9 +46,9 @@ def align(
     out: Path,
     curves: Path,
 ) -> None:
-    """Fit a method to the alignment side of each fold with each seed; write weights and curves.
+    """Fit a method to the training pairs of each fold with each seed; write weights and curves.
 
-    Both folders appear when everything is complete. An interrupted run leaves a checkpoint in the
+    Both folders appear when every fit is complete. An interrupted run leaves a checkpoint in the
     scratch folder, and the next run is resumed from it.
 
     Parameters
@@ -63,25 +62,25 @@ def align(
     training
         The section `training` of params.yaml.
     config
-        Seeds and validation.
+        Seeds, and share of validation observations.
     out
         Folder that gets `<fold>-<seed>.safetensors`.
     curves
-        Folder that gets `{train,validation}/<fold>-<seed>.tsv`; it stays empty if the method has no
-        gradient steps.
+        Folder that gets `{train,validation}/<fold>-<seed>.tsv`; it stays empty if the method is not
+        trained by gradient steps.
     """
-    jobs = list(_jobs(method, paired, config))
-    checkpoint = scratch_folder() / _key(method, training, jobs)
+    fit_specs = list(_fit_specs(method, paired, config))
+    checkpoint = scratch_folder() / _key(method, training, fit_specs)
     with atomic_write(out) as folder, atomic_write(curves) as logged:
         folder.mkdir()
-        with _curves(logged) as log:
-            fitted = method.fit(jobs, RunContext(training, log, checkpoint, label))
-        for job, job_weights in zip(jobs, fitted, strict=True):
-            weights.save(folder, job.name, job_weights)
+        with _curve_logger(logged) as log:
+            fitted = method.fit(fit_specs, RunContext(training, log, checkpoint, label))
+        for fit_spec, fit_weights in zip(fit_specs, fitted, strict=True):
+            weights.save(folder, fit_spec.name, fit_weights)
     checkpoint.unlink(missing_ok=True)
 
 
-def _jobs(method: Method, paired: PairedDataset, config: AlignConfig) -> Iterator[FitSpec]:
+def _fit_specs(method: Method, paired: PairedDataset, config: AlignConfig) -> Iterator[FitSpec]:
     """Yield one specification per fold and seed."""
     n_seeds = config.seeds if method.seeded else 1
     for fold in paired.folds:
@@ -96,8 +95,8 @@ def _jobs(method: Method, paired: PairedDataset, config: AlignConfig) -> Iterato
 
 
 @contextmanager
-def _curves(folder: Path) -> Iterator[Callable[[str, float, int], None]]:
-    """Yield a function that logs training curves with dvclive, and move its files to `folder`."""
+def _curve_logger(folder: Path) -> Iterator[Callable[[str, float, int], None]]:
+    """Yield a function that logs training curves with dvclive, whose files end in `folder`."""
     work = folder.with_name(f"{folder.name}.live")
     with ExitStack() as stack:
 
@@ -120,13 +119,14 @@ def _curves(folder: Path) -> Iterator[Callable[[str, float, int], None]]:
         folder.mkdir()
 
 
-def _key(method: Method, training: Mapping[str, object], jobs: Sequence[FitSpec]) -> str:
-    """Return the name of a checkpoint, which depends on code, parameters and inputs."""
+def _key(method: Method, training: Mapping[str, object], fit_specs: Sequence[FitSpec]) -> str:
+    """Return the file name of a checkpoint: a hash of code, parameters and inputs."""
     arrays = (
         np.ascontiguousarray(array).tobytes()
-        for job in jobs
-        for pairs in (job.pairs, job.validation)
+        for fit_spec in fit_specs
+        for pairs in (fit_spec.pairs, fit_spec.validation)
         for array in (pairs.image, pairs.expression, pairs.donor.astype("U"))
     )
     parameters = (type(method).__module__, method.model_dump(), dict(training))
-    return f"{run_hash(*parameters, [job.name for job in jobs], arrays=arrays)}.pt"
+    names = [fit_spec.name for fit_spec in fit_specs]
+    return f"{run_hash(*parameters, names, arrays=arrays)}.pt"

@@ -42,7 +42,7 @@ class LoRAConfig(Config):
 
 
 class LastLayersConfig(Config):
-    """Training of the last layers.
+    """Training of the last layers of an expert.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class LastLayersConfig(Config):
 
 
 class FinetuneConfig(Config):
-    """How an expert is fine-tuned.
+    """Configuration of fine-tuning.
 
     Attributes
     ----------
@@ -65,24 +65,24 @@ class FinetuneConfig(Config):
         What is trained: `linear`, the head alone; `lora`, adapters of every linear layer; `last`,
         the last layers.
     lora, last
-        Settings that only this choice needs.
+        Settings of these two choices.
     rounds, steps
-        Number of rounds, each of which ends with a validation, and largest number of AdamW steps
-        per round. A round ends earlier where one pass over the training rows takes fewer steps.
+        Number of rounds, after each of which the fits are validated, and maximal number of AdamW
+        steps per round. A round is one pass over the training rows where that takes fewer steps.
     held
-        Smallest number of validation rows. Inner folds are held out, each by a fit of its own,
-        until their rows are at least as many.
+        Minimal number of validation rows. Inner folds are left out, the smallest first and each
+        from a separate fit, until together they have at least this many rows.
     batch_size
         Observations per step.
     weight_decay
         Weight decay of AdamW for the parameters of the expert; the head has the penalty of the
         linear probe instead.
     cells
-        Largest number of cells per observation in a training step; predictions use all cells.
+        Maximal number of cells per observation in a training step; predictions use all cells.
     precision
-        Precision of the network's arithmetic.
+        Floating-point precision of the network's computations.
     tasks
-        A list of tasks of the data set, or `all`.
+        List of tasks of the data set, or `all`.
     seed, seeds
         First seed, and number of consecutive seeds.
     """
@@ -103,7 +103,7 @@ class FinetuneConfig(Config):
 
     @property
     def part(self) -> LoRAConfig | LastLayersConfig | None:
-        """Settings of the trained part of the expert; None if the expert stays frozen."""
+        """Settings of the trained parameters of the expert; None if the expert stays frozen."""
         return {"linear": None, "lora": self.lora, "last": self.last}[self.how]
 
     @property

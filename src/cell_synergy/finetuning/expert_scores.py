@@ -1,14 +1,14 @@
-"""Fine-tune one expert on one data set, and write the scores in the layout of the stage `probe`."""
+"""Fine-tune one expert on one data set; scores have the layout of the stage `evaluate`."""
 
 import shutil
 from pathlib import Path
 
 from cell_synergy import encoders
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.core.files import atomic_write
+from cell_synergy.core.messages import suggest
 from cell_synergy.core.resume.scratch import run_hash, scratch_folder
-from cell_synergy.data.config import DatasetConfig, Task
+from cell_synergy.data.config import BenchmarkConfig, Task
 from cell_synergy.data.paired import read as read_pairs
 from cell_synergy.downstream.method_scores import write_scores
 from cell_synergy.downstream.probes.config import ProbeConfig
@@ -21,53 +21,54 @@ from cell_synergy.finetuning.finetune import finetune, with_frozen_embedding
 def write_expert_scores(
     name: str,
     encoder: Encoder,
-    dataset: DatasetConfig,
+    dataset: BenchmarkConfig,
     config: FinetuneConfig,
     probe: ProbeConfig,
     pairs: Path,
+    labels: Path,
     frozen: Path,
     out: Path,
 ) -> None:
     """Fine-tune an expert on every task, fold and seed, and score it on test donors.
 
-    The folder `out` gets the scores, the posteriors and a folder for each task, fold and seed. It
-    appears when everything is complete. The scratch folder has what was complete before an
-    interruption, and the next run does not compute that again.
+    The folder `out` gets the scores, the posteriors and a folder for each task, fold and seed, and
+    appears when every fit is complete. Fits that an interrupted run completed are kept in the
+    scratch folder and are not computed again.
 
     Parameters
     ----------
     name, encoder
-        The expert.
+        Name and configuration of the expert.
     dataset, config, probe
         Configurations of the data set, of fine-tuning and of the probes.
-    pairs
-        File of the paired observations.
+    pairs, labels
+        Files of the paired observations and of their labels.
     frozen
         Folder of the frozen expert.
     out
         Folder that is written.
     """
-    tasks = _chosen_tasks(dataset, config)
-    adata = read_pairs(pairs)
+    tasks = _selected_tasks(dataset, config)
+    adata = read_pairs(pairs, labels)
     if not (frozen / encoders.CARD).is_file():
         raise DataError(
-            f"{frozen}: no frozen expert there; make it (`python -m stages.pretrain "
-            f"expert={name} reference=... out={frozen}`, as dvc.yaml has it)"
+            f"{frozen}: no frozen expert there; make it (`python -m stages.embed "
+            f"expert={name} frozen={frozen} ...`, as dvc.yaml has it)"
         )
     expert = tunable.read(name, encoder, adata, frozen, config.cells)
     paired = with_frozen_embedding(expert, adata, dataset, config)
-    inputs = encoders.sha256(pairs), expert.name, expert.sha256
+    inputs = encoders.sha256(pairs), encoders.sha256(labels), expert.name, expert.sha256
     configs = (c.model_dump(mode="json") for c in (encoder, dataset, config, probe))
     work = scratch_folder() / f"finetune-{run_hash(*inputs, *configs)}"
-    judged = finetune(expert, paired, tasks, config, probe, work)
+    evaluation = finetune(expert, paired, tasks, config, probe, work)
     with atomic_write(out) as folder:
         shutil.copytree(work, folder)
-        write_scores(judged, folder / "scores.csv")
+        write_scores(evaluation, folder / "scores.csv")
     shutil.rmtree(work)
 
 
-def _chosen_tasks(dataset: DatasetConfig, config: FinetuneConfig) -> dict[str, Task]:
-    """Return the tasks that the configuration names."""
+def _selected_tasks(dataset: BenchmarkConfig, config: FinetuneConfig) -> dict[str, Task]:
+    """Return the tasks of a data set that `finetune.tasks` names."""
     if config.tasks == (ALL_TASKS,):
         return dataset.tasks
     for name in config.tasks:

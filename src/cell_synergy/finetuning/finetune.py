@@ -1,4 +1,4 @@
-"""Fine-tuning of an expert on every task of a data set, scored like every other method."""
+"""Fine-tuning of an expert on every task of a data set, and scores in the format of a method's."""
 
 import json
 import shutil
@@ -14,8 +14,9 @@ from cell_synergy.core import arrays
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.files import atomic_write
 from cell_synergy.core.names import FINE_TUNED
-from cell_synergy.data.config import DatasetConfig, Task
+from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.data.design import DesignConfig
 from cell_synergy.data.splits import Fold, folds, split_groups
 from cell_synergy.downstream.evaluate import Evaluation, FoldEvaluator, score_table
 from cell_synergy.downstream.probes.config import ProbeConfig
@@ -45,30 +46,28 @@ def finetune(
 ) -> Evaluation:
     """Fine-tune an expert for each task, fold and seed, and score its predictions of test rows.
 
-    To train on a subset of the training observations, give a data set whose folds have only these
-    in `align` and `probe`.
-
     Parameters
     ----------
     expert
         The frozen expert.
     paired
-        The observations, with the embedding of the frozen expert as `expression`, as
-        `with_frozen_embedding` returns them.
+        The data set, with the embedding of the frozen expert as `expression`, as
+        `with_frozen_embedding` returns it. Its folds select the training observations.
     tasks
-        Tasks to predict.
+        Tasks to predict, by name.
     settings
-        Which parameters are trained, and how.
+        Configuration of fine-tuning.
     probe
-        The linear probe at which fine-tuning starts, and the inner folds.
+        Configuration of the linear probe that initialises the head, and number of inner folds.
     work
         Folder that gets one folder per task, fold and seed, with trained parameters, head and
         predictions. Fits whose folder is complete are not computed again.
 
     Returns
     -------
-    Scores of the method `<expert> <how>` with the probe `FINE_TUNED`, whose strength is the number
-    of rounds. Posteriors are those of the first seed.
+    :
+        Scores of the method `<expert> <how>` with the probe `FINE_TUNED`, whose `strength` is the
+        number of rounds, and posteriors for the first seed.
     """
     adapted = AdaptedExpert(expert, settings)
     seeds = range(settings.seed, settings.seed + (settings.seeds if adapted.names else 1))
@@ -96,9 +95,9 @@ def finetune(
 
 
 def with_frozen_embedding(
-    expert: TunableExpert, adata: ad.AnnData, dataset: DatasetConfig, settings: FinetuneConfig
+    expert: TunableExpert, adata: ad.AnnData, dataset: DesignConfig, settings: FinetuneConfig
 ) -> PairedDataset:
-    """Return observations with the embedding of the frozen expert and the folds of the data set.
+    """Return a data set's observations with the frozen expert's embedding as `expression`.
 
     Parameters
     ----------
@@ -124,7 +123,7 @@ def with_frozen_embedding(
 
 
 class _FoldFits:
-    """The fits of one fold, each in a folder of its own."""
+    """The fits of one fold, each with its result in a separate folder."""
 
     def __init__(
         self,
@@ -139,7 +138,7 @@ class _FoldFits:
         self.linear = LinearProbe(self.frozen.z, probe)
 
     def prediction(self, target: Target, task: ProbeTask, seed: int) -> Prediction:
-        """Return the prediction of one task, computed only where its folder is not complete."""
+        """Return the prediction of one task; fine-tune unless its folder is complete."""
         folder = self.work / f"{target.name}-{self.fold.name}-{seed}"
         if not _complete(folder):
             penalty, settings = self.linear.select(task).penalty, self.adapted.settings
@@ -149,7 +148,7 @@ class _FoldFits:
 
 
 def _complete(folder: Path) -> bool:
-    """Return whether a folder has the result of a fit; remove a damaged one."""
+    """Return whether a folder has the result of a fit; remove a damaged folder."""
     try:
         _load(folder)
     except FileNotFoundError:
@@ -180,9 +179,9 @@ def _save(
 ) -> None:
     """Write the result of one fit to a new folder, which appears only when it is complete.
 
-    The head maps standardised features to logits or values. Where features are standardised per
-    donor, mean and factor of a new donor are computed from its own observations and are not
-    written.
+    The head maps standardised features to logits or values. The mean and factor of the
+    standardisation are written unless they differ between donors: those of a new donor are
+    computed from its observations.
     """
     prediction = result.prediction
     head = {"coefficients": result.coefficients, "intercept": result.intercept}

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from cell_synergy.commands.args import ExperimentArgs
 from cell_synergy.commands.command import StageArguments, command
-from cell_synergy.core.config import load, merge, read_param, read_section, validate
+from cell_synergy.core.config import load, load_keys, merge, read_param, read_section, validate
 from cell_synergy.core.overrides import pop_choice
 
 
@@ -33,17 +33,19 @@ class Args(ExperimentArgs):
 
 
 def run(args: Args) -> None:
-    """Read, fit, write."""
-    from cell_synergy.commands.experiment import Experiment
+    """Fit a method to a data set, and write weights and training curves."""
+    from cell_synergy.commands.experiment import Experiment, read_paired
     from cell_synergy.core.device import use_threads
+    from cell_synergy.data.design import DesignConfig
     from cell_synergy.finetuning.align import AlignConfig, align
 
     experiment = Experiment.from_overrides(args.models, args.data)
+    name, overrides = experiment.dataset_name, experiment.dataset_overrides
+    design = load_keys(DesignConfig, f"data.{name}", overrides)
     training = _training(args.training)
     config = load(AlignConfig, "align", args.align)
     use_threads(read_param("threads"))
-    paired = experiment.read_paired(args)
-    label = f"{experiment.dataset_name} {experiment.method_name}"
+    paired, label = read_paired(args, design), f"{name} {experiment.method_name}"
     align(label, experiment.method, paired, training, config, args.out, args.curves)
 
 

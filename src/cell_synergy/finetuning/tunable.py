@@ -35,14 +35,13 @@ class TunableExpert:
     network
         The network; its parameters are never changed.
     batch
-        Function that returns the inputs of some observations. Given a random generator, it
-        subsamples the cells of observations that have many.
+        Function that returns the network's inputs for some observations. Given a random generator,
+        the cells of observations that have many are subsampled.
     features
-        Function that applies a forward pass to such inputs and returns one embedding per
-        observation.
+        Function that applies a forward pass to a batch and returns one embedding per observation.
     items
-        Number of sequences of each observation, in proportion to which an embedding takes time and
-        memory.
+        Number of sequences of each observation, to which time and memory of its embedding are
+        proportional.
     linears
         Regular expression that matches the full names of the linear layers that can be adapted.
     layers
@@ -78,13 +77,13 @@ def read(
     name
         Name of the expert.
     encoder
-        Its configuration.
+        Configuration of the expert.
     pairs
-        The observations.
+        The observations, with their cells.
     expert
         Folder of the frozen expert.
     max_cells
-        Largest number of cells of an observation in a training step.
+        Maximal number of cells of an observation in a training step.
 
     Raises
     ------
@@ -103,7 +102,7 @@ def read(
 def nicheformer(
     name: str, sha256: str, cell_embedder: CellEmbedder, max_cells: int
 ) -> TunableExpert:
-    """Return a Nicheformer that can be fine-tuned.
+    """Return a Nicheformer as an expert that can be fine-tuned.
 
     Parameters
     ----------
@@ -113,10 +112,13 @@ def nicheformer(
         The network and the tokens of every cell; the embedding of an observation is the mean over
         its cells.
     max_cells
-        Largest number of cells of an observation in a training step.
+        Maximal number of cells of an observation in a training step.
     """
     network, cells, pooling = cell_embedder.network, cell_embedder.cells, cell_embedder.pooling
-    order, n_cells = np.argsort(cell_embedder.unit, kind="stable"), np.bincount(cell_embedder.unit)
+    order, n_cells = (
+        np.argsort(cell_embedder.obs_index, kind="stable"),
+        np.bincount(cell_embedder.obs_index),
+    )
     cells_of = np.split(order, np.cumsum(n_cells)[:-1])
 
     def subsample(

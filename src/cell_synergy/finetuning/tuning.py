@@ -5,11 +5,11 @@ features and keeps its penalty. A randomly initialised head would first distort 
 costs most on donors that were not seen (Kumar et al. 2022, arXiv:2202.10054). If no parameter of
 the expert is trainable, the prediction is that of the linear probe.
 
-Each task has its own fit. The number of rounds is selected on inner folds of training donors: for
-each of the smallest folds, until they have enough rows together, one trainer is fitted without that
-fold and validated on it after every round. The validation score is maximised over a factor between
-0 and 1 that shrinks the logits of the head towards the prior. A last trainer is fitted to all
-training rows for the selected number of rounds and predicts with the factor of that round.
+Each task is fitted separately. The number of rounds is selected on inner folds of training donors:
+for each of the smallest folds, until together they have enough rows, one trainer is fitted without
+the fold and validated on it after every round. The validation score is maximised over a shrinkage
+factor between 0 and 1 of the head's outputs. Predictions come from a last trainer, fitted to all
+training rows for the selected number of rounds, with the factor selected for that round.
 """
 
 from collections.abc import Sequence
@@ -35,19 +35,16 @@ from cell_synergy.finetuning.config import FinetuneConfig
 
 @dataclass(frozen=True)
 class FrozenFeatures:
-    """Features of the frozen expert, and how they are standardised.
-
-    Features of the fine-tuned expert are standardised with the same mean and factor.
+    """Features of the frozen expert, with the standardisation also of fine-tuned features.
 
     Attributes
     ----------
     z
         Standardised features of all observations.
     mean, factor
-        Mean and factor of each group that is standardised separately: z is
-        (features - mean) * factor.
+        By standardisation group: z is (features - mean) * factor.
     group
-        Index of the group of each observation.
+        Index of the standardisation group of each observation.
     """
 
     z: Float32[np.ndarray, "obs d"]
@@ -63,7 +60,16 @@ class FrozenFeatures:
         groups: Shaped[np.ndarray, " obs"],
         mode: str,
     ) -> "FrozenFeatures":
-        """Standardise features; `data.embeddings.standardise` describes the parameters."""
+        """Standardise features of the frozen expert.
+
+        Parameters
+        ----------
+        x
+            Features of all observations.
+        fit, groups, mode
+            Training observations, donor (section, block) of each observation, and `train` or
+            `donor`, as for `data.embeddings.standardise`.
+        """
         _, codes = np.unique(groups, return_inverse=True)
         if mode == "train":
             masks, group = [fit], np.zeros_like(codes)
@@ -85,11 +91,11 @@ class FinetuneResult:
     Attributes
     ----------
     prediction
-        Prediction of the test rows; its `penalty` is the number of rounds.
+        Predictions for the test rows; the selected `penalty` is the number of rounds.
     params
         Trained parameters of the expert.
     coefficients, intercept
-        The head: from standardised features to logits, or to values.
+        Head, which maps standardised features to logits or values.
     """
 
     prediction: Prediction
@@ -103,18 +109,14 @@ class Finetuner:
 
     Parameters
     ----------
-    adapted
-        The expert, and which of its parameters are trained.
+    adapted, settings
+        The expert with its trainable parameters, and configuration of fine-tuning.
     frozen
         Features of the frozen expert.
     task
-        Rows, labels and inner folds.
-    penalty
-        Penalty of the linear probe, selected on the same inner folds.
-    probe
-        How the linear probe is fitted.
-    settings
-        How the expert is fine-tuned.
+        Train/test problem, with the inner folds of its training rows.
+    penalty, probe
+        L2 penalty of the linear probe, selected on these inner folds, and settings of its solver.
     seed
         Seed of adapters, batches and dropout.
     """
@@ -156,7 +158,7 @@ class Finetuner:
         return self._result(final, selection, factors[final.rounds])
 
     def _validation_folds(self) -> list[int]:
-        """Return the inner folds to validate on: the smallest first, until their rows suffice."""
+        """Return the smallest inner folds that together have `settings.held` rows or more."""
         inner_folds, sizes = np.unique(self.task.cv_folds, return_counts=True)
         order = np.argsort(sizes, kind="stable")
         enough = int(np.searchsorted(np.cumsum(sizes[order]), self.settings.held)) + 1
@@ -164,7 +166,7 @@ class Finetuner:
 
     @torch.no_grad()
     def _validate(self, trainers: Sequence["_Trainer"]) -> tuple[float, float]:
-        """Return the best score on the validation rows, and the shrinkage factor for it."""
+        """Return the best score on validation rows, and the shrinkage factor that reaches it."""
         fits, train = [trainer.fit for trainer in trainers], self.task.train
         outputs = torch.cat(
             [trainer.outputs(train[trainer.fit.validation_rows]) for trainer in trainers]
@@ -191,19 +193,17 @@ class _Trainer:
     Attributes
     ----------
     fit
-        Rows and targets.
+        Fitted rows, validation rows and targets.
     params
         Trainable parameters of the expert.
     head
-        Coefficients and intercept. The head predicts the deviation from the origin of the fit, in
-        units of its scale.
+        Coefficients and intercept, for the deviation from `fit.origin` in units of `fit.scale`.
     rounds
         Number of completed rounds.
     steps
-        Number of optimiser steps per round: one pass over the rows, or `settings.steps` where that
-        is fewer.
+        Number of optimiser steps per round: of one pass over the rows, at most `settings.steps`.
     norm
-        Largest absolute entry of the gradient: first of the linear probe, then of the last batch.
+        Largest absolute entry of the gradient: of the linear probe, then of the last batch.
     """
 
     def __init__(self, tuning: Finetuner, inner_fold: int | None) -> None:
@@ -225,7 +225,7 @@ class _Trainer:
         self.optimiser = torch.optim.AdamW(groups, lr=tuning.settings.lr, fused=True)
 
     def _linear_probe(self, inner_fold: int | None) -> Linear:
-        """Return the exact head for the frozen features."""
+        """Return the linear probe of the frozen features, fitted to the rows of this fit."""
         task, probe, penalties = self.tuning.task, self.tuning.probe, [self.tuning.penalty]
         design = self.tuning.design
         if inner_fold is not None:
@@ -266,12 +266,7 @@ class _Trainer:
     ) -> Float32[Tensor, ""]:
         """Return the objective of the linear probe: mean loss plus penalty of the coefficients.
 
-        Parameters
-        ----------
-        batch
-            Indices among the training rows.
-        rng
-            Random generator that subsamples cells.
+        `batch` indexes the task's training rows; `rng` subsamples cells.
         """
         rows = self.tuning.task.train[batch]
         features = self.tuning.adapted.features(self.params, rows, rng)

@@ -1,43 +1,60 @@
 """Representations of a pair, one per file: the file's name is the method's name everywhere.
 
-A method is fitted on two standardised embeddings of the same observations and returns one joint
-embedding `z3`. The single experts and the controls are methods like any other. Other folders call
-`load` and `names`; the contract of a method is `cell_synergy.training.method`.
+A method is fitted on two standardised embeddings of one set of observations and returns one joint
+embedding `z3`. Single experts and controls are methods like any other. Other folders call `load`
+and `names`; the contract of a method is `cell_synergy.training.method`.
 """
 
 from collections.abc import Mapping
 from importlib import import_module
 from pkgutil import iter_modules
 
-from cell_synergy.core.config import suggest, validate
+from cell_synergy.core.config import validate
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.messages import suggest
 from cell_synergy.training.method import Method
 
 
 def names() -> list[str]:
-    """Return the name of every method."""
-    return [module.name for module in iter_modules(__path__)]
+    """Return the name of every method, of all files here but `_template.py`.
+
+    docs/your-own-method.md tells how to add a method from that file.
+    """
+    return [module.name for module in iter_modules(__path__) if not module.name.startswith("_")]
 
 
 def load(name: str, hyperparameters: Mapping[str, object]) -> Method:
     """Return a method with the given hyperparameters.
 
-    Only the file of that method is imported, so that no result depends on the code of a method that
-    it does not use.
+    Only the file of this method is imported, so that results depend on the code of no other method.
 
     Parameters
     ----------
     name
         Name of the method.
     hyperparameters
-        Its block of `models` in params.yaml.
+        Hyperparameters by name: the method's block of `models` in params.yaml.
 
     Raises
     ------
     ConfigError
-        If there is no such method, or a hyperparameter is missing, unknown or out of range.
+        If there is no such method, its file has no complete class `Model`, or a hyperparameter is
+        missing, unknown or out of range.
     """
     if name not in names():
         raise ConfigError(f"no method {name!r}{suggest(name, names())}")
-    method: type[Method] = import_module(f"{__name__}.{name}").Model
-    return validate(method, hyperparameters, f"models.{name}")
+    return validate(_method_class(name), hyperparameters, f"models.{name}")
+
+
+def _method_class(name: str) -> type[Method]:
+    """Return the class `Model` of a method's file; refuse one that breaks the contract."""
+    module = import_module(f"{__name__}.{name}")
+    model = getattr(module, "Model", None)
+    if not (isinstance(model, type) and issubclass(model, Method)):
+        raise ConfigError(
+            f"{module.__file__}: has no class Model that derives from Method; see "
+            "docs/your-own-method.md"
+        )
+    if missing := sorted(model.__abstractmethods__):
+        raise ConfigError(f"{module.__file__}: class Model lacks {', '.join(missing)}; define it")
+    return model

@@ -1,4 +1,4 @@
-"""Barlow Twins across modalities: equal features correlate, different features do not.
+"""Barlow Twins across modalities: make the projections' cross-correlation matrix the identity.
 
 Zbontar et al. 2021, "Barlow Twins: Self-Supervised Learning via Redundancy Reduction" (ICML),
 equations 1 and 2; authors' code facebookresearch/barlowtwins. `C` is the cross-correlation, over
@@ -24,7 +24,17 @@ from cell_synergy.training.modules import Network, TwoTowerContrastive
 
 
 class Model(Trained):
-    """`width` of the joint embedding; `redundancy` is lambda, the weight of off-diagonal terms."""
+    """Barlow Twins with one two-layer encoder per modality.
+
+    Attributes
+    ----------
+    hidden
+        Number of hidden units of each encoder.
+    width
+        Dimension of the joint embedding, half of it per modality.
+    redundancy
+        Weight lambda of the off-diagonal terms.
+    """
 
     hidden: PositiveInt
     width: Annotated[int, Field(gt=0, multiple_of=2)]
@@ -44,7 +54,7 @@ def barlow_twins(
     Parameters
     ----------
     z1, z2
-        Projections of the two modalities; row i of both is the same observation.
+        Projections of the two modalities; row i of both is one observation.
     redundancy
         Weight lambda of the off-diagonal terms.
     """

@@ -1,4 +1,4 @@
-"""BYOL across modalities: predict the projection of the other modality by an averaged network.
+"""BYOL across modalities: predict the other modality's projection by an averaged target network.
 
 Grill et al. 2020, "Bootstrap Your Own Latent" (NeurIPS), equations 1 and 2, section 3; authors'
 code google-deepmind/deepmind-research, folder byol. The target network is a copy of encoders and
@@ -30,7 +30,17 @@ from cell_synergy.training.modules import Inputs, Network, TwoTowerProjector, ml
 
 
 class Model(Trained):
-    """`width` of the joint embedding; `tau_base` is the initial decay rate of the target."""
+    """BYOL with one two-layer encoder per modality.
+
+    Attributes
+    ----------
+    hidden
+        Number of hidden units of each encoder.
+    width
+        Dimension of the joint embedding, half of it per modality.
+    tau_base
+        Initial decay rate of the target network.
+    """
 
     hidden: PositiveInt
     width: Annotated[int, Field(gt=0, multiple_of=2)]
@@ -65,7 +75,9 @@ def byol(p: Float[Tensor, "n d"], z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
 
     Parameters
     ----------
-    p, z
-        Predictions and targets, one per row.
+    p
+        Predictions, one per row.
+    z
+        Targets, one per row; no gradient is propagated to them.
     """
     return 2 + 2 * negative_cosine(p, z)

@@ -1,10 +1,10 @@
-"""CCA: the most correlated directions of the two embeddings.
+"""CCA: projections of the two embeddings on their most correlated directions.
 
 Hotelling 1936, "Relations between two sets of variates". With covariances `C11`, `C22`, `C12` of
 the training rows, the singular value decomposition of `C11^-1/2 C12 C22^-1/2` gives the canonical
 correlations and directions; `z3` concatenates both projections. A ridge relative to the mean
-eigenvalue is added to each covariance (Vinod 1976), without which n < d has no solution. The
-numbers are checked against cca-zoo 4.0.1 (jameschapman19/cca_zoo).
+variance is added to each covariance (Vinod 1976), without which fewer observations than features
+have no solution. Results are tested against cca-zoo 4.0.1 (jameschapman19/cca_zoo).
 
 Departures: the square roots are Cholesky factors, which give the same canonical variates.
 """
@@ -19,7 +19,15 @@ from cell_synergy.training.method import ClosedForm, Pairs, Weights
 
 
 class Model(ClosedForm):
-    """`components` per modality; `ridge` is a share of the mean variance."""
+    """Regularised CCA.
+
+    Attributes
+    ----------
+    components
+        Number of directions per modality; the joint embedding has twice as many features.
+    ridge
+        Constant added to each variance, as a share of the modality's mean variance.
+    """
 
     components: PositiveInt
     ridge: PositiveFloat

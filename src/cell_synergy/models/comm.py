@@ -6,22 +6,22 @@ self-attention; masking the tokens of one modality gives the embedding of the ot
 augmented views, InfoNCE pairs the fusion of each with {image only, expression only, fusion} of
 the other; the three terms are averaged. `z3` is the fused embedding, before the projector.
 
-Departures: views are embeddings (Gaussian noise and feature dropout); the `tokens` tokens of a
-modality are learned linear maps of its one embedding, through `rank` dimensions that they share.
-With `pairing: within-donor` the expression embeddings are permuted within each donor before
-training: the control `shuffled`.
+Departures: views are embeddings with Gaussian noise and feature dropout; the `tokens` tokens of a
+modality are learned linear maps of its single embedding, which share a bottleneck of `rank`
+dimensions. With `pairing: within-donor`, the control `shuffled`, the expression embeddings are
+permuted within each donor before training.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+from cell_synergy.core.permutation import within_donor_permutation
 from cell_synergy.core.random import stream
 from cell_synergy.training.loop import Trained
 from cell_synergy.training.losses import nt_xent
@@ -30,7 +30,23 @@ from cell_synergy.training.modules import Inputs, Network, TransformerBlock, mlp
 
 
 class Model(Trained):
-    """`width` of a token and of `z3`; `tokens` per modality; transformer `layers` and `heads`."""
+    """CoMM on one embedding per modality.
+
+    Attributes
+    ----------
+    pairing
+        "own" for the true pairs; "within-donor" for expression permuted within each donor.
+    width
+        Number of features of a token, and dimension of the joint embedding.
+    tokens
+        Number of tokens per modality.
+    rank
+        Dimension of the bottleneck between a modality's embedding and its tokens.
+    layers, heads
+        Numbers of transformer blocks, and of attention heads in each.
+    temperature
+        Temperature of InfoNCE.
+    """
 
     pairing: Literal["own", "within-donor"]
     width: PositiveInt
@@ -71,14 +87,14 @@ class _CoMM(Network):
     def fuse(
         self, inputs: Inputs, visible: Sequence[tuple[bool, bool]]
     ) -> Float[Tensor, "masks obs width"]:
-        """Return the CLS output under each mask of modalities.
+        """Return the normalised output of the CLS token under each mask.
 
         Parameters
         ----------
         inputs
             Embeddings of both modalities.
         visible
-            Masks: whether image tokens and whether expression tokens are visible.
+            One entry per mask: whether image tokens and whether expression tokens are visible.
         """
         n_obs, n_tokens = len(inputs[0]), self.model.tokens
         tokens = [
@@ -110,12 +126,12 @@ class _CoMM(Network):
 def comm_loss(
     z1: list[Float[Tensor, "n d"]], z2: list[Float[Tensor, "n d"]], temperature: float
 ) -> Float[Tensor, ""]:
-    """Return the mean over the masks of the symmetrised InfoNCE with the fusion of the other view.
+    """Return the mean over masks of the symmetrised InfoNCE with the fusion of the other view.
 
     Parameters
     ----------
     z1, z2
-        Projected embeddings of the two views, one per mask; the last one is the fusion.
+        Projected embeddings of the two views, one array per mask; the last one is the fusion.
     temperature
         Temperature of InfoNCE.
     """
@@ -127,10 +143,14 @@ def comm_loss(
 
 
 def permute_within_donor(pairs: Pairs, seed: int) -> Pairs:
-    """Return pairs whose expression embeddings are permuted within each donor."""
-    order = np.arange(len(pairs.donor))
-    rng = stream(seed, "shuffled pairs")
-    for donor in np.unique(pairs.donor):
-        rows = np.flatnonzero(pairs.donor == donor)
-        order[rows] = rng.permutation(rows)
+    """Return pairs whose expression embeddings are permuted within each donor.
+
+    Parameters
+    ----------
+    pairs
+        Paired embeddings.
+    seed
+        Seed of the fit, from which the random stream of the permutation derives.
+    """
+    order = within_donor_permutation(pairs.donor, stream(seed, "shuffled pairs"))
     return Pairs(pairs.image, pairs.expression[order], pairs.donor)

@@ -1,4 +1,4 @@
-"""Concat: both embeddings, concatenated without training; the baseline that fusion has to beat."""
+"""Concat: both embeddings concatenated, without training; the baseline of every fusion method."""
 
 import numpy as np
 from jaxtyping import Float32
@@ -7,7 +7,7 @@ from cell_synergy.training.method import Untrained, Weights
 
 
 class Model(Untrained):
-    """No hyperparameters."""
+    """Concatenation; it has no hyperparameters."""
 
     def transform(
         self,

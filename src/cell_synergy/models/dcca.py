@@ -1,15 +1,15 @@
-"""DCCA: one network per modality, trained for the canonical correlations of their outputs.
+"""DCCA: one network per modality, trained to maximise the canonical correlations of the outputs.
 
 Andrew et al. 2013, "Deep Canonical Correlation Analysis" (ICML), section 3, equation 10: maximise
 the trace norm, the sum of singular values, of `T = C11^-1/2 C12 C22^-1/2`, where the covariances
 are those of the networks' outputs, each with a ridge. After training, a linear CCA of the outputs
-gives `z3`. The authors published no repository; values and gradients are checked against cca-zoo
+gives `z3`. The authors published no repository; values and gradients are tested against cca-zoo
 4.0.1 (jameschapman19/cca_zoo) and a closed form.
 
 Departures: large batches (Wang et al. 2015) and AdamW, not L-BFGS on all rows; ReLU and batch norm,
 no pretraining; the square roots are Cholesky factors, whose gradient needs no eigenvalues and is
-finite where some coincide. The loss divides each output by its standard deviation in the batch: the
-ridge is a share of the variance, so that larger outputs do not reduce its effect.
+finite for equal eigenvalues. The loss divides each output by its standard deviation in the batch,
+which makes the ridge a share of the variance, so that larger outputs do not reduce its effect.
 """
 
 from collections.abc import Sequence
@@ -31,10 +31,19 @@ from cell_synergy.training.modules import Inputs, Network, TwoTower
 
 
 class Model(Trained):
-    """`width` of the joint embedding, half of it per modality.
+    """DCCA with one two-layer encoder per modality.
 
-    `ridge` is a share of the variances of the networks' outputs, in the loss and in the linear CCA.
-    The covariances of one step are those of `batch_size` pairs, or of all if there are fewer.
+    Attributes
+    ----------
+    hidden
+        Number of hidden units of each encoder.
+    width
+        Dimension of the joint embedding, half of it per modality.
+    ridge
+        Constant added to each variance of the encoders' outputs: in the loss a share of this
+        variance, in the linear CCA a share of the modality's mean variance.
+    batch_size
+        Number of pairs per step that covariances are estimated from; all pairs if there are fewer.
     """
 
     hidden: PositiveInt
@@ -73,14 +82,14 @@ class _DCCA(TwoTower):
 
 @full_precision
 def dcca(z1: Float[Tensor, "n d1"], z2: Float[Tensor, "n d2"], ridge: float) -> Float[Tensor, ""]:
-    """Return minus the trace norm for standardised outputs: between minus `min(d1, d2)` and 0.
+    """Return minus the trace norm for standardised outputs, between minus `min(d1, d2)` and 0.
 
     Parameters
     ----------
     z1, z2
-        Outputs of the two networks; row i of both is the same observation.
+        Outputs of the two networks; row i of both is one observation.
     ridge
-        Constant added to each variance, which is 1 after standardisation.
+        Constant added to each variance, which is about 1 after standardisation.
     """
     z1, z2 = (batch_norm(z, None, None, training=True) for z in (z1, z2))
     correlations: Tensor = svdvals(whitened_cross_covariance(z1, z2, ridge))
@@ -90,15 +99,15 @@ def dcca(z1: Float[Tensor, "n d1"], z2: Float[Tensor, "n d2"], ridge: float) -> 
 def whitened_cross_covariance(
     z1: Float[Tensor, "n d1"], z2: Float[Tensor, "n d2"], ridge: float
 ) -> Float[Tensor, "d2 d1"]:
-    """Return the cross-covariance of the outputs after both are whitened.
+    """Return the cross-covariance of the whitened outputs, transposed.
 
-    Its singular values are the canonical correlations, with `ridge` added to every variance.
-    Covariances have the denominator n - 1, as in the paper.
+    Its singular values are the canonical correlations with ridge. Covariances have the denominator
+    n - 1, as in the paper.
 
     Parameters
     ----------
     z1, z2
-        Outputs of the two networks; row i of both is the same observation.
+        Outputs of the two networks; row i of both is one observation.
     ridge
         Constant added to every variance.
     """

@@ -1,4 +1,4 @@
-"""Deep InfoMax across modalities: a bound on the information that image and expression share.
+"""Deep InfoMax across modalities: maximise a bound on the mutual information of the modalities.
 
 Hjelm et al. 2019, "Learning deep representations by mutual information estimation and maximization"
 (ICLR), equations 4 (Jensen-Shannon) and 5 (InfoNCE); authors' code rdevon/DIM at bac4765. The
@@ -9,8 +9,8 @@ the marginals.
 
 Departures: the two variables are the two modalities, not an image and its local features, so there
 are neither local maps nor prior matching. InfoNCE classifies the expression of an image and the
-image of an expression among the N of the batch; the authors' code has one direction, and adds a
-candidate of the fixed score -10. AdamW with a cosine schedule as for every method here.
+image of an expression among the N of the batch; the authors' code has one direction, and an
+additional candidate of fixed score -10. AdamW with a cosine schedule as for every method here.
 """
 
 from math import log
@@ -28,7 +28,17 @@ from cell_synergy.training.modules import Network, TwoTowerContrastive
 
 
 class Model(Trained):
-    """`width` of the joint embedding, half of it per modality; `bound` on the information."""
+    """Deep InfoMax with one two-layer encoder per modality.
+
+    Attributes
+    ----------
+    hidden
+        Number of hidden units of each encoder.
+    width
+        Dimension of the joint embedding, half of it per modality.
+    bound
+        Estimator of mutual information, Jensen-Shannon or InfoNCE.
+    """
 
     hidden: PositiveInt
     width: Annotated[int, Field(gt=0, multiple_of=2)]
@@ -41,7 +51,13 @@ class Model(Trained):
 
 @full_precision
 def jensen_shannon(z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """Return minus the Jensen-Shannon bound, which is symmetric in the modalities."""
+    """Return minus the Jensen-Shannon bound: equation 4 plus 2 log 2, which is 0 for scores of 0.
+
+    Parameters
+    ----------
+    z1, z2
+        Projections of the two modalities; row i of both is one observation.
+    """
     scores = z1 @ z2.T
     n = len(scores)
     joint = softplus(-scores.diagonal()).mean()
@@ -51,7 +67,13 @@ def jensen_shannon(z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"]) -> Float[
 
 @full_precision
 def infonce(z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """Return the InfoNCE loss, the mean of both directions."""
+    """Return the InfoNCE loss (equation 5), the mean of both directions.
+
+    Parameters
+    ----------
+    z1, z2
+        Projections of the two modalities; row i of both is one observation.
+    """
     scores = z1 @ z2.T
     return (candidate_cross_entropy(scores) + candidate_cross_entropy(scores.T)) / 2
 

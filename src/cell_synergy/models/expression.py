@@ -1,4 +1,4 @@
-"""Expression: the expression expert alone. SIS compares a fusion with the better expert."""
+"""Expression: the expression expert alone; SIS compares a fusion with the better expert."""
 
 import numpy as np
 from jaxtyping import Float32
@@ -7,7 +7,7 @@ from cell_synergy.training.method import Untrained, Weights
 
 
 class Model(Untrained):
-    """No hyperparameters."""
+    """The expression embedding; it has no hyperparameters."""
 
     def transform(
         self,

@@ -1,4 +1,4 @@
-"""Image: the image expert alone. SIS compares a fusion with the better expert."""
+"""Image: the image expert alone; SIS compares a fusion with the better expert."""
 
 import numpy as np
 from jaxtyping import Float32
@@ -7,7 +7,7 @@ from cell_synergy.training.method import Untrained, Weights
 
 
 class Model(Untrained):
-    """No hyperparameters."""
+    """The image embedding; it has no hyperparameters."""
 
     def transform(
         self,

@@ -1,8 +1,8 @@
-"""PCA control: the concatenation reduced to the width of the methods, without any alignment.
+"""PCA control: the concatenation reduced to the width of the fusion methods.
 
 Jolliffe 2002, "Principal Component Analysis", section 2: the principal axes are the leading
-eigenvectors of the covariance of the training pairs. A method that gains no more than this control
-may owe its gain to the smaller dimension.
+eigenvectors of the covariance of the training pairs. The gain of a method that does not exceed this
+control may be due to the smaller dimension alone.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from cell_synergy.training.method import ClosedForm, Pairs, Weights
 
 
 class Model(ClosedForm):
-    """`width` of the joint embedding."""
+    """PCA of the concatenated embeddings; `width` is the dimension of the joint embedding."""
 
     width: PositiveInt
 

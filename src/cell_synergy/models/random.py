@@ -1,6 +1,6 @@
-"""Random control: a Gaussian projection of the concatenation, which any method must beat.
+"""Random control: a Gaussian projection of the concatenation, the floor of every fusion method.
 
-Johnson & Lindenstrauss 1984: distances are preserved up to an error that shrinks with the width.
+Johnson and Lindenstrauss 1984: the relative error of distances shrinks with the width.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from cell_synergy.training.method import ClosedForm, Pairs, Weights
 
 
 class Model(ClosedForm):
-    """`width` of the joint embedding."""
+    """Random projection; `width` is the dimension of the joint embedding."""
 
     width: PositiveInt
 

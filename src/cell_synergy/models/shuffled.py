@@ -1,7 +1,7 @@
-"""Control: CoMM trained on pairs whose expression embeddings are permuted within each donor.
+"""Shuffled control: CoMM trained on pairs whose expression is permuted within each donor.
 
-It is `comm` itself, with the same hyperparameters and `pairing: within-donor`. Whatever it
-scores above chance does not depend on which patch and which profile belong together.
+The method is `comm` with its hyperparameters and `pairing: within-donor`. Its score above chance
+does not depend on which patch and which expression profile are of one observation.
 """
 
 from cell_synergy.models.comm import Model

@@ -1,4 +1,4 @@
-"""SimCLR across modalities: image and expression of one observation attract, others repel.
+"""SimCLR across modalities: contrast image and expression of one observation with all others.
 
 Chen et al. 2020, "A Simple Framework for Contrastive Learning of Visual Representations" (ICML),
 equation 1; authors' code google-research/simclr at 383d414. The two views of an
@@ -19,7 +19,17 @@ from cell_synergy.training.modules import Network, TwoTowerContrastive
 
 
 class Model(Trained):
-    """`width` of the joint embedding, half of it per modality; `temperature` of the loss."""
+    """SimCLR with one two-layer encoder per modality.
+
+    Attributes
+    ----------
+    hidden
+        Number of hidden units of each encoder.
+    width
+        Dimension of the joint embedding, half of it per modality.
+    temperature
+        Temperature of the loss.
+    """
 
     hidden: PositiveInt
     width: Annotated[int, Field(gt=0, multiple_of=2)]

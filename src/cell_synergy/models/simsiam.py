@@ -2,7 +2,7 @@
 
 Chen and He 2021, "Exploring Simple Siamese Representation Learning" (CVPR), equations 1-4; authors'
 code facebookresearch/simsiam at a7bc177. With projections z and predictions p the loss is
-`-1/2 [cos(p1, sg z2) + cos(p2, sg z1)]`; without the stop-gradient sg the embedding would collapse.
+`-1/2 [cos(p1, sg z2) + cos(p2, sg z1)]`; the stop-gradient sg prevents a collapse to a constant.
 
 Departures: views are the two modalities' embeddings, each with its own encoder, projector and
 predictor (hidden layer a quarter as wide, as the authors'); projectors have two layers and no batch
@@ -22,7 +22,15 @@ from cell_synergy.training.modules import Inputs, Network, TwoTowerProjector, ml
 
 
 class Model(Trained):
-    """`width` of the joint embedding, half of it per modality."""
+    """SimSiam with one two-layer encoder per modality.
+
+    Attributes
+    ----------
+    hidden
+        Number of hidden units of each encoder.
+    width
+        Dimension of the joint embedding, half of it per modality.
+    """
 
     hidden: PositiveInt
     width: Annotated[int, Field(gt=0, multiple_of=8)]
@@ -49,13 +57,13 @@ def simsiam(
     z1: Float[Tensor, "n d"],
     z2: Float[Tensor, "n d"],
 ) -> Float[Tensor, ""]:
-    """Return the mean of the negative cosines of both directions.
+    """Return minus the mean cosine similarity of predictions and targets in both directions.
 
     Parameters
     ----------
     p1, p2
         Predictions from image and from expression.
     z1, z2
-        Projections of image and expression, which receive no gradient.
+        Projections of image and of expression; as targets no gradient is propagated to them.
     """
     return (negative_cosine(p1, z2) + negative_cosine(p2, z1)) / 2

@@ -1,4 +1,4 @@
-"""VICReg across modalities: close projections whose features vary and are uncorrelated.
+"""VICReg across modalities: close projections with varying, uncorrelated features.
 
 Bardes et al. 2022, "VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised
 Learning" (ICLR), equations 1-6; authors' code facebookresearch/vicreg. Invariance is the mean
@@ -28,7 +28,17 @@ from cell_synergy.training.modules import Network, TwoTowerContrastive
 
 
 class Model(Trained):
-    """`width` of the joint embedding; weights of the three terms of the loss."""
+    """VICReg with one two-layer encoder per modality.
+
+    Attributes
+    ----------
+    hidden
+        Number of hidden units of each encoder.
+    width
+        Dimension of the joint embedding, half of it per modality.
+    invariance, variance, covariance
+        Weights of the three terms of the loss.
+    """
 
     hidden: PositiveInt
     width: Annotated[int, Field(gt=0, multiple_of=2)]
@@ -55,7 +65,7 @@ def vicreg(
     Parameters
     ----------
     z1, z2
-        Projections of the two modalities; row i of both is the same observation.
+        Projections of the two modalities; row i of both is one observation.
     invariance, variance, covariance
         Weights of the three terms.
     """
@@ -65,12 +75,12 @@ def vicreg(
 
 
 def _variance_hinge(z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """Return the mean hinge loss of the features' standard deviations, with margin 1."""
+    """Return the mean over features of the hinge loss of the standard deviation, with margin 1."""
     return (1 - (z.var(dim=0) + 1e-4).sqrt()).relu().mean()
 
 
 def _covariance_penalty(z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """Return the sum of squared covariances of different features, divided by the features."""
+    """Return the sum of squared off-diagonal covariances, divided by the number of features."""
     centred = z - z.mean(dim=0)
     covariances = centred.T @ centred / (len(z) - 1)
     return off_diagonal(covariances, 0.0).square().sum() / z.shape[1]

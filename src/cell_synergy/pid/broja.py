@@ -1,9 +1,10 @@
-"""The union information of BROJA, as an exponential-cone program.
+"""The union information of BROJA, computed by an exponential-cone program.
 
 Among all distributions q(x1, x2, y) with given pair marginals q(x1, y) and q(x2, y), the smallest
 mutual information I(Y; X1, X2) is the union information I* = R + U1 + U2 of BROJA [1]_. The
-minimum is an exponential-cone program [2]_, solved here by an interior-point method, which needs
-no random starting points. The dual variables are the derivatives of I* in the pair marginals.
+minimum is an exponential-cone program [2]_, solved here by an interior-point method, which needs no
+random starting points. Its dual variables are the derivatives of -H(Y | X1, X2) at the minimum in
+the pair marginals.
 
 References
 ----------
@@ -23,10 +24,9 @@ from scipy.special import entr
 
 from cell_synergy.core.errors import DataError
 
-# Residuals and duality gap are at most _TOLERANCE; where rounding errors stop the solver earlier, a
-# solution is accepted up to _ACCEPTED. Probabilities below _ROUNDING count as zero. The length of a
-# step is at most the first share of _STEPS of the distance to the boundary of the cone; if the
-# solver fails, the next share is tried.
+# Residuals and duality gap are at most _TOLERANCE, or _ACCEPTED if rounding errors stop the solver
+# earlier. Probabilities below _ROUNDING count as zero. Steps have at most the first of _STEPS as a
+# share of the distance to the boundary of the cone; if the solver fails, the next share is tried.
 _TOLERANCE = 1e-10
 _ACCEPTED = 1e-7
 _ROUNDING = 1e-15
@@ -42,7 +42,8 @@ class BrojaSolution:
     bits
         Union information I*, in bits.
     duals1, duals2
-        Dual variables of the marginals of (x1, y) and (x2, y), in bits per unit of probability.
+        Derivatives of -H(Y | X1, X2) at the minimum in the marginals of (x1, y) and (x2, y), in
+        bits; 0 where a marginal is 0 or its constraint is redundant.
     """
 
     bits: float
@@ -52,13 +53,13 @@ class BrojaSolution:
     def bound(self, p1: Float64[np.ndarray, "x1 y"], p2: Float64[np.ndarray, "x2 y"]) -> float:
         """Return a lower bound on I* in bits for other pair marginals.
 
-        H(Y) is exact; the minimum of -H(Y | X1, X2), which is convex in the marginals, is replaced
-        by its first-order expansion about the solved marginals.
+        H(Y) is exact. The minimum of -H(Y | X1, X2) is convex in the marginals, and bounded from
+        below by its tangent at the solved marginals.
 
         Parameters
         ----------
         p1, p2
-            Probabilities of (x1, y) and (x2, y), zero wherever the solved marginals are zero.
+            Probabilities of (x1, y) and (x2, y), zero where the solved marginals are zero.
         """
         entropy = float(np.sum(entr(p1.sum(0))) / np.log(2))
         return entropy + float(np.vdot(self.duals1, p1) + np.vdot(self.duals2, p2))
@@ -66,18 +67,20 @@ class BrojaSolution:
 
 @dataclass(frozen=True)
 class _Support:
-    """Cells (x1, x2, y) in which both pair marginals are positive.
+    """Cells (x1, x2, y) of the table in which both pair marginals are positive.
 
     Attributes
     ----------
-    pair, left, right
-        For each cell the index of its (x1, x2), its (x1, y) and its (x2, y).
+    pair
+        For each cell the number of its (x1, x2).
+    left, right
+        For each cell the positions of its (x1, y) in `left_cells` and its (x2, y) in `right_cells`.
     left_cells, right_cells
         Flat indices of the positive entries of p(x1, y) and p(x2, y).
     left_mass, right_mass
         Probabilities of these entries.
     free
-        Indices into `right_cells` of a maximal set of linearly independent constraints.
+        Indices into `right_cells` of the constraints that do not follow from the others.
     """
 
     pair: Int64[np.ndarray, " cells"]
@@ -101,7 +104,7 @@ def solve_broja(joint: Real[np.ndarray, "x1 x2 y"]) -> BrojaSolution:
     Raises
     ------
     DataError
-        If `joint` is not a table of probabilities with three axes.
+        If `joint` is not a probability table of three axes.
     RuntimeError
         If the solver does not reach its tolerance.
     """
@@ -118,19 +121,19 @@ def solve_broja(joint: Real[np.ndarray, "x1 x2 y"]) -> BrojaSolution:
 
 
 def validated(table: Shaped[np.ndarray, "..."], axes: int) -> Float64[np.ndarray, "..."]:
-    """Return `table` in double precision if it is a probability table.
+    """Return a probability table in double precision; refuse any other array.
 
     Parameters
     ----------
     table
         Probabilities.
     axes
-        Number of axes that the table needs.
+        Required number of axes.
 
     Raises
     ------
     DataError
-        If the number of axes is another, or the entries are no probabilities that sum to one.
+        If the number of axes differs, or the entries are not probabilities that sum to one.
     """
     table = np.asarray(table)
     if table.ndim != axes:
@@ -155,13 +158,13 @@ def validated(table: Shaped[np.ndarray, "..."], axes: int) -> Float64[np.ndarray
 
 
 def _support(joint: Float64[np.ndarray, "x1 x2 y"]) -> _Support:
-    """Return the cells whose pair marginals are positive; some q is positive on all of them."""
+    """Return the cells in which both pair marginals are positive, and their constraints."""
     left, right = joint.sum(1), joint.sum(0)
     left_positive, right_positive = left > _ROUNDING, right > _ROUNDING
     x1, x2, y = np.nonzero(left_positive[:, None] & right_positive[None])
     n2, ny = right.shape
     left_cells, right_cells = np.flatnonzero(left_positive), np.flatnonzero(right_positive)
-    # Both marginals determine p(y): for each label one constraint on the right is redundant.
+    # Both marginals determine p(y), so that one constraint on (x2, y) is redundant for each label.
     redundant = np.unique(right_cells % ny, return_index=True)[1]
     return _Support(
         pair=np.unique(x1 * n2 + x2, return_inverse=True)[1],
@@ -178,7 +181,7 @@ def _support(joint: Float64[np.ndarray, "x1 x2 y"]) -> _Support:
 def _solve(support: _Support) -> tuple[float, Float64[np.ndarray, " rows"]]:
     """Return the minimum of -H(Y | X1, X2), in nats, and the dual solution.
 
-    If rounding errors stop the solver before the solution, it is run again with shorter steps.
+    If rounding errors stop the solver early, it is run again with shorter steps.
     """
     n = len(support.pair)
     cost, constraints, bounds, equalities = _program(support)
@@ -192,8 +195,8 @@ def _solve(support: _Support) -> tuple[float, Float64[np.ndarray, " rows"]]:
         setattr(settings, f"reduced_tol_{name}", _ACCEPTED)
     for step in _STEPS:
         settings.max_step_fraction = step
-        # The program is homogeneous: it is scaled to a mean mass of one per cell, since the solver
-        # loses precision with tiny numbers.
+        # The program is homogeneous. It is scaled to a mean mass of one per cell, since the solver
+        # loses precision for small numbers.
         solver = clarabel.DefaultSolver(quadratic, cost, constraints, n * bounds, cones, settings)
         solution = solver.solve()
         if solution.status in (clarabel.SolverStatus.Solved, clarabel.SolverStatus.AlmostSolved):
@@ -229,5 +232,5 @@ def _program(
 
 
 def _sums(groups: Int64[np.ndarray, " cells"]) -> sparse.csr_array:
-    """Return the matrix that sums over the cells of each group."""
+    """Return the matrix that sums over the cells of each group: (groups, cells)."""
     return sparse.csr_array((np.ones(len(groups)), (groups, np.arange(len(groups)))))

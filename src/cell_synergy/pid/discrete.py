@@ -1,11 +1,11 @@
-"""Partial information decomposition of a discrete table p(x1, x2, y), and the scores it implies.
+"""Partial information decomposition of a probability table p(x1, x2, y), and exact values of SIS.
 
 The information of two sources about a label is the sum of redundant information R, unique
 information U1 and U2, and synergistic information S [1]_, [2]_:
 
     R + U1 = I(Y; X1),   R + U2 = I(Y; X2),   R + U1 + U2 + S = I(Y; X1, X2).
 
-These equations leave one degree of freedom. BROJA [2]_ defines the union information
+These consistency equations leave one degree of freedom. BROJA [2]_ defines the union information
 I* = R + U1 + U2 as the smallest I(Y; X1, X2) of any joint distribution with the same pair marginals
 (X1, Y) and (X2, Y).
 
@@ -26,8 +26,8 @@ from scipy.special import entr
 from cell_synergy.core.errors import DataError
 from cell_synergy.pid.broja import solve_broja, validated
 
-_SLACK = 1e-6  # bits by which the solver's I* may lie outside its theoretical bounds
-_ZERO = 1e-12  # bits below which an information is a rounding error
+_SLACK = 1e-6  # bits by which the solver's I* may exceed its theoretical bounds
+_ZERO = 1e-12  # information of fewer bits is a rounding error
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Decomposition:
     Attributes
     ----------
     redundant
-        Information that either source has.
+        Information R, available from either source.
     unique1, unique2
-        Information that only the first, or only the second source has.
+        Information U1 available from the first source only, and U2 from the second only.
     synergy
-        Information that only both sources together have.
+        Information S, available from both sources together only.
     """
 
     redundant: float
@@ -51,15 +51,15 @@ class Decomposition:
 
     @classmethod
     def from_union(cls, informations: tuple[float, float, float], union: float) -> "Decomposition":
-        """Decompose informations, given the union information R + U1 + U2.
+        """Return the decomposition with a given union information R + U1 + U2.
 
         Parameters
         ----------
         informations
-            I(Y; X1), I(Y; X2) and I(Y; X1, X2).
+            I(Y; X1), I(Y; X2) and I(Y; X1, X2), in bits.
         union
-            Union information. It is clipped to its theoretical bounds, the larger of the first two
-            informations and the smaller of their sum and the third: then no part is negative.
+            Union information, in bits. It is clipped to at least max(I1, I2) and at most
+            min(I12, I1 + I2), so that no part is negative.
         """
         first, second, both = informations
         union = max(first, second, min(union, both, first + second))
@@ -72,12 +72,12 @@ class Decomposition:
 
 
 def mutual_information(joint: Real[np.ndarray, "x y"]) -> float:
-    """Return I(X; Y) in bits of the probability table p(x, y).
+    """Return I(X; Y), in bits, of the probability table p(x, y).
 
     Raises
     ------
     DataError
-        If `joint` is not a table of probabilities with two axes.
+        If `joint` is not a probability table of two axes.
     """
     p = validated(joint, 2)
     entropies = [float(np.sum(entr(q))) for q in (p.sum(1), p.sum(0), p)]
@@ -87,8 +87,8 @@ def mutual_information(joint: Real[np.ndarray, "x y"]) -> float:
 def broja(joint: Real[np.ndarray, "x1 x2 y"]) -> Decomposition:
     """Return the BROJA decomposition of I(Y; X1, X2).
 
-    The solver's I* is clipped to its theoretical bounds, by at most 1e-6 bits, and the consistency
-    equations hold to rounding errors.
+    The solver's I* is clipped to its theoretical bounds, by at most 1e-6 bits, so that the
+    consistency equations are satisfied up to rounding errors.
 
     Parameters
     ----------
@@ -98,9 +98,9 @@ def broja(joint: Real[np.ndarray, "x1 x2 y"]) -> Decomposition:
     Raises
     ------
     DataError
-        If `joint` is not a table of probabilities with three axes.
+        If `joint` is not a probability table of three axes.
     RuntimeError
-        If the solver does not reach its tolerance.
+        If the solver does not reach its tolerance, or I* exceeds its bounds by more than 1e-6 bits.
     """
     first, second, both = informations = _informations(joint)
     union = solve_broja(joint).bits
@@ -114,15 +114,15 @@ def broja(joint: Real[np.ndarray, "x1 x2 y"]) -> Decomposition:
 
 
 def bayes_sis(joint: Real[np.ndarray, "x1 x2 y"]) -> float:
-    """Return the SIS in macro F1 of the Bayes classifiers of x1, of x2 and of both.
+    """Return the SIS in macro F1 of the Bayes classifiers given x1, x2 and both.
 
     A Bayes classifier predicts the most probable label (the first one in a tie); macro F1 is the
-    mean over labels of positive probability.
+    mean of F1 over labels of positive probability.
 
     Raises
     ------
     DataError
-        If `joint` is not a table of probabilities with three axes.
+        If `joint` is not a probability table of three axes.
     """
     p = validated(joint, 3)
     p = p[:, :, p.sum((0, 1)) > 0]
@@ -139,7 +139,7 @@ def information_sis(joint: Real[np.ndarray, "x1 x2 y"]) -> float:
     Raises
     ------
     DataError
-        If `joint` is not a table of probabilities with three axes.
+        If `joint` is not a probability table of three axes.
     """
     first, second, both = _informations(joint)
     best = max(first, second)
@@ -155,7 +155,7 @@ def decoded_joint(
     confusion1: Float64[np.ndarray, "x1 d1"],
     confusion2: Float64[np.ndarray, "x2 d2"],
 ) -> Float64[np.ndarray, "d1 d2 y"]:
-    """Return p(d1, d2, y) of the states that two independent decoders return.
+    """Return the table p(d1, d2, y) of states decoded from x1 and from x2 by independent decoders.
 
     Parameters
     ----------
@@ -167,8 +167,8 @@ def decoded_joint(
     Raises
     ------
     DataError
-        If `joint` or a confusion is not a table of probabilities, or their numbers of states
-        differ.
+        If `joint` or a confusion matrix is not a table of probabilities, or their numbers of
+        states differ.
     """
     p = validated(joint, 3)
     for axis, confusion in enumerate((confusion1, confusion2)):

@@ -1,7 +1,7 @@
-"""Partial information decomposition of jointly Gaussian (M; X, Y): information of X and Y about M.
+"""Partial information decomposition of the information of X and Y about M, jointly Gaussian.
 
-All three mutual informations are differences of log-determinants of the covariance. If M is one
-variable, the BROJA decomposition has a closed form: its redundant information is the smaller of
+All three mutual informations are differences of log-determinants of the covariance. For one
+variable M the BROJA decomposition has a closed form: its redundant information is the smaller of
 I(M; X) and I(M; Y), the minimum mutual information (MMI) [1]_.
 
 References
@@ -17,7 +17,7 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.pid.discrete import Decomposition
 
 _ROUNDING = 1e-12
-_LOADING = 0.1  # entries of a unit eigenvector above this are named in the message
+_LOADING = 0.1  # variables with larger entries in the unit eigenvector are named in the error
 _PARTS = 3  # M, X and Y
 
 
@@ -37,8 +37,8 @@ def mutual_informations(
     ------
     DataError
         If the sizes do not add up, or the matrix is not finite, symmetric and positive definite. A
-        variable that is a linear function of others has infinite information about them, and
-        rounding errors would turn it into an arbitrary number.
+        variable that is a linear function of others has infinite information about them, of which
+        rounding errors would make an arbitrary number.
     """
     covariance, (m, x, _) = _validated(covariance, sizes)
     parts = np.s_[:m], np.s_[m : m + x], np.s_[m + x :], np.s_[m:]
@@ -50,10 +50,14 @@ def mutual_informations(
 
 
 def mmi(covariance: Real[np.ndarray, "n n"], sizes: tuple[int | float, ...]) -> Decomposition:
-    """Return the decomposition with the minimum of both informations as the redundant part.
+    """Return the decomposition whose redundant information is min(I(M; X), I(M; Y)).
 
-    If M is one variable, this is the BROJA decomposition. Arguments and errors are those of
-    `mutual_informations`.
+    For one variable M this is the BROJA decomposition.
+
+    Parameters
+    ----------
+    covariance, sizes
+        As for `mutual_informations`, which raises the same errors.
     """
     informations = mutual_informations(covariance, sizes)
     return Decomposition.from_union(informations, max(informations[:2]))

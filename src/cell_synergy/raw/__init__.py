@@ -4,5 +4,5 @@ Called from outside: `download.download`, `user_folder.record_folder` and `user_
 make a raw folder; `readers.read` yields the sections (`sections.section.Section`) in it;
 `build.build` joins sections into the pairs of `cell_synergy.data.paired` and fills the table of
 `sections.qc`; `images` opens whole-slide images; `simulator` writes the files of simulated data
-sets. `sections` holds what readers share, `checks` the consistency of params.yaml and the data.
+sets. `sections` has the shared parts of readers, `checks` the checks of params.yaml against data.
 """

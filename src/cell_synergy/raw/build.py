@@ -81,7 +81,8 @@ def build(
     -------
     :
         The pairs that the study scores, and the observations of reference donors (with or without
-        an image).
+        an image). Both have the labels of the tasks (see `cell_synergy.data.label_files.separate`);
+        tasks do not decide which observations are kept.
 
     Raises
     ------
@@ -219,7 +220,6 @@ def _join(name: str, sections: list[ad.AnnData], dataset: DatasetConfig) -> ad.A
     joined.uns |= {
         "source": name,
         "simulated": dataset.simulator is not None,
-        "tasks": {task: spec.kind for task, spec in dataset.tasks.items()},
     }
     if (stacked_cells := stack_cells(sections, cells, joined.var_names)) is not None:
         joined.uns["cells"] = stacked_cells

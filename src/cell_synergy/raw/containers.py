@@ -1,8 +1,8 @@
-"""Members of upstream containers: files of a zip, tables of an R workspace, gzipped tables.
+"""Members of published containers: files of a zip, tables of an R workspace, gzipped tables.
 
 Count tables are rewritten in the layout of the original Spatial Transcriptomics release: one row
 per spot, one column per gene, tab-separated integers, `<x>x<y>` as the name of each row, and an
-empty corner; rows and columns stay in the order of the upstream object.
+empty corner; rows and columns keep the order of the published object.
 """
 
 import gzip
@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 
 from cell_synergy.core import filetypes
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.messages import suggest
 
-_MAX_BYTES = 2**33  # of one member; a larger one is a mistake, or meant to fill the disk
+_MAX_BYTES = 2**33  # of one member; protects the disk from wrong or malicious archives
 _READ_ERRORS = (
     AssertionError, AttributeError, BadZipFile, EOFError, LookupError, lzma.LZMAError, MemoryError,
     NotImplementedError, OSError, RecursionError, RuntimeError, struct.error, TypeError, ValueError,
@@ -50,8 +50,8 @@ def unpack(container: Path, how: str, target: Path) -> None:
     Raises
     ------
     DataError
-        If the container cannot be read, has no such member, or the member does not hold counts of
-        spots.
+        If the container cannot be read, has no such member, or the member is not a table of counts
+        of spots.
     """
     kind, _, member = how.partition(":")
     if kind not in KINDS:
@@ -75,12 +75,21 @@ def unpack(container: Path, how: str, target: Path) -> None:
 
 
 def has_text_checksum(how: str) -> bool:
-    """Return whether a file is rewritten, so that its checksum is of the text, not of the gzip."""
+    """Return whether `unpack` rewrites a file, so that its checksum is of the decompressed text."""
     return how.partition(":")[0] in {"rdata", "table"}
 
 
 def checksum(path: Path, *, text: bool) -> str:
-    """Return the sha256 of a file; with `text`, of its decompressed content, "" if not a gzip."""
+    """Return the SHA-256 of a file or of its decompressed content, as hexadecimal digits.
+
+    Parameters
+    ----------
+    path
+        The file.
+    text
+        Whether the file is a gzip whose decompressed content is hashed; the result is "" if it
+        cannot be decompressed.
+    """
     try:
         with gzip.open(path) if text else path.open("rb") as file:
             digest = hashlib.sha256()
@@ -124,13 +133,13 @@ def write_counts(table: pd.DataFrame, target: Path) -> None:
             f"{table.columns[column]}, which is not a count; get the file from another mirror"
         )
     counts = pd.DataFrame(values.astype(np.int64), index=spots, columns=table.columns)
-    # The gzip header has neither time nor name, so that the same table gives the same bytes.
+    # The gzip header has neither time nor name, so that equal tables give equal bytes.
     with target.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as file:
         file.write(counts.to_csv(sep="\t", lineterminator="\n").encode())
 
 
 def _spot_names(names: pd.Index) -> list[str] | None:
-    """Return the names without the X that R puts before them, None if they are not spots."""
+    """Return the names without the prefix X of R; None if they are not names of spots."""
     matches = [_SPOT_NAME.fullmatch(str(name)) for name in names]
     spots = [match.group(1) for match in matches if match]
     return spots if spots and len(spots) == len(matches) else None

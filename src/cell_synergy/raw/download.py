@@ -1,11 +1,11 @@
-"""Fetch the files that a manifest lists, each checked against its sha256.
+"""Download of the files in a manifest, each checked against its SHA-256.
 
-A manifest is a CSV, called after its data set, with one row per file: `path` (below the data set's
-raw folder), `sha256`, `url` (at a pinned commit), and `unpack`, which is empty for a file that is
-used as published, and else names a member of the container at `url` (see
-`cell_synergy.raw.containers.unpack`). For a file that is rewritten (`rdata:`, `table:`) the
-checksum is of the text inside the gzip, because compressors differ: rows and columns in the order
-of upstream, integers without a decimal point, tabs, newlines, an empty corner.
+A manifest is a CSV, named after its data set, with one row per file: `path` (below the data set's
+raw folder), `sha256`, `url` (at a pinned commit), and `unpack`: empty for a file that is used as
+published, else the member of the container at `url` (see `cell_synergy.raw.containers.unpack`). For
+a file that is rewritten (`rdata:`, `table:`) the checksum is of the text inside the gzip, because
+compressors differ: rows and columns in the published order, integers without a decimal point,
+tabs, newlines, an empty corner.
 """
 
 import csv
@@ -34,7 +34,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of a manifest; the module's docstring says what each column means."""
+    """One row of a manifest; the module's docstring defines the columns."""
 
     path: str
     sha256: str
@@ -43,10 +43,10 @@ class Entry:
 
 
 def download(manifest: Path, out: Path, mirror: Path | None) -> None:
-    """Provide every file of a manifest in the folder `out`.
+    """Copy or fetch every file of a manifest into the folder `out`.
 
-    Files with the right checksum are kept, so that an interrupted run continues where it stopped.
-    A file is either complete or absent.
+    Existing files with the right checksum are kept, so that an interrupted run can be continued. A
+    file is written completely or not at all.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def download(manifest: Path, out: Path, mirror: Path | None) -> None:
     out
         The data set's raw folder.
     mirror
-        Folder with one folder per data set in the layout of `data/raw`. Files in it are copied
+        Folder with one folder per data set in the layout of `data/raw`, from which files are copied
         (and checked) instead of fetched; None without a mirror.
 
     Raises
@@ -73,7 +73,7 @@ def download(manifest: Path, out: Path, mirror: Path | None) -> None:
 
 
 def read_manifest(manifest: Path) -> list[Entry]:
-    """Read and check a manifest."""
+    """Read a manifest and check its columns, paths, checksums and addresses."""
     if not manifest.is_file():
         raise DataError(f"{manifest}: no such manifest; it lists {', '.join(_COLUMNS)} per file")
     expected = "a manifest (CSV of UTF-8)"
@@ -102,7 +102,7 @@ def read_manifest(manifest: Path) -> list[Entry]:
 
 
 def _find_problem(entry: Entry, paths: list[str]) -> str:
-    """Return what is wrong with a row of a manifest; "" if nothing is."""
+    """Return the first problem of a row of a manifest, with its remedy; "" if there is none."""
     path = PurePosixPath(entry.path)
     if not entry.path or path.is_absolute() or ".." in path.parts:
         return f"path {entry.path!r} leaves the raw folder; make it relative to it, without '..'"
@@ -131,7 +131,7 @@ class _Containers:
         self._path_of: dict[str, Path] = {}
 
     def get(self, url: str, member: str) -> Path:
-        """Return the path of the container at a URL; `member` is named in error messages."""
+        """Return the path of the container at a URL; `member` is the file in error messages."""
         if url not in self._path_of:
             path = self._folder / str(len(self._path_of))
             _fetch(url, path, member)
@@ -191,7 +191,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _fetch(url: str, target: Path, name: str) -> None:
-    """Fetch a URL; `name` is the file that error messages name."""
+    """Fetch a URL; `name` is the file in error messages."""
     try:
         pooch.HTTPDownloader()(url, str(target), None)
     except OSError as error:  # the exceptions of requests are OSErrors

@@ -1,9 +1,9 @@
 """Raw files that stay in an external folder: `sources.json` records the folder and its files.
 
-Slides have gigabytes and may not be redistributed; a copy, and with it DVC's cache, would double
-their size on disk. The raw folder of such a data set holds only this record: the folder, and the
-size and checksum of each file. If a file changes, the record changes when `download` runs again;
-until then, reading it is refused.
+Slides are gigabytes large and may not be redistributed; a copy, and another in DVC's cache, would
+multiply their size on disk. The raw folder of such a data set has only this record: the folder, and
+size and checksum of each file. After a file has changed, reading the data set is refused until
+`download` runs again and writes a new record.
 """
 
 import hashlib
@@ -20,21 +20,21 @@ _RECORD = "sources.json"
 IMAGES = (".tif", ".tiff", ".btf", ".svs", ".png", ".jpg", ".jpeg")
 """Suffixes of images."""
 
-_BLOCK = 2**20
-_BLOCKS = 16
+_BLOCK = 2**20  # bytes that are hashed together
+_BLOCKS = 16  # hashed blocks of a larger file
 
 
 def record(folder: Path, files: Iterable[Path], out: Path) -> None:
-    """Write the record of some files.
+    """Write the record of an external folder: its path, and the fingerprint of each file.
 
     Parameters
     ----------
     folder
-        The folder that holds the files.
+        The external folder.
     files
         The files, below `folder`.
     out
-        Folder that the record is written to.
+        Raw folder that the record is written to.
     """
     fingerprints = {
         str(file.relative_to(folder)): fingerprint(file)
@@ -45,12 +45,12 @@ def record(folder: Path, files: Iterable[Path], out: Path) -> None:
 
 
 def located(raw: Path) -> Path:
-    """Return the folder that holds a data set's files: `raw`, or the one that its record names.
+    """Return the folder of a data set's files: `raw`, or the external folder in its record.
 
     Raises
     ------
     DataError
-        If a recorded file is missing or has changed.
+        If a recorded file is missing or has changed, or the record is broken.
     """
     if not (raw / _RECORD).is_file():
         return raw
@@ -68,14 +68,29 @@ def located(raw: Path) -> Path:
 
 
 def below(root: Path, name: str, key: str) -> Path:
-    """Return the path of a file that a parameter names below the data set's folder."""
+    """Return the path of a file below the data set's folder, as a parameter names it.
+
+    Parameters
+    ----------
+    root
+        The data set's folder.
+    name
+        Path of the file, relative to `root`.
+    key
+        The parameter, for messages.
+
+    Raises
+    ------
+    DataError
+        If the path is absolute or contains `..`.
+    """
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise DataError(f"{key}: {name!r} leads out of {root}; put the table there and name it")
     return root / name
 
 
 def fingerprint(path: Path) -> str:
-    """Return a file's size and a SHA-256: of the file, or of 16 MiB spread evenly over it."""
+    """Return a file's size and SHA-256; above 16 MiB, the hash of 16 MiB spread evenly over it."""
     size = path.stat().st_size
     digest = hashlib.sha256()
     with path.open("rb") as file:

@@ -15,7 +15,12 @@ def fit_affine(
     Parameters
     ----------
     moving, fixed
-        Coordinates of the same points in two frames.
+        Coordinates x and y of the same points in the two frames.
+
+    Raises
+    ------
+    DataError
+        If all points lie on one line.
     """
     affine, _, rank, _ = np.linalg.lstsq(_homogeneous(moving), fixed, rcond=None)
     if rank < affine.shape[0]:
@@ -29,7 +34,15 @@ def fit_affine(
 def apply_affine(
     affine: Float64[np.ndarray, "3 2"], points: Float64[np.ndarray, "points 2"]
 ) -> Float64[np.ndarray, "points 2"]:
-    """Map points into the frame that `affine` was fitted to."""
+    """Map points from the moving to the fixed frame of an affine map.
+
+    Parameters
+    ----------
+    affine
+        Map, as `fit_affine` returns it.
+    points
+        Coordinates x and y in the moving frame.
+    """
     return np.asarray(_homogeneous(points) @ affine)
 
 
@@ -38,12 +51,12 @@ def nearest_within(
     reference: Float64[np.ndarray, "references 2"],
     radius: float,
 ) -> Int64[np.ndarray, " points"]:
-    """Return the index of the nearest reference point, -1 where it is further than `radius`.
+    """Return the index of each point's nearest reference point, -1 if it is beyond `radius`.
 
     Parameters
     ----------
     points, reference
-        Coordinates in one frame.
+        Coordinates x and y in one frame.
     radius
         Largest distance, in the unit of the coordinates.
     """

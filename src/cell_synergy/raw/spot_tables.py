@@ -11,7 +11,7 @@ from scipy import sparse
 from cell_synergy.core import filetypes
 from cell_synergy.core.errors import DataError
 
-PITCH_UM = 200.0  # between neighbouring spots of the array (Stahl et al. 2016)
+PITCH_UM = 200.0  # distance between neighbouring spots of the array (Stahl et al. 2016)
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -26,7 +26,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def read_counts(path: Path) -> ad.AnnData:
-    """Read spots x genes counts as CSR; names are as in the file."""
+    """Read counts, spots x genes, as CSR; names are as in the file."""
     table = read_table(path)
     try:
         values = table.to_numpy(dtype=np.float32)
@@ -40,19 +40,24 @@ def read_counts(path: Path) -> ad.AnnData:
 
 
 def array_positions(names: Iterable[str], separator: str, source: Path) -> pd.Index:
-    """Return each spot's array position, `<column>x<row>`, from exact or rounded coordinates.
+    """Return the array position of each spot, `<column>x<row>`, from its name.
 
-    Files of one section write the same spot as `17x9`, `17.002x8.987` or `17_9`; their rounded
-    coordinates are equal.
+    Files of one section name one spot `17x9`, `17.002x8.987` or `17_9`; the rounded coordinates are
+    equal.
 
     Parameters
     ----------
     names
-        Names of spots.
+        Names of spots, which have coordinates in units of the array.
     separator
-        Separator of x and y in these names.
+        Separator of x and y in the names.
     source
         The file, for messages.
+
+    Raises
+    ------
+    DataError
+        If a name has no two coordinates, or two spots have one array position.
     """
     names = list(names)
     try:
@@ -67,7 +72,20 @@ def array_positions(names: Iterable[str], separator: str, source: Path) -> pd.In
 
 
 def grid_names(xy: np.ndarray, source: Path) -> pd.Index:
-    """Return `<column>x<row>` of the nearest array position of each spot; all must be different."""
+    """Return the nearest array position of each spot, `<column>x<row>`.
+
+    Parameters
+    ----------
+    xy
+        Coordinates x and y in units of the array, spots x 2.
+    source
+        The file, for messages.
+
+    Raises
+    ------
+    DataError
+        If two spots have one array position.
+    """
     index = pd.Index([f"{x:.0f}x{y:.0f}" for x, y in np.rint(xy)])
     if duplicates := sorted(set(index[index.duplicated()])):
         raise DataError(

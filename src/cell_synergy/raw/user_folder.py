@@ -1,10 +1,10 @@
-"""A user's folder of sections, or one that is filled from the hub: its files stay there."""
+"""Raw files of a user's own folder, or of a folder filled from the hub, which are not copied."""
 
 import os
 from pathlib import Path
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.config import RawConfig
 from cell_synergy.data.reader_config import ReaderConfig
 from cell_synergy.data.source_config import HubSource
 from cell_synergy.raw.external_files import IMAGES, below, record
@@ -12,7 +12,7 @@ from cell_synergy.raw.external_files import IMAGES, below, record
 _SUFFIXES = {".h5ad", *IMAGES}
 
 
-def record_folder(folder: Path, dataset: DatasetConfig, out: Path) -> None:
+def record_folder(folder: Path, dataset: RawConfig, out: Path) -> None:
     """Record the files of a user's sections, which stay in `folder`.
 
     Parameters
@@ -22,12 +22,12 @@ def record_folder(folder: Path, dataset: DatasetConfig, out: Path) -> None:
     dataset
         Configuration of the data set.
     out
-        The raw folder, which is created and holds the record.
+        The raw folder, which is created, and which the record is written to.
 
     Raises
     ------
     DataError
-        If the folder does not exist, or holds no file of the data set.
+        If the folder has no file of the data set, or a table that `reader` names is missing.
     """
     config = dataset.sections
     if config is None:
@@ -72,7 +72,7 @@ def _files_below(folder: Path) -> list[Path]:
 
 
 def fetch_hub(source: HubSource, config: ReaderConfig) -> None:
-    """Fetch a data set's sections from the hub into the source's folder, where they stay.
+    """Fetch the files of a data set's sections from the hub into the source's folder.
 
     Parameters
     ----------
@@ -88,7 +88,10 @@ def fetch_hub(source: HubSource, config: ReaderConfig) -> None:
 
 
 def hest_files(config: ReaderConfig) -> list[str]:
-    """Return the files of HEST-1k that sections need; cells are in those of transcripts."""
+    """Return the paths of the HEST-1k files of all configured sections, relative to the release.
+
+    Spots are read from `st`, cells and patches of cells from `transcripts`.
+    """
     counts = "st/{}.h5ad" if config.units == "spots" else "transcripts/{}_transcripts.parquet"
     patterns = (counts, "wsis/{}.tif", "metadata/{}.json")
     return [pattern.format(name) for name in config.donor_of(()) for pattern in patterns]

@@ -2,5 +2,5 @@
 
 Called from outside: `tables` (reads score tables, computes SIS tables, selects headline rows),
 `inference` (intervals and tests over donors), and `results` (scores as the nested dictionary of the
-reference implementation). `reference` joins each score with that of the better single modality.
+reference implementation). `reference` joins each score with the better single modality's score.
 """

@@ -5,11 +5,11 @@ intervals from resampled cells cover the true value in 82 % of data sets only. A
 conditional on the trained models and probes: they generalise to other donors, not to other
 training data. `benchmarks/null_study.py` measures coverage and error rates.
 
-In cross-validation over donors each donor also trains the probes that score the others, so that
-the donors' scores are positively correlated. No unbiased estimate of the variance exists (Bengio &
-Grandvalet 2004). It is corrected by the factor of a case with a closed form: the mean of n squared
-deviations, each from the mean of the others, has (n - 1) / (n - 2) times the variance that the
-sample variance of the n values suggests.
+In cross-validation over donors, probes that score one donor are trained on the others, so that
+scores of donors are positively correlated. No unbiased estimate of the variance of their mean
+exists (Bengio & Grandvalet 2004). The sample variance is multiplied by the factor that is exact for
+a case with a closed form, the mean of n squared deviations, each from the mean of the other n - 1
+values: (n - 1) / (n - 2).
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from cell_synergy.core.random import stream
 
 CONFIDENCE = 0.95
 MIN_DONORS = 5
-EXACT_DONORS = 12  # up to here all 2^donors sign flips are enumerated, above 2^12 are drawn
+EXACT_DONORS = 12  # for up to 12 donors all sign flips are enumerated, for more 2^12 are drawn
 
 _ROUNDING = 1e-12
 _REFERENCE_NOT_POSITIVE = "the best unimodal mean is not clearly above 0"
@@ -42,13 +42,13 @@ class Interval:
     high: Float64[np.ndarray, " methods"]
 
     def widened(self, factor: float) -> "Interval":
-        """Return intervals with the same centres and `factor` times the width."""
+        """Return intervals of equal centre and `factor` times the width."""
         centre, half = (self.low + self.high) / 2, factor * (self.high - self.low) / 2
         return Interval(centre - half, centre + half)
 
     @classmethod
     def missing(cls, methods: int) -> "Interval":
-        """Return NaN limits for that many methods."""
+        """Return NaN limits for a number of methods."""
         return cls(np.full(methods, np.nan), np.full(methods, np.nan))
 
 
@@ -59,9 +59,9 @@ class PValues:
     Attributes
     ----------
     uncorrected
-        p value of each method on its own.
+        p value of each method, without correction for multiple comparisons.
     corrected
-        p value with family-wise error control over the compared methods; NaN for all others.
+        p value with family-wise error control over the compared methods; NaN for other methods.
     """
 
     uncorrected: Float64[np.ndarray, " methods"]
@@ -79,7 +79,7 @@ class Inference:
     p
         p values for a mean gain above zero.
     notes
-        For each method the reason why a value is missing, "" where none is.
+        For each method the reason why a value is missing; "" if none is.
     """
 
     gain: Interval
@@ -106,15 +106,15 @@ def donor_inference(
         Methods over which p values are corrected for multiple comparisons. Controls are excluded.
     cross_validated
         Whether donors were held out in turn (cross-validation), rather than all scored by one
-        model that was trained on none of them.
+        model that was trained on other donors.
 
     Returns
     -------
     :
-        Below `MIN_DONORS` donors all values are NaN and the notes say "not testable". The ratio
-        has no interval where the interval of the mean reference score contains 0, since its
-        confidence set is then unbounded (Fieller 1954). A quantity that is equal for all donors
-        has no interval.
+        With fewer than `MIN_DONORS` donors all values are NaN and the notes begin with "not
+        testable". The ratio has no interval if the interval of the mean reference score contains
+        0, since its confidence set is then unbounded (Fieller 1954). A quantity that is equal for
+        all donors has no interval.
     """
     donors, methods = gain.shape
     if donors < MIN_DONORS:
@@ -144,14 +144,14 @@ def donor_inference(
 def donor_interval(
     values: Float[np.ndarray, "donors methods"], *, cross_validated: bool
 ) -> Interval:
-    """Return the t interval over donors of each mean; NaN below `MIN_DONORS` donors.
+    """Return the t interval over donors of each mean; NaN with fewer than `MIN_DONORS` donors.
 
     Parameters
     ----------
     values
         One value per donor, for each method; for a paired comparison their difference.
     cross_validated
-        Whether donors were held out in turn; the interval then allows for correlated scores.
+        Whether donors were held out in turn; the interval is then widened for correlated scores.
     """
     donors, methods = values.shape
     if donors < MIN_DONORS:
@@ -173,13 +173,13 @@ def inflation(donors: int, *, cross_validated: bool) -> float:
     donors
         Number of donors.
     cross_validated
-        Whether donors were held out in turn.
+        Whether donors were held out in turn; otherwise the factor is 1.
     """
     return (donors - 1) / (donors - 2) if cross_validated else 1.0
 
 
 def paired_t(gain: Float[np.ndarray, "donors methods"]) -> Interval:
-    """Return the paired t interval of each mean gain; NaN where all donors have the same gain."""
+    """Return the paired t interval of each mean gain; NaN if all donors have equal gains."""
     donors = len(gain)
     error = gain.std(axis=0, ddof=1) / np.sqrt(donors)
     error = np.where(error > _ROUNDING * abs(gain).max(axis=0), error, np.nan)
@@ -191,8 +191,13 @@ def ratio_t(
 ) -> Interval:
     """Return the donor-jackknife t interval of each `mean(gain) / mean(reference)`.
 
-    The limits are NaN where leaving out a donor never changes the ratio, and for all methods where
-    the t interval of `mean(reference)` contains 0.
+    The limits are NaN if leaving out a donor never changes the ratio, and for all methods if
+    `mean(reference)` is not positive or its t interval contains 0.
+
+    Parameters
+    ----------
+    gain, reference
+        As for `donor_inference`.
     """
     if not _is_positive(reference):
         return Interval.missing(gain.shape[1])
@@ -216,7 +221,7 @@ def jackknife_t(
     -------
     :
         `value` plus and minus the t quantile with donors - 1 degrees of freedom times the
-        jackknife standard error; NaN where leaving out a donor never changes the statistic.
+        jackknife standard error; NaN if leaving out a donor never changes the statistic.
     """
     donors = len(without)
     error = np.sqrt(donors - 1) * without.std(axis=0)
@@ -240,7 +245,7 @@ def sign_flip(
     Parameters
     ----------
     gain, compared
-        As in `donor_inference`.
+        As for `donor_inference`.
     inflation
         Factor by which the sample variance of a mean is too small; t squared is divided by it.
     """
@@ -257,7 +262,7 @@ def sign_flip(
 
 
 def _is_positive(reference: Float[np.ndarray, " donors"]) -> bool:
-    """Return whether the mean is above 0 and so is its t interval, if donors differ."""
+    """Return whether the mean is positive, and its t interval too unless all donors are equal."""
     return bool(reference.mean() > 0 and not paired_t(reference[:, None]).low[0] <= 0)
 
 

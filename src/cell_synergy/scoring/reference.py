@@ -1,4 +1,4 @@
-"""Each score beside that of the better single modality, and inference on their difference."""
+"""Scores joined with the better single modality's score, and inference on the difference."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.messages import suggest
 from cell_synergy.core.names import LATE_FUSION, NONLINEAR
 from cell_synergy.scoring.inference import donor_inference
 
@@ -16,24 +16,24 @@ INFERENCE_COLUMNS = ["gain_low", "gain_high", "low", "high", "p", "p_corrected"]
 
 
 def with_reference(scores: pd.DataFrame, unimodal: tuple[str, str]) -> pd.DataFrame:
-    """Return one row per case, method, fold and donor: its score and the reference score.
+    """Return one row per case, method, fold and donor, with its score and the reference score.
 
-    A case is a data set, task, metric and probe. The reference is the better single modality. Late
-    fusion is a probe of both modalities at once: its reference is the better modality under the
-    MLP.
+    A case is a data set, task, metric and probe. The reference score is that of the better single
+    modality. For late fusion, a probe of both modalities, it is scored with the probe "mlp".
 
     Parameters
     ----------
     scores
         Validated scores; seeds are averaged.
     unimodal
-        The two single-modality methods; the one with the higher inner cross-validation score in
-        the case is the reference (the first of the two if they tie).
+        The two single-modality methods; the better one in a case has the higher inner
+        cross-validation score (the first in a tie).
 
     Returns
     -------
     :
-        Columns `dataset, task, metric, probe, fold, donor, method, best, score, best_score`.
+        Columns `dataset, task, metric, probe, fold, donor, method, best, score, best_score`; `best`
+        is the better single modality.
 
     Raises
     ------
@@ -60,18 +60,58 @@ def with_reference(scores: pd.DataFrame, unimodal: tuple[str, str]) -> pd.DataFr
 
 
 def mean_over_folds(rows: pd.DataFrame) -> pd.DataFrame:
-    """Average the rows of `with_reference` over the folds of a donor."""
+    """Average the rows of `with_reference` over the folds of each donor."""
     keys = [*CASE, "method", "best", "donor"]
     return rows.groupby(keys)[["score", "best_score"]].mean().reset_index()
 
 
-def inference_table(rows: pd.DataFrame, controls: Collection[str]) -> pd.DataFrame:
-    """Return intervals and p values from the rows of `with_reference`, one row per case and method.
+def mean_over_donors(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Average scores and reference scores over donors; `n_donors` is the number of donors.
 
     Parameters
     ----------
     rows
-        Rows of `with_reference`. Donors of a case with several folds count as held out in turn.
+        Rows of `with_reference` or `mean_over_folds`.
+    keys
+        Columns whose values are kept apart.
+    """
+    return (
+        rows.groupby(keys)
+        .agg(
+            score=("score", "mean"),
+            best_score=("best_score", "mean"),
+            n_donors=("donor", "nunique"),
+        )
+        .reset_index()
+    )
+
+
+def relative_gain(table: pd.DataFrame, scale: "pd.Series[float]") -> pd.DataFrame:
+    """Add the gain over the reference score, and as `sis` its ratio to a scale.
+
+    Parameters
+    ----------
+    table
+        Table with the columns `score` and `best_score`, and maybe `note`.
+    scale
+        Divisor of the gain in each row; where it is not positive, the ratio is NaN and the note
+        gives the reason.
+    """
+    gain = table["score"] - table["best_score"]
+    defined = scale > 0
+    undefined = defined.map({True: "", False: "best unimodal mean <= 0: no relative gain"})
+    note = table["note"].fillna("") if "note" in table else ""
+    note = (undefined + "; " + note).str.strip("; ")
+    return table.assign(gain=gain, sis=gain / scale.where(defined), note=note)
+
+
+def inference_table(rows: pd.DataFrame, controls: Collection[str]) -> pd.DataFrame:
+    """Return intervals and p values of the gain, one row per case and method.
+
+    Parameters
+    ----------
+    rows
+        Rows of `with_reference`. A case with several folds is cross-validated over donors.
     controls
         Methods that are left out of the correction for multiple comparisons.
 
@@ -108,7 +148,15 @@ def inference_table(rows: pd.DataFrame, controls: Collection[str]) -> pd.DataFra
 
 
 def pivot_methods(scores: pd.DataFrame, index: list[str]) -> pd.DataFrame:
-    """Return mean values with the columns `index` as the index and one column per method."""
+    """Return mean scores with one column per method.
+
+    Parameters
+    ----------
+    scores
+        Score table.
+    index
+        Columns that form the index of the result; scores are averaged over all others.
+    """
     return scores.pivot_table(
         index=index, columns="method", values="value", aggfunc="mean", observed=True
     )
@@ -137,12 +185,18 @@ def require_complete(missing: pd.DataFrame) -> None:
 
 
 def format_key(names: Sequence[Any], values: Iterable[Any]) -> str:
-    """Return the key of a table's row for a message: "name value, name value, ..."."""
+    """Return the key of a row as text for a message: "name value, name value, ...".
+
+    Parameters
+    ----------
+    names, values
+        Names of the key columns, and their values in the row.
+    """
     return ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
 
 
 def _with_reference_of_late_fusion(scores: pd.DataFrame, unimodal: tuple[str, str]) -> pd.DataFrame:
-    """Add the unimodal rows of the MLP as the reference of late fusion, where it was scored."""
+    """Add the unimodal scores of the probe "mlp" as references of late fusion, if it was scored."""
     fused = scores.loc[scores["probe"].str.startswith(LATE_FUSION), CASE].drop_duplicates()
     if fused.empty:
         return scores

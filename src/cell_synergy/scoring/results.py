@@ -1,4 +1,4 @@
-"""The study's scores in the layout of the reference release's SIS functions."""
+"""The study's scores in the layout of the authors' released SIS functions."""
 
 from pathlib import Path
 
@@ -27,14 +27,13 @@ def load_all_results(
     Parameters
     ----------
     folder
-        Folder with the tables `<dataset>/<method>.csv`; None is the output of the stage `probe`.
+        Folder of the tables `<dataset>/<method>.csv`; None for the output of the stage `evaluate`.
     dataset
         Name of the data set; None concatenates all `datasets` of params.yaml.
     task
         Name of the task; None averages over tasks.
     probe
-        Name of the probe; of a data set with features scaled per donor it selects the transductive
-        scores.
+        Name of the probe, without the suffix that marks features scaled per donor.
 
     Returns
     -------
@@ -50,7 +49,7 @@ def load_all_results(
     """
     if folder is None:
         axes = {"dataset": "any", "method": "any"}
-        out = paths("probe", axes, read_section("experts"))["out"]
+        out = paths("evaluate", axes, read_section("experts"))["out"]
         folder = Path(out).parent.parent
     results: dict[str, dict[str, list[float]]] = {}
     for name in read_param("datasets") if dataset is None else [dataset]:

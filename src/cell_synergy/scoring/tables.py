@@ -5,8 +5,8 @@ metric, probe, fold, donor, seed, value, n, inner`; nothing in it is averaged. T
 
     SIS = mean over donors of (score - best score) / mean over donors of the best score
 
-The better single modality is the same for all donors and is selected by the inner cross-validation
-score on training donors (`inner`): selection on the test donors would bias the ratio downwards.
+One single modality is the better one for all donors, selected by the inner cross-validation score
+on training donors (`inner`): selection on the test donors would bias the ratio downwards.
 """
 
 from collections.abc import Collection, Iterable
@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.messages import suggest
 from cell_synergy.core.names import CONTROLS, DONOR, LINEAR, UNIMODAL
 from cell_synergy.data.remarks import copy_remarks
 from cell_synergy.scoring.reference import (
@@ -24,8 +24,10 @@ from cell_synergy.scoring.reference import (
     INFERENCE_COLUMNS,
     format_key,
     inference_table,
+    mean_over_donors,
     mean_over_folds,
     pivot_methods,
+    relative_gain,
     require_complete,
     with_reference,
 )
@@ -34,7 +36,7 @@ COLUMNS = (
     "dataset", "method", "task", "metric", "probe", "fold", "donor", "seed", "value", "n", "inner",
 )  # fmt: skip
 METRICS = "macro_f1", "balanced_accuracy", "accuracy", "r2", "pearson", "bits"
-HEADLINE_METRICS = "macro_f1", "r2"  # of classifications and of regressions
+HEADLINE_METRICS = "macro_f1", "r2"  # for classification and for regression
 ALL_FOLDS = "all"
 
 _TEXT_COLUMNS = ["dataset", "method", "task", "metric", "probe", "fold", "donor"]
@@ -49,13 +51,18 @@ _SIS_COLUMNS = [
 def read_scores(folder: Path, dataset: str) -> pd.DataFrame:
     """Read the score tables of one data set, `<folder>/<dataset>/<method>.csv`.
 
+    Parameters
+    ----------
+    folder, dataset
+        Folder of the tables of all data sets, and name of the data set.
+
     Raises
     ------
     FileNotFoundError
         If there is no table.
     DataError
-        If a table lacks a column, or holds another data set or method, a duplicate row, or a value
-        that is not finite.
+        If a table lacks a column or is of another data set or method, or if a row is a duplicate
+        or has an empty name or a value that is not finite.
     """
     paths = sorted((folder / dataset).glob("*.csv"))
     if not paths:
@@ -68,14 +75,19 @@ def read_scores(folder: Path, dataset: str) -> pd.DataFrame:
 
 
 def read_methods(folder: Path, dataset: str, methods: Iterable[str]) -> pd.DataFrame:
-    """Read the score tables of one data set; they must be those of `methods` and no others.
+    """Read the score tables of one data set, and refuse missing and additional methods.
+
+    Parameters
+    ----------
+    folder, dataset, methods
+        As for `read_scores`, and the names of the methods that have a table.
 
     Raises
     ------
     FileNotFoundError
         If a method has no table.
     DataError
-        As `read_scores`, and if there is a table of another method, left from an earlier study.
+        As for `read_scores`, and if another method has a table, left from an earlier study.
     """
     expected = set(methods)
     present = {path.stem for path in (folder / dataset).glob("*.csv")}
@@ -94,10 +106,15 @@ def read_methods(folder: Path, dataset: str, methods: Iterable[str]) -> pd.DataF
 def read_sis(folder: Path, dataset: str) -> pd.DataFrame:
     """Read the SIS table of one data set, `<folder>/<dataset>.csv`.
 
+    Parameters
+    ----------
+    folder, dataset
+        Folder of the SIS tables, and name of the data set.
+
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If there is no such table.
     """
     path = folder / f"{dataset}.csv"
     if not path.is_file():
@@ -112,7 +129,7 @@ def headline_rows(table: pd.DataFrame, fold: str | None = None) -> pd.DataFrame:
     Parameters
     ----------
     table
-        Scores or their SIS, with the columns `metric` and `probe`.
+        Score table or SIS table.
     fold
         Value of the column `fold`, `ALL_FOLDS` for the estimate over all folds; None keeps all.
     """
@@ -123,12 +140,19 @@ def headline_rows(table: pd.DataFrame, fold: str | None = None) -> pd.DataFrame:
 
 
 def select_rows(scores: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
-    """Return the rows where `column` is `value`.
+    """Return the rows with a given value in a column.
+
+    Parameters
+    ----------
+    scores
+        Score table.
+    column, value
+        Name of the column, and the value.
 
     Raises
     ------
     DataError
-        If there are none; the message lists the values of the column.
+        If there is no such row; the message lists the values of the column.
     """
     available = set(scores[column])
     if value not in available:
@@ -139,7 +163,7 @@ def select_rows(scores: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
 def by_donor_and_seed(scores: pd.DataFrame) -> pd.DataFrame:
     """Return one row per donor and seed, one column per method, averaged over tasks and folds.
 
-    A deterministic method is scored with one seed; its scores are repeated for every other seed.
+    Scores of a deterministic method, which has one seed only, are repeated for the other seeds.
 
     Raises
     ------
@@ -169,9 +193,9 @@ def sis_table(
     scores
         Tidy scores of all methods; metrics other than `METRICS` are ignored.
     unimodal
-        The two single-modality methods; the one with the higher inner cross-validation score is
-        the reference for every method and fold (the first of the two if they tie). The reference
-        of late fusion is scored with the probe "mlp".
+        The two single-modality methods. The one with the higher inner cross-validation score (the
+        first in a tie) is the reference `best` of every method and fold. The reference of late
+        fusion is scored with the probe "mlp".
     controls
         Methods without a corrected p value, which do not enter the correction of other methods.
 
@@ -183,11 +207,10 @@ def sis_table(
         estimate over all donors, followed by one row per fold if there are several folds.
         `gain` is absolute; `gain_low, gain_high` are its 95 % interval over donors, and `low, high`
         the interval of `sis`; `p` is one-sided, and `p_corrected` is corrected for the methods
-        compared in the case. Intervals and p values are NaN for single folds and for the control
-        task `donor`. The reason of every other NaN is in `note`: `sis` has none where the best
-        unimodal mean is not positive, and there are no tests and intervals where donors are too
-        few. A remark on the data set is carried over in a last column `remark`. Without scores, as
-        for a data set without tasks, the table is empty.
+        compared in a data set, task, metric and probe. Intervals and p values are NaN for single
+        folds, and with `sis` for the control task `donor`; `note` gives the reason of every other
+        NaN. A remark on the data set is copied to a last column `remark`. Without scores the table
+        is empty.
 
     Raises
     ------
@@ -198,11 +221,11 @@ def sis_table(
         return pd.DataFrame(columns=_SIS_COLUMNS, dtype=object)
     rows = _validated_with_reference(scores, unimodal)
     several = rows.groupby(CASE)["fold"].transform("nunique") > 1
-    per_fold = _means(rows[several], [*_SIS_KEY, "fold", "best"])
-    overall = _means(mean_over_folds(rows), [*_SIS_KEY, "best"]).assign(fold=ALL_FOLDS)
+    per_fold = mean_over_donors(rows[several], [*_SIS_KEY, "fold", "best"])
+    overall = mean_over_donors(mean_over_folds(rows), [*_SIS_KEY, "best"]).assign(fold=ALL_FOLDS)
     overall = overall.merge(inference_table(rows, controls), on=_SIS_KEY)
     table = pd.concat([overall, per_fold]).sort_values(_SIS_KEY, kind="stable", ignore_index=True)
-    table = _relative(table, table["best_score"])[_SIS_COLUMNS]
+    table = relative_gain(table, table["best_score"])[_SIS_COLUMNS]
     is_control = table["task"] == DONOR
     table.loc[is_control, ["sis", *INFERENCE_COLUMNS]] = np.nan
     table.loc[is_control, "note"] = "whose tissue a unit is: a control, no task"
@@ -212,9 +235,13 @@ def sis_table(
 def sis_by_donor(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) -> pd.DataFrame:
     """Return the contribution of each donor to the SIS.
 
-    The contribution is the gain of the donor divided by the mean reference score over all donors;
-    its mean over donors is the SIS of `sis_table` over all folds. Arguments and errors are those of
-    `sis_table`.
+    This is the donor's gain divided by the mean reference score over all donors; its mean over
+    donors is the SIS of `sis_table` for the fold "all".
+
+    Parameters
+    ----------
+    scores, unimodal
+        As for `sis_table`, which raises the same errors.
 
     Returns
     -------
@@ -227,7 +254,7 @@ def sis_by_donor(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) -> 
         return pd.DataFrame(columns=columns, dtype=object)
     donors = mean_over_folds(_validated_with_reference(scores, unimodal))
     scale = donors.groupby([*_SIS_KEY, "best"])["best_score"].transform("mean")
-    return copy_remarks(_relative(donors, scale)[columns], scores)
+    return copy_remarks(relative_gain(donors, scale)[columns], scores)
 
 
 def _read(path: Path, dataset: str) -> pd.DataFrame:
@@ -268,29 +295,6 @@ def _validate(scores: pd.DataFrame, source: str) -> None:
 
 
 def _validated_with_reference(scores: pd.DataFrame, unimodal: tuple[str, str]) -> pd.DataFrame:
-    """Validate scores, and return those of `METRICS` with the reference scores."""
+    """Validate scores; return those in `METRICS` with reference scores."""
     _validate(scores, "scores")
     return with_reference(scores[scores["metric"].isin(METRICS)], unimodal)
-
-
-def _means(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Return the mean over donors and the number of donors for each value of `keys`."""
-    return (
-        rows.groupby(keys)
-        .agg(
-            score=("score", "mean"),
-            best_score=("best_score", "mean"),
-            n_donors=("donor", "nunique"),
-        )
-        .reset_index()
-    )
-
-
-def _relative(table: pd.DataFrame, scale: "pd.Series[float]") -> pd.DataFrame:
-    """Add the gain and its ratio to `scale`; the note gives the reason where there is no ratio."""
-    gain = table["score"] - table["best_score"]
-    defined = scale > 0
-    undefined = defined.map({True: "", False: "best unimodal mean <= 0: no relative gain"})
-    note = table["note"].fillna("") if "note" in table else ""
-    note = (undefined + "; " + note).str.strip("; ")
-    return table.assign(gain=gain, sis=gain / scale.where(defined), note=note)

@@ -94,10 +94,9 @@ class Replicate:
     ----------
     config
         Configuration of all data sets.
-    donors, n_obs
-        Number of test donors, and of observations per donor.
-    repeat
-        Number of the data set among those of its size.
+    donors, n_obs, repeat
+        Number of test donors, number of observations per donor, and index of the data set among
+        those of the design.
     """
 
     config: CalibrationConfig
@@ -111,7 +110,7 @@ class Replicate:
         return (self.config.train + self.donors) * self.n_obs
 
     def stream(self, purpose: str) -> np.random.Generator:
-        """Return the random generator of a purpose."""
+        """Return the random generator of one purpose."""
         numbers = map(str, (self.donors, self.n_obs, self.repeat))
         return stream(self.config.seed, "calibrate", purpose, *numbers)
 
@@ -133,10 +132,8 @@ def gate_rows(replicate: Replicate, probe: ProbeConfig, cells: int) -> Iterator[
     ----------
     replicate
         The data set.
-    probe
-        Configuration of the probes.
-    cells
-        Number of clusters of posteriors in the estimator of information.
+    probe, cells
+        Configuration of the probes, and maximal number of clusters of posteriors.
     """
     paired = simulate(replicate)
     tasks = {gate: ClassificationTask(kind="classification") for gate in GATES}
@@ -170,10 +167,8 @@ def gaussian_rows(replicate: Replicate, probe: ProbeConfig) -> Iterator[dict[str
 
     Parameters
     ----------
-    replicate
-        The data set.
-    probe
-        Configuration of the probes.
+    replicate, probe
+        The data set, and configuration of the probes.
     """
     rng = replicate.stream("gaussians")
     sources = rng.standard_normal((replicate.total, 3))
@@ -201,7 +196,13 @@ def gaussian_rows(replicate: Replicate, probe: ProbeConfig) -> Iterator[dict[str
 
 
 def gate_truth(gate: str, noise: float) -> Decomposition:
-    """Return the exact decomposition of a gate whose label is wrong with probability `noise`."""
+    """Return the exact decomposition of a gate with noisy labels.
+
+    Parameters
+    ----------
+    gate, noise
+        Name of the gate, and probability that its label is wrong.
+    """
     states = np.indices((2, 2, 2)).reshape(3, -1).T
     labels = GATES[gate](states)
     classes = int(labels.max()) + 1
@@ -214,7 +215,7 @@ def gate_truth(gate: str, noise: float) -> Decomposition:
 
 
 def gaussian_truth(weights: tuple[float, ...]) -> Decomposition:
-    """Return the exact decomposition of a Gaussian target with these weights of the sources.
+    """Return the exact decomposition of a Gaussian target, given its weights of the three sources.
 
     Both embeddings encode the third source; independent noise of variance 1e-5 keeps the covariance
     regular and changes each part by less than 1e-4 bits.
@@ -230,16 +231,14 @@ def calibration_table(config: CalibrationConfig, probe: ProbeConfig, cells: int)
 
     Parameters
     ----------
-    config, probe
-        Configuration of the data sets and of the probes.
-    cells
-        Number of clusters of posteriors in the estimator of information.
+    config, probe, cells
+        Configuration of the data sets and probes, and maximal number of clusters of posteriors.
 
     Returns
     -------
     :
-        One row per design, repeat, case and part, with truth, estimate and, for gates, the interval
-        of the estimator.
+        One row per design, repeat, case and part: truth and estimate in bits, and, for gates, the
+        interval of the estimate.
     """
     rows = []
     for donors, n_obs in config.sizes():
@@ -252,7 +251,7 @@ def calibration_table(config: CalibrationConfig, probe: ProbeConfig, cells: int)
 
 
 def _embed_sources(replicate: Replicate, sources: Float64[np.ndarray, "obs 3"]) -> PairedDataset:
-    """Return observations whose embeddings encode the sources, with batch effects and noise."""
+    """Return a data set whose embeddings encode the sources, with batch effects and noise."""
     config, n_donors = replicate.config, replicate.config.train + replicate.donors
     donor = np.repeat([f"d{number:02}" for number in range(n_donors)], replicate.n_obs)
     names = [f"u{number}" for number in range(len(donor))]
@@ -287,7 +286,7 @@ def _noisy(
 
 
 def _minimum_information(first: float, second: float, both: float) -> Decomposition:
-    """Return the decomposition of estimates, whose synergy may be negative."""
+    """Return the decomposition of estimated informations; its synergy may be negative."""
     redundant = min(first, second)
     return Decomposition(
         redundant, first - redundant, second - redundant, both - max(first, second)

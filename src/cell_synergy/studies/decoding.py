@@ -1,11 +1,58 @@
-"""Confusion matrices of the latent states of simulated tissue, decoded from embeddings."""
+"""Latent states of simulated tissue decoded from embeddings, and decompositions by them."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float32, Float64
 
+from cell_synergy.data.config import Task
+from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.design import Design
+from cell_synergy.studies.truth import Visible, ground_truth
+
+
+def true_decompositions(
+    paired: PairedDataset,
+    tasks: Mapping[str, Task],
+    latent: pd.DataFrame,
+    visible: Visible,
+    probe: ProbeConfig,
+) -> pd.DataFrame:
+    """Return true decompositions by latent states, and by states decoded from embeddings.
+
+    Parameters
+    ----------
+    paired
+        A simulated data set, whose split has one fold.
+    tasks
+        Tasks of the data set; classifications with labelled test observations are decomposed.
+    latent
+        True level of each latent state (column) of every observation (row).
+    visible
+        Latent states that determine a label and are visible in a modality, by task and modality.
+    probe
+        Configuration of the probes that decode the states.
+
+    Returns
+    -------
+    :
+        One row per task and value of `seen`, as `truth.ground_truth` returns them.
+    """
+    (fold,) = paired.folds
+    embeddings = zip(("image", "expression"), paired.standardised(fold), strict=True)
+    decoded = {}
+    for modality, x in embeddings:
+        states = sorted({state for shown in visible.values() for state in shown[modality]})
+        decoded[modality] = confusions(x, latent[states], fold.probe, fold.test, probe)
+    labels = {
+        task: paired.adata.obs[task].cat.codes.to_numpy(np.int64)
+        for task, spec in tasks.items()
+        if spec.kind == "classification"
+    }
+    labels = {task: codes for task, codes in labels.items() if (codes[fold.test] >= 0).any()}
+    return ground_truth(latent, labels, visible, decoded, fold.test)
 
 
 def confusions(
@@ -15,7 +62,7 @@ def confusions(
     test: Bool[np.ndarray, " obs"],
     probe: ProbeConfig,
 ) -> dict[str, Float64[np.ndarray, "true decoded"]]:
-    """Return p(decoded level | true level) of each state on test observations, by linear probes.
+    """Return p(decoded level | true level) of each latent state, decoded by linear probes.
 
     Half a count is added to every entry, so that no probability is zero.
 
@@ -24,11 +71,16 @@ def confusions(
     x
         Embedding of all observations.
     states
-        True level of each latent state.
+        True level of each latent state (column) of every observation (row).
     train, test
-        Observations on which the probes are fitted, and on which confusions are counted.
+        Masks of the observations that the probes are fitted on, and that are decoded.
     probe
-        Configuration of the probes; their penalty is the middle of the grid.
+        Configuration of the probes; the penalty is the middle one of the grid.
+
+    Returns
+    -------
+    :
+        Confusion matrix by state; its rows sum to one.
     """
     penalties = probe.penalties()
     design = Design.of(x[train])

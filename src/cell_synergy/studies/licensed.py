@@ -2,10 +2,10 @@
 
 python -m cell_synergy.studies.licensed NAME ...
 
-NAME is a file of licensed/, without its ending; the top of the file says which licence has to be
-accepted first. Its blocks are inserted into params.yaml with their comments, and no other line
-changes. The runner does the same for whatever `experts` and `datasets` name, before it plans
-anything.
+NAME is the name of a file in licensed/ without its suffix; the top of the file says which licence
+has to be accepted first. The blocks of the file are inserted into params.yaml with their comments,
+and no other line is changed. Before it plans any stage, the runner inserts the blocks of every
+expert and data set that `experts` and `datasets` name.
 """
 
 import re
@@ -17,14 +17,15 @@ from typing import Any
 
 from tqdm import tqdm
 
-from cell_synergy.core.config import LICENSED, PARAMS, merge, param_of, suggest
+from cell_synergy.core.config import LICENSED, merge, param_of
 from cell_synergy.core.errors import ConfigError, report_errors
 from cell_synergy.core.files import atomic_write
+from cell_synergy.core.messages import PARAMS, suggest
 from cell_synergy.core.yaml import mapping_of
 
 
 def merge_named(params: Mapping[str, Any]) -> None:
-    """Add to params.yaml the blocks of experts and data sets that it names, but does not have.
+    """Add to params.yaml missing blocks of the experts and data sets that it names.
 
     Parameters
     ----------
@@ -40,9 +41,9 @@ def merge_named(params: Mapping[str, Any]) -> None:
         "encoders": [str(name) for name in param_of(params, "experts").values()],
         "data": param_of(params, "datasets"),
     }
-    for section, wanted in named.items():
+    for section, section_names in named.items():
         present = params.get(section) or {}
-        for name in dict.fromkeys(wanted):
+        for name in dict.fromkeys(section_names):
             if name in names(section) and name not in present:
                 add(name)
 
@@ -53,7 +54,7 @@ def names(section: str) -> list[str]:
 
 
 def add(name: str) -> None:
-    """Insert the blocks of one file of licensed/ into params.yaml, and log it.
+    """Insert the blocks of one file of licensed/ into params.yaml, and log the insertion.
 
     Raises
     ------
@@ -86,7 +87,7 @@ def _available() -> list[str]:
 
 
 def _lines(path: Path) -> list[str]:
-    """Return the lines of a file with their line ends, which the last line gets if it has none."""
+    """Return the lines of a file with their line ends; the last line is given one if need be."""
     text = path.read_bytes().decode()
     return re.findall(r"[^\n]*\n", text if text.endswith("\n") else f"{text}\n")
 
@@ -100,7 +101,7 @@ def _content(path: Path) -> Mapping[str, Any] | None:
 
 
 def _extent(lines: Sequence[str], section: str) -> slice:
-    """Return where a section's lines stand, without its name and the comments of the next one."""
+    """Return the range of a section's lines, without its name and comments of the next section."""
     starts = [number for number, line in enumerate(lines, 1) if line.startswith(f"{section}:")]
     start = starts[-1] if starts else len(lines)
     inside = list(takewhile(lambda line: line[0] in " #\r\n", lines[start:]))
@@ -110,7 +111,7 @@ def _extent(lines: Sequence[str], section: str) -> slice:
 
 
 def _inserted(lines: Sequence[str], section: str, block: Sequence[str]) -> list[str]:
-    """Return the lines with a block at the end of a section, which is made where it is missing."""
+    """Return the lines with a block appended to a section; a missing section is added."""
     is_there = any(line.startswith(f"{section}:") for line in lines)
     name = [] if is_there else [f"{section}:\n"]
     end = _extent(lines, section).stop
@@ -118,7 +119,7 @@ def _inserted(lines: Sequence[str], section: str, block: Sequence[str]) -> list[
 
 
 def main(words: Sequence[str]) -> None:
-    """Add the named files."""
+    """Add the blocks of the named files."""
     for name in words:
         add(name)
 

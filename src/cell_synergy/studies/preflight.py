@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from cell_synergy import encoders, models
-from cell_synergy.core.config import Config, param_of, section_of, suggest, validate
+from cell_synergy.core.config import Config, param_of, section_of, validate
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.messages import suggest
 from cell_synergy.core.names import UNIMODAL
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.downstream.spatial.config import SpatialConfig
@@ -74,10 +75,14 @@ def _method_errors(params: Params) -> Iterator[str]:
         "claims.aligned": claims.aligned,
         "claims.synergy_aware": [claims.synergy_aware],
         "claims.redundant": [claims.redundant],
-        "trifeature.methods": _config(TrifeatureConfig, params, "trifeature").methods,
+        "trifeature.methods": section_of(params, "trifeature.methods"),
     }
     for key, names in lists.items():
         yield from _unknown(key, names, {*models.names(), *blocks})
+    trifeature = section_of(params, "trifeature")
+    validate(
+        TrifeatureConfig, {k: v for k, v in trifeature.items() if k != "methods"}, "trifeature"
+    )
 
 
 def _dataset_errors(params: Params) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Ground truth of simulated tissue: decomposition of labels by the states that modalities show."""
+"""Ground truth of simulated tissue: decompositions of labels by the latent states of modalities."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -14,11 +14,16 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.pid import discrete
 from cell_synergy.raw.registration import nearest_within
 
+COLUMNS = [
+    "dataset", "task", "seen", "redundant", "unique_image", "unique_expression", "synergy",
+    "sis_bits", "sis_macro_f1",
+]  # fmt: skip
+
 Confusions = Mapping[str, Float[np.ndarray, "_true _decoded"]]
-"""For each latent state the probabilities of decoded levels given the true level."""
+"""Probabilities of decoded levels (columns) given the true level (rows), by latent state."""
 
 Visible = Mapping[str, Mapping[str, Iterable[str]]]
-"""For each task and modality the latent states that determine the label and that it shows."""
+"""Latent states that determine a label and are visible in a modality, by task and modality."""
 
 
 def read(raw: Path, pairs: ad.AnnData, unit_um: float) -> tuple[pd.DataFrame, Visible]:
@@ -27,22 +32,22 @@ def read(raw: Path, pairs: ad.AnnData, unit_um: float) -> tuple[pd.DataFrame, Vi
     Parameters
     ----------
     raw
-        Raw folder of the data set.
+        Folder of the simulator's files.
     pairs
-        Pairs of the data set.
+        Paired observations, with coordinates in micrometres.
     unit_um
-        Size of an observation; true states are matched within a quarter of this distance.
+        Size of an observation in micrometres; states are matched within a quarter of it.
 
     Returns
     -------
     :
-        The true level of every latent state for every pair, and the states that determine each
-        label.
+        True level of every latent state (column) of every observation (row), and the states that
+        determine each label.
 
     Raises
     ------
     DataError
-        If a pair has no true state near its coordinates.
+        If an observation has no true state near its coordinates.
     """
     path = raw / "latent.csv.gz"
     table = pd.read_csv(path, dtype={"section": str})
@@ -71,17 +76,17 @@ def state_table(
     Parameters
     ----------
     latent
-        True level of every latent state.
+        True level of every latent state of each observation.
     labels
-        Class number of each observation.
+        Class of each observation.
     visible
-        Latent states that each modality shows.
+        Latent states of one task that are visible in each modality.
 
     Returns
     -------
     :
-        The table, and the combinations of latent levels of its rows (image) and of its columns
-        (expression).
+        The table, and the combinations of levels along its first axis (image) and along its second
+        axis (expression).
     """
     states = [
         [tuple(map(int, row)) for row in latent[list(visible[modality])].to_numpy()]
@@ -100,21 +105,21 @@ def state_table(
 def channel(
     levels: list[tuple[int, ...]], states: list[str], confusions: Confusions
 ) -> Float64[np.ndarray, "true decoded"]:
-    """Return the confusion matrix of combinations of states, each state decoded independently.
+    """Return the confusion matrix of combinations of states that are decoded independently.
 
     Parameters
     ----------
     levels
         Combinations of true levels, one per row of the result.
     states
-        Names of the states of a combination.
+        Names of the states, in the order of a combination.
     confusions
         Confusion matrix of each state.
 
     Returns
     -------
     :
-        Probabilities of decoded combinations; the columns are all combinations of levels, including
+        Probabilities of decoded combinations; columns are all combinations of levels, including
         those that are absent from the tissue.
     """
     decoded = np.array(list(product(*(range(len(confusions[state])) for state in states))))
@@ -126,7 +131,7 @@ def channel(
 
 
 def describe(table: Float64[np.ndarray, "x1 x2 y"]) -> dict[str, float]:
-    """Return the decomposition in bits and the synergistic information scores of a state table."""
+    """Return the decomposition in bits and both synergistic information scores of a joint table."""
     parts = discrete.broja(table)
     return {
         "redundant": parts.redundant,
@@ -145,27 +150,27 @@ def ground_truth(
     confusions: Mapping[str, Confusions],
     scored: Bool[np.ndarray, " obs"],
 ) -> pd.DataFrame:
-    """Return the true decomposition of each task, of the states and of their decoded levels.
+    """Return the true decomposition of each task by the latent states and by their decoded levels.
 
     Parameters
     ----------
     latent
-        True level of every latent state.
+        True level of every latent state of each observation.
     labels
-        Class number of each observation for each task, -1 without a label.
+        Class of each observation by task; -1 without a label.
     visible
-        States that determine the labels, for each modality.
+        Latent states that determine each task's label, by modality.
     confusions
-        For each modality (`image`, `expression`) the confusion matrices of its states.
+        Confusion matrices of the states, by modality (`image`, `expression`).
     scored
-        Test observations. States of a finite tissue are dependent, since their fields are smooth;
-        the ground truth is therefore that of the tissue that is scored.
+        Mask of the test observations. Smooth fields make the states of a finite tissue dependent;
+        the ground truth is therefore computed from the tissue that is scored.
 
     Returns
     -------
     :
         One row per task and value of `seen`: `tissue` for the states, `embeddings` for the decoded
-        levels; informations are in bits.
+        levels, with the columns of `describe`.
     """
     rows = []
     for task, states in visible.items():

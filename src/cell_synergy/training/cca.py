@@ -6,9 +6,9 @@ correlations `S` and the directions `L1^-T U` and `L2^-T V`. A ridge may be adde
 (Vinod 1976), without which fewer observations than features have no solution.
 
 The cost is that of one Gram matrix. Observations are read once, in blocks: products are computed in
-the precision of the embeddings, sums over blocks in float64. With float32 embeddings the
-correlations are off by about 1e-7, by 1e-5 where a covariance has condition 1e6 and no ridge; with
-float64 by 1e-13.
+the precision of the embeddings, sums over blocks in float64. The error of the correlations is about
+1e-7 for float32 embeddings (1e-5 for a covariance of condition 1e6 without a ridge), and 1e-13 for
+float64.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Covariances:
     Attributes
     ----------
     n_obs
-        Number of observations; covariances have it as their denominator.
+        Number of observations, the denominator of the covariances.
     precision
         Relative rounding error of the entries.
     image, expression
@@ -48,13 +48,13 @@ class Covariances:
 
 @dataclass(frozen=True)
 class CanonicalCorrelations:
-    """Canonical correlations in descending order, and the canonical directions.
+    """Canonical correlations and canonical directions.
 
     Attributes
     ----------
     correlations
-        Singular values of the whitened cross-covariance; with a ridge they are smaller than the
-        correlations of the projections.
+        Singular values of the whitened cross-covariance, in descending order; with a ridge they are
+        smaller than the correlations of the projections.
     image, expression
         Canonical directions, one per column. Without a ridge the projections of the observations
         have variance 1. The largest entry of each image direction is positive.
@@ -73,7 +73,7 @@ def covariances(
     Parameters
     ----------
     image, expression
-        Embeddings, in any floating-point precision. They need not be centred.
+        Embeddings, in any floating-point precision; they need not be centred.
     """
     n_obs, d1 = image.shape
     dtype = np.result_type(image, expression)
@@ -100,14 +100,13 @@ def solve(
     ridge
         Constant added to the variances of each modality, as a share of their mean.
     components
-        Number of correlations; None for as many as the smaller modality has features.
+        Number of correlations; None for the number of features of the smaller modality.
 
     Raises
     ------
     DataError
-        If no feature of a modality varies, or if the ridge is too small where features are
-        constant, are linearly dependent or outnumber the observations, so that the directions are
-        not determined.
+        If no feature of a modality varies, or if the directions are not determined: the features
+        are constant, linearly dependent or more than the observations, and the ridge is too small.
     """
     d1, d2 = moments.cross.shape
     if not ridge and moments.n_obs <= d1 + d2:

@@ -1,4 +1,4 @@
-"""The checkpoint of a training run: everything that is needed to resume it bit for bit."""
+"""Checkpoint of a training run, from which it resumes bit for bit."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,11 +10,23 @@ from cell_synergy.core.resume.torch_states import restore_state, save_state
 from cell_synergy.training.replicas import Replicas
 
 Curves = list[dict[str, list[float]]]
-"""Per epoch and curve (`train`, `validation`), the loss of each fit."""
+"""One entry per epoch: for each curve (`train`, `validation`) the loss of every fit."""
 
 
 class Checkpoint:
-    """The file from which an interrupted training run resumes."""
+    """The file from which an interrupted training run resumes.
+
+    Parameters
+    ----------
+    path
+        The file.
+    replicas
+        Networks of all fits; their parameters and buffers are saved and restored in place.
+    optimiser
+        Optimiser of the parameters.
+    schedule
+        Learning rate schedule of the optimiser.
+    """
 
     def __init__(
         self,
@@ -27,13 +39,21 @@ class Checkpoint:
         self.optimiser, self.schedule = optimiser, schedule
 
     def save(self, generators: Sequence[torch.Generator], curves: Curves) -> None:
-        """Write the state of replicas, optimiser, schedule and generators, and the curves."""
+        """Write the state of replicas, optimiser, schedule and generators, and the curves.
+
+        Parameters
+        ----------
+        generators
+            Random generators of the run; torch's global generator is saved as well.
+        curves
+            Curves of all completed epochs.
+        """
         save_state(self.path, self._content(generators, curves))
 
     def resume(self, generators: Sequence[torch.Generator]) -> Curves:
-        """Restore the saved state; return the curves so far, which are empty without a checkpoint.
+        """Restore the saved state; return the curves up to it, empty without a checkpoint.
 
-        A checkpoint that cannot be restored is set aside, and training starts anew.
+        A checkpoint that cannot be restored is renamed, and training starts from the beginning.
         """
         content = restore_state(
             self.path,

@@ -1,10 +1,9 @@
-"""The training loop of every method that is optimised by gradient steps.
+"""Training loop of every method that is optimised by gradient steps.
 
-All folds and seeds train together as one batched model. The whole data set lies on the device; an
-epoch is a fresh permutation of each fold cut into batches, of which a last, smaller one is dropped.
-The optimiser is AdamW with a cosine schedule. Initial weights, batches and augmentation each have a
-random stream of their own, and a checkpoint holds the state of all generators, so that an
-interrupted run resumes bit for bit.
+All folds and seeds train together as one batched model. The whole data set is in device memory; in
+each epoch every fold is permuted anew and cut into batches, without the last, incomplete one. The
+optimiser is AdamW with a cosine schedule. Initial weights, batches and augmentation have separate
+random streams. Checkpoints contain all generators, so that a run resumes bit for bit.
 """
 
 from abc import abstractmethod
@@ -29,11 +28,11 @@ from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext, Wei
 from cell_synergy.training.modules import Inputs, Network
 from cell_synergy.training.replicas import DeviceBatches, Replicas
 
-SECONDS_BETWEEN_CHECKPOINTS = 20.0  # changes where a run can resume, never its result
+SECONDS_BETWEEN_CHECKPOINTS = 20.0  # no effect on results
 
 
 class TrainingConfig(Config):
-    """The settings that all trained methods share; params.yaml gives their units and sources."""
+    """Training settings shared by all methods; params.yaml documents units and sources."""
 
     max_epochs: PositiveInt
     batch_size: Annotated[int, Field(ge=2)]
@@ -44,34 +43,32 @@ class TrainingConfig(Config):
 
 
 class Trained(Method):
-    """A method that optimises one network for one loss.
-
-    Attributes
-    ----------
-    lr
-        Initial learning rate of AdamW.
-    """
+    """A method that optimises one network for one loss; `lr` is AdamW's initial learning rate."""
 
     lr: PositiveFloat
 
     @property
     def seeded(self) -> bool:
-        """Return True: initial weights, batches and augmentation are drawn."""
+        """Return True: initial weights, batches and augmentation are random."""
         return True
 
     @abstractmethod
     def network(self, d1: int, d2: int) -> Network:
-        """Return a freshly initialised network for embeddings of these dimensions."""
+        """Return a freshly initialised network.
+
+        Parameters
+        ----------
+        d1, d2
+            Numbers of features of image and expression.
+        """
 
     def pairs_per_step(self, training: TrainingConfig, n_obs: int) -> int:
         """Return the number of pairs per optimiser step.
 
         Parameters
         ----------
-        training
-            The settings that all trained methods share.
-        n_obs
-            Number of training pairs of the smallest fold.
+        training, n_obs
+            Settings shared by all methods, and number of training pairs of the smallest fold.
 
         Raises
         ------
@@ -86,11 +83,28 @@ class Trained(Method):
         return training.batch_size
 
     def postprocess(self, weights: Weights, pairs: Pairs) -> Weights:  # noqa: ARG002 - for overriding
-        """Return the final weights, computed from the trained ones and the training pairs."""
+        """Return the final weights of one fit; the default returns the trained ones.
+
+        Parameters
+        ----------
+        weights, pairs
+            Trained tensors that `z3` is computed from, by name, and the fit's training pairs.
+        """
         return weights
 
     def fit(self, specs: Sequence[FitSpec], context: RunContext) -> list[Weights]:
-        """Minimise the loss of every fit at once; return the tensors that `z3` is computed from."""
+        """Minimise the losses of all fits together; return the tensors that `z3` is computed from.
+
+        Parameters
+        ----------
+        specs, context
+            As for `Method.fit`.
+
+        Raises
+        ------
+        ConfigError
+            If `training` is not valid, a batch exceeds the smallest fold, or a loss is not finite.
+        """
         training = validate(TrainingConfig, dict(context.training), "training")
         networks = []
         for spec in specs:
@@ -114,10 +128,15 @@ class Trained(Method):
     ) -> Float32[np.ndarray, "obs d3"]:
         """Embed observations with the network in evaluation mode.
 
+        Parameters
+        ----------
+        weights, image, expression
+            As for `Method.transform`.
+
         Raises
         ------
         ConfigError
-            If names or shapes of the weights are not those of the network.
+            If names or shapes of the weights differ from the network's.
         """
         network = self.network(image.shape[1], expression.shape[1])
         state_dict = {k: torch.from_numpy(v).float() for k, v in weights.items()}
@@ -161,11 +180,7 @@ class _Loop:
         self.augmentation = _generator(derived_seed(specs[0].seed, "augmentation"))
 
     def run(self) -> None:
-        """Train to the last epoch, from the checkpoint if there is one.
-
-        After an interrupt the current epoch ends and a checkpoint is written before the interrupt
-        is raised.
-        """
+        """Train up to the last epoch; an interrupt is raised after the epoch and its checkpoint."""
         generators = [*self.batch_generators, self.augmentation]
         checkpoint = Checkpoint(
             self.context.checkpoint, self.replicas, self.optimiser, self.schedule
@@ -220,13 +235,9 @@ class _Loop:
 
     @torch.no_grad()
     def _validate(self) -> dict[str, list[float]]:
-        """Return the mean loss of each fit on its validation pairs.
-
-        Batches and noise are the same in every epoch. There is no curve where a fold has fewer than
-        two validation pairs.
-        """
+        """Return the mean loss on validation pairs, with batches and noise equal in all epochs."""
         batch_size = min(self.batch_size, *self.validation_batches.n_obs)
-        if batch_size < 2:  # noqa: PLR2004 - every loss compares an observation with others
+        if batch_size < 2:  # noqa: PLR2004 - losses compare observations with each other
             return {}
         steps = min(self.validation_batches.n_obs) // batch_size
         seeds = [derived_seed(spec.seed, "validation") for spec in self.specs]
@@ -255,7 +266,15 @@ class _Loop:
 
 
 def augment(batch: Inputs, training: TrainingConfig, generator: torch.Generator) -> Inputs:
-    """Return an augmented view of standardised embeddings: feature dropout, then Gaussian noise."""
+    """Return an augmented view of standardised embeddings: feature dropout, then Gaussian noise.
+
+    Parameters
+    ----------
+    batch, generator
+        Embeddings of both modalities, and a random generator on their device.
+    training
+        Settings: `feature_dropout` is the probability of a 0, `noise_std` the scale of the noise.
+    """
     views = []
     for x in batch:
         noise = torch.randn(x.shape, generator=generator, device=x.device)
@@ -265,11 +284,7 @@ def augment(batch: Inputs, training: TrainingConfig, generator: torch.Generator)
 
 
 def _bernoulli(x: Tensor, probability: float, generator: torch.Generator) -> Bool[Tensor, "*shape"]:
-    """Draw a mask of the shape of `x` that is True with a probability.
-
-    Every random 64-bit integer gives four draws of 16 bits; a draw is True where its bits are below
-    the probability, which is thereby rounded down to a multiple of 2^-16.
-    """
+    """Draw a mask of the shape of `x`; the probability is rounded down to a multiple of 2^-16."""
     integers = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
     bits = integers.random_(-(2**63), None, generator=generator).view(torch.int16)
     return (bits < int(probability * 2**16) - 2**15)[: x.numel()].view(x.shape)

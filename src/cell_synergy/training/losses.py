@@ -13,7 +13,7 @@ _Loss = TypeVar("_Loss", bound=Callable[..., Tensor])
 
 
 def full_precision(loss: _Loss) -> _Loss:
-    """Return the loss, computed in float32 or better even where autocast uses half precision."""
+    """Decorate a loss to compute in float32 or float64, also under autocast to half precision."""
 
     @functools.wraps(loss)
     def in_full_precision(first: Tensor, *others: Tensor | float, **settings: float) -> Tensor:
@@ -28,7 +28,15 @@ def _promoted(x: Tensor | float) -> Tensor | float:
 
 
 def off_diagonal(square: Float[Tensor, "n n"], fill: float) -> Float[Tensor, "n n"]:
-    """Return a matrix with its diagonal replaced."""
+    """Return a square matrix with its diagonal replaced by a constant.
+
+    Parameters
+    ----------
+    square
+        The matrix, which is not changed.
+    fill
+        Value of the diagonal.
+    """
     return square.masked_fill(torch.eye(len(square), dtype=torch.bool, device=square.device), fill)
 
 
@@ -38,9 +46,9 @@ def nt_xent(
 ) -> Float[Tensor, ""]:
     """Return the normalised temperature-scaled cross entropy over 2N views.
 
-    Each row of `z1` has its partner in `z2` as positive and all other 2N - 2 rows of both as
-    negatives (Chen et al. 2020, equation 1). `log_softmax` subtracts the maximum, without which
-    float32 overflows at T = 0.01.
+    The positive of a row of `z1` is the row of `z2` with its index, and conversely; the negatives
+    are the other 2N - 2 rows of both (Chen et al. 2020, equation 1). The softmax subtracts the
+    maximum, without which float32 overflows at T = 0.01.
 
     Parameters
     ----------
@@ -57,11 +65,13 @@ def nt_xent(
 
 @full_precision
 def negative_cosine(p: Float[Tensor, "n d"], z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """Return minus the mean cosine of predictions `p` and targets `z`; no gradient reaches `z`.
+    """Return minus the mean cosine similarity of predictions and targets.
 
     Parameters
     ----------
-    p, z
-        Predictions and targets, one per row.
+    p
+        Predictions, one per row.
+    z
+        Targets, one per row; no gradient is propagated to them.
     """
     return -cosine_similarity(p, z.detach(), dim=1).mean()

@@ -1,7 +1,7 @@
-"""The contract of a fusion method, which every file in `cell_synergy.models` fulfils.
+"""The contract of a fusion method, implemented by every file in `cell_synergy.models`.
 
-A method is fitted on the pairs of several folds and seeds at once and returns the weights of each
-fit; `transform` then embeds any observations with such weights.
+`fit` takes the training pairs of several folds and seeds at once and returns the weights of each
+fit; `transform` embeds any observations with the weights of one fit.
 """
 
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ Weights = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Paired embeddings: row i of `image` and row i of `expression` are the same observation.
+    """Paired embeddings: row i of `image` and row i of `expression` are one observation.
 
     Attributes
     ----------
@@ -44,12 +44,11 @@ class FitSpec:
     name
         Fold and seed, such as `holdout-0`.
     pairs
-        Training pairs, the same for every method.
+        Training pairs; every method is fitted on these.
     validation
-        Pairs of the training donors that no method is fitted on; the validation curve is computed
-        from them.
+        Pairs of the training donors for the validation curve; no method is fitted on them.
     seed
-        Seed from which all random streams of this fit derive.
+        Seed from which all random streams of the fit derive.
     """
 
     name: str
@@ -60,18 +59,18 @@ class FitSpec:
 
 @dataclass(frozen=True)
 class RunContext:
-    """The settings and files that the fits of one run share.
+    """Settings and files shared by the fits of one run.
 
     Attributes
     ----------
     training
-        The section `training` of params.yaml, for methods that are trained by gradient steps.
+        Section `training` of params.yaml, for methods that are trained by gradient steps.
     log
         Function called with (name, value, epoch) once per epoch, curve and fit.
     checkpoint
-        File to resume from and to save to; the caller removes it when the run is done.
+        File to resume from and to save to; the caller removes it after the run.
     label
-        Text of the progress bar and of error messages.
+        Name of the run in the progress bar and in error messages.
     """
 
     training: Mapping[str, object]
@@ -85,18 +84,19 @@ class Method(Config, ABC):
 
     @abstractmethod
     def fit(self, specs: Sequence[FitSpec], context: RunContext) -> list[Weights]:
-        """Compute every fit.
+        """Compute the weights of every fit.
 
         Parameters
         ----------
         specs
             One specification per fold and seed.
         context
-            Settings and files that the fits share.
+            Settings and files shared by the fits.
 
         Returns
         -------
-        The arrays that `transform` needs, one dictionary per specification.
+        :
+            For each specification the arrays that `transform` needs, by name.
         """
 
     @abstractmethod
@@ -106,18 +106,14 @@ class Method(Config, ABC):
         image: Float32[np.ndarray, "obs d1"],
         expression: Float32[np.ndarray, "obs d2"],
     ) -> Float32[np.ndarray, "obs d3"]:
-        """Embed observations, whether the method was fitted on them or not.
+        """Return the joint embedding `z3` of observations, of training or held-out donors.
 
         Parameters
         ----------
         weights
-            What `fit` returned for one specification.
+            Weights of one fit, as `fit` returns them.
         image, expression
             Standardised embeddings of the observations.
-
-        Returns
-        -------
-        The joint embedding `z3`.
         """
 
     @property
@@ -131,10 +127,24 @@ class ClosedForm(Method):
 
     @abstractmethod
     def solve(self, pairs: Pairs, seed: int) -> Weights:
-        """Return the weights of one fit."""
+        """Return the weights of one fit.
+
+        Parameters
+        ----------
+        pairs
+            Training pairs of the fit.
+        seed
+            Seed from which all random streams of the fit derive.
+        """
 
     def fit(self, specs: Sequence[FitSpec], context: RunContext) -> list[Weights]:
-        """Solve one fit after the other."""
+        """Solve one fit after the other.
+
+        Parameters
+        ----------
+        specs, context
+            As for `Method.fit`; `context` is not used.
+        """
         return [self.solve(spec.pairs, spec.seed) for spec in specs]
 
 
@@ -142,5 +152,11 @@ class Untrained(ClosedForm):
     """A representation that is computed without being fitted."""
 
     def solve(self, pairs: Pairs, seed: int) -> Weights:
-        """Return no weights."""
+        """Return no weights.
+
+        Parameters
+        ----------
+        pairs, seed
+            As for `ClosedForm.solve`; neither is used.
+        """
         return {}

@@ -1,6 +1,6 @@
 """The contract of a trained network, and the networks that several methods share.
 
-The names of submodules are the names of tensors in saved weights.
+The names of submodules are part of the names of tensors in saved weights.
 """
 
 from abc import abstractmethod
@@ -14,19 +14,19 @@ from torch import Tensor, nn
 from cell_synergy.core.errors import ConfigError
 
 Inputs = tuple[Float[Tensor, "*fits obs d1"], Float[Tensor, "*fits obs d2"]]
-"""Embeddings of the image and of the expression of the same observations."""
+"""Image and expression embeddings of a batch; row i of both is one observation."""
 
 PairLoss = Callable[[Float[Tensor, "n d"], Float[Tensor, "n d"]], Float[Tensor, ""]]
 """A loss of two batches whose rows are paired."""
 
 
 class Network(nn.Module):
-    """The network that a trained method optimises: written for one fit, batched by `Replicas`.
+    """A network with its objective; its code is that of one fit, `Replicas` batches over fits.
 
     Attributes
     ----------
     n_views
-        Number of augmented views of each batch that `loss` takes.
+        Number of augmented views of a batch that `loss` takes.
     """
 
     n_views: ClassVar[int] = 1
@@ -41,7 +41,7 @@ class Network(nn.Module):
         """Return the joint embedding `z3`."""
 
     def forward(self, views: Sequence[Inputs]) -> Float[Tensor, ""]:
-        """Return the loss."""
+        """Return the loss; `functional_call` needs it as `forward`."""
         return self.loss(views)
 
     def after_step(
@@ -52,26 +52,26 @@ class Network(nn.Module):
         Parameters
         ----------
         params
-            The parameters that the optimiser changes, stacked over the replicas, by name.
+            Parameters that the optimiser changes, by name: (replicas, ...).
         buffers
-            All other tensors of the network, stacked likewise: statistics of batch norm, and the
-            parameters of averaged networks.
+            All other tensors of the network, by name: (replicas, ...). These are statistics of
+            batch norm, and parameters of averaged networks.
         progress
-            Number of completed steps divided by the number of all steps.
+            Number of completed steps divided by the total number of steps.
         """
 
     def inference_state(self, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the tensors that `joint` needs, without projectors, predictors and targets."""
+        """Return the tensors that `joint` uses: no projectors, predictors and target networks."""
         return {k: v for k, v in state_dict.items() if not k.startswith(self._training_only)}
 
 
 def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """Return a network of one hidden layer with batch norm and ReLU.
+    """Return a multilayer perceptron of one hidden layer with batch norm and ReLU.
 
     Parameters
     ----------
     inputs, hidden, outputs
-        Numbers of features, of hidden units and of outputs.
+        Numbers of input features, hidden units and outputs.
     """
     return nn.Sequential(
         nn.Linear(inputs, hidden, bias=False),
@@ -82,21 +82,31 @@ def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 
 
 class _BatchNorm(nn.BatchNorm1d):
-    """Batch norm in the precision of its statistics; `vmap` cannot mix two precisions."""
+    """Batch norm in the precision of its parameters, since `vmap` cannot mix two precisions."""
 
     def forward(self, x: Float[Tensor, "obs d"]) -> Float[Tensor, "obs d"]:
         return super().forward(x.to(self.weight.dtype))
 
 
 class TwoTower(Network):
-    """One encoder per modality, each with `width // 2` outputs, which `z3` concatenates."""
+    """One encoder per modality; `z3` is the concatenation of their outputs.
+
+    Parameters
+    ----------
+    d1, d2
+        Numbers of features of image and expression.
+    hidden
+        Number of hidden units of each encoder.
+    width
+        Dimension of `z3`; each encoder has `width // 2` outputs.
+    """
 
     def __init__(self, d1: int, d2: int, hidden: int, width: int) -> None:
         super().__init__()
         self.encoders = nn.ModuleList([mlp(d, hidden, width // 2) for d in (d1, d2)])
 
     def encode(self, inputs: Inputs) -> list[Float[Tensor, "obs half"]]:
-        """Return the encoding of each modality."""
+        """Return the encoder outputs of image and expression."""
         return [encoder(x) for encoder, x in zip(self.encoders, inputs, strict=True)]
 
     def joint(self, inputs: Inputs) -> Float[Tensor, "obs width"]:
@@ -105,7 +115,13 @@ class TwoTower(Network):
 
 
 class TwoTowerProjector(TwoTower):
-    """Two towers, each with a projector that only the objective uses (Chen et al. 2020)."""
+    """Two towers, each with a projector that only the objective uses (Chen et al. 2020).
+
+    Parameters
+    ----------
+    d1, d2, hidden, width
+        As for `TwoTower`; a projector has `width // 2` inputs, hidden units and outputs.
+    """
 
     def __init__(self, d1: int, d2: int, hidden: int, width: int) -> None:
         super().__init__(d1, d2, hidden, width)
@@ -113,13 +129,21 @@ class TwoTowerProjector(TwoTower):
         self.projectors = nn.ModuleList([mlp(half, half, half) for _ in range(2)])
 
     def project(self, inputs: Inputs) -> list[Float[Tensor, "obs half"]]:
-        """Return the projection of each modality."""
+        """Return the projector outputs of image and expression."""
         encodings = self.encode(inputs)
         return [projector(h) for projector, h in zip(self.projectors, encodings, strict=True)]
 
 
 class TwoTowerContrastive(TwoTowerProjector):
-    """Two towers whose objective compares the paired projections of the two modalities."""
+    """Two towers with projectors whose objective is a loss of the paired projections.
+
+    Parameters
+    ----------
+    d1, d2, hidden, width
+        As for `TwoTowerProjector`.
+    pair_loss
+        Loss of the image projections and the expression projections of a batch.
+    """
 
     def __init__(self, d1: int, d2: int, hidden: int, width: int, pair_loss: PairLoss) -> None:
         super().__init__(d1, d2, hidden, width)
@@ -134,7 +158,7 @@ class TwoTowerContrastive(TwoTowerProjector):
 def update_target(
     params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], decay: float
 ) -> None:
-    """Update the exponential moving average `target` of a network in place.
+    """Update the target network in place, an exponential moving average of the trained parameters.
 
     Each tensor becomes `decay` times itself plus `1 - decay` times the trained parameter.
 
@@ -143,7 +167,7 @@ def update_target(
     params
         Trained parameters of the network, by name.
     buffers
-        All other tensors; those with names `target.<name>` are updated.
+        All other tensors, by name; the average of parameter `NAME` is `target.NAME`.
     decay
         Weight of the previous value, 0 to 1.
     """
@@ -153,9 +177,21 @@ def update_target(
 
 
 class TransformerBlock(nn.Module):
-    """A pre-norm transformer block whose feed-forward network has twice the width of the tokens.
+    """A pre-norm transformer block (Vaswani et al. 2017; Xiong et al. 2020).
 
-    Vaswani et al. 2017; Xiong et al. 2020. `width` has to be a multiple of `heads`.
+    The hidden layer of its feed-forward network is twice as wide as a token.
+
+    Parameters
+    ----------
+    width
+        Number of features of a token, a multiple of `heads`.
+    heads
+        Number of attention heads.
+
+    Raises
+    ------
+    ConfigError
+        If `width` is no multiple of `heads`.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -176,10 +212,16 @@ class TransformerBlock(nn.Module):
         hidden: Bool[Tensor, "masks length"],
         n_outputs: int,
     ) -> Float[Tensor, "masks obs n_outputs width"]:
-        """Return the first `n_outputs` tokens after attention to the tokens that are not hidden.
+        """Return the first tokens after self-attention to the visible tokens, under each mask.
 
-        Every mask gives one result for the whole batch. Before the first block the tokens are the
-        same under all masks, so `tokens` has either one entry along that axis or one per mask.
+        Parameters
+        ----------
+        tokens
+            Input tokens, one set per mask, or one set for all masks as before the first block.
+        hidden
+            Masks: whether a token is hidden from attention, in all observations.
+        n_outputs
+            Number of leading tokens to compute.
         """
         normed = self.norms[0](tokens)
         query = self._split_heads(self.query(normed[:, :, :n_outputs]))
@@ -194,5 +236,6 @@ class TransformerBlock(nn.Module):
     def _split_heads(
         self, x: Float[Tensor, "masks obs length width"]
     ) -> Float[Tensor, "masks obs heads length depth"]:
+        """Split the features of each token into those of the attention heads."""
         masks, n_obs, length, width = x.shape
         return x.view(masks, n_obs, length, self.heads, width // self.heads).transpose(2, 3)

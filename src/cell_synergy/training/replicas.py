@@ -1,9 +1,9 @@
 """Replicas of one network, one per fold and seed, computed as a single batched model.
 
-On a GPU these small networks are limited by the cost of launching operations, so that one batched
-operation should cost little more than that of one replica. This has not been measured yet. On a CPU
-batching gains nothing: per replica, an epoch of 21 replicas takes 0.76 of the time of a plain
-DataLoader loop, and an epoch of a single one 0.77 (`benchmarks/epoch.py`).
+On a GPU the time of such small networks is mostly that of launching operations, so that a batched
+operation should take little longer than that of one replica; this has not been measured yet. On a
+CPU batching gains nothing: the time of an epoch per replica, relative to a plain DataLoader loop,
+is 0.76 with 21 replicas and 0.77 with one (`benchmarks/epoch.py`).
 """
 
 from collections.abc import Sequence
@@ -13,23 +13,30 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.func import functional_call
 
+from cell_synergy.core.errors import ConfigError
 from cell_synergy.training.modules import Inputs, Network
 
 _FitInputs = tuple[Float[Tensor, "_ d1"], Float[Tensor, "_ d2"]]
-"""Embeddings of one fit; fits differ in their numbers of observations."""
+"""Image and expression embeddings of one fit; numbers of observations differ between fits."""
 
 
 class Replicas:
     """Replicas of one network whose tensors are stacked along a first axis.
 
+    Parameters
+    ----------
+    networks
+        One initialised network per replica, all of one architecture.
+
     Attributes
     ----------
     network
-        The network that all replicas are instances of.
+        The first network, through which all replicas are computed.
     params
         Parameters that the optimiser changes, by name: (replicas, ...).
     buffers
-        All other tensors: statistics of batch norm, parameters of averaged networks.
+        All other tensors, by name: (replicas, ...). These are statistics of batch norm, and
+        parameters of averaged networks.
     """
 
     def __init__(self, networks: Sequence[Network]) -> None:
@@ -54,20 +61,20 @@ class Replicas:
         Parameters
         ----------
         views
-            Augmented views of the batch; each is a pair of tensors (replicas, observations, d1)
-            and (replicas, observations, d2).
+            Augmented views of the batch, each of shapes (replicas, observations, d1) and
+            (replicas, observations, d2).
         training
-            Whether the network is in training mode.
+            Whether the network computes in training mode, rather than in evaluation mode.
         """
         self.network.train(training)
 
         def loss(
             params: dict[str, Tensor], buffers: dict[str, Tensor], views: Sequence[Inputs]
         ) -> Float[Tensor, ""]:
-            value: Tensor = functional_call(self.network, {**params, **buffers}, (views,))
-            return value
+            value = functional_call(self.network, {**params, **buffers}, (views,))
+            return _scalar(value, type(self.network).__name__)
 
-        if len(self) == 1:  # vmap would only add its own cost
+        if len(self) == 1:  # saves the overhead of vmap
             params, buffers = (
                 {k: v.squeeze(0) for k, v in d.items()} for d in (self.params, self.buffers)
             )
@@ -80,11 +87,11 @@ class Replicas:
         return losses
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return all tensors by name, stacked over the replicas."""
+        """Return all tensors by name: (replicas, ...)."""
         return {name: value.detach() for name, value in {**self.params, **self.buffers}.items()}
 
     def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
-        """Copy what `state_dict` returned into the tensors of the replicas."""
+        """Copy tensors, as `state_dict` returns them, into those of the replicas."""
         with torch.no_grad():
             for name, value in state_dict.items():
                 (self.params if name in self.params else self.buffers)[name].copy_(value)
@@ -98,8 +105,12 @@ class Replicas:
 class DeviceBatches:
     """The observations of every fit on the device, and the batches of each epoch.
 
-    Every fit takes the same number of steps per epoch, that of the largest fold; a smaller fold
-    starts a fresh permutation when it runs out of whole batches.
+    Parameters
+    ----------
+    inputs
+        Embeddings of each fit. Fits with one image array, as seeds of a fold, share their memory.
+    device
+        Device of the embeddings.
 
     Attributes
     ----------
@@ -120,7 +131,7 @@ class DeviceBatches:
         self._embeddings = tuple(_concatenate(parts).to(device) for parts in modalities)
 
     def gather(self, index: Int[Tensor, "fits batch"]) -> Inputs:
-        """Return the embeddings of the given observations of each fit."""
+        """Return the embeddings of a batch of each fit, given row indices into its observations."""
         flat = (index.to(self._offsets.device) + self._offsets).flatten()
         image, expression = (
             x.index_select(0, flat).view(*index.shape, -1) for x in self._embeddings
@@ -130,7 +141,19 @@ class DeviceBatches:
     def epoch(
         self, steps: int, batch_size: int, generators: Sequence[torch.Generator]
     ) -> Int[Tensor, "steps fits batch"]:
-        """Return the observations of each step of one epoch, drawn with one generator per fit."""
+        """Return the row indices of each step of one epoch, drawn without replacement.
+
+        A fit that runs out of whole batches before the last step is permuted again.
+
+        Parameters
+        ----------
+        steps
+            Number of steps, equal for all fits.
+        batch_size
+            Number of observations of each fit in a step.
+        generators
+            One random generator per fit, on the CPU.
+        """
         batches = []
         for n_obs, generator in zip(self.n_obs, generators, strict=True):
             whole_batches = n_obs // batch_size
@@ -143,5 +166,16 @@ class DeviceBatches:
 
 
 def _concatenate(parts: Sequence[Tensor]) -> Tensor:
-    """Concatenate rows; a single part, which can be most of the memory, is not copied."""
+    """Concatenate rows; a single part is not copied, since it may take most of the memory."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+
+
+def _scalar(value: object, network: str) -> Tensor:
+    """Return what the loss of a network returned, if it is one number."""
+    if isinstance(value, Tensor) and value.ndim == 0:
+        return value
+    returned = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else value
+    raise ConfigError(
+        f"{network}.loss returns {returned}, not one number; return, for example, the mean over "
+        "the observations"
+    )

@@ -13,14 +13,14 @@ _REMEDY = "run `dvc repro align` or `dvc pull` first"
 
 
 def save(folder: Path, name: str, weights: Weights) -> None:
-    """Write the weights of one fit; floating-point arrays become float16.
+    """Write the weights of one fit to a file; floating-point arrays are stored as float16.
 
     Parameters
     ----------
     folder
         An existing folder.
     name
-        Fold and seed, such as `holdout-0`: the stem of the file.
+        Fold and seed, such as `holdout-0`; the file's name without `.safetensors`.
     weights
         Arrays by name.
 
@@ -40,7 +40,7 @@ def save(folder: Path, name: str, weights: Weights) -> None:
 
 
 def load(folder: Path, fold: str, seed: int) -> Weights:
-    """Read the weights of one fold and seed; half precision becomes float32.
+    """Read the weights of one fold and seed; floating-point arrays are returned as float32.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def load(folder: Path, fold: str, seed: int) -> Weights:
     Raises
     ------
     DataError
-        If the file is missing, is damaged or has numbers that are not finite.
+        If the file is missing or damaged, or contains numbers that are not finite.
     """
     path = folder / f"{fold}-{seed}.safetensors"
     weights = {
@@ -79,7 +79,7 @@ def seeds(folder: Path, fold: str) -> list[int]:
     Raises
     ------
     DataError
-        If there are none.
+        If there are no such weights.
     """
     stems = (path.stem.rpartition("-") for path in folder.glob("*.safetensors"))
     fold_seeds = sorted(int(seed) for name, _, seed in stems if name == fold)
@@ -89,7 +89,7 @@ def seeds(folder: Path, fold: str) -> list[int]:
 
 
 def _not_finite(weights: Weights) -> list[str]:
-    """Return the names of the arrays that are not finite everywhere."""
+    """Return the names of arrays with an entry that is not finite."""
     return [name for name, array in weights.items() if not np.isfinite(array).all()]
 
 

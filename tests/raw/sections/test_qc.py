@@ -164,7 +164,8 @@ def test_the_stage_writes_the_table_beside_the_pairs(write_sections, tmp_path, m
     monkeypatch.chdir(tmp_path)
     YAML().dump(params, tmp_path / "params.yaml")
     out, reference = tmp_path / "out/mine.h5ad", tmp_path / "out/reference.h5ad"
-    main(Args(dataset="mine", raw=raw, out=out, reference=reference))
+    labels = tmp_path / "labels/mine.h5ad"
+    main(Args(dataset="mine", raw=raw, out=out, reference=reference, labels=labels))
     assert sorted(path.name for path in out.parent.iterdir()) == [
         "mine.csv", "mine.h5ad", "reference.h5ad"
     ]  # fmt: skip

@@ -85,7 +85,6 @@ def args(tmp_path, monkeypatch):
     known = [*METHODS, "image", CONTROLS[0]]
     params = {
         "method": "comm", "datasets": ["lung"], "models": {name: {} for name in known},
-        "data": {"lung": {"source": "simulator"}},
         "claims": {
             "aligned": ["cca", "simclr"], "synergy_aware": "comm", "redundant": "simclr",
             "local": ["cell_type", "region"], "niches": ["niche"],
@@ -94,7 +93,10 @@ def args(tmp_path, monkeypatch):
     with (tmp_path / "params.yaml").open("w") as file:
         YAML().dump(params, file)
     monkeypatch.chdir(tmp_path)
-    places = [*folders, "scores", "scaling", "finetune", "trifeature"]
+    (tmp_path / "labels").mkdir()
+    columns = "dataset,simulated,task,kind,classes,observations"
+    (tmp_path / "labels/lung.csv").write_text(f"{columns}\nlung,True,region,classification,3,9\n")
+    places = [*folders, "scores", "scaling", "finetune", "trifeature", "labels"]
     outs = {"out": tmp_path / "claims.csv", "summary": tmp_path / "claims.md"}
     return Args(**{name: tmp_path / name for name in places}, **outs)
 
@@ -104,6 +106,7 @@ def test_the_stage_reads_what_other_stages_write(args):
     table = pd.read_csv(args.out)
     assert set(table["dataset"]) == {"lung", "trifeature"}
     assert set(table.loc[table["dataset"] == "lung", "verdict"]) == {SUPPORTED}
+    assert table["simulated"].all()
     assert args.summary.read_text() == markdown(table)
     first = args.out.read_bytes()
     main(args)

@@ -242,7 +242,6 @@ def args(tmp_path, monkeypatch, paired, dataset, scores):
         YAML().dump(params | {"data": data}, file)
     monkeypatch.chdir(tmp_path)
     units = paired.adata.copy()
-    units.uns["tasks"] = dict.fromkeys(dataset.tasks, "classification")
     write_pairs(tmp_path / "pairs.h5ad", units)
     for name in ("image", "expression"):
         x = getattr(paired, name)

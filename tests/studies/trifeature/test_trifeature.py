@@ -25,7 +25,7 @@ from stages.trifeature import Args, main
 PARAMS = YAML(typ="safe").load(Path(__file__).parents[3] / "params.yaml")
 TINY = {
     "seed": 0, "seeds": 1, "image_width": 24, "expression_width": 16, "noise": 1.0, "pairs": 300,
-    "probe_pairs": 600, "max_epochs": 2, "methods": {},
+    "probe_pairs": 600, "max_epochs": 2,
 }  # fmt: skip
 KINDS = pytest.mark.parametrize("kind", ["any", "matching"])
 

@@ -1,6 +1,6 @@
 """Resumable work: the files of an interrupted computation, and when a run may resume from them.
 
-`scratch` has the folder of everything unfinished and the hash that names it, `part_store` the
-finished parts of a computation (rows of a table, batches of an array), `torch_states` the state of
-a training run. All that is called from outside has no leading underscore.
+`scratch` names the folder of unfinished computations and hashes what a computation depends on,
+`part_store` stores finished parts (rows of a table, batches of an array), `torch_states` the state
+of a training run. Names without a leading underscore may be used from outside.
 """

@@ -1,4 +1,4 @@
-"""Finished parts of a computation, so that a run after an interruption computes only the others."""
+"""Finished parts of a computation, so that a resumed run computes only the missing ones."""
 
 import fcntl
 import json
@@ -21,25 +21,25 @@ from tqdm import tqdm
 from cell_synergy.core.resume.scratch import run_hash, scratch_folder
 
 Row = dict[str, object]
-"""One row of a table, by column; its values can be written as JSON."""
+"""One row of a table: a value that can be written as JSON for each column."""
 
-_LENGTHS = struct.Struct("<IQ")  # bytes of the key and of the content that follow the checksum
+_LENGTHS = struct.Struct("<IQ")  # sizes of key and content in bytes; both follow the checksum
 _CHECKSUM = struct.Struct("<I")  # CRC-32 of the lengths, the key and the content
 _HEADER_SIZE = _LENGTHS.size + _CHECKSUM.size
 
 
 class PartStore:
-    """Finished parts of one computation, in a file that only grows.
+    """Finished parts of one computation, appended to one file.
 
     Each part has a key and a checksum. Reading stops at the first part that is incomplete or
-    damaged, which is what a kill leaves at the end of the file; that part and those behind it are
-    removed and computed again.
+    damaged, as a kill leaves it at the end of the file; this part and all later ones are removed
+    and computed again.
 
     Parameters
     ----------
     folder
-        Existing folder of the computation. It has the parts in the file `parts`; checkpoints of a
-        training run may be in the same folder.
+        Existing folder of the computation; parts are stored in its file `parts`, beside any
+        checkpoints of training runs.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -55,7 +55,15 @@ class PartStore:
         self._n_batches = sum(1 for _ in self.batches())
 
     def rows(self, key: str, compute: Callable[[], Iterable[Row]]) -> list[Row]:
-        """Return the rows of a part: the stored ones, or those that `compute` returns now."""
+        """Return the rows of a part; they are computed and stored if they are not stored yet.
+
+        Parameters
+        ----------
+        key
+            Name of the part, unique in the computation.
+        compute
+            Function that returns the rows; called only if none are stored under the key.
+        """
         key = f"rows {key}"
         if key not in self._contents:
             content = json.dumps(list(compute()), default=lambda number: number.item()).encode()
@@ -65,7 +73,7 @@ class PartStore:
         return rows
 
     def batches(self) -> Iterator[Float[np.ndarray, "obs dim"]]:
-        """Yield the batches that were stored before this run, in the order of `add_batch`."""
+        """Yield the batches that earlier runs stored, in the order of `add_batch`."""
         for number in count():
             content = self._contents.get(f"batch {number}")
             if content is None:
@@ -73,14 +81,14 @@ class PartStore:
             yield np.load(BytesIO(content), allow_pickle=False)
 
     def add_batch(self, batch: Float[np.ndarray, "obs dim"]) -> None:
-        """Store the next batch."""
+        """Append a batch, which follows the stored ones and those added before."""
         content = BytesIO()
         np.save(content, batch, allow_pickle=False)
         self._append(f"batch {self._n_batches}", content.getvalue())
         self._n_batches += 1
 
     def _append(self, key: str, content: bytes) -> None:
-        """Write a part; a kill after this call leaves it stored."""
+        """Append a part to the file; a kill after this call does not lose it."""
         name = key.encode()
         lengths = _LENGTHS.pack(len(name), len(content))
         checksum = _CHECKSUM.pack(crc32(lengths + name + content))
@@ -97,7 +105,7 @@ def _read_parts(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
         key_size, content_size = _LENGTHS.unpack(lengths)
         (checksum,) = _CHECKSUM.unpack(header[_LENGTHS.size :])
         remaining -= _HEADER_SIZE + key_size + content_size
-        if remaining < 0:  # also where damaged lengths ask for more memory than there is
+        if remaining < 0:  # incomplete, or the lengths are damaged
             return
         body = file.read(key_size + content_size)
         if crc32(lengths + body) != checksum:
@@ -107,15 +115,15 @@ def _read_parts(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
 
 @contextmanager
 def resumable(kind: str, *settings: object, files: Sequence[Path] = ()) -> Iterator[PartStore]:
-    """Give the store of a computation; it is removed when the block ends without an error.
+    """Yield the store of a computation's parts; it is deleted when the block ends without an error.
 
-    Only one process at a time continues a computation. Another one that does the same work, or one
-    that cannot use the folder, computes everything in a temporary folder of its own.
+    Only one process at a time resumes a computation. Any other process with an equal computation,
+    or without access to the folder, computes all parts in a temporary folder of its own.
 
     Parameters
     ----------
     kind
-        What is computed: the first word of the folder's name.
+        Kind of computation, the first part of the folder's name.
     settings, files
         Everything that the parts depend on, as for `run_hash`.
     """
@@ -128,7 +136,7 @@ def resumable(kind: str, *settings: object, files: Sequence[Path] = ()) -> Itera
             lock = stack.enter_context((folder / "lock").open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not os.fstat(lock.fileno()).st_nlink:
-                raise BlockingIOError  # which has ended and removed the folder since `open`
+                raise BlockingIOError  # it ended and removed the folder after `open`
         except OSError as error:
             reason: object = error
             if isinstance(error, BlockingIOError):

@@ -21,8 +21,8 @@ def scratch_folder() -> Path:
     Raises
     ------
     DataError
-        If the folder cannot be written, or the one in the temporary folder belongs to another user,
-        since every user may create folders there.
+        If the folder cannot be written, or the one in the temporary folder, where every user may
+        create folders, belongs to another user.
     """
     if chosen := os.environ.get("CELL_SYNERGY_SCRATCH"):
         return _writable(Path(chosen), f"CELL_SYNERGY_SCRATCH={chosen}")
@@ -42,16 +42,16 @@ def scratch_folder() -> Path:
 def run_hash(*settings: object, files: Sequence[Path] = (), arrays: Iterable[bytes] = ()) -> str:
     """Return a hash of everything that a resumable computation depends on.
 
-    That is the source of every loaded module of this package, the version of torch, the device,
-    the number of threads, the instruction set, and the parameters below. Unfinished work is stored
-    under this hash and resumed only under an equal one.
+    Hashed are the source of every loaded module of this package, the version of torch, the device,
+    the number of threads, the instruction set, and the arguments. Unfinished work is stored under
+    this hash and resumed only under an equal one.
 
     Parameters
     ----------
     settings
-        Whatever can be written as JSON.
+        Values that can be written as JSON.
     files
-        Input files, and folders whose files are inputs.
+        Input files, and folders whose files are inputs; their names and contents are hashed.
     arrays
         Bytes of input arrays.
     """
@@ -70,7 +70,7 @@ def run_hash(*settings: object, files: Sequence[Path] = (), arrays: Iterable[byt
 
 
 def _file_hashes(inputs: Sequence[Path]) -> Iterator[bytes]:
-    """Yield the name and the SHA-256 of each file, also of those inside folders."""
+    """Yield name and SHA-256 of each file, those inside folders included."""
     for path in inputs:
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         for file in filter(Path.is_file, files):
@@ -79,7 +79,7 @@ def _file_hashes(inputs: Sequence[Path]) -> Iterator[bytes]:
 
 
 def _writable(folder: Path, name: str) -> Path:
-    """Return the folder, created where it did not exist; refuse one that cannot be written."""
+    """Create a folder if it is missing and return it; refuse one that cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         reason = "" if os.access(folder, os.W_OK) else "it is read-only"

@@ -1,4 +1,4 @@
-"""States of training runs in files of PyTorch; an unusable one is set aside with a message."""
+"""Checkpoints of training runs in PyTorch's format; an unusable one is renamed with a message."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.core.files import atomic_write
 
 State = Mapping[str, Any]
-"""Tensors, numbers and containers of these, by name."""
+"""State of a training run: tensors, numbers and containers of these, by name."""
 
 _MISMATCH = (
     AttributeError, DataError, IndexError, KeyError, RuntimeError, TypeError, ValueError,
@@ -23,7 +23,15 @@ _MISMATCH = (
 
 
 def save_state(path: Path, state: State) -> None:
-    """Write a checkpoint; a kill while it is written leaves the previous one."""
+    """Write a checkpoint; a kill during the write leaves the previous one.
+
+    Parameters
+    ----------
+    path
+        The checkpoint; its folder is created if it is missing.
+    state
+        State of the run.
+    """
     with atomic_write(path) as new:
         torch.save(state, new)
 
@@ -31,7 +39,7 @@ def save_state(path: Path, state: State) -> None:
 def restore_state(
     path: Path, current: Callable[[], State], restore: Callable[[State], None]
 ) -> State | None:
-    """Restore a run from its checkpoint, if there is one that can be resumed.
+    """Restore a run from its checkpoint, if there is a usable one.
 
     A checkpoint that is damaged, belongs to another user or was written by another kind of run is
     not restored: the file is renamed to end in `.broken`, and a printed line gives the reason.
@@ -39,15 +47,17 @@ def restore_state(
     Parameters
     ----------
     path
-        The checkpoint, as `save_state` wrote it.
+        The checkpoint that `save_state` wrote.
     current
-        Returns the state that would be saved now.
+        Function that returns the present state of the run. A usable checkpoint has its entries,
+        with tensors of equal names and shapes.
     restore
-        Restores the run from a state.
+        Function that sets the run to a state.
 
     Returns
     -------
-    The restored state; None if the run starts from the beginning.
+    :
+        The restored state; None if there was none, so that the run starts from the beginning.
     """
     if not path.is_file():
         return None
@@ -69,7 +79,7 @@ def restore_state(
 
 
 def _require_own(path: Path) -> None:
-    """Refuse a file that belongs to another user, and one whose bytes have changed."""
+    """Refuse a file of another user, of another format, or with a wrong checksum."""
     if path.stat().st_uid != os.getuid():
         raise DataError(f"{path}: belongs to another user")
     if filetypes.detect_format(path) != filetypes.ZIP:
@@ -84,7 +94,7 @@ def _require_own(path: Path) -> None:
 
 
 def _require_like(path: Path, state: Any, expected: State) -> None:  # noqa: ANN401
-    """Refuse a state with other entries, or with tensors of other names or shapes."""
+    """Refuse a state whose entries, or names or shapes of tensors, differ from the expected."""
     if not isinstance(state, Mapping) or state.keys() != expected.keys():
         raise DataError(f"{path}: is of another kind of run")
     for name, entry in expected.items():
@@ -95,15 +105,17 @@ def _require_like(path: Path, state: Any, expected: State) -> None:  # noqa: ANN
 
 
 def _shapes(entry: State) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors in an entry, by name."""
     return {name: tuple(t.shape) for name, t in entry.items() if hasattr(t, "shape")}
 
 
 def _set_aside(path: Path, error: BaseException) -> None:
+    """Rename an unusable checkpoint and print the reason."""
     aside = path.with_name(f"{path.name}.broken")
     outcome = f"it is set aside as {aside.name}"
     try:
         path.replace(aside)
-    except OSError:  # in another user's folder, where this run will write nothing either
+    except OSError:  # another user's folder, where this run writes nothing either
         outcome = "it stays where it is"
     reason = str(error).removeprefix(f"{path}: ").split("; ", maxsplit=1)[0] or type(error).__name__
     tqdm.write(f"{path}: this checkpoint {reason}, so the run begins anew; {outcome}")

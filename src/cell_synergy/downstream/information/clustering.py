@@ -14,7 +14,7 @@ from scipy.special import entr, softmax
 from cell_synergy.pid.discrete import mutual_information
 
 _TINY = 1e-200  # lower bound of probabilities whose logarithm is taken
-_MAX_POWER = 16.0  # power above which every cluster's class is practically certain
+_MAX_POWER = 16.0  # power above which every cluster has one class with probability near 1
 _SCALINGS = 30  # alternating scalings of a table's rows and columns
 _MIN_LOSS = 1e-9  # nats; below, the observations of a cluster have equal posteriors up to rounding
 _PASSES = 20  # reassignments of the observations after a split
@@ -26,15 +26,14 @@ def temper_to_information(
     """Return the joint table of clusters and classes, tempered to a given mutual information.
 
     The class probabilities of every cluster are raised to one common power; then rows and columns
-    are scaled alternately, so that clusters keep their mass and classes have their shares. Among
-    the tables with the same mutual information these are the nearest to independence, and the
-    mutual information grows with the power.
+    are scaled alternately to the clusters' masses and the classes' `shares`. The mutual information
+    grows with the power, which is solved for.
 
     Parameters
     ----------
     bits
-        The mutual information. If it is not positive the result is independent; if no power
-        reaches it, the result has the largest power.
+        Mutual information of the result. If it is not positive, clusters and classes are made
+        independent; if no power up to the maximum gives it, the largest power is used.
     table
         Joint probabilities of clusters (rows) and classes (columns).
     shares
@@ -66,20 +65,26 @@ def temper_to_information(
 def cluster_posteriors(
     p: Float64[np.ndarray, "obs classes"], weights: Float64[np.ndarray, " obs"], max_clusters: int
 ) -> Int64[np.ndarray, " obs"]:
-    """Return the cluster of each observation, such that little information is lost.
+    """Cluster observations by their posteriors so that little mutual information is lost.
 
-    The algorithm is deterministic. The cluster with the largest information loss is split across
-    the principal axis of its root probabilities; then observations move to the cluster whose mean
-    posterior is nearest in Kullback-Leibler divergence, in a few passes.
+    The algorithm is deterministic. The cluster with the largest information loss is split at its
+    mean along the principal axis of the square roots of its posteriors; then each observation is
+    reassigned to the cluster whose mean posterior is nearest in Kullback-Leibler divergence, in a
+    few passes.
 
     Parameters
     ----------
     p
-        Posteriors.
+        Posteriors, recalibrated.
     weights
         Weight of each observation.
     max_clusters
-        Maximal number of clusters; there are fewer if nothing more is lost.
+        Maximal number of clusters; there are fewer if no information is lost with fewer.
+
+    Returns
+    -------
+    :
+        Index of each observation's cluster.
     """
     cluster = np.zeros(len(p), dtype=np.int64)
     for count in range(1, max_clusters):

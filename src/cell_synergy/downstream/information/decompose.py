@@ -1,7 +1,7 @@
-"""Decomposition of the information that two modalities hold about a label, estimated from probes.
+"""Decomposition of the information of two modalities about a label, estimated from probes.
 
-Probes' posteriors of held-out observations stand for the embeddings that they were predicted from.
-Every term uses the same estimate of information: the gain in log-likelihood of a recalibrated
+Each embedding is represented by the posteriors that probes predict from it for held-out donors.
+Every term uses one estimate of information: the gain in log-likelihood of a recalibrated
 posterior [1]_ over the class shares [2]_. Recalibration and shares are both fitted on other donors,
 so that the gain of a posterior without information is 0. The gain is multiplied by H(Y) over the
 log-loss of the shares, so that a posterior that is always right gains H(Y) even if donors differ in
@@ -68,7 +68,7 @@ class InformationConfig(Config):
 
 @dataclass(frozen=True)
 class HeldOutPosteriors:
-    """Labelled test observations of all folds for one classification task, with their posteriors.
+    """Labels and posteriors of one classification task, for labelled test rows of all folds.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class HeldOutPosteriors:
 
     @property
     def posteriors(self) -> dict[_Key, Float[np.ndarray, "_ _"]]:
-        """All posteriors, by method and by the quantity that is estimated from them."""
+        """All posteriors, by method and by the quantity estimated from them."""
         pair = {(PAIR, f"I_{name}"): getattr(self, name) for name in (*UNIMODAL, "joint")}
         return pair | {(name, "I"): posterior for name, posterior in self.methods.items()}
 
@@ -208,8 +208,8 @@ class _Estimate:
         return cls(-means @ chance, means @ onehot, gains, tables, losses)
 
     @cached_property
-    def least(self) -> BrojaSolution:
-        """The BROJA solution for the experts' tables, of all groups."""
+    def broja(self) -> BrojaSolution:
+        """BROJA solution for the experts' tempered tables, from all groups."""
         groups = np.arange(len(self.loss))
         first, second = self._tempered_tables(groups).values()
         both = np.einsum("ay,by->aby", first, second / second.sum(axis=0))
@@ -218,12 +218,12 @@ class _Estimate:
     def quantities(self, groups: Int64[np.ndarray, " some"]) -> dict[_Key, float]:
         """Return every quantity estimated from some groups; certified synergy is not clipped.
 
-        R + U1 + U2 of some groups is that of all groups to first order, within its theoretical
-        bounds.
+        R + U1 + U2 is extrapolated to first order from the BROJA solution of all groups, and
+        clipped to its theoretical bounds.
         """
         bits, tables = self._bits(groups), self._tempered_tables(groups)
         first, second = (mutual_information(table) for table in tables.values())
-        bound = self.least.bound(*tables.values())
+        bound = self.broja.bound(*tables.values())
         union = max(first, second, min(first + second, bound))  # R + U1 + U2
         pair = {"H": self._entropy(groups), "R": first + second - union}
         pair |= {"U_image": union - second, "U_expression": union - first}
@@ -236,14 +236,14 @@ class _Estimate:
         return bits | {(PAIR, name): value for name, value in pair.items()}
 
     def quantization_losses(self) -> pd.DataFrame:
-        """Return the loss by clustering, with a note where tempering cannot compensate it."""
+        """Return the loss by clustering, with a note where tempering does not compensate it."""
         groups = np.arange(len(self.loss))
         bits, rows = self._bits(groups), []
         for expert, table in self._tempered_tables(groups).items():
-            wanted, reached = bits[PAIR, f"I_{expert}"], mutual_information(table)
+            estimated, tempered = bits[PAIR, f"I_{expert}"], mutual_information(table)
             note = ""
-            if wanted - reached > _MAX_SHORTFALL:
-                note = f"cells hold {reached:.3f} of {wanted:.3f} bits: raise information.cells"
+            if estimated - tempered > _MAX_SHORTFALL:
+                note = f"cells hold {tempered:.3f} of {estimated:.3f} bits: raise information.cells"
             rows.append([PAIR, f"lost_{expert}", self.quantization_loss[expert], note])
         return pd.DataFrame(rows, columns=["method", "quantity", "bits", "note"])
 
@@ -258,7 +258,7 @@ class _Estimate:
     def _tempered_tables(
         self, groups: Int64[np.ndarray, " some"]
     ) -> dict[str, Float64[np.ndarray, "_ classes"]]:
-        """Return each expert's joint probabilities of clusters and classes in some groups."""
+        """Return each expert's tempered table of clusters and classes in some groups."""
         bits, tempered = self._bits(groups), {}
         shares = self.shares[groups].mean(axis=0)
         for expert, tables in self.tables.items():

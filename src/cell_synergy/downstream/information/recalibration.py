@@ -22,13 +22,14 @@ def recalibrate(
 ) -> Float64[np.ndarray, "obs classes"]:
     """Return recalibrated log posteriors: `slope * log p + offset`, normalised over classes.
 
-    Slope and offsets maximise the likelihood of the other groups' labels, where groups have equal
-    weights. A posterior whose best slope is negative carries no information: its slope is 0.
+    Slope and offsets of a group maximise the likelihood of the labels of all other groups, which
+    have equal weights. Where the likelihood is maximal at a negative slope, the posterior carries
+    no information and the slope is 0.
 
     Parameters
     ----------
     posterior
-        Class probabilities.
+        Predicted class probabilities.
     y
         Class of each observation.
     groups
@@ -46,7 +47,7 @@ def recalibrate(
 
 
 def equal_weights(groups: Shaped[np.ndarray, " obs"]) -> Float64[np.ndarray, " obs"]:
-    """Return weights of the observations that sum to one, with the same sum in every group."""
+    """Return weights of observations that sum to one, with equal sums over all groups."""
     _, number, counts = np.unique(groups, return_inverse=True, return_counts=True)
     return np.asarray(1 / (len(counts) * counts[number]))
 
@@ -71,10 +72,10 @@ def _newton(
     weights: Float64[np.ndarray, " obs"],
     start: Float64[np.ndarray, " parameters"],
 ) -> Float64[np.ndarray, " parameters"]:
-    """Minimise the penalised log-loss, which is convex, by Newton's method.
+    """Minimise the penalised log-loss, which is convex, by Newton's method with damped steps.
 
-    A step is halved while it ends beyond the minimum along its direction, with a slope of more than
-    half the initial one.
+    A step is halved while it overshoots the minimum along its direction so far that the slope at
+    its end is above half the initial one, with the opposite sign.
     """
     fit, prior_weight = start.copy(), _PRIOR_WEIGHT / len(logits)
     prior = np.eye(1, len(fit))[0]

@@ -31,28 +31,28 @@ def information(
     """Decompose the information about every task with at least two classes and two groups.
 
     Groups are donors, or sections or blocks of a single donor. A task whose labelled test rows have
-    fewer classes or groups is left out with a printed message.
+    fewer than two classes or groups is left out with a printed message.
 
     Parameters
     ----------
     adata
         Labels, and the donor of each observation.
     groups
-        Group that splits never divide; replaced by the donor if there are several donors.
+        Group that splits never divide; replaced by the donor if test rows have several donors.
     folds
-        The splits, whose test rows have posteriors.
+        Splits, whose test rows have posteriors.
     tasks
         Tasks of the data set; regressions have no posteriors and are left out.
     posteriors
-        Class probabilities of test rows in 255ths, by method and `<task>/<fold>`, as
-        `evaluate` returns them: of both experts, of `concat` and of any other methods.
+        Class probabilities of test rows times 255, by method and `<task>/<fold>`, as `evaluate`
+        returns them: of both experts, of `concat` and of any other methods.
     max_clusters
         Maximal number of clusters of one modality's posteriors.
 
     Returns
     -------
     :
-        One row per task, method and quantity; see `information.decompose`.
+        One row per task, method and quantity, as `decompose.decompose` returns them.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def information(
     tests = np.concatenate([np.flatnonzero(fold.test) for fold in folds])
     donor = adata.obs["donor"].astype(str).to_numpy()
     if len(np.unique(donor[tests])) > 1:
-        groups = donor  # also if splits leave out blocks: recalibration is across donors
+        groups = donor  # recalibration is across donors, also where splits leave out blocks
     tables = []
     for task, spec in tasks.items():
         if spec.kind != "classification":

@@ -1,7 +1,7 @@
 """Probes: predictors that are fitted on a frozen representation, and the scores of predictions.
 
-`tasks` turns a data set into train/test problems, `linear` and `mlp` solve them with L2-penalised
-linear models and with a one-layer network, `metrics` scores predictions, `config` describes the
-settings. `design` fits linear models to any features. `logistic`, `ridge` and the modules with a
-leading underscore implement these.
+`tasks` defines the train/test problems of a data set, `linear` and `mlp` solve them with
+L2-penalised linear models and with a network of one hidden layer, `metrics` scores predictions, and
+`config` has the settings. `design` fits linear models to any features. `logistic`, `ridge` and the
+modules with a leading underscore are internal.
 """

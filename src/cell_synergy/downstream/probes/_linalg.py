@@ -1,8 +1,8 @@
 """Linear algebra of the linear probes in double precision: NumPy on a CPU, torch on a GPU.
 
-Functions that both libraries spell alike are called through `array_module`. On a CPU torch computes
-the same results more slowly: products and eigenvectors of the study's sizes by a fifth to a half on
-AMD processors, small arrays twice as slowly because of overhead.
+Functions with one name in both libraries are called through `array_module`. On a CPU, torch is
+slower: by a fifth to a half for products and eigenvectors of the study's sizes on AMD processors,
+and by a factor of two for small arrays, because of overhead.
 """
 
 from types import ModuleType
@@ -33,7 +33,7 @@ def as_float64(x: Shaped[np.ndarray, "*shape"]) -> Float64[Array, "*shape"]:
 
 
 def as_index(x: Int[np.ndarray, "*shape"] | Bool[np.ndarray, "*shape"]) -> Shaped[Array, "*shape"]:
-    """Return an index or a mask on the device."""
+    """Copy an index array or a mask to the device."""
     return array_module().asarray(x, device=device().type)
 
 
@@ -48,7 +48,7 @@ def as_float32(x: Float64[Array, "*shape"]) -> Float32[Array, "*shape"]:
 
 
 def with_intercept(x: Float[Array, "obs features"]) -> Float64[Array, "obs columns"]:
-    """Return a copy in double precision with a last column of ones for the intercept."""
+    """Return a copy of features in double precision with a last column of ones."""
     xp, width = array_module(), x.shape[1]
     columns = xp.ones((len(x), width + 1), dtype=xp.float64, device=device().type)
     columns[:, :width] = xp.asarray(x)
@@ -58,7 +58,20 @@ def with_intercept(x: Float[Array, "obs features"]) -> Float64[Array, "obs colum
 def cholesky_solve(
     matrix: Float64[Array, "k k"], right: Float64[Array, "k outputs"]
 ) -> Float64[Array, "k outputs"]:
-    """Solve a linear system with a positive definite matrix, which is overwritten."""
+    """Solve a linear system with a positive definite matrix by Cholesky decomposition.
+
+    Parameters
+    ----------
+    matrix
+        The matrix; it may be overwritten.
+    right
+        Right-hand sides, one per column.
+
+    Raises
+    ------
+    LinAlgError
+        If the matrix is not positive definite.
+    """
     if not isinstance(matrix, np.ndarray):
         xp = array_module()
         return xp.cholesky_solve(right, xp.linalg.cholesky(matrix))

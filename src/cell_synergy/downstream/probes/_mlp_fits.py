@@ -1,7 +1,8 @@
 """The separate fits of the nonlinear probe: their rows, targets, minibatches and validation scores.
 
-A fit is one task trained on all training rows, or on those outside one inner fold. Its network is
-added to a constant prediction, and validation scores select by which factor it is shrunk.
+A fit is one task trained on all training rows, or on those outside one inner fold. The output of
+its network is multiplied by a shrinkage factor, selected on validation rows, and added to the
+prediction without features.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from cell_synergy.downstream.probes.tasks import ProbeTask
 
 _CONSTANT = 1e-12  # deviation below which an output is constant
 _NEWTON = 5  # steps for one bounded parameter of a concave score
-_TINY = 1e-30
+_TINY = 1e-30  # avoids a division by zero
 
 
 class Fit:
@@ -28,14 +29,15 @@ class Fit:
     Attributes
     ----------
     rows, validation_rows
-        Indices among the task's training rows of those that are fitted, and of validation rows.
+        Fitted rows and validation rows, as indices into the task's training rows.
     origin, scale
         Prediction without features, and unit of the outputs: log shares of the classes and ones, or
         mean and standard deviation of the values.
     target
         Targets of all training rows: one-hot classes, or values less `origin` in units of `scale`.
     x_offset, target_offset
-        Index of the task's first row in the training's `x` and of the fit's in its `target`.
+        Row of `Training.x` at which the observations begin, and of `Training.target` at which the
+        targets of the fit begin.
     """
 
     def __init__(self, probe_task: ProbeTask, number: int | None, x_offset: int) -> None:
@@ -60,25 +62,33 @@ class Fit:
             self.target = (probe_task.y - self.origin) / np.where(self.scale == 0, 1, self.scale)
 
     def x_rows(self, rows: Int[np.ndarray, "*rows"]) -> Int[np.ndarray, "*rows"]:
-        """Return the indices of training rows in the training's `x`."""
+        """Return rows of `Training.x`, given indices into the task's training rows."""
         return np.asarray(self.x_offset + self.probe_task.train[rows])
 
     def contrasts(self, hidden: int, seed: int) -> Float32[Tensor, "rows hidden"]:
-        """Return random linear combinations of the targets, standardised: one per hidden unit."""
+        """Return standardised random linear combinations of the targets, one per hidden unit.
+
+        Parameters
+        ----------
+        hidden
+            Number of hidden units.
+        seed
+            Seed of the coefficients.
+        """
         centred = tensor(self.target[self.rows] - self.target[self.rows].mean(axis=0))
         mixed = centred @ draw_normal(seed, "contrasts", centred.shape[1], hidden)
         deviation: Tensor = mixed.std(dim=0, correction=0)
         return mixed / (deviation + _TINY)
 
     def predicted(self, added: Float64[np.ndarray, "rows outputs"], shrink: float) -> np.ndarray:
-        """Return probabilities or values.
+        """Return the predicted class probabilities or values.
 
         Parameters
         ----------
         added
-            Output of the network.
+            Output of the network, which is added to the prediction without features.
         shrink
-            Factor of the network's output.
+            Shrinkage factor of the network's output, 0 to 1.
         """
         values = self.origin + shrink * self.scale * added
         return np.asarray(softmax(values, axis=1) if self.probe_task.classes else values)
@@ -89,9 +99,9 @@ def batches(
 ) -> Iterator[list[Tensor]]:
     """Yield minibatches of all fits for one epoch.
 
-    Each fit permutes its rows and divides them into equally many batches. A batch is a list of
-    arrays (fits, rows): indices in `x`, indices in `target`, and weights, which are zero where a
-    fit has fewer rows than another one.
+    The rows of each fit are permuted and divided into `count` batches. A batch is a list of arrays
+    (fits, rows): rows of `Training.x`, rows of `Training.target`, and weights, which are zero where
+    a fit has fewer rows than the largest one.
 
     Parameters
     ----------
@@ -117,7 +127,15 @@ def batches(
 def forward(
     x: Float32[Tensor, "fits rows d"], weights: Sequence[Tensor]
 ) -> Float32[Tensor, "fits decays rows outputs"]:
-    """Return the output of the networks of all fits and weight decays."""
+    """Return the outputs of the networks of all fits and weight decays.
+
+    Parameters
+    ----------
+    x
+        Features of each fit's rows.
+    weights
+        Hidden layer, its bias, output layer and its bias, as `Training.weights` has them.
+    """
     first, bias, second, offset = weights
     hidden = torch.baddbmm(bias.flatten(2), x, first.flatten(2)).relu()
     layers = hidden.view(*hidden.shape[:2], *first.shape[2:]).transpose(1, 2)
@@ -133,10 +151,10 @@ def shrunk_logits(
     Parameters
     ----------
     fits
-        The fits of one classification that leave out an inner fold each.
+        The fits of one classification to the rows outside each inner fold.
     added
-        Outputs of the networks for the validation rows of all fits, which a factor between 0 and 1
-        shrinks; it is found by Newton's method.
+        Outputs of the networks for the validation rows of all fits. The factor, between 0 and 1,
+        that maximises the likelihood is computed by Newton's method.
     """
     priors = [tensor(fit.origin).expand(len(fit.validation_rows), -1) for fit in fits]
     prior = torch.cat(priors).double()
@@ -160,10 +178,10 @@ def shrunk_values(
     Parameters
     ----------
     fits
-        The fits of one regression that leave out an inner fold each.
+        The fits of one regression to the rows outside each inner fold.
     added
-        Outputs of the networks for the validation rows of all fits, which a factor between 0 and 1
-        shrinks.
+        Outputs of the networks for the validation rows of all fits. The factor, between 0 and 1,
+        that maximises R2 has a closed form.
     """
     total, best_possible, weights = sum(len(fit.validation_rows) for fit in fits), 0.0, []
     for fit in fits:
@@ -173,7 +191,8 @@ def shrunk_values(
         varies = deviation > _CONSTANT  # R2 of other outputs is undefined
         share = len(y) / total / max(varies.sum(), 1)
         best_possible += share * varies.sum()
-        weights.append(np.where(varies, share / np.where(varies, spread, 1), 0) + 0 * y)
+        by_output = np.where(varies, share / np.where(varies, spread, 1), 0)
+        weights.append(np.broadcast_to(by_output, y.shape))
     y = tensor(np.concatenate([fit.target[fit.validation_rows] for fit in fits])).double()
     weight = tensor(np.concatenate(weights)).double()
     factor = (weight * y * added).sum((1, 2)) / ((weight * added**2).sum((1, 2)) + _TINY)

@@ -13,7 +13,7 @@ from cell_synergy.core.random import stream
 
 _ROUNDING = 1e-6  # share of the largest variance below which an axis is rounding
 _FLOOR = 1e-3  # variance added before whitening, so that axes that hardly vary are not inflated
-_TINY = 1e-30
+_TINY = 1e-30  # avoids a division by zero
 
 
 def principal_components(
@@ -21,8 +21,8 @@ def principal_components(
 ) -> Float32[Tensor, "obs axes"]:
     """Return the leading principal components of all observations, fitted to some rows.
 
-    One common factor makes the mean variance one. Axes keep their relative variances, so that
-    AdamW learns from leading axes first.
+    Components are scaled by one common factor to a mean variance of one. Their relative variances
+    are kept, so that AdamW learns from leading components first.
 
     Parameters
     ----------
@@ -56,21 +56,27 @@ def interaction_directions(
     random: Sequence[Float32[Tensor, "_ hidden"]],
     powers: int,
 ) -> list[Float32[Tensor, "_ hidden"]]:
-    """Return directions along which whitened features interact most about the target.
+    """Return the directions along which features interact most about the target.
 
-    They are found by power iteration with the matrix of mean contrast x feature x feature; with
-    several blocks, only its entries for features of different blocks are used.
+    Power iteration is run with the matrix of the mean of contrast x feature x feature over rows, of
+    features scaled to variance one; with several blocks, entries of features of one block are left
+    out.
 
     Parameters
     ----------
     blocks
         Features of the training rows.
     contrasts
-        One mixture of the targets per direction.
+        Linear combination of the targets for each direction.
     random
         Initial directions of each block.
     powers
         Number of power iterations.
+
+    Returns
+    -------
+    :
+        Directions of each block, one per column, in the coordinates of the unscaled features.
     """
     scales = [(block.var(dim=0, correction=0) + _FLOOR).sqrt() for block in blocks]
     white = [(block - block.mean(dim=0)) / s for block, s in zip(blocks, scales, strict=True)]
@@ -91,19 +97,43 @@ def interaction_directions(
 def pad_and_stack(
     parts: Sequence[Float32[Tensor, "_ _"]], width: int
 ) -> Float32[Tensor, "rows width"]:
-    """Concatenate rows, padded with zeros to a common width."""
+    """Concatenate the rows of matrices, padded with zeros to a common width.
+
+    Parameters
+    ----------
+    parts
+        The matrices.
+    width
+        Number of columns of the result.
+    """
     return torch.cat([pad(part, (0, width - part.shape[1])) for part in parts])
 
 
 def gather_rows(x: Float32[Tensor, "all d"], index: Tensor | np.ndarray) -> Tensor:
-    """Return the rows of an index array of any shape."""
+    """Return the rows of a matrix at indices; the result has the shape of `index`, and columns.
+
+    Parameters
+    ----------
+    x
+        The matrix.
+    index
+        Row indices, of any shape.
+    """
     return embedding(torch.as_tensor(index, device=device()), x)
 
 
 def draw_normal(
     seed: int, purpose: str, rows: int, columns: int
 ) -> Float32[Tensor, "rows columns"]:
-    """Return standard normal numbers of the random stream of one purpose."""
+    """Draw a matrix of standard normal numbers.
+
+    Parameters
+    ----------
+    seed, purpose
+        Seed and name of the random stream.
+    rows, columns
+        Shape of the matrix.
+    """
     return tensor(stream(seed, "mlp", purpose).standard_normal((rows, columns)))
 
 

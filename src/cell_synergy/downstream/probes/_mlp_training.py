@@ -29,22 +29,23 @@ from cell_synergy.downstream.probes._mlp_init import (
 from cell_synergy.downstream.probes.config import MLPConfig
 from cell_synergy.downstream.probes.tasks import Prediction, ProbeTask, Selection
 
-_OUTPUT_SCALE = 0.1  # deviation of initial outputs: small, so that fits start near the prior
-_NO_CLASS = -1e30  # logit of an output that a task does not have
+_OUTPUT_SCALE = 0.1  # standard deviation of initial outputs; small: fits start near the prior
+_NO_CLASS = -1e30  # logit of a padded output
 
 
 class Training:
-    """The networks of all fits: first axis over fits (classifications first), then weight decays.
+    """Networks of all fits (classifications first) and weight decays, trained as one model.
 
     Attributes
     ----------
     x
-        Principal components of all observations, once for each set of training rows.
+        Principal components of all observations, concatenated over the sets of training rows that
+        they are fitted to.
     target
-        Targets of the training rows of all fits, concatenated.
+        Targets of the training rows of all fits, concatenated and padded to equally many outputs.
     prior, output_weight
-        For each fit, over outputs: logits without features, and weights of squared errors. Outputs
-        that a task does not have get no probability and no weight.
+        Arrays (fits, 1, 1, outputs): logits of the class shares, and weights of a regression's
+        squared errors. Padded outputs have no probability and no weight.
     connected
         Mask (d, hidden) of the features that a hidden unit reads.
     weights
@@ -63,11 +64,11 @@ class Training:
     ) -> None:
         self.settings, self.seed, self.late = settings, seed, late
         self.decays = settings.weight_decays()
-        row_sets = {q.train.tobytes(): q.train for q in probe_tasks}
+        row_sets = {t.train.tobytes(): t.train for t in probe_tasks}
         offsets = {key: len(blocks[0]) * i for i, key in enumerate(row_sets)}
         self.tasks = [
-            [Fit(q, n, offsets[q.train.tobytes()]) for n in (*np.unique(q.cv_folds).tolist(), None)]
-            for q in probe_tasks
+            [Fit(t, n, offsets[t.train.tobytes()]) for n in (*np.unique(t.cv_folds).tolist(), None)]
+            for t in probe_tasks
         ]
         self.fits = [fit for task in self.tasks for fit in task]
         self.random = [stream(seed, "mlp", "batches", fit.name) for fit in self.fits]
@@ -101,7 +102,7 @@ class Training:
         return priors, output_weights
 
     def _initial_weights(self) -> list[Tensor]:
-        """Return the initial `weights`; the hidden layer is the same for all weight decays."""
+        """Return the initial `weights`, with equal hidden layers for all weight decays."""
         layers = [self._hidden_layer(fit) for fit in self.fits]
         decays, hidden = self.settings.strengths, self.connected.shape[1]
         second = torch.zeros(len(self.fits), decays, hidden, self.n_outputs, device=device())
@@ -118,7 +119,7 @@ class Training:
     def _join_blocks(
         self, layers: Sequence[Float32[Tensor, "_ hidden"]]
     ) -> Float32[Tensor, "d wide"]:
-        """Join the blocks' hidden layers; in late fusion each layer reads only its own block."""
+        """Concatenate the blocks' hidden layers; in late fusion a layer reads one block only."""
         if not self.late:
             return torch.cat(list(layers))
         hidden, last = self.settings.hidden, len(layers) - 1
@@ -126,7 +127,7 @@ class Training:
         return torch.cat([pad(layer, m) for layer, m in zip(layers, margins, strict=True)])
 
     def _hidden_layer(self, fit: Fit) -> Float32[Tensor, "d hidden"]:
-        """Return initial weights of the hidden layer, computed from the rows of the fit."""
+        """Return initial weights of the hidden layer, computed from the fitted rows."""
         hidden, powers = self.settings.hidden, self.settings.powers
         contrasts = fit.contrasts(hidden, self.seed)
         x = gather_rows(self.x, fit.x_rows(fit.rows))
@@ -175,7 +176,7 @@ class Training:
         return predictions
 
     def _train(self, adam: torch.optim.Adam, epoch: int) -> float:
-        """Take the steps of one epoch and return the last loss."""
+        """Take the optimiser steps of one epoch and return the last loss."""
         s, decays = self.settings, torch.tensor(self.decays, device=device())
         drawn = batches(self.fits, self.random, s.batches)
         for step, batch in enumerate(drawn, start=epoch * s.batches):
@@ -185,7 +186,7 @@ class Training:
             loss = self._loss(self.weights, slice(None), *batch)
             loss.backward()  # type: ignore[no-untyped-call]
             adam.step()
-            with torch.no_grad():  # decoupled weight decay, and no weights of unconnected features
+            with torch.no_grad():  # decoupled weight decay; unconnected weights are set to zero
                 factor = 1 - lr * decays[:, None]
                 self.weights[0] *= factor * self.connected[:, None]
                 self.weights[2] *= factor[:, None]
@@ -228,7 +229,7 @@ class Training:
     def _predict(
         self, fit: Fit, weights: Sequence[Tensor], shrink: float, selection: Selection, steps: int
     ) -> Prediction:
-        """Predict a task's test rows with one network of its fit to all training rows."""
+        """Predict a task's test rows with one weight decay of its fit to all training rows."""
         test = gather_rows(self.x, fit.x_offset + fit.probe_task.test[None])
         added = forward(test, weights)[0, 0, :, : len(fit.origin)]
         i, leaves = self.fits.index(fit), [w.clone().requires_grad_() for w in weights]

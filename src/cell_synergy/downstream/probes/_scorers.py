@@ -19,9 +19,9 @@ def scorer(target: Target, probe_task: ProbeTask, prediction: Prediction) -> Sco
     Parameters
     ----------
     target, probe_task
-        Target and train/test problem.
+        The target and its train/test problem.
     prediction
-        Predictions for all test rows.
+        Predictions for all test rows of the problem.
     """
     if target.classes:
         return _classification_score(target, probe_task, prediction)
@@ -36,9 +36,9 @@ def all_classes(
     Parameters
     ----------
     probabilities
-        Probabilities of the classes that training rows have.
+        Probabilities of the classes in `probe_task.present`.
     target, probe_task
-        Target and train/test problem.
+        The target and its train/test problem.
     """
     extended = np.zeros((len(probabilities), len(target.classes)))
     extended[:, probe_task.present] = probabilities

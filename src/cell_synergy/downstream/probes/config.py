@@ -20,7 +20,7 @@ class MLPConfig(Config):
     powers
         Number of power iterations that initialise the hidden layer.
     epochs, batches
-        Number of passes over the rows, and of AdamW steps in each, the same for every fit.
+        Number of passes over the training rows, and of AdamW steps per pass; equal for all fits.
     lr
         Initial learning rate of the cosine schedule.
     weakest, strongest, strengths
@@ -57,7 +57,7 @@ class ProbeConfig(Config):
         The logistic probe's optimiser stops when the largest entry of the preconditioned gradient
         is at most `tolerance`, or after `iterations` conjugate-gradient steps.
     mlp
-        The nonlinear probe.
+        Configuration of the nonlinear probe.
     """
 
     weakest: PositiveFloat

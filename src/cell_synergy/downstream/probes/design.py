@@ -20,7 +20,7 @@ from cell_synergy.downstream.probes.ridge import centred_gram, group_grams, solv
 
 _ROUNDING = 1e-10  # share of the largest variance below which a direction is rounding
 _MAX_ROTATION = 1e10  # multiplications up to which rotating all rows costs less than it saves
-_SAMPLE = 4  # rows per feature from which the axes are estimated; more save no iterations
+_SAMPLE = 4  # rows per feature that the axes are estimated from; more rows save no iterations
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Frame:
     axes: Float64[Array, "d k"] | None
 
     def shifted(self, shift: Float64[Array, " k"]) -> "Frame":
-        """Return a frame with the same axes whose origin is moved by `shift` along them."""
+        """Return a frame with equal axes and the origin moved by `shift`, given along the axes."""
         return Frame(self.mean + (shift if self.axes is None else self.axes @ shift), self.axes)
 
     @classmethod
@@ -80,7 +80,7 @@ class Frame:
         return cls(_linalg.as_float64(x.mean(axis=0, dtype=np.float64)), None)
 
     def columns(self, x: Float[np.ndarray, "obs d"]) -> Float64[Array, "obs columns"]:
-        """Return the coordinates of rows and a last column of ones for the intercept."""
+        """Return coordinates of rows of features, with a last column of ones for the intercept."""
         if self.axes is not None:
             return _linalg.with_intercept((_linalg.as_float64(x) - self.mean) @ self.axes)
         columns = _linalg.with_intercept(x)
@@ -113,12 +113,12 @@ class Frame:
 def coordinates(
     x: Float[np.ndarray, "obs d"],
 ) -> tuple[Frame, Float64[Array, "obs columns"]]:
-    """Return centred features, or principal components if rows are fewer than features.
+    """Return a frame of the centred features, or of their principal axes if rows are fewer.
 
     Returns
     -------
     :
-        The frame, and the coordinates of all rows with a last column of ones.
+        The frame, and the coordinates of all rows in it with a last column of ones.
     """
     frame = Frame.about_mean(x)
     columns = frame.columns(x)
@@ -136,11 +136,11 @@ def coordinates(
 class Design:
     """Training rows in coordinates in which a fit is cheap.
 
-    The L2 penalty is the same along all orthonormal axes, and no coefficient of the optimum points
-    along a direction in which the rows do not vary. A fit along principal axes is therefore exact
-    and has at most as many coefficients as there are rows. Principal axes make the covariance
-    diagonal, so that one division preconditions a logistic fit with any penalty. Subsets of the
-    rows keep the axes of all rows, and ridge regression sums Gram matrices of groups of rows.
+    The L2 penalty is invariant under rotations, and the optimal coefficients are zero along
+    directions in which the rows do not vary. A fit along principal axes is therefore exact and has
+    at most as many coefficients as there are rows. Principal axes make the covariance diagonal, so
+    that one division preconditions a logistic fit with any penalty. Designs of subsets of the rows
+    have the axes of all rows; their Gram matrices are sums over groups of rows.
 
     Attributes
     ----------
@@ -149,9 +149,9 @@ class Design:
     columns
         Centred coordinates, and a last column of ones for the intercept.
     group
-        Number of each row's group.
+        Index of each row's group.
     whole
-        The design that this one is a subset of, if any.
+        The design that this one's rows are a subset of, if any.
     """
 
     frame: Frame
@@ -184,7 +184,7 @@ class Design:
         return cls(frame, columns, np.unique(groups, return_inverse=True)[1])
 
     def part(self, mask: Bool[np.ndarray, " obs"]) -> "Design":
-        """Return the design of some of the rows, centred on their own mean."""
+        """Return the design of the rows in a mask, centred on the mean of these rows."""
         columns = self.columns[_linalg.as_index(mask)]
         shift = columns[:, :-1].mean(axis=0)
         columns[:, :-1] -= shift
@@ -198,7 +198,7 @@ class Design:
         Parameters
         ----------
         y
-            Values of each row, one column per output.
+            Target values of each row, one column per output.
         penalties
             L2 penalties per row.
         """
@@ -245,7 +245,7 @@ class Design:
 
     @cached_property
     def gram(self) -> Float64[Array, "columns columns"]:
-        """The Gram matrix, summed from those of whole groups where possible."""
+        """The Gram matrix of all rows, summed from the groups' if the rows are whole groups."""
         if self.whole is None:
             return sum(self.group_grams)
         groups = np.unique(self.group)

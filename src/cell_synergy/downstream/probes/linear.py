@@ -19,9 +19,9 @@ class LinearProbe:
     def select(self, probe_task: ProbeTask) -> Selection:
         """Select the penalty with the best mean score on the inner folds.
 
-        The score is the log-likelihood of a classification and R2 of a regression. The axes of the
-        design are computed from all training rows, validation rows included; a fit does not depend
-        on its axes.
+        The score is the mean log-likelihood of a classification and R2 of a regression. The axes of
+        the design are computed from all training rows, validation rows included; the optimum of a
+        fit does not depend on the axes.
         """
         penalties = self.probe.penalties()
         totals = np.zeros(len(penalties))
@@ -38,9 +38,17 @@ class LinearProbe:
         return Selection.best(penalties, totals / len(probe_task.train))
 
     def predict(self, probe_task: ProbeTask, selection: Selection) -> Prediction:
-        """Fit to all training rows with the selected penalty, and predict the test rows."""
-        everything = np.ones(len(probe_task.train), dtype=bool)
-        (linear,) = self._fit(self._design(probe_task), probe_task, everything, [selection.penalty])
+        """Fit to all training rows with the selected penalty, and predict the test rows.
+
+        Parameters
+        ----------
+        probe_task
+            The train/test problem.
+        selection
+            Selected penalty.
+        """
+        all_rows = np.ones(len(probe_task.train), dtype=bool)
+        (linear,) = self._fit(self._design(probe_task), probe_task, all_rows, [selection.penalty])
         x = self.z[probe_task.test]
         predicted = linear.probabilities(x) if probe_task.classes else linear.scores(x)
         return Prediction(predicted, selection, linear.gradient_norm, linear.iterations)
@@ -48,9 +56,9 @@ class LinearProbe:
     def _design(
         self, probe_task: ProbeTask, mask: Bool[np.ndarray, " train"] | None = None
     ) -> Design:
-        """Return the design of the training rows, or of those in a mask.
+        """Return the design of the training rows, or of the training rows in a mask.
 
-        Tasks with the same training rows share it, and inner folds share the Gram matrices.
+        Designs are cached by training rows and inner folds: tasks with equal ones share a design.
         """
         rows = probe_task.train.tobytes() + probe_task.cv_folds.tobytes()
         key = rows, b"" if mask is None else mask.tobytes()

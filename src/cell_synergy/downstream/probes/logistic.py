@@ -22,7 +22,7 @@ from cell_synergy.downstream.probes import _linalg
 from cell_synergy.downstream.probes._linalg import Array
 
 _DAMPING = 1e-6  # times the preconditioner, added to the Hessian: above the rounding of float32
-_BLOCK = 2**21  # entries of the design matrix that a processor's cache holds
+_BLOCK = 2**21  # entries of the design matrix that fit into a processor's cache
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class RotatedDesign:
     columns
         Centred coordinates, and a last column of ones for the intercept.
     rotation
-        Orthonormal axes among the columns, one per column; None if the columns are the axes.
+        Orthonormal axes, one per column; None if `columns` are coordinates along them already.
     variance
         Mean square along each axis.
     """
@@ -97,7 +97,7 @@ def path(
     design
         Training rows.
     onehot
-        1 for the class of each row and 0 for the others.
+        1 for the class of each row and 0 for other classes.
     penalties
         L2 penalties per row.
     tolerance
@@ -124,7 +124,7 @@ class _Point:
     Attributes
     ----------
     v
-        Coefficients along the axes, and the intercept.
+        Coefficients along the axes, with the intercept last.
     value
         Value of the objective.
     probabilities
@@ -154,7 +154,7 @@ class _Point:
 
 
 class _Objective:
-    """The logistic objective, and Newton's method for it.
+    """The penalised logistic objective of a design, and Newton's method that minimises it.
 
     Attributes
     ----------
@@ -173,16 +173,16 @@ class _Objective:
         self.penalty = design.variance * 0
 
     def at(self, v: Float64[Array, "classes columns"]) -> _Point:
-        """Return the objective at `v`.
+        """Evaluate objective, gradient and preconditioner at coefficients `v` along the axes.
 
         The gradient without the penalty is the sum over rows of `(p - onehot) x'`, and the logits
-        of the rows' own classes sum to `v . class_sums`. The columns end with ones, so that the
+        of the rows' true classes sum to `v . class_sums`. The columns end with ones, so that the
         last column of the sum of `p x'` is the sum of `p`.
         """
         xp, coefficients = _linalg.array_module(), _rotate_back(v, self.design.rotation)
         loss, probabilities = -_dot(coefficients, self.class_sums), []
-        pull: Array = 0
-        square: Array = 0
+        p_x: Array = 0
+        p_p: Array = 0
         for x in self.design.blocks:
             p = coefficients @ x.T
             largest = xp.amax(p, axis=0)
@@ -192,21 +192,22 @@ class _Objective:
             loss += float((xp.log(total) + largest).sum())
             p32 = _linalg.as_float32(p)
             probabilities.append(p32)
-            pull = pull + p @ x
-            square = square + p32 @ p32.T
-        classes, root = self._whitening(xp.diag(pull[:, -1]) - square)
+            p_x = p_x + p @ x
+            p_p = p_p + p32 @ p32.T
+        classes, root = self._whitening(xp.diag(p_x[:, -1]) - p_p)
         slope = v * self.penalty
         value = loss / self.count + _dot(slope, v) / 2
-        slope += _rotate(pull - self.class_sums, self.design.rotation) / self.count
+        slope += _rotate(p_x - self.class_sums, self.design.rotation) / self.count
         return _Point(v, value, probabilities, classes, root, root * (classes.T @ slope))
 
     def _whitening(
         self, weight: Float64[Array, "classes classes"]
     ) -> tuple[Float64[Array, "classes classes"], Float64[Array, "classes columns"]]:
-        """Return axes of the classes, and the inverse root of the Hessian's diagonal along them.
+        """Return eigenvectors of the class weights, and 1 / sqrt of the preconditioner's diagonal.
 
-        Adding the same logit to all classes changes nothing: along this axis the weight is zero
-        except for rounding, and so is every gradient. Weights are clipped at that of half a row.
+        Adding one number to the logits of all classes changes no probability: along this axis the
+        weight and every gradient are zero up to rounding. Eigenvalues are therefore at least that
+        of half a row, 1 / (2 n).
         """
         xp = _linalg.array_module()
         eigenvalues, classes = xp.linalg.eigh(weight / self.count)
@@ -217,8 +218,8 @@ class _Objective:
     def minimise(self, point: _Point, tolerance: float, iterations: int) -> tuple[_Point, int]:
         """Run Newton's method from a point.
 
-        It stops at a gradient norm of `tolerance`, after `iterations` conjugate-gradient steps, or
-        where rounding hides any descent.
+        Newton's method ends at a gradient norm of `tolerance`, after `iterations`
+        conjugate-gradient steps, or where the line search finds no descent above rounding.
 
         Returns
         -------
@@ -256,15 +257,15 @@ class _Objective:
         self, point: _Point, whitened: Float64[Array, "classes columns"]
     ) -> Float64[Array, "classes columns"]:
         """Return the Hessian at a point times a direction, both in whitened coordinates."""
-        direction, pull = point.unwhiten(whitened), 0
+        direction, product = point.unwhiten(whitened), 0
         direction32 = _rotate_back(_linalg.as_float32(direction), self.design.rotation32)
         for x, p in zip(self.design.blocks32, point.probabilities, strict=True):
             change = direction32 @ x.T
             change *= p
             change -= p * change.sum(axis=0)
-            pull = pull + change @ x
+            product = product + change @ x
         direction *= self.penalty
-        direction += _rotate(pull, self.design.rotation32) / self.count
+        direction += _rotate(product, self.design.rotation32) / self.count
         return point.root * (point.classes.T @ direction) + _DAMPING * whitened
 
     def _line_search(self, point: _Point, step: Float64[Array, "classes columns"]) -> _Point | None:
@@ -280,7 +281,7 @@ class _Objective:
 
 
 def _dot(a: Float64[Array, "classes columns"], b: Float64[Array, "classes columns"]) -> float:
-    """Return the inner product."""
+    """Return the inner product of two matrices."""
     return float(a.ravel() @ b.ravel())
 
 

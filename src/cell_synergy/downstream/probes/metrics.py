@@ -1,9 +1,9 @@
-"""Scores of predictions on one donor, as functions of arrays."""
+"""Metrics of predictions for the observations of one donor."""
 
 import numpy as np
 from jaxtyping import Float, Int
 
-_CONSTANT = 1e-24  # variance of rounding errors
+_CONSTANT = 1e-24  # variance up to which an output is constant, but for rounding errors
 
 
 def classification(

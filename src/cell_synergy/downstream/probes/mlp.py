@@ -28,7 +28,7 @@ def predict(
     *,
     late: bool = False,
 ) -> list[Prediction]:
-    """Fit the probe to every task and predict the test rows; tasks do not influence each other.
+    """Fit the nonlinear probe to every task independently, and predict the test rows.
 
     Parameters
     ----------
@@ -36,11 +36,11 @@ def predict(
         Standardised features of all observations. With several blocks, hidden units start along
         interactions between blocks.
     probe_tasks
-        The tasks.
+        Train/test problems.
     settings
-        Configuration of the probe.
+        Configuration of the nonlinear probe.
     seed
-        Seed of the random streams.
+        Seed of initial weights and batches.
     late
         Late fusion: one hidden layer per block, trained jointly, with outputs added. Otherwise one
         hidden layer reads the concatenated blocks.

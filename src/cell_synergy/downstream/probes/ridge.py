@@ -28,7 +28,15 @@ class RidgeSolution(NamedTuple):
 def group_grams(
     columns: Float64[Array, "obs columns"], group: Int[np.ndarray, " obs"]
 ) -> list[Float64[Array, "columns columns"]]:
-    """Return the Gram matrix of each group's rows; groups are numbered from 0."""
+    """Return the Gram matrix of each group's rows.
+
+    Parameters
+    ----------
+    columns
+        Rows of the design matrix.
+    group
+        Index of each row's group, from 0.
+    """
     if not group.any():
         return [columns.T @ columns]
     parts = (columns[_linalg.as_index(group == number)] for number in range(group.max() + 1))
@@ -36,9 +44,9 @@ def group_grams(
 
 
 def centred_gram(gram: Float64[Array, "columns columns"]) -> Float64[Array, "columns columns"]:
-    """Return the Gram matrix of the rows less their mean; the last column holds ones."""
+    """Return the Gram matrix of centred rows from that of rows whose last column is ones."""
     total, count = gram[-1:, :-1], gram[-1, -1]
-    centred = gram + 0
+    centred = gram + 0  # a copy, in NumPy and in torch
     centred[:-1, :-1] -= total.T @ total / count
     centred[-1, :-1] = centred[:-1, -1] = 0
     return centred
@@ -54,7 +62,7 @@ def solve(
     Parameters
     ----------
     gram
-        Gram matrix of the design matrix, whose last column holds ones for the intercept; the last
+        Gram matrix of the design matrix, whose last column is ones for the intercept; the last
         entry is therefore the number of rows.
     products
         Transposed design matrix times the outputs.

@@ -1,4 +1,4 @@
-"""Probe tasks: targets, train/test problems of a fold, and predictions; the same for all probes."""
+"""Probe tasks: targets, train/test problems of a fold, and predictions of any probe."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ class ProbeTask:
         target
             Target of every observation.
         train, cv_folds, test
-            Training rows, their inner folds, and rows to predict.
+            Indices of training rows, their inner folds, and indices of the rows to predict.
         """
         if not target.classes:
             return cls(train, cv_folds, test, np.zeros(0, dtype=np.int64), target.outputs[train])
@@ -116,20 +116,28 @@ class Selection:
 
     @classmethod
     def best(cls, penalties: list[float], scores: Float[np.ndarray, " penalties"]) -> "Selection":
-        """Select the penalty with the highest score; among ties, the first and largest penalty."""
+        """Select the penalty with the highest score; among ties, the first and largest penalty.
+
+        Parameters
+        ----------
+        penalties
+            Penalties of the grid, largest first.
+        scores
+            Mean score on the inner folds with each penalty.
+        """
         best = int(scores.argmax())
         neighbours = [scores[i] for i in (best - 1, best + 1) if 0 <= i < len(penalties)]
         drop = float(scores[best] - min(neighbours)) if neighbours else float("nan")
         return cls(penalties[best], float(scores[best]), drop)
 
     def columns(self) -> dict[str, float]:
-        """Return the columns of a score table that describe the selection."""
+        """Return the selection as columns of a score table."""
         return {"inner": self.cv_score, "strength": self.penalty, "sensitivity": self.sensitivity}
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Predictions for the test rows, and how the fit ended.
+    """Predictions of a probe for the test rows of a task, and the convergence of its fit.
 
     Attributes
     ----------
@@ -149,7 +157,7 @@ class Prediction:
     iterations: int
 
     def columns(self) -> dict[str, float]:
-        """Return the columns of a score table that describe the fit."""
+        """Return selection and convergence of the fit as columns of a score table."""
         fit = {"gradient_norm": self.gradient_norm, "iterations": self.iterations}
         return self.selection.columns() | fit
 
@@ -162,7 +170,7 @@ def task_targets(paired: PairedDataset, tasks: Mapping[str, Task]) -> list[Targe
     paired
         The data set. If its embeddings are standardised per donor, so are regression targets.
     tasks
-        Kind of each task, by name.
+        Configuration of each task, by name.
     """
     adata, targets = paired.adata, []
     for name, task in tasks.items():
@@ -223,14 +231,14 @@ def make_donor_task(
 ) -> tuple[Target, ProbeTask] | None:
     """Return the control task `donor`: predict the donor of an observation.
 
-    It trains on part of each training section and tests on a stripe at the section's end, because
-    a classifier cannot predict a donor that it was not trained on. A representation without donor
-    effects scores at chance.
+    The probe is trained on part of each training section and tested on a stripe at the section's
+    end, because a classifier cannot predict a donor without training rows. A representation
+    without donor effects scores at chance.
 
     Parameters
     ----------
     fold
-        Its probe-training rows are used, its test rows are not.
+        The fold, of which only the probe-training rows are used.
     paired
         The data set.
     n_inner_folds
@@ -256,7 +264,7 @@ def make_donor_task(
 def _stripes(
     paired: PairedDataset, rows: Int[np.ndarray, " rows"], count: int
 ) -> Int[np.ndarray, " rows"]:
-    """Divide each donor's rows into `count` stripes, numbered from 0."""
+    """Assign the rows of each group (donor, section or block) to `count` stripes, from 0."""
     groups: Shaped[np.ndarray, " rows"] = paired.groups[rows]
     stripes = np.zeros(len(rows), dtype=np.int64)
     for group in np.unique(groups):

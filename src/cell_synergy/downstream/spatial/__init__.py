@@ -1,7 +1,7 @@
-"""Spatial evaluation: prediction of the neighbours of a spot, and of which spots lie close.
+"""Spatial evaluation: prediction of an observation's neighbours, and of which pairs are close.
 
-`scores.evaluate` scores one representation, `distance.curves` compares all of them over distance,
-`checks.check` refuses coordinates that are no micrometres. `graph`, `targets` and `consistency`
-build the distance bands, their targets and the pairs. The folder is a public command as well
+`scores.evaluate` scores one representation, `distance.curves` compares methods over distance, and
+`checks.check` refuses coordinates that cannot be micrometres. `graph`, `targets` and `consistency`
+build the distance bands, their targets and the pairs. The package is a public command as well
 (`python -m cell_synergy.downstream.spatial`).
 """

@@ -30,7 +30,7 @@ SUFFIXES = ("-scores",)  # of the table beside the curves
 
 
 def run(args: "UserSectionsConfig") -> None:
-    """Read, score, write."""
+    """Score the embeddings of a user's table in space, and write scores and SIS over distance."""
     from cell_synergy.core.device import use_threads
     from cell_synergy.data.classes import ClassRule
     from cell_synergy.downstream.probes.config import ProbeConfig

@@ -9,8 +9,8 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.data.spacing import SPACING_MAX, SPACING_MIN, regular_spacing
 from cell_synergy.downstream.spatial.graph import nearest_neighbours
 
-# Minimal spacing of cells in units of their size. Cells lie anywhere; if the size is that of the
-# image around a cell, hundreds of cells lie within one size.
+# Minimal median spacing of observations off a lattice, in units of their size: of cells, and of
+# images centred on cells, in each of which hundreds of other cells may lie.
 _MIN_CELL_SPACING, _MIN_VIEW_SPACING = 0.2, 0.04
 _LARGEST_CELL = 30.0  # micrometres
 _MAX_COORD = 1e8  # micrometres: a hundred metres, more than any frame of a microscope
@@ -22,12 +22,12 @@ def check(adata: ad.AnnData, unit_um: float, *, views: bool) -> None:
     Parameters
     ----------
     adata
-        With `obs["section"]` and `obsm["spatial"]`.
+        Observations, with `obs["section"]` and `obsm["spatial"]` in micrometres.
     unit_um
         Size of an observation (patch, spot or cell) in micrometres, which is about the distance to
         its nearest neighbour.
     views
-        Whether observations may be cells whose size is that of the image around them.
+        Whether `unit_um` may be the size of the images centred on cells, which overlap.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def check(adata: ad.AnnData, unit_um: float, *, views: bool) -> None:
 def _refuse_duplicates(
     coords: Float64[np.ndarray, "obs 2"], obs_names: pd.Index, where: str
 ) -> None:
-    """Refuse observations with the coordinates of another one."""
+    """Refuse two observations with equal coordinates."""
     _, first, inverse = np.unique(coords, axis=0, return_index=True, return_inverse=True)
     if len(duplicates := np.flatnonzero(first[inverse] != np.arange(len(coords)))):
         original, duplicate = obs_names[[first[inverse[duplicates[0]]], duplicates[0]]]
@@ -75,7 +75,7 @@ def _refuse_duplicates(
 
 
 def _min_spacing(distance: Float64[np.ndarray, " obs"], unit_um: float, *, views: bool) -> float:
-    """Return the minimal spacing in units of size, which depends on how regular the spacing is."""
+    """Return the minimal median spacing in units of an observation's size."""
     if regular_spacing(distance) is not None:
         return SPACING_MIN
     if views:

@@ -14,7 +14,7 @@ BAND_COLUMNS = ["target", "band", "inner_um", "outer_um", "neighbours"]
 """Columns of the score tables that describe the distance band of a task."""
 
 CONSISTENCY = "consistency"
-"""Name of the task that tells close pairs of observations from far ones; it has no band."""
+"""Name of the task that classifies pairs of observations as close or far; it has no band."""
 
 
 def _increasing(counts: tuple[int, ...]) -> tuple[int, ...]:
@@ -41,9 +41,9 @@ class ConsistencyConfig(Config):
     Attributes
     ----------
     nearest
-        A close pair is an observation and one of this number of nearest neighbours.
+        Number of nearest neighbours of an observation that form close pairs with it.
     farthest
-        A far pair is farther apart than this share of the section's pairs.
+        Quantile of the distances of all pairs of a section above which a pair is far.
     pairs
         Number of pairs of each kind that are drawn per section.
     """
@@ -62,17 +62,17 @@ class SpatialConfig(Config):
         Number of neighbours within the outer radius of each band, averaged over the observations of
         a section; bands do not overlap.
     least
-        Minimal number of observations of a donor that have neighbours in a band; with fewer, the
-        donor is left out of the band.
+        Minimal number of observations of a donor that have labelled neighbours in a band; with
+        fewer, the donor is left out of the band.
     targets
-        Tasks whose labels or compositions of the neighbours are predicted, if a data set has them.
+        Tasks whose labels or compositions are predicted for the neighbours, if a data set has them.
     probes
         Probes that predict the neighbours: `linear`, `mlp` or both. Pairs are classified by linear
         probes.
     seed
         Seed of the pairs that are drawn.
     consistency
-        The pairs.
+        Configuration of the pairs.
     """
 
     neighbours: Counts

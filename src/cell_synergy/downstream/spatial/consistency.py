@@ -1,9 +1,9 @@
-"""Spatial consistency: whether a representation tells close pairs of observations from far ones.
+"""Spatial consistency: whether close and far pairs of observations differ in a representation.
 
-Pairs belong to one section: a close pair is an observation and one of its nearest neighbours, a far
-pair is farther apart than most of the section's pairs; both are equally many. A linear probe reads
-the product and the absolute difference of each feature, which can express similarity, and is tested
-on held-out donors.
+Both observations of a pair are in one section. A close pair is an observation and one of its
+nearest neighbours; a far pair is farther apart than most of the section's pairs. As many pairs of
+each kind are drawn. A linear probe is fitted to the product and the absolute difference of each
+feature, which can express similarity, and is tested on held-out donors.
 """
 
 from collections.abc import Iterator
@@ -22,14 +22,14 @@ from cell_synergy.downstream.probes.tasks import Prediction, ProbeTask, Selectio
 from cell_synergy.downstream.spatial.config import CONSISTENCY, ConsistencyConfig
 from cell_synergy.downstream.spatial.graph import nearest_neighbours
 
-_MIN_SIZE = 4  # minimal number of observations in a section, in numbers of nearest neighbours
+_MIN_SIZE = 4  # minimal number of observations in a section, per nearest neighbour
 _SAMPLE = 20_000  # random pairs from which the distribution of distances is estimated
 _CLASSES = 2
 
 
 @dataclass(frozen=True)
 class PairSample:
-    """A sample of pairs of observations.
+    """Close and far pairs of observations.
 
     Attributes
     ----------
@@ -50,9 +50,9 @@ def sample_pairs(
     settings: ConsistencyConfig,
     seed: int,
 ) -> PairSample:
-    """Draw pairs of each section; they do not depend on other sections.
+    """Draw close and far pairs of each section, independently of other sections.
 
-    Sections with too few observations for far pairs have none.
+    Sections with fewer than four times `settings.nearest` observations have no pairs.
 
     Parameters
     ----------
@@ -86,7 +86,15 @@ def sample_pairs(
 def pair_features(
     z: Float32[np.ndarray, "obs d"], pairs: PairSample
 ) -> Float32[np.ndarray, "pairs features"]:
-    """Return the product and the absolute difference of each feature of each pair."""
+    """Return the product and the absolute difference of each feature of each pair.
+
+    Parameters
+    ----------
+    z
+        Representation of all observations.
+    pairs
+        The pairs.
+    """
     first, second = z[pairs.first], z[pairs.second]
     return np.concatenate([first * second, abs(first - second)], axis=1)
 
@@ -125,7 +133,7 @@ class PairTask:
         z
             Standardised representation of all observations.
         selections
-            Selected penalty of each task; that of this task is selected and added if it is missing.
+            Selected penalty by task; that of `CONSISTENCY` is selected and added if it is missing.
         """
         if self.probe_task is None:
             return
@@ -154,6 +162,13 @@ def pair_scores(
     close: Bool[np.ndarray, " pairs"], probability: Float[np.ndarray, " pairs"]
 ) -> dict[str, float]:
     """Score the predicted probabilities of being close.
+
+    Parameters
+    ----------
+    close
+        Whether each pair is close.
+    probability
+        Predicted probability that it is.
 
     Returns
     -------
@@ -185,7 +200,7 @@ def _close_pairs(
 def _far_pairs(
     coords: Float[np.ndarray, "obs 2"], settings: ConsistencyConfig, random: np.random.Generator
 ) -> Int[np.ndarray, "2 pairs"]:
-    """Draw random pairs, and return the first that are farther apart than the quantile of all."""
+    """Draw random pairs, and return the first ones with a distance above the quantile."""
     first = random.integers(len(coords), size=_SAMPLE)
     second = (first + random.integers(1, len(coords), size=_SAMPLE)) % len(coords)
     squared = ((coords[first] - coords[second]) ** 2).sum(axis=1)

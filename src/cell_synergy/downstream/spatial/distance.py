@@ -1,10 +1,10 @@
-"""SIS over distance: the scores of all methods in every distance band, and of close pairs.
+"""SIS over distance: the SIS of all methods in every distance band, and for close and far pairs.
 
-At large distances no expert may carry information about the neighbours. Macro F1 misleads there: a
-probe without information scores higher if it spreads its predictions over all classes than if it
+At large distances no expert may have information about the neighbours. Macro F1 misleads there: a
+probe without information scores higher if its predictions are spread over all classes than if it
 always predicts the most frequent class. The relative gain of a method over an expert is therefore
-estimated only where the expert demonstrably has information: where the 95 % interval over donors of
-its usable information (labels) or of its R2 (compositions) lies above zero.
+estimated only where the expert demonstrably has information, that is, where the 95 % interval over
+donors of its usable information (labels) or of its R2 (compositions) lies above zero.
 """
 
 from collections.abc import Hashable, Iterator
@@ -36,10 +36,10 @@ def curves(scores: pd.DataFrame) -> pd.DataFrame:
     -------
     :
         The columns of `cell_synergy.scoring.tables.sis_table` and `BAND_COLUMNS`; radii and
-        neighbours of a band are means over test donors. Close pairs are compared by accuracy. If
-        the better expert has no demonstrable information, `sis` is NaN. If the method has none
-        either, or the metric is macro F1, so are all columns that are inferred from gains. `note`
-        says which case applies, `NOBODY` or `METHOD_ALONE`. Under five donors there are no
+        neighbours of a band are means over test donors. In a band where the better expert has no
+        demonstrable information, `sis` is NaN, and `note` is `METHOD_ALONE` if the method has such
+        information and `NOBODY` if not. If it has none, or the metric is macro F1, all columns
+        inferred from gains (`INFERENCE_COLUMNS`) are NaN too. Under five donors there are no
         intervals, and means have to be above zero. Empty scores give an empty table.
     """
     if scores.empty:
@@ -51,11 +51,11 @@ def curves(scores: pd.DataFrame) -> pd.DataFrame:
     table = sis_table(scores).merge(by_task, left_on="task", right_index=True, how="left")
     informative = set(_informative(scores))
     expert, method = (_is_among(informative, table, column) for column in ("best", "method"))
-    far = ~expert & table["band"].notna().to_numpy()
+    uninformative = ~expert & table["band"].notna().to_numpy()
     chance_sensitive = (table["metric"] == _CHANCE_SENSITIVE).to_numpy()
-    table.loc[far, "sis"] = np.nan
-    table.loc[far & (chance_sensitive | ~method), INFERENCE_COLUMNS] = np.nan
-    table.loc[far, "note"] = np.where(method, METHOD_ALONE, NOBODY)[far]
+    table.loc[uninformative, "sis"] = np.nan
+    table.loc[uninformative & (chance_sensitive | ~method), INFERENCE_COLUMNS] = np.nan
+    table.loc[uninformative, "note"] = np.where(method, METHOD_ALONE, NOBODY)[uninformative]
     order = ["method", "target", "band", "metric", "probe"]
     single = table["fold"] != ALL_FOLDS
     table = table.assign(single=single).sort_values([*order, "single", "fold"], kind="stable")
@@ -63,7 +63,7 @@ def curves(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _informative(scores: pd.DataFrame) -> Iterator[Hashable]:
-    """Yield task, probe and method of the scores that are demonstrably above zero."""
+    """Yield (task, probe, method) where bits or R2 are demonstrably above zero."""
     scores = scores[scores["metric"].isin(["bits", "r2"])]
     case = ["task", "probe", "method"]
     for name, rows in scores.groupby([*case, "donor"])["value"].mean().groupby(case):
@@ -76,6 +76,6 @@ def _informative(scores: pd.DataFrame) -> Iterator[Hashable]:
 def _is_among(
     informative: set[Hashable], table: pd.DataFrame, column: str
 ) -> Bool[np.ndarray, " rows"]:
-    """Return whether each row's case, with the method named in a column, is informative."""
+    """Return a mask of rows whose (task, probe, method named in `column`) is informative."""
     cases = zip(table["task"], table["probe"], table[column], strict=True)
     return np.array([case in informative for case in cases])

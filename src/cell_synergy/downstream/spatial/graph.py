@@ -1,8 +1,8 @@
 """Radius graphs of the observations in bands of distance, section by section.
 
-The radii of the bands are computed from the data: within the outer radius of a band an observation
-has, averaged over its section, a given number of neighbours. Distances come from one k-d tree per
-section, so that time and memory grow with the number of neighbours, not with that of all pairs.
+The outer radius of a band is computed from the data, such that the observations of a section have a
+given mean number of neighbours within it. Distances come from one k-d tree per section, so that
+time and memory grow with the number of neighbours, not with that of all pairs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,9 +14,9 @@ from scipy.sparse import csr_array
 from scipy.spatial import KDTree
 
 _SAMPLE = 4096  # observations whose neighbours are counted to compute radii
-_GRAIN = 1e-3  # of the spacing: distances that differ by less are equal
+_GRAIN = 1e-3  # share of the median spacing; distances that differ by less are equal
 _BLOCK = 8192  # observations whose distances are in memory at a time
-_GROWTH = 1.3  # factor by which the search radius grows until it holds enough neighbours
+_GROWTH = 1.3  # factor by which the search radius grows until enough neighbours are within it
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,8 @@ class DistanceBand:
     graph
         Distance from each observation (row) to each of its neighbours, in micrometres.
     inner_radius, outer_radius
-        Radii in the section of each observation, in micrometres: neighbours are farther than the
-        inner and not farther than the outer radius. NaN in a section that is too small for the
-        band.
+        Radii in the section of each observation, in micrometres: a neighbour's distance is above
+        the inner and at most the outer radius. NaN in a section that is too small for the band.
     """
 
     graph: csr_array
@@ -83,10 +82,10 @@ def bands(
     Parameters
     ----------
     coords, sections
-        As in `band_edges`.
+        Coordinates, in micrometres, and section of each observation.
     radii
-        Radii in micrometres, equal for all observations of a section and increasing. Where they are
-        NaN there is no band.
+        Radii as `band_edges` returns them, equal for all observations of a section and increasing.
+        In a section where they are NaN there is no band.
     """
     links = [_Links() for _ in radii[1:]]
     for name in np.unique(sections):
@@ -106,8 +105,8 @@ def bands(
 def band_radii(tree: KDTree, counts: Sequence[int]) -> Float64[np.ndarray, " counts"]:
     """Return the radii within which observations have the given mean numbers of neighbours.
 
-    On a lattice neighbours come in shells, and the radius ends with the shell for which the mean
-    number is nearest to the given one.
+    On a lattice, neighbours lie in shells of equal distance; the radius then includes the shells up
+    to the one with which the mean number is nearest to the given one.
 
     Parameters
     ----------
@@ -119,7 +118,7 @@ def band_radii(tree: KDTree, counts: Sequence[int]) -> Float64[np.ndarray, " cou
     Returns
     -------
     :
-        NaN for counts that a section has too few observations for.
+        Radii in micrometres; NaN for counts that a section has too few observations for.
     """
     radii = np.full(len(counts), np.nan)
     possible = [count for count in counts if count < tree.n]
@@ -143,7 +142,15 @@ def band_radii(tree: KDTree, counts: Sequence[int]) -> Float64[np.ndarray, " cou
 def nearest_neighbours(
     coords: Float[np.ndarray, "obs 2"], count: int
 ) -> tuple[Float64[np.ndarray, "obs count"], Int[np.ndarray, "obs count"]]:
-    """Return the distances and indices of the nearest neighbours within one section."""
+    """Return the distances and indices of the nearest neighbours within one section.
+
+    Parameters
+    ----------
+    coords
+        Coordinates of the section's observations.
+    count
+        Number of neighbours; an observation is not its own neighbour.
+    """
     distance, index = KDTree(coords).query(coords, k=np.arange(2, count + 2))
     return np.asarray(distance), np.asarray(index)
 

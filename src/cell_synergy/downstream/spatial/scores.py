@@ -50,7 +50,7 @@ class SpatialTasks:
     def of(
         cls, paired: PairedDataset, tasks: Mapping[str, Task], spatial: SpatialConfig
     ) -> "SpatialTasks":
-        """Compute the neighbours of all observations, and draw the pairs.
+        """Compute the targets of all distance bands, and draw the pairs.
 
         If the data set has none of the tasks in `spatial.targets`, a message is printed and only
         the pairs, which need no labels, are scored.
@@ -60,9 +60,9 @@ class SpatialTasks:
         paired
             The data set.
         tasks
-            Its tasks.
+            Tasks of the data set, by name.
         spatial
-            Configuration of bands and pairs.
+            Configuration of distance bands and pairs.
         """
         selected = {name: tasks[name] for name in spatial.targets if name in tasks}
         if not selected:
@@ -71,9 +71,8 @@ class SpatialTasks:
                 f"{source}: {no_task_message('spatial.targets', tasks)}; neighbours are left out"
             )
         coords = np.asarray(paired.adata.obsm["spatial"], dtype=np.float64)
-        sections = (
-            paired.section_or_block
-        )  # neighbours and pairs never cross a border between folds
+        # neighbours and pairs never cross a border between folds
+        sections = paired.section_or_block
         annuli = bands(coords, sections, band_edges(coords, sections, spatial.neighbours))
         targets = band_targets(paired, selected, annuli, spatial.least)
         return cls(targets, sample_pairs(coords, sections, spatial.consistency, spatial.seed))
@@ -100,9 +99,9 @@ def evaluate(
     paired
         The data set.
     spatial_tasks
-        Its spatial tasks.
+        Spatial tasks of the data set.
     seeds, represent
-        Seeds and representation.
+        Seeds to score, and the representation given fold and seed.
     probe
         Configuration of the probes.
     kinds
@@ -160,11 +159,11 @@ class _SpatialEvaluator:
         Parameters
         ----------
         z
-            Standardised representation.
+            Standardised representation of all observations.
         seed
-            Its seed.
+            Seed of the representation.
         first
-            Whether it is the first seed, for which nonlinear probes are scored too.
+            Whether `seed` is the first one, for which nonlinear probes are scored too.
         """
         predictions: dict[str, dict[str, Prediction]] = {}
         if LINEAR in self.kinds:
@@ -179,7 +178,7 @@ class _SpatialEvaluator:
 
 
 def _can_be_scored(target: Target, fold: Fold) -> bool:
-    """Whether training observations have labels that differ, and test observations have labels."""
+    """Return whether training labels exist and differ in class, and test labels exist."""
     train = fold.probe & target.labelled
     differs = len(np.unique(target.codes[train])) > 1 if target.classes else train.any()
     return bool(differs and (fold.test & target.labelled).any())

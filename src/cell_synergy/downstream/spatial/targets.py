@@ -25,9 +25,9 @@ class BandTarget:
     Attributes
     ----------
     target
-        Labels or compositions of each observation's neighbours.
+        Majority label or mean composition of each observation's neighbours.
     task
-        Name of the task that the labels or compositions belong to.
+        Name of the task whose labels or compositions are those of the neighbours.
     number
         Number of the band, from 1.
     band
@@ -53,12 +53,12 @@ def band_targets(
     paired
         The data set.
     tasks
-        Its tasks; gene panels are not predicted for neighbours.
+        Tasks of the data set; gene panels are not predicted for neighbours.
     bands
-        The bands.
+        The distance bands.
     min_labelled
-        Minimal number of a donor's observations with labelled neighbours; with fewer, none of the
-        donor's observations has a label.
+        Minimal number of a donor's observations with labelled neighbours; with fewer, the target
+        has no label for this donor.
 
     Raises
     ------
@@ -88,8 +88,8 @@ def majority(
 ) -> Int[np.ndarray, " obs"]:
     """Return the most frequent class among each observation's neighbours.
 
-    Ties go to the class whose neighbours are nearer on average, and then, as on a lattice, to the
-    first class.
+    Ties go to the class whose neighbours are nearer on average, and where distances are equal too,
+    as on a lattice, to the first class.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def majority(
     Returns
     -------
     :
-        -1 where no neighbour has a label.
+        Class of each observation; -1 where no neighbour has a label.
     """
     onehot = (codes[:, None] == np.arange(classes)).astype(np.float32)
     counts = _adjacency(band) @ onehot
@@ -128,7 +128,7 @@ def composition(
     Returns
     -------
     :
-        NaN where no neighbour has a composition.
+        Mean shares; NaN where no neighbour has a composition.
     """
     present = np.isfinite(shares).all(axis=1)
     sums = _adjacency(band) @ np.where(present[:, None], shares, 0.0)
@@ -141,7 +141,7 @@ def composition(
 def _neighbour_labels(
     adata: ad.AnnData, tasks: Mapping[str, Task], band: DistanceBand
 ) -> ad.AnnData:
-    """Return the observations with the labels and the composition of their neighbours."""
+    """Return the observations with the majority labels and mean shares of their neighbours."""
     obs = adata.obs[["donor", "section"]].copy()
     for name in (name for name, task in tasks.items() if task.kind == "classification"):
         column = adata.obs[name].cat
@@ -156,7 +156,7 @@ def _neighbour_labels(
 
 
 def _adjacency(band: DistanceBand) -> sparse.csr_array:
-    """Return the graph with a one for every neighbour."""
+    """Return the adjacency matrix of a band's graph, with ones instead of distances."""
     graph = band.graph
     ones = np.ones(graph.nnz, dtype=np.float32)
     return sparse.csr_array((ones, graph.indices, graph.indptr), shape=graph.shape)

@@ -1,4 +1,4 @@
-"""Spatial scores of the embeddings of a user's table, which names sections and has coordinates."""
+"""Spatial scores of the embeddings of a user's table with sections and coordinates."""
 
 from pathlib import Path
 
@@ -65,11 +65,11 @@ def write_section_scores(
     Parameters
     ----------
     config
-        The table, and where to write.
+        Input file, its keys and columns, and output path.
     probe, spatial
-        The probes, and bands and pairs.
+        Configuration of the probes, and of the distance bands and pairs.
     rule
-        Which labels are frequent enough to be classes.
+        Minimum frequency of a class.
     """
     keys = {config.image, config.expression, *config.joint, config.composition} - {None}
     adata = read_table(config.units, {str(key) for key in keys})
@@ -93,7 +93,22 @@ def write_section_scores(
 def spatial_dataset(
     config: UserSectionsConfig, adata: ad.AnnData, rule: ClassRule
 ) -> PairedDataset:
-    """Return the table as a paired data set, with sections and with coordinates in micrometres."""
+    """Return a user's table as a paired data set with sections and coordinates in micrometres.
+
+    Parameters
+    ----------
+    config
+        Names of the table, its embeddings and columns, and micrometres per pixel.
+    adata
+        The table.
+    rule
+        Minimum frequency of a class.
+
+    Raises
+    ------
+    DataError
+        If coordinates are missing or cannot be micrometres, or as for `paired_dataset`.
+    """
     _check_labels(config)
     if "spatial" not in adata.obsm:
         raise DataError(
@@ -109,7 +124,7 @@ def spatial_dataset(
 
 
 def _check_labels(config: UserSectionsConfig) -> None:
-    """Refuse a label that neighbours cannot differ in, or whose name is taken."""
+    """Refuse the section as a label, and labels with the name of another task."""
     taken = [CONSISTENCY]
     if config.composition is not None:
         taken.append(COMPOSITION)
@@ -125,16 +140,16 @@ def _check_labels(config: UserSectionsConfig) -> None:
 def _section_names(
     donor: Shaped[np.ndarray, " obs"], section: Shaped[np.ndarray, " obs"]
 ) -> list[str]:
-    """Return names of sections that differ between donors."""
+    """Return section names `donor/section`, which differ between donors."""
     pairs = list(zip(donor, section, strict=True))
-    plain = [f"{of}/{name}" for of, name in pairs]
-    if len(set(plain)) == len(set(pairs)):
-        return plain
-    return [f"{of!r}/{name!r}" for of, name in pairs]  # a name has a slash
+    names = [f"{d}/{s}" for d, s in pairs]
+    if len(set(names)) == len(set(pairs)):
+        return names
+    return [f"{d!r}/{s!r}" for d, s in pairs]  # a slash within a name made two names equal
 
 
 def _shares(config: UserSectionsConfig, adata: ad.AnnData) -> pd.DataFrame:
-    """Return the composition of the observations; types need no name, as they are not reported."""
+    """Return the cell-type shares of the observations; unnamed types are numbered."""
     key = str(config.composition)
     where, values = f"{config.units}: obsm[{key!r}]", adata.obsm[key]
     if not isinstance(values, pd.DataFrame):

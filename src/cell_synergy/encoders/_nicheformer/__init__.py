@@ -4,5 +4,5 @@ Schaar, Tejada-Lapuerta et al., Nicheformer, bioRxiv 2024.04.15.589472 and Natur
 authors' repository theislab/nicheformer (BSD-3), weights theislab/Nicheformer on the hub.
 
 The experts `nicheformer` and `nicheformer_small` use all modules; fine-tuning uses `modeling.pool`
-and the embedder of `pooling`.
+and `pooling.CellEmbedder`.
 """

@@ -1,7 +1,7 @@
-"""Loading of published Nicheformer checkpoints, as tensors only: no code in a file is run.
+"""Loading of published Nicheformer checkpoints, as tensors only: no pickled code is run.
 
 There are two layouts: the authors' (a Lightning checkpoint, or its state dict) and the hub's, whose
-names begin with `nicheformer.`. Both have one joint projection for queries, keys and values.
+tensor names begin with `nicheformer.`. Both have one joint projection for queries, keys and values.
 """
 
 from collections.abc import Mapping
@@ -16,17 +16,24 @@ from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from cell_synergy.encoders._nicheformer.modeling import NicheformerModel
 
 _PREFIX = "nicheformer."
-_CELL_TYPES = 164  # classes of the head for cell types, which is not used
-_POSITIONS = "pos"  # buffer 0, 1, ... that some versions save
+_CELL_TYPES = 164  # outputs of the cell-type head, which is not loaded
+_POSITIONS = "pos"  # buffer of the positions 0, 1, ... in some checkpoints
 
 
 def load(path: Path, config: NicheformerConfig) -> NicheformerModel:
     """Return the encoder of a published checkpoint, in evaluation mode.
 
+    Parameters
+    ----------
+    path
+        The checkpoint.
+    config
+        Sizes of the network.
+
     Raises
     ------
     DataError
-        If the file cannot be read as tensors, or has a missing or an unknown tensor.
+        If the file cannot be read as tensors, or as for `convert_state`.
     """
     state = convert_state(tensors.read(path), config, str(path))
     with torch.device("meta"):
@@ -65,7 +72,7 @@ def convert_state(
 ) -> dict[str, Tensor]:
     """Return the tensors of the encoder in float32, named as in `NicheformerModel`.
 
-    The unused template `encoder_layer`, the heads and the buffer of positions are dropped.
+    The unused layer `encoder_layer`, the heads and the buffer of positions are dropped.
 
     Parameters
     ----------

@@ -14,17 +14,17 @@ class NicheformerConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     vocab_size
         Rows of the token embedding.
     prediction_size
-        Number of classes of the masked-language head: all tokens but the last five.
+        Outputs of the head for masked modelling: in the published model, all tokens but the last 5.
     max_position_embeddings
-        Maximum length of a sequence, including the context tokens.
+        Maximum number of tokens of a cell, including the context tokens.
     hidden_size, num_hidden_layers, num_attention_heads, intermediate_size
         Hidden width, number of layers, attention heads, and width of the feed-forward layers.
     layer_norm_eps
-        Added to the variance in every layer norm.
+        Constant added to the variance in every layer norm.
     initializer_range
         Standard deviation of initial weights.
     pad_token_id
-        Token that fills short sequences.
+        Padding token.
     """
 
     model_type = "nicheformer"

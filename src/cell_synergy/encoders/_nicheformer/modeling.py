@@ -42,7 +42,15 @@ class SelfAttention(nn.Module):
     def forward(
         self, x: Float[Tensor, "cells length d"], mask: Tensor | None
     ) -> Float[Tensor, "cells length d"]:
-        """Return the attended values; `mask` is in the form that the backend needs."""
+        """Return the attention-weighted values after the output projection.
+
+        Parameters
+        ----------
+        x
+            Hidden states.
+        mask
+            Attention mask in the format of the backend (`create_bidirectional_mask`), or None.
+        """
         heads = (*x.shape[:2], -1, self.head_width)
         query, key, value = (
             layer(x).view(heads).transpose(1, 2)
@@ -63,7 +71,7 @@ def _eager(
     scaling: float,
     **_: object,
 ) -> tuple[Float[Tensor, "cells length heads width"], Float[Tensor, "cells heads length length"]]:
-    """Scaled dot-product attention; returns the attention weights too."""
+    """Return the output and the weights of scaled dot-product attention."""
     scores = query @ key.transpose(2, 3) * scaling
     if attention_mask is not None:
         scores = scores + attention_mask
@@ -86,7 +94,13 @@ class EncoderLayer(GradientCheckpointingLayer):  # type: ignore[no-untyped-call]
     def forward(
         self, x: Float[Tensor, "cells length d"], mask: Tensor | None
     ) -> Float[Tensor, "cells length d"]:
-        """Return the output of the layer."""
+        """Return the hidden states after one layer.
+
+        Parameters
+        ----------
+        x, mask
+            As for `SelfAttention.forward`.
+        """
         x = self.norm1(x + self.self_attn(x, mask))
         output: Tensor = self.norm2(x + self.linear2(self.linear1(x).relu()))
         return output
@@ -102,7 +116,13 @@ class TransformerEncoder(nn.Module):
     def forward(
         self, x: Float[Tensor, "cells length d"], mask: Tensor | None
     ) -> Float[Tensor, "cells length d"]:
-        """Run all layers."""
+        """Return the hidden states after all layers.
+
+        Parameters
+        ----------
+        x, mask
+            As for `SelfAttention.forward`.
+        """
         for layer in self.layers:
             x = layer(x, mask)
         return x
@@ -120,7 +140,7 @@ class NicheformerPreTrainedModel(PreTrainedModel):  # type: ignore[no-untyped-ca
 
 
 class NicheformerModel(NicheformerPreTrainedModel):  # type: ignore[no-untyped-call]
-    """The encoder, from tokens to hidden states."""
+    """Encoder of Nicheformer: from the tokens of cells to hidden states."""
 
     def __init__(self, config: NicheformerConfig) -> None:
         super().__init__(config)
@@ -138,7 +158,7 @@ class NicheformerModel(NicheformerPreTrainedModel):  # type: ignore[no-untyped-c
         input_ids: Int[Tensor, "cells length"],
         attention_mask: Int[Tensor, "cells length"] | None = None,
     ) -> Float[Tensor, "cells length d"]:
-        """Return the last hidden states.
+        """Return the hidden states of the last layer.
 
         Parameters
         ----------
@@ -178,8 +198,8 @@ class NicheformerForMaskedLM(NicheformerPreTrainedModel):  # type: ignore[no-unt
         input_ids, attention_mask
             As in `NicheformerModel`.
         labels
-            The true tokens, and `IGNORE_INDEX` at all tokens without a label. With labels, logits
-            are computed for the labelled tokens only, since the head dominates the cost of a small
+            The true token at labelled positions, `IGNORE_INDEX` elsewhere. With labels, logits are
+            computed at labelled positions only, since the head dominates the cost of a small
             network.
         """
         hidden = self.nicheformer(input_ids, attention_mask)
@@ -197,11 +217,18 @@ def pool(
     attention_mask: Int[Tensor, "cells length"],
     pooling: Pooling,
 ) -> Float[Tensor, "cells d"]:
-    """Return the average of the hidden states of each cell.
+    """Return the mean of the hidden states of each cell.
 
-    `masked` averages over all tokens except padding, including the context. `published` averages
-    over all positions except the context, including padding, as in the authors' code; it depends
-    on the length to which a batch is padded, which is 1,500 tokens there.
+    Parameters
+    ----------
+    hidden
+        Hidden states of the tokens of each cell.
+    attention_mask
+        1 for a token, 0 for padding.
+    pooling
+        `masked` averages over all tokens except padding, including the context. `published`
+        averages over all positions except the context, including padding, as the authors' code
+        does; the result depends on the length to which a batch is padded (1,500 tokens there).
     """
     if pooling == "published":
         return hidden[:, _N_CONTEXT_TOKENS:].mean(dim=1)

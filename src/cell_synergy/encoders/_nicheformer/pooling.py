@@ -17,7 +17,7 @@ from cell_synergy.encoders._nicheformer.tokenizer import TokenSequences
 
 @dataclass(frozen=True)
 class CellEmbedder:
-    """A frozen Nicheformer with the tokens of the cells of a data set.
+    """A frozen Nicheformer, and the tokens of all cells of a data set.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class CellEmbedder:
         The encoder, in evaluation mode.
     cells
         The tokens of each cell.
-    unit
+    obs_index
         Index of each cell's observation; each observation has at least one cell.
     pooling
         Pooling of the tokens of a cell.
@@ -33,7 +33,7 @@ class CellEmbedder:
 
     network: NicheformerModel
     cells: TokenSequences
-    unit: Int64[np.ndarray, " cells"]
+    obs_index: Int64[np.ndarray, " cells"]
     pooling: Pooling
 
     @torch.inference_mode()
@@ -41,21 +41,21 @@ class CellEmbedder:
         """Return the embedding of each observation, computed in batches of `batch_size` cells."""
         network = self.network
         network.to(device())  # type: ignore[arg-type]
-        sums = np.zeros((int(self.unit.max()) + 1, network.config.hidden_size))
-        with tqdm(total=len(self.unit), desc="cells", unit="cell") as progress:
+        sums = np.zeros((int(self.obs_index.max()) + 1, network.config.hidden_size))
+        with tqdm(total=len(self.obs_index), desc="cells", unit="cell") as progress:
             for batch in self.cells.batches(batch_size):
                 ids, mask = (torch.from_numpy(x).to(device()) for x in self.cells.padded(batch))
                 pooled = pool(network(ids, mask), mask, self.pooling)
-                np.add.at(sums, self.unit[batch], pooled.cpu().numpy())
+                np.add.at(sums, self.obs_index[batch], pooled.cpu().numpy())
                 progress.update(len(batch))
-        return (sums / np.bincount(self.unit)[:, None]).astype(np.float32)
+        return (sums / np.bincount(self.obs_index)[:, None]).astype(np.float32)
 
 
 def visible_cell_counts(pairs: ad.AnnData) -> tuple[sparse.csr_matrix, Int64[np.ndarray, " cells"]]:
     """Return the counts of all cells without panel genes, and the index of each cell's observation.
 
-    If `pairs` has no cells, each observation is taken as one cell. If it has, an observation
-    without a cell gets one without counts.
+    If `pairs` has no cells, each observation counts as one cell. If it has, one cell without counts
+    is appended for each observation without a cell.
     """
     if (stacked := cell_counts(pairs)) is None:
         return visible_counts(pairs), np.arange(pairs.n_obs)

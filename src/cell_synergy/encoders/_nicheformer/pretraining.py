@@ -3,7 +3,7 @@
 15 % of the genes of each cell are labelled: 80 % of these are replaced by the mask token, 10 % by a
 random gene, and 10 % are unchanged. The optimiser is AdamW with a linear warm-up over the first
 tenth of the steps and cosine decay. The weights of the epoch with the lowest validation loss are
-selected. Each epoch has its own random streams, so that a resumed run gives equal bits.
+selected. Each epoch has its own random stream, so that a resumed run gives equal bits.
 """
 
 import math
@@ -31,9 +31,9 @@ from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
 from cell_synergy.encoders._nicheformer.modeling import IGNORE_INDEX, NicheformerForMaskedLM
 from cell_synergy.encoders._nicheformer.tokenizer import FIRST_GENE, MASK, TokenSequences
 
-_LABELLED, _MASKED, _RANDOM = 0.15, 0.8, 0.1  # as in the paper
-_WARMUP, _MAX_GRAD_NORM = 0.1, 1.0
-_BATCHES_PER_POOL = 16  # within a pool of so many batches, cells are batched by length
+_LABELLED, _MASKED, _RANDOM = 0.15, 0.8, 0.1  # share of the genes; shares of the labelled genes
+_WARMUP, _MAX_GRAD_NORM = 0.1, 1.0  # share of the steps; norm to which gradients are clipped
+_BATCHES_PER_POOL = 16  # number of batches within which cells are sorted by length
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
 
 
@@ -61,7 +61,7 @@ class PretrainingConfig(Config):
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A network, and the mean cross entropy per labelled gene (nats) in each epoch."""
+    """Pretrained network, and mean cross entropy per labelled gene (nats) in each epoch."""
 
     model: NicheformerForMaskedLM
     train_loss: list[float]
@@ -69,7 +69,15 @@ class Pretrained:
 
 
 def build(config: NicheformerConfig, seed: int) -> NicheformerForMaskedLM:
-    """Return a network with random initial weights."""
+    """Return a network with random initial weights.
+
+    Parameters
+    ----------
+    config
+        Sizes of the network.
+    seed
+        Seed from which the seed of torch's global generator is derived, which this function sets.
+    """
     torch.manual_seed(derived_seed(seed, "initial weights"))
     return NicheformerForMaskedLM(config)
 
@@ -82,20 +90,25 @@ def pretrain(
     checkpoint_folder: Path,
     description: str,
 ) -> Pretrained:
-    """Pretrain a network, and resume an interrupted run.
+    """Pretrain a network; an interrupted run is resumed from its checkpoint.
 
     Parameters
     ----------
     config
         Sizes of the network.
     cells, validation
-        Training cells, and validation cells that select the epoch.
+        Training cells, and validation cells on which the epoch is selected.
     settings
         Configuration of the pretraining.
     checkpoint_folder
-        Folder of the checkpoint, which is deleted when the run ends.
+        Folder of the checkpoint, which is deleted at the end of the run.
     description
         Text of the progress bar.
+
+    Raises
+    ------
+    ConfigError
+        If the loss is not finite.
     """
     run = _Run(config, cells, validation, settings)
     key = _checkpoint_key(config, cells, validation, settings)
@@ -146,7 +159,7 @@ class _Run:
         )
 
     def epoch(self, number: int) -> None:
-        """Train on each cell once, then validate with the same masks in each epoch."""
+        """Train on each cell once, then validate with masks that are equal in all epochs."""
         self.model.train()
         rng = stream(self.settings.seed, "epoch", str(number))
         losses = []
@@ -220,6 +233,20 @@ def mask_tokens(
     """Return the input tokens, and the labels, which are the true tokens of the labelled genes.
 
     At least one gene of the batch is labelled; context and padding never are.
+
+    Parameters
+    ----------
+    tokens
+        Tokens of a batch, with context and padding.
+    n_genes
+        Number of genes in the gene list, from which random replacements are drawn.
+    rng
+        Random stream of the masks.
+
+    Raises
+    ------
+    DataError
+        If the batch has no gene.
     """
     gene = tokens >= FIRST_GENE
     if not gene.any():
@@ -237,7 +264,7 @@ def mask_tokens(
 def _length_grouped_batches(
     cells: TokenSequences, size: int, rng: np.random.Generator
 ) -> Iterator[Int[np.ndarray, " batch"]]:
-    """Yield all cells in random batches, each of cells of similar length."""
+    """Yield the indices of all cells in random batches, each of cells of similar length."""
     order = rng.permutation(len(cells.lengths))
     pool_size = _BATCHES_PER_POOL * size
     pools = [order[start : start + pool_size] for start in range(0, len(order), pool_size)]
@@ -254,7 +281,7 @@ def _checkpoint_key(
     validation: TokenSequences,
     settings: PretrainingConfig,
 ) -> str:
-    """Return the name of a checkpoint: it changes with code, sizes, settings, cells and torch."""
+    """Return the hash of all inputs of a run; a checkpoint is resumed only under an equal hash."""
     arrays = (
         array.tobytes()
         for sequences in (cells, validation)
@@ -264,7 +291,7 @@ def _checkpoint_key(
 
 
 def _lr_factor(step: int, steps: int) -> float:
-    """Return the learning rate as a share of its maximum."""
+    """Return the learning rate at a step, relative to its maximum."""
     warmup = max(round(_WARMUP * steps), 1)
     if step < warmup:
         return (step + 1) / warmup

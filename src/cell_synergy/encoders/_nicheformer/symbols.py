@@ -29,7 +29,7 @@ class MappedGenes:
     Attributes
     ----------
     ids
-        Id of each gene; its name if it has no id.
+        Id of each gene, without a version; the name of a gene without an id.
     unmapped
         Names of genes without an id.
     duplicates
@@ -51,14 +51,14 @@ def to_ensembl(
     names
         Symbols or Ensembl ids, with or without a version.
     vocabulary
-        Ids that a symbol may be mapped to; the first is used if a symbol has several of them.
+        Ids to which symbols are mapped; of several ids of a symbol, the first in the table is used.
     species
-        Mouse symbols are mapped to the ids of their human orthologues.
+        Species of the symbols; mouse symbols are mapped to the ids of their human orthologues.
 
     Raises
     ------
     ConfigError
-        If the tables are not installed.
+        If the package with the tables is not installed.
     """
     unversioned = [match[1] if (match := _ID.match(name)) else name for name in map(str, names)]
     id_of: dict[str, str] = {}

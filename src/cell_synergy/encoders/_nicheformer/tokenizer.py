@@ -1,9 +1,9 @@
 """Rank encoding of cells: from sparse counts to token sequences, without a dense matrix.
 
-The counts of a cell are scaled to a common sum and divided by the mean of each gene in the
-technology. The tokens of a cell are species, assay and modality, followed by its genes in
-descending order of this relative expression. Sorting is stable: equal values keep the order of the
-gene list.
+The relative expression of a gene in a cell is its count divided by the mean of the gene in the
+technology. The tokens of a cell are species, assay and modality, followed by its expressed genes in
+descending order of relative expression. Sorting is stable: equal values keep the order of the gene
+list.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,14 +32,14 @@ ASSAY: dict[Assay, int] = {
     "10x 5' v1": 13, "10x 3' v1": 14, "10x 3' transcription profiling": 15,
     "10x 5' transcription profiling": 16, "CITE-seq": 17, "Smart-seq v4": 18,
 }  # fmt: skip
-FIRST_GENE = 30  # token of the first gene in the gene list; 19 to 29 are not used
-TARGET_SUM = 1e4
-_CHUNK = 2**20  # values that are sorted at a time
+FIRST_GENE = 30  # token of the first gene of the list; 19 to 29 are unused
+TARGET_SUM = 1e4  # sum to which the counts of a cell are scaled
+_CHUNK = 2**20  # number of values that are sorted together
 
 
 @dataclass(frozen=True)
 class TokenSequences:
-    """The token sequences of many cells, concatenated.
+    """Concatenated token sequences of many cells.
 
     Attributes
     ----------
@@ -63,7 +63,10 @@ class TokenSequences:
     def padded(
         self, cells: Int[np.ndarray, " batch"]
     ) -> tuple[Int64[np.ndarray, "batch length"], Int64[np.ndarray, "batch length"]]:
-        """Return the tokens and attention mask of a batch, padded to its longest sequence."""
+        """Return tokens and attention mask (1 for a token, 0 for padding) of the cells in a batch.
+
+        They are padded to the longest sequence of the batch, and at least to `min_length`.
+        """
         lengths = self.lengths[cells]
         position = np.arange(max(lengths.max(), self.min_length))
         mask = position < lengths[:, None]
@@ -118,7 +121,7 @@ class Tokenizer:
         names
             Names of the genes of `counts`, as in the gene list; columns of one gene are summed.
         min_genes
-            Minimum number of genes that must be in the gene list.
+            Minimum number of the genes in `names` that must be in the gene list.
 
         Raises
         ------
@@ -135,7 +138,8 @@ class Tokenizer:
                 "the species and that genes are named by the symbols or Ensembl ids of that list"
             )
         aligned = _align(counts, index, len(self.genes))
-        # Not scaled to a common sum, which changes no rank but would break ties by rounding.
+        # The authors scale the counts of a cell to a common sum first, which changes no rank but
+        # would break ties by rounding errors.
         relative = aligned.data / self.means[aligned.indices]
         return self._rank(relative, aligned.indices, aligned.indptr.astype(np.int64))
 
@@ -184,7 +188,7 @@ def clean_means(means: Float[np.ndarray, " genes"]) -> Float[np.ndarray, " genes
 
 
 def nonzero_means(counts: sparse.csr_matrix) -> Float[np.ndarray, " genes"]:
-    """Return the mean of the scaled non-zero values of each gene, or 1 if it has none."""
+    """Return the mean of the non-zero values of each gene after `scale_counts`; 1 without any."""
     values = scale_counts(counts)
     n_cells = np.bincount(values.indices, weights=values.data > 0, minlength=counts.shape[1])
     sums = np.bincount(values.indices, weights=values.data, minlength=counts.shape[1])
@@ -209,7 +213,7 @@ def _align(
 def _chunks(
     order: Int[np.ndarray, " cells"], sizes: Int64[np.ndarray, " cells"]
 ) -> Iterator[Int[np.ndarray, " chunk"]]:
-    """Yield cells, in ascending order of size, in chunks of a bounded number of values."""
+    """Yield cells with counts, in ascending order of size, in chunks of a bounded size."""
     first = int(np.searchsorted(sizes[order], 1))  # cells without counts have no genes to sort
     while first < len(order):
         # the padded size of a chunk is set by its last and largest cell

@@ -25,8 +25,8 @@ from cell_synergy.raw.images import Slide, open_slide
 Network = Callable[[UInt8[Tensor, "_ _ _ 3"]], Float32[Tensor, "_ _"]]
 """Maps 8-bit RGB patches on the device to features."""
 
-_PREFETCH_BYTES = 2**28  # memory of crops that wait for the device
-_MAX_READERS = 8  # threads that read crops for a GPU; a CPU gets one
+_PREFETCH_BYTES = 2**28  # memory of prefetched crops
+_MAX_READERS = 8  # threads that read crops if the device is a GPU; 1 on a CPU
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class PatchEmbedder:
     Attributes
     ----------
     network
-        Maps patches to features.
+        Map from patches to features.
     fields_um
-        Sides of the fields of view, in micrometres; their features are concatenated.
+        Sides of the fields of view, in micrometres; the features of all fields are concatenated.
     batch_size
         Observations per batch.
     """
@@ -50,7 +50,7 @@ class PatchEmbedder:
     def embed(
         self, pairs: ad.AnnData, raw: Path, width: int, store: PartStore
     ) -> Float32[np.ndarray, "obs width"]:
-        """Embed each observation; batches that are in `store` already are not computed again.
+        """Return the embedding of each observation; batches that are in `store` are not recomputed.
 
         Parameters
         ----------
@@ -59,10 +59,9 @@ class PatchEmbedder:
         raw
             Folder to which the paths of the images are relative.
         width
-            Number of features of all fields of view together.
+            Total number of features of all fields of view.
         store
-            Completed batches, in the order in which this function computes them; new batches are
-            added.
+            Completed batches, in the order of computation; new batches are added.
 
         Raises
         ------

@@ -51,12 +51,17 @@ class ImageExpert(Encoder):
         return [self.field_um] if self.context_um is None else [self.field_um, self.context_um]
 
     def embed(self, pairs: ad.AnnData, raw: Path, expert: Path) -> Float32[np.ndarray, "obs dim"]:
-        """Embed each observation; an interrupted embedding is resumed. See `Encoder.embed`.
+        """Return the embedding of each observation; an interrupted computation is resumed.
+
+        Parameters
+        ----------
+        pairs, raw, expert
+            As for `Encoder.embed`.
 
         Raises
         ------
         DataError
-            If the weights are not those of `freeze`, or an image cannot be read.
+            If the hash of the weights differs from that in the card, or an image cannot be read.
         """
         card = read_card(expert)
         weights = self.weights_file(card)
@@ -68,7 +73,7 @@ class ImageExpert(Encoder):
     def _dependencies(
         self, pairs: ad.AnnData, raw: Path, card: Mapping[str, JsonValue]
     ) -> dict[str, JsonValue]:
-        """Return what the embedding depends on besides the code, torch and the machine."""
+        """Return the inputs of the embedding, to be hashed with the code, torch and the machine."""
         sections = pairs.obs["section"].astype(str)
         obs = hashlib.sha256("\0".join([*pairs.obs_names, *sections]).encode())
         obs.update(np.ascontiguousarray(pairs.obsm["spatial"], dtype=np.float64).tobytes())

@@ -33,11 +33,11 @@ class PublishedTransformer(ImageExpert, ABC):
     repo, file, revision
         File of the weights on the hub; `freeze` resolves a branch to its commit.
     weights
-        Local file of the weights, used instead of the hub's.
+        Local file of the weights, used instead of the file on the hub.
     model, arguments
         Name of the model in timm, and keyword arguments of its constructor.
     pooling
-        Features: the class token, or the class token and the mean of the patch tokens.
+        Features: `token` is the class token; `token+mean` adds the mean of the patch tokens.
     width
         Number of features per field of view.
     mean, std
@@ -45,8 +45,8 @@ class PublishedTransformer(ImageExpert, ABC):
     resize
         Interpolation by which patches are resized to the network's input.
     precision
-        Precision of the arithmetic. With bfloat16, norms and residuals are in float32; on a device
-        without bfloat16, everything is.
+        Precision of the arithmetic. With bfloat16, norms and residuals are in float32; a device
+        without bfloat16 uses float32 throughout.
     """
 
     licence: ClassVar[str]
@@ -65,12 +65,25 @@ class PublishedTransformer(ImageExpert, ABC):
     resize: Literal["bilinear", "bicubic"]
     precision: Literal["float32", "bfloat16"]
 
-    def freeze(  # nothing is fitted
+    def freeze(
         self,
         reference: ad.AnnData,
         out: Path,
     ) -> dict[str, JsonValue]:
-        """Locate the weights, check that they fit the network, and return the card."""
+        """Locate the weights, check that they fit the network, and return the card.
+
+        Parameters
+        ----------
+        reference, out
+            As for `Encoder.freeze`; not used, since nothing is fitted.
+
+        Raises
+        ------
+        ConfigError
+            If `width` is not the number of features of the network.
+        DataError
+            If the weights do not fit the network.
+        """
         network = transformer.build(self.model, self.arguments)
         self._require_width(network)
         path = self._local_file() or hub.fetch(self.repo, self.file, self.revision)
@@ -124,7 +137,7 @@ class PublishedTransformer(ImageExpert, ABC):
         return run
 
     def _require_width(self, network: VisionTransformer) -> None:
-        """Check the number of features on the meta device, without computing."""
+        """Refuse a network whose number of features, by shapes on meta tensors, is not `width`."""
         x = torch.empty(1, 3, self.input_px, self.input_px, device="meta")
         try:
             width = transformer.features(network, x, self.pooling).shape[1]

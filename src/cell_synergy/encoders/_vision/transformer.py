@@ -19,12 +19,11 @@ from cell_synergy.core import tensors
 from cell_synergy.core.errors import ConfigError, DataError
 
 Pooling = Literal["token", "token+mean"]
-_NAME = re.compile(
-    r"\w[\w.-]*"
-)  # excludes the addresses that timm accepts, such as `hf-hub:...` and `local-dir:...`
-# Arguments of `timm.create_model` itself; some make it read or download weights.
+# Excludes the addresses that timm accepts, such as `hf-hub:...` and `local-dir:...`.
+_NAME = re.compile(r"\w[\w.-]*")
+# Arguments of `timm.create_model`, some of which make it read or download weights.
 _TIMM_ARGUMENTS = {*inspect.signature(timm.create_model).parameters} - {"model_name", "kwargs"}
-_RESIZE_BYTES = 2**29  # memory of float32 patches that are resized at a time
+_RESIZE_BYTES = 2**29  # memory of float32 patches that are resized together
 
 
 def build(model: str, arguments: Mapping[str, JsonValue]) -> VisionTransformer:
@@ -35,12 +34,13 @@ def build(model: str, arguments: Mapping[str, JsonValue]) -> VisionTransformer:
     model
         Name of the model in timm.
     arguments
-        Keyword arguments of its constructor; `mlp_layer` is the name of a layer in `timm.layers`.
+        Keyword arguments of the model's constructor; `mlp_layer` names a layer in `timm.layers`.
 
     Raises
     ------
     ConfigError
-        If timm cannot build the model with these arguments, or it is no vision transformer.
+        If timm cannot build the model with these arguments or would read weights by them, or the
+        model is no vision transformer.
     """
     if not _NAME.fullmatch(model):
         raise ConfigError(
@@ -71,13 +71,20 @@ def build(model: str, arguments: Mapping[str, JsonValue]) -> VisionTransformer:
 
 
 def load(network: nn.Module, path: Path) -> None:
-    """Load weights into a network on the meta device; they are mapped from disk if possible.
+    """Load weights into a network on the meta device; they are memory-mapped if possible.
+
+    Parameters
+    ----------
+    network
+        The network, which is changed in place.
+    path
+        File of the state dict.
 
     Raises
     ------
     DataError
-        If the file is no state dict, or its tensors differ from the network's in name, shape or
-        type.
+        If the file is no state dict, its tensors differ from the network's in name, shape or type,
+        or it lacks a tensor of the network.
     """
     state = tensors.read(path)
     remedy = "take the file of the model that `model` and `arguments` describe"
@@ -90,7 +97,7 @@ def load(network: nn.Module, path: Path) -> None:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Return whether a device has bfloat16 arithmetic; emulation takes five times as long."""
+    """Return whether a device has native bfloat16 arithmetic; emulation is five times as slow."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
@@ -115,7 +122,7 @@ def inputs(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Float32[Tensor, "obs 3 side side"]:
-    """Resize with antialiasing and normalise, in the memory format channels_last.
+    """Return patches resized with antialiasing and normalised, in the format channels_last.
 
     Unlike in Pillow, colours are not rounded after resizing.
 
@@ -126,7 +133,7 @@ def inputs(
     side
         Side of the network's input, in pixels.
     mode
-        Interpolation.
+        Interpolation of the resizing.
     mean, std
         Mean and standard deviation of red, green and blue (0 to 1).
     """
@@ -145,7 +152,17 @@ def inputs(
 def features(
     network: VisionTransformer, x: Float[Tensor, "obs 3 side side"], pooling: Pooling
 ) -> Float32[Tensor, "obs features"]:
-    """Return the class token after the last norm, optionally with the mean of the patch tokens."""
+    """Return the class token after the last norm, optionally with the mean of the patch tokens.
+
+    Parameters
+    ----------
+    network
+        The vision transformer.
+    x
+        Normalised input.
+    pooling
+        `token` for the class token alone, `token+mean` to append the mean of the patch tokens.
+    """
     tokens = network.forward_features(x)
     class_token = tokens[:, 0].float()
     if pooling == "token+mean":

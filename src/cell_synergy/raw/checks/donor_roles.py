@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import anndata as ad
 import pandas as pd
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import check_spellings, fold_name, preview
+from cell_synergy.core.messages import suggest
 from cell_synergy.data import blocks
 from cell_synergy.data.config import BLOCKS, DatasetConfig
 from cell_synergy.data.naming import is_file_name
@@ -18,17 +18,17 @@ from cell_synergy.data.splits import BLOCKS_HINT, fold_problems
 def name_problems(
     name: str, dataset: DatasetConfig, present: Sequence[tuple[str, str]]
 ) -> Iterator[str]:
-    """Yield a message for each role without a donor and for each unusable name.
+    """Yield a message for each role without a donor, and for each unusable name.
 
-    A name is unusable if it occurs twice, if two spellings differ in blanks or capitals alone, or
-    if no file can be called so.
+    A section name is unusable if it occurs twice; a name of a section or donor if it differs from
+    another in blanks or capitals alone, or is no valid file name.
 
     Parameters
     ----------
     name, dataset
         The data set's name and configuration.
     present
-        Section and donor of every section in the data, with a role or without.
+        Section and donor of every section in the data, with or without a role.
     """
     sections = {section for section, _ in present}
     donors = {donor for _, donor in present}
@@ -61,7 +61,7 @@ def _names_in_use(
 
 
 def _suggest_spelling(name: str, names: set[str]) -> str:
-    """Return a hint at the name that was probably meant: the same number, or the same letters."""
+    """Return a hint at the most likely correct name; "" if none is similar."""
     for other in sorted(names):
         if name.isdigit() and other.isdigit() and int(name) == int(other):
             return f" (did you mean {other!r}? write it in quotes: else YAML reads a number)"
@@ -84,9 +84,10 @@ def split_problems(
     name, dataset
         The data set's name and configuration.
     study, reference
-        Observations of each section, or of a part of one.
+        Observations of each section, or part of a section, that is scored or used for training, and
+        of each that belongs to the reference.
     scored_sections
-        Names of the sections that are scored; the split may cut them into blocks.
+        Names of the sections that a split by blocks divides.
     """
     if empty := _empty_blocks(dataset, [*study, *reference], scored_sections):
         yield (

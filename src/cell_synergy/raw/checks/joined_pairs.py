@@ -56,7 +56,8 @@ def check_pairs(
     problems
         Problems that earlier checks collected.
     pairs, reference
-        The scored observations, in which the remark is set, and those of reference donors.
+        The scored observations with their labels, in which the remark is set, and those of
+        reference donors.
     dataset
         Configuration of the data set.
     requirements
@@ -79,7 +80,16 @@ def check_pairs(
 def warn_small_reference(name: str, reference: ad.AnnData, components: int) -> None:
     """Warn in the log if the reference is too small for the expression expert to be fitted.
 
-    The stage `pretrain` refuses such a reference.
+    The stage `embed` refuses such a reference.
+
+    Parameters
+    ----------
+    name
+        The data set's name.
+    reference
+        Observations of reference donors.
+    components
+        Number of components that the expert fits; 0 for an expert that is not fitted.
     """
     n_obs, n_genes = reference.n_obs, int((~reference.var["panel"].to_numpy(bool)).sum())
     if components and min(n_obs, n_genes) <= components:
@@ -94,7 +104,17 @@ def warn_small_reference(name: str, reference: ad.AnnData, components: int) -> N
 def requirement_problems(
     pairs: ad.AnnData, split: Sequence[Fold], requirements: StageRequirements
 ) -> Iterator[str]:
-    """Yield a message if an expert lacks images, and if a fold is smaller than a training batch."""
+    """Yield a message if an expert lacks images, and if a fold is smaller than a training batch.
+
+    Parameters
+    ----------
+    pairs
+        The joined pairs.
+    split
+        The folds; empty where the split cannot be made.
+    requirements
+        What later stages require.
+    """
     name = str(pairs.uns["source"])
     images = pairs.uns["images"]
     without = sorted(section for section, image in images.items() if not image)
@@ -118,7 +138,15 @@ def _n_training_pairs(pairs: ad.AnnData, fold: Fold, share: float) -> int:
 
 
 def dataset_remark(dataset: DatasetConfig, pairs: ad.AnnData, reference: ad.AnnData) -> str:
-    """Return the caveat that every table of the data set carries; "" if there is none."""
+    """Return the caveat that every table of the data set carries; "" if there is none.
+
+    Parameters
+    ----------
+    dataset
+        Configuration of the data set.
+    pairs, reference
+        The scored observations, and those of reference donors.
+    """
     remarks = []
     if dataset.block_split is not None:
         remarks.append(

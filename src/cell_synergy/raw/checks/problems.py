@@ -12,7 +12,7 @@ class Problems:
     Parameters
     ----------
     dataset
-        The data set's name, which begins the error message.
+        Name of the data set, with which a message of several problems begins.
     """
 
     def __init__(self, dataset: str) -> None:
@@ -28,14 +28,14 @@ class Problems:
 
     @contextmanager
     def collect(self) -> Iterator[None]:
-        """Turn a `DataError` of the block into a message, to be raised later."""
+        """Catch a `DataError` inside the block, and add its text to the messages."""
         try:
             yield
         except DataError as error:
             self.messages.append(str(error))
 
     def raise_if_any(self) -> None:
-        """Raise one error with every message, each of them once; do nothing without messages."""
+        """Raise one `DataError` with all distinct messages; do nothing if there are none."""
         messages = list(dict.fromkeys(self.messages))
         if len(messages) == 1:
             raise DataError(messages[0])

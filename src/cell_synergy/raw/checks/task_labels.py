@@ -1,4 +1,4 @@
-"""Labels of every task on every fold of the split: whether a probe can be fitted and scored."""
+"""Check of the labels in every fold: whether a probe of each task can be fitted and scored."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,15 +11,15 @@ from cell_synergy.core.labels import preview
 from cell_synergy.data.config import DatasetConfig, Task
 from cell_synergy.data.splits import Fold
 
-_MIN_LABELLED = 2  # training observations, so that cross-validation can select the penalty
+_MIN_LABELLED = 2  # training observations; cross-validation of the penalty needs two
 
 
 def task_problems(
     pairs: ad.AnnData, dataset: DatasetConfig, folds: Sequence[Fold]
 ) -> Iterator[str]:
-    """Yield a message for each task that no probe can be fitted to, or scored on.
+    """Yield a message for each task whose probe cannot be fitted, or cannot be scored.
 
-    Donors without a label of a task are named in the log.
+    Donors without a label of a task are logged.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def task_problems(
     dataset
         Configuration of the data set.
     folds
-        The folds of the split; empty where the split cannot be made.
+        The folds of the split; empty if the split is impossible.
     """
     name = str(pairs.uns["source"])
     donors = pairs.obs["donor"].astype(str).to_numpy()
@@ -52,9 +52,9 @@ def task_problems(
 
 
 def _label_codes(pairs: ad.AnnData, task: str, spec: Task) -> np.ndarray | None:
-    """Return the class of each observation, 0 where a regression target is finite, else -1.
+    """Return the class of each observation (0 for any finite regression target), -1 if missing.
 
-    None if the target has no missing values, or if its labels were refused before.
+    The result is None if the target cannot have missing values, or its labels were refused before.
     """
     if spec.kind == "classification":
         labels = pairs.obs.get(task)
@@ -70,20 +70,20 @@ def _label_codes(pairs: ad.AnnData, task: str, spec: Task) -> np.ndarray | None:
 def _unlabelled_folds(
     where: str, codes: np.ndarray, donors: np.ndarray, folds: Sequence[Fold]
 ) -> Iterator[str]:
-    """Yield a message if no test observation is labelled, or too few training observations are."""
+    """Yield a message if no test observation, or too few training observations have a label."""
     labelled = codes >= 0
-    owners = preview(sorted(set(donors[labelled])))
+    labelled_donors = preview(sorted(set(donors[labelled])))
     if not any((fold.test & labelled).any() for fold in folds):
         tested = preview(sorted({donor for fold in folds for donor in set(donors[fold.test])}))
         yield (
             f"{where}: no observation of the scored donors, {tested}, has a label (labelled are "
-            f"observations of {owners})"
+            f"observations of {labelled_donors})"
         )
     if few := [fold.name for fold in folds if (fold.probe & labelled).sum() < _MIN_LABELLED]:
         yield (
             f"{where}: in fold {preview(few)} fewer than {_MIN_LABELLED} training observations "
-            f"have a label (labelled are observations of {owners}); label further training donors "
-            "(sections), or drop the task"
+            f"have a label (labelled are observations of {labelled_donors}); label further "
+            "training donors (sections), or drop the task"
         )
 
 
@@ -94,7 +94,7 @@ def _class_problems(
     donors: np.ndarray,
     folds: Sequence[Fold],
 ) -> Iterator[str]:
-    """Yield a message for folds with one training class, and for test classes without training."""
+    """Yield a message for folds with one training class, and for classes in test donors only."""
     train_codes = [set(codes[fold.probe]) - {-1} for fold in folds]
     test_codes = [set(codes[fold.test]) - {-1} for fold in folds]
     single = [fold.name for fold, train in zip(folds, train_codes, strict=True) if len(train) == 1]
@@ -108,8 +108,8 @@ def _class_problems(
         *(train & test for train, test in zip(train_codes, test_codes, strict=True))
     )
     for code in sorted(scored - trained):
-        owners = preview(sorted(set(donors[codes == code])))
+        class_donors = preview(sorted(set(donors[codes == code])))
         yield (
-            f"{where}: class {classes[code]!r} is in no training donor, only in {owners}; give one "
-            "of them a training role, or put the class into `exclude`"
+            f"{where}: class {classes[code]!r} is in no training donor, only in {class_donors}; "
+            "give one of them a training role, or put the class into `exclude`"
         )

@@ -1,7 +1,4 @@
-"""Conversion of pixels from other colour spaces to 8-bit RGB.
-
-Only conversions that need no device profile are here.
-"""
+"""Conversion of pixels from other colour spaces, without device profiles, to 8-bit RGB."""
 
 from collections.abc import Callable
 
@@ -32,12 +29,12 @@ _LAB_DELTA = 6 / 29  # below this value the inverse of the cube root in L*a*b* i
 
 
 def take_rgb(pixels: Pixels) -> RGB:
-    """Return the first three samples, which are red, green and blue already, as a view."""
+    """Return the first three samples, which are red, green and blue, as a view."""
     return pixels[:, :, :RGB_SAMPLES]
 
 
 def from_ycbcr(pixels: Pixels) -> RGB:
-    """Convert YCbCr to RGB."""
+    """Convert full-range YCbCr (JFIF 1.02) to RGB."""
     shifted = pixels[:, :, :RGB_SAMPLES].astype(np.float32) - np.array([0, 128, 128], np.float32)
     return _to_uint8(shifted @ _YCBCR_TO_RGB.T)
 
@@ -86,13 +83,13 @@ def composite_on_white(pixels: Pixels) -> RGB:
 
 
 def composite_premultiplied_on_white(pixels: Pixels) -> RGB:
-    """Composite RGBA pixels whose colours are multiplied by alpha already over white."""
+    """Composite RGBA pixels with premultiplied alpha over white, the colour of bare glass."""
     colours = pixels[:, :, :RGB_SAMPLES].astype(np.float32)
     return _to_uint8(colours + (255.0 - pixels[:, :, RGB_SAMPLES:4]))
 
 
 def from_palette(palette: UInt8[np.ndarray, "colours 3"]) -> Conversion:
-    """Return the conversion of pixels that are row indices into a palette."""
+    """Return the conversion of pixels whose values are row indices of a palette."""
 
     def look_up(pixels: Pixels) -> RGB:
         return np.asarray(palette[pixels[:, :, 0]])
@@ -101,7 +98,15 @@ def from_palette(palette: UInt8[np.ndarray, "colours 3"]) -> Conversion:
 
 
 def convert_in_bands(pixels: Pixels, convert: Conversion) -> RGB:
-    """Convert an image one band of rows at a time, which bounds the memory of intermediates."""
+    """Convert an image one band of rows at a time, which bounds the memory of intermediates.
+
+    Parameters
+    ----------
+    pixels
+        8-bit samples, rows x columns x samples.
+    convert
+        One of the conversions of this module.
+    """
     if convert is take_rgb:
         return take_rgb(pixels)
     rgb = np.empty((*pixels.shape[:2], RGB_SAMPLES), np.uint8)

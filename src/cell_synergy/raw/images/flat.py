@@ -21,8 +21,8 @@ from cell_synergy.raw.images.formats import (
     too_large_message,
 )
 
-MAX_BYTES = 3 * 2**30  # memory that decoding an image may take
-_MAX_CHECKED_PIXELS = 100_000_000  # larger JPEGs are not checked, which takes 16 bytes per pixel
+MAX_BYTES = 3 * 2**30  # memory limit of decoding an image
+_MAX_CHECKED_PIXELS = 100_000_000  # of a JPEG; checking takes 16 bytes of memory per pixel
 _EXIF_ORIENTATION = 274  # tag
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # neither a stuffed byte nor a restart marker
 _FRAME_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -41,8 +41,19 @@ class Header(NamedTuple):
 
 
 def read_header(path: Path, image_format: ImageFormat) -> Header:
-    """Read size and orientation of an image without decoding its pixels."""
-    # The classes of each format, since `Image.open` refuses slides as decompression bombs.
+    """Read size and orientation of an image without decoding its pixels.
+
+    Parameters
+    ----------
+    path, image_format
+        PNG or JPEG file, and its format.
+
+    Raises
+    ------
+    DataError
+        If the header is damaged.
+    """
+    # `Image.open` would refuse slides as decompression bombs; the classes of the formats do not.
     reader = PngImageFile if image_format == "png" else JpegImageFile
     with decoding(path), reader(path) as image:
         return Header(*image.size, _orientation(image.info.get("exif")))
@@ -56,9 +67,14 @@ def read(
     Parameters
     ----------
     path, image_format
-        The file, and its format.
+        PNG or JPEG file, and its format.
     trusted
-        Whether a JPEG has been checked before; its compressed data are not checked again then.
+        Whether the compressed data of a JPEG have been checked before and need no check now.
+
+    Raises
+    ------
+    DataError
+        If the image is damaged, cannot be converted to 8-bit RGB, or is too large.
     """
     size = read_header(path, image_format)[:2]
     with decoding(path):
@@ -90,7 +106,7 @@ def _orientation(exif: bytes | None) -> int:
 
 
 def _png_conversion(path: Path, data: bytes) -> colour.Conversion:
-    depth, colour_type = data[24], data[25]  # fields of the first chunk, which is the header
+    depth, colour_type = data[24], data[25]  # fields of the header chunk
     if depth > 8:  # noqa: PLR2004 - bits
         raise DataError(not_rgb_message(path, f"{_PNG_COLOURS.get(colour_type)} of {depth} bits"))
     if colour_type in {0, 4}:

@@ -50,7 +50,7 @@ def detect_format(path: Path) -> ImageFormat:
 
 @contextmanager
 def decoding(path: Path) -> Iterator[None]:
-    """Raise whatever a decoder raises for a damaged file as a DataError that names the file."""
+    """Convert the errors of a decoder inside the block to a `DataError` that names the file."""
     try:
         yield
     except DataError:
@@ -66,7 +66,15 @@ def decoding(path: Path) -> Iterator[None]:
 
 
 def too_large_message(path: Path, width: int, height: int) -> str:
-    """Return the error message for an image that cannot be read in parts."""
+    """Return the error message for an image that is too large to be decoded at once.
+
+    Parameters
+    ----------
+    path
+        The image.
+    width, height
+        Its size in pixels.
+    """
     return (
         f"{path}: {width} x {height} pixels would have to be read at once; convert the image to "
         "a tiled TIFF (e.g. `vips tiffsave IN OUT.tif --tile --pyramid --compression jpeg`)"
@@ -74,7 +82,15 @@ def too_large_message(path: Path, width: int, height: int) -> str:
 
 
 def not_rgb_message(path: Path, colours: str) -> str:
-    """Return the error message for an image in another colour space than 8-bit RGB."""
+    """Return the error message for an image that cannot be converted to 8-bit RGB.
+
+    Parameters
+    ----------
+    path
+        The image.
+    colours
+        Description of its pixels, for example `grayscale`.
+    """
     return (
         f"{path}: its pixels are {colours}, not 8-bit RGB; save the image as 8-bit RGB "
         "(for example with QuPath or Fiji)"

@@ -13,7 +13,7 @@ from cell_synergy.raw.images.formats import decoding, detect_format
 from cell_synergy.raw.images.slide import Slide
 from cell_synergy.raw.images.tiff import find_slide, open_level
 
-_MIN_SIDE = 16  # pixels; smaller images show no tissue
+_MIN_SIDE = 16  # pixels; minimum width and height of an image of tissue
 
 
 @contextmanager
@@ -29,13 +29,12 @@ def open_slide(path: Path, trusted: bool = False) -> Iterator[Slide]:
     path
         Image in TIFF, PNG or JPEG; its format is detected by content.
     trusted
-        Whether the image has been checked before. The compressed data of a JPEG are not checked
-        again then.
+        Whether the compressed data of a JPEG have been checked before and need no check now.
 
     Raises
     ------
     DataError
-        If the file does not exist, is damaged (which may be detected with the first crop only),
+        If the file does not exist, is damaged (of a TIFF, possibly not before a crop is read),
         cannot be converted to 8-bit RGB, or is too large for a format that is decoded whole.
     """
     if (image_format := detect_format(path)) != "tiff":

@@ -1,4 +1,4 @@
-"""Colour space of a TIFF by its tags, and the conversion to RGB."""
+"""Colour space of a TIFF by its tags, and selection of the conversion to RGB."""
 
 import os
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from cell_synergy.raw.images import colour
 from cell_synergy.raw.images.formats import not_rgb_message
 
 CHANNEL_AXIS = {"YXS": 2, "SYX": 0, "CYX": 0}  # axis of the channels, by the order of axes
-JPEG_COMPRESSIONS = {6, 7, 33007, 34892}  # their decoder converts YCbCr to RGB
+JPEG_COMPRESSIONS = {6, 7, 33007, 34892}  # JPEG, decoded from YCbCr to RGB
 _BITS, _INKS = 8, 4
 _JPEG_2000, _APERIO_YCBCR = 34712, 33003  # the photometric tag of the latter is RGB
 _CODESTREAM, _XRSIZ = b"\xff\x4f\xff\x51", 46  # first bytes; offset of the chroma subsampling
@@ -23,7 +23,7 @@ _NAMES = {"SEPARATED": "CMYK or other inks", "YCBCR": "YCbCr"}
 
 
 def unsupported_colours(level: tifffile.TiffPageSeries) -> str:
-    """Return what the pixels are if they cannot become 8-bit RGB, else an empty string."""
+    """Return a description of pixels that cannot be converted to 8-bit RGB; "" for all others."""
     page = level.keyframe
     space = _space(page)
     if level.dtype != np.uint8 or (page.bitspersample != _BITS and space != "PALETTE"):
@@ -32,7 +32,7 @@ def unsupported_colours(level: tifffile.TiffPageSeries) -> str:
     is_colour = space in {"RGB", "YCBCR", "SEPARATED", "CIELAB", "ICCLAB"}
     if is_colour and level.axes in {"YXS", "SYX"}:
         return ""
-    # Three channels of grey are taken for red, green and blue; the order of four is unknown.
+    # Three grey channels are interpreted as red, green and blue; the order of four is unknown.
     three_grey = (space, channels) == ("MINISBLACK", colour.RGB_SAMPLES)
     if three_grey and level.axes in CHANNEL_AXIS:
         return ""
@@ -45,6 +45,13 @@ def unsupported_colours(level: tifffile.TiffPageSeries) -> str:
 
 def rgb_conversion(path: Path, page: tifffile.TiffPage) -> colour.Conversion:
     """Return the function that converts the decoder's output to RGB.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    page
+        First page of the slide, whose tags define the colour space.
 
     Raises
     ------
@@ -75,15 +82,17 @@ def _has_subsampled_chroma(page: tifffile.TiffPage) -> bool:
 
 
 def _select_rgb(page: tifffile.TiffPage) -> colour.Conversion:
+    if not page.extrasamples:
+        return colour.take_rgb
     by_alpha = {1: colour.composite_premultiplied_on_white, 2: colour.composite_on_white}
-    return by_alpha.get(int((*page.extrasamples, 0)[0]), colour.take_rgb)
+    return by_alpha.get(int(page.extrasamples[0]), colour.take_rgb)
 
 
 def _select_ycbcr(page: tifffile.TiffPage) -> colour.Conversion | None:
     if page.compression in JPEG_COMPRESSIONS and page.planarconfig == tifffile.PLANARCONFIG.CONTIG:
-        return colour.take_rgb  # the decoder has converted already
+        return colour.take_rgb  # the decoder converts to RGB
     levels = np.ravel(page.tags.valueof(_REFERENCE_BLACK_WHITE, _FULL_RANGE))
-    if len(levels) > len(_FULL_RANGE):  # numerators and denominators
+    if len(levels) > len(_FULL_RANGE):  # rationals: numerators and denominators alternate
         levels = levels[::2] / levels[1::2]
     full_range = np.array_equal(levels, _FULL_RANGE) and page.compression != _JPEG_2000
     return colour.from_ycbcr if full_range else None
@@ -106,7 +115,7 @@ def _select_lab(page: tifffile.TiffPage) -> colour.Conversion | None:
 
 def _select_palette(page: tifffile.TiffPage) -> colour.Conversion:
     colours = np.asarray(page.colormap).T
-    if colours.max() > np.iinfo(np.uint8).max:  # the standard has 16 bits, some programs write 8
+    if colours.max() > np.iinfo(np.uint8).max:  # 16 bits by the standard; some write 8
         colours = colours >> 8
     palette: UInt8[np.ndarray, "colours 3"] = colours.astype(np.uint8)
     return colour.from_palette(palette)

@@ -9,16 +9,27 @@ BLOCK = 1024  # pixels; crops are read block by block, so that each tile is deco
 
 
 class Slide:
-    """An 8-bit RGB image; crops can be read by several threads at once."""
+    """An 8-bit RGB image, from which several threads can read crops at once.
+
+    Parameters
+    ----------
+    pixels
+        The decoded image, or a reader that decodes regions of it.
+    """
 
     def __init__(self, pixels: UInt8[np.ndarray, "height width 3"] | MemoryMapped | Tiles) -> None:
         self._pixels = pixels
         self.size: tuple[int, int] = pixels.shape[1], pixels.shape[0]
 
     def crop(self, centre: Float[np.ndarray, " 2"], side: int) -> UInt8[np.ndarray, "side side 3"]:
-        """Return the square of `side` pixels around `centre` (x and y in pixels).
+        """Return a square crop; pixels beyond the border of the image are filled by reflection.
 
-        Pixels beyond the border of the image are filled by reflection.
+        Parameters
+        ----------
+        centre
+            Centre of the square, x and y in pixels.
+        side
+            Side of the square, in pixels.
         """
         left, top = (int(i) for i in np.floor(centre - side / 2 + 0.5))
         width, height = self.size
@@ -40,7 +51,7 @@ class Slide:
         return np.lexsort((x, y))
 
     def overview(self, step: int) -> UInt8[np.ndarray, "rows columns 3"]:
-        """Return every `step`-th pixel of every `step`-th row."""
+        """Return the image subsampled to every `step`-th pixel in both directions."""
         band = step * max(BLOCK // step, 1)
         rows = range(0, self.size[1], band)
         return np.concatenate(

@@ -1,4 +1,4 @@
-"""Reading of TIFF (pyramids, OME, SVS): the slide among the images of a file, and its tiles."""
+"""TIFF files (pyramids, OME, SVS): selection of the slide among their images, reading of tiles."""
 
 import os
 from collections import OrderedDict
@@ -22,11 +22,23 @@ from cell_synergy.raw.images.photometric import (
 MAX_WHOLE_PIXELS = 100_000_000  # larger images are decoded tile by tile
 CACHE_BYTES = 2**28  # decoded tiles that a slide keeps in memory
 _ORIENTATION = 274  # tag
-_JPEG = 7  # compression whose tiles are complete JPEGs except for their tables
+_JPEG = 7  # compression; its tiles are complete JPEGs except for their tables
 
 
 class Level(NamedTuple):
-    """The full resolution of one image series of a file."""
+    """The full-resolution level of one image series of a TIFF.
+
+    Attributes
+    ----------
+    series
+        Index of the series in the file.
+    pages
+        Pages of the level.
+    width, height
+        Size in pixels.
+    orientation
+        Value of the tag `Orientation`; 1 if absent.
+    """
 
     series: int
     pages: tifffile.TiffPageSeries
@@ -38,10 +50,17 @@ class Level(NamedTuple):
 def find_slide(path: Path, tiff: tifffile.TiffFile) -> Level:
     """Return the largest image of a file; thumbnails, labels and macro images are smaller.
 
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    tiff
+        The opened file.
+
     Raises
     ------
     DataError
-        If the image cannot be converted to 8-bit RGB, or if several have its size.
+        If none of the largest images can be converted to 8-bit RGB, or more than one can.
     """
     levels = [
         (number, series.levels[0])
@@ -70,7 +89,17 @@ def find_slide(path: Path, tiff: tifffile.TiffFile) -> Level:
 
 
 class MemoryMapped:
-    """Pixels of an uncompressed TIFF, mapped into memory."""
+    """Pixels of an uncompressed TIFF, mapped into memory and converted to RGB when read.
+
+    Parameters
+    ----------
+    pixels
+        The mapped samples, with axes in the order of `level.pages.axes`.
+    level
+        Level of the TIFF.
+    convert
+        Conversion of the samples to RGB.
+    """
 
     def __init__(self, pixels: np.ndarray, level: Level, convert: colour.Conversion) -> None:
         self.shape = level.height, level.width, colour.RGB_SAMPLES
@@ -89,7 +118,22 @@ class MemoryMapped:
 
 
 class Tiles:
-    """Tiles (or strips) of one resolution of a TIFF, decoded on demand and cached."""
+    """Tiles (or strips) of one level of a TIFF, decoded on demand and cached.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    level
+        Level of the TIFF, whose file is open.
+    convert
+        Conversion of the decoded samples to RGB.
+
+    Raises
+    ------
+    DataError
+        If one tile or strip is too large to be decoded at once, or planes of colours are missing.
+    """
 
     def __init__(self, path: Path, level: Level, convert: colour.Conversion) -> None:
         self._path, self._page, self._convert = path, level.pages.keyframe, convert
@@ -156,7 +200,8 @@ class Tiles:
     ) -> UInt8[np.ndarray, "rows columns samples"] | None:
         """Decode one tile; return None for a tile that was never written.
 
-        Reading at an offset needs no lock, and decoding releases the interpreter's lock.
+        Several threads may call it at once: reading at an offset moves no shared file position, and
+        decoding releases the interpreter's lock.
         """
         if not (size := page.databytecounts[number]):
             return None
@@ -175,7 +220,20 @@ class Tiles:
 def open_level(
     path: Path, level: Level
 ) -> UInt8[np.ndarray, "height width 3"] | MemoryMapped | Tiles:
-    """Return the pixels of a slide: in memory if it is small, else a lazy reader of regions."""
+    """Return the pixels of a slide: in memory up to 100 megapixels, else a lazy reader of regions.
+
+    Parameters
+    ----------
+    path
+        The file.
+    level
+        Level of the slide, whose file must stay open while regions are read.
+
+    Raises
+    ------
+    DataError
+        If the colours cannot be converted to RGB, or the file ends before its last tile.
+    """
     convert = rgb_conversion(path, level.pages.keyframe)
     for page in level.pages.pages:
         if page is not None:

@@ -1,4 +1,4 @@
-"""Detection of the observations that lie on tissue."""
+"""Detection of observations on tissue."""
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -16,9 +16,9 @@ class TissueConfig(Config):
     field_um
         Side of the square around an observation that must lie inside the image, in micrometres.
     white, black
-        Brightness (0 to 1) above which a pixel is bare glass and below which it is masked out.
+        Brightness (0 to 1) from which a pixel is bare glass, and up to which it is masked out.
     least
-        Minimum share of tissue pixels in the square of an observation on tissue.
+        Minimum share of tissue pixels in the square of an observation that counts as on tissue.
     """
 
     field_um: PositiveFloat
@@ -33,7 +33,7 @@ def on_tissue(
     mpp: float,
     rule: TissueConfig,
 ) -> tuple[Bool[np.ndarray, " obs"], Bool[np.ndarray, " obs"]]:
-    """Return two masks of the observations: inside the image, and on tissue.
+    """Return two masks: observations inside the image, and the subset of these on tissue.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def on_tissue(
     mpp
         Micrometres per pixel of the image.
     rule
-        Size of the square around each centre, and what counts as tissue in it.
+        Size of the square around each centre, and thresholds of tissue.
     """
     side = max(round(rule.field_um / mpp), 1)
     centres = centres_um / mpp

@@ -1,4 +1,4 @@
-"""Readers, one module per source format, called as the key `reader` of a data set names it.
+"""Readers, one module per source format; the key `reader` of a data set is a module's name.
 
 Called from outside: `read`, and `names`. Every module has a function `read(raw, dataset)` that
 yields sections.
@@ -10,8 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.messages import suggest
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.external_files import located
 from cell_synergy.raw.sections.section import Section
@@ -23,19 +23,19 @@ def names() -> list[str]:
 
 
 def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
-    """Read every section of a data set.
+    """Yield every section of a data set.
 
     Parameters
     ----------
     raw
-        The raw folder: it holds the files, or the record of a folder that holds them.
+        The raw folder, with the files or with the record of an external folder of files.
     dataset
         Configuration of the data set.
 
     Raises
     ------
     DataError
-        If a recorded file has changed since `download` recorded it.
+        If there is no such reader, or a file has changed since `download` recorded it.
     """
     if (reader := dataset.reader.kind) not in names():
         raise DataError(f"no reader {reader!r}{suggest(reader, names())}")
@@ -45,5 +45,5 @@ def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
 
 
 def _absolute_image(section: Section, root: Path) -> Section:
-    """Make the image's path absolute, so that joining it to the raw folder leaves it unchanged."""
+    """Make the image's path absolute; joined to the raw folder, it then remains unchanged."""
     return section if section.image is None else replace(section, image=root / section.image)

@@ -1,8 +1,8 @@
-"""A user's sections: one `.h5ad` of counts with one image of the same name in the same folder.
+"""A user's sections: in one folder, each `.h5ad` of counts with an image of equal name.
 
 * `layers["counts"]`, or `X` without it: raw integer counts.
-* `obs["donor"]`: the person or animal. `obs["section"]`: the section, where a file holds several on
-  one image; without it the file is one section, named after the file. Other columns are labels.
+* `obs["donor"]`: the person or animal. `obs["section"]`: the section, if a file has several on one
+  image; without this column the file is one section, named like the file. Other columns are labels.
 * `obsm["spatial"]`: x and y in pixels of the image (squidpy's convention), as an array, or as a
   data frame with columns called `x` and `y`, or as Xenium, Space Ranger or Seurat name them;
   `uns["mpp"]`: micrometres per pixel.
@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import as_names
+from cell_synergy.core.messages import suggest
 from cell_synergy.data import anndata_files
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.external_files import IMAGES
@@ -36,7 +36,20 @@ _IMAGE_SUFFIXES = (*IMAGES, ".ome.tif", ".ome.tiff", ".ome.btf")
 
 
 def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
-    """Read every `.h5ad` in the folder `raw`, in the order of the files' names."""
+    """Yield the sections of every `.h5ad` in a folder, in the order of the file names.
+
+    Parameters
+    ----------
+    raw
+        Folder of the data set's files.
+    dataset
+        Configuration of the data set.
+
+    Raises
+    ------
+    DataError
+        If there is no file, two sections have one name, or a section is invalid.
+    """
     files = sorted(
         file
         for file in raw.iterdir()
@@ -78,24 +91,24 @@ def _read_file(file: Path, dataset: DatasetConfig) -> Iterator[Section]:
     mpp = None if image is None else _read_mpp(adata, file)
     for name in names.unique():
         rows = (names == name).to_numpy()
-        if len(owners := sorted(donors[rows].unique())) > 1:
+        if len(section_donors := sorted(donors[rows].unique())) > 1:
             raise DataError(
-                f"{file}, section {name}: several donors ({', '.join(owners)}); "
+                f"{file}, section {name}: several donors ({', '.join(section_donors)}); "
                 "name their sections differently in obs['section']"
             )
         part, coverage, where = _select(adata, counts, rows), None, f"{file}, section {name}"
-        part.obsm["spatial"] = coords[rows] * (mpp or 1.0)
+        part.obsm["spatial"] = coords[rows] if mpp is None else coords[rows] * mpp
         if image is not None and mpp is not None:
             size = image_size(file.parent / image)
             part, coverage = drop_outside_image(part, mpp, size, "observations", where)
             check_pitch(part.obsm["spatial"], dataset.unit_um, f"{where}, uns['mpp']")
-        section = Section(name, owners[0], part, image, mpp, coverage=coverage)
+        section = Section(name, section_donors[0], part, image, mpp, coverage=coverage)
         check_section(section, file)
         yield section
 
 
 def _find_image(file: Path, needed: bool) -> Path | None:
-    """Return the image that belongs to an `.h5ad`, relative to its folder."""
+    """Return the image beside an `.h5ad`, relative to their folder; None if there is none."""
     accepted = {file.stem + suffix for suffix in _IMAGE_SUFFIXES}
     stem = file.stem
     images = sorted(
@@ -156,7 +169,7 @@ def _pixel_coords(adata: ad.AnnData, file: Path) -> np.ndarray:
 
 
 def _name_column(adata: ad.AnnData, column: str, file: Path) -> pd.Series:
-    """Return an `obs` column of names, none of which is missing."""
+    """Return an `obs` column of names, such as donors; refuse missing names."""
     if column not in adata.obs:
         raise DataError(
             f"{file}: no obs column {column!r}{suggest(column, adata.obs.columns)}; "
@@ -166,7 +179,7 @@ def _name_column(adata: ad.AnnData, column: str, file: Path) -> pd.Series:
 
 
 def _select(adata: ad.AnnData, counts: sparse.csr_matrix, rows: np.ndarray) -> ad.AnnData:
-    """Return some observations: raw counts in `X`, labels, and the composition if there is one."""
+    """Return the observations in `rows`: raw counts, labels, and composition if there is one."""
     obsm = {}
     if (ratio := adata.obsm.get("cell_type_ratio")) is not None:
         obsm["cell_type_ratio"] = (

@@ -3,11 +3,11 @@
 Layout of the authors' repository `almaan/her2st` (paper doi:10.1038/s41467-021-26271-2). Six
 sections of donors A, B and C have an image; 18 sections of donors D to H are counts only.
 
-`obs["region"]` is the pathologist's region. Section A1 is annotated; B4 and C2 to C5 have the label
-of the nearest annotated spot of section B1 or C1, to which the authors registered them. A spot
-without an annotated spot nearby, or annotated "undetermined", has no region.
-`obsm["cell_type_ratio"]` holds the proportions of the major cell types that the authors estimated
-with stereoscope from the same counts; a spot that they do not list has an empty row.
+`obs["region"]` is the pathologist's region. Section A1 is annotated; spots of B4 and C2 to C5 have
+the label of the nearest annotated spot of section B1 or C1, to which the authors registered them. A
+spot without an annotated spot within 140 um, or annotated "undetermined", has no region.
+`obsm["cell_type_ratio"]` has the proportions of the major cell types that the authors estimated
+with stereoscope from these counts; a spot that is not in their table has an empty row.
 """
 
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.messages import suggest
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.images import image_size
 from cell_synergy.raw.registration import apply_affine, fit_affine, nearest_within
@@ -35,7 +35,7 @@ from cell_synergy.raw.spot_tables import (
 
 
 class _Slide(NamedTuple):
-    """The published image of a section, and the size of the frame of its spot file's pixels."""
+    """Published image of a section, and width and height of the image of its spot file's pixels."""
 
     image: str
     frame: tuple[int, int]
@@ -62,13 +62,21 @@ _REGIONS = (
     "invasive cancer",
 )
 _NO_REGION = ("undetermined", "")
-# A spot between four annotated ones is at most 141 um away from the nearest.
+# The centre of four annotated spots (pitch 200 um) is 141 um from each of them.
 _TRANSFER_UM = 140.0
 _PIXEL_COLUMNS = ["pixel_x", "pixel_y"]
 
 
 def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:  # noqa: ARG001 - every reader's signature
-    """Read the 24 sections under `raw`, one at a time."""
+    """Yield the 24 sections.
+
+    Parameters
+    ----------
+    raw
+        Folder of the data set's files.
+    dataset
+        Configuration of the data set; not used, part of every reader's signature.
+    """
     for name in (*_SLIDES, *_COUNTS_ONLY):
         yield _read_section(raw, name)
 
@@ -103,7 +111,7 @@ def _read_section(raw: Path, name: str) -> Section:
 
 
 def _read_spot_file(raw: Path, name: str) -> pd.DataFrame:
-    """Return a section's spot file by array position; it also lists spots without counts."""
+    """Return a section's spot file, with and without counts, indexed by array position."""
     path = raw / "data" / "ST-spotfiles" / f"{name}_selection.tsv"
     table = _read_columns(path, ["x", "y", "new_x", "new_y", *_PIXEL_COLUMNS])
     return table.set_axis(grid_names(table[["x", "y"]].to_numpy(np.float64), path))
@@ -122,7 +130,7 @@ def _um_per_pixel(spots: pd.DataFrame) -> float:
 
 
 def _image_scale(raw: Path, slide: _Slide, size: tuple[int, int]) -> float:
-    """Return the size of the image relative to the spot file's frame."""
+    """Return the scale of the image relative to the spot file's frame."""
     x_scale, y_scale = (image / frame for image, frame in zip(size, slide.frame, strict=True))
     if abs(x_scale / y_scale - 1) > 0.01:  # noqa: PLR2004 - rounding to pixels is far below
         raise DataError(
@@ -133,7 +141,7 @@ def _image_scale(raw: Path, slide: _Slide, size: tuple[int, int]) -> float:
 
 
 def _regions(raw: Path, name: str, spots: pd.DataFrame) -> list[str | None]:
-    """Return the region of each spot, None where there is none."""
+    """Return the region of each spot, or None."""
     annotated = f"{name[0]}1"
     labels = _annotations(raw, annotated)
     if name == annotated:
@@ -149,8 +157,8 @@ def _regions(raw: Path, name: str, spots: pd.DataFrame) -> list[str | None]:
 def _annotations(raw: Path, name: str) -> pd.Series:
     """Return the pathologist's regions by array position, None for "undetermined".
 
-    The pixel columns of this file refer to another image, so that it is matched with the spot file
-    by array positions.
+    The annotation file is joined to the spot file by array position, because its pixel columns
+    refer to another image.
     """
     path = raw / "data" / "ST-pat" / "lbl" / f"{name}_labeled_coordinates.tsv"
     table = _read_columns(path, ["x", "y", "label"])
@@ -184,7 +192,7 @@ def _proportions(raw: Path, name: str, spots: pd.Index) -> pd.DataFrame:
 
 
 def _read_columns(path: Path, columns: list[str]) -> pd.DataFrame:
-    """Read a table and check that it has some columns."""
+    """Read a table, and refuse it if one of `columns` is missing."""
     table = read_table(path).reset_index()
     if missing := [column for column in columns if column not in table]:
         raise DataError(f"{path}: no column {missing[0]!r}{suggest(missing[0], table.columns)}")

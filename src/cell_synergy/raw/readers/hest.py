@@ -1,11 +1,12 @@
 """HEST-1k (Jaume et al. 2024, arXiv:2406.16192), in the layout of the hub's `MahmoodLab/hest`.
 
-`st/<id>.h5ad`: counts of spots, for a Xenium section those of squares that HEST lays over it, with
-coordinates in pixels of the slide. `wsis/<id>.tif`: the slide. `metadata/<id>.json`:
-`pixel_size_um_estimated`. `transcripts/<id>_transcripts.parquet`, for a Xenium section: its
-transcripts with their cells, from which cells and patches are made. The position of a cell is the
-mean over its transcripts, so that the outlines in `xenium_seg` are not needed. Spots of a reference
-donor need no slide.
+* `st/<id>.h5ad`: counts of spots, or of HEST's squares on a Xenium section, with coordinates in
+  pixels of the slide.
+* `wsis/<id>.tif`: the slide; spots of a reference donor need none.
+* `metadata/<id>.json`: `pixel_size_um_estimated`.
+* `transcripts/<id>_transcripts.parquet`, for a Xenium section: its transcripts with their cells,
+  from which cells and patches are made. The position of a cell is the mean over its transcripts, so
+  that the outlines in `xenium_seg` are not needed.
 """
 
 from collections.abc import Iterator
@@ -37,7 +38,15 @@ _SCALE = "pixel_size_um_estimated"
 
 
 def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
-    """Read the sections under `raw`, named by the ids of HEST-1k."""
+    """Yield the sections, named by their ids in HEST-1k.
+
+    Parameters
+    ----------
+    raw
+        Folder of the data set's files.
+    dataset
+        Configuration of the data set.
+    """
     _require_files(raw, dataset)
     present = {path.stem for path in (raw / "wsis").glob("*.tif")}
     present |= set(sections_config(dataset).donor_of(()))  # a reference section may have no slide
@@ -45,7 +54,7 @@ def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
 
 
 def _require_files(raw: Path, dataset: DatasetConfig) -> None:
-    """Refuse a folder with missing files, and name all of them, or all missing subfolders."""
+    """Refuse a folder with missing subfolders or files; one message names all of them."""
     config = sections_config(dataset)
     counts = "st/{}.h5ad" if config.units == "spots" else "transcripts/{}_transcripts.parquet"
     slide, metadata = "wsis/{}.tif", "metadata/{}.json"

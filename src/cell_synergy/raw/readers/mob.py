@@ -1,11 +1,12 @@
 """Mouse olfactory bulb, Spatial Transcriptomics (Stahl et al. 2016, doi:10.1126/science.aaf2403).
 
-Counts in the layout of the original release; images and layers annotated by experts as in the
-tutorial of `tare/Splotch`, whose sample groups stand for donors: Rep1 and Rep2 are group A, Rep11
-is group E. That each group is one animal was not verified. `obs["layer"]` is the layer of the bulb.
+Counts are in the layout of the original release. Images and layers annotated by experts are those
+of the tutorial of `tare/Splotch`, whose sample groups are used as donors: Rep1 and Rep2 are group
+A, Rep11 is group E. That each group is one animal was not verified. `obs["layer"]` is the layer of
+the bulb.
 
-The X that R put before gene names that begin with a digit is removed; other characters that R
-replaced by a dot (`H2.Ke2`) cannot be distinguished from true dots and stay.
+R's prefix X of gene names that begin with a digit is removed; other characters that R replaced by a
+dot (`H2.Ke2`) cannot be distinguished from true dots and are kept.
 """
 
 import re
@@ -16,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.messages import suggest
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.images import image_size
 from cell_synergy.raw.sections.coordinates import drop_outside_image
@@ -44,12 +45,20 @@ _LAYERS = (
     "mitral cell layer",
     "granular cell layer",
 )
-_INTERVALS = np.array([32, 34])  # between the first and the last column and row of the array
-_MPP = 2.75
+_INTERVALS = np.array([32, 34])  # columns and rows of the array, less one
+_MPP = 2.75  # micrometres per pixel
 
 
 def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:  # noqa: ARG001 - every reader's signature
-    """Read the three sections under `raw`, one at a time."""
+    """Yield the three sections.
+
+    Parameters
+    ----------
+    raw
+        Folder of the data set's files.
+    dataset
+        Configuration of the data set; not used, part of every reader's signature.
+    """
     for name, replicate in _SECTIONS.items():
         source = raw / "counts" / f"{name}_MOB_count_matrix-1.tsv.gz"
         image = Path("images") / f"{replicate.number}.jpg"
@@ -69,7 +78,7 @@ def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:  # noqa: ARG00
 
 
 def _layers(raw: Path, number: str, spots: pd.Index) -> pd.Categorical:
-    """Return the layer of each spot from a one-hot table, layers x spots; missing if unmarked."""
+    """Return the layer of each spot from a one-hot table, layers x spots; missing if all are 0."""
     path = raw / "annotations" / f"{number}_01.tsv"
     table = read_table(path)
     table.index = table.index.astype(str).str.strip().str.lower()

@@ -1,12 +1,12 @@
 """Visium: one Space Ranger folder per section (10x Genomics, "Space Ranger spatial outputs").
 
 `<section>/filtered_feature_bc_matrix.h5` (or the folder of this name) and
-`<section>/spatial/tissue_positions.csv` (before Space Ranger 2 `tissue_positions_list.csv`), both
-also below `<section>/outs`; the full-resolution H&E image is named by `reader.image` or is the
-only image in the folder. Without one, `spatial/tissue_hires_image.png` is taken, with its scale in
-`scalefactors_json.json`; with one, the downscaled image shows whether it is the image in whose
-pixels the spots are given. Micrometres per pixel follow from the array, whose spots are 100 um
-apart: `spot_diameter_fullres` is not the diameter of 55 um, in some versions it is 65 um.
+`<section>/spatial/tissue_positions.csv` (before Space Ranger 2 `tissue_positions_list.csv`), or
+both below `<section>/outs`. The full-resolution H&E image is named by `reader.image` or is the only
+image in the folder; without one, `spatial/tissue_hires_image.png` is used, with its scale in
+`scalefactors_json.json`. The downscaled images also reveal a full-resolution image in whose pixels
+the spots are not given. Micrometres per pixel are computed from the array, whose spots are 100 um
+apart, and not from `spot_diameter_fullres`, which is 55 um in some versions and 65 um in others.
 """
 
 from collections.abc import Iterator
@@ -37,13 +37,20 @@ from cell_synergy.raw.sections.tissue_positions import (
 )
 
 _PITCH_UM = 100.0
-# Distance between rows and between columns of the hexagonal array, whose rows hold every second
-# column.
+# Distances between rows and between columns of the hexagonal array; a row has every second column.
 _ROW_UM, _COLUMN_UM = _PITCH_UM * np.sqrt(3) / 2, _PITCH_UM / 2
 
 
 def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
-    """Read the sections under `raw`, one folder each."""
+    """Yield the sections, one subfolder each.
+
+    Parameters
+    ----------
+    raw
+        Folder of the data set's files.
+    dataset
+        Configuration of the data set.
+    """
     present = (path.name for path in raw.iterdir() if path.is_dir())
     return assemble(raw, dataset, present, partial(_measure, raw, dataset))
 
@@ -64,7 +71,10 @@ def _measure(raw: Path, dataset: DatasetConfig, name: str) -> MeasuredSection:
 
 
 def _um_per_pixel(positions: pd.DataFrame, source: Path) -> float:
-    """Return micrometres per pixel from the pitch of the array, for any rotation of the slide."""
+    """Return micrometres per pixel from the pitch of the array, for any rotation of the slide.
+
+    It is the inverse square root of the determinant of the affine map from array to pixels.
+    """
     array = positions[["array_col", "array_row"]].to_numpy(np.float64) * [_COLUMN_UM, _ROW_UM]
     pixels = positions[["pxl_col_in_fullres", "pxl_row_in_fullres"]].to_numpy(np.float64)
     try:

@@ -3,16 +3,16 @@
 `<section>/binned_outputs/square_<bin>um/` (also below `<section>/outs`) with
 `filtered_feature_bc_matrix.h5`, `spatial/tissue_positions.parquet` and
 `spatial/scalefactors_json.json`; `reader.bin_um` names the bin. The full-resolution H&E image is
-named by `reader.image` or is the only image in the folder; without one it is
-`tissue_hires_image` with its scale, as for Visium.
+named by `reader.image` or is the only image in the folder; without one, `tissue_hires_image` is
+used with its scale, as for Visium.
 """
 
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.core.messages import suggest
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.sections.assembly import (
     MeasuredSection,
@@ -35,7 +35,15 @@ _SCALE = "microns_per_pixel"
 
 
 def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
-    """Read the sections under `raw`, one folder each."""
+    """Yield the sections, one subfolder each.
+
+    Parameters
+    ----------
+    raw
+        Folder of the data set's files.
+    dataset
+        Configuration of the data set.
+    """
     present = (path.name for path in raw.iterdir() if path.is_dir())
     return assemble(raw, dataset, present, partial(_measure, raw, dataset))
 

@@ -5,8 +5,8 @@
 matrix that Xenium Explorer exports, from pixels of the H&E image to pixels of the morphology image
 (10x Genomics, "How can I convert coordinates between H&E image and Xenium data?"), called
 `*imagealignment.csv`, `*matrix.csv`, or `matrix.csv` in the exported zip. The H&E image is named by
-`reader.image` or is the only image in the folder that is not a morphology image. The counts are
-of transcripts of quality 20 and better; control features are not genes.
+`reader.image` or is the only image in the folder that is not a morphology image. The matrix counts
+transcripts of quality 20 and better; control features are not genes.
 """
 
 from collections.abc import Iterator
@@ -61,7 +61,15 @@ _LAYOUT = (
 
 
 def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
-    """Read the sections under `raw`, one folder each."""
+    """Yield the sections, one subfolder each.
+
+    Parameters
+    ----------
+    raw
+        Folder of the data set's files.
+    dataset
+        Configuration of the data set.
+    """
     present = (path.name for path in raw.iterdir() if path.is_dir())
     return assemble(raw, dataset, present, partial(_measure, raw, dataset))
 
@@ -91,7 +99,7 @@ def _measure(raw: Path, dataset: DatasetConfig, name: str) -> MeasuredSection:
 
 
 def _zips_with_alignment(folder: Path) -> list[Path]:
-    """Return the exports of Xenium Explorer that contain an alignment, unless one lies unpacked."""
+    """Return the zips with an alignment; empty if the folder has an unpacked alignment."""
     if matches(folder, *_ALIGNMENTS):
         return []
     zips = [path for path in matches(folder, "*.zip") if not path.name.endswith(".zarr.zip")]
@@ -127,7 +135,7 @@ def _parse_alignment(name: str, content: bytes) -> Float64[np.ndarray, "3 3"]:
     remedy = _EXPORT_REMEDY
     try:
         text = content.decode("utf-8-sig").replace('"', "")
-        if ";" in text:  # of a spreadsheet, with decimal commas
+        if ";" in text:  # written by a spreadsheet with decimal commas
             text = text.replace(",", ".").replace(";", ",")
         rows = [line.replace("\t", ",").strip().strip(",").split(",") for line in text.splitlines()]
         matrix = np.array(
@@ -145,7 +153,7 @@ def _parse_alignment(name: str, content: bytes) -> Float64[np.ndarray, "3 3"]:
 
 
 def _read_centroids(folder: Path, names: list[str]) -> Float64[np.ndarray, "cells 2"]:
-    """Return the centroids of the matrix's cells, in micrometres of the morphology image."""
+    """Return the centroids of the named cells, in micrometres in the morphology image's frame."""
     pattern = next(pattern for pattern in _CELL_TABLES if matches(folder, pattern))
     path = find(folder, pattern)
     table = read_frame(path, ["cell_id", *_CENTROID_COLUMNS])

@@ -1,4 +1,4 @@
-"""Assemble sections from what a platform measured and from a user's tables of labels."""
+"""Assembly of sections from a platform's measurements and a user's tables of labels."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ import anndata as ad
 import numpy as np
 from tqdm import tqdm
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.core.messages import suggest
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.reader_config import ReaderConfig
 from cell_synergy.raw.external_files import below
@@ -27,12 +27,12 @@ from cell_synergy.raw.sections.section import Section, check_section
 
 @dataclass(frozen=True)
 class MeasuredSection:
-    """What a platform measured in one section.
+    """Measurements of a platform in one section.
 
     Attributes
     ----------
     kind
-        Whether the observations are spots (or bins) or cells.
+        Kind of the observations: spots (or bins), or cells.
     adata
         Spots or cells x genes, raw counts; `obsm["spatial"]` in micrometres from the top left
         corner of the image.
@@ -41,10 +41,10 @@ class MeasuredSection:
     mpp, image_size
         Micrometres per pixel of the image; its width and height in pixels, None without an image.
     source
-        The file that messages name.
+        File or folder, for messages.
     slide_mpp
-        Micrometres per pixel of the full-resolution image, in whose pixels the coordinates of a
-        user's tables are given, if `image` is a downscaled one.
+        Micrometres per pixel of the full-resolution image, whose pixels are the unit of coordinates
+        in a user's tables; None if `image` has the full resolution.
     """
 
     kind: Literal["spots", "cells"]
@@ -57,14 +57,14 @@ class MeasuredSection:
 
 
 class UserTables(NamedTuple):
-    """A user's tables of labels and of cell-type proportions; None if not named."""
+    """A user's tables of labels and of cell-type proportions; None where params.yaml has none."""
 
     labels: LabelTable | None
     composition: LabelTable | None
 
 
 def sections_config(dataset: DatasetConfig) -> ReaderConfig:
-    """Return the configuration of a reader of 10x and HEST files, which needs `units`."""
+    """Return the configuration of a reader of 10x or HEST files, which requires `units`."""
     if dataset.sections is None:
         kind = dataset.reader.kind
         raise ConfigError(
@@ -75,7 +75,15 @@ def sections_config(dataset: DatasetConfig) -> ReaderConfig:
 
 
 def needs_image(dataset: DatasetConfig, name: str) -> bool:
-    """Return whether a section must have an image: for a reference donor, counts are sufficient."""
+    """Return whether a section needs an image: patches and all roles but `reference` need one.
+
+    Parameters
+    ----------
+    dataset
+        Configuration of the data set.
+    name
+        Name of the section.
+    """
     config = sections_config(dataset)
     group = name if dataset.named == "section" else config.donor_of([name]).get(name, "")
     return config.units == "patches" or dataset.role_of.get(group) != "reference"
@@ -87,18 +95,23 @@ def assemble(
     present: Iterable[str],
     measure: Callable[[str], MeasuredSection],
 ) -> Iterator[Section]:
-    """Yield every section that has a donor.
+    """Yield every section that has a donor; sections without a donor are logged and left out.
 
     Parameters
     ----------
     root
-        The folder that holds the sections.
+        Folder of the sections.
     dataset
         Configuration of the data set.
     present
         Names of all sections in the folder.
     measure
-        Function that reads the section of a name.
+        Function that reads the measurements of a section, given its name.
+
+    Raises
+    ------
+    DataError
+        If `reader.donors` names an absent section, or a section contradicts the configuration.
     """
     config = sections_config(dataset)
     names = sorted(name for name in present if not name.startswith("."))
@@ -161,7 +174,7 @@ def _assemble_section(
 def _add_tables(
     adata: ad.AnnData, tables: UserTables, name: str, mpp: float, unit_um: float
 ) -> None:
-    """Set the labels and the composition of a section's spots or cells from a user's tables."""
+    """Set labels and composition of a section's spots or cells, in place, from a user's tables."""
     max_distance_um = unit_um / np.sqrt(2)
     if tables.labels is not None:
         adata.obs = join_labels(tables.labels, name, adata, mpp, max_distance_um)
@@ -174,7 +187,7 @@ def _add_tables(
 def _make_patches(
     adata: ad.AnnData, dataset: DatasetConfig, measured: MeasuredSection, where: str
 ) -> tuple[ad.AnnData, ad.AnnData]:
-    """Return the patches of a section, and the spots or cells inside them."""
+    """Return the patches of a section, and the spots or cells inside of these patches."""
     config = sections_config(dataset)
     if measured.image_size is None:
         raise DataError(f"{where}: has no image, which patches need; put it there")

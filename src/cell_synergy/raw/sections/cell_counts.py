@@ -1,4 +1,4 @@
-"""Counts of the cells that observations are made of, stacked over sections."""
+"""Counts of the cells inside observations (patches), stacked over sections."""
 
 import anndata as ad
 import numpy as np
@@ -14,7 +14,20 @@ CellCounts = tuple[sparse.csr_matrix, Int64[np.ndarray, " cells"]]
 
 
 def cells_of(section: Section, obs_names: pd.Index) -> CellCounts | None:
-    """Return the cells of all or some observations of a section; None if it has no cells."""
+    """Return the cells of all or some observations of a section; None if it has no cells.
+
+    Parameters
+    ----------
+    section
+        The section.
+    obs_names
+        Names of the selected observations; rows in the result are indices into them.
+
+    Raises
+    ------
+    DataError
+        If cells and observations have different genes.
+    """
     if section.cells is None:
         return None
     if not section.cells.var_names.equals(section.adata.var_names):
@@ -30,21 +43,22 @@ def cells_of(section: Section, obs_names: pd.Index) -> CellCounts | None:
 def stack_cells(
     sections: list[ad.AnnData], cells: list[CellCounts | None], genes: pd.Index
 ) -> dict[str, object] | None:
-    """Stack the cells of several sections in the order of their observations.
+    """Stack the cells of several sections in the order of the sections' observations.
 
     Parameters
     ----------
     sections
         Observations x genes of each section.
     cells
-        The cells of each section. An observation of a section without cells is its own cell.
+        Cells of each section. Each observation of a section without cells counts as one cell.
     genes
         Genes of the stacked counts.
 
     Returns
     -------
     :
-        The value of `uns["cells"]`; None if no section has cells.
+        The value of `uns["cells"]`: `counts` (cells x genes) and `unit` (row of each cell's
+        observation in the stacked sections); None if no section has cells.
     """
     if all(section_cells is None for section_cells in cells):
         return None
@@ -63,7 +77,17 @@ def stack_cells(
 def reindex_genes(
     counts: Float32[sparse.csr_matrix, "obs measured"], measured: pd.Index, genes: pd.Index
 ) -> Float32[sparse.csr_matrix, "obs genes"]:
-    """Return counts with one column per gene of `genes`, zero for those that were not measured."""
+    """Return counts with one column per gene of `genes`, zero for genes that were not measured.
+
+    Parameters
+    ----------
+    counts
+        Observations or cells x measured genes.
+    measured
+        Names of the columns of `counts`, all of them in `genes`.
+    genes
+        Names of the columns of the result.
+    """
     column = pd.Series(np.arange(len(genes)), index=genes)[measured].to_numpy()
     reindexed = sparse.csr_matrix(
         (counts.data, column[counts.indices], counts.indptr), shape=(counts.shape[0], len(genes))

@@ -1,9 +1,9 @@
 """Coordinates of observations in the frame of their section's image.
 
-Observations outside the image are dropped and counted, by one rule for every reader. Of spots, and
-of the observations of an `.h5ad`, the share `pairs.outside` may lie outside; of cells up to half,
-because a scan of the stained slide may show only a part of what the instrument imaged. Above that,
-coordinates and image are not in the same frame.
+Observations outside the image are dropped and counted, by one rule for every reader. The share
+`pairs.outside` of the spots, or of the observations of an `.h5ad`, may be outside, and half of the
+cells, because a scan of the stained slide may show only a part of the tissue that the instrument
+imaged. If more are outside, coordinates and image are not in one frame.
 """
 
 from dataclasses import dataclass
@@ -18,27 +18,26 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.data import obsm
 
 Kind = Literal["spots", "cells", "observations"]
-_MAX_OUTSIDE = 0.5  # share outside above which there is no common frame, for every kind
-_TOLERANCE_PX = 1e-3  # converting to micrometres and back moves a coordinate on the border
+_MAX_OUTSIDE = 0.5  # share of any kind above which the frames differ
+_TOLERANCE_PX = 1e-3  # rounding error of converting coordinates to micrometres and back
 
 
 @dataclass(frozen=True)
 class ImageCoverage:
-    """How many observations of a section lie outside its image.
+    """Number of a section's observations inside and outside its image.
 
     Attributes
     ----------
     kind
-        What the observations are.
+        Kind of the observations.
     n_measured, n_outside
-        Number of observations in the file, and of those that were dropped.
+        Number of observations in the file, and of those that were dropped as outside the image.
     example
         Size of the image and the coordinates of one observation outside it, for messages.
     cause
-        What may be wrong if too many lie outside, for messages.
+        Likely cause of observations outside, for messages.
     flipped
-        Whether swapping or mirroring the axes would bring all observations inside, which makes the
-        cause certain.
+        Whether swapping or mirroring the axes would bring all observations inside.
     """
 
     kind: Kind
@@ -49,10 +48,20 @@ class ImageCoverage:
     flipped: bool = False
 
     def require(self, max_outside: float, where: str) -> None:
-        """Refuse a section if a larger share than `max_outside` lies outside its image.
+        """Refuse a section if too large a share of its observations is outside its image.
 
-        Half of the cells may lie outside, unless swapping or mirroring the axes would bring all of
-        them inside.
+        Parameters
+        ----------
+        max_outside
+            Largest share outside, at most one half. For cells it is one half whatever its value,
+            unless `flipped`.
+        where
+            File and section, for messages.
+
+        Raises
+        ------
+        DataError
+            If a larger share is outside.
         """
         limit, note = min(max_outside, _MAX_OUTSIDE), ""
         if self.kind == "cells" and not self.flipped:
@@ -69,7 +78,7 @@ class ImageCoverage:
 def drop_outside_image(
     adata: ad.AnnData, mpp: float, image_size: tuple[int, int], kind: Kind, where: str
 ) -> tuple[ad.AnnData, ImageCoverage]:
-    """Drop the observations that lie outside the image, and count them.
+    """Drop and count the observations outside the image.
 
     Parameters
     ----------
@@ -78,14 +87,19 @@ def drop_outside_image(
     mpp, image_size
         Micrometres per pixel, and width and height of the image in pixels.
     kind
-        What the observations are.
+        Kind of the observations.
     where
         File and section, for messages.
+
+    Returns
+    -------
+    :
+        The observations inside the image, and the numbers inside and outside.
 
     Raises
     ------
     DataError
-        If a coordinate is missing, or more than half of the observations lie outside.
+        If a coordinate is missing, or more than half of the observations are outside.
     """
     pixels = spatial_coords(adata, where) / mpp
     inside = _inside(pixels, image_size)
@@ -102,7 +116,20 @@ def drop_outside_image(
 
 
 def spatial_coords(adata: ad.AnnData, where: str) -> Float64[np.ndarray, "obs 2"]:
-    """Return x and y of all observations; refuse them unless all are finite."""
+    """Return the coordinates x and y of all observations, in the unit of `obsm["spatial"]`.
+
+    Parameters
+    ----------
+    adata
+        Observations with `obsm["spatial"]`.
+    where
+        File and section, for messages.
+
+    Raises
+    ------
+    DataError
+        If the coordinates are not two columns of finite numbers.
+    """
     return obsm.as_coords(adata.obsm["spatial"], adata.obs_names, f"{where}: obsm['spatial']")
 
 
@@ -116,7 +143,7 @@ def _inside(
 def _likely_cause(
     pixels: Float64[np.ndarray, "obs 2"], image_size: tuple[int, int]
 ) -> tuple[str, bool]:
-    """Return the likely cause, and whether one change of axes would bring all inside."""
+    """Return the likely cause of observations outside, and whether the axes are flipped."""
     changes = {
         "x and y swapped": (pixels[:, ::-1], "swap the two columns of coordinates"),
         "y turned upside down": (pixels * [1, -1], "count y downwards from the image's top"),

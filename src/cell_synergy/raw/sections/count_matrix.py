@@ -2,9 +2,7 @@
 
 Layouts: 10x Genomics, "Feature-barcode matrices HDF5" and "... MEX". Only features of type "Gene
 Expression" are genes; in Cell Ranger 2, which has no types, controls are recognised by name.
-
-scipy reads the numbers, and the names are read here: `scanpy.read_10x_mtx` turns genes and barcodes
-called `nan` or `NA` into missing values.
+`scanpy.read_10x_mtx` is not used, since it reads genes called `nan` or `NA` as missing values.
 """
 
 import zlib
@@ -24,6 +22,7 @@ from cell_synergy.raw.sections.section_files import AGAIN, find, matches, open_u
 
 CONTROL = r"(NegControl|BLANK|antisense|Unassigned|Deprecated|Intergenic)"
 _GENE_TYPE = "Gene Expression"
+_COMPRESSED = (sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array, sparse.csc_array)
 _READ_ERRORS = (
     *(OSError, EOFError, KeyError, ValueError, TypeError, IndexError, OverflowError, MemoryError),
     *(RuntimeError, zlib.error),
@@ -31,7 +30,7 @@ _READ_ERRORS = (
 
 
 class _Names(NamedTuple):
-    """Barcodes, names of features, and the type of each feature ("" where none is given)."""
+    """Barcodes, names of features, and the type of each feature ("" if the file has none)."""
 
     barcodes: list[str]
     features: list[str]
@@ -46,9 +45,9 @@ def read_matrix(folder: Path, name: str) -> ad.AnnData:
     Parameters
     ----------
     folder
-        The folder that holds the matrix.
+        Folder of the matrix.
     name
-        The matrix's name in the platform's layout, for example `cell_feature_matrix`.
+        Name of the matrix in the platform's layout, for example `cell_feature_matrix`.
 
     Returns
     -------
@@ -86,19 +85,15 @@ def as_counts(source: Any, where: str) -> sparse.csr_matrix:  # noqa: ANN401 - d
     Raises
     ------
     DataError
-        If the matrix does not hold real numbers, or if the indices of a sparse matrix are out of
-        range: its counts would belong to other genes.
+        If the matrix does not have real numbers, or the indices of a sparse matrix are out of
+        range.
     """
     dtype = getattr(source, "dtype", np.dtype(object))
     if dtype.kind not in "iuf":
         raise DataError(f"{where}: a matrix of type {dtype}, not of counts; write it again")
     try:
-        if isinstance(
-            source, sparse.csr_matrix | sparse.csc_matrix | sparse.csr_array | sparse.csc_array
-        ):
-            source.check_format(
-                full_check=True
-            )  # a conversion follows indices without checking them
+        if isinstance(source, _COMPRESSED):  # conversion does not check the indices
+            source.check_format(full_check=True)
         counts: sparse.csr_matrix = sparse.csr_matrix(source, dtype=np.float32)
     except (ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{where}: not a matrix of counts ({error}); write it again") from error
@@ -133,7 +128,7 @@ def _read_hdf5(path: Path) -> tuple[sparse.csr_matrix, _Names]:
 
 
 def _csr(arrays: tuple[np.ndarray, ...], shape: tuple[int, int]) -> sparse.csr_matrix:
-    """Return a matrix of data, indices and indptr, of which scipy checks only the lengths."""
+    """Return a matrix of data, indices and indptr after checking types, which scipy does not."""
     data, *indices = arrays
     if data.dtype.kind not in "iuf" or any(array.dtype.kind not in "iu" for array in indices):
         types = ", ".join(str(array.dtype) for array in arrays)
@@ -194,17 +189,7 @@ def _read_folder(path: Path) -> tuple[sparse.csr_matrix, _Names]:
 
 
 def _require_names(shape: tuple[int, int], names: _Names, path: Path) -> None:
-    """Refuse a matrix whose numbers of names and of rows and columns differ, or duplicate barcodes.
-
-    Parameters
-    ----------
-    shape
-        Number of barcodes and of features in the matrix.
-    names
-        Their names and types.
-    path
-        The matrix, for messages.
-    """
+    """Refuse names that do not match the shape (barcodes, features), and duplicate barcodes."""
     barcodes, features, types = names
     if shape != (len(barcodes), len(features)) or len(types) != len(features):
         raise DataError(
@@ -274,7 +259,15 @@ def _select_genes(counts: sparse.csr_matrix, names: _Names, path: Path) -> ad.An
 def by_symbol(
     counts: sparse.csr_matrix, obs_names: Sequence[str] | pd.Index, symbols: pd.Series
 ) -> ad.AnnData:
-    """Return counts with one column per symbol, in the order in which symbols first occur."""
+    """Return counts with one column per symbol, in the order in which symbols first occur.
+
+    Parameters
+    ----------
+    counts
+        Spots or cells x features, raw counts.
+    obs_names, symbols
+        Names of the rows, and gene symbols of the columns; columns of equal symbols are added.
+    """
     counts, genes = sum_columns(counts, symbols)
     obs = pd.DataFrame(index=pd.Index(obs_names, dtype=object))
     return ad.AnnData(counts, obs=obs, var=pd.DataFrame(index=genes))
@@ -283,13 +276,12 @@ def by_symbol(
 def sum_columns(
     counts: sparse.csr_matrix, names: Sequence[str] | pd.Series
 ) -> tuple[sparse.csr_matrix, pd.Index]:
-    """Add the columns that share a name.
+    """Add columns of equal names; return sums and names in the order of first occurrence.
 
-    Returns
-    -------
-    :
-        The counts, with sorted indices, and the name of each column, in the order in which names
-        first occur.
+    Parameters
+    ----------
+    counts, names
+        Rows x columns, whose indices may be sorted in place, and the name of each column.
     """
     column, unique = pd.factorize(np.asarray(names, dtype=object))
     if len(unique) < len(column):

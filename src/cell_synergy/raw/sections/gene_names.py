@@ -1,9 +1,9 @@
-"""Gene names: unified over the sections of a data set, whose genes must largely be the same.
+"""Unification of gene names over the sections of a data set, and check of their shared genes.
 
 Some sections name genes by symbol and others by Ensembl id, with or without a version. Where
-sections differ, versions are removed and ids become symbols by the table of GENCODE v44 that the
-package celltypist carries. Symbols are never changed: those of mouse and human differ in capitals,
-and are not mapped to each other.
+sections differ, versions are removed and ids are mapped to symbols by the table of GENCODE v44 in
+the package celltypist. Symbols are never changed: those of mouse and human differ in capitals, and
+are not mapped to each other.
 """
 
 import csv
@@ -27,7 +27,7 @@ _MIN_ID_FRACTION = 0.5  # above this fraction of Ensembl ids, a section counts a
 
 
 def unify_gene_names(name: str, sections: dict[str, ad.AnnData]) -> dict[str, ad.AnnData]:
-    """Return the sections with the same kind of gene names.
+    """Return the sections with gene names of one kind: symbols, or Ensembl ids without a version.
 
     Parameters
     ----------
@@ -35,6 +35,11 @@ def unify_gene_names(name: str, sections: dict[str, ad.AnnData]) -> dict[str, ad
         The data set, for the log.
     sections
         Counts by section, with the counts of their cells in `uns["cells"]` (or None).
+
+    Returns
+    -------
+    :
+        Sections by name; unchanged if all have the same genes, or none names genes by Ensembl id.
     """
     by_id = {key: _id_fraction(adata.var_names) > _MIN_ID_FRACTION
              for key, adata in sections.items()}  # fmt: skip
@@ -58,8 +63,8 @@ def unify_gene_names(name: str, sections: dict[str, ad.AnnData]) -> dict[str, ad
 def require_shared(name: str, sections: dict[str, ad.AnnData], min_share: float) -> None:
     """Refuse two sections that share less than `min_share` of the genes of the larger one.
 
-    A gene that a section does not measure counts as zero there, so a small panel beside a
-    transcriptome would be mostly zeros. The number of such genes is logged.
+    A gene that a section does not measure counts as zero there, so that the counts of a small panel
+    beside a transcriptome would be mostly zeros. The number of such genes is logged.
 
     Parameters
     ----------
@@ -73,7 +78,7 @@ def require_shared(name: str, sections: dict[str, ad.AnnData], min_share: float)
     Raises
     ------
     DataError
-        Naming the two sections that share least, and the likely cause.
+        If the two sections with the smallest share are below it; names them and a likely cause.
     """
     keys = list(sections)
     n_shared = _count_shared([adata.var_names for adata in sections.values()])
@@ -100,7 +105,7 @@ def require_shared(name: str, sections: dict[str, ad.AnnData], min_share: float)
 
 
 def _count_shared(genes: list[pd.Index]) -> Float64[np.ndarray, "sections sections"]:
-    """Return the number of genes that each two sections share."""
+    """Return the number of shared genes of each pair of sections."""
     union = pd.Index(sorted(set().union(*genes)))
     column = np.concatenate([union.get_indexer(names) for names in genes])
     row = np.repeat(np.arange(len(genes)), [len(names) for names in genes])
@@ -116,7 +121,7 @@ def _example(genes: pd.Index, other: pd.Index) -> str:
 
 
 def _remedy(first: pd.Index, second: pd.Index, min_share: float) -> str:
-    """Return what is likely wrong with the gene names of two sections, and the remedy."""
+    """Return the likely cause of few shared genes in two sections, and the remedy."""
     first_folded, second_folded = ({str(gene).casefold() for gene in g} for g in (first, second))
     larger = max(len(first_folded), len(second_folded))
     if len(first_folded & second_folded) >= min_share * larger:

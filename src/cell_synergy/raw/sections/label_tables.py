@@ -1,9 +1,9 @@
 """Labels of observations from a user's table: regions, cell types, or any other annotation.
 
-A CSV (gzipped or not) or Parquet table with the column `section`; with `barcode` or `cell_id`, or
-with `x` and `y` in pixels of the section's image; every other column is a label. Barcodes and cell
-ids are matched exactly, except for blanks around them. With `x` and `y`, a spot or cell takes the
-label of the nearest row that is not further away than half the diagonal of an observation.
+A table is a CSV (gzipped or not) or Parquet file with the column `section`, and with `barcode` or
+`cell_id`, or with `x` and `y` in pixels of the section's full-resolution image; every other column
+is a label. Barcodes and cell ids are matched exactly, except for blanks around them. With `x` and
+`y`, a spot or cell has the label of the nearest row within half the diagonal of an observation.
 `cell_synergy.core.labels` defines how labels are spelt and which values, like `NA`, are missing.
 """
 
@@ -16,21 +16,21 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import as_labels, as_names, check_spellings, preview
+from cell_synergy.core.messages import suggest
 from cell_synergy.data.composition import as_shares
 from cell_synergy.raw.registration import nearest_within
 from cell_synergy.raw.sections.section_files import as_text, read_frame
 
 _NAME_COLUMNS = ("barcode", "cell_id")
 _COORD_COLUMNS = ["x", "y"]
-_UNNAMED = "Unnamed:"  # pandas begins the name of a column without a name so
+_UNNAMED = "Unnamed:"  # prefix that pandas gives to a column without a name
 
 
 @dataclass(frozen=True)
 class LabelTable:
-    """A table of labels, by section.
+    """A user's table of labels, divided by section.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class LabelTable:
     rows
         The rows of each section.
     key
-        The column that names spots or cells; None where rows have coordinates.
+        The column that names spots or cells; None if rows have coordinates instead.
     columns
         The label columns.
     """
@@ -61,9 +61,9 @@ class LabelTable:
 def read_labels(path: Path, sections: Collection[str]) -> LabelTable:
     """Read a table of labels, or of cell-type proportions, of some sections.
 
-    Names of sections are compared as `cell_synergy.core.labels.as_labels` spells them: the folder
-    `1` is the section 1.0 of a table. Columns without a name, such as an index that pandas wrote,
-    and empty rows are left out.
+    Names of sections are compared after `cell_synergy.core.labels.as_labels`, so that the section
+    1.0 of a table matches the folder `1`. Empty rows, and columns without a name (such as an index
+    that pandas wrote), are left out.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def read_labels(path: Path, sections: Collection[str]) -> LabelTable:
     Raises
     ------
     DataError
-        If a column or value that is needed is missing, or no row is of one of the sections.
+        If a required column or value is missing, or no row belongs to one of the sections.
     """
     table = _without_empty(read_frame(path, ["section"], text=True))
     key = next((name for name in _NAME_COLUMNS if name in table), None)
@@ -108,7 +108,7 @@ def read_labels(path: Path, sections: Collection[str]) -> LabelTable:
 
 
 def _without_empty(table: pd.DataFrame) -> pd.DataFrame:
-    """Drop empty rows and columns without a name; rows are named by their line in the file."""
+    """Drop empty rows and unnamed columns; name rows by their line in the file."""
     table = table.rename(columns=str).set_axis([f"row {line + 2}" for line in range(len(table))])
     named = [name for name in map(str, table) if name and not name.startswith(_UNNAMED)]
     filled = table[named].apply(lambda column: column.notna() & (as_text(column).str.strip() != ""))
@@ -117,11 +117,11 @@ def _without_empty(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _match_sections(column: pd.Series, sections: Collection[str], path: Path) -> pd.Series:
-    """Return the section of each row, spelt like the folder of the section if there is one."""
+    """Return the section of each row, spelt as the section's folder if there is one."""
     where = f"{path}: column 'section'"
     spelt = as_labels(pd.concat([column, pd.Series(list(sections), dtype=object)]))
-    given, folders = spelt.iloc[: len(column)], spelt.iloc[len(column) :]
-    names = as_names(given, "section", where)
+    in_column, folders = spelt.iloc[: len(column)], spelt.iloc[len(column) :]
+    names = as_names(in_column, "section", where)
     check_spellings([*names.unique(), *(set(folders) - set(names))], "section", where)
     folder_of = dict(zip(folders, sections, strict=True))
     return names.map(lambda name: folder_of.get(name, name))
@@ -130,9 +130,8 @@ def _match_sections(column: pd.Series, sections: Collection[str], path: Path) ->
 def _identifiers(column: pd.Series, path: Path) -> pd.Series:
     """Return barcodes or cell ids exactly as written, without the blanks around them."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
-        column = column.astype(
-            "Int64"
-        )  # integers become floats in a Parquet table with missing values
+        # In a Parquet table with missing values, integers are stored as floats.
+        column = column.astype("Int64")
     names = as_text(column).str.strip()
     if (empty := column.isna() | (names == "")).any():
         raise DataError(
@@ -145,18 +144,23 @@ def _identifiers(column: pd.Series, path: Path) -> pd.Series:
 def join_labels(
     labels: LabelTable, section: str, adata: ad.AnnData, mpp: float, max_distance_um: float
 ) -> pd.DataFrame:
-    """Return the labels of a section's spots or cells; None where a spot or cell has no label.
+    """Return the labels of a section's spots or cells, None for those without a label.
 
     Parameters
     ----------
     labels
         The table.
     section, adata
-        The section's name, and its spots or cells with coordinates in micrometres.
+        Name of the section, and its spots or cells with coordinates in micrometres.
     mpp
-        Micrometres per pixel of the section's image.
+        Micrometres per pixel of the image whose pixels are the unit of the table's coordinates.
     max_distance_um
-        Largest distance between a spot or cell and a labelled position.
+        Largest distance between a spot or cell and the position of its label, in micrometres.
+
+    Raises
+    ------
+    DataError
+        If no row matches a spot or cell, a name occurs twice, or a coordinate is not a number.
     """
     if (rows := labels.rows.get(section)) is None:
         tqdm.write(f"section {section}: no row in {labels.path.name}, no labels")
@@ -176,9 +180,14 @@ def as_proportions(joined: pd.DataFrame, where: str) -> pd.DataFrame:
     Parameters
     ----------
     joined
-        The joined columns as text, None where a value is missing.
+        Joined columns as text, observations x cell types; None where a value is missing.
     where
         The table and section, for messages.
+
+    Raises
+    ------
+    DataError
+        If a value is not a number, or as for `cell_synergy.data.composition.as_shares`.
     """
     numbers = joined.apply(pd.to_numeric, errors="coerce").astype(np.float64)
     invalid = (numbers.isna() & joined.notna()).to_numpy()

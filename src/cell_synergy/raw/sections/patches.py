@@ -1,8 +1,9 @@
-"""Patches: squares of a grid that do not overlap, with the spots or cells inside them.
+"""Patches: non-overlapping squares of a grid, with the spots or cells inside them.
 
-The grid begins at the top left corner of the image, or further in; only squares that lie completely
-inside the image count. A patch has the summed counts of its spots or cells, their most frequent
-label (of two equally frequent ones the first by name), and the proportions of their cell types.
+The grid begins at the top left corner of the image, or at an offset from it, and has only squares
+that are completely inside the image. A patch has the summed counts of its spots or cells, their
+most frequent label (among equally frequent ones the first by name), and their cell-type
+proportions.
 """
 
 import anndata as ad
@@ -30,22 +31,24 @@ def gather_patches(
     adata
         Spots or cells: counts, labels in `obs`, coordinates in micrometres from the image's top
         left corner.
-    side_um, size_um
-        Side of a patch; width and height of the image.
-    origin_um
-        Coordinate at which the first patch begins, in x and in y.
+    side_um, size_um, origin_um
+        Side of a patch, width and height of the image, and offset of the first patch from the left
+        and top border of the image, in micrometres.
     least
-        Patches with fewer spots or cells are dropped.
+        Minimum number of spots or cells in a patch; patches with fewer are dropped.
     cell_type
-        The label whose proportions are the composition; None without a composition.
+        Label column whose proportions are the composition; None without a composition.
     where
         File and section, for messages.
 
     Returns
     -------
-    :
-        The patches, and the spots or cells inside them, with the name of their patch in
-        `obs["unit"]`.
+    The patches, and the spots or cells inside them, whose `obs["unit"]` names the patch.
+
+    Raises
+    ------
+    DataError
+        If no patch has `least` spots or cells.
     """
     n_columns, n_rows = (int((length - origin_um) // side_um) for length in size_um)
     grid = np.floor((np.asarray(adata.obsm["spatial"]) - origin_um) / side_um).astype(np.int64)
@@ -96,7 +99,7 @@ def _sum_counts(
 def _majority_labels(
     labels: pd.DataFrame, patch: Int64[np.ndarray, " cells"], names: pd.Index
 ) -> pd.DataFrame:
-    """Return the most frequent label of each patch, per label column; None without a label."""
+    """Return the most frequent label of each patch and column; None if no label is given."""
     majority = pd.DataFrame(index=names)
     for column in labels:
         votes = pd.crosstab(names[patch], labels[column].to_numpy())

@@ -1,4 +1,4 @@
-"""Consistency of micrometres per pixel with the spacing of spots that a platform fixes."""
+"""Consistency of the micrometres per pixel with the distance between neighbouring spots."""
 
 import numpy as np
 from jaxtyping import Float
@@ -7,9 +7,9 @@ from scipy.spatial import cKDTree
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.spacing import SPACING_MAX, SPACING_MIN, regular_spacing
 
-_MIN_SPOTS = 20  # fewer spots do not determine a spacing
-_N_SAMPLED = 2000  # spots whose nearest neighbour is measured
-_PITCH_TOLERANCE = 0.1  # relative deviation from the pitch that the platform fixes
+_MIN_SPOTS = 20  # minimum number of spots for which the spacing is checked
+_N_SAMPLED = 2000  # spots whose nearest-neighbour distance is measured
+_PITCH_TOLERANCE = 0.1  # relative deviation from the platform's pitch
 
 
 def check_pitch(
@@ -18,26 +18,27 @@ def check_pitch(
     where: str,
     pitch_um: float | None = None,
 ) -> None:
-    """Refuse micrometres that contradict the spacing of spots.
+    """Refuse coordinates in micrometres that contradict the spacing of a regular array of spots.
 
-    Only a regular array is checked: cells, and a few spots, have no fixed spacing.
+    Cells, and fewer than 20 spots, are not checked.
 
     Parameters
     ----------
     coords_um
-        Centres in micrometres, by the scale that is checked.
+        Centres of the observations in micrometres, by the scale that is checked.
     unit_um
         Size of a spot or bin, in micrometres.
     where
         File and section, for messages.
     pitch_um
-        Distance between neighbours where the platform fixes it; without it, the spacing is compared
-        with the range that is possible for spots of `unit_um`.
+        Distance between neighbours on a platform with a fixed pitch, in micrometres; without it,
+        the spacing is compared with the possible range of its ratio to `unit_um`.
 
     Raises
     ------
     DataError
-        If neighbours lie much closer to each other or much further apart than such spots can.
+        If the median distance of nearest neighbours deviates from `pitch_um` by more than 10 % or,
+        without `pitch_um`, is outside the possible range.
     """
     if (measured := array_spacing(coords_um)) is None:
         return
@@ -57,7 +58,7 @@ def check_pitch(
 
 
 def array_spacing(coords_um: Float[np.ndarray, "obs 2"]) -> float | None:
-    """Return the distance between neighbours in a regular array of spots; None without an array."""
+    """Return the distance between neighbours in a regular array of spots; None if irregular."""
     coords = coords_um[np.isfinite(coords_um).all(axis=1)]
     if len(coords) < _MIN_SPOTS:
         return None

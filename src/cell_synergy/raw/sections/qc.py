@@ -1,16 +1,16 @@
-"""Quality control of sections: a table of what was kept and dropped, and its thresholds.
+"""Quality control of sections: a table of observations kept and dropped, and its thresholds.
 
-One row per section that has a role:
+The table has one row per section with a role:
 
 * `section`, `donor`, `role`
 * `um_per_px`, `image_width`, `image_height`: resolution and size of the image, in micrometres and
   pixels
 * `field_px`: side of the square around an observation in pixels of the image, `pairs.field_um /
-  um_per_px`; with fewer pixels than an expert's input, the square is upsampled and shows no more
-  detail
-* `read`: spots, cells or other observations in the file; `outside`: those outside the image
-* `units`: observations made of them (a patch contains several); `near_border`: those whose square
-  leaves the image; `off_tissue`: those whose square shows no tissue; `kept`: those that remain
+  um_per_px`; a square with fewer pixels than an expert's input is upsampled, which adds no detail
+* `read`: number of spots, cells or other observations in the file; `outside`: of these, outside the
+  image
+* `units`: number of observations after patches are formed; of these, `near_border`: the square
+  extends beyond the image; `off_tissue`: the square has too little tissue; `kept`: all others
 """
 
 from dataclasses import dataclass, field
@@ -32,21 +32,22 @@ _COLUMNS = (
     *("section", "donor", "role", "um_per_px", "image_width", "image_height", "field_px"),
     *("read", "outside", "units", "near_border", "off_tissue", "kept"),
 )
-_MAX_RESOLUTION_RATIO = 2.0  # between two sections, above which a warning is logged
+_MAX_RESOLUTION_RATIO = 2.0  # of two sections; a warning is logged above it
 _N_INSPECTED = 64  # observations off tissue whose brightness indicates the cause
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class QCConfig(TissueConfig):
-    """Thresholds of the quality control of a section, beside those for tissue.
+    """Thresholds of the quality control of a section, in addition to those for tissue.
 
     Attributes
     ----------
     off_tissue
-        A section is refused if more than this share of its observations lies off tissue.
+        Largest share of observations off tissue; a section with more is refused.
     few_px, least_px
-        A section is warned of, or refused, if `field_um` spans fewer pixels of the image.
+        Pixels of the image that `field_um` spans: below `few_px` a warning is logged, below
+        `least_px` the section is refused.
     """
 
     off_tissue: Share
@@ -67,7 +68,20 @@ class SectionQC:
     rows: list[dict[str, object]] = field(default_factory=list)
 
     def check_resolution(self, section: Section, config: QCConfig) -> None:
-        """Refuse an image that shows the square around an observation in too few pixels."""
+        """Refuse, or warn of, an image with too few pixels in the square around an observation.
+
+        Parameters
+        ----------
+        section
+            The section, with an image.
+        config
+            Side of the square, and thresholds.
+
+        Raises
+        ------
+        DataError
+            If the square has fewer than `least_px` pixels per side.
+        """
         side_px = config.field_um / float(section.mpp or np.nan)
         message = (
             f"section {section.name}: {section.mpp:.4g} um per pixel of {section.image} make "
@@ -100,15 +114,14 @@ class SectionQC:
         slide
             The section's image.
         masks
-            Whether the square around an observation lies inside the image, and whether it shows
-            tissue.
+            Observations whose square is inside the image, and the subset of these on tissue.
         config
             Thresholds.
 
         Raises
         ------
         DataError
-            If too many observations lie off tissue, or none remains.
+            If too many observations are off tissue, or none remains.
         """
         inside, tissue = masks
         near_border, off_tissue, kept = (
@@ -135,13 +148,20 @@ class SectionQC:
             )
 
     def add_counts(self, section: Section, role: str) -> None:
-        """Add a section without an image, all of whose observations remain."""
+        """Add a section without an image, of which all observations are kept.
+
+        Parameters
+        ----------
+        section, role
+            The section as it was read, and the role of its donor.
+        """
         self._append(section, role, near_border=0, off_tissue=0, kept=section.adata.n_obs)
 
     def warn_resolution_differences(self, name: str) -> None:
-        """Warn in the log if the resolutions of a data set's images differ much.
+        """Log a warning if the resolutions of the images of the data set `name` differ much.
 
-        An expert sees some sections in finer detail then, and its embedding may separate them.
+        An image expert sees more detail in some of the sections then, and its embedding may
+        separate sections by resolution.
         """
         resolution_of = {
             str(row["section"]): float(str(row["um_per_px"]))
@@ -179,7 +199,7 @@ class SectionQC:
 def _likely_cause(
     section: Section, slide: Slide, off_tissue: Bool[np.ndarray, " obs"], rule: TissueConfig
 ) -> str:
-    """Return what is likely wrong, by the brightness around the observations off tissue."""
+    """Return the likely cause of observations off tissue, by the brightness around them."""
     mismatch = "the coordinates, the micrometres per pixel and the image do not belong together"
     if not off_tissue.any():
         return f"{mismatch}, or the image is cropped too closely"

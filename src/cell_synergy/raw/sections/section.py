@@ -1,4 +1,4 @@
-"""A tissue section as every reader returns it, and what it must satisfy."""
+"""A tissue section as every reader returns it, and the checks of its validity."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +21,11 @@ class Section:
     Attributes
     ----------
     name, donor
-        Name of the section, and of the person or animal that it was taken from.
+        Name of the section, and of the person or animal from which it was taken.
     adata
         Observations x genes, raw counts in `X` (CSR, float32). `obs_names` are unique within the
-        section; `obs` holds one column per label; `obsm["spatial"]` holds micrometres in the frame
-        of the image (x to the right, y down, origin at the image's top left corner);
+        section; `obs` has one column per label; `obsm["spatial"]` is in micrometres in the frame of
+        the image (x to the right, y down, origin at the image's top left corner);
         `obsm["cell_type_ratio"]` is a data frame of cell-type proportions, where they are given.
     image
         Path of the H&E image, relative to the raw folder; None for a section without an image.
@@ -36,8 +36,8 @@ class Section:
         `obs["unit"]` names the observation of a cell, whose counts are the sum over its cells.
         None where observations are not made of cells.
     coverage
-        How many observations were measured, and how many of them lay outside the image and are not
-        in `adata`; None without an image.
+        Number of measured observations, and of those that were dropped as outside the image; None
+        without an image.
     """
 
     name: str
@@ -50,14 +50,14 @@ class Section:
 
 
 def check_section(section: Section, source: Path) -> None:
-    """Refuse a section whose counts or coordinates cannot be right.
+    """Refuse a section with invalid names, counts, coordinates or cell-type proportions.
 
     Parameters
     ----------
     section
         The section that a reader is about to return.
     source
-        The file that error messages name.
+        The file, for messages.
 
     Raises
     ------

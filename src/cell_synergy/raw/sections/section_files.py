@@ -1,4 +1,4 @@
-"""Files of a section's folder: find them by pattern, read tables and check their columns."""
+"""Files of a section's folder: search by pattern, reading of tables with a check of columns."""
 
 import csv
 import gzip
@@ -14,9 +14,9 @@ import pandas as pd
 import pyarrow as pa
 
 from cell_synergy.core import filetypes
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.core.labels import MISSING
+from cell_synergy.core.messages import suggest
 from cell_synergy.raw.external_files import IMAGES
 
 AGAIN = "copy it again"
@@ -33,14 +33,13 @@ _PIPELINE_IMAGES = re.compile(
 def find(folder: Path, pattern: str, what: str = "") -> Path:
     """Return the only path in a folder that matches a pattern.
 
-    10x puts the name of a data set before the name of a file, so that patterns begin with `*`.
-
     Parameters
     ----------
     folder, pattern
-        The folder, and a pattern as `Path.glob` takes it.
+        The folder, and a pattern of `Path.glob`. It usually begins with `*`, since 10x prefixes
+        file names with the name of the data set.
     what
-        What the file is called in messages; without it, the pattern.
+        Description of the file in messages; by default the pattern.
 
     Raises
     ------
@@ -57,9 +56,14 @@ def find(folder: Path, pattern: str, what: str = "") -> Path:
 
 
 def matches(folder: Path, *patterns: str) -> list[Path]:
-    """Return the paths in a folder that match the first pattern with any match, sorted.
+    """Return the sorted paths, except hidden ones, that match the first pattern with any match.
 
-    Hidden files are ignored. A pattern must not lead out of the folder.
+    Parameters
+    ----------
+    folder
+        The folder.
+    *patterns
+        Patterns of `Path.glob`, which must not lead out of the folder.
     """
     for pattern in patterns:
         if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
@@ -71,16 +75,16 @@ def matches(folder: Path, *patterns: str) -> list[Path]:
 
 
 def require_parts(folder: Path, parts: Mapping[str, Sequence[str]], layout: str) -> None:
-    """Refuse a folder that lacks files, and name all of them in one message.
+    """Refuse a folder with missing files; one message names all of them.
 
     Parameters
     ----------
     folder
-        The folder that holds the files.
+        Folder of the files.
     parts
-        Name of each required file in messages, and the patterns of which one has to match.
+        Name of each required file in messages, and patterns, at least one of which must match.
     layout
-        Description of such a folder, which ends the message if more than one file is missing.
+        Description of such a folder, for messages about more than one missing file.
     """
     missing = [name for name, patterns in parts.items() if not matches(folder, *patterns)]
     if not missing:
@@ -97,17 +101,23 @@ def outputs(folder: Path) -> Path:
 
 
 def has_image(folder: Path, pattern: str | None) -> bool:
-    """Return whether a section's folder has any candidate for `find_image`."""
+    """Return whether a section's folder has any candidate for `find_image`.
+
+    Parameters
+    ----------
+    folder, pattern
+        As for `find_image`.
+    """
     if pattern is None:
         return bool(images_in(folder))
     return any(bool(matches(parent, pattern)) for parent in {folder, outputs(folder)})
 
 
 def find_image(folder: Path, pattern: str | None) -> Path:
-    """Return the H&E image of a section: the one that a pattern names, or the only one.
+    """Return the H&E image of a section: the match of a pattern, or the only image in the folder.
 
-    A symbolic link may lead anywhere, for example to a slide archive; the pattern itself must not
-    lead out of the folder.
+    The image may be a symbolic link to any place, for example to a slide archive; the pattern must
+    not lead out of the folder.
 
     Parameters
     ----------
@@ -155,7 +165,18 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def read_scale(path: Path, key: str) -> float:
-    """Return a scale that a JSON file holds under a key, a positive number."""
+    """Return a scale, which is a positive number, from a JSON file.
+
+    Parameters
+    ----------
+    path, key
+        The file, and the key of the scale.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or the value is not a positive number.
+    """
     value = filetypes.read_json(path, f"a JSON file with {key!r}", AGAIN).get(key)
     try:
         scale = float(None if isinstance(value, bool) else value)  # type: ignore[arg-type]
@@ -173,9 +194,9 @@ def read_frame(
 ) -> pd.DataFrame:
     """Read a CSV (gzipped or not) or Parquet table, and check its columns.
 
-    A CSV may begin with a byte order mark, and have quotes, tabs or semicolons. The columns
-    `barcode`, `cell_id` and `section` are read as text exactly as written: a name may be `NA` or
-    `007`. In other columns the usual markers (`NA`, empty, ...) are missing values.
+    A CSV may have a byte order mark, quotes, and commas, tabs or semicolons as separators. The
+    columns `barcode`, `cell_id` and `section` are read as text exactly as written, since a name may
+    be `NA` or `007`. In other columns the usual markers (`NA`, empty, ...) are missing values.
 
     Parameters
     ----------
@@ -184,7 +205,7 @@ def read_frame(
     columns
         Columns that the table must have.
     header
-        Whether the first line names the columns; without it, `columns` names all of them in order.
+        Whether the first line names the columns; if not, `columns` are the names of all in order.
     text
         Whether all columns of a CSV are read as text.
 
@@ -209,7 +230,7 @@ def read_frame(
 
 
 def first_row(path: Path) -> tuple[list[str], str]:
-    """Return the cells of a table's first line, and the separator."""
+    """Return the fields of a table's first line, and the separator."""
     try:
         with _open_text(path) as file:
             line = file.readline().rstrip("\r\n")
@@ -232,7 +253,7 @@ def read_lines(path: Path) -> list[str]:
 
 @contextmanager
 def open_unpacked(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that may be gzipped, whatever its suffix is."""
+    """Open a file for reading; gzip is detected by content and decompressed."""
     gzipped = filetypes.require_readable(path, "a table", AGAIN) == filetypes.GZIP
     with gzip.open(path, "rb") if gzipped else path.open("rb") as binary:
         yield cast("IO[bytes]", binary)
@@ -241,7 +262,7 @@ def open_unpacked(path: Path) -> Iterator[IO[bytes]]:
 @contextmanager
 def _open_text(path: Path) -> Iterator[TextIOWrapper]:
     with open_unpacked(path) as binary:
-        utf16 = binary.read(2) in {b"\xff\xfe", b"\xfe\xff"}  # "Unicode text" of a spreadsheet
+        utf16 = binary.read(2) in {b"\xff\xfe", b"\xfe\xff"}  # a spreadsheet's "Unicode text"
         binary.seek(0)
         yield TextIOWrapper(binary, encoding="utf-16" if utf16 else "utf-8-sig")
 
@@ -268,7 +289,7 @@ def _read_csv(path: Path, names: list[str] | None, text: bool) -> pd.DataFrame:
 
 
 def as_text(column: pd.Series) -> pd.Series:
-    """Return identifiers as text: some files store them as bytes or as numbers."""
+    """Return identifiers as text, since some files store them as bytes or as numbers."""
     if any(isinstance(name, bytes) for name in column):
         column = column.map(lambda name: name.decode() if isinstance(name, bytes) else name)
     return column.astype(str)

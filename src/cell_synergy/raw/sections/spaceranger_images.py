@@ -1,9 +1,10 @@
 """The downscaled images that Space Ranger makes of a slide, and their scale factors.
 
 `tissue_hires_image` (at most 2,000 or 4,000 pixels a side) and `tissue_lowres_image` (600) are the
-slide times `tissue_hires_scalef` and `tissue_lowres_scalef` of `scalefactors_json.json` (10x
-Genomics, "Space Ranger spatial outputs"). They replace a slide that was not published, and show
-whether a slide is the one in whose pixels the coordinates of the spots are given.
+slide downscaled by the factors `tissue_hires_scalef` and `tissue_lowres_scalef` in
+`scalefactors_json.json` (10x Genomics, "Space Ranger spatial outputs"). They replace a slide that
+was not published, and their sizes reveal a slide that is not Space Ranger's input, in whose pixels
+the coordinates of the spots are given.
 """
 
 import re
@@ -19,31 +20,31 @@ from cell_synergy.raw.images import image_size
 from cell_synergy.raw.sections.section_files import AGAIN, find_image, has_image, images_in, outputs
 
 _SIZE_TOLERANCE_PX = 2.0  # Space Ranger rounds the size of its images
-_DIAMETER_UM = (45.0, 75.0)  # range for Visium's spots of 55 um, in some versions 65
+_DIAMETER_UM = (45.0, 75.0)  # accepted range; 55, in some versions 65
 _DOWNSCALED_NAME = re.compile(r"(?:^|[_.-])tissue_(hires|lowres)_image$", re.IGNORECASE)
 
 
 def find_slide(
     folder: Path, spatial: Path, pattern: str | None, mpp: float, needed: bool
 ) -> tuple[Path | None, float, tuple[int, int] | None]:
-    """Return a section's image, its micrometres per pixel, and its width and height.
+    """Return a section's image, its micrometres per pixel, and its width and height in pixels.
 
     Parameters
     ----------
     folder, spatial
         The section's folder, and the folder of Space Ranger's images in it.
     pattern
-        `reader.image`; None for the only slide in the folder, or `tissue_hires_image`.
+        `reader.image`; None for the only slide in the folder or, without one, `tissue_hires_image`.
     mpp
-        Micrometres per pixel of the slide that Space Ranger was given.
+        Micrometres per pixel of Space Ranger's input slide.
     needed
-        Whether a section without an image is an error; else its image and size are None.
+        Whether a section without an image is an error; if not, image and size are None.
 
     Raises
     ------
     DataError
-        If there is no image, its scale factor is missing, or its size shows that it is not the
-        slide that Space Ranger was given.
+        If there is no image, its scale factor is missing, or its size contradicts that of a
+        downscaled image.
     """
     downscaled = {level: _find_downscaled(folder, spatial, level) for level in ("hires", "lowres")}
     hires = downscaled["hires"]
@@ -75,7 +76,7 @@ def find_slide(
 
 
 def read_factors(spatial: Path) -> dict[str, float]:
-    """Return the positive numbers in `scalefactors_json.json`; empty without the file."""
+    """Return the positive numbers in `scalefactors_json.json` by key; empty without the file."""
     paths = sorted(spatial.glob("*scalefactors_json.json*"))
     paths = [path for path in paths if not path.name.startswith(".")]
     if not paths:
@@ -88,7 +89,15 @@ def read_factors(spatial: Path) -> dict[str, float]:
 
 
 def check_diameter(spatial: Path, mpp: float) -> None:
-    """Warn in the log if the spot diameter in the scale factors is not that of Visium's spots."""
+    """Log a warning if the spot diameter in the scale factors is not that of Visium (55 or 65 um).
+
+    Parameters
+    ----------
+    spatial
+        Folder of Space Ranger's images and scale factors.
+    mpp
+        Micrometres per pixel of the full-resolution slide.
+    """
     diameter = read_factors(spatial).get("spot_diameter_fullres")
     low, high = _DIAMETER_UM
     if diameter is not None and not low <= diameter * mpp <= high:
@@ -99,13 +108,13 @@ def check_diameter(spatial: Path, mpp: float) -> None:
 
 
 def _level_of(image: Path) -> str | None:
-    """Return `hires` or `lowres` by the name of an image; None for other images."""
+    """Return `hires` or `lowres` for a downscaled image, by its name; None for other images."""
     match = _DOWNSCALED_NAME.search(Path(image.name.lower().removesuffix(".gz")).stem)
     return None if match is None else match[1]
 
 
 def _find_downscaled(folder: Path, spatial: Path, level: str) -> Path | None:
-    """Return Space Ranger's image of a level, if there is one."""
+    """Return Space Ranger's image of a level (`hires` or `lowres`), if there is one."""
     for parent in (spatial, outputs(folder) / "spatial", outputs(folder), folder):
         if not parent.is_dir():
             continue

@@ -1,4 +1,4 @@
-"""Space Ranger's tissue positions: pixels of each barcode in the full-resolution image."""
+"""Space Ranger's tissue positions: coordinates of each barcode in the full-resolution image."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ import pandas as pd
 from jaxtyping import Float64
 from tqdm import tqdm
 
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.messages import suggest
 from cell_synergy.raw.sections.section_files import as_text, find, first_row, matches, read_frame
 
 _COLUMNS = (
@@ -20,13 +20,13 @@ _PATTERN = "*tissue_positions*"
 
 
 def read_positions(spatial: Path) -> pd.DataFrame:
-    """Read the tissue positions in a `spatial` folder, by barcode.
+    """Read the tissue positions in a `spatial` folder, one row per barcode.
 
     Space Ranger 2 writes `tissue_positions.csv` with a header, version 1 wrote
     `tissue_positions_list.csv` without a header; Visium HD has `tissue_positions.parquet`. Other
     tools write either name with or without a header, gzipped, in quotes, or with the columns in
-    another order. Files from GEO may have no folder `spatial`; then the file is searched for in the
-    folder above.
+    another order. If `spatial` has no such file, as in GEO, it is searched for in the parent
+    folder.
     """
     folder = spatial if matches(spatial, _PATTERN) else spatial.parent
     if not matches(folder, _PATTERN):
@@ -63,7 +63,7 @@ def _has_header(path: Path) -> bool:
 
 
 def select_in_tissue(adata: ad.AnnData, positions: pd.DataFrame, source: Path) -> ad.AnnData:
-    """Return the spots under tissue, the only ones that a filtered matrix of Space Ranger has.
+    """Return the spots under tissue; a filtered matrix of Space Ranger has no others.
 
     Parameters
     ----------
@@ -97,7 +97,22 @@ def select_in_tissue(adata: ad.AnnData, positions: pd.DataFrame, source: Path) -
 def pixel_coords(
     adata: ad.AnnData, positions: pd.DataFrame, source: Path
 ) -> Float64[np.ndarray, "obs 2"]:
-    """Return x and y of each barcode of the matrix, in pixels of the full-resolution image."""
+    """Return x and y of each barcode of the matrix, in pixels of the full-resolution image.
+
+    Parameters
+    ----------
+    adata
+        Counts of the barcodes.
+    positions
+        Tissue positions by barcode.
+    source
+        The `spatial` folder, for messages.
+
+    Raises
+    ------
+    DataError
+        If a barcode has no tissue position.
+    """
     if missing := sorted(set(adata.obs_names) - set(positions.index)):
         raise DataError(
             f"{source}: {len(missing)} of {adata.n_obs} barcodes of the matrix (e.g. {missing[0]}) "

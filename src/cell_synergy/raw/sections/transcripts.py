@@ -1,7 +1,7 @@
 """Counts of cells from a table of transcripts, read in batches: a section has tens of millions.
 
-The columns are those of Xenium's `transcripts.parquet`, and `he_x` and `he_y`, pixels of the H&E
-image, which HEST-1k adds.
+The columns are those of Xenium's `transcripts.parquet`, and `he_x` and `he_y` (pixels of the H&E
+image), which HEST-1k adds.
 """
 
 import re
@@ -16,13 +16,13 @@ from jaxtyping import Int64
 from scipy import sparse
 
 from cell_synergy.core import filetypes
-from cell_synergy.core.config import suggest
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.messages import suggest
 from cell_synergy.raw.sections.count_matrix import CONTROL, by_symbol
 from cell_synergy.raw.sections.section_files import as_text
 
 _COLUMNS = ("cell_id", "feature_name", "he_x", "he_y", "qv")
-_MIN_QUALITY = 20.0  # the score `qv` from which Xenium Onboard Analysis counts a transcript
+_MIN_QUALITY = 20.0  # threshold of `qv` in Xenium Onboard Analysis (Phred scale)
 _NO_CELL = r"(UNASSIGNED|-1)$"
 _BATCH_ROWS = 2**20
 
@@ -62,12 +62,18 @@ def count_cells(path: Path) -> ad.AnnData:
     Returns
     -------
     :
-        Cells x genes; `obsm["spatial"]` is the mean position of a cell's transcripts, in pixels.
+        Cells x genes; `obsm["spatial"]` is the mean position of a cell's transcripts, in pixels of
+        the H&E image.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be read or lacks a column, or no transcript is in a cell.
     """
     filetypes.require_readable(path, "a Parquet table", "fetch it again")
     cells, genes = _NameIndex(_NO_CELL), _NameIndex(CONTROL)
     batches: list[sparse.coo_matrix] = []
-    sums = np.zeros((0, 3))  # of x, of y, and the number of transcripts of each cell
+    sums = np.zeros((0, 3))  # per cell: sum of x, sum of y, number of transcripts
     try:
         with pq.ParquetFile(path) as file:
             columns = _columns_to_read(path, file.schema_arrow.names)
@@ -105,12 +111,12 @@ def _columns_to_read(path: Path, present: list[str]) -> list[str]:
 def _encode(
     table: pd.DataFrame, cells: _NameIndex, genes: _NameIndex
 ) -> tuple[pd.DataFrame, Int64[np.ndarray, " rows"], Int64[np.ndarray, " rows"]]:
-    """Select transcripts of genes, inside cells and of sufficient quality.
+    """Select and encode the transcripts of genes that are in a cell and of sufficient quality.
 
     Returns
     -------
     :
-        The selected rows, and the codes of their cell and of their gene.
+        The selected rows, and the codes of the cell and of the gene of each.
     """
     table = table[table["qv"] >= _MIN_QUALITY]
     if "is_gene" in table:

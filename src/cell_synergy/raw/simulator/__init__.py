@@ -1,7 +1,7 @@
 """Simulator of paired data sets with known latent states, written as raw files of a platform.
 
-A section is a lattice of observations. States, drawn as smooth random fields, determine what its
-H&E image and its transcript counts show: `shared_` states affect both modalities, `image_` and
+A section is a lattice of observations. Latent states, drawn as smooth random fields, determine its
+H&E image and its transcript counts: `shared_` states affect both modalities, `image_` and
 `expression_` states one. `simulate` and `config.SimulatorConfig` may be used outside of this
 folder; the other modules are internal.
 """
@@ -31,23 +31,23 @@ def simulate(
     """Write the raw files of a simulated data set.
 
     Each donor has a folder with one section in the file layout of `config.platform` and its image.
-    `labels.csv.gz` (for Visium also `composition.csv.gz`) is written for all donors together, and
-    so is the ground truth, which no real data set has: `latent.csv.gz` with the states of each
-    observation at x and y in micrometres, and `visible.json` with the states that the label of each
-    task depends on, by the modality that shows them.
+    Files of all donors together are `labels.csv.gz` (for Visium also `composition.csv.gz`) and the
+    ground truth, which no real data set has: `latent.csv.gz` with the states of each observation at
+    x and y in micrometres, and `visible.json` with the states on which the label of each task
+    depends, by the modality that they affect.
 
     Parameters
     ----------
     name
-        Name of the data set, which is part of its random streams.
+        Name of the data set, from which its random streams are derived.
     config
         Sizes, appearance and noise of the tissue.
     roles
         Role of each donor.
     out
-        Folder of the files.
+        Folder that the files are written to.
     progress
-        Wraps the iteration over donors, as `tqdm` does.
+        Progress bar around the iteration over donors, such as `tqdm`.
 
     Raises
     ------
@@ -92,18 +92,19 @@ def _draw_section(
 ) -> native.SimulatedSection:
     """Draw cells, counts and labels of one donor.
 
-    `latent["shared_type"]` is replaced by the most frequent cell type of each observation.
+    `latent["shared_type"]` is replaced, in place, by the most frequent cell type of each
+    observation.
     """
     lattice = config.lattice(role)
-    placed = cells.sample(config, lattice, latent, stream("cells"))
-    count = cells.count_types(placed, lattice.n_obs, config.cell_types)
+    sampled = cells.sample(config, lattice, latent, stream("cells"))
+    count = cells.count_types(sampled, lattice.n_obs, config.cell_types)
     ratio = count / count.sum(axis=1, keepdims=True)
     by_name = np.argsort(cells.TYPES[: config.cell_types])  # ties go to the first type by name
     latent["shared_type"] = by_name[ratio[:, by_name].argmax(axis=1)]
     counts = expression.sample_counts(config, genes, latent, ratio, stream("counts"))
-    cell_counts, order = expression.split_over_cells(counts, genes, placed, stream("transcripts"))
+    cell_counts, order = expression.split_over_cells(counts, genes, sampled, stream("transcripts"))
     labels = states.labels(latent, config, role)
     labels["cell_type"] = np.asarray(cells.TYPES)[latent["shared_type"]]
     return native.SimulatedSection(
-        donor, lattice, placed, labels, ratio, counts, cell_counts, order
+        donor, lattice, sampled, labels, ratio, counts, cell_counts, order
     )

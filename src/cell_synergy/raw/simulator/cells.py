@@ -10,7 +10,7 @@ from cell_synergy.raw.simulator.config import SimulatorConfig
 from cell_synergy.raw.simulator.lattice import Lattice
 
 TYPES = ("lymphocyte", "fibroblast", "epithelial", "plasma", "macrophage", "muscle")
-DENSITY = (0.45, 0.7, 0.95)  # share of grid points that are occupied, by `shared_region`
+DENSITY = (0.45, 0.7, 0.95)  # share of occupied grid points at each level of `shared_region`
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Cells:
     cell_type
         Index of the cell's type in `TYPES`.
     inside
-        Whether the cell lies inside of its observation.
+        Whether the cell is inside of its observation.
     """
 
     coords: Float64[np.ndarray, "cells 2"]
@@ -38,16 +38,16 @@ class Cells:
 def sample(
     config: SimulatorConfig, lattice: Lattice, latent: pd.DataFrame, rng: np.random.Generator
 ) -> Cells:
-    """Draw cells on a jittered hexagonal grid, with types from a mixture for each observation.
+    """Draw cells on a jittered hexagonal grid, with a mixture of types in each observation.
 
-    The mixture is a Dirichlet draw with a mean share of `config.purity` for the observation's
-    dominant type. `shared_region` sets the share of the `config.cells` grid points of an
-    observation (on average) that are occupied.
+    The mixture has a Dirichlet distribution, with mean `config.purity` for the observation's
+    dominant type (`shared_type`) and equal means for the others. An observation has `config.cells`
+    grid points on average, of which the share `DENSITY[shared_region]` is occupied.
 
     Parameters
     ----------
     config, lattice
-        The simulated data set, and the observations of the section.
+        Configuration of the data set, and the observations of the section.
     latent
         Latent states, observations x states.
     rng
@@ -66,7 +66,15 @@ def sample(
 
 
 def count_types(cells: Cells, n_obs: int, n_types: int) -> Int64[np.ndarray, "obs types"]:
-    """Count the cells of each type inside each observation."""
+    """Count the cells of each type inside each observation.
+
+    Parameters
+    ----------
+    cells
+        Cells of the section.
+    n_obs, n_types
+        Numbers of observations and of cell types.
+    """
     code = cells.obs_index[cells.inside] * n_types + cells.cell_type[cells.inside]
     return np.bincount(code, minlength=n_obs * n_types).reshape(n_obs, n_types)
 

@@ -11,24 +11,23 @@ from cell_synergy.raw.simulator.lattice import Lattice
 
 
 class SimulatorConfig(SimulatedDatasetConfig):
-    """Parameters of one simulated data set, and those that all of them share (key `simulator`).
+    """Parameters of one simulated data set, joined with the common ones (key `simulator`).
 
     Attributes
     ----------
     platform
         File layout: `xenium` (observations are the squares of a grid and contain cells) or
-        `visium` (observations are the spots of a hexagonal array). It equals the data set's reader.
+        `visium` (observations are the spots of a hexagonal array); equal to the data set's reader.
     units
-        Rows and columns of observations in a section, by the donor's role.
+        Numbers of rows and columns of observations in a section, by the role of its donor.
     pitch_um, margin_um, correlation_um
         Distance between observations, width of the tissue around them, and standard deviation of
         the Gaussian kernel that smooths the random fields, in micrometres.
     cells, purity, concentration
-        Grid points for cells in an observation, mean share of its dominant cell type, and sum of
-        the parameters of the Dirichlet distribution of types.
+        Mean number of grid points for cells in an observation, mean share of its dominant cell
+        type, and sum of the parameters of the Dirichlet distribution of types.
     penetrance
-        Share of an observation's nuclei that show its chromatin state; the rest show the other
-        state.
+        Probability that a nucleus has the chromatin state of its observation, not the other state.
     mpp, stain_sd, jpeg_quality
         Micrometres per pixel of the image, standard deviation over donors of the log amount of
         each stain, and JPEG quality (1 to 100).

@@ -22,7 +22,7 @@ class GeneModel:
     baseline
         Mean expression of each gene, normalised to a sum of one.
     programmes
-        For each latent state that affects expression, the log fold change, levels x genes.
+        Log fold changes, levels x genes, of each latent state that affects expression.
     """
 
     baseline: Float64[np.ndarray, " genes"]
@@ -30,7 +30,23 @@ class GeneModel:
 
 
 def draw_genes(config: SimulatorConfig, rng: np.random.Generator) -> GeneModel:
-    """Draw the genes of a data set; each level of a state upregulates its own gene programme."""
+    """Draw the genes of a data set; each level of a state upregulates a programme of its own genes.
+
+    Baselines are log-normal. Programmes are disjoint, with log fold changes uniform between 0.5 and
+    1.5 times the log of the configured fold change.
+
+    Parameters
+    ----------
+    config
+        Configuration of the data set.
+    rng
+        Random stream of the data set's genes.
+
+    Raises
+    ------
+    ConfigError
+        If the programmes need more genes than `config.genes`.
+    """
     visible = {
         state: count for state, count in n_levels(config).items() if not state.startswith("image")
     }
@@ -47,9 +63,9 @@ def draw_genes(config: SimulatorConfig, rng: np.random.Generator) -> GeneModel:
         programmes[state] = np.zeros((count, config.genes))
         fold = config.marker_fold_change if state == "shared_type" else config.fold_change
         for level in range(count):
-            chosen = [next(order) for _ in range(config.programme_genes)]
+            columns = [next(order) for _ in range(config.programme_genes)]
             effect = rng.uniform(0.5, 1.5, config.programme_genes)
-            programmes[state][level, chosen] = np.log(fold) * effect
+            programmes[state][level, columns] = np.log(fold) * effect
     return GeneModel(baseline / baseline.sum(), programmes)
 
 
@@ -62,15 +78,15 @@ def sample_counts(
 ) -> csr_matrix:
     """Draw the transcript counts of one donor's observations.
 
-    The expected profile of an observation is the mean of its cells' type profiles, multiplied by
-    the fold changes of its states and of the donor's batch effect. Counts are negative binomial
-    (variance mu + `config.dispersion` mu^2), with library sizes log-normal over donors and over
-    observations.
+    The expected profile of an observation is the mean profile of its cell types, weighted by their
+    shares, times the fold changes of its states and of the donor's batch effect. Counts are
+    negative binomial (variance mu + `config.dispersion` mu^2), with library sizes log-normal over
+    donors and over observations.
 
     Parameters
     ----------
     config, genes
-        The simulated data set and its genes.
+        Configuration of the data set, and its genes.
     latent
         Latent states, observations x states.
     ratio
@@ -100,13 +116,14 @@ def split_over_cells(
 ) -> tuple[csr_matrix, Int64[np.ndarray, " inside"]]:
     """Assign each transcript of an observation to one of the cells inside of it.
 
-    The cell type is drawn with probability proportional to the number of the observation's cells of
-    that type times the type's fold change of the gene, then the cell uniformly within the type.
+    The cell type is drawn with probability proportional to the number of cells of the type in the
+    observation times the type's fold change of the gene; the cell is drawn uniformly within the
+    type.
 
     Parameters
     ----------
     counts, genes
-        Observations x genes, and the genes that they were drawn with.
+        Transcript counts, observations x genes, and the genes that they were drawn with.
     cells
         The section's cells.
     rng

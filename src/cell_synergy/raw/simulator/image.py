@@ -25,26 +25,49 @@ _CHUNK = 4096  # cells that are rendered at a time
 
 
 class _CellAppearance(NamedTuple):
-    """Appearance of the cells of a type: lengths in micrometres, densities in units of a stain."""
+    """Appearance of a cell type.
 
-    length: float  # semi-axes of the nucleus
+    Attributes
+    ----------
+    length, width
+        Semi-axes of the nucleus, in micrometres.
+    chromatin
+        Haematoxylin density of the nucleus.
+    body
+        Radius of the cell body, in micrometres; 0 for none.
+    eosin, haematoxylin
+        Densities that the cell body adds to those of the stroma.
+    """
+
+    length: float
     width: float
     chromatin: float
-    body: float  # radius of the cell body; 0 for none
-    eosin: float  # added to the density of the stroma by the body
+    body: float
+    eosin: float
     haematoxylin: float
 
 
 class _NuclearState(NamedTuple):
-    """Effect of a level of `image_nuclei` on nuclei."""
+    """Effect of a level of `image_nuclei` on nuclei.
+
+    Attributes
+    ----------
+    scale, chromatin
+        Factors of the semi-axes and of the haematoxylin density.
+    clearing
+        Share by which the density in the centre is reduced.
+    """
 
     scale: float
     chromatin: float
-    clearing: float  # share by which the density in the centre is reduced
+    clearing: float
 
 
 class _Densities(NamedTuple):
-    """Stain densities of an image with a border for cells that reach beyond its edge."""
+    """Stain densities (of stroma and cell bodies, and of nuclei) of an image with a border.
+
+    The border has room for cells that extend beyond the edge of the image.
+    """
 
     eosin: Float32[np.ndarray, "height width"]
     haematoxylin: Float32[np.ndarray, "height width"]
@@ -71,8 +94,15 @@ def draw_textures(config: SimulatorConfig, rng: np.random.Generator) -> dict[str
     """Draw the periodic textures of a simulated data set.
 
     `homogeneous`, `fibrous`, `vacuolated` and `reticular` are the levels of `image_stroma`, which
-    multiply the stain densities of the stroma. The others are noise of unit variance for borders,
-    section thickness and camera.
+    multiply the stain densities of the stroma. The others are noise of unit variance: displacements
+    of the borders between observations, section thickness and camera noise.
+
+    Parameters
+    ----------
+    config
+        Configuration of the data set.
+    rng
+        Random stream of the data set's textures.
     """
 
     def noise(scale_um: float) -> Texture:
@@ -111,9 +141,9 @@ def render(
     Parameters
     ----------
     config, lattice
-        The simulated data set, and the observations of the section.
+        Configuration of the data set, and the observations of the section.
     latent
-        Latent states, observations x states; only those that the image shows are used.
+        Latent states, observations x states; only those that affect the image are used.
     cells
         The section's cells.
     textures
@@ -154,7 +184,7 @@ def write(path: Path, image: UInt8[np.ndarray, "height width 3"], config: Simula
     image
         8-bit RGB image.
     config
-        The simulated data set, with the JPEG quality and the micrometres per pixel.
+        Configuration of the data set, with the JPEG quality and the micrometres per pixel.
     """
     imwrite(
         path,

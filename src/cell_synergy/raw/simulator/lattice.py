@@ -1,4 +1,4 @@
-"""Lattice of the observations of a simulated section: squares of a grid or spots of an array."""
+"""Lattice of the observations of a simulated section: grid squares or spots of an array."""
 
 from dataclasses import dataclass
 
@@ -43,7 +43,8 @@ class Lattice:
     @property
     def extent(self) -> Float64[np.ndarray, " 2"]:
         """Width and height of the tissue with its margin, micrometres."""
-        across = (self.columns + self.hexagonal / 2) * self.pitch
+        shift = 0.5 if self.hexagonal else 0.0
+        across = (self.columns + shift) * self.pitch
         return np.array([across, self.rows * self.row_pitch]) + 2 * self.margin
 
     @property
@@ -72,7 +73,15 @@ class Lattice:
     def inside(
         self, points: Float64[np.ndarray, "points 2"], obs_index: Int64[np.ndarray, " points"]
     ) -> Bool[np.ndarray, " points"]:
-        """Return whether each point lies in the square or hexagon of its nearest observation."""
+        """Return whether each point is in the square or hexagon of its nearest observation.
+
+        Parameters
+        ----------
+        points
+            Coordinates x and y, in micrometres from the top left corner of the tissue.
+        obs_index
+            Index of the observation nearest to each point, as `nearest` returns it.
+        """
         if self.hexagonal:
             x, y = np.abs(points - self.centres[obs_index]).T
             return np.asarray((2 * x <= self.pitch) & (x + np.sqrt(3) * y <= self.pitch))
@@ -84,8 +93,15 @@ class Lattice:
     ) -> Float64[np.ndarray, " obs"]:
         """Draw a smooth random field of unit variance at the observations.
 
-        White noise is smoothed with a Gaussian kernel of standard deviation `smooth_um`. A
-        hexagonal lattice is drawn on a grid of half the pitch.
+        White noise is smoothed with a Gaussian kernel. For a hexagonal lattice, the noise is drawn
+        on a grid with columns at half the pitch.
+
+        Parameters
+        ----------
+        rng
+            Random stream of the field.
+        smooth_um
+            Standard deviation of the kernel, in micrometres.
         """
         across = self.pitch / 2 if self.hexagonal else self.pitch
         columns = 2 * self.columns + 1 if self.hexagonal else self.columns

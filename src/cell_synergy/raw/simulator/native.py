@@ -19,8 +19,8 @@ from cell_synergy.raw.simulator.cells import TYPES, Cells
 from cell_synergy.raw.simulator.config import SimulatorConfig
 from cell_synergy.raw.simulator.lattice import Lattice
 
-_PIXEL_UM = 0.2125  # pixel size of the morphology image of Xenium
-_SPOT_UM = 55.0  # diameter of a Visium spot
+_PIXEL_UM = 0.2125  # micrometres per pixel of Xenium's morphology image
+_SPOT_UM = 55.0  # diameter of a Visium spot, micrometres
 _GENE_NAME = "SIM{:04d}"
 
 
@@ -31,9 +31,9 @@ class SimulatedSection:
     Attributes
     ----------
     name
-        Name of the section, which equals the name of its donor.
+        Name of the section, equal to the name of its donor.
     lattice, cells
-        Observations and cells.
+        Observations and cells of the section.
     labels
         Labels, one row per observation and one column per task.
     cell_type_ratio
@@ -58,14 +58,23 @@ class SimulatedSection:
 def xenium(
     folder: Path, section: SimulatedSection, config: SimulatorConfig
 ) -> dict[str, pd.DataFrame]:
-    """Write a Xenium section, whose morphology image shows the observations without the margin.
+    """Write a Xenium section, whose morphology image is cropped to the observations.
 
     Centroids are rounded to the centres of a grid of 0.1 um, so that rounding never moves a cell to
     another observation.
 
+    Parameters
+    ----------
+    folder
+        Existing folder that the files are written to.
+    section
+        The section.
+    config
+        Configuration of the data set.
+
     Returns
     -------
-    The table `labels`: for each cell, its own type and the labels of its observation.
+    The table `labels`: the type of each cell, and the labels of its observation.
     """
     cells, order = section.cells, section.cell_order
     names = [_cell_id(number) for number in range(len(order))]
@@ -90,6 +99,11 @@ def visium(
     folder: Path, section: SimulatedSection, config: SimulatorConfig
 ) -> dict[str, pd.DataFrame]:
     """Write a Visium section with all spots on tissue.
+
+    Parameters
+    ----------
+    folder, section, config
+        As for `xenium`.
 
     Returns
     -------
@@ -138,7 +152,17 @@ def _write_matrix(path: Path, counts: csr_matrix, barcodes: list[str]) -> None:
 
 
 def write_table(path: Path, table: pd.DataFrame, float_format: str | None = None) -> None:
-    """Write a gzipped CSV whose bytes depend on the table only, not on file name and time."""
+    """Write a gzipped CSV whose bytes depend on the table only, not on file name and time.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    table
+        The table; its index is not written.
+    float_format
+        Format of floating-point numbers; None for the shortest text that is read to equal numbers.
+    """
     text = table.to_csv(index=False, float_format=float_format, lineterminator="\n").encode()
     with path.open("wb") as raw, gzip.GzipFile("", "wb", 9, fileobj=raw, mtime=0) as file:
         file.write(text)

@@ -1,4 +1,4 @@
-"""Latent states of a simulated section, and the labels that are functions of them."""
+"""Latent states of a simulated section, and labels as functions of these states."""
 
 import zlib
 from collections.abc import Mapping
@@ -11,12 +11,20 @@ from cell_synergy.data.config import Role
 from cell_synergy.raw.simulator.config import SimulatorConfig
 from cell_synergy.raw.simulator.lattice import Lattice
 
-_N_STROMA, _N_SHARED = 4, 3  # levels
-PAIRING = np.array([2, 0, 3, 1])  # the level of expression that matches each level of the image
+_N_STROMA, _N_SHARED = 4, 3  # numbers of levels
+PAIRING = np.array([2, 0, 3, 1])  # level of `expression_stroma` that matches each `image_stroma`
 
 
 def stream(config: SimulatorConfig, *purpose: str) -> np.random.Generator:
-    """Return the random stream of one purpose, given by data set, donor and use."""
+    """Return the random stream of one purpose, derived from the configured seed.
+
+    Parameters
+    ----------
+    config
+        Configuration of the data set, with the seed.
+    *purpose
+        Data set, donor (if the purpose concerns one) and use.
+    """
     hashes = [zlib.crc32(part.encode()) for part in purpose]
     return np.random.default_rng(np.random.SeedSequence([config.seed, *hashes]))
 
@@ -24,7 +32,7 @@ def stream(config: SimulatorConfig, *purpose: str) -> np.random.Generator:
 def n_levels(config: SimulatorConfig) -> dict[str, int]:
     """Return the number of levels of each latent state.
 
-    The prefix of a state is the modality that shows it; `shared_` states are shown by both.
+    The prefix of a state is the modality that it affects; `shared_` states affect both.
     """
     image = 2 if config.regions <= 6 * _N_SHARED else 3
     return {
@@ -40,20 +48,20 @@ def n_levels(config: SimulatorConfig) -> dict[str, int]:
 
 
 def sample(config: SimulatorConfig, role: Role, rng: np.random.Generator) -> pd.DataFrame:
-    """Draw the latent states of one section on smooth random fields.
+    """Draw the latent states of one section by discretising smooth random fields.
 
     States are independent and their levels equally frequent, with one exception: with
-    `config.synergy`, `expression_stroma` is the match (`PAIRING`) of `image_stroma` at each
-    observation of reference and training donors, and at half of those of probe and test donors.
-    The second state of a pair is balanced within the levels of the first, so that neither state
-    alone is informative about their joint label.
+    `config.synergy`, `expression_stroma` matches `image_stroma` (`PAIRING`) at all observations of
+    reference and training donors, and at half of the observations of probe and test donors. The
+    second state of a pair is balanced within the levels of the first, so that neither state alone
+    is informative about their joint label.
 
     Parameters
     ----------
     config
-        The simulated data set.
+        Configuration of the data set.
     role
-        Role of the donor, which sets the size of the section and whether the pairing holds.
+        Role of the donor, on which the size of the section and the share of matches depend.
     rng
         Random stream of the section's states.
 
@@ -93,9 +101,10 @@ def labels(latent: pd.DataFrame, config: SimulatorConfig, role: Role) -> pd.Data
     latent
         Latent states, observations x states, as `sample` returns them.
     config
-        The simulated data set.
+        Configuration of the data set.
     role
-        Role of the donor; `matched_niche` varies in probe and test donors only.
+        Role of the donor; with `config.synergy`, `matched_niche` is undefined in reference and
+        training donors, where all observations match.
     """
     nuclei, programme = latent["image_nuclei"], latent["expression_programme"]
     image, expression = latent["image_stroma"], latent["expression_stroma"]
@@ -103,7 +112,7 @@ def labels(latent: pd.DataFrame, config: SimulatorConfig, role: Role) -> pd.Data
     if config.synergy:
         niche, unmatched = nuclei ^ programme, PAIRING[image] != expression
         if role not in {"probe", "test"}:
-            unmatched = pd.Series(-1, latent.index)  # all observations match
+            unmatched = pd.Series(-1, latent.index)  # undefined: all observations match
     codes: dict[str, tuple[pd.Series, list[str]]] = {
         "region": (
             _regions(latent, config),
@@ -123,7 +132,7 @@ def labels(latent: pd.DataFrame, config: SimulatorConfig, role: Role) -> pd.Data
 
 
 def visible(config: SimulatorConfig) -> Mapping[str, Mapping[str, list[str]]]:
-    """Return, by task and modality, the visible latent states that the label depends on."""
+    """Return the latent states on which the label of a task depends, by task and modality."""
     niche, matched_niche = ["image_nuclei"], ["expression_stroma"]
     if config.synergy:
         niche = ["image_nuclei", "expression_programme"]
@@ -173,7 +182,7 @@ def _quantile_levels(
 def _draw_cell_types(
     rng: np.random.Generator, lattice: Lattice, config: SimulatorConfig
 ) -> Int64[np.ndarray, " obs"]:
-    """Draw a map of cell types: the largest of one field per type, offset to equal areas."""
+    """Draw a map of cell types: the argmax of one random field per type, offset to equal areas."""
     count = config.cell_types
     fields = np.stack(
         [lattice.gaussian_field(rng, config.correlation_um) for _ in range(count)], axis=1

@@ -1,6 +1,6 @@
 """Inputs of the rules for claims: the methods and tasks concerned, and the study's tables."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -9,8 +9,10 @@ from cell_synergy.core.config import Config
 from cell_synergy.core.names import DONOR
 from cell_synergy.data.config import Names
 from cell_synergy.scoring.inference import MIN_DONORS
+from cell_synergy.scoring.tables import ALL_FOLDS, headline_rows
 
 SUPPORTED, NOT_SUPPORTED, NOT_TESTABLE = "supported", "not supported", "not testable here"
+_ALL_SEEDS = "all"  # rows of the table of the stage `spectrum` that are means over seeds
 
 
 class ClaimsConfig(Config):
@@ -43,7 +45,7 @@ class Tables:
     sis, information, spectrum, distance
         Tables of the stages of these names.
     scores
-        Tidy scores of the stage `probe`.
+        Tidy scores of the stage `evaluate`.
     scaling
         Table that `cell_synergy.studies.scaling.curves.read` returns.
     methods
@@ -57,6 +59,36 @@ class Tables:
     scores: pd.DataFrame
     scaling: pd.DataFrame
     methods: frozenset[str]
+
+    def aligned(self, claims: ClaimsConfig) -> list[str]:
+        """Return the aligned methods that are in the study."""
+        return [name for name in claims.aligned if name in self.methods]
+
+    def headline_sis(self, tasks: Sequence[str]) -> pd.DataFrame:
+        """Return the headline rows of some tasks in the SIS table."""
+        rows = headline_rows(self.sis, fold=ALL_FOLDS)
+        return rows[rows["task"].isin(tasks)]
+
+    def retained_shares(self) -> dict[str, pd.DataFrame] | str:
+        """Return the shares of content that methods retain, and their limits.
+
+        Returns
+        -------
+        :
+            For each of `value`, `low` and `high` a table with a row per method and a column per
+            kind of content, or the reason why there are no shares.
+        """
+        rows = self.spectrum[self.spectrum["seed"] == _ALL_SEEDS]
+        if rows.empty:
+            return "too few training pairs to say what both modalities show"
+        if "shared" not in set(rows["quantity"]):
+            return "no canonical correlation is above the edge of noise"
+        if rows["low"].isna().all():
+            return too_few(self)[1]
+        return {
+            column: rows.pivot_table(index="method", columns="quantity", values=column)
+            for column in ("value", "low", "high")
+        }
 
 
 Finding = tuple[str, str]
@@ -75,5 +107,13 @@ def too_few(tables: Tables) -> Finding:
 
 
 def if_holds(holds: bool, evidence: str) -> Finding:
-    """Return "supported" or "not supported" with the evidence."""
+    """Return "supported" or "not supported" with the evidence.
+
+    Parameters
+    ----------
+    holds
+        Whether the claim is supported.
+    evidence
+        The numbers in words.
+    """
     return SUPPORTED if holds else NOT_SUPPORTED, evidence

@@ -5,7 +5,7 @@ Each claim has a rule, a function of the study's tables that returns `supported`
 corrected for the methods compared, not by the size of an effect. `RULES` lists all rules.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
@@ -26,7 +26,6 @@ from cell_synergy.studies.scaling import DRAWN_LABELS, TUNED
 
 _SIGNIFICANCE = 0.05
 _UNIQUE = "unique_image", "unique_expression"
-_ALL_SEEDS = "all"
 
 
 def redundancy(tables: Tables, claims: ClaimsConfig) -> Finding:
@@ -34,10 +33,17 @@ def redundancy(tables: Tables, claims: ClaimsConfig) -> Finding:
 
     The interval of the share retained of the canonical variates has to be above the intervals of
     the shares retained of the residuals of both embeddings.
+
+    Parameters
+    ----------
+    tables
+        Result tables of one data set.
+    claims
+        Methods and tasks that the claims are about.
     """
-    if not (aligned := _aligned(tables, claims)):
+    if not (aligned := tables.aligned(claims)):
         return no_method(claims.aligned)
-    shares = _retained_shares(tables)
+    shares = tables.retained_shares()
     if isinstance(shares, str):
         return NOT_TESTABLE, shares
     means, low, high = (shares[column].loc[aligned] for column in ("value", "low", "high"))
@@ -58,8 +64,16 @@ def redundancy(tables: Tables, claims: ClaimsConfig) -> Finding:
 
 
 def ceiling(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Supported if no aligned method has a linear score above the spectral ceiling on any task."""
-    if not (aligned := _aligned(tables, claims)):
+    """Supported if no aligned method has a linear score above the spectral ceiling on any task.
+
+    Parameters
+    ----------
+    tables
+        Result tables of one data set.
+    claims
+        Methods and tasks that the claims are about.
+    """
+    if not (aligned := tables.aligned(claims)):
         return no_method(claims.aligned)
     over = tables.spectrum[tables.spectrum["quantity"] == "over_ceiling"]
     over = over[over["method"].isin(aligned) & over["metric"].isin(HEADLINE_METRICS)]
@@ -80,8 +94,16 @@ def ceiling(tables: Tables, claims: ClaimsConfig) -> Finding:
 
 
 def local(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Supported if no fusion method is above the better expert on any local task."""
-    rows = _headline_sis(tables, claims.local)
+    """Supported if no fusion method is above the better expert on any local task.
+
+    Parameters
+    ----------
+    tables
+        Result tables of one data set.
+    claims
+        Methods and tasks that the claims are about.
+    """
+    rows = tables.headline_sis(claims.local)
     rows = rows[~rows["method"].isin(CONTROLS)]
     if rows.empty:
         return NOT_TESTABLE, "the data set has no local task"
@@ -104,10 +126,17 @@ def niches(tables: Tables, claims: ClaimsConfig) -> Finding:
 
     The verdict is on linear probes; its certified synergy in bits and its gains in the bands of
     distance are evidence only.
+
+    Parameters
+    ----------
+    tables
+        Result tables of one data set.
+    claims
+        Methods and tasks that the claims are about.
     """
     if claims.synergy_aware not in tables.methods:
         return no_method([claims.synergy_aware])
-    rows = _headline_sis(tables, claims.niches)
+    rows = tables.headline_sis(claims.niches)
     rows = rows[rows["method"] == claims.synergy_aware]
     if rows.empty:
         return NOT_TESTABLE, "the data set has no niche task"
@@ -139,6 +168,13 @@ def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
 
     Labels are subsampled with the pairs; tasks, draws and seeds are averaged within donors. The
     interval of each difference has to be above 0.
+
+    Parameters
+    ----------
+    tables
+        Result tables of one data set.
+    claims
+        Methods and tasks that the claims are about.
     """
     rows = tables.scaling
     rows = rows[(rows["labels"] == DRAWN_LABELS) & (rows["note"] == "")]
@@ -170,6 +206,13 @@ def highest(tables: Tables, claims: ClaimsConfig) -> Finding:
 
     The mean is over linear scores (macro F1, R2). Differences between methods are the same for
     scores and for gains over the better expert. The interval of each difference has to be above 0.
+
+    Parameters
+    ----------
+    tables
+        Result tables of one data set.
+    claims
+        Methods and tasks that the claims are about.
     """
     if claims.synergy_aware not in tables.methods:
         return no_method([claims.synergy_aware])
@@ -203,10 +246,17 @@ def captured(tables: Tables, claims: ClaimsConfig) -> Finding:
     The interval of the share that it retains of the shared content has to be above the interval of
     the control trained on shuffled pairs, and above the intervals of the shares that the method
     retains of the unique content.
+
+    Parameters
+    ----------
+    tables
+        Result tables of one data set.
+    claims
+        Methods and tasks that the claims are about.
     """
     if absent := [n for n in (claims.redundant, "shuffled") if n not in tables.methods]:
         return no_method(absent)
-    shares = _retained_shares(tables)
+    shares = tables.retained_shares()
     if isinstance(shares, str):
         return NOT_TESTABLE, shares
     low, high, value = (shares[column] for column in ("low", "high", "value"))
@@ -235,32 +285,6 @@ RULES: Mapping[str, Callable[[Tables, ClaimsConfig], Finding]] = {
     CAPTURED: captured,
 }
 """The rule that decides each of the paper's claims."""
-
-
-def _retained_shares(tables: Tables) -> dict[str, pd.DataFrame] | str:
-    """Return the retained shares and their limits by method, or the reason why there are none."""
-    rows = tables.spectrum[tables.spectrum["seed"] == _ALL_SEEDS]
-    if rows.empty:
-        return "too few training pairs to say what both modalities show"
-    if "shared" not in set(rows["quantity"]):
-        return "no canonical correlation is above the edge of noise"
-    if rows["low"].isna().all():
-        return too_few(tables)[1]
-    return {
-        column: rows.pivot_table(index="method", columns="quantity", values=column)
-        for column in ("value", "low", "high")
-    }
-
-
-def _aligned(tables: Tables, claims: ClaimsConfig) -> list[str]:
-    """Return the aligned methods that are in the study."""
-    return [name for name in claims.aligned if name in tables.methods]
-
-
-def _headline_sis(tables: Tables, tasks: Sequence[str]) -> pd.DataFrame:
-    """Return the headline rows of some tasks in the SIS table."""
-    rows = headline_rows(tables.sis, fold=ALL_FOLDS)
-    return rows[rows["task"].isin(tasks)]
 
 
 def _gain_with_interval(row: "pd.Series[float]", name: str) -> str:

@@ -61,6 +61,18 @@ def on_trifeature(scores: pd.DataFrame, claims: ClaimsConfig) -> dict[str, Findi
     content is above both intervals on unique content. The synergy-aware method is highest if its
     synergy interval is above chance and above the intervals of all other methods. Scores are those
     of linear probes. The interval of a mean over seeds assumes that seeds share their test pairs.
+
+    Parameters
+    ----------
+    scores
+        Scores of the stage `trifeature`.
+    claims
+        Methods and tasks that the claims are about.
+
+    Returns
+    -------
+    :
+        The finding on each claim that the methods of the study can test, by claim.
     """
     linear = scores[scores["probe"] == LINEAR]
     value = linear.pivot_table(index="method", columns="task", values="value")

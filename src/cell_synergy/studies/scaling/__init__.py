@@ -1,12 +1,13 @@
 """Data scaling: scores of fusion, single experts and a fine-tuned expert on few training pairs.
 
-`subsets` draws nested subsets of the training pairs, `subset_evaluator` scores an embedding that
-was fitted to one, `subsampled_method` fits a method to subsets, `finetuned_arm` the tunable expert.
-`curves` reads the scores and compares methods. The stages `scaling` and `finetune` call `scale` of
-both, the notebook and the stage `claims` call `curves`.
+`subsets` draws nested subsets of the training pairs, `subset_evaluator` scores an embedding on one
+subset, `subsampled_method` fits a method to subsets, and `finetuned_arm` fine-tunes the tunable
+expert on them. `curves` reads the scores and compares methods. The stage `scaling` calls
+`subsampled_method.scale`, the stage `finetune` `finetuned_arm.scale`, and the notebook and the
+stage `claims` call `curves`.
 """
 
 WHOLE = 100.0  # per cent
-DRAWN_LABELS, ALL_LABELS = "drawn", "all"  # labels that probes are fitted to
+DRAWN_LABELS, ALL_LABELS = "drawn", "all"  # training labels that probes are fitted to
 TUNED, FROZEN = "finetuned", "frozen"  # arms of the tunable expert
-PRIOR = "prior"  # the null: with constant features a probe predicts the shares of labels
+PRIOR = "prior"  # null: a probe of constant features, which predicts the label shares

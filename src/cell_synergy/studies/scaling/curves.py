@@ -1,8 +1,8 @@
 """Curves of scores over training pairs: intervals over donors, and where two curves cross.
 
-The scores of a donor are averaged over draws (and seeds); then all donors have the same weight. The
+The scores of a donor are averaged over draws and seeds; then all donors have equal weights. The
 intervals are conditional on the draws, whose range is given with each mean. Curves are interpolated
-linearly between fractions on a log scale of pairs.
+linearly in the logarithm of the number of pairs.
 """
 
 from collections.abc import Hashable, Sequence
@@ -36,17 +36,16 @@ _NAMES = ["dataset", "method", "task", "metric", "probe", "fold", "donor", "labe
 
 
 def read(scaling: Path, finetune: Path, dataset: str, methods: Sequence[str]) -> pd.DataFrame:
-    """Read the scores of some methods, and of the tunable expert, fine-tuned and frozen.
+    """Read the scores of some methods and of the tunable expert, fine-tuned and frozen.
 
     Parameters
     ----------
     scaling
-        Folder with `<dataset>/<method>.csv`. Files of other methods, as of a former focal method,
-        are ignored.
+        Folder with `<dataset>/<method>.csv`; files of other methods are ignored.
     finetune
-        Folder with `<dataset>.csv`.
+        Folder with the tunable expert's `<dataset>.csv`.
     dataset, methods
-        Names of the data set and the methods to read.
+        Name of the data set, and names of the methods to read.
 
     Raises
     ------
@@ -75,7 +74,7 @@ def read(scaling: Path, finetune: Path, dataset: str, methods: Sequence[str]) ->
 
 
 def left_out(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return what was omitted: data set, task, labels, fraction and the reason, once each."""
+    """Return the distinct omissions: data set, task, labels, fraction and reason (`note`)."""
     columns = ["dataset", "task", "labels", "fraction", "note"]
     return scores.loc[scores["note"] != "", columns].drop_duplicates(ignore_index=True)
 
@@ -87,24 +86,25 @@ def by_donor(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def curves(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return every method's mean score at every fraction.
+    """Return every method's mean score at every fraction, from scores as `read` returns them.
 
     Returns
     -------
     :
         Columns `dataset, task, metric, labels, method, fraction, pairs, score, low, high, least,
-        most, draws, donors, note`. `pairs` is the mean over folds; `low, high` the 95 % t interval
-        over donors, NaN under five; `least, most` the lowest and highest draw.
+        most, draws, donors, note`. `pairs` is the mean number over folds; `low, high` the 95 % t
+        interval over donors, NaN under five; `least, most` the lowest and highest mean score of a
+        draw.
     """
     scored = scores[scores["note"] == ""]
     cross_validated = len(set(scored["fold"])) > 1
-    curves = []
+    rows_of_curves = []
     for key, rows in scored.groupby([*CASE, "method", "fraction"], sort=False):
         donors = rows.groupby("donor")["value"].mean().to_numpy()[:, None]
         draws = rows.groupby(["draw", "seed"])["value"].mean()
         interval = donor_interval(donors, cross_validated=cross_validated)
         note = "" if len(donors) >= MIN_DONORS else not_testable(len(donors))
-        curves.append(
+        rows_of_curves.append(
             (*key, rows["pairs"].mean(), donors.mean(), interval.low[0], interval.high[0],
              draws.min(), draws.max(), len(draws), len(donors), note)
         )  # fmt: skip
@@ -112,7 +112,7 @@ def curves(scores: pd.DataFrame) -> pd.DataFrame:
         *CASE, "method", "fraction", "pairs", "score", "low", "high", "least", "most", "draws",
         "donors", "note",
     ]  # fmt: skip
-    return pd.DataFrame(curves, columns=columns)
+    return pd.DataFrame(rows_of_curves, columns=columns)
 
 
 def crossovers(scores: pd.DataFrame, first: str = TUNED) -> pd.DataFrame:
@@ -128,11 +128,11 @@ def crossovers(scores: pd.DataFrame, first: str = TUNED) -> pd.DataFrame:
     Returns
     -------
     :
-        Columns of `CASE`, `first, second, fraction, pairs, difference, low, high` (first minus
-        second, with its 95 % t interval over donors; NaN under five), one row per fraction that
-        both have. Every row of a comparison repeats `crossing, crossing_low, crossing_high`, the
-        pairs at which the mean difference changes its sign with its 95 % jackknife interval over
-        donors, and `said`, the same in words.
+        One row per comparison and fraction of both curves, with the columns of `CASE` and `first,
+        second, fraction, pairs, difference, low, high` (first minus second, with its 95 % t
+        interval over donors; NaN under five). All rows of a comparison have equal `crossing,
+        crossing_low, crossing_high`, the number of pairs at which the mean difference changes its
+        sign with its 95 % jackknife interval over donors, and `said`, the result in words.
     """
     scored = scores[scores["note"] == ""]
     pairs = scored.groupby(["dataset", "fraction"])["pairs"].mean()
@@ -140,14 +140,14 @@ def crossovers(scores: pd.DataFrame, first: str = TUNED) -> pd.DataFrame:
     table = by_donor(scores).reset_index()
     comparisons: list[dict[Hashable, Any]] = []
     for _, rows in table.groupby(CASE, sort=False):
-        case = {str(key): word for key, word in rows[CASE].iloc[0].items()}
-        at = pairs.xs(case["dataset"]).sort_index()
-        by_method = {str(m): r.set_index("donor")[at.index] for m, r in rows.groupby("method")}
+        case = {str(column): value for column, value in rows[CASE].iloc[0].items()}
+        n_pairs = pairs.xs(case["dataset"]).sort_index()
+        by_method = {str(m): r.set_index("donor")[n_pairs.index] for m, r in rows.groupby("method")}
         for second in (name for name in by_method if name != first and first in by_method):
             difference = (by_method[first] - by_method[second]).dropna(axis="columns", how="any")
             key = {**case, "first": first, "second": second, "fraction": difference.columns}
-            n_pairs = at[difference.columns].to_numpy()
-            comparison = _compare(key, difference, n_pairs, cross_validated=cross_validated)
+            common = n_pairs[difference.columns].to_numpy()
+            comparison = _compare(key, difference, common, cross_validated=cross_validated)
             comparisons += comparison.to_dict("records")
     return pd.DataFrame(comparisons, columns=COMPARED)
 
@@ -177,8 +177,8 @@ def _compare(
 def better_single(scores: pd.DataFrame) -> pd.DataFrame:
     """Return which of the frozen experts `image` and `expression` is better in each task.
 
-    Selected by the score of inner cross-validation on all training pairs, like the reference of
-    SIS.
+    The better expert has the higher mean score of inner cross-validation with all training pairs,
+    as for the reference modality of SIS.
 
     Returns
     -------
@@ -193,7 +193,7 @@ def better_single(scores: pd.DataFrame) -> pd.DataFrame:
     return means.idxmax(axis=1).rename("method").reset_index()
 
 
-def _signs_change(
+def _sign_changes(
     difference: Float[np.ndarray, " fractions"], pairs: Float[np.ndarray, " fractions"]
 ) -> list[float]:
     """Return the numbers of pairs at which a curve of differences changes its sign."""
@@ -213,29 +213,29 @@ def _crossing(
     cross_validated: bool,
 ) -> dict[str, object]:
     """Return whether and where the mean difference changes its sign, in numbers and in words."""
-    nothing = {"crossing": np.nan, "crossing_low": np.nan, "crossing_high": np.nan}
+    no_crossing = {"crossing": np.nan, "crossing_low": np.nan, "crossing_high": np.nan}
     mean = difference.mean(axis=0)
     if len(pairs) < 2:  # noqa: PLR2004 - a curve needs two points
-        return nothing | {"said": "one fraction: no curve"}
-    at = _signs_change(mean, pairs)
-    if not at:
+        return no_crossing | {"said": "one fraction: no curve"}
+    crossings = _sign_changes(mean, pairs)
+    if not crossings:
         above, below = (first, second) if mean.sum() > 0 else (second, first)
-        return nothing | {"said": f"{above} is above {below} at every fraction"}
-    if len(at) > 1:
-        return nothing | {"said": f"the curves cross {len(at)} times"}
+        return no_crossing | {"said": f"{above} is above {below} at every fraction"}
+    if len(crossings) > 1:
+        return no_crossing | {"said": f"the curves cross {len(crossings)} times"}
+    estimate = no_crossing | {"crossing": crossings[0]}
     above = first if mean[-1] > 0 else second
-    sentence = f"{above} is above from {at[0]:.0f} pairs on"
-    without = [
-        _signs_change(m, pairs) for m in (difference.sum(0) - difference) / (len(difference) - 1)
-    ]
+    sentence = f"{above} is above from {crossings[0]:.0f} pairs on"
     if len(difference) < MIN_DONORS:
-        return nothing | {"crossing": at[0], "said": f"{sentence}; {not_testable(len(difference))}"}
-    if undecided := sum(len(crossings) != 1 for crossings in without):
-        note = f"{undecided} of {len(without)} donors decide whether curves cross: no interval"
-        return nothing | {"crossing": at[0], "said": f"{sentence}; {note}"}
-    interval = jackknife_t(np.log(at), np.log(without)).widened(
+        return estimate | {"said": f"{sentence}; {not_testable(len(difference))}"}
+    jackknife_means = (difference.sum(0) - difference) / (len(difference) - 1)
+    replicates = [_sign_changes(jackknife_mean, pairs) for jackknife_mean in jackknife_means]
+    if undecided := sum(len(replicate) != 1 for replicate in replicates):
+        note = f"{undecided} of {len(replicates)} donors decide whether curves cross: no interval"
+        return estimate | {"said": f"{sentence}; {note}"}
+    interval = jackknife_t(np.log(crossings), np.log(replicates)).widened(
         np.sqrt(inflation(len(difference), cross_validated=cross_validated))
     )
     low, high = np.exp(interval.low[0]), np.exp(interval.high[0])
     sentence = f"{sentence} ({low:.0f} to {high:.0f})"
-    return {"crossing": at[0], "crossing_low": low, "crossing_high": high, "said": sentence}
+    return estimate | {"crossing_low": low, "crossing_high": high, "said": sentence}

@@ -1,7 +1,8 @@
 """The tunable expert on nested subsets of the training pairs: fine-tuned, and frozen.
 
-Fine-tuning uses the drawn pairs and their labels. The curve with all labels is that of linear
-probes of the features that were fine-tuned on the drawn pairs. At 100 % both curves are the same.
+The expert is fine-tuned on the drawn pairs and their labels. For the curve with all labels, linear
+probes are fitted to the features of the expert fine-tuned on the drawn pairs. At 100 % both curves
+are equal.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,20 +34,20 @@ def scale(
     scaling: ScalingConfig,
     store: PartStore,
 ) -> Iterator[Row]:
-    """Yield the scores of an expert at every fraction, and what was omitted and why.
+    """Yield the scores of an expert at every fraction, and a row with the reason of each omission.
 
     Parameters
     ----------
     expert
         The expert that is fine-tuned.
     paired
-        The data set, with the expert's own embedding as `expression`.
+        The data set, with the embedding of the frozen expert as `expression`.
     tasks
-        Tasks to predict.
+        Tasks to predict, by name.
     config, probe, scaling
-        Sections of params.yaml.
+        Configurations of fine-tuning, of the probes and of the scaling study.
     store
-        Rows of an interrupted run; they are not computed again.
+        Rows of an interrupted run, which are not computed again.
     """
     adapted = AdaptedExpert(expert, config)
     targets = task_targets(paired, tasks)

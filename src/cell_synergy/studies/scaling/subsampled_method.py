@@ -1,8 +1,8 @@
 """One method on nested subsets of the training pairs.
 
-At 100 % the weights are those of the stage `align`, one draw per seed. For smaller fractions the
-method is fitted again for every draw, to the drawn pairs among the training pairs of `align`, in as
-many gradient steps: epochs are shorter, and there are more of them.
+At 100 % the weights are those of the stage `align`, for each of its seeds. For smaller fractions
+the method is fitted again for every draw, to the drawn pairs except validation observations, with
+as many gradient steps as in `align`: more epochs with fewer steps each.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from cell_synergy.core.resume.part_store import PartStore
-from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.config import BenchmarkConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold, draw_validation_mask
 from cell_synergy.downstream.probes.config import ProbeConfig
@@ -28,7 +28,7 @@ from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext, Wei
 
 
 class SubsampledMethod:
-    """A method that is fitted to subsets of the pairs.
+    """A method that is fitted to subsets of the training pairs.
 
     Parameters
     ----------
@@ -37,11 +37,11 @@ class SubsampledMethod:
     paired
         The data set.
     training, align
-        Sections of params.yaml.
+        The sections `training` and `align` of params.yaml.
     folder
-        The weights that the stage `align` wrote.
+        Folder of the weights that the stage `align` wrote.
     work
-        Folder of the checkpoint that an interrupted run is resumed from.
+        Folder of checkpoints, from which an interrupted run is resumed.
     """
 
     def __init__(
@@ -58,65 +58,80 @@ class SubsampledMethod:
         self._folder, self._work = folder, work
 
     def fit(self, fold: Fold, subset: Subset) -> Iterator[tuple[int, Weights]]:
-        """Yield seed and weights of a subset; for all pairs, once per seed of the stage `align`."""
-        fitted = fold.align & ~draw_validation_mask(self.paired.adata, fold.align, self._align.held)
+        """Yield seed and weights of each fit to a subset; at 100 %, of each seed of `align`.
+
+        Parameters
+        ----------
+        fold
+            The fold that the subset is drawn from.
+        subset
+            The subset.
+        """
+        mask = fold.align & ~draw_validation_mask(self.paired.adata, fold.align, self._align.held)
         if subset.fraction == WHOLE:
             for seed in weights.seeds(self._folder, fold.name):
                 yield seed, weights.load(self._folder, fold.name, seed)
         else:
-            job = self._job(subset, fitted)
-            yield job.seed, self._fit_draw(job, int(fitted.sum()))
+            fit_spec = self._fit_spec(subset, mask)
+            yield fit_spec.seed, self._fit_draw(fit_spec, int(mask.sum()))
 
     def embed(self, subset: Subset, fitted: Weights) -> Float32[np.ndarray, "obs d"]:
-        """Return the joint embedding of all observations, those of test donors too."""
+        """Return the joint embedding of all observations, including those of test donors.
+
+        Parameters
+        ----------
+        subset
+            Subset that the standardisation is fitted on.
+        fitted
+            Weights of the method.
+        """
         return self._method.transform(fitted, *self.paired.standardised(subset.drawn))
 
-    def _job(self, subset: Subset, fitted: Bool[np.ndarray, " obs"]) -> FitSpec:
+    def _fit_spec(self, subset: Subset, mask: Bool[np.ndarray, " obs"]) -> FitSpec:
+        """Return the fit to the observations of a subset that are in a mask, without validation."""
         image, expression = self.paired.standardised(subset.drawn)
         training, validation = (
             Pairs(image[rows], expression[rows], self.paired.donor[rows])
-            for rows in (np.flatnonzero(subset.drawn.align & fitted), np.zeros(0, dtype=np.int64))
+            for rows in (np.flatnonzero(subset.drawn.align & mask), np.zeros(0, dtype=np.int64))
         )
         name = f"{subset.drawn.name}-{subset.draw}"
         return FitSpec(name, training, validation, self._align.seed + subset.draw)
 
-    def _fit_draw(self, job: FitSpec, n_all: int) -> Weights:
-        """Fit one draw, in as many gradient steps as all `n_all` pairs are given."""
-        n_pairs, batch = len(job.pairs.donor), int(self._training["batch_size"])
+    def _fit_draw(self, fit_spec: FitSpec, n_all: int) -> Weights:
+        """Fit one draw with as many gradient steps as a fit to all `n_all` training pairs has."""
+        n_pairs, batch = len(fit_spec.pairs.donor), int(self._training["batch_size"])
         steps = int(self._training["max_epochs"]) * (n_all // batch)
         batch = min(batch, n_pairs)
         adapted = {"batch_size": batch, "max_epochs": max(-(-steps // (n_pairs // batch)), 1)}
-        checkpoint = self._work / f"{job.name}-{n_pairs}.pt"
+        checkpoint = self._work / f"{fit_spec.name}-{n_pairs}.pt"
         run = RunContext({**self._training, **adapted}, _no_curve, checkpoint, f"{n_pairs} pairs")
-        (fitted,) = self._method.fit([job], run)
+        (fitted,) = self._method.fit([fit_spec], run)
         checkpoint.unlink(missing_ok=True)
         return fitted
 
 
 def _no_curve(name: str, number: float, epoch: int) -> None:
-    """Log nothing."""
+    """Discard a value of a training curve."""
 
 
 def scale(
     name: str,
     method: SubsampledMethod,
-    dataset: DatasetConfig,
+    dataset: BenchmarkConfig,
     probe: ProbeConfig,
     config: ScalingConfig,
     store: PartStore,
 ) -> Iterator[Row]:
-    """Yield the scores of a method at every fraction, and what was omitted and why.
-
-    Subsets that an interrupted run has scored are not fitted again.
+    """Yield the scores of a method at every fraction, and a row with the reason of each omission.
 
     Parameters
     ----------
     name, method
-        The method's name, and the method.
+        Name of the method, and the method.
     dataset, probe, config
         Configurations of the data set, of the probes and of the scaling study.
     store
-        Rows of an interrupted run; they are not computed again.
+        Rows of an interrupted run; their subsets are not fitted again.
     """
     paired = method.paired
     targets = task_targets(paired, config.chosen(dataset.tasks, str(paired.adata.uns["source"])))

@@ -1,4 +1,4 @@
-"""Scores of representations that were fitted to a subset of the pairs, as tidy rows."""
+"""Scores of representations that were fitted to a subset of the training pairs, as tidy rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,7 +12,7 @@ from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.remarks import add_remark
 from cell_synergy.data.splits import Fold
-from cell_synergy.downstream.evaluate import COLUMNS as OF_THE_SCORE
+from cell_synergy.downstream.evaluate import COLUMNS as SCORE_COLUMNS
 from cell_synergy.downstream.evaluate import FIT_COLUMNS, FoldEvaluator
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
@@ -20,24 +20,24 @@ from cell_synergy.downstream.probes.tasks import Prediction, Target
 from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, WHOLE
 from cell_synergy.studies.scaling.subsets import ScalingConfig, Subset
 
-COLUMNS = [*OF_THE_SCORE, "labels", "fraction", "draw", "pairs", "labelled", "note"]
+COLUMNS = [*SCORE_COLUMNS, "labels", "fraction", "draw", "pairs", "labelled", "note"]
 METRICS = "macro_f1", "r2", "bits"
-_FIT = ["method", "task", "metric", "fold", "seed", "labels", "fraction", "draw"]
+_FIT_KEY = ["method", "task", "metric", "fold", "seed", "labels", "fraction", "draw"]
 
 Row = dict[str, object]
 Embedding = Float32[np.ndarray, "obs d"]
 
 
 class SubsetEvaluator:
-    """The probe tasks of one subset, and the rows of their scores.
+    """Evaluation of linear probes on one subset of the training pairs.
 
     Attributes
     ----------
     by_labels
-        The tasks that can be evaluated with the labels of the subset (`DRAWN_LABELS`), and with all
-        training labels (`ALL_LABELS`).
+        Evaluator of the tasks that have enough labels, by the labels that probes are fitted to:
+        those of the subset (`DRAWN_LABELS`), or all training labels (`ALL_LABELS`).
     omitted
-        A row for each task that is omitted, with the reason.
+        A row for each omitted task, with the reason in `note`.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class SubsetEvaluator:
         return not note
 
     def _key(self, labels: str) -> Row:
-        """Return the columns that name the subset."""
+        """Return the columns that identify the subset and the labels."""
         subset = self.subset
         return {
             "labels": labels, "fraction": subset.fraction, "draw": subset.draw,
@@ -86,7 +86,7 @@ class SubsetEvaluator:
     def predict(
         self, labels: str, x: Embedding, names: Sequence[str] | None = None
     ) -> dict[str, Prediction]:
-        """Return predictions of the tasks `names`, or all, by linear probes of an embedding.
+        """Return predictions of linear probes of an embedding, by task.
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ class SubsetEvaluator:
         x
             Embedding of all observations.
         names
-            Names of the tasks; None for all.
+            Names of the tasks; None for all of them.
         """
         if labels not in self.by_labels:
             return {}
@@ -110,7 +110,7 @@ class SubsetEvaluator:
     def rows(
         self, labels: str, predictions: Mapping[str, Prediction], probe: str = LINEAR
     ) -> Iterator[Row]:
-        """Yield a row per task, metric and test donor.
+        """Yield the scores of predictions, one row per task, metric and test donor.
 
         Parameters
         ----------
@@ -131,9 +131,16 @@ class SubsetEvaluator:
 
 
 def linear_rows(evaluator: SubsetEvaluator, x: Embedding) -> Iterator[Row]:
-    """Yield rows of the linear probe for the drawn labels and, in the first draw, for all labels.
+    """Yield the scores of linear probes with the drawn labels and, in the first draw, all labels.
 
-    At 100 % the drawn labels are all labels, and the same predictions give both sets of rows.
+    At 100 % the drawn labels are all labels, and both sets of rows come from one fit.
+
+    Parameters
+    ----------
+    evaluator
+        Evaluation on one subset.
+    x
+        Embedding of all observations.
     """
     predictions = evaluator.predict(DRAWN_LABELS, x)
     yield from evaluator.rows(DRAWN_LABELS, predictions)
@@ -144,10 +151,17 @@ def linear_rows(evaluator: SubsetEvaluator, x: Embedding) -> Iterator[Row]:
 
 
 def table(rows: list[Row], adata: ad.AnnData) -> pd.DataFrame:
-    """Return the rows of a data set as a table.
+    """Return the score table of the scaling study on one data set.
 
-    Columns of the probe fit are filled in the first row of each fit only.
+    Columns of the probe fit are filled in the first row of each fit and metric only.
+
+    Parameters
+    ----------
+    rows
+        Scores and omissions of all methods.
+    adata
+        Observations, whose `uns` has the name and remark of the data set.
     """
     scores = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=adata.uns["source"])
-    scores.loc[scores.duplicated(_FIT), FIT_COLUMNS] = np.nan
+    scores.loc[scores.duplicated(_FIT_KEY), FIT_COLUMNS] = np.nan
     return add_remark(scores, adata.uns)

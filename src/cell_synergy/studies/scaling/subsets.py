@@ -1,10 +1,10 @@
-"""Nested subsets of the training pairs, drawn within training donors; test donors stay as they are.
+"""Nested subsets of the training pairs, drawn within training donors; test donors are unchanged.
 
-A subset is a fold with some of its training observations. Alignment, fine-tuning and the scaling of
-features are fitted to the drawn pairs alone. Probes are fitted to the labels of the drawn pairs
-and, for a second curve, to all training labels; the second curve has the first draw alone. Where
-each donor is standardised by itself (transductive), all its unlabelled observations are used, as in
-every stage.
+A subset is a fold with some of its training observations. Alignment, fine-tuning and
+standardisation are fitted to the drawn pairs alone. Probes are fitted to the labels of the drawn
+pairs and, for a second curve with the first draw only, to all training labels. Where features are
+standardised per donor (transductive), all unlabelled observations of a donor are used, as in every
+stage.
 """
 
 from collections.abc import Iterator
@@ -25,27 +25,27 @@ from cell_synergy.studies.scaling import WHOLE
 
 
 def _shares(values: tuple[float, ...]) -> tuple[float, ...]:
-    """Refuse fractions that are not percentages, or do not rise."""
+    """Refuse fractions that are not increasing percentages up to 100."""
     if values[-1] != WHOLE or values[0] <= 0 or list(values) != sorted(set(values)):
         raise ValueError("write percentages of the pairs that rise from above 0 to 100")
     return values
 
 
 class ScalingConfig(Config):
-    """The scaling study.
+    """Configuration of the scaling study.
 
     Attributes
     ----------
     fractions
         Percentages of the training pairs; the last is 100.
     draws
-        Draws of each fraction below 100 %.
+        Number of draws of each fraction below 100 %.
     pairs
-        Fractions with fewer pairs are omitted.
+        Minimal number of training pairs; smaller fractions are omitted.
     labels
-        Tasks with fewer labelled training observations are omitted.
+        Minimal number of labelled training observations of a task; with fewer, it is omitted.
     tasks
-        Tasks to predict, where the data set has them.
+        Tasks to predict, if a data set has them.
     seed
         Seed of the draws.
     """
@@ -60,7 +60,7 @@ class ScalingConfig(Config):
     seed: NonNegativeInt
 
     def chosen(self, tasks: dict[str, Task], source: str) -> dict[str, Task]:
-        """Return the tasks that a data set has; log if it has none of them.
+        """Return the tasks of the study that a data set has; log if it has none of them.
 
         Parameters
         ----------
@@ -78,21 +78,21 @@ class ScalingConfig(Config):
 
 @dataclass(frozen=True, eq=False)
 class Subset:
-    """One draw of one fraction.
+    """One draw of one fraction of a fold's training observations.
 
     Attributes
     ----------
     fraction
-        Percentage of the training pairs. The same percentage of the labelled observations of other
-        training donors is drawn.
+        Percentage of the observations of each training donor that is drawn, also of donors that
+        only probes are fitted on.
     draw
-        Number of the draw, from 0.
+        Index of the draw, from 0.
     pairs
-        Number of training pairs that were drawn.
+        Number of drawn observations that alignment is fitted on.
     drawn
-        The fold with the drawn observations alone as its training side.
+        Fold whose `align` and `probe` are restricted to the drawn observations.
     labelled
-        The same fold, with the labels of all its training observations.
+        Fold whose `align` alone is restricted to them: probes are fitted to all training labels.
     """
 
     fraction: float

@@ -1,8 +1,8 @@
 """The spectral ceiling: how much of two embeddings a linear alignment can retain, and its null.
 
 Called from outside: `config.SpectrumConfig`, `tabulate.tabulate` (all results of a data set) and
-`ceiling_scores` (probes of the canonical variates). `correlations` has the estimators, `retention`
-the share of shared and unique content in a joint embedding. The theory is as follows.
+`ceiling_scores` (probes of the canonical variates). `correlations` has the estimators, `whitening`
+a step of theirs, `retention` the share of shared and unique content in a joint embedding.
 
 Let `x1` (image) and `x2` (expression) be centred, with covariances `C11`, `C22` and `C12`. The
 whitened cross-covariance `T = C11^-1/2 C12 C22^-1/2 = U S V'` has the canonical correlations
@@ -17,9 +17,9 @@ et al. have two views of one modality, for which `T` is symmetric; for two modal
 the right singular vectors differ, and nothing else changes.
 
 VICReg and Barlow Twins (Balestriero & LeCun 2022): where the variance and covariance terms hold,
-`Cov f = Cov g = 1` and the invariance term is `E |f - g|^2 = 2 k - 2 tr(A' C12 B)`: least for the
-leading k canonical directions. The objective of Barlow Twins is a diagonal cross-correlation of f
-and g that is large, which has the same directions. CCA maximises `tr(A' C12 B)` by definition.
+`Cov f = Cov g = 1` and the invariance term is `E |f - g|^2 = 2 k - 2 tr(A' C12 B)`, minimal for the
+leading k canonical directions. Barlow Twins drives the cross-correlation of f and g towards the
+identity, which selects the same directions. CCA maximises `tr(A' C12 B)` by definition.
 
 SimCLR: for linear encoders each gradient step of InfoNCE is that of the trace `tr(A' S B)` of a
 contrastive cross-covariance `S`, whose singular vectors are learned (Nakada et al. 2023); with
@@ -36,13 +36,13 @@ are arbitrary; concat, pca and random projections align nothing.
 
 Null: of n independent draws of p and q independent features the largest sample correlation tends to
 `sqrt(p/n (1 - q/n)) + sqrt(q/n (1 - p/n))` (Wachter 1980), and is 1 from p + q = n on. A sample
-correlation `r` above it belongs to a population correlation `rho` with
-`r^2 = (rho^2 (1 - p/n) + p/n) (rho^2 (1 - q/n) + q/n) / rho^2` (Bao et al. 2019); one below it to
-any. The *corrected* ceiling is the sum of squared population correlations of the former. It is not
-estimable for p + q >= n.
+correlation `r` above this edge estimates a population correlation `rho` by
+`r^2 = (rho^2 (1 - p/n) + p/n) (rho^2 (1 - q/n) + q/n) / rho^2` (Bao et al. 2019); one up to the
+edge does not identify `rho`. The *corrected* ceiling is the sum of `rho^2` over sample correlations
+above the edge. It is not estimable for p + q >= n.
 
 All correlations are computed within donors: the donors' means are subtracted, since stain and
-chemistry differ together between donors, and n is the number of observations minus that of donors.
+chemistry covary between donors, and n is the number of observations minus that of donors.
 Neighbouring observations are similar, so that fewer than n are independent; correlations on
 held-out donors need no null distribution.
 

@@ -1,4 +1,4 @@
-"""Scores of linear probes of the canonical variates, and their comparison with all methods."""
+"""Scores of linear probes of the canonical variates, and comparison of all methods with them."""
 
 from collections.abc import Mapping
 
@@ -32,14 +32,14 @@ _SIGNIFICANCE = 0.05
 def ceiling_scores(
     paired: PairedDataset, tasks: Mapping[str, Task], variates: Representation, probe: ProbeConfig
 ) -> pd.DataFrame:
-    """Return the scores of linear probes of the canonical variates, as for any method.
+    """Return the scores of linear probes of the canonical variates, in the format of a method's.
 
     Parameters
     ----------
     paired, tasks
-        The data set and its tasks; without a task there are no rows.
+        The data set, and its tasks by name; without a task there are no rows.
     variates
-        Returns the canonical variates of all observations, given fold and seed.
+        Canonical variates of all observations, given fold and seed.
     probe
         Configuration of the probes.
     """
@@ -68,13 +68,13 @@ def compare(ceiling: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     :
-        One row per task, metric and method. The quantity `score` is the mean score over donors, of
-        the ceiling, too. The quantity `over_ceiling` is the mean gain over the ceiling, with a
-        paired t interval, a p value for a gain above 0, corrected over the fusion methods, and a
-        verdict. The verdict is `above` if this p value is below 0.05 (for single experts and
-        controls, which have no corrected p value: if the interval is above 0), `below` if the
-        interval is below 0, and else `at`, which is no significant difference; it is empty below
-        five donors. Without ceiling scores there are no rows.
+        One row per task, metric, method and quantity. `score` is the mean score over donors, also
+        of the ceiling. `over_ceiling` is the mean gain over the ceiling, with a paired t interval,
+        a p value for a gain above 0, corrected over the fusion methods, and a verdict: `above` if
+        this p value is below 0.05 (for single experts and controls, which have no corrected p
+        value: if the interval is above 0), `below` if the interval is below 0, else `at`, no
+        significant difference. Verdicts are empty under five donors. Without ceiling scores there
+        are no rows.
 
     Raises
     ------
@@ -108,18 +108,18 @@ def _compare_case(scores: pd.DataFrame, cross_validated: bool) -> pd.DataFrame:
     ceiling = scores[CEILING].to_numpy()
     gain = scores[methods].to_numpy() - ceiling[:, None]
     compared = ~methods.isin([*CONTROLS, *UNIMODAL])
-    over = pd.DataFrame({"method": methods, "value": gain.mean(axis=0)})
+    gains = pd.DataFrame({"method": methods, "value": gain.mean(axis=0)})
     interval = donor_interval(gain, cross_validated=cross_validated)
-    over["low"], over["high"], over["p_corrected"] = interval.low, interval.high, np.nan
+    gains["low"], gains["high"], gains["p_corrected"] = interval.low, interval.high, np.nan
     if len(scores) < MIN_DONORS:
-        over["note"] = not_testable(len(scores))
+        gains["note"] = not_testable(len(scores))
     else:
         variance_factor = inflation(len(scores), cross_validated=cross_validated)
-        over["p_corrected"] = sign_flip(gain, compared, variance_factor).corrected
-    above = np.where(compared, over["p_corrected"] < _SIGNIFICANCE, over["low"] > 0)
-    over["verdict"] = np.select(
-        [over["low"].isna(), above, over["high"] < 0], ["", ABOVE, BELOW], AT
+        gains["p_corrected"] = sign_flip(gain, compared, variance_factor).corrected
+    above = np.where(compared, gains["p_corrected"] < _SIGNIFICANCE, gains["low"] > 0)
+    gains["verdict"] = np.select(
+        [gains["low"].isna(), above, gains["high"] < 0], ["", ABOVE, BELOW], AT
     )
     means = scores.mean().rename_axis("method").reset_index(name="value")
-    parts = [over.assign(quantity="over_ceiling"), means.assign(quantity="score")]
+    parts = [gains.assign(quantity="over_ceiling"), means.assign(quantity="score")]
     return pd.concat(parts).assign(n_donors=len(scores))

@@ -11,7 +11,7 @@ Percent = Annotated[float, Field(gt=0, le=100)]
 
 
 class SpectrumConfig(Config):
-    """Configuration of the spectrum.
+    """Configuration of the spectral analysis.
 
     Attributes
     ----------
@@ -22,7 +22,8 @@ class SpectrumConfig(Config):
     ranks
         Number of leading correlations in the table.
     permutations
-        Number of permutations within donors; their largest correlation is a threshold.
+        Number of permutations within donors; their largest correlation is a threshold for shared
+        directions.
     seed
         Seed of subsets and permutations.
     """

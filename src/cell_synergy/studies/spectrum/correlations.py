@@ -6,12 +6,11 @@ The docstring of the package `cell_synergy.studies.spectrum` has the theory and 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int, Int64, Shaped
+from jaxtyping import Float, Float32, Float64, Int, Shaped
 
-from cell_synergy.core.errors import DataError
+from cell_synergy.core.permutation import within_donor_permutation
+from cell_synergy.studies.spectrum.whitening import whitenings
 from cell_synergy.training.cca import Covariances, covariances
-
-_ROUNDING = 1e-10  # axes with less than this share of the largest variance are rounding errors
 
 
 @dataclass(frozen=True)
@@ -37,22 +36,30 @@ class CentredPairs:
         expression: Float[np.ndarray, "obs d2"],
         donor: Shaped[np.ndarray, " obs"],
     ) -> "CentredPairs":
-        """Subtract each donor's means."""
+        """Subtract each donor's means from pairs of embeddings.
+
+        Parameters
+        ----------
+        image, expression
+            Embeddings of both modalities.
+        donor
+            Donor of each observation.
+        """
         image, expression = (centre_within_donors(x, donor) for x in (image, expression))
         return cls(image, expression, donor)
 
     def subset(self, rows: Int[np.ndarray, " rows"]) -> "CentredPairs":
-        """Return the observations `rows`, centred within donors again."""
+        """Return the pairs at indices `rows`, centred within donors again."""
         return CentredPairs.of(self.image[rows], self.expression[rows], self.donor[rows])
 
     @property
     def freedom(self) -> int:
-        """Degrees of freedom, observations minus donors: the n of all formulas."""
+        """Degrees of freedom, observations minus donors; n in all formulas."""
         return len(self.donor) - len(np.unique(self.donor))
 
     def permuted(self, rng: np.random.Generator) -> "CentredPairs":
         """Return pairs whose expression rows are permuted within each donor."""
-        return replace(self, expression=self.expression[permute_within_donors(self.donor, rng)])
+        return replace(self, expression=self.expression[within_donor_permutation(self.donor, rng)])
 
 
 @dataclass(frozen=True)
@@ -62,12 +69,12 @@ class Spectrum:
     Attributes
     ----------
     correlations
-        Sample correlations; they are positive for pure noise, too.
+        Sample correlations, which are positive also for independent noise.
     image, expression
-        Canonical directions, one per column; the projections have variance 1. The largest entry of
-        each image direction is positive.
+        Canonical directions, one per column; projections on them have variance 1. The entry of
+        largest absolute value of each image direction is positive.
     p, q
-        Dimensions of the subspaces of image and expression that were analysed.
+        Numbers of principal axes of image and expression that were analysed.
     freedom
         Degrees of freedom, observations minus donors.
     """
@@ -86,13 +93,13 @@ class Spectrum:
 
     @property
     def edge(self) -> float:
-        """Wachter edge: the limit of the largest correlation of pure noise."""
+        """Wachter edge: limit of the largest sample correlation of independent features."""
         return wachter_edge(self.p, self.q, self.freedom)
 
     def corrected(self, edge: float) -> Float64[np.ndarray, " k"]:
-        """Return population correlations, 0 where the sample correlation is not above `edge`.
+        """Return population correlations: 0 up to a sample correlation of `edge`.
 
-        All are NaN if they are not estimable.
+        All are NaN if population correlations are not estimable.
         """
         if not self.estimable:
             return np.full(len(self.correlations), np.nan)
@@ -100,7 +107,7 @@ class Spectrum:
         return np.where(self.correlations > edge, estimates, 0.0)
 
     def shared(self, edge: float) -> "SharedDirections":
-        """Return the directions with a correlation above `edge`."""
+        """Return the directions whose sample correlation is above `edge`."""
         corrected = self.corrected(edge)
         mask = corrected > 0
         return SharedDirections(corrected[mask], self.image[:, mask], self.expression[:, mask])
@@ -127,7 +134,12 @@ class SharedDirections:
     ) -> Float32[np.ndarray, "obs _"]:
         """Return the canonical variates of both modalities, and a column of zeros.
 
-        The column of zeros is there for probes, which need a feature even without a direction.
+        With the column of zeros, probes have a feature even if there are no directions.
+
+        Parameters
+        ----------
+        image, expression
+            Embeddings of both modalities.
         """
         columns = [image @ self.image, expression @ self.expression, np.zeros((len(image), 1))]
         return np.concatenate(columns, axis=1).astype(np.float32)
@@ -136,7 +148,13 @@ class SharedDirections:
 def centre_within_donors(
     x: Float[np.ndarray, "obs d"], donor: Shaped[np.ndarray, " obs"]
 ) -> Float64[np.ndarray, "obs d"]:
-    """Return features minus their mean over the observations of the same donor."""
+    """Return features minus their means over the observations of each donor.
+
+    Parameters
+    ----------
+    x, donor
+        Features, and donor of each observation.
+    """
     centred = x.astype(np.float64)
     for name in np.unique(donor):
         mask = donor == name
@@ -144,19 +162,16 @@ def centre_within_donors(
     return centred
 
 
-def permute_within_donors(
-    donor: Shaped[np.ndarray, " obs"], rng: np.random.Generator
-) -> Int64[np.ndarray, " obs"]:
-    """Return indices that permute the observations of each donor."""
-    order = np.arange(len(donor))
-    for name in np.unique(donor):
-        rows = np.flatnonzero(donor == name)
-        order[rows] = rng.permutation(rows)
-    return order
-
-
 def wachter_edge(p: int, q: int, n: int) -> float:
-    """Return the limit of the largest correlation of p with q independent features of n draws."""
+    """Return the limit of the largest canonical correlation of independent features.
+
+    Wachter 1980: `sqrt(p/n (1 - q/n)) + sqrt(q/n (1 - p/n))`, and 1 if p + q >= n.
+
+    Parameters
+    ----------
+    p, q, n
+        Numbers of features of the two modalities, and of independent observations.
+    """
     if p + q >= n:
         return 1.0
     first, second = p / n, q / n
@@ -166,7 +181,7 @@ def wachter_edge(p: int, q: int, n: int) -> float:
 def population_correlations(
     correlations: Float[np.ndarray, " k"], p: int, q: int, n: int
 ) -> Float64[np.ndarray, " k"]:
-    """Return the population correlations whose sample correlations converge to the given ones.
+    """Return the population correlations of given limits of sample correlations.
 
     The result is the larger root of the relation of Bao et al. 2019; up to the Wachter edge there
     is no root, and the result is 0.
@@ -196,11 +211,11 @@ def spectrum(pairs: CentredPairs, axes: int | None) -> Spectrum:
     pairs
         Centred pairs; with fewer degrees of freedom than features, correlations of 1 are trivial.
     axes
-        Number of leading principal axes of each embedding to analyse; None takes all axes with
-        positive variance.
+        Maximal number of leading principal axes of each embedding to analyse; None for all axes
+        with positive variance.
     """
     moments = covariances(pairs.image, pairs.expression)
-    return _canonical_spectrum(moments, *_whitenings(moments, axes), pairs.freedom)
+    return _canonical_spectrum(moments, *whitenings(moments, axes), pairs.freedom)
 
 
 def permutation_null(
@@ -208,22 +223,22 @@ def permutation_null(
 ) -> Float64[np.ndarray, "permutations k"]:
     """Return the canonical correlations of each permutation of the pairs within donors.
 
-    Permutations leave both covariances unchanged, so that the embeddings are whitened once.
+    Permutations leave the covariances of both modalities unchanged: one whitening serves all.
 
     Parameters
     ----------
     pairs, axes
-        As for `spectrum`.
+        Centred pairs, and maximal number of principal axes, as for `spectrum`.
     permutations
         Number of permutations.
     rng
         Random generator of the permutations.
     """
-    t1, t2 = _whitenings(covariances(pairs.image, pairs.expression), axes)
+    t1, t2 = whitenings(covariances(pairs.image, pairs.expression), axes)
     first, second = pairs.image @ t1, pairs.expression @ t2
     correlations = []
     for _ in range(permutations):
-        cross = first.T @ second[permute_within_donors(pairs.donor, rng)] / len(first)
+        cross = first.T @ second[within_donor_permutation(pairs.donor, rng)] / len(first)
         tall = cross if len(cross) >= len(cross.T) else cross.T
         squares = np.linalg.eigvalsh(tall.T @ tall)[::-1]
         correlations.append(np.sqrt(np.clip(squares, 0, 1)))
@@ -231,10 +246,18 @@ def permutation_null(
 
 
 def held_out_correlations(
-    spectrum: Spectrum, pairs: CentredPairs
+    fitted: Spectrum, pairs: CentredPairs
 ) -> dict[str, Float64[np.ndarray, " k"]]:
-    """Return the correlations of held-out pairs along the directions of `spectrum`, by donor."""
-    variates = pairs.image @ spectrum.image, pairs.expression @ spectrum.expression
+    """Return the correlations of held-out pairs along canonical directions, by donor.
+
+    Parameters
+    ----------
+    fitted
+        Spectrum of the training pairs, with its directions.
+    pairs
+        Held-out pairs, centred within donors.
+    """
+    variates = pairs.image @ fitted.image, pairs.expression @ fitted.expression
     values = {}
     for name in np.unique(pairs.donor):
         first, second = (variate[pairs.donor == name] for variate in variates)
@@ -242,34 +265,6 @@ def held_out_correlations(
         products = (first * second).sum(axis=0)
         values[str(name)] = np.divide(products, norms, out=np.zeros_like(products), where=norms > 0)
     return values
-
-
-def _whitenings(
-    moments: Covariances, axes: int | None
-) -> tuple[Float64[np.ndarray, "d1 p"], Float64[np.ndarray, "d2 q"]]:
-    """Return the whitening matrices of both modalities on their leading principal axes.
-
-    Raises
-    ------
-    DataError
-        If no feature of a modality varies within donors.
-    """
-    for name, covariance in (("image", moments.image), ("expression", moments.expression)):
-        if not np.diag(covariance).any():
-            raise DataError(
-                f"{name}: none of its {len(covariance)} features varies within donors; embed again"
-            )
-    return _whitening(moments.image, axes), _whitening(moments.expression, axes)
-
-
-def _whitening(
-    covariance: Float64[np.ndarray, "d d"], axes: int | None
-) -> Float64[np.ndarray, "d k"]:
-    variances, vectors = np.linalg.eigh(covariance)
-    varies = variances > _ROUNDING * variances[-1]
-    leading = np.flatnonzero(varies)[::-1][:axes]
-    whitening: Float64[np.ndarray, "d k"] = vectors[:, leading] / np.sqrt(variances[leading])
-    return whitening
 
 
 def _canonical_spectrum(

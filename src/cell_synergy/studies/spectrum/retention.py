@@ -47,17 +47,17 @@ def retention_targets(
     shared
         Canonical directions of the training pairs.
     pairs
-        All observations, including those of test donors: like labels, they are never an input.
+        All pairs, including those of test donors: targets are never inputs of a probe.
     axes
         Number of leading principal axes that the unique content is restricted to.
 
     Returns
     -------
     :
-        `shared` is the sum of both variates of each direction, the best linear estimate of what
-        they have in common, weighted by the squared correlation; it is absent without a direction.
-        `unique_image` and `unique_expression` are the coordinates along the leading principal axes
-        minus their regression on the variates of both modalities, weighted by their variance.
+        Targets by name. `shared`: the sum of both modalities' variates, the best linear estimate of
+        their common signal, weighted by squared correlations; absent if there are no directions.
+        `unique_image`, `unique_expression`: coordinates along the leading principal axes minus
+        their regression on the variates of both modalities, weighted by their variances.
     """
     first, second = pairs.image @ shared.image, pairs.expression @ shared.expression
     variates = np.concatenate([first, second], axis=1)
@@ -79,7 +79,7 @@ def _residual(
 
 
 class RetentionProbe:
-    """Linear probes of one fold's targets; penalties are selected with the first embedding scored.
+    """Linear probes of shared and unique content on one fold.
 
     Parameters
     ----------
@@ -110,18 +110,18 @@ class RetentionProbe:
     def explained(
         self, z: Float[np.ndarray, "obs d"], selections: dict[str, Selection]
     ) -> dict[str, dict[str, float]]:
-        """Return the explained share of each target on each test donor, within donors.
+        """Return the share of variance within each test donor that is explained, by target.
 
         The share is 1 minus the squared error over the sum of squares, averaged over columns with
-        the weights of the target: 1 if everything is retained, 0 if nothing is, negative if the
-        predictions are worse than the mean.
+        the weights of the target: 1 if the target is fully retained, 0 if not at all, and negative
+        if predictions are worse than the donor's mean.
 
         Parameters
         ----------
         z
             Joint embedding of all observations.
         selections
-            Selected penalties by target; those of absent targets are selected and added.
+            Selected penalty by target; missing ones are selected and added.
         """
         paired, test = self.paired, self.fold.test
         centred = centre_within_donors(z, paired.donor).astype(np.float32)

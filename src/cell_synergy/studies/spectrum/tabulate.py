@@ -1,4 +1,4 @@
-"""The spectral results of one data set in one tidy table."""
+"""Tidy table of the spectral results of one data set."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -40,7 +40,7 @@ COLUMNS = [
 _KEYS = COLUMNS[1:10]
 _ALL_SEEDS = "all"
 _ALL_PAIRS = 100.0  # per cent
-_MIN_PER_DONOR = 2  # observations that vary about their mean
+_MIN_PER_DONOR = 2  # observations, so that centred features vary
 
 Rows = list[dict[str, object]]
 Embed = Callable[[str, Fold, int], Float32[np.ndarray, "obs d"]]
@@ -61,11 +61,11 @@ def tabulate(
     Parameters
     ----------
     paired, tasks
-        The data set and its tasks.
+        The data set, and its tasks by name.
     seeds
-        Seeds of each method.
+        Seeds by method.
     embed
-        Returns the joint embedding of all observations, given method, fold and seed.
+        Joint embedding of all observations, given method, fold and seed.
     scores
         Tidy scores of all methods.
     config, probe
@@ -76,18 +76,18 @@ def tabulate(
     Returns
     -------
     :
-        Rows of `COLUMNS`, means over folds. The rows of the spectrum are given by `space` (all
-        `features`, or the leading principal `axes`), `pairs` (own, or shuffled within donors) and
-        `fraction` of the training pairs in per cent: `freedom`, pairs minus donors; `edge` of
-        noise; `largest_shuffled`, the largest correlation of all permutations; `directions` above
-        both; `ceiling`, the sum of squared sample correlations; `ceiling_corrected`;
-        `ceiling_held_out`, the sum of signed squares of the correlations on test donors. Each
-        `rank` has `correlation`, `corrected`, `held_out`, and `shuffled`, the mean over
-        permutations. Methods have `shared`, `unique_image` and `unique_expression`, the shares
-        retained, per seed and over all seeds. Tasks have `score` and `over_ceiling` (see
-        `compare`). Values that cannot be estimated are empty, with a note; if the pairs of a fold
-        are too few to estimate the shared directions, methods and tasks are left out. Intervals
-        are over donors; `held_out` and the shares have them from five donors on.
+        Columns `COLUMNS`; values are means over folds. For each `space` (all `features`, or the
+        leading principal `axes`), `pairs` (own, or shuffled within donors) and `fraction` of the
+        training pairs in per cent there are the quantities `freedom`, pairs minus donors; `edge`,
+        the Wachter edge; `largest_shuffled`, the largest correlation of all permutations;
+        `directions`, the number of correlations above both; `ceiling`, the sum of squared sample
+        correlations; `ceiling_corrected`; `ceiling_held_out`, the sum of signed squares of the
+        correlations on test donors; and by `rank`, `correlation`, `corrected`, `held_out` and
+        `shuffled`, the mean over permutations. By method, per seed and over all seeds, there are
+        the retained shares `shared`, `unique_image` and `unique_expression`; by task, `score` and
+        `over_ceiling` (see `compare`). Values that cannot be estimated are empty, with a note; if
+        a fold has too few pairs to estimate shared directions, methods and tasks are left out.
+        Intervals are over donors, for `held_out` and the shares from five donors on.
     """
     cross_validated = len(paired.folds) > 1
     spectra, directions = _fit_folds(paired, config, validation_share)
@@ -137,21 +137,21 @@ def _assemble(paired: PairedDataset, parts: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def shared(pairs: CentredPairs, config: SpectrumConfig, fold: Fold) -> SharedDirections:
-    """Return the canonical directions of all training pairs that are above the edge of noise.
+    """Return the canonical directions with correlations above the edge and above all permutations.
 
     Parameters
     ----------
     pairs
         Training pairs of the fold; their leading principal axes are analysed.
     config
-        Configuration of the spectrum.
+        Configuration of the spectral analysis.
     fold
-        The fold, whose name determines the permutations.
+        The fold, whose name selects the random stream of the permutations.
 
     Raises
     ------
     DataError
-        If there are too many axes for the pairs.
+        If there are too few pairs for the number of axes.
     """
     sample = spectrum(pairs, config.axes)
     if not sample.estimable:
@@ -235,7 +235,7 @@ def _retention_rows(
 
 
 def _nested_subset(order: np.ndarray, donor: np.ndarray, fraction: float) -> np.ndarray:
-    """Return the first observations of each donor in a random order: a percentage, at least two."""
+    """Return a percentage of each donor's observations, at least two, the first in `order`."""
     parts = []
     for name in np.unique(donor[order]):
         rows = order[donor[order] == name]
@@ -244,7 +244,7 @@ def _nested_subset(order: np.ndarray, donor: np.ndarray, fraction: float) -> np.
 
 
 def _average(rows: Rows, cross_validated: bool) -> pd.DataFrame:
-    """Return means over folds, and over donors with an interval."""
+    """Return means over folds and then over donors, with intervals over donors."""
     table = pd.DataFrame(rows, columns=[*_KEYS, "donor", "value"])
     keys = [*_KEYS, "donor"]
     table[keys] = table[keys].astype(object).where(table[keys].notna(), "")

@@ -1,4 +1,4 @@
-"""Fit a method to Trifeature's pairs, and score probes of its embedding."""
+"""Fits of a method to Trifeature's pairs, and scores of probes of its joint embedding."""
 
 from collections.abc import Iterator, Mapping
 
@@ -38,7 +38,7 @@ def score_method(
     Parameters
     ----------
     name, method
-        The method's name, and the method.
+        Name of the method, and the method.
     config
         Configuration of the benchmark.
     training
@@ -48,9 +48,10 @@ def score_method(
 
     Returns
     -------
-    One row per seed, task and probe: balanced accuracy `value` on `n` test pairs of `classes`
-    classes (chance is one in `classes`), and the probe's penalty `strength`, selected by the
-    log-likelihood `inner` of inner cross-validation over the training triplets.
+    :
+        One row per seed, task and probe: balanced accuracy `value` on `n` test pairs of `classes`
+        classes (chance is 1 / `classes`), and the probe's penalty `strength`, selected by the
+        log-likelihood `inner` of inner cross-validation over the training triplets.
     """
     rows: list[dict[str, object]] = []
     for seed in range(config.seed, config.seed + config.seeds):
@@ -70,18 +71,35 @@ def fit_and_embed(
     training: Mapping[str, object],
     world: TrifeatureWorld,
 ) -> Iterator[tuple[str, Int[np.ndarray, "obs 2"], Float32[np.ndarray, "obs d"]]]:
-    """Yield, for each kind of training pairs, the probe's pairs and their standardised `z3`."""
-    jobs = [
-        FitSpec(f"{kind}-{world.seed}", pairs, _no_pairs(pairs), world.seed)
-        for kind in TASKS
-        for pairs in [world.training_pairs(kind, config.pairs)]
-    ]
+    """Fit a method to each kind of training pairs, and embed the pairs of the probes.
+
+    Parameters
+    ----------
+    name, method
+        Name of the method, and the method.
+    config
+        Configuration of the benchmark.
+    training
+        The section `training` of params.yaml.
+    world
+        Items and pairs of one seed.
+
+    Yields
+    ------
+    :
+        Kind of the training pairs, item indices (image, expression) of the probe's pairs, and their
+        joint embedding, standardised with the probe's training pairs.
+    """
+    fit_specs = []
+    for kind in TASKS:
+        pairs = world.training_pairs(kind, config.pairs)
+        fit_specs.append(FitSpec(f"{kind}-{world.seed}", pairs, _no_pairs(pairs), world.seed))
     key = run_hash(
         name, method.model_dump(), config.model_dump(mode="json"), dict(training), world.seed
     )
     checkpoint = scratch_folder() / f"trifeature-{key}.pt"
     fitted = method.fit(
-        jobs, RunContext(training, lambda *_: None, checkpoint, f"trifeature {name}")
+        fit_specs, RunContext(training, lambda *_: None, checkpoint, f"trifeature {name}")
     )
     checkpoint.unlink(missing_ok=True)
     for kind, weights in zip(TASKS, fitted, strict=True):
@@ -98,7 +116,7 @@ def _probe_scores(
     probe: ProbeConfig,
     seed: int,
 ) -> Iterator[dict[str, object]]:
-    """Yield the score of each probe on each task, with the selected penalty and convergence."""
+    """Yield the score of each probe on each task, with selected penalty and convergence."""
     train, test = np.flatnonzero(part != TEST), np.flatnonzero(part == TEST)
     tasks = [ProbeTask(train, part[train], test, np.unique(y), y[train]) for y in labels.values()]
     linear = LinearProbe(z, probe)
@@ -125,5 +143,5 @@ def _probe_scores(
 
 
 def _no_pairs(pairs: Pairs) -> Pairs:
-    """Return no pairs: this benchmark has no validation curve."""
+    """Return an empty set of pairs: this benchmark has no validation curve."""
     return Pairs(pairs.image[:0], pairs.expression[:0], pairs.donor[:0])

@@ -1,7 +1,6 @@
-"""The items of Trifeature with their embeddings by both experts, and pairs of items."""
+"""Items of Trifeature with simulated embeddings of both modalities, and pairs of items."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int
@@ -21,14 +20,14 @@ TEST = -1
 
 
 class TrifeatureConfig(Config):
-    """Configuration of the benchmark.
+    """Configuration of the benchmark; `trifeature.methods` has the methods compared.
 
     Attributes
     ----------
     seed, seeds
-        `seeds` seeds, counted up from `seed`; all draws depend on it.
+        First seed, and number of consecutive seeds; all draws depend on the seed.
     image_width, expression_width
-        Features of the embeddings.
+        Number of features of the embeddings.
     noise
         Standard deviation of the noise on each feature; that of the sum of an item's codes is 1.
     pairs
@@ -36,9 +35,7 @@ class TrifeatureConfig(Config):
     probe_pairs
         Number of training pairs of a probe, and of its test pairs.
     max_epochs
-        Passes over the training pairs.
-    methods
-        The methods compared, with their hyperparameters; the section `models` may have others.
+        Number of passes over the training pairs of a method.
     """
 
     seed: NonNegativeInt
@@ -49,7 +46,6 @@ class TrifeatureConfig(Config):
     pairs: PositiveInt
     probe_pairs: PositiveInt
     max_epochs: PositiveInt
-    methods: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,17 @@ class TrifeatureWorld:
 
     @classmethod
     def make(cls, config: TrifeatureConfig, folds: int, seed: int) -> "TrifeatureWorld":
-        """Draw the split of triplets (`folds` inner folds), the matching and the embeddings."""
+        """Draw the split of triplets, the matching of colours to textures, and the embeddings.
+
+        Parameters
+        ----------
+        config
+            Configuration of the benchmark.
+        folds
+            Number of inner folds of the training triplets.
+        seed
+            Seed of all streams.
+        """
         grid = np.indices((VALUES,) * 3).reshape(3, -1).T
         shuffled = _stream(seed, "split").permutation(len(grid))
         part = np.full(len(grid), TEST)
@@ -104,14 +110,14 @@ class TrifeatureWorld:
         Parameters
         ----------
         within
-            Items to choose from.
+            Mask of the items to draw from.
         match
             Whether the colour of the expression item matches the texture of the image item; None
             for any colour.
         count
             Number of pairs.
         purpose
-            Name of the stream.
+            Name of the random stream.
 
         Raises
         ------
@@ -133,15 +139,30 @@ class TrifeatureWorld:
         return items[pairs[draws.choice(len(pairs), count, replace=False)]]
 
     def training_pairs(self, kind: str, count: int) -> Pairs:
-        """Draw `count` training pairs of a method: `any`, or `matching`."""
+        """Draw training pairs of a method.
+
+        Parameters
+        ----------
+        kind
+            `any`, or `matching` for pairs whose texture and colour match.
+        count
+            Number of pairs.
+        """
         match = True if kind == "matching" else None
         return self.pairs(self.draw(self.part != TEST, match, count, "training", kind))
 
     def probe_pairs(self, kind: str, count: int) -> Int[np.ndarray, "obs 2"]:
-        """Draw `count` training pairs and `count` test pairs of a probe, rounded down.
+        """Draw training pairs and test pairs of a probe.
 
-        Both items of a pair are in the same part of the split, so that inner folds share no
-        triplet. For the method that was fitted to `matching` pairs, half of each part match.
+        Both items of a pair are in one part of the split, so that inner folds share no triplet.
+
+        Parameters
+        ----------
+        kind
+            Training pairs of the method: `any`, or `matching`, for which half of the probe's pairs
+            in each part match.
+        count
+            Number of training pairs, and of test pairs, rounded down to equal parts.
         """
         rules = (True, False) if kind == "matching" else (None,)
         drawn = []
@@ -153,12 +174,20 @@ class TrifeatureWorld:
         return np.concatenate(drawn)
 
     def pairs(self, items: Int[np.ndarray, "obs 2"]) -> Pairs:
-        """Return the embeddings of pairs of items, as methods take them."""
+        """Return the embeddings of pairs of items, given their indices (image, expression)."""
         donor = np.full(len(items), "trifeature")
         return Pairs(self.image[items[:, 0]], self.expression[items[:, 1]], donor)
 
     def label(self, task: str, items: Int[np.ndarray, "obs 2"]) -> Int[np.ndarray, " obs"]:
-        """Return the label of each pair in one task."""
+        """Return the label of each pair in one task.
+
+        Parameters
+        ----------
+        task
+            `redundancy`, `unique_image`, `unique_expression` or `synergy`.
+        items
+            Item indices (image, expression) of each pair.
+        """
         first, second = self.triplets[items[:, 0]], self.triplets[items[:, 1]]
         labels: Int[np.ndarray, " obs"] = {
             "redundancy": first[:, SHAPE],
@@ -176,5 +205,13 @@ def _stream(seed: int, *purpose: str) -> np.random.Generator:
 def standardised(
     x: Float32[np.ndarray, "rows d"], fit: Bool[np.ndarray, " rows"]
 ) -> Float32[np.ndarray, "rows d"]:
-    """Centre and scale each feature with the rows of `fit`."""
+    """Centre and scale each feature.
+
+    Parameters
+    ----------
+    x
+        Features.
+    fit
+        Mask of the rows whose means and standard deviations are used.
+    """
     return standardise(x, fit, np.zeros(len(x)), "train")

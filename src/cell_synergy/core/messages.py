@@ -1,0 +1,132 @@
+"""Error messages about parameters: the wrong key, its value and line, and what is valid there."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from cell_synergy.core.overrides import Word
+from cell_synergy.core.yaml import line_of, mapping_of
+
+PARAMS = Path("params.yaml")
+ARGUMENT = "argument"  # prefix of the arguments of a stage or command in messages
+_LONG = 80  # maximal length of a value in a message
+
+
+def suggest(name: str, valid: Iterable[str]) -> str:
+    """Return "did you mean ...?" and the list of valid names, as the end of an error message.
+
+    Parameters
+    ----------
+    name
+        The name that is not valid.
+    valid
+        The names that are.
+    """
+    valid = sorted(map(str, valid))
+    near = get_close_matches(name, valid, n=1)
+    listed = f"; valid: {', '.join(valid)}" if valid else ""
+    return f" (did you mean {near[0]!r}?{listed})" if near else listed
+
+
+def shortened(value: object) -> str:
+    """Return a value in the short form of a message."""
+    text = "empty" if value is None else repr(str(value) if isinstance(value, Word) else value)
+    return text if len(text) <= _LONG else f"{text[:_LONG]}..."
+
+
+def explain(
+    error: ValidationError, config: type[BaseModel], values: Mapping[str, Any], where: str
+) -> str:
+    """Return a line for each wrong value of a configuration, with its key and a remedy.
+
+    Parameters
+    ----------
+    error
+        What pydantic says.
+    config, values
+        The configuration, and the values that it was built from.
+    where
+        Dotted name of the section of params.yaml that the values are of, or `ARGUMENT`.
+    """
+    details = error.errors()
+    misspelt = {_likely_field(detail, config) for detail in details}
+    reported = [d for d in details if d["type"] != "missing" or d["loc"] not in misspelt]
+    return "\n".join(_explain(detail, config, values, where) for detail in reported)
+
+
+def _likely_field(detail: ErrorDetails, config: type[BaseModel]) -> tuple[int | str, ...]:
+    """Return the path of the field that an unknown name probably misspells."""
+    if detail["type"] != "extra_forbidden":
+        return ()
+    *parents, last = detail["loc"]
+    near = get_close_matches(str(last), _fields(config, list(map(str, parents))), n=1)
+    return (*parents, *near)
+
+
+def _explain(
+    detail: ErrorDetails, config: type[BaseModel], values: Mapping[str, Any], where: str
+) -> str:
+    key = _dotted_key(detail["loc"], values)
+    name = f"{where}.{key}" if key else where
+    if detail["type"] == "extra_forbidden":
+        *parents, last = map(str, detail["loc"])
+        return f"{name}: unknown parameter{suggest(last, _fields(config, parents))}"
+    if detail["type"] == "missing":
+        remedy = f"add {key}" if where == ARGUMENT else f"set it in params.yaml or as {name}"
+        return f"{name}: missing; {remedy}=VALUE"
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "path_type":
+        message = "Input should be the path of a file or folder"
+    return f"{name}: {message}, got {shortened(detail['input'])}{_source(name, detail)}"
+
+
+def _source(name: str, detail: ErrorDetails) -> str:
+    """Return the line of params.yaml that has a wrong value, if the value comes from there."""
+    node: Any = mapping_of(PARAMS) if PARAMS.is_file() else None
+    for key in (keys := name.split(".")):
+        node = node.get(key) if isinstance(node, dict) else None
+    line = line_of(PARAMS, keys) if node is not None and node == detail["input"] else None
+    return "" if line is None else f" ({PARAMS.name}, line {line})"
+
+
+def _dotted_key(loc: tuple[int | str, ...], values: Any) -> str:  # noqa: ANN401 - as YAML has it
+    """Return the dotted key of an error, without the tags that pydantic adds for unions."""
+    parts: list[str] = []
+    is_tag = False
+    for depth, part in enumerate(loc, start=1):
+        inside = isinstance(values, Mapping)
+        kind = values.get("kind") if inside else values
+        if is_tag := not is_tag and depth > 1 and kind == part:
+            continue
+        inside = inside and part in values
+        if inside or isinstance(part, int) or depth == len(loc):
+            parts.append(str(part))
+        values = values[part] if inside else values
+    return ".".join(parts)
+
+
+def _fields(config: type[BaseModel], path: Sequence[str]) -> list[str]:
+    """Return the field names that are valid at `path` inside `config`.
+
+    Where a union decides, those of all its alternatives that fit the path.
+    """
+    models = [config]
+    for part in path:
+        fields = [model.model_fields[part] for model in models if part in model.model_fields]
+        tagged = [
+            model
+            for model in models
+            if any(part in get_args(field.annotation) for field in model.model_fields.values())
+        ]
+        models = [m for field in fields for m in _models(field.annotation)] or tagged or models
+    return [name for model in models for name in model.model_fields]
+
+
+def _models(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
