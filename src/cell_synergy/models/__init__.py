@@ -18,7 +18,7 @@ from cell_synergy.training.method import Method
 def names() -> list[str]:
     """Return the name of every method, of all files here but `_template.py`.
 
-    docs/your-own-method.md tells how to add a method from that file.
+    docs/your-own-method.md describes how to add a method, starting from a copy of this file.
     """
     return [module.name for module in iter_modules(__path__) if not module.name.startswith("_")]
 
@@ -47,7 +47,7 @@ def load(name: str, hyperparameters: Mapping[str, object]) -> Method:
 
 
 def _method_class(name: str) -> type[Method]:
-    """Return the class `Model` of a method's file; refuse one that breaks the contract."""
+    """Import the file of a method; return its class `Model`, unless that breaks the contract."""
     module = import_module(f"{__name__}.{name}")
     model = getattr(module, "Model", None)
     if not (isinstance(model, type) and issubclass(model, Method)):
