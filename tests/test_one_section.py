@@ -62,7 +62,7 @@ def settings(**data):
     params["encoders"] = experts | small
     mlp = PARAMS["probe"]["mlp"] | {"hidden": 4, "epochs": 2, "axes": 8}
     params["probe"] = PARAMS["probe"] | {"mlp": mlp}
-    params["spectrum"] = PARAMS["spectrum"] | {"axes": 4, "permutations": 5}
+    params["spectrum"] = PARAMS["spectrum"] | {"axes": 4, "fractions": [100], "permutations": 2}
     params["spatial"] = PARAMS["spatial"] | {"least": 4, "neighbours": [8]}
     params["scaling"] = PARAMS["scaling"] | {"fractions": [100], "pairs": 10, "labels": 10}
     return params

@@ -19,7 +19,7 @@ IN_GIT = {".png"}  # figures for README are not cached
 BUDGETS = {
     "results/code": 0.7,
     "data/raw": 15,
-    "data/pairs": 3,
+    ("data/pairs", "data/labels"): 3,
     ("data/embeddings", "data/experts"): 20.5,
     ("results/align", "results/curves"): 13.5,
     ("data/reference", "results/probe", "results/truth", "results/sis", "results/headline.json",

@@ -159,6 +159,20 @@ def test_a_forced_run_gives_the_same_bytes(study):
     assert (study / "dvc.lock").read_bytes() == lock
 
 
+def test_another_list_of_tasks_trains_nothing(study):
+    yaml = YAML()
+    params = yaml.load(study / "params.yaml")
+    del params["data"]["lung"]["tasks"]["image_state"]
+    yaml.dump(params, study / "params.yaml")
+    run(study, "dvc", "repro", "pairs@lung")
+    stale = set(re.findall(r"^(\S+):$", run(study, "dvc", "status").stdout, re.MULTILINE))
+    subprocess.run(["git", "checkout", "-q", "params.yaml", "dvc.lock"], cwd=study, check=True)
+    run(study, "dvc", "repro", "pairs@lung")
+    kinds = {name.partition("@")[0] for name in stale}
+    assert {"evaluate@lung-comm", "decompose@lung", "figures@sis"} <= stale
+    assert not kinds & {"download", "pairs", "embed", "align", "calibrate", "trifeature"}
+
+
 def test_another_focal_method_runs_only_what_depends_on_it(study):
     params = study / "params.yaml"
     params.write_text(params.read_text().replace("method: comm", "method: simclr"))

@@ -104,10 +104,7 @@ def test_what_all_methods_are_compared_with_must_stay(check, name):
 
 @pytest.mark.parametrize(
     ("methods", "said"),
-    [
-        (None, "trifeature has no 'methods'"),
-        ("comm", "'trifeature.methods' is 'comm', a single value"),
-    ],
+    [(None, "trifeature has no 'methods'"), ("comm", "'trifeature.methods' is 'comm'")],
 )
 def test_trifeature_needs_a_block_of_methods(check, methods, said):
     def change(params):
