@@ -1,7 +1,9 @@
+import gc
 import os
 import signal
 from pathlib import Path
 
+gc.disable()  # until all is imported: none of it is garbage, and looking takes seconds
 # Also for numba: its first loop, which is scanpy's, would give torch as many threads as cores.
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
 
@@ -26,6 +28,12 @@ DATASET = {
     "tasks": {"region": {"kind": "classification", "exclude": ["fold"]}},
     "roles": {"study": "A, B", "reference": "R"},
 }
+
+
+def pytest_collection_finish():
+    """Collect garbage from here on, and never look again at what was imported."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -34,7 +34,7 @@ def test_overrides_change_both_sections_and_stay_as_they_are():
         (["models.name=simclr", "models.widht=8", "data.dataset=lung"], "did you mean 'width'"),
     ],
 )
-def test_what_is_wrong_is_named_with_the_way_to_write_it(words, message):
+def test_wrong_overrides_are_named_with_the_correct_form(words, message):
     given = parse(words)
     with pytest.raises(ConfigError, match=message):
         Experiment.from_overrides(given.get("models", {}), given.get("data", {}))

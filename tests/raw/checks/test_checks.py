@@ -13,7 +13,7 @@ from tests.raw.checks.conftest import GENES, REGION
 BLOCKS = {"split": "leave-one-block-out", "blocks": 4, "gap_um": 50.0, "roles": {"study": "A"}}
 
 
-def test_all_is_told_at_once(refused, three):
+def test_all_problems_are_reported_at_once(refused, three):
     roles = {"study": "A, X", "reference": "R, Y"}
     tasks = {"layer": {"kind": "classification"}, "mix": {"kind": "composition"}, **REGION}
     messages = refused(
