@@ -3,7 +3,6 @@ import os
 import signal
 from pathlib import Path
 
-gc.disable()  # until all is imported: none of it is garbage, and looking takes seconds
 # Also for numba: its first loop, which is scanpy's, would give torch as many threads as cores.
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
 
@@ -28,6 +27,11 @@ DATASET = {
     "tasks": {"region": {"kind": "classification", "exclude": ["fold"]}},
     "roles": {"study": "A, B", "reference": "R"},
 }
+
+
+def pytest_collection():
+    """Import the tests without collecting garbage: there is none, and looking takes seconds."""
+    gc.disable()
 
 
 def pytest_collection_finish():
