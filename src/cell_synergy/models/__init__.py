@@ -7,11 +7,11 @@ and `names`; the contract of a method is `cell_synergy.training.method`.
 
 from collections.abc import Mapping
 from importlib import import_module
-from pkgutil import iter_modules
 
 from cell_synergy.core.config import validate
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.messages import suggest
+from cell_synergy.core.modules import module_names
 from cell_synergy.training.method import Method
 
 
@@ -20,7 +20,7 @@ def names() -> list[str]:
 
     docs/your-own-method.md describes how to add a method, starting from a copy of this file.
     """
-    return [module.name for module in iter_modules(__path__) if not module.name.startswith("_")]
+    return module_names(__path__)
 
 
 def load(name: str, hyperparameters: Mapping[str, object]) -> Method:
