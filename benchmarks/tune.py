@@ -2,7 +2,7 @@
 
 python benchmarks/tune.py [METHOD ...]
 
-Tries every combination of the values that `tuning.<method>` of params.yaml lists, as overrides of
+Tries every combination of the values that benchmarks/grids.yaml lists for a method, as overrides of
 the method's block. Each reference donor is left out in turn; the score is the mean over data sets,
 tasks and donors of the linear probe's macro F1 (classes) or Pearson correlation (composition; R2
 has no lower bound, and one bad donor of 80 observations would decide). The study never scores these
@@ -24,9 +24,10 @@ import pandas as pd
 from jaxtyping import Float32
 
 from cell_synergy import encoders, models
-from cell_synergy.core.config import load, merge, read_param, read_section, validate
+from cell_synergy.core.config import load, merge, read_param, read_section, section_of, validate
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import report_errors
+from cell_synergy.core.yaml import mapping_of
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.paired import read as read_pairs
@@ -35,7 +36,7 @@ from cell_synergy.downstream.evaluate import evaluate
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext
 
-OUT = Path("benchmarks/tuning.csv")
+GRIDS, OUT = Path("benchmarks/grids.yaml"), Path("benchmarks/tuning.csv")
 TWINS = ("lung", "breast", "thymus")
 # A fit has 240 to 270 steps, as in the study; reference donors have a fifth of its observations.
 CHANGED = {"batch_size": 64, "max_epochs": 85}
@@ -73,7 +74,7 @@ def _embedded(name: str, kind: str, adata: ad.AnnData) -> Float32[np.ndarray, "o
 
 def combinations(name: str) -> Iterator[dict[str, Any]]:
     """Yield every combination of the values that a method's grid lists."""
-    grid = read_section(f"tuning.{name}")
+    grid = section_of(mapping_of(GRIDS), name)
     for chosen in product(*grid.values()):
         yield dict(zip(grid, chosen, strict=True))
 
@@ -120,7 +121,7 @@ def main(names: list[str]) -> None:
     use_threads(read_param("threads"))
     probe = load(ProbeConfig, "probe")
     twins = {name: reference(name) for name in TWINS}
-    for name in names or list(read_section("tuning")):
+    for name in names or list(mapping_of(GRIDS)):
         rows = []
         for chosen in combinations(name):
             method = models.load(name, merge(read_section(f"models.{name}"), chosen))

@@ -64,8 +64,8 @@ def _load(name: object) -> Callable[[], object]:
     try:
         check = getattr(import_module(module), function)
     except SyntaxError as error:
-        place = f"{error.filename}, line {error.lineno}: not valid Python ({error.msg})"
-        raise DvcException(f"{place}; correct it, as {setting} imports it") from error
+        location = f"{error.filename}, line {error.lineno}: not valid Python ({error.msg})"
+        raise DvcException(f"{location}; correct it, as {setting} imports it") from error
     except (ImportError, AttributeError) as error:
         raise DvcException(f"{setting} cannot be imported: {error}") from error
     if not callable(check):

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,12 +53,12 @@ each_stage = pytest.mark.parametrize("stage", _EVERY, ids=[stage.name for stage 
 
 
 @each_stage
-def test_it_depends_on_its_own_code_and_names_no_other(stage):
+def test_a_stage_depends_on_the_hashes_of_its_own_code_alone(stage):
     assert not CODE.wrong(stage)
 
 
 @each_stage
-def test_its_params_cover_the_sections_it_reads(stage):
+def test_declared_params_cover_the_sections_that_a_stage_reads(stage):
     assert not CODE.undeclared(stage)
 
 
@@ -70,11 +71,9 @@ def test_the_stage_code_stands_first_and_depends_on_all_there_is():
 
 
 def test_every_code_file_is_written_and_one_without_a_stage_is_of_an_unused_module(tmp_path):
-    words = [word for word in STAGES[0].words[1:] if not word.startswith("out=")]
-    subprocess.run(
-        [sys.executable, *words, f"out={tmp_path / 'code'}"], cwd=ROOT, check=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-    )  # fmt: skip
+    given = STAGES[0].arguments | {"out": str(tmp_path / "code")}
+    with chdir(ROOT):
+        code.main(code.Args(**{name: Path(word) for name, word in given.items()}))
     files = [path for path in (tmp_path / "code").rglob("*") if path.is_file()]
     made = {str(path.relative_to(tmp_path / "code")) for path in files}
     named = {str(CODE.of(stage).relative_to(guard.HASHES)) for stage in RUN}
@@ -112,7 +111,7 @@ def test_every_figure_depends_on_what_it_draws_and_on_nothing_else():
         assert made == drawn, stage.name
 
 
-def test_what_has_nothing_to_do_with_the_tissue_comes_after_it():
+def test_studies_without_tissue_come_last():
     names = [stage.name.split("@")[0] for stage in STAGES]
     last = max(place for place, name in enumerate(names) if name in ("sis", "headline", "finetune"))
     assert min(names.index("calibrate"), names.index("trifeature")) > last

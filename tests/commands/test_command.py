@@ -1,6 +1,7 @@
 """The two public commands on a tiny workspace: align, then score, and name what was mistyped."""
 
 import runpy
+import shutil
 import sys
 from pathlib import Path
 
@@ -29,20 +30,21 @@ SMALL = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def workspace(tmp_path, monkeypatch):
-    """Make a folder with params.yaml, dvc.yaml, pairs and embeddings of three donors, and enter it.
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory):
+    """Make a folder with params.yaml, dvc.yaml, pairs and embeddings of three donors.
 
     The region is 1 where a feature of the image and one of the expression have the same sign.
     """
+    made = tmp_path_factory.mktemp("pristine")
     rng = np.random.default_rng(0)
     yaml = YAML(typ="safe")
     params = yaml.load(ROOT / "params.yaml")
     params["threads"] = 1
     params["data"]["tiny"] = TINY
-    with (tmp_path / "params.yaml").open("w") as file:
+    with (made / "params.yaml").open("w") as file:
         yaml.dump(params, file)
-    (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
+    (made / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
     image, expression = (rng.standard_normal((120, d)).astype(np.float32) for d in (10, 8))
     region = np.where(image[:, 0] * expression[:, 0] > 0, "same", "other")
     donor = pd.Categorical(np.repeat(list("ABC"), 40))
@@ -52,10 +54,17 @@ def workspace(tmp_path, monkeypatch):
     units = ad.AnnData(counts, obs=obs, obsm={"spatial": rng.uniform(0, 900, (120, 2))})
     units.var["panel"] = False
     units.uns = {"source": "tiny"}
-    labelled.write(tmp_path / "data", "tiny", units, {"region": {"kind": "classification"}})
+    labelled.write(made / "data", "tiny", units, {"region": {"kind": "classification"}})
     for kind, array in (("image", image), ("expression", expression)):
-        path = tmp_path / "data/embeddings/tiny" / f"{params['experts'][kind]}.h5ad"
+        path = made / "data/embeddings/tiny" / f"{params['experts'][kind]}.h5ad"
         embeddings.write(path, array, units.obs_names, {"encoder": "test"})
+    return made
+
+
+@pytest.fixture
+def workspace(pristine, tmp_path, monkeypatch):
+    """Enter a copy of that folder."""
+    shutil.copytree(pristine, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CELL_SYNERGY_SCRATCH", str(tmp_path / "scratch"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

@@ -31,9 +31,24 @@ def computed_with(**more):
     not cpu._CPU_INFO.is_file() or "avx2" not in cpu._CPU_INFO.read_text().split(),
     reason="no AVX2 here",
 )
-def test_a_stage_computes_with_avx2_unless_the_environment_says_otherwise():
+def test_a_stage_computes_with_avx2():
     assert computed_with() == ["AVX2", "Haswell", "True", "False"]
+
+
+@pytest.mark.slow
+def test_the_environment_chooses_other_instructions():
     assert computed_with(ATEN_CPU_CAPABILITY="default")[0] == "DEFAULT"
+
+
+def test_instruction_sets_that_the_environment_chooses_stay(monkeypatch, tmp_path):
+    (tmp_path / "cpuinfo").write_text("flags\t\t: fpu avx2 fma avx512f\n")
+    monkeypatch.setattr(cpu, "_CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    own = dict.fromkeys(CHOSEN, "own")
+    for name in own:
+        monkeypatch.setenv(name, own[name])
+    cpu.use_avx2()
+    assert {name: os.environ[name] for name in own} == own
 
 
 @pytest.mark.parametrize(
@@ -45,7 +60,7 @@ def test_a_stage_computes_with_avx2_unless_the_environment_says_otherwise():
         ("x86_64", "avx2 avx512f", CHOSEN),
     ],
 )
-def test_what_a_processor_cannot_do_is_not_asked_of_it(
+def test_instruction_sets_that_the_processor_lacks_are_not_requested(
     machine, flags, chosen, monkeypatch, tmp_path
 ):
     (tmp_path / "cpuinfo").write_text(f"flags\t\t: fpu {flags} popcnt\n")

@@ -58,15 +58,9 @@ def _parts(path):
             for row in zip(*(group["features"][key][()] for key in ("id", "name", "feature_type")),
                            strict=True)
         ]  # fmt: skip
-        entries = [
-            (row + 1, column + 1, value)
-            for column, (start, end) in enumerate(
-                zip(group["indptr"][:-1], group["indptr"][1:], strict=True)
-            )
-            for row, value in zip(
-                group["indices"][start:end], group["data"][start:end], strict=True
-            )
-        ]
+        columns = np.repeat(np.arange(len(barcodes)), np.diff(group["indptr"][()]))
+        parts = group["indices"][()] + 1, columns + 1, group["data"][()]
+        entries = list(zip(*(part.tolist() for part in parts), strict=True))
     return barcodes, features, entries
 
 

@@ -18,7 +18,7 @@ from cell_synergy.core.yaml import line_of, mapping_of
 STAGES = Path("stages")
 LICENSED = Path("licensed")  # blocks of params.yaml that need a licence, a file each
 SHARED = (
-    "method", "threads", "experts", "encoders", "simulator", "training", "models", "tuning", "data",
+    "method", "threads", "experts", "encoders", "simulator", "training", "models", "data",
     "datasets", "circular", "information", "probe", "spatial",
 )  # fmt: skip
 _TOP_LEVEL: dict[str, tuple[Any, str]] = {

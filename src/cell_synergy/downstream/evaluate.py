@@ -123,7 +123,7 @@ def standardise_finite(
     fold: Fold,
     seed: int,
 ) -> Float32[np.ndarray, "obs d"]:
-    """Standardise a representation in its data set's mode, and refuse values that are not finite.
+    """Standardise a representation in its data set's mode; refuse wrong shapes, NaN and infinity.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def standardise_finite(
     Raises
     ------
     DataError
-        If a standardised value is not finite.
+        If there is not one row per observation, or a standardised value is not finite.
     """
     if representation.shape[:-1] != paired.donor.shape:
         raise DataError(

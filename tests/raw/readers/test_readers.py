@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 
 from cell_synergy.core.errors import DataError
+from cell_synergy.data import paired
 from cell_synergy.raw import readers
 from cell_synergy.raw.user_folder import record_folder
-from tests.raw import native
+from tests.raw import native, variants
 
 
 def test_the_image_of_sections_that_stay_in_their_place_is_a_whole_path(tmp_path, make_dataset):
@@ -23,6 +24,16 @@ def test_an_unknown_reader_is_refused_with_the_nearest(tmp_path, dataset):
     assert {"h5ad", "hest", "visium", "visium_hd", "xenium"} <= set(readers.names())
     with pytest.raises(DataError, match=r"no reader 'xenum' \(did you mean 'xenium'"):
         readers.read(tmp_path, dataset(reader="xenum"))
+
+
+@pytest.mark.parametrize(("reader", "units"), variants.ALL)
+def test_pairs_of_each_platform_come_back_from_their_file(plain_pairs, tmp_path, reader, units):
+    _, made = plain_pairs(reader, units)
+    back = []
+    for i, table in enumerate(made):
+        paired.write(tmp_path / f"{i}.h5ad", table)
+        back.append(paired.read(tmp_path / f"{i}.h5ad"))
+    variants.same(back, made)
 
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"

@@ -2,6 +2,7 @@ import gzip
 import shutil
 from typing import Any
 
+import anndata as ad
 import h5py
 import numpy as np
 import pytest
@@ -78,6 +79,9 @@ MEX: dict[str, dict[str, Any]] = {
 }
 
 
+_OF_HDF5: dict[tuple[str, str], list[ad.AnnData]] = {}
+
+
 @pytest.mark.parametrize(("reader", "units", "variant"), [
     *((*both, variant) for both in variants.ALL for variant in list(MEX)[:2]),
     *(("visium", "spots", variant) for variant in list(MEX)[2:]),
@@ -87,7 +91,10 @@ def test_counts_as_text_give_the_pairs_of_the_hdf5(
 ):
     genes = ["nan", "NA", "None", "1"]
     root = write_sections(reader, genes=genes)
-    expected = make_pairs(root, reader, units, **variants.UNITS[reader][units])
+    key = reader, units
+    if key not in _OF_HDF5:
+        _OF_HDF5[key] = make_pairs(root, reader, units, **variants.UNITS[reader][units])
+    expected = _OF_HDF5[key]
     assert set(genes) <= set(expected[0].var_names)
     for name in variants.NAMES:
         variants.mex(root / name, variants.STEM[reader], **MEX[variant])
@@ -139,7 +146,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("message", BROKEN)
-def test_what_is_wrong_in_counts_as_text_is_named(write_sections, make_pairs, message):
+def test_faults_of_counts_as_text_are_named(write_sections, make_pairs, message):
     root = write_sections("visium")
     variants.mex(root / "A1", variants.STEM["visium"], edit=BROKEN[message])
     with pytest.raises(DataError, match=message) as caught:

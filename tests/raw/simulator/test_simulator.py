@@ -57,6 +57,12 @@ def _read(folder, platform):
     return {section.name: section for section in readers.read(folder, dataset)}
 
 
+@pytest.fixture(scope="module")
+def sections(raw, spots):
+    """The sections of both platforms, by name."""
+    return {"xenium": _read(raw, "xenium"), "visium": _read(spots, "visium")}
+
+
 def test_every_donor_is_a_section_in_its_platforms_layout(raw, spots):
     def names(folder):
         return {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
@@ -74,9 +80,9 @@ def test_every_donor_is_a_section_in_its_platforms_layout(raw, spots):
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_the_reader_returns_what_was_simulated(simulator, raw, spots, platform):
+def test_the_reader_returns_what_was_simulated(simulator, sections, platform):
     config = simulator(platform=platform)
-    section = _read(spots if platform == "visium" else raw, platform)["T0"]
+    section = sections[platform]["T0"]
     genes = expression.draw_genes(config, states.stream(config, "lung", "genes"))
     latent = states.sample(config, "test", states.stream(config, "lung", "T0", "states"))
     lattice = config.lattice("test")
@@ -100,9 +106,9 @@ def test_the_reader_returns_what_was_simulated(simulator, raw, spots, platform):
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_latent_states_are_joined_to_their_observations(simulator, raw, spots, platform):
+def test_latent_states_are_joined_to_their_observations(simulator, raw, spots, sections, platform):
     folder = spots if platform == "visium" else raw
-    config, section = simulator(platform=platform), _read(folder, platform)["T0"]
+    config, section = simulator(platform=platform), sections[platform]["T0"]
     adata = section.adata[::-1].copy()
     adata.obs["section"] = "T0"
     latent, visible = truth.read(folder, adata, 100.0)
@@ -118,8 +124,8 @@ def test_latent_states_are_joined_to_their_observations(simulator, raw, spots, p
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_all_observations_lie_inside_the_image(raw, spots, platform):
-    section = _read(spots if platform == "visium" else raw, platform)["T0"]
+def test_all_observations_lie_inside_the_image(raw, spots, sections, platform):
+    section = sections[platform]["T0"]
     folder = spots if platform == "visium" else raw
     height, width, _ = tifffile.imread(folder / section.image).shape
     spatial = section.adata.obsm["spatial"]
@@ -133,19 +139,22 @@ def _bytes(folder):
     }
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-def test_the_same_seed_gives_the_same_bytes_in_another_process(simulator, tmp_path, platform):
+def test_the_same_seed_gives_the_same_bytes_in_another_process(simulator, tmp_path):
     code = (
         "import ast, sys; from pathlib import Path; from cell_synergy.raw.simulator.config "
         "import SimulatorConfig;"
         "from cell_synergy.raw.simulator import simulate;"
-        "simulate('lung', SimulatorConfig(**ast.literal_eval(sys.argv[1])), {'R1': 'reference'},"
-        " Path(sys.argv[2]), list)"
+        "[simulate('lung', SimulatorConfig(**config), {'R1': 'reference'}, Path(name), list)"
+        " for name, config in ast.literal_eval(sys.argv[1]).items()]"
     )
-    config = simulator(platform=platform)
+    configs = {platform: simulator(platform=platform) for platform in PLATFORMS}
+    words = repr({name: config.model_dump() for name, config in configs.items()})
     there = tmp_path / "there"
-    subprocess.run([sys.executable, "-c", code, repr(config.model_dump()), there], check=True)
-    assert _bytes(there) == _bytes(_write(config, tmp_path / "here", {"R1": "reference"}))
+    there.mkdir()
+    subprocess.run([sys.executable, "-c", code, words], check=True, cwd=there)
+    for platform, config in configs.items():
+        here = _write(config, tmp_path / "here" / platform, {"R1": "reference"})
+        assert _bytes(there / platform) == _bytes(here)
 
 
 def test_another_seed_or_donor_gives_other_tissue(simulator, raw, tmp_path):
@@ -166,11 +175,11 @@ def _patch_statistics(picture, x, y, half):
 
 
 @pytest.fixture(scope="module")
-def features(raw):
+def features(raw, sections):
     """Return each donor's standardised log-normalised counts, image statistics and states."""
     by_donor = {}
-    for donor, section in _read(raw, "xenium").items():
-        adata = section.adata
+    for donor, section in sections["xenium"].items():
+        adata = section.adata.copy()
         adata.obs["section"] = donor
         counts = adata.X.toarray().astype(float)
         picture, half = tifffile.imread(raw / section.image).astype(float), round(50 / 2)

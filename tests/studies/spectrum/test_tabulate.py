@@ -1,5 +1,6 @@
 """The table of one data set, and the stage that writes it."""
 
+import re
 from dataclasses import replace
 from functools import partial
 
@@ -10,7 +11,6 @@ from ruamel.yaml import YAML
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.data import embeddings
-from cell_synergy.data.paired import write as write_pairs
 from cell_synergy.data.splits import folds
 from cell_synergy.studies.spectrum import tabulate as table
 from cell_synergy.studies.spectrum.ceiling_scores import ceiling_scores
@@ -18,6 +18,7 @@ from cell_synergy.studies.spectrum.config import SpectrumConfig
 from cell_synergy.studies.spectrum.correlations import CentredPairs
 from cell_synergy.training import weights
 from stages.spectrum import Args, main
+from tests import labelled
 
 from .conftest import PARAMS, SETTINGS
 
@@ -68,7 +69,7 @@ def picked(result, quantity, **where):
     return rows
 
 
-def test_every_row_has_its_place(result):
+def test_rows_have_the_columns_and_unique_keys(result):
     assert list(result.columns) == table.COLUMNS
     assert not result.duplicated(table.COLUMNS[:10]).any()
     assert set(result["dataset"]) == {"tiny"}
@@ -79,7 +80,7 @@ def test_fractions_are_of_the_training_pairs_and_of_every_donor(result):
     assert freedom.to_dict() == {5: 3 * 4 - 4, 50: 27 * 4 - 4, 100: 54 * 4 - 4}
 
 
-def test_what_cannot_be_estimated_says_so_and_the_rest_is_there(result):
+def test_quantities_without_an_estimate_say_so_and_the_rest_is_there(result):
     rows = picked(result, "ceiling_corrected")
     few = rows["fraction"] == 5
     assert rows.loc[few, "value"].isna().all()
@@ -242,7 +243,7 @@ def args(tmp_path, monkeypatch, paired, dataset, scores):
         YAML().dump(params | {"data": data}, file)
     monkeypatch.chdir(tmp_path)
     units = paired.adata.copy()
-    write_pairs(tmp_path / "pairs.h5ad", units)
+    labelled.write(tmp_path, "tiny", units, data["tiny"]["tasks"])
     for name in ("image", "expression"):
         x = getattr(paired, name)
         embeddings.write(tmp_path / f"{name}.h5ad", x, units.obs_names, {})
@@ -252,8 +253,16 @@ def args(tmp_path, monkeypatch, paired, dataset, scores):
     (tmp_path / "scores/tiny").mkdir(parents=True)
     for name, rows in scores.groupby("method"):
         rows.to_csv(tmp_path / f"scores/tiny/{name}.csv", index=False)
-    names = "pairs.h5ad", "image.h5ad", "expression.h5ad", "weights", "scores", "out.csv"
-    return Args(dataset="tiny", **{n.partition(".")[0]: tmp_path / n for n in names})
+    names = (
+        "pairs/tiny.h5ad",
+        "labels/tiny.h5ad",
+        "image.h5ad",
+        "expression.h5ad",
+        "weights",
+        "scores",
+        "out.csv",
+    )
+    return Args(dataset="tiny", **{re.split("[./]", n)[0]: tmp_path / n for n in names})
 
 
 def test_the_stage_writes_the_same_bytes_twice(args):

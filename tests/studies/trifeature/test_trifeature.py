@@ -187,6 +187,8 @@ def stage(tmp_path, monkeypatch):
     """Run the stage on a tiny setting, in a folder of its own; return the table's text."""
     small = {"training": PARAMS["training"] | {"max_epochs": 1}, "models": {}}
     own = {"seeds": 2, "methods": PARAMS["trifeature"]["methods"]}
+    mlp = PARAMS["probe"]["mlp"] | {"hidden": 4, "axes": 8, "epochs": 2}
+    small["probe"] = PARAMS["probe"] | {"mlp": mlp, "strengths": 2}
     with (tmp_path / "params.yaml").open("w") as file:
         YAML().dump(PARAMS | small | {"trifeature": TINY | own}, file)
     monkeypatch.chdir(tmp_path)
@@ -208,7 +210,7 @@ def test_the_stage_writes_one_tidy_row_per_seed_and_task(stage):
     assert set(table["n"]) == {600}
 
 
-@pytest.mark.parametrize("name", ["concat", "comm"])
+@pytest.mark.parametrize("name", ["concat", "simclr", pytest.param("comm", marks=pytest.mark.slow)])
 def test_a_second_run_has_the_same_bytes(stage, name):
     assert stage(name) == stage(name, "again.csv")
 

@@ -145,19 +145,34 @@ def run_stages(models):
     ))  # fmt: skip
 
 
+def run_study(folder, patch, tasks, models=METHODS, widths=(6, 5), **changed):
+    """Run a study of one's own in an empty folder, which is entered."""
+    patch.chdir(folder)
+    patch.setenv("CELL_SYNERGY_SCRATCH", str(folder / "scratch"))
+    with Path("params.yaml").open("w") as file:
+        YAML().dump(small(tasks, models, **changed), file)
+    draw(widths, tasks)
+    run_stages(models)
+
+
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     """Return a function that runs a study of one's own in an empty folder."""
+    return lambda tasks, **changed: run_study(tmp_path, monkeypatch, tasks, **changed)
 
-    def made(tasks, models=METHODS, widths=(6, 5), **changed):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("CELL_SYNERGY_SCRATCH", str(tmp_path / "scratch"))
-        with Path("params.yaml").open("w") as file:
-            YAML().dump(small(tasks, models, **changed), file)
-        draw(widths, tasks)
-        run_stages(models)
 
-    return made
+@pytest.fixture(scope="module")
+def _without_training(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("without-training")
+    with pytest.MonkeyPatch.context() as patch:
+        run_study(folder, patch, TASKS["other names"], ["image", "concat", "expression"])
+    return folder
+
+
+@pytest.fixture
+def study_without_training(_without_training, monkeypatch):
+    """Enter a study of methods without training, `concat` its focal method."""
+    monkeypatch.chdir(_without_training)
 
 
 @pytest.fixture
@@ -184,7 +199,7 @@ def words(monkeypatch):
 
 
 SLOWER = [
-    pytest.param(tasks, id=name, marks=[pytest.mark.slow] if "alone" in name else [])
+    pytest.param(tasks, id=name, marks=[] if name == "without labels" else [pytest.mark.slow])
     for name, tasks in TASKS.items()
 ]
 
@@ -220,8 +235,8 @@ def test_whatever_its_tasks_a_study_comes_to_claims_and_figures(study, words, ta
     assert ("no task in this data set" in pictures["spectrum"]) == (not tasks)
 
 
-def test_claims_about_methods_that_are_left_out_say_so(study):
-    study(TASKS["other names"], ["concat", "pca", "image", "expression"])
+@pytest.mark.usefixtures("study_without_training")
+def test_claims_about_methods_that_are_left_out_say_so():
     table = pd.read_csv("results/claims.csv").query("dataset == 'mine'").set_index("claim")
     said = table["evidence"].to_dict()
     assert said["CoMM has the highest SIS"] == "not tested: no method 'comm'"
@@ -231,8 +246,8 @@ def test_claims_about_methods_that_are_left_out_say_so(study):
     assert set(table["verdict"]) == {NOT_TESTABLE}
 
 
-def test_a_focal_method_without_training_is_drawn(study, words):
-    study(TASKS["other names"], ["image", "concat", "expression"])
+@pytest.mark.usefixtures("study_without_training")
+def test_a_focal_method_without_training_is_drawn(words):
     assert "Concat" in words("sis")
     assert "Concat" in words("tissue")
 
