@@ -44,7 +44,9 @@ class MappedGenes:
 def to_ensembl(
     names: Sequence[str] | pd.Index, vocabulary: pd.Index, species: Species
 ) -> MappedGenes:
-    """Return the Ensembl id of each gene.
+    """Return the Ensembl id of each gene; ids without their version are kept as they are.
+
+    If all names are in `vocabulary`, no table is read.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ def to_ensembl(
     Raises
     ------
     ConfigError
-        If the package with the tables is not installed.
+        If a table is needed and the package `celltypist` is not installed.
     """
     unversioned = [match[1] if (match := _ID.match(name)) else name for name in map(str, names)]
     id_of: dict[str, str] = {}
