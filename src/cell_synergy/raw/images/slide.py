@@ -44,7 +44,10 @@ class Slide:
         return padded
 
     def reading_order(self, centres: Float[np.ndarray, "obs 2"]) -> Int[np.ndarray, " obs"]:
-        """Return the order of `centres` in which their crops decode the fewest tiles."""
+        """Return the indices of `centres` (x and y in pixels) in an order that decodes few tiles.
+
+        Crops are ordered by blocks of 1024 pixels; an image in memory keeps the order of `centres`.
+        """
         if isinstance(self._pixels, np.ndarray):
             return np.arange(len(centres))
         x, y = (centres // BLOCK).T

@@ -105,6 +105,11 @@ def labels(latent: pd.DataFrame, config: SimulatorConfig, role: Role) -> pd.Data
     role
         Role of the donor; with `config.synergy`, `matched_niche` is undefined in reference and
         training donors, where all observations match.
+
+    Returns
+    -------
+    Columns `region`, `image_state`, `expression_state`, `niche` and `matched_niche`, one row per
+    observation.
     """
     nuclei, programme = latent["image_nuclei"], latent["expression_programme"]
     image, expression = latent["image_stroma"], latent["expression_stroma"]
@@ -132,7 +137,11 @@ def labels(latent: pd.DataFrame, config: SimulatorConfig, role: Role) -> pd.Data
 
 
 def visible(config: SimulatorConfig) -> Mapping[str, Mapping[str, list[str]]]:
-    """Return the latent states on which the label of a task depends, by task and modality."""
+    """Return the latent states on which a task's label depends, by task and by modality.
+
+    States with the prefix `shared_` stand in the lists of both modalities, `image` and
+    `expression`.
+    """
     niche, matched_niche = ["image_nuclei"], ["expression_stroma"]
     if config.synergy:
         niche = ["image_nuclei", "expression_programme"]
