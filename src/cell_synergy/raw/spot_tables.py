@@ -98,7 +98,13 @@ def grid_names(xy: np.ndarray, source: Path) -> pd.Index:
     DataError
         If a coordinate is not finite, or two spots round to the same array position.
     """
-    index = pd.Index([f"{x:.0f}x{y:.0f}" for x, y in np.rint(xy)])
+    if len(invalid := np.flatnonzero(~np.isfinite(xy).all(axis=1))):
+        first = int(invalid[0])
+        raise DataError(
+            f"{source}: {len(invalid)} spots have no array position, first that of row {first + 1} "
+            f"({xy[first, 0]}, {xy[first, 1]}); download it again"
+        )
+    index = pd.Index([f"{x:.0f}x{y:.0f}" for x, y in np.rint(xy) + 0.0])  # + 0.0: no -0
     if duplicates := sorted(set(index[index.duplicated()])):
         raise DataError(
             f"{source}: {len(duplicates)} array positions occur twice ({duplicates[0]}); "
