@@ -50,6 +50,11 @@ def read_params() -> dict[str, Any]:
     """Read params.yaml of the working directory; for commands, stages and notebooks.
 
     Its top level has the sections that stages share, and one section per stage.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, it is not valid YAML, or has an unknown section.
     """
     params = mapping_of(PARAMS)
     if STAGES.is_dir():
@@ -61,12 +66,24 @@ def read_params() -> dict[str, Any]:
 
 
 def read_section(name: str) -> dict[str, Any]:
-    """Read one section of params.yaml; `name` may be dotted."""
+    """Read one section of params.yaml; `a.b` is the section `b` inside `a`.
+
+    Raises
+    ------
+    ConfigError
+        If params.yaml cannot be read, or the section is missing or a single value.
+    """
     return section_of(read_params(), name)
 
 
 def read_param(name: str) -> Any:  # noqa: ANN401 - params.yaml may have any type there
-    """Read one parameter of params.yaml; `name` may be dotted."""
+    """Read one parameter of params.yaml; `a.b` is `b` in the section `a`.
+
+    Raises
+    ------
+    ConfigError
+        If params.yaml cannot be read, or the parameter is missing or of the wrong type.
+    """
     return param_of(read_params(), name)
 
 
@@ -79,6 +96,11 @@ def section_of(params: Mapping[str, Any], name: str) -> dict[str, Any]:
         Parameters, as params.yaml has them.
     name
         The section; `a.b` is the section `b` inside `a`.
+
+    Raises
+    ------
+    ConfigError
+        If the section is missing, empty or a single value.
     """
     section: Any = params
     for depth, key in enumerate(keys := name.split(".")):
@@ -102,6 +124,11 @@ def param_of(params: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - as 
         Parameters, as params.yaml has them.
     name
         The parameter; `a.b` is `b` in the section `a`.
+
+    Raises
+    ------
+    ConfigError
+        If the parameter is missing, or one at the top level is of the wrong type.
     """
     parent, _, key = name.rpartition(".")
     section = section_of(params, parent) if parent else params

@@ -59,7 +59,7 @@ class _SoftCCA(TwoTowerProjector):
 def soft_cca(
     z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"], decorrelation: float
 ) -> Float[Tensor, ""]:
-    """Return the distance of the standardised projections plus the penalty on correlations.
+    """Return the mean squared distance of standardised projections plus the decorrelation penalty.
 
     Parameters
     ----------

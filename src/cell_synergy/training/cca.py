@@ -73,7 +73,8 @@ def covariances(
     Parameters
     ----------
     image, expression
-        Embeddings, in any floating-point precision; they need not be centred.
+        Embeddings, in any floating-point precision; row i of both is one observation. They need not
+        be centred.
     """
     n_obs, d1 = image.shape
     dtype = np.result_type(image, expression)
@@ -107,6 +108,10 @@ def solve(
     DataError
         If no feature of a modality varies, or if the directions are not determined: the features
         are constant, linearly dependent or more than the observations, and the ridge is too small.
+
+    Returns
+    -------
+    At most `components` correlations and directions, in descending order of correlation.
     """
     d1, d2 = moments.cross.shape
     if not ridge and moments.n_obs <= d1 + d2:

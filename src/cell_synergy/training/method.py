@@ -15,7 +15,7 @@ from jaxtyping import Float32, Shaped
 from cell_synergy.core.config import Config
 
 Weights = dict[str, np.ndarray]
-"""Arrays of one fit, by name."""
+"""Arrays of one fit from which `transform` computes the joint embedding, by name."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,15 @@ class Method(Config, ABC):
         Returns
         -------
         :
-            For each specification the arrays that `transform` needs, by name.
+            For each specification, in order, the arrays that `transform` needs, by name.
+
+        Raises
+        ------
+        ConfigError
+            If the hyperparameters or `context.training` do not fit the training pairs, or the
+            training diverges.
+        DataError
+            If a solution in closed form is not determined by the training pairs.
         """
 
     @abstractmethod
@@ -113,7 +121,12 @@ class Method(Config, ABC):
         weights
             Weights of one fit, as `fit` returns them.
         image, expression
-            Standardised embeddings of the observations.
+            Standardised embeddings; row i of both is one observation.
+
+        Raises
+        ------
+        ConfigError
+            If the weights are those of another network.
         """
 
     @property
@@ -127,7 +140,7 @@ class ClosedForm(Method):
 
     @abstractmethod
     def solve(self, pairs: Pairs, seed: int) -> Weights:
-        """Return the weights of one fit.
+        """Return the weights of one fit: the arrays that `transform` needs, by name.
 
         Parameters
         ----------
@@ -138,12 +151,14 @@ class ClosedForm(Method):
         """
 
     def fit(self, specs: Sequence[FitSpec], context: RunContext) -> list[Weights]:
-        """Solve one fit after the other.
+        """Return the weights of every fit, in the order of `specs`, solved one after the other.
 
         Parameters
         ----------
-        specs, context
-            As for `Method.fit`; `context` is not used.
+        specs
+            One specification per fold and seed.
+        context
+            Not used.
         """
         return [self.solve(spec.pairs, spec.seed) for spec in specs]
 
@@ -152,11 +167,11 @@ class Untrained(ClosedForm):
     """A representation that is computed without being fitted."""
 
     def solve(self, pairs: Pairs, seed: int) -> Weights:
-        """Return no weights.
+        """Return no weights: an empty dictionary.
 
         Parameters
         ----------
         pairs, seed
-            As for `ClosedForm.solve`; neither is used.
+            Not used.
         """
         return {}
