@@ -95,7 +95,7 @@ def report_errors(
 def print_requested_help(words: Sequence[str], text: str, *, bare: bool) -> bool:
     """Print the help for `-h` and `--help`; return whether it was printed.
 
-    A command that needs arguments and is given none prints its help and ends with exit status 2.
+    Without the arguments that it needs, a command prints its help and ends with exit status 2.
 
     Parameters
     ----------
