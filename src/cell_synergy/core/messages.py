@@ -50,7 +50,7 @@ def explain(
     config, values
         Class of the configuration, and the values that were validated.
     where
-        Dotted name of the section of params.yaml that the values are of, or `ARGUMENT`.
+        Dotted name of the section of params.yaml that the values are from, or `ARGUMENT`.
     """
     details = error.errors()
     misspelt = {_likely_field(detail, config) for detail in details}

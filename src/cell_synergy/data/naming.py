@@ -83,7 +83,7 @@ def _of_kind(value: object) -> object:
 
 
 OfKind = BeforeValidator(_of_kind)
-"""A block with a key `kind`, of which the bare word is short for `{kind: word}`."""
+"""A block with a key `kind`; a bare word is short for `{kind: word}`."""
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_names)]
 """A list of names."""

@@ -45,7 +45,7 @@ def load(path: Path, config: NicheformerConfig) -> NicheformerModel:
 
 
 def published_shapes(config: NicheformerConfig) -> dict[str, tuple[int, ...]]:
-    """Return name and shape of each tensor in the authors' layout, including the heads."""
+    """Return the shape of each tensor in the authors' layout, by name, including the heads."""
     d, d_feedforward = config.hidden_size, config.intermediate_size
     layer = {
         "self_attn.in_proj_weight": (3 * d, d),

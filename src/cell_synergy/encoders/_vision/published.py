@@ -114,6 +114,8 @@ class PublishedTransformer(ImageExpert, ABC):
 
         Raises
         ------
+        ConfigError
+            If `repo` is not a valid name.
         DataError
             If the local file cannot be read, or the hub's cannot be downloaded.
         """

@@ -30,6 +30,11 @@ class Slide:
             Centre of the square, x and y in pixels.
         side
             Side of the square, in pixels.
+
+        Raises
+        ------
+        DataError
+            If a tile that the crop needs is damaged.
         """
         left, top = (int(i) for i in np.floor(centre - side / 2 + 0.5))
         width, height = self.size
@@ -54,7 +59,7 @@ class Slide:
         return np.lexsort((x, y))
 
     def overview(self, step: int) -> UInt8[np.ndarray, "rows columns 3"]:
-        """Return the image subsampled to every `step`-th pixel in both directions."""
+        """Return every `step`-th pixel in both directions; `DataError` if a tile is damaged."""
         band = step * max(BLOCK // step, 1)
         rows = range(0, self.size[1], band)
         return np.concatenate(

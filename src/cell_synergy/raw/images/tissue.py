@@ -48,6 +48,11 @@ def on_tissue(
         Micrometres per pixel of the image.
     rule
         Side of the square around each centre, and thresholds of tissue.
+
+    Raises
+    ------
+    DataError
+        If a tile of the image is damaged.
     """
     side = max(round(rule.field_um / mpp), 1)
     centres = centres_um / mpp

@@ -158,6 +158,10 @@ def join_labels(
     max_distance_um
         Largest distance between a spot or cell and the position of its label, in micrometres.
 
+    Returns
+    -------
+    Rows in the order of `adata`, one column for each label column of the table.
+
     Raises
     ------
     DataError
@@ -177,7 +181,7 @@ def join_labels(
 
 
 def as_proportions(joined: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Return cell-type proportions as numbers: a row sums to one, or is missing completely.
+    """Return cell-type proportions in double precision: a row sums to one, or is NaN completely.
 
     Parameters
     ----------

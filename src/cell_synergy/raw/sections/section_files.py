@@ -106,7 +106,7 @@ def has_image(folder: Path, pattern: str | None) -> bool:
     Parameters
     ----------
     folder, pattern
-        The section's folder, and `reader.image` (None for any image of a slide).
+        The section's folder, and `reader.image` (None for any image); `DataError` if it leads out.
     """
     if pattern is None:
         return bool(images_in(folder))
@@ -192,7 +192,7 @@ def read_scale(path: Path, key: str) -> float:
 def read_frame(
     path: Path, columns: Sequence[str], header: bool = True, text: bool = False
 ) -> pd.DataFrame:
-    """Read a CSV (gzipped or not) or Parquet table, and check its columns.
+    """Return the table in a CSV (gzipped or not) or Parquet file, after a check of its columns.
 
     A CSV may have a byte order mark, quotes, and commas, tabs or semicolons as separators. The
     columns `barcode`, `cell_id` and `section` are read as text exactly as written, since a name may
@@ -230,7 +230,10 @@ def read_frame(
 
 
 def first_row(path: Path) -> tuple[list[str], str]:
-    """Return the fields of a text table's first line, and its separator (comma, tab, semicolon)."""
+    """Return the fields of a text table's first line, and its separator (comma, tab, semicolon).
+
+    `DataError` if the file is missing or is not text in UTF-8 or UTF-16.
+    """
     try:
         with _open_text(path) as file:
             line = file.readline().rstrip("\r\n")
@@ -253,7 +256,7 @@ def read_lines(path: Path) -> list[str]:
 
 @contextmanager
 def open_unpacked(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading bytes; gzip is detected by content and decompressed."""
+    """Open a file for reading bytes, decompressed if it is gzip; `DataError` if it is unusable."""
     gzipped = filetypes.require_readable(path, "a table", AGAIN) == filetypes.GZIP
     with gzip.open(path, "rb") if gzipped else path.open("rb") as binary:
         yield cast("IO[bytes]", binary)

@@ -105,6 +105,11 @@ def check_diameter(spatial: Path, mpp: float) -> None:
         Folder of Space Ranger's images and scale factors.
     mpp
         Micrometres per pixel of the full-resolution slide.
+
+    Raises
+    ------
+    DataError
+        If the scale factors cannot be read as JSON.
     """
     diameter = read_factors(spatial).get("spot_diameter_fullres")
     low, high = _DIAMETER_UM

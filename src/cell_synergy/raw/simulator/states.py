@@ -30,7 +30,7 @@ def stream(config: SimulatorConfig, *purpose: str) -> np.random.Generator:
 
 
 def n_levels(config: SimulatorConfig) -> dict[str, int]:
-    """Return the number of levels of each latent state.
+    """Return the number of levels of each latent state, by the name of the state.
 
     The prefix of a state is the modality that it affects; `shared_` states affect both.
     """
