@@ -66,12 +66,12 @@ def read_params() -> dict[str, Any]:
 
 
 def read_section(name: str) -> dict[str, Any]:
-    """Read a section of params.yaml (`a.b`: `b` inside `a`); `ConfigError` if it is not there."""
+    """Read a section of params.yaml (`a.b`: `b` in `a`); `ConfigError` if missing or no section."""
     return section_of(read_params(), name)
 
 
 def read_param(name: str) -> Any:  # noqa: ANN401 - params.yaml may have any type there
-    """Read a parameter of params.yaml (`a.b`: `b` inside `a`); `ConfigError` if it is not there."""
+    """Read a parameter of params.yaml (`a.b`: `b` in `a`); `ConfigError` if missing or invalid."""
     return param_of(read_params(), name)
 
 

@@ -160,7 +160,7 @@ def errno_in_text(error: Exception) -> int | None:
 def describe_os_error(error: OSError) -> str:
     """Return one sentence on an error of the operating system: path, remedy and reason.
 
-    The message of an error that this package raises itself is returned as it is.
+    The message of a `FileNotFoundError` that this package raises itself is returned as it is.
     """
     number = error.errno or errno_in_text(error)
     reason = " ".join(str(error.strerror or error).split())

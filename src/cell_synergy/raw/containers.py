@@ -50,8 +50,8 @@ def unpack(container: Path, how: str, target: Path) -> None:
     Raises
     ------
     DataError
-        If `how` names no such way, the container cannot be read, has no such member or one of over
-        8 GB, or a member that is rewritten is not a table of the counts of spots.
+        If `how` begins otherwise, the container cannot be read, has no such member or (in a zip)
+        one of over 8 GiB, or a member that is rewritten is not a table of the counts of spots.
     """
     kind, _, member = how.partition(":")
     if kind not in KINDS:
@@ -75,7 +75,7 @@ def unpack(container: Path, how: str, target: Path) -> None:
 
 
 def has_text_checksum(how: str) -> bool:
-    """Return whether `unpack` rewrites a file as gzip, so that its text is what is hashed.
+    """Return whether `unpack` rewrites a file as gzip, whose decompressed text is then hashed.
 
     Parameters
     ----------

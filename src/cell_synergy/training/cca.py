@@ -103,15 +103,15 @@ def solve(
     components
         Number of correlations; None for the number of features of the smaller modality.
 
+    Returns
+    -------
+    At most `components` correlations and directions, in descending order of correlation.
+
     Raises
     ------
     DataError
         If no feature of a modality varies, or if the directions are not determined: the features
         are constant, linearly dependent or more than the observations, and the ridge is too small.
-
-    Returns
-    -------
-    At most `components` correlations and directions, in descending order of correlation.
     """
     d1, d2 = moments.cross.shape
     if not ridge and moments.n_obs <= d1 + d2:

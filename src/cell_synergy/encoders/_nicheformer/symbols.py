@@ -44,9 +44,10 @@ class MappedGenes:
 def to_ensembl(
     names: Sequence[str] | pd.Index, vocabulary: pd.Index, species: Species
 ) -> MappedGenes:
-    """Return the Ensembl id of each gene; ids without their version are kept as they are.
+    """Return the Ensembl id, without its version, of each gene.
 
-    If all names are in `vocabulary`, no table is read.
+    Symbols are looked up in the tables of the package `celltypist`, which are read only if a name
+    is not in `vocabulary`.
 
     Parameters
     ----------

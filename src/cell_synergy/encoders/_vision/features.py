@@ -23,7 +23,7 @@ from cell_synergy.core.resume.part_store import PartStore
 from cell_synergy.raw.images import Slide, open_slide
 
 Network = Callable[[UInt8[Tensor, "_ _ _ 3"]], Float32[Tensor, "_ _"]]
-"""Function of 8-bit RGB patches (obs x height x width x 3) that returns features (obs x dim)."""
+"""Function of 8-bit RGB patches on the device, obs x height x width x 3: features, obs x dim."""
 
 _PREFETCH_BYTES = 2**28  # memory of prefetched crops
 _MAX_READERS = 8  # threads that read crops if the device is a GPU; 1 on a CPU

@@ -20,7 +20,7 @@ from cell_synergy.raw.images import require_image
 
 
 class ImageExpert(Encoder):
-    """Base class of image experts, whose input are square patches around each observation.
+    """Base class of image experts, which embed the square patch around each observation.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class ImageExpert(Encoder):
 
     @abstractmethod
     def weights_file(self, card: Mapping[str, JsonValue]) -> Path:
-        """Return the local file of the weights that a card describes; it may be downloaded."""
+        """Return the local path of the weights that a card describes, downloaded if necessary."""
 
     @abstractmethod
     def network(self, weights: Path) -> Network:
