@@ -132,7 +132,7 @@ def as_numbers(value: Any, names: pd.Index, where: str) -> Float[np.ndarray, "ob
 
 
 def align_rows(frame: pd.DataFrame, names: pd.Index, where: str) -> pd.DataFrame:
-    """Return a data frame with its rows in the order of the observations.
+    """Return a data frame with its rows in the order of `names`; names are compared as text.
 
     Parameters
     ----------
@@ -141,12 +141,13 @@ def align_rows(frame: pd.DataFrame, names: pd.Index, where: str) -> pd.DataFrame
     names
         Names of the observations.
     where
-        File and key, for messages.
+        File and key of `obsm`, for messages.
 
     Raises
     ------
     DataError
-        If the row names are not those of the observations.
+        If rows are missing or superfluous or, unless the order is already equal, a name occurs
+        twice.
     """
     rows, obs_names = frame.index.astype(str), names.astype(str)
     if rows.equals(obs_names):
