@@ -19,8 +19,8 @@ _SEQUENCES = (list, tuple, set, frozenset, Sequence)
 class Word(str):
     """The text after `key=` of the command line, as it was written.
 
-    A file name may have a `#`, a column may be called `1` or `yes`. So the text stays text until
-    `typed` knows the type of the parameter.
+    A file name may have a `#`, a column may be called `1` or `yes`. The text is therefore converted
+    only by `typed`, given the type of the parameter.
     """
 
     __slots__ = ("key",)

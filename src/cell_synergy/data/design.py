@@ -33,7 +33,7 @@ class GroupSplit(Config):
 class BlockSplit(Config):
     """A split of every study section into stripes, of which each is left out in turn.
 
-    Its scores say nothing about other donors. Without reference donors the first block of each
+    Its scores do not generalise to other donors. Without reference donors the first block of each
     section is the reference. `standardise: donor` then scales each block by its own observations.
     See `cell_synergy.data.blocks`.
 

@@ -6,7 +6,7 @@ in the image's frame; `uns`: `source`, `simulated`, `mpp` and `images` (by secti
 keep their cells, `uns["cells"]` has their `counts` (CSR, cells x genes) and `unit`, the row of each
 cell's patch in `obs`; the counts of a patch are the sum over its cells.
 
-Labels stand in files of their own (`cell_synergy.data.label_files`), so that a new task leaves the
+Labels are in files of their own (`cell_synergy.data.label_files`), so that a new task leaves the
 pairs as they are. A gene panel alone is part of the pairs, as it decides what the expert sees.
 """
 

@@ -18,7 +18,7 @@ from cell_synergy.training.method import Method
 def names() -> list[str]:
     """Return the name of every method, sorted: the files of this folder but `_template.py`.
 
-    docs/your-own-method.md tells how to add a method from that file.
+    docs/your-own-method.md describes how to add a method from that file.
     """
     return [module.name for module in iter_modules(__path__) if not module.name.startswith("_")]
 

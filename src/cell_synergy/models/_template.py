@@ -64,7 +64,7 @@ def soft_cca(
     Parameters
     ----------
     z1, z2
-        Projections of the two modalities; row i of both is the same observation.
+        Projections of the two modalities; row i of both is one observation.
     decorrelation
         Weight lambda of the penalty.
     """

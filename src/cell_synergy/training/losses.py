@@ -56,7 +56,7 @@ def nt_xent(
     Parameters
     ----------
     z1, z2
-        Projections of the two views; row i of both is the same observation.
+        Projections of the two views; row i of both is one observation.
     temperature
         Divisor T of the cosine similarities.
     """

@@ -55,8 +55,8 @@ def stack_cells(
     sections
         Raw counts of each section, observations x genes.
     cells
-        Cells of each section, as `cells_of` returns them; None for a section without cells, of
-        which each observation is taken as one cell.
+        Cells of each section, as `cells_of` returns them; None for a section without cells, whose
+        observations count as one cell each.
     genes
         Genes of the stacked counts.
 

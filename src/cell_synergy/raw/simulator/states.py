@@ -139,8 +139,7 @@ def labels(latent: pd.DataFrame, config: SimulatorConfig, role: Role) -> pd.Data
 def visible(config: SimulatorConfig) -> Mapping[str, Mapping[str, list[str]]]:
     """Return the latent states on which a task's label depends, by task and by modality.
 
-    States with the prefix `shared_` stand in the lists of both modalities, `image` and
-    `expression`.
+    States with the prefix `shared_` are in the lists of both modalities, `image` and `expression`.
     """
     niche, matched_niche = ["image_nuclei"], ["expression_stroma"]
     if config.synergy:
