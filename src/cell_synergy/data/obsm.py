@@ -156,10 +156,13 @@ def align_rows(frame: pd.DataFrame, names: pd.Index, where: str) -> pd.DataFrame
         index = rows.get_indexer(obs_names)
         if (index >= 0).all():
             return frame.iloc[index]
-    absent = obs_names[~obs_names.isin(rows)]
-    which = (
-        f"observation {absent[0]!r} has none" if len(absent) else "their names occur several times"
-    )
+    absent, superfluous = obs_names[~obs_names.isin(rows)], rows[~rows.isin(obs_names)]
+    if len(absent):
+        which = f"observation {absent[0]!r} has none"
+    elif len(superfluous):
+        which = f"row {superfluous[0]!r} is no observation"
+    else:
+        which = "their names occur several times"
     raise DataError(
         f"{where}: the rows are not those of the observations ({which}); name them alike"
     )
