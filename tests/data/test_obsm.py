@@ -88,6 +88,12 @@ def test_rows_with_one_name_are_taken_only_in_their_order():
         align_rows(frame[::-1], names, "t")
 
 
+def test_a_row_that_is_no_observation_is_named():
+    frame = pd.DataFrame({"a": [1.0, 2, 3]}, ["u", "w", "v"])
+    with pytest.raises(DataError, match=r"\(row 'w' is no observation\); name them alike"):
+        align_rows(frame, pd.Index(["u", "v"]), "t")
+
+
 @pytest.mark.parametrize(
     "columns",
     [

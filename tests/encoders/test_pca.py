@@ -173,6 +173,9 @@ def test_a_broken_card_is_named(tmp_path, given):
     (tmp_path / "card.json").write_text(given)
     with pytest.raises(DataError, match=r"card\.json: .*"):
         encoders.read_card(tmp_path)
+    (tmp_path / "card.json").write_text('{"sha256": "ab"}')
+    with pytest.raises(DataError, match=r"card\.json: has no key `dimension`; freeze the expert"):
+        encoders.read_card(tmp_path, "dimension")
     (tmp_path / "card.json").unlink()
     with pytest.raises(DataError, match=r"card\.json: no such file; freeze the expert again"):
         encoders.read_card(tmp_path)

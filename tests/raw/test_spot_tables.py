@@ -21,6 +21,18 @@ def test_two_spots_at_one_array_position_are_refused():
         grid_names(np.array([[17.0, 9.0], [17.2, 8.9]]), SOURCE)
 
 
+def test_a_spot_just_before_the_first_column_is_in_column_0():
+    assert list(grid_names(np.array([[-0.3, 5.0], [2.0, -0.1]]), SOURCE)) == ["0x5", "2x0"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_position_that_is_not_finite_is_refused(value):
+    with pytest.raises(DataError, match=r"1 spots have no array position, first that of row 2 \("):
+        grid_names(np.array([[17.0, 9.0], [value, 9.0]]), SOURCE)
+    with pytest.raises(DataError, match=r"row 1 \(nan, 9\.0\)"):
+        array_positions(["nanx9"], "x", SOURCE)
+
+
 @pytest.mark.parametrize("name", ["17-9", "17x9x1", "x"])
 def test_a_name_that_is_no_position_is_refused(name):
     with pytest.raises(DataError, match="spots are not all named <x>x<y>"):

@@ -53,7 +53,8 @@ def read_npz(path: Path, expected: str, remedy: str) -> dict[str, np.ndarray]:
     Raises
     ------
     DataError
-        If the file is missing, damaged or not an `.npz`, or contains pickled objects.
+        If the file is missing, damaged, larger than memory or not an `.npz`, or contains pickled
+        objects or other files than arrays.
     """
     with (
         _explained(path, expected, filetypes.ZIP, remedy),
@@ -72,13 +73,18 @@ def read_npy(path: Path, expected: str, remedy: str) -> np.ndarray:
 
     Parameters
     ----------
-    path, expected, remedy
-        As for `read_npz`.
+    path
+        The file.
+    expected
+        Expected content, for messages, with its article: `an array`.
+    remedy
+        Remedy named in the error for a missing, damaged or wrong file.
 
     Raises
     ------
     DataError
-        If the file is missing, damaged or not an `.npy`, or contains pickled objects.
+        If the file is missing, damaged, larger than memory or not an `.npy`, or contains pickled
+        objects.
     """
     with _explained(path, expected, filetypes.NPY, remedy):
         return np.asarray(np.load(path, allow_pickle=False))

@@ -20,7 +20,8 @@ class SourceTree:
     src
         Folder of packages.
     scripts
-        Folder that is a package itself. Files of the tree must not import other code beside it.
+        Folder that is a package itself, `stages`. Files of the tree must not import other code
+        beside it.
 
     Attributes
     ----------
@@ -57,7 +58,13 @@ class SourceTree:
         return [file for name in above if (file := self._file(name))]
 
     def members(self, package: str) -> dict[str, str]:
-        """Return the full names of a package's public modules, by their short names."""
+        """Return the full names of a package's public modules, by their short names.
+
+        Raises
+        ------
+        DataError
+            If the repository has no such package.
+        """
         self.files(package)
         names = sorted({path.stem for path in self._stem(package).iterdir()})
         public = [name for name in names if name.isidentifier() and not name.startswith("_")]
@@ -76,6 +83,12 @@ class SourceTree:
         chosen
             For each package of which the program imports a single module by name, the full name of
             that module. All modules count if that module itself imports others of the package.
+
+        Raises
+        ------
+        DataError
+            If a file is not valid Python, imports a module that is not there or code outside of the
+            tree, or hides what it imports.
         """
         files = self._closure(roots, chosen)
         for package, module in chosen.items():
@@ -225,7 +238,7 @@ class SourceTree:
 
 
 def listed(tree: SourceTree, files: Iterable[Path], whole: Sequence[Path] = ()) -> str:
-    """Return a line of hash and name for each file, sorted by name.
+    """Return one line of text, `<hash>  <path>`, for each file, sorted by path.
 
     Parameters
     ----------

@@ -50,6 +50,11 @@ def read_params() -> dict[str, Any]:
     """Read params.yaml of the working directory; for commands, stages and notebooks.
 
     Its top level has the sections that stages share, and one section per stage.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, it is not valid YAML, or has an unknown section.
     """
     params = mapping_of(PARAMS)
     if STAGES.is_dir():
@@ -61,12 +66,12 @@ def read_params() -> dict[str, Any]:
 
 
 def read_section(name: str) -> dict[str, Any]:
-    """Read one section of params.yaml; `name` may be dotted."""
+    """Read a section of params.yaml (`a.b`: `b` in `a`); `ConfigError` if missing or no section."""
     return section_of(read_params(), name)
 
 
 def read_param(name: str) -> Any:  # noqa: ANN401 - params.yaml may have any type there
-    """Read one parameter of params.yaml; `name` may be dotted."""
+    """Read a parameter of params.yaml (`a.b`: `b` in `a`); `ConfigError` if missing or invalid."""
     return param_of(read_params(), name)
 
 
@@ -79,6 +84,11 @@ def section_of(params: Mapping[str, Any], name: str) -> dict[str, Any]:
         Parameters, as params.yaml has them.
     name
         The section; `a.b` is the section `b` inside `a`.
+
+    Raises
+    ------
+    ConfigError
+        If the section is missing, empty or a single value.
     """
     section: Any = params
     for depth, key in enumerate(keys := name.split(".")):
@@ -102,6 +112,11 @@ def param_of(params: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - as 
         Parameters, as params.yaml has them.
     name
         The parameter; `a.b` is `b` in the section `a`.
+
+    Raises
+    ------
+    ConfigError
+        If the parameter is missing, or one at the top level is of the wrong type.
     """
     parent, _, key = name.rpartition(".")
     section = section_of(params, parent) if parent else params
@@ -135,17 +150,21 @@ def _where(keys: Sequence[str]) -> str:
 
 
 def parse(overrides: Sequence[str], file: str = "") -> dict[str, Any]:
-    """Parse `a.b=value` overrides into a nested dictionary of words.
+    """Parse `a.b=value` overrides into a nested dictionary, `{"a": {"b": value}}`.
 
-    A word is text; `validate` converts it to the type of its parameter.
+    A value is a `Word`, text that `validate` converts to the type of its parameter.
 
     Parameters
     ----------
     overrides
         The overrides.
     file
-        Name of the argument that takes a file, for the error message if a file is given without
-        a name.
+        Argument that takes a file, for the message about a file given without `name=`.
+
+    Raises
+    ------
+    ConfigError
+        If one is not of the form `name.key=value`, or two are of one parameter.
     """
     tree: dict[str, Any] = {}
     for word in overrides:
@@ -168,14 +187,14 @@ def parse(overrides: Sequence[str], file: str = "") -> dict[str, Any]:
 
 
 def merge(base: Mapping[str, Any], top: Mapping[str, Any] | Word) -> dict[str, Any]:
-    """Return parameters with others on top, dictionaries merged key by key.
+    """Return parameters of which some are replaced by others, nested sections key by key.
 
     Parameters
     ----------
     base
         Parameters. A bare word is short for `{kind: word}` where `top` has keys below it.
     top
-        Parameters that replace those of `base`.
+        Parameters that replace those of `base`; `ConfigError` if it is a single word.
     """
     merged = dict(base)
     for key, new in _block(top).items():
@@ -187,7 +206,7 @@ def merge(base: Mapping[str, Any], top: Mapping[str, Any] | Word) -> dict[str, A
 
 
 def validate(config: type[C], values: Mapping[str, Any] | Word, where: str) -> C:
-    """Build a configuration from values.
+    """Return a configuration of the class `config`, built from values after a check of each.
 
     Parameters
     ----------
@@ -196,7 +215,7 @@ def validate(config: type[C], values: Mapping[str, Any] | Word, where: str) -> C
     values
         Its values; words of the command line are converted to the types of their parameters.
     where
-        Dotted name of the section that the values are of, for messages.
+        Dotted name of the section that the values are from, for messages.
 
     Raises
     ------
@@ -227,30 +246,35 @@ def load(config: type[C], name: str, overrides: Mapping[str, Any] | Word | None 
     config
         Class of the configuration, which has to have every key of the section.
     name
-        The section; may be dotted.
-    overrides
-        Values that replace those of the section.
-    """
-    section = read_section(name)
-    return validate(config, section if overrides is None else merge(section, overrides), name)
-
-
-def load_keys(config: type[C], name: str, overrides: Mapping[str, Any] | None = None) -> C:
-    """Read those keys of one section of params.yaml that a configuration has.
-
-    Parameters
-    ----------
-    config
-        Class of the configuration.
-    name
-        The section; may be dotted.
+        The section; `a.b` is the section `b` inside `a`.
     overrides
         Values that replace those of the section.
 
     Raises
     ------
     ConfigError
-        If a value is wrong, or an override is of a key that is not read here.
+        If the section is missing, or a value is missing, unknown or wrong.
+    """
+    section = read_section(name)
+    return validate(config, section if overrides is None else merge(section, overrides), name)
+
+
+def load_keys(config: type[C], name: str, overrides: Mapping[str, Any] | None = None) -> C:
+    """Read a configuration from the keys of one section of params.yaml that its class has.
+
+    Parameters
+    ----------
+    config
+        Class of the configuration.
+    name
+        The section; `a.b` is the section `b` inside `a`.
+    overrides
+        Values that replace those of the section.
+
+    Raises
+    ------
+    ConfigError
+        If the section or a value is missing or wrong, or an override is of a key not read here.
     """
     section, overrides = read_section(name), overrides or {}
     for key in overrides:
@@ -261,13 +285,16 @@ def load_keys(config: type[C], name: str, overrides: Mapping[str, Any] | None = 
 
 
 def arguments(config: type[C], words: Sequence[str]) -> C:
-    """Parse the arguments of a stage.
+    """Return the arguments of a stage, parsed and checked.
 
     Parameters
     ----------
-    config
-        Class of the arguments.
-    words
-        `name=value` words.
+    config, words
+        Class of the arguments, and `name=value` words.
+
+    Raises
+    ------
+    ConfigError
+        If a word is not of the form `name=value`, or an argument is missing, unknown or wrong.
     """
     return validate(config, parse(words), ARGUMENT)

@@ -25,7 +25,7 @@ def use_threads(count: int) -> None:
 
 @functools.cache
 def device() -> "torch.device":
-    """Return the GPU if there is one, else the CPU."""
+    """Return the device of all computations with torch: the GPU if there is one, else the CPU."""
     import torch  # noqa: PLC0415 - two seconds, and most stages need none
 
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

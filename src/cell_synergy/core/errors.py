@@ -95,7 +95,7 @@ def report_errors(
 def print_requested_help(words: Sequence[str], text: str, *, bare: bool) -> bool:
     """Print the help for `-h` and `--help`; return whether it was printed.
 
-    A command that needs arguments and is given none prints its help and ends with exit status 2.
+    Without the arguments that it needs, a command prints its help and ends with exit status 2.
 
     Parameters
     ----------
@@ -149,13 +149,19 @@ def positional_arguments(main: Callable[..., object], words: Sequence[str]) -> S
 
 
 def errno_in_text(error: Exception) -> int | None:
-    """Return the system's errno in the text of a library's error; None if it has none."""
+    """Return the system's error number (errno) in the text of an error; None if there is none.
+
+    HDF5 and safetensors report errors of the disk in this way.
+    """
     match = _ERRNO.search(str(error))
     return int(match[1]) if match else None
 
 
 def describe_os_error(error: OSError) -> str:
-    """Return one sentence on an error of the operating system: path, remedy and reason."""
+    """Return one sentence on an error of the operating system: path, remedy and reason.
+
+    The message of a `FileNotFoundError` that this package raises itself is returned as it is.
+    """
     number = error.errno or errno_in_text(error)
     reason = " ".join(str(error.strerror or error).split())
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""

@@ -16,7 +16,7 @@ _PROBE = bytes(2**16)  # written to test whether the disk is full
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
-    """Yield a path to write to; it becomes `target` when the block ends without an error.
+    """Yield a temporary path to write to, which replaces `target` if the block ends without error.
 
     The block may write a file or create a folder at the path. After an error or a kill, `target` is
     unchanged; temporary files of a killed process are removed at the next write of `target`.

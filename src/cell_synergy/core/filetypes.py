@@ -105,6 +105,10 @@ def require_readable(path: Path, wanted: str, remedy: str) -> str:
     remedy
         Remedy if the file is missing or cannot be read: `set the key weights to the file`.
 
+    Returns
+    -------
+    A constant of this module (`HDF5`, `TEXT`, ...), or the name of another format, such as `PNG`.
+
     Raises
     ------
     DataError
@@ -131,7 +135,12 @@ def unusable_reason(path: Path, wanted: str) -> str:
     Parameters
     ----------
     path, wanted
-        As for `require_readable`.
+        The file, and its expected content with its article: `an image`.
+
+    Raises
+    ------
+    OSError
+        If the file is missing or cannot be read.
     """
     what, action = _NEVER.get(detect_format(path), ("", ""))
     return f"{what.format(wanted=wanted)}; {action}" if what else ""
@@ -140,14 +149,16 @@ def unusable_reason(path: Path, wanted: str) -> str:
 def wrong_format(
     path: Path, wanted: str, remedy: str, reason: object = "", expected: str = ""
 ) -> DataError:
-    """Return the error for a file that is not of the expected format.
+    """Return, not raise, the error for a file that is not of the expected format.
 
     The message names the detected format if it differs from `expected`, and the reader's error.
 
     Parameters
     ----------
-    path, wanted, remedy
-        As for `require_readable`.
+    path, wanted
+        The file, and its expected content with its article: `an image`.
+    remedy
+        What the user can do, for the message.
     reason
         Error of the reader of the file, if one was raised.
     expected
@@ -173,8 +184,10 @@ def read_json(path: Path, wanted: str, remedy: str) -> dict[str, Any]:
 
     Parameters
     ----------
-    path, wanted, remedy
-        As for `require_readable`.
+    path, wanted
+        The file, and its expected content with its article: `the card of an expert`.
+    remedy
+        What the user can do if the file is missing or wrong, for messages.
 
     Raises
     ------

@@ -20,7 +20,10 @@ _DROPPED = {"ENCODING", "COMMENT", "NL", "ENDMARKER"}
 
 @cache
 def fingerprint(source: Source) -> str:
-    """Return a hash of a file's tokens, equal in every version of Python; empty without code.
+    """Return a hash of a file's tokens (32 hexadecimal digits); "" for a file without code.
+
+    It is equal in every version of Python, and for texts that differ only in comments, docstrings,
+    blank lines and error messages.
 
     Strings are error messages in a `raise` statement, and in the arguments of a call that is
     returned and whose function has a name that ends in `Error`. A call of such a name elsewhere

@@ -59,7 +59,7 @@ def fetch(repo: str, file: str, revision: str, kind: _RepoType = "model") -> Pat
 
 
 def commit_of(path: Path) -> str:
-    """Return the commit of a file whose path was returned by `fetch`."""
+    """Return the commit of a file of the hub's cache, given its path as `fetch` returns it."""
     parts = path.parts
     return parts[parts.index("snapshots") + 1]
 
@@ -73,12 +73,18 @@ def fetch_many(
 
     Parameters
     ----------
-    repo, revision, kind
-        As for `fetch`.
+    repo, revision
+        Repository as `owner/name`, and a commit, branch or tag of it.
     patterns
         Paths inside the repository; `*` stands for any characters, including slashes.
+    kind
+        Type of the repository.
     folder
         Folder to download to; files keep their paths inside the repository. Created if missing.
+
+    Returns
+    -------
+    The folder.
 
     Raises
     ------

@@ -59,16 +59,14 @@ class Import:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """One Python file.
+    """One Python file, and what it imports.
 
     Parameters
     ----------
     path
         The file, for messages.
-    text
-        Its content.
-    tree
-        The parsed content.
+    text, tree
+        Its content, and the parsed content.
     module
         Name under which the file is imported; empty for a notebook.
     """

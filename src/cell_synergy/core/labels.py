@@ -63,16 +63,20 @@ def as_names(column: pd.Series, what: str, where: str) -> pd.Series:
     Parameters
     ----------
     column
-        As for `as_labels`.
+        Text, bytes, numbers or categories; of any dtype, also mixed.
     what
         Kind of name, for messages: for example "donor".
     where
         File and column, for messages.
 
+    Returns
+    -------
+    Text in the spelling of `as_labels`, with the index of `column`.
+
     Raises
     ------
     DataError
-        If a value is missing, or two names differ only in blanks or in upper and lower case: a
+        If a value is missing, or two names differ only in white space, case or Unicode form: a
         donor under two names could be in training and in test data.
     """
     names = as_labels(column)
@@ -86,21 +90,21 @@ def as_names(column: pd.Series, what: str, where: str) -> pd.Series:
 
 
 def check_spellings(names: list[str], what: str, where: str) -> None:
-    """Refuse names that differ only in blanks or in upper and lower case.
+    """Refuse names that are equal after Unicode normalisation (NFKC), without white space and case.
 
     Parameters
     ----------
     names
-        Names of donors or sections.
+        Distinct names, of donors, sections or cell types; an exact repeat is refused as well.
     what
         Kind of name, for messages: for example "donor".
     where
-        File and column, or key of params.yaml, for messages.
+        Where the names are from, for messages: file and column, data set, or key of params.yaml.
 
     Raises
     ------
     DataError
-        If two names differ in no other way.
+        If two names are equal in this comparison.
     """
     similar: dict[str, list[str]] = defaultdict(list)
     for name in names:
@@ -115,12 +119,12 @@ def check_spellings(names: list[str], what: str, where: str) -> None:
 
 
 def fold_name(name: str) -> str:
-    """Return a name for comparison: NFKC, without blanks, and with case folded."""
+    """Return a name for comparison: normalised (NFKC), without white space, with case folded."""
     return "".join(unicodedata.normalize("NFKC", name).split()).casefold()
 
 
 def preview(names: Sequence[str]) -> str:
-    """Return a list of names for a message: the first eight, and the number of the others."""
+    """Return names for a message: the first eight, separated by commas, and the others' number."""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return f"{', '.join(names[:_LISTED])}{more}"
 

@@ -17,14 +17,14 @@ _LONG = 80  # maximal length of a value in a message
 
 
 def suggest(name: str, valid: Iterable[str]) -> str:
-    """Return "did you mean ...?" and the list of valid names, as the end of an error message.
+    """Return the end of an error message: a similar valid name, if any, and all valid names.
 
     Parameters
     ----------
     name
         The name that is not valid.
     valid
-        The names that are.
+        The valid names; without any, the result is "".
     """
     valid = sorted(map(str, valid))
     near = get_close_matches(name, valid, n=1)
@@ -33,7 +33,7 @@ def suggest(name: str, valid: Iterable[str]) -> str:
 
 
 def shortened(value: object) -> str:
-    """Return a value in the short form of a message."""
+    """Return a value as text for a message, cut off after 80 characters."""
     text = "empty" if value is None else repr(str(value) if isinstance(value, Word) else value)
     return text if len(text) <= _LONG else f"{text[:_LONG]}..."
 
@@ -46,11 +46,11 @@ def explain(
     Parameters
     ----------
     error
-        What pydantic says.
+        Error of pydantic's validation.
     config, values
-        The configuration, and the values that it was built from.
+        Class of the configuration, and the values that were validated.
     where
-        Dotted name of the section of params.yaml that the values are of, or `ARGUMENT`.
+        Dotted name of the section of params.yaml that the values are from, or `ARGUMENT`.
     """
     details = error.errors()
     misspelt = {_likely_field(detail, config) for detail in details}

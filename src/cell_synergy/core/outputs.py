@@ -98,7 +98,7 @@ def folder_output(word: str, given: str | None, default: Path) -> OutputPath:
     Parameters
     ----------
     word, given, default
-        As for `table_output`.
+        Key of the command line that sets the path, its value (None for the default), the default.
     """
     path = Path(os.path.expanduser(given)) if given else default  # noqa: PTH111 - as above
     return OutputPath(word, Path(os.path.realpath(path)) if path.name in {"", ".."} else path)
@@ -108,21 +108,22 @@ def folder_output(word: str, given: str | None, default: Path) -> OutputPath:
 def guarded_outputs(
     command: str, outputs: Sequence[OutputPath], inputs: Mapping[str, Path]
 ) -> Iterator[dict[str, Path]]:
-    """Yield temporary paths of the outputs by key; the outputs are replaced when the block ends.
+    """Yield temporary paths of the outputs by key; they replace the outputs if the block succeeds.
 
     Parameters
     ----------
     command
         Name of the command.
     outputs
-        Outputs of the command.
+        Outputs of the command; the keys of the yielded paths are their `word`.
     inputs
         Paths that are read, by their keys of the command line.
 
     Raises
     ------
     ConfigError
-        If a file of other origin would be lost: before the block runs, or after it for new files.
+        If outputs and inputs overlap, or a file of other origin would be lost: before the block
+        runs, or after it for new files.
     OSError
         If the folder cannot be written, before the block runs.
     """
@@ -147,7 +148,7 @@ def guarded_outputs(
 
 
 def _check_apart(outputs: Sequence[OutputPath], inputs: Mapping[str, Path]) -> None:
-    """Refuse outputs inside each other, and those inside or around an input."""
+    """Refuse outputs inside each other, and outputs that are, contain or lie in an input."""
     written = [(output, path) for output in outputs for path in output.files]
     for output, path in written:
         for other, other_path in written:

@@ -19,8 +19,8 @@ _SEQUENCES = (list, tuple, set, frozenset, Sequence)
 class Word(str):
     """The text after `key=` of the command line, as it was written.
 
-    A file name may have a `#`, a column may be called `1` or `yes`. So the text stays text until
-    `typed` knows the type of the parameter.
+    A file name may have a `#`, a column may be called `1` or `yes`. The text is therefore converted
+    only by `typed`, given the type of the parameter.
     """
 
     __slots__ = ("key",)
@@ -42,7 +42,7 @@ def typed(value: object, kinds: Sequence[object]) -> object:
         A word, a dictionary that has words at any depth, or anything else, which is returned as it
         is.
     kinds
-        The types that the parameter may have: models and annotations.
+        The types that the parameter may have: pydantic models and annotations.
 
     Returns
     -------
@@ -51,6 +51,11 @@ def typed(value: object, kinds: Sequence[object]) -> object:
         becomes the home folder). A sequence where the type is one: the word is split at commas, or
         read as the YAML list `[a, b]`. A word of type `Any` stays a word, to be converted when its
         type is known. All else is read as YAML 1.2. An empty word is None.
+
+    Raises
+    ------
+    ConfigError
+        If a word is not valid YAML where it is read as such, or has nothing between two commas.
     """
     if isinstance(value, Word):
         return _converted(value, [leaf for kind in kinds for leaf in _alternatives(kind)])
@@ -142,15 +147,23 @@ def _yaml(word: Word) -> Any:  # noqa: ANN401 - a YAML value may have any type
 
 
 def pop_choice(block: object, key: str, where: str) -> tuple[str, dict[str, Any]]:
-    """Split a block of overrides into the name under `key` and the other overrides.
+    """Return the name under a key of a block of overrides, and the other overrides.
 
     Parameters
     ----------
     block
         Overrides, of which `key` names a section of params.yaml and the others change values of
-        that section. It stays as it is.
-    key, where
-        `where.key=NAME` is the argument that has the name.
+        that section. It is not changed.
+    key
+        Key of the name, as in `models.name=comm`.
+    where
+        Dotted name of the block, for messages: there `models`.
+
+    Raises
+    ------
+    ConfigError
+        If the block is a single value, the name is missing or a path, or the overrides are nested
+        below the name.
     """
     if not isinstance(block, Mapping):
         raise ConfigError(f"{where}={block} is a single value; write {where}.{key}={block}")

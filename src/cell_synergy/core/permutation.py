@@ -18,7 +18,7 @@ def within_donor_permutation(
     donor
         Donor of each observation.
     rng
-        Random generator; donors draw from it one after the other, in sorted order.
+        Random generator; permutations are drawn from it donor by donor, in sorted order.
     """
     order = np.arange(len(donor))
     for name in np.unique(donor):

@@ -13,7 +13,7 @@ PIPELINE = Path("dvc.yaml")
 
 
 def paths(stage: str, item: Mapping[str, str], experts: Mapping[str, object]) -> dict[str, str]:
-    """Return the `name=value` arguments of a stage's command in dvc.yaml.
+    """Return the value of each `name=value` argument of a stage's command in dvc.yaml, by name.
 
     The data set need not be listed under `datasets` of params.yaml.
 
@@ -22,14 +22,15 @@ def paths(stage: str, item: Mapping[str, str], experts: Mapping[str, object]) ->
     stage
         Name of the stage.
     item
-        Value of each axis of the stage's matrix: data set, method.
+        Value of each axis of the stage's matrix, by axis, such as the data set and the method.
     experts
-        Section `experts` of params.yaml.
+        Section `experts` of params.yaml: name of the expert of each modality.
 
     Raises
     ------
     ConfigError
-        If there is no such stage, it has no command, or the command needs a value that is missing.
+        If dvc.yaml cannot be read, there is no such stage, it has no command, or the command needs
+        a value that is missing.
     """
     stages: dict[str, Any] = mapping_of(PIPELINE).get("stages") or {}
     if stage not in stages:

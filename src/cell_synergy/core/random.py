@@ -13,18 +13,20 @@ def stream(seed: int, *purpose: str) -> np.random.Generator:
     seed
         Seed of the study or of a fit.
     purpose
-        Words that name the purpose; their CRC-32 extend the entropy of the seed.
+        Words that name the purpose; the CRC-32 of each is part of the generator's seed.
     """
     hashes = [crc32(word.encode()) for word in purpose]
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *hashes])))
 
 
 def derived_seed(seed: int, *purpose: str) -> int:
-    """Return a 63-bit seed for one purpose, for the generator of another library.
+    """Return a seed below 2^63 - 1 for one purpose, for the generator of another library.
 
     Parameters
     ----------
-    seed, purpose
-        As for `stream`.
+    seed
+        Seed of the study or of a fit.
+    purpose
+        Words that name the purpose.
     """
     return int(stream(seed, *purpose).integers(2**63 - 1))

@@ -1,4 +1,4 @@
-"""Deferring an interrupt until the work under way can be saved."""
+"""Deferral of an interrupt until the computation's state can be saved."""
 
 import signal
 import threading

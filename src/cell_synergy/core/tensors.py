@@ -76,6 +76,8 @@ def unpickled(path: Path) -> Any:  # noqa: ANN401 - whatever was saved
     ------
     DataError
         If `torch.save` did not write the file, it is damaged, or reading it would run code.
+    OSError
+        If the file is missing or cannot be read.
     """
     file_type = filetypes.detect_format(path)
     if file_type == filetypes.ZIP:
@@ -168,7 +170,7 @@ def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:  # noqa: ANN401
 def require_match(
     path: Path, state: Mapping[str, Tensor], expected: Mapping[str, Tensor], remedy: str
 ) -> None:
-    """Refuse a state dict whose tensors differ from a network's in name, shape or kind.
+    """Refuse a state dict whose tensors differ from a network's in name, shape or type.
 
     Parameters
     ----------
@@ -185,7 +187,7 @@ def require_match(
     ------
     DataError
         If a tensor is missing, unknown or of another shape, or if one that has floating-point
-        numbers in the network is not dense or has numbers of another kind.
+        numbers in the network is not dense float16, bfloat16, float32 or float64.
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
     actual = {name: tuple(tensor.shape) for name, tensor in state.items()}
@@ -206,7 +208,9 @@ def require_match(
 
 
 def require_numbers(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Refuse tensors that are not dense floating-point numbers.
+    """Refuse tensors that are not dense float16, bfloat16, float32 or float64.
+
+    NaN and infinity are allowed.
 
     Parameters
     ----------
@@ -218,7 +222,7 @@ def require_numbers(path: Path, state: Mapping[str, Tensor]) -> None:
     Raises
     ------
     DataError
-        If a tensor is quantised, sparse, complex, or of integers or truth values.
+        If a tensor is quantised, sparse, or of another type (complex, integer, boolean, float8).
     """
     for name, tensor in state.items():
         dense = tensor.layout == torch.strided and not tensor.is_quantized

@@ -15,14 +15,14 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def mapping_of(path: Path) -> dict[str, Any]:
-    """Read a YAML file of `name: value` lines.
+    """Return the mapping in a YAML file of `name: value` lines.
 
-    Read as YAML 1.2, like DVC does: `1e-05` is a number, `010` is ten and `yes` is a word.
+    It is read as YAML 1.2, like DVC does: `1e-05` is a number, `010` is ten and `yes` is a word.
 
     Raises
     ------
     ConfigError
-        If the file is missing, is not UTF-8 or YAML, or has something else.
+        If the file is missing, is not UTF-8 or YAML, or has no mapping.
     """
     try:
         content = YAML(typ="safe").load(_text(path))
@@ -54,7 +54,12 @@ def line_of(path: Path, keys: Sequence[str]) -> int | None:
     path
         The file.
     keys
-        The key, after those of the mappings that it is in.
+        The keys of the mappings that it is in, from the outermost, and the key itself.
+
+    Raises
+    ------
+    ConfigError
+        If the file is not UTF-8.
     """
     if not path.is_file():
         return None

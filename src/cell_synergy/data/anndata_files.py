@@ -34,7 +34,8 @@ def read(path: Path, remedy: str = _REMEDY) -> ad.AnnData:
     Raises
     ------
     DataError
-        If there is no such file, or it is broken, of another format, or of a newer anndata.
+        If there is no such file, or it is broken, of another format, of a newer anndata, or larger
+        than memory.
     """
     with explain_errors(path, remedy):
         return ad.read_h5ad(path)
@@ -56,7 +57,8 @@ def explain_errors(path: Path, remedy: str = _REMEDY) -> Iterator[None]:
     Raises
     ------
     DataError
-        As for `read`.
+        If there is no such file, or it is broken, of another format, of a newer anndata, or larger
+        than memory.
     """
     if not path.exists():
         raise DataError(f"{path}: no such file; check the path")
@@ -111,14 +113,14 @@ def obs_difference(names: pd.Index, expected: pd.Index) -> str:
     Parameters
     ----------
     names
-        Names of the observations of the file.
+        Names of the rows of the file, in order.
     expected
-        Names of the observations of the pairs.
+        Names of the paired observations, in order.
 
     Returns
     -------
     :
-        Text for a message; empty where names and order agree.
+        Text for a message; empty if names and order agree.
     """
     if names.equals(expected):
         return ""

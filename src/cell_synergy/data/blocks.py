@@ -42,7 +42,7 @@ def assign_blocks(
 
 
 def block_name(section: str, block: int) -> str:
-    """Return the name of a block, which is also the name of the fold that leaves it out.
+    """Return `<section>-block<number>`, the name of a block and of the fold that leaves it out.
 
     Parameters
     ----------
@@ -70,7 +70,12 @@ def split_reference(
     section
         Name of the section.
     dataset
-        Configuration with split, roles and blocks.
+        Configuration with split and roles.
+
+    Returns
+    -------
+    Scored and reference observations; under a split by blocks, those in the gaps between blocks are
+    in neither, and their number is logged.
     """
     if (split := dataset.block_split) is None:
         return adata, adata[:0]

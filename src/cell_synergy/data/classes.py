@@ -47,6 +47,10 @@ def as_classes(
     what
         Data set and task, for messages.
 
+    Returns
+    -------
+    A categorical column with the index of `labels`; its categories are the classes, sorted.
+
     Raises
     ------
     DataError

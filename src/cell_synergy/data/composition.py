@@ -20,8 +20,8 @@ _LISTED = 6  # number of shares in a message
 def as_shares(table: Any, where: str) -> pd.DataFrame:  # noqa: ANN401 - whatever `obsm` holds
     """Check shares of cell types and return them in double precision; rows of NaN are kept.
 
-    Sums may differ from one by the rounding error of the shares, for example by 0.005 per cell type
-    where shares have two decimals.
+    Sums may differ from one by 0.001, or by the rounding error of the shares (0.005 per cell type
+    with two decimals) up to 0.15.
 
     Parameters
     ----------
@@ -70,13 +70,18 @@ def concatenate_shares(name: str, sections: Mapping[str, pd.DataFrame]) -> pd.Da
     name
         The data set, for messages.
     sections
-        Shares of each section, as `as_shares` returns them.
+        Shares of each section, observations x cell types, as `as_shares` returns them.
+
+    Returns
+    -------
+    Observations x all cell types, float32; rows of observations without shares are NaN, and their
+    number is logged.
 
     Raises
     ------
     DataError
-        If a type is spelt in several ways, or two sections have no type in common: a type that is
-        named differently would wrongly count as zero.
+        If a type is spelt in several ways, or a section has no type in common with that of the most
+        types: a type that is named differently would wrongly count as zero.
     """
     types = list(dict.fromkeys(str(column) for shares in sections.values() for column in shares))
     check_spellings(types, "cell type", f"{name}: cell types of the composition")

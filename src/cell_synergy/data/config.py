@@ -170,14 +170,14 @@ class BenchmarkConfig(DesignConfig):
 
 
 class SpatialBenchmarkConfig(BenchmarkConfig):
-    """Tasks of a data set, and what its observations are in space.
+    """Tasks of a data set, and kind and size of its observations.
 
     Attributes
     ----------
     unit_um
         Side of an observation, or the distance between two, in micrometres.
     reader
-        The reader, which says whether observations are spots, cells or patches.
+        Reader of the files; its `units` are the observations: spots, cells or patches.
     """
 
     unit_um: PositiveFloat

@@ -14,16 +14,17 @@ from cell_synergy.data.splits import Fold, folds, split_groups
 
 @dataclass(frozen=True)
 class PairedDataset:
-    """A paired data set, as methods and probes use it.
+    """Paired observations with the embeddings of both experts, donors and folds.
 
     Attributes
     ----------
     adata
         The pairs: coordinates, counts, and labels where they were read.
     image, expression
-        Embeddings of the two experts, not standardised.
+        Embeddings of the two experts, not standardised, in the order of `adata`.
     groups
-        Group of each observation that no split divides: its donor, section or block.
+        Group of each observation, all of which is in training or all in test: its donor, section or
+        block.
     donor
         Donor of each observation.
     folds
@@ -65,8 +66,8 @@ class PairedDataset:
         Raises
         ------
         DataError
-            If a file is missing or broken, its rows are others than those of the pairs, or the
-            split is impossible with these donors.
+            If a file is missing or broken, its rows are others than those of the pairs, the pairs
+            were made for another split, or the split is impossible with these donors.
         """
         adata = paired.read(pairs, labels)
         return cls(
@@ -99,7 +100,11 @@ class PairedDataset:
     def standardised(
         self, fold: Fold
     ) -> tuple[Float32[np.ndarray, "obs d1"], Float32[np.ndarray, "obs d2"]]:
-        """Return both embeddings of all observations, standardised for one fold."""
+        """Return image and expression embeddings of all observations, standardised for one fold.
+
+        Each feature is centred and divided by its standard deviation: over the rows `fold.align`
+        with `mode` `train`, within each group with `donor`. A constant feature becomes zero.
+        """
         image, expression = (
             embeddings.standardise(x, fold.align, self.groups, self.mode)
             for x in (self.image, self.expression)

@@ -33,7 +33,7 @@ class GroupSplit(Config):
 class BlockSplit(Config):
     """A split of every study section into stripes, of which each is left out in turn.
 
-    Its scores say nothing about other donors. Without reference donors the first block of each
+    Its scores do not generalise to other donors. Without reference donors the first block of each
     section is the reference. `standardise: donor` then scales each block by its own observations.
     See `cell_synergy.data.blocks`.
 
@@ -72,7 +72,7 @@ class RolesConfig(Config):
 
     @property
     def role_of(self) -> dict[str, Role]:
-        """Role of each donor (or section)."""
+        """Role of each donor (or section), by name."""
         return {donor: role for role, donors in self.roles.items() for donor in donors}
 
 
@@ -82,8 +82,8 @@ class DesignConfig(RolesConfig):
     Attributes
     ----------
     standardise
-        Whether embeddings are scaled by the training rows (`train`), or each donor by its own
-        unlabelled rows (`donor`).
+        Observations whose mean and standard deviation standardise the embeddings: those of training
+        (`train`), or those of each donor (section, block) for itself, without labels (`donor`).
     split
         How folds divide the observations.
     """
@@ -114,10 +114,10 @@ class DesignConfig(RolesConfig):
 
     @property
     def group(self) -> str:
-        """Column of `obs` with the groups that no split divides."""
+        """Column of `obs` whose groups are in training or in test as a whole."""
         return self.named if self.block_split is None else "block"
 
     @property
     def named(self) -> Literal["donor", "section"]:
-        """The kind of groups that `roles` lists."""
+        """Kind of groups in `roles`: sections under `leave-one-section-out`, otherwise donors."""
         return "section" if self.split.kind == "leave-one-section-out" else "donor"

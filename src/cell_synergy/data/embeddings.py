@@ -18,7 +18,7 @@ def write(
     obs_names: pd.Index,
     card: dict[str, JsonValue],
 ) -> None:
-    """Write one expert's embedding in half precision, with the card of the expert.
+    """Write one expert's embedding in half precision, with the expert's card in `uns["encoder"]`.
 
     Half precision keeps 11 significant bits: a relative error of at most 0.05 %, far below the
     noise of either modality, at half the size.
@@ -32,7 +32,8 @@ def write(
     obs_names
         Name of each observation, in the order of the rows.
     card
-        Card of the expert, as `Encoder.freeze` returns it.
+        Description of the expert (name, origin, SHA-256 of the weights), as `Encoder.freeze`
+        returns it.
 
     Raises
     ------
@@ -54,7 +55,7 @@ def write(
 
 
 def read(path: Path, obs_names: pd.Index) -> Float32[np.ndarray, "obs dim"]:
-    """Read an embedding whose row names equal those of the pairs, in the same order.
+    """Read an embedding, in single precision; its rows must be those of the pairs, in their order.
 
     Parameters
     ----------
@@ -66,7 +67,8 @@ def read(path: Path, obs_names: pd.Index) -> Float32[np.ndarray, "obs dim"]:
     Raises
     ------
     DataError
-        If there is no such file, or its row names or their order differ from `obs_names`.
+        If there is no such file, it is broken, or its row names or their order differ from
+        `obs_names`.
     """
     if not path.is_file():
         raise DataError(
@@ -97,8 +99,8 @@ def standardise(
         Donor (section, block) of each observation.
     mode
         `train` uses the mean and standard deviation of the training observations. `donor` uses
-        those of all observations of each group, without labels, which is transductive and named so
-        in every table.
+        those of all observations of each group, without labels; such scores are marked as
+        transductive in every table.
 
     Returns
     -------
@@ -124,7 +126,10 @@ def _scaled(
 def moments(
     x: Float32[np.ndarray, "obs dim"],
 ) -> tuple[Float64[np.ndarray, " dim"], Float64[np.ndarray, " dim"]]:
-    """Return mean and reciprocal standard deviation of each feature; 0 for a constant feature."""
+    """Return the mean of each feature, and the reciprocal of its standard deviation.
+
+    The reciprocal is 0 for a constant feature (standard deviation below a millionth of 1 + |mean|).
+    """
     mean, deviation = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
     constant = deviation < 1e-6 * (np.abs(mean) + 1)  # zero in half precision
     return mean, np.where(constant, 0, 1 / np.where(constant, 1, deviation))

@@ -66,7 +66,8 @@ def separate(adata: ad.AnnData, tasks: Mapping[str, Task]) -> tuple[ad.AnnData, 
     Returns
     -------
     :
-        The pairs, and their labels as the docstring of this module describes them.
+        The pairs, and their labels: an AnnData without `X` with the label columns in `obs`, the
+        composition in `obsm["cell_type_ratio"]`, and the kind of each task in `uns["tasks"]`.
     """
     columns = [name for name in _PAIRS_COLUMNS if name in adata.obs]
     obsm = {key: value for key, value in adata.obsm.items() if key != _SHARES}
@@ -113,8 +114,8 @@ def add_labels(pairs: ad.AnnData, path: Path) -> None:
     Raises
     ------
     DataError
-        If there is no such file, its observations are others than those of the pairs, or the pairs
-        have labels already.
+        If there is no such file, it is broken or has a label column that is not categorical, its
+        observations are others than those of the pairs, or the pairs have labels already.
     """
     if not path.is_file():
         raise DataError(
@@ -140,7 +141,10 @@ def add_labels(pairs: ad.AnnData, path: Path) -> None:
 def write_task_table(
     path: Path, adata: ad.AnnData, dataset: str, tasks: Mapping[str, Task]
 ) -> None:
-    """Write the task table of a data set.
+    """Write the task table of a data set, a CSV of one row per task.
+
+    Columns: `dataset`, `simulated`, `task`, `kind`, `classes` (number of classes or outputs) and
+    `observations` (number with a label). Without tasks, one row has an empty `task`.
 
     Parameters
     ----------

@@ -12,7 +12,13 @@ _MAX_BYTES = 100  # of a name inside a file's name, which may have 255
 
 
 def listed(values: object) -> tuple[object, ...]:
-    """Return the items of a list; text of the command line was split at its commas before."""
+    """Return the items of a list of params.yaml, or of a tuple, which the command line gives.
+
+    Raises
+    ------
+    ValueError
+        If it is no list, or an item is neither text nor a number.
+    """
     if isinstance(values, tuple):
         return values
     if isinstance(values, list):
@@ -48,7 +54,10 @@ def _as_class_labels(names: object) -> tuple[str, ...]:
 
 
 def is_file_name(name: str) -> bool:
-    """Whether the name of a file can begin with this name."""
+    """Return whether a name can be the start of a file's name.
+
+    It has 1 to 100 bytes of printable UTF-8, no slash or backslash, and does not begin with a dot.
+    """
     fits = 0 < len(name.encode()) <= _MAX_BYTES
     return fits and name[0] != "." and name.isprintable() and not set(name) & set("/\\")
 
@@ -74,7 +83,7 @@ def _of_kind(value: object) -> object:
 
 
 OfKind = BeforeValidator(_of_kind)
-"""A block with a key `kind`, of which the bare word is short for `{kind: word}`."""
+"""A block with a key `kind`; a bare word is short for `{kind: word}`."""
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_names)]
 """A list of names."""

@@ -37,8 +37,9 @@ def as_embedding(value: Any, names: pd.Index, where: str) -> Float32[np.ndarray,
     Raises
     ------
     DataError
-        If `value` is not a table of finite numbers within the range of single precision, or every
-        feature is constant (standard deviation below a millionth of 1 + |mean|).
+        If `value` is not a table of finite numbers within the range of single precision, has other
+        rows than `names`, or every feature is constant (standard deviation below a millionth of
+        1 + |mean|).
     """
     x = as_numbers(value, names, where)
     not_finite = ~np.isfinite(x).all(axis=1)
@@ -67,14 +68,16 @@ def as_coords(value: Any, names: pd.Index, where: str) -> Float64[np.ndarray, "o
     value
         Array or sparse matrix with two columns, or a data frame, whose columns x and y are selected
         by name (`x` and `y`, or as Xenium, Space Ranger and Seurat name them).
-    names, where
-        As for `as_embedding`.
+    names
+        Names of the observations.
+    where
+        File and key, for messages.
 
     Raises
     ------
     DataError
-        If `value` does not have two columns of finite numbers, or a data frame no columns of these
-        names.
+        If `value` does not have two columns of finite numbers or has other rows than `names`, or a
+        data frame has no columns of these names.
     """
     if isinstance(value, pd.DataFrame):
         value = _x_and_y(value, where)
@@ -95,13 +98,18 @@ def as_numbers(value: Any, names: pd.Index, where: str) -> Float[np.ndarray, "ob
 
     Parameters
     ----------
-    value, names, where
-        As for `as_embedding`.
+    value
+        Array, sparse matrix or data frame, observations x columns; the rows of a data frame are put
+        into the order of `names`.
+    names
+        Names of the observations.
+    where
+        File and key, for messages.
 
     Raises
     ------
     DataError
-        If a value is not a real number, or there is not one row for every observation.
+        If a value is not a real number, there is no column, or not one row for every observation.
     """
     if isinstance(value, pd.DataFrame):
         value = _frame_numbers(align_rows(value, names, where), where)
@@ -124,7 +132,7 @@ def as_numbers(value: Any, names: pd.Index, where: str) -> Float[np.ndarray, "ob
 
 
 def align_rows(frame: pd.DataFrame, names: pd.Index, where: str) -> pd.DataFrame:
-    """Return a data frame with its rows in the order of the observations.
+    """Return a data frame with its rows in the order of `names`; names are compared as text.
 
     Parameters
     ----------
@@ -133,12 +141,13 @@ def align_rows(frame: pd.DataFrame, names: pd.Index, where: str) -> pd.DataFrame
     names
         Names of the observations.
     where
-        File and key, for messages.
+        File and key of `obsm`, for messages.
 
     Raises
     ------
     DataError
-        If the row names are not those of the observations.
+        If rows are missing or superfluous or, unless the order is already equal, a name occurs
+        twice.
     """
     rows, obs_names = frame.index.astype(str), names.astype(str)
     if rows.equals(obs_names):
@@ -147,10 +156,13 @@ def align_rows(frame: pd.DataFrame, names: pd.Index, where: str) -> pd.DataFrame
         index = rows.get_indexer(obs_names)
         if (index >= 0).all():
             return frame.iloc[index]
-    absent = obs_names[~obs_names.isin(rows)]
-    which = (
-        f"observation {absent[0]!r} has none" if len(absent) else "their names occur several times"
-    )
+    absent, superfluous = obs_names[~obs_names.isin(rows)], rows[~rows.isin(obs_names)]
+    if len(absent):
+        which = f"observation {absent[0]!r} has none"
+    elif len(superfluous):
+        which = f"row {superfluous[0]!r} is no observation"
+    else:
+        which = "their names occur several times"
     raise DataError(
         f"{where}: the rows are not those of the observations ({which}); name them alike"
     )

@@ -6,7 +6,7 @@ in the image's frame; `uns`: `source`, `simulated`, `mpp` and `images` (by secti
 keep their cells, `uns["cells"]` has their `counts` (CSR, cells x genes) and `unit`, the row of each
 cell's patch in `obs`; the counts of a patch are the sum over its cells.
 
-Labels stand in files of their own (`cell_synergy.data.label_files`), so that a new task leaves the
+Labels are in files of their own (`cell_synergy.data.label_files`), so that a new task leaves the
 pairs as they are. A gene panel alone is part of the pairs, as it decides what the expert sees.
 """
 
@@ -53,6 +53,16 @@ def regression_target(pairs: ad.AnnData, task: str, spec: Task) -> Float[np.ndar
         Name of the task, for messages.
     spec
         The task: a composition, of which `exclude` lists omitted cell types, or a gene panel.
+
+    Returns
+    -------
+    One column per cell type (shares, NaN without a label) or per gene of the panel (log-normalised
+    counts, as of `log_normalise`).
+
+    Raises
+    ------
+    DataError
+        If the task is a gene panel and the pairs have none in `var["panel"]`.
     """
     if spec.kind == "composition":
         ratio: pd.DataFrame = pairs.obsm["cell_type_ratio"]
@@ -63,18 +73,19 @@ def regression_target(pairs: ad.AnnData, task: str, spec: Task) -> Float[np.ndar
 
 
 def visible_counts(pairs: ad.AnnData) -> Float32[sparse.csr_matrix, "obs genes"]:
-    """Return the counts that are visible to an expression expert: all genes but the panel."""
+    """Return the raw counts of all genes but the panel, whose counts a task predicts (CSR)."""
     return sparse.csr_matrix(pairs.X)[:, ~pairs.var["panel"].to_numpy(bool)]
 
 
 def cell_counts(
     pairs: ad.AnnData,
 ) -> tuple[Float32[sparse.csr_matrix, "cells genes"], Int64[np.ndarray, " cells"]] | None:
-    """Return the counts of all cells without the panel, and the row of each cell's patch.
+    """Return the raw counts of all cells of the pairs, and the row of each cell's observation.
 
     Returns
     -------
-    None where the pairs keep no cells; an expert that reads cells then reads each observation.
+    Counts, cells x genes, without the genes of the panel, and rows of `pairs`; None if the pairs
+    keep no cells, so that an expert of cells reads each observation as one cell.
 
     Raises
     ------
@@ -90,19 +101,19 @@ def cell_counts(
 
 
 def write(path: Path, pairs: ad.AnnData) -> None:
-    """Check the pairs and write them.
+    """Check the pairs and write them as `.h5ad`.
 
     Parameters
     ----------
     path
         File to write.
     pairs
-        Observations in the format at the top of this module.
+        Observations in the format that the docstring of this module defines.
 
     Raises
     ------
     DataError
-        If they have another format.
+        If `check` refuses them.
     """
     check(pairs, path.name)
     anndata_files.write(path, pairs)
@@ -122,7 +133,7 @@ def read(path: Path, labels: Path | None = None) -> ad.AnnData:
     Raises
     ------
     DataError
-        If a file is missing or has another format, or the labels are those of other pairs.
+        If a file is missing, broken or of another format, or the labels are those of other pairs.
     """
     if not path.is_file():
         raise DataError(
@@ -136,19 +147,21 @@ def read(path: Path, labels: Path | None = None) -> ad.AnnData:
 
 
 def check(pairs: ad.AnnData, where: str) -> None:
-    """Refuse pairs that break the contract at the top of this module.
+    """Refuse pairs that are not in the format that the docstring of this module defines.
 
     Parameters
     ----------
     pairs
-        Observations.
+        Paired observations.
     where
         The file, for messages.
 
     Raises
     ------
     DataError
-        With what breaks the contract, and the remedy.
+        If a name of an observation occurs twice, donor or section is missing or spelt in several
+        ways, coordinates are missing or not finite, a count is negative or not finite, or the
+        cells' counts do not add up to those of their observations.
     """
     names = pairs.obs_names
     if not names.is_unique:

@@ -27,15 +27,19 @@ def read_obs_and_obsm(
     path
         The `.h5ad`.
     keys
-        Required keys of `obsm`; None reads all of them.
+        Required keys of `obsm`; None reads all that there are.
     optional
         Further keys, which may be absent.
+
+    Returns
+    -------
+    `obs` and the keys of `obsm`, without `X`.
 
     Raises
     ------
     DataError
-        If a key is absent, its array does not have one row per observation, or as for
-        `anndata_files.read`.
+        If the file is missing, broken, of another format or of a newer anndata, a key is absent, or
+        its array does not have one row per observation.
     """
     with anndata_files.explain_errors(path), h5py.File(path, "r") as file:
         if not isinstance(file.get("obs"), h5py.Group):  # written by anndata before 0.7

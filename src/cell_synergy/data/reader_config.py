@@ -82,7 +82,10 @@ class ReaderConfig(Config):
         return self
 
     def donor_of(self, present: Iterable[str]) -> dict[str, str]:
-        """Return the donor of each listed section, or of each of `present` where none is listed."""
+        """Return the donor of each section in `donors`.
+
+        Without `donors`, each of the section names `present` is a donor itself.
+        """
         if self.donors is None:
             return {name: name for name in present}
         return {name: donor for donor, names in self.donors.items() for name in names}

@@ -13,12 +13,12 @@ REMARK = "remark"  # the column, and the key of `uns` of the pairs
 
 
 def add_remark(table: pd.DataFrame, uns: Mapping[str, Any]) -> pd.DataFrame:
-    """Add the remark of a data set's pairs, if there is one, as a column to a table.
+    """Return a table with the remark of a data set's pairs in its column `remark`.
 
     Parameters
     ----------
     table
-        A table that was computed from the pairs.
+        A table that was computed from the pairs; returned unchanged if these have no remark.
     uns
         `uns` of the pairs.
     """
@@ -26,14 +26,15 @@ def add_remark(table: pd.DataFrame, uns: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def copy_remarks(table: pd.DataFrame, source: pd.DataFrame) -> pd.DataFrame:
-    """Copy the remarks of one table to a table that was computed from it.
+    """Return a table with the remark of each row's data set in its column `remark`.
 
     Parameters
     ----------
     table
-        The computed table, with the column `dataset`.
+        A table that was computed from `source`, with the column `dataset`; returned unchanged if
+        none of its data sets has a remark. A data set without a remark gets "".
     source
-        The table with the remarks, with the columns `dataset` and, if there are any, `remark`.
+        Table with the columns `dataset` and, if there are any remarks, `remark`.
     """
     remarks = remarks_by_dataset(source)
     if not any(name in remarks for name in table["dataset"]):
@@ -42,7 +43,7 @@ def copy_remarks(table: pd.DataFrame, source: pd.DataFrame) -> pd.DataFrame:
 
 
 def remarks_by_dataset(table: pd.DataFrame) -> dict[str, str]:
-    """Return the remark of each data set that has one."""
+    """Return the remark of each data set that has one, from the columns `dataset` and `remark`."""
     if REMARK not in table:
         return {}
     remarks = table[["dataset", REMARK]].dropna().drop_duplicates()

@@ -14,10 +14,10 @@ class SimulatedDatasetConfig(Config):
     Attributes
     ----------
     genes, programme_genes
-        Number of genes of the panel, and of those that each level of an expression-visible state
-        raises.
+        Number of genes, and of those that each level of a latent state that affects expression
+        upregulates.
     regions, cell_types
-        Classes of the two tasks.
+        Numbers of classes of the tasks `region` and `cell_type`.
     synergy
         Whether `niche` and `matched_niche` need both modalities.
     library_size
@@ -25,7 +25,7 @@ class SimulatedDatasetConfig(Config):
     fold_change
         Typical fold change of the genes of a state's level, for every state but cell type.
     seed
-        Root of all random streams.
+        Seed from which all random streams are derived.
     """
 
     genes: PositiveInt

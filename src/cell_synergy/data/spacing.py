@@ -12,6 +12,13 @@ _REGULAR = 0.25
 
 
 def regular_spacing(nearest: Float[np.ndarray, " obs"]) -> float | None:
-    """Return the median nearest-neighbour distance of a regular array; None if irregular."""
+    """Return the median nearest-neighbour distance of a regular array; None if irregular.
+
+    Parameters
+    ----------
+    nearest
+        Distance of each observation to its nearest neighbour, at least one. The array is regular
+        if their interquartile range is at most a quarter of their median.
+    """
     low, median, high = np.quantile(nearest, [0.25, 0.5, 0.75])
     return float(median) if high - low <= _REGULAR * median and median > 0 else None

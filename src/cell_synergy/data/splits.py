@@ -41,7 +41,9 @@ class Fold:
 
 
 def split_groups(obs: pd.DataFrame, dataset: DesignConfig) -> Shaped[np.ndarray, " obs"]:
-    """Return the group of each observation that no split divides: its donor, section or block.
+    """Return the group of each observation: its donor, section or block.
+
+    All observations of a group are in training, or all in test.
 
     Parameters
     ----------
@@ -64,7 +66,9 @@ def split_groups(obs: pd.DataFrame, dataset: DesignConfig) -> Shaped[np.ndarray,
 
 
 def folds(obs: pd.DataFrame, dataset: DesignConfig) -> list[Fold]:
-    """Return the folds of a data set's paired observations.
+    """Return the folds of a data set's paired observations, sorted by name.
+
+    Under `holdout` there is one; otherwise one for each donor (section, block) that is left out.
 
     Parameters
     ----------
@@ -77,7 +81,8 @@ def folds(obs: pd.DataFrame, dataset: DesignConfig) -> list[Fold]:
     Raises
     ------
     DataError
-        If the split needs more donors (sections, blocks) than `obs` has.
+        If the pairs were made for another split, or it needs other or more donors (sections,
+        blocks) than `obs` has.
     """
     groups = split_groups(obs, dataset)
     if problems := fold_problems(obs, dataset):
@@ -150,11 +155,15 @@ def draw_validation_mask(
     Parameters
     ----------
     adata
-        The pairs.
+        Observations with `obs["section"]` and coordinates in `obsm["spatial"]`.
     mask
         Mask of the observations that are divided into training and validation.
     fraction
         Fraction of the observations in `mask` that is used for validation, in each section.
+
+    Returns
+    -------
+    Mask over all observations, a subset of `mask`.
     """
     validation = np.zeros(len(mask), dtype=bool)
     sections = adata.obs["section"].astype(str).to_numpy()

@@ -27,22 +27,34 @@ CARD = "card.json"
 
 
 class Encoder(Config, ABC):
-    """Configuration of an expert, and the operations of every expert."""
+    """Base class of experts: the fields are an expert's configuration, the methods its operations.
+
+    An expert is a frozen encoder of image patches or of counts. Its card (`card.json`) is a JSON
+    object with its origin, pooling, and the SHA-256 of its weights.
+    """
 
     @abstractmethod
     def freeze(self, reference: ad.AnnData, out: Path) -> dict[str, JsonValue]:
-        """Fit the expert on reference donors, or locate its published weights.
+        """Fit the expert on reference donors, or locate its published weights; return its card.
 
         Parameters
         ----------
         reference
-            Observations of reference donors, which the study never scores.
+            Observations of reference donors, which the study never scores: raw counts in `X`, and
+            the gene panel in `var["panel"]`.
         out
-            Existing folder, into which everything that `embed` needs is written.
+            Existing folder, into which everything that `embed` needs is written, except the card.
 
         Returns
         -------
-        The card of the expert: origin, SHA-256 of the weights, pooling, dimension of the embedding.
+        The content of the card: at least `encoder` (name), `origin`, `state` (`pretrained` or
+        `fitted`), `sha256` (of the weights), `pooling` and `dimension` (of the embedding).
+
+        Raises
+        ------
+        DataError
+            If the reference observations are too few or have too few genes, or a file of published
+            weights is missing, damaged or of another network.
         """
 
     @abstractmethod
@@ -52,28 +64,36 @@ class Encoder(Config, ABC):
         Parameters
         ----------
         pairs
-            Paired observations.
+            Observations with raw counts, coordinates in micrometres and images.
         raw
             Folder to which the paths in `uns["images"]` are relative.
         expert
             Folder with the output of `freeze` and the card.
+
+        Raises
+        ------
+        DataError
+            If the card, the weights or an input of the expert (image, genes) cannot be read, or the
+            weights are not those of the card.
         """
 
 
 def names() -> list[str]:
-    """Return the names of all experts."""
+    """Return the names of all experts, which are the modules of this folder, sorted."""
     return module_names(__path__)
 
 
 def load(name: str, settings: Mapping[str, object]) -> Encoder:
-    """Return an expert with its configuration; only the module of this expert is imported.
+    """Return the encoder configured by `settings`; no weights are read.
+
+    No other expert's module is imported.
 
     Parameters
     ----------
     name
-        Name of the expert.
+        Name of the expert, that of its module in this folder.
     settings
-        Block of the expert in `encoders` of params.yaml.
+        Section `encoders.<name>` of params.yaml.
 
     Raises
     ------
@@ -86,14 +106,29 @@ def load(name: str, settings: Mapping[str, object]) -> Encoder:
     return validate(encoder, settings, f"encoders.{name}")
 
 
-def read_card(expert: Path) -> dict[str, JsonValue]:
-    """Return the card in the folder of a frozen expert; it must have the hash of the weights."""
+def read_card(expert: Path, *keys: str) -> dict[str, JsonValue]:
+    """Return the content of `card.json` in the folder of a frozen expert.
+
+    Parameters
+    ----------
+    expert
+        The folder.
+    keys
+        Keys that the card must have beside `sha256`, the SHA-256 of the weights.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or is no JSON object, or a key is missing.
+    """
     remedy = "freeze the expert again (`dvc repro embed`), or `dvc pull`"
     card = filetypes.read_json(expert / CARD, "the card of an expert", remedy)
     if not isinstance(card.get("sha256"), str):
         raise DataError(
             f"{expert / CARD}: has no key `sha256` with the hash of the weights; {remedy}"
         )
+    if missing := [key for key in keys if key not in card]:
+        raise DataError(f"{expert / CARD}: has no key `{missing[0]}`; {remedy}")
     return card
 
 
@@ -103,9 +138,9 @@ def require_frozen(path: Path, expected: JsonValue, expert: Path) -> None:
     Parameters
     ----------
     path
-        The file.
+        An existing file.
     expected
-        SHA-256 in the card.
+        SHA-256 in the card, as hexadecimal digits.
     expert
         Folder of the frozen expert, for messages.
 
@@ -122,7 +157,10 @@ def require_frozen(path: Path, expected: JsonValue, expert: Path) -> None:
 
 
 def visible_genes(pairs: ad.AnnData) -> pd.Index:
-    """Return the genes that experts may use: all but the panel, whose counts tasks predict."""
+    """Return the names of the genes that experts may use, in the order of `pairs.var_names`.
+
+    Those are all but the gene panel (`var["panel"]`), whose counts a task predicts.
+    """
     genes: pd.Index = pairs.var_names[~pairs.var["panel"].to_numpy(bool)]
     return genes
 
@@ -133,16 +171,16 @@ def require_genes(pairs: ad.AnnData, genes: Iterable[str], remedy: str) -> None:
     Parameters
     ----------
     pairs
-        Paired observations.
+        Paired observations, with the gene panel in `var["panel"]`.
     genes
-        Genes of the expert.
+        Names of the genes that the expert was fitted with.
     remedy
         Remedy, for messages.
 
     Raises
     ------
     DataError
-        If a gene is missing or in the panel.
+        If a gene is missing or in the gene panel, whose counts a task predicts.
     """
     if missing := sorted(set(genes) - set(visible_genes(pairs))):
         raise DataError(

@@ -74,7 +74,13 @@ class Expert(ImageExpert):
 
 
 def build(weights: Path) -> nn.Module:
-    """Return the network with its published weights, in evaluation mode."""
+    """Return the network with its published weights, in evaluation mode, on the CPU.
+
+    Raises
+    ------
+    DataError
+        If the file of the weights is missing, damaged or of another network.
+    """
     network: nn.Module = timm.create_model(
         "tf_efficientnet_lite0", features_only=False, pretrained=False
     )
@@ -86,7 +92,10 @@ def build(weights: Path) -> nn.Module:
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """Fold each batch norm of a network in eval mode into the preceding convolution, in place."""
+    """Fold each batch norm of a network in evaluation mode into its convolution, in place.
+
+    The activation that timm's batch norm applies is kept in its place; the network is returned.
+    """
     for module in network.modules():
         previous: tuple[str, nn.Conv2d] | None = None
         for name, child in list(module.named_children()):
@@ -100,7 +109,7 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
 
 @torch.inference_mode()
 def _inputs(patches: UInt8[Tensor, "obs h w 3"], side: int) -> Float32[Tensor, "obs 3 side side"]:
-    """Resize and scale to -1..1, in the memory format channels_last."""
+    """Return patches resized to `side` pixels and scaled to -1..1, in the format channels_last."""
     x = patches.permute(0, 3, 1, 2).float()
     if (width := x.shape[3]) != side:
         x = interpolate(x, size=(side, side), mode="bilinear", antialias=width > side)
@@ -119,6 +128,10 @@ def pool_stages(
         The network, with batch norms folded or in evaluation mode.
     x
         Input scaled to -1..1.
+
+    Returns
+    -------
+    40 + 112 + 320 features per observation.
     """
     x = network.bn1(network.conv_stem(x))  # type: ignore[operator]
     means = []

@@ -108,21 +108,32 @@ class Expert(Encoder):
         return self.cell_embedder(pairs, expert).embed(self.batch_size)
 
     def cell_embedder(self, pairs: ad.AnnData, expert: Path) -> CellEmbedder:
-        """Return the network and the tokens of all cells of `pairs`.
+        """Load the frozen network and tokenise the cells of `pairs`, without the gene panel.
+
+        If `pairs` has no cells, each observation is one cell; otherwise an observation without a
+        cell has one cell of context tokens only.
 
         Parameters
         ----------
         pairs
-            Paired observations.
+            Observations with raw counts, and their cells in `uns["cells"]` if there are any.
         expert
-            Folder of the frozen expert, with its card.
+            Folder of the frozen expert, with its card (`card.json`).
+
+        Returns
+        -------
+        The network in evaluation mode, the tokens of each cell, and each cell's observation.
 
         Raises
         ------
         DataError
-            If the hash of a file differs from that in the card, or too few genes are in the list.
+            If the card, the weights, the gene list or the gene means cannot be read or are of
+            another model, a file's SHA-256 is not the card's, or fewer than `least_genes` genes of
+            `pairs` are in the gene list.
+        ConfigError
+            If gene symbols must be mapped and the package `celltypist` is not installed.
         """
-        card = read_card(expert)
+        card = read_card(expert, "revision", "genes_sha256", "means_sha256")
         files = self._locate(str(card["revision"]) or self.revision)
         for key, path in zip(("sha256", "genes_sha256", "means_sha256"), files, strict=True):
             require_frozen(path, card[key], expert)
@@ -149,7 +160,7 @@ class Expert(Encoder):
 
 
 def _read_genes(files: _Files, config: NicheformerConfig) -> tuple[pd.Index, np.ndarray]:
-    """Return the gene list, and the cleaned mean of each gene."""
+    """Return the gene list, and each gene's mean in the technology as a positive divisor."""
     expected, remedy = "an .h5ad of the gene list", "set encoders.nicheformer.genes to the hub's"
     if filetypes.require_readable(files.genes, expected, remedy) != filetypes.HDF5:
         raise filetypes.wrong_format(files.genes, expected, remedy)

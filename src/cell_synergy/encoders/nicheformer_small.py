@@ -121,19 +121,29 @@ class Expert(Encoder):
         return self.cell_embedder(pairs, expert).embed(self.batch_size)
 
     def cell_embedder(self, pairs: ad.AnnData, expert: Path) -> CellEmbedder:
-        """Return the network and the tokens of all cells of `pairs`.
+        """Load the frozen network and tokenise the cells of `pairs`, without the gene panel.
+
+        If `pairs` has no cells, each observation is one cell; otherwise an observation without a
+        cell has one cell of context tokens only.
 
         Parameters
         ----------
         pairs
-            Paired observations.
+            Observations with raw counts, and their cells in `uns["cells"]` if there are any.
         expert
-            Folder of the frozen expert.
+            Folder of the frozen expert: weights and gene list.
+
+        Returns
+        -------
+        The network in evaluation mode, the tokens of each cell, and each cell's observation.
 
         Raises
         ------
         DataError
-            If a gene of the expert's gene list is missing from the pairs, or a file is broken.
+            If weights or gene list cannot be read, do not match each other or the configuration,
+            or a gene of the list is missing from `pairs` or in the gene panel.
+        ConfigError
+            If `width` is no multiple of `heads`.
         """
         state = tensors.read(expert / _WEIGHTS, _REMEDY)
         filetypes.require_readable(expert / _GENES, "a list of genes", _REMEDY)
@@ -175,7 +185,10 @@ class Expert(Encoder):
 def _highly_variable_genes(
     counts: sparse.csr_matrix, max_genes: int, least_share: float, source: str
 ) -> Int64[np.ndarray, " selected"]:
-    """Return the columns of the genes with the largest variance of log-normalised counts."""
+    """Return the columns of the genes with the largest variance of log-normalised counts, sorted.
+
+    Only genes with counts in at least `least_share` of the cells are selected.
+    """
     is_expressed = np.asarray((counts > 0).mean(axis=0)).ravel() >= least_share
     if not is_expressed.any():
         raise DataError(

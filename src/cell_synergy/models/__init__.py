@@ -16,22 +16,22 @@ from cell_synergy.training.method import Method
 
 
 def names() -> list[str]:
-    """Return the name of every method, of all files here but `_template.py`.
+    """Return the name of every method, sorted: the files of this folder but `_template.py`.
 
-    docs/your-own-method.md describes how to add a method, starting from a copy of this file.
+    docs/your-own-method.md describes how to add a method from that file.
     """
     return module_names(__path__)
 
 
 def load(name: str, hyperparameters: Mapping[str, object]) -> Method:
-    """Return a method with the given hyperparameters.
+    """Return a method with the given hyperparameters, not fitted.
 
     Only the file of this method is imported, so that results depend on the code of no other method.
 
     Parameters
     ----------
     name
-        Name of the method.
+        Name of the method, that of its file in this folder.
     hyperparameters
         Hyperparameters by name: the method's block of `models` in params.yaml.
 

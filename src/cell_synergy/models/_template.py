@@ -59,12 +59,12 @@ class _SoftCCA(TwoTowerProjector):
 def soft_cca(
     z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"], decorrelation: float
 ) -> Float[Tensor, ""]:
-    """Return the distance of the standardised projections plus the penalty on correlations.
+    """Return the mean squared distance of standardised projections plus the decorrelation penalty.
 
     Parameters
     ----------
     z1, z2
-        Projections of the two modalities; row i of both is the same observation.
+        Projections of the two modalities; row i of both is one observation.
     decorrelation
         Weight lambda of the penalty.
     """

@@ -51,6 +51,8 @@ def barlow_twins(
 ) -> Float[Tensor, ""]:
     """Return the weighted squared distance of the cross-correlation matrix from the identity.
 
+    It is `sum (1 - C_ii)^2 + redundancy sum C_ij^2`, with the features standardised over the batch.
+
     Parameters
     ----------
     z1, z2

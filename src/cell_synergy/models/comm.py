@@ -128,12 +128,14 @@ def comm_loss(
 ) -> Float[Tensor, ""]:
     """Return the mean over masks of the symmetrised InfoNCE with the fusion of the other view.
 
+    A mask hides the tokens of one modality, or none for the fusion of both.
+
     Parameters
     ----------
     z1, z2
         Projected embeddings of the two views, one array per mask; the last one is the fusion.
     temperature
-        Temperature of InfoNCE.
+        Divisor of the cosine similarities.
     """
     terms = [
         (nt_xent(a, z2[-1], temperature) + nt_xent(b, z1[-1], temperature)) / 2
@@ -148,7 +150,7 @@ def permute_within_donor(pairs: Pairs, seed: int) -> Pairs:
     Parameters
     ----------
     pairs
-        Paired embeddings.
+        Paired embeddings, with the donor of each observation.
     seed
         Seed of the fit, from which the random stream of the permutation derives.
     """

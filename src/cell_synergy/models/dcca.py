@@ -59,7 +59,16 @@ class Model(Trained):
         return min(self.batch_size, n_obs)
 
     def postprocess(self, weights: Weights, pairs: Pairs) -> Weights:
-        """Multiply the last, linear layer of each encoder by the directions of a linear CCA."""
+        """Multiply the last, linear layer of each encoder by the directions of a linear CCA.
+
+        The CCA is that of the encoders' outputs on the training pairs; the joint embedding then has
+        its canonical variates.
+
+        Raises
+        ------
+        DataError
+            If no output of an encoder varies, or the ridge is too small for the CCA.
+        """
         joint = self.transform(weights, pairs.image, pairs.expression)
         image, expression = np.split(joint, 2, axis=1)
         solution = solve(covariances(image, expression), self.ridge)
@@ -82,7 +91,9 @@ class _DCCA(TwoTower):
 
 @full_precision
 def dcca(z1: Float[Tensor, "n d1"], z2: Float[Tensor, "n d2"], ridge: float) -> Float[Tensor, ""]:
-    """Return minus the trace norm for standardised outputs, between minus `min(d1, d2)` and 0.
+    """Return minus the sum of the canonical correlations (with ridge) of two networks' outputs.
+
+    Outputs are standardised over the batch; the result is between minus `min(d1, d2)` and 0.
 
     Parameters
     ----------
@@ -99,7 +110,7 @@ def dcca(z1: Float[Tensor, "n d1"], z2: Float[Tensor, "n d2"], ridge: float) -> 
 def whitened_cross_covariance(
     z1: Float[Tensor, "n d1"], z2: Float[Tensor, "n d2"], ridge: float
 ) -> Float[Tensor, "d2 d1"]:
-    """Return the cross-covariance of the whitened outputs, transposed.
+    """Return the cross-covariance of the whitened outputs, transposed: expression x image.
 
     Its singular values are the canonical correlations with ridge. Covariances have the denominator
     n - 1, as in the paper.

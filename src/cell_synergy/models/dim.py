@@ -67,7 +67,7 @@ def jensen_shannon(z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"]) -> Float[
 
 @full_precision
 def infonce(z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """Return the InfoNCE loss (equation 5), the mean of both directions.
+    """Return the InfoNCE loss (equation 5) in nats, the mean of both directions.
 
     Parameters
     ----------
@@ -79,5 +79,8 @@ def infonce(z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"]) -> Float[Tensor,
 
 
 def candidate_cross_entropy(scores: Float[Tensor, "n candidates"]) -> Float[Tensor, ""]:
-    """Return the cross entropy of classifying candidate i as the partner of row i."""
+    """Return the mean cross entropy, in nats, of classifying candidate i as the partner of row i.
+
+    `scores` are the logits of all candidates for each row.
+    """
     return cross_entropy(scores, torch.arange(len(scores), device=scores.device))

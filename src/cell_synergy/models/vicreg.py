@@ -60,7 +60,9 @@ def vicreg(
     variance: float,
     covariance: float,
 ) -> Float[Tensor, ""]:
-    """Return the weighted sum of the three terms.
+    """Return the weighted sum of the invariance, variance and covariance terms.
+
+    The variance term is averaged over the two modalities, the covariance term is summed.
 
     Parameters
     ----------

@@ -65,29 +65,28 @@ def build(
     name
         The data set's name.
     sections
-        The sections as a reader yields them.
+        The sections as a reader yields them, reference donors included.
     dataset
         Configuration of the data set.
     config
         Thresholds that decide which observations, classes and genes are used.
     raw
         The raw folder; paths of images are relative to it.
-    section_qc
-        Quality-control table that is filled with one row per section.
-    requirements
-        What later stages require of the pairs.
+    section_qc, requirements
+        Table that gets one row per section, and what later stages require of the pairs.
 
     Returns
     -------
     :
         The pairs that the study scores, and the observations of reference donors (with or without
-        an image). Both have the labels of the tasks (see `cell_synergy.data.label_files.separate`);
-        tasks do not decide which observations are kept.
+        an image), with equal genes. Both have the tasks' labels in `obs` and `obsm`; tasks do not
+        decide which observations are kept.
 
     Raises
     ------
     DataError
-        With every contradiction between params.yaml and the data, if there is any.
+        At once if a section cannot be read, or its coordinates or resolution do not fit its image;
+        otherwise with every contradiction between params.yaml and the data.
     """
     section_qc = SectionQC() if section_qc is None else section_qc
     problems = Problems(name)
@@ -116,7 +115,7 @@ def _join_parts(
     config: PairsConfig,
     problems: Problems,
 ) -> tuple[ad.AnnData, ad.AnnData]:
-    """Join the sections of the study, and those of reference donors, on the same genes."""
+    """Join the sections of the study, and those of reference donors, with equal genes in both."""
     by_section = study | reference
     with problems.collect():
         by_section = unify_gene_names(name, by_section)
@@ -196,7 +195,7 @@ def _select_observations(
 
 
 def _annotate(section: Section, adata: ad.AnnData) -> ad.AnnData:
-    """Set names that are unique over sections, the cells, and where the observations come from."""
+    """Set unique names, cells, section, donor, resolution and image of a section, in place."""
     adata.uns["cells"] = cells_of(section, adata.obs_names)
     adata.obs["section"], adata.obs["donor"] = section.name, section.donor
     adata.obs_names = f"{section.name}_" + adata.obs_names.astype(str)
@@ -240,9 +239,10 @@ def _with_genes(adata: ad.AnnData, genes: pd.Index) -> ad.AnnData:
 
 
 def _gene_panel(reference: ad.AnnData, dataset: DatasetConfig, share: float) -> np.ndarray:
-    """Return a mask of the gene panel, which no expression expert sees.
+    """Return a mask of the gene panel, whose counts a task predicts and no expression expert sees.
 
-    The panel consists of highly variable genes, which are selected on reference donors alone.
+    The panel has the highly variable genes of the reference donors; it is empty without such a
+    task.
     """
     sizes = [task.genes for task in dataset.tasks.values() if task.kind == "gene_panel"]
     if not sizes:

@@ -35,7 +35,7 @@ _SPOT_NAME = re.compile(r"X?(\d+(?:\.\d+)?x\d+(?:\.\d+)?)")
 
 
 def unpack(container: Path, how: str, target: Path) -> None:
-    """Write one member of a container to `target`.
+    """Copy or rewrite one member of a container to the file `target`.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ def unpack(container: Path, how: str, target: Path) -> None:
     Raises
     ------
     DataError
-        If the container cannot be read, has no such member, or the member is not a table of counts
-        of spots.
+        If `how` begins otherwise, the container cannot be read, has no such member or (in a zip)
+        one of over 8 GiB, or a member that is rewritten is not a table of the counts of spots.
     """
     kind, _, member = how.partition(":")
     if kind not in KINDS:
@@ -75,7 +75,13 @@ def unpack(container: Path, how: str, target: Path) -> None:
 
 
 def has_text_checksum(how: str) -> bool:
-    """Return whether `unpack` rewrites a file, so that its checksum is of the decompressed text."""
+    """Return whether `unpack` rewrites a file as gzip, whose decompressed text is then hashed.
+
+    Parameters
+    ----------
+    how
+        Column `unpack` of a manifest: `zip:<member>`, `rdata:<object>`, `table:`, or "".
+    """
     return how.partition(":")[0] in {"rdata", "table"}
 
 
@@ -106,9 +112,9 @@ def write_counts(table: pd.DataFrame, target: Path) -> None:
     Parameters
     ----------
     table
-        Counts, with spots named `<x>x<y>` along one axis.
+        Counts, with spots named `<x>x<y>` (in R `X<x>x<y>`) along one axis.
     target
-        File to write.
+        File to write: tab-separated text in gzip, equal bytes for equal tables.
 
     Raises
     ------

@@ -61,7 +61,8 @@ def download(manifest: Path, out: Path, mirror: Path | None) -> None:
     Raises
     ------
     DataError
-        If a checksum is wrong, or a file is available neither in the mirror nor at its address.
+        If the manifest is missing or invalid, a file is available neither in the mirror nor at its
+        address, its container does not have it, its checksum is wrong, or it cannot be stored.
     """
     entries = read_manifest(manifest)
     with TemporaryDirectory() as scratch:
@@ -73,7 +74,13 @@ def download(manifest: Path, out: Path, mirror: Path | None) -> None:
 
 
 def read_manifest(manifest: Path) -> list[Entry]:
-    """Read a manifest and check its columns, paths, checksums and addresses."""
+    """Return the rows of a manifest, after checking columns, paths, checksums and addresses.
+
+    Raises
+    ------
+    DataError
+        If there is no such CSV, or a check fails; the message names the line.
+    """
     if not manifest.is_file():
         raise DataError(f"{manifest}: no such manifest; it lists {', '.join(_COLUMNS)} per file")
     expected = "a manifest (CSV of UTF-8)"

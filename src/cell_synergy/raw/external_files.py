@@ -25,7 +25,7 @@ _BLOCKS = 16  # hashed blocks of a larger file
 
 
 def record(folder: Path, files: Iterable[Path], out: Path) -> None:
-    """Write the record of an external folder: its path, and the fingerprint of each file.
+    """Write `sources.json`: the path of an external folder, and the fingerprint of each file.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def record(folder: Path, files: Iterable[Path], out: Path) -> None:
     files
         The files, below `folder`.
     out
-        Raw folder that the record is written to.
+        Existing raw folder that the record is written to.
     """
     fingerprints = {
         str(file.relative_to(folder)): fingerprint(file)
@@ -46,6 +46,11 @@ def record(folder: Path, files: Iterable[Path], out: Path) -> None:
 
 def located(raw: Path) -> Path:
     """Return the folder of a data set's files: `raw`, or the external folder in its record.
+
+    Parameters
+    ----------
+    raw
+        The raw folder, with the files themselves or with `sources.json`.
 
     Raises
     ------
@@ -90,7 +95,10 @@ def below(root: Path, name: str, key: str) -> Path:
 
 
 def fingerprint(path: Path) -> str:
-    """Return a file's size and SHA-256; above 16 MiB, the hash of 16 MiB spread evenly over it."""
+    """Return `<size in bytes> <SHA-256>` of a file.
+
+    Of a file above 16 MiB, 16 blocks of 1 MiB are hashed, which are spread evenly over it.
+    """
     size = path.stat().st_size
     digest = hashlib.sha256()
     with path.open("rb") as file:

@@ -15,12 +15,12 @@ def fit_affine(
     Parameters
     ----------
     moving, fixed
-        Coordinates x and y of the same points in the two frames.
+        Coordinates x and y of corresponding points in the two frames.
 
     Raises
     ------
     DataError
-        If all points lie on one line.
+        If there are fewer than three points, or all lie on one line.
     """
     affine, _, rank, _ = np.linalg.lstsq(_homogeneous(moving), fixed, rcond=None)
     if rank < affine.shape[0]:
@@ -56,7 +56,7 @@ def nearest_within(
     Parameters
     ----------
     points, reference
-        Coordinates x and y in one frame.
+        Coordinates x and y of the points, and of at least one reference point, in one frame.
     radius
         Largest distance, in the unit of the coordinates.
     """

@@ -15,7 +15,13 @@ PITCH_UM = 200.0  # distance between neighbouring spots of the array (Stahl et a
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a tab-separated table (gzipped or not) whose first column names the rows."""
+    """Read a tab-separated table (gzipped or not) whose first column names the rows.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or cannot be read as such a table.
+    """
     filetypes.require_readable(path, "a table", "run `dvc repro download` first")
     try:
         return pd.read_csv(path, sep="\t", index_col=0, low_memory=False)
@@ -26,7 +32,13 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def read_counts(path: Path) -> ad.AnnData:
-    """Read counts, spots x genes, as CSR; names are as in the file."""
+    """Read a table of counts as AnnData, spots x genes (CSR, float32), with the file's names.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, cannot be read as a table, or has a value that is no number.
+    """
     table = read_table(path)
     try:
         values = table.to_numpy(dtype=np.float32)
@@ -40,7 +52,7 @@ def read_counts(path: Path) -> ad.AnnData:
 
 
 def array_positions(names: Iterable[str], separator: str, source: Path) -> pd.Index:
-    """Return the array position of each spot, `<column>x<row>`, from its name.
+    """Name each spot by its array position, `<column>x<row>`, which its name in a file contains.
 
     Files of one section name one spot `17x9`, `17.002x8.987` or `17_9`; the rounded coordinates are
     equal.
@@ -48,16 +60,16 @@ def array_positions(names: Iterable[str], separator: str, source: Path) -> pd.In
     Parameters
     ----------
     names
-        Names of spots, which have coordinates in units of the array.
+        Names of spots, `<x><separator><y>`: column and row in multiples of the spot pitch.
     separator
-        Separator of x and y in the names.
+        Text between x and y in the names.
     source
         The file, for messages.
 
     Raises
     ------
     DataError
-        If a name has no two coordinates, or two spots have one array position.
+        If a name does not consist of two finite numbers, or two spots round to one array position.
     """
     names = list(names)
     try:
@@ -72,21 +84,27 @@ def array_positions(names: Iterable[str], separator: str, source: Path) -> pd.In
 
 
 def grid_names(xy: np.ndarray, source: Path) -> pd.Index:
-    """Return the nearest array position of each spot, `<column>x<row>`.
+    """Name each spot by its nearest position on the slide's spot array, `<column>x<row>` (`17x9`).
 
     Parameters
     ----------
     xy
-        Coordinates x and y in units of the array, spots x 2.
+        Column (x) and row (y) of each spot, in multiples of the spot pitch, shape spots x 2.
     source
         The file, for messages.
 
     Raises
     ------
     DataError
-        If two spots have one array position.
+        If a coordinate is not finite, or two spots round to the same array position.
     """
-    index = pd.Index([f"{x:.0f}x{y:.0f}" for x, y in np.rint(xy)])
+    if len(invalid := np.flatnonzero(~np.isfinite(xy).all(axis=1))):
+        first = int(invalid[0])
+        raise DataError(
+            f"{source}: {len(invalid)} spots have no array position, first that of row {first + 1} "
+            f"({xy[first, 0]}, {xy[first, 1]}); download it again"
+        )
+    index = pd.Index([f"{x:.0f}x{y:.0f}" for x, y in np.rint(xy) + 0.0])  # + 0.0: no -0
     if duplicates := sorted(set(index[index.duplicated()])):
         raise DataError(
             f"{source}: {len(duplicates)} array positions occur twice ({duplicates[0]}); "

@@ -13,21 +13,22 @@ _SUFFIXES = {".h5ad", *IMAGES}
 
 
 def record_folder(folder: Path, dataset: RawConfig, out: Path) -> None:
-    """Record the files of a user's sections, which stay in `folder`.
+    """Record the files of a user's sections, which stay in `folder`, in a new raw folder.
 
     Parameters
     ----------
     folder
         The user's folder.
     dataset
-        Configuration of the data set.
+        Configuration of the data set's source and reader.
     out
-        The raw folder, which is created, and which the record is written to.
+        Raw folder to create; the record `sources.json` is written to it.
 
     Raises
     ------
     DataError
-        If the folder has no file of the data set, or a table that `reader` names is missing.
+        If the folder has no file of the data set, or a table that `reader` names is missing or
+        outside of the folder.
     """
     config = dataset.sections
     if config is None:
@@ -80,6 +81,13 @@ def fetch_hub(source: HubSource, config: ReaderConfig) -> None:
         Repository, and the folder that the files are written to.
     config
         Configuration of the reader, whose `donors` list the sections.
+
+    Raises
+    ------
+    ConfigError
+        If the name of the repository is not valid.
+    DataError
+        If a file cannot be downloaded, or its path has another file.
     """
     from cell_synergy.core.hub import fetch_many  # noqa: PLC0415 - a second that other sources need not
 

@@ -73,7 +73,8 @@ def covariances(
     Parameters
     ----------
     image, expression
-        Embeddings, in any floating-point precision; they need not be centred.
+        Embeddings, in any floating-point precision; row i of both is one observation. They need not
+        be centred.
     """
     n_obs, d1 = image.shape
     dtype = np.result_type(image, expression)
@@ -101,6 +102,10 @@ def solve(
         Constant added to the variances of each modality, as a share of their mean.
     components
         Number of correlations; None for the number of features of the smaller modality.
+
+    Returns
+    -------
+    At most `components` correlations and directions, in descending order of correlation.
 
     Raises
     ------

@@ -51,9 +51,13 @@ class Checkpoint:
         save_state(self.path, self._content(generators, curves))
 
     def resume(self, generators: Sequence[torch.Generator]) -> Curves:
-        """Restore the saved state; return the curves up to it, empty without a checkpoint.
+        """Restore the saved state and that of `generators`, in place.
 
         A checkpoint that cannot be restored is renamed, and training starts from the beginning.
+
+        Returns
+        -------
+        The curves of all completed epochs; empty if nothing was restored.
         """
         content = restore_state(
             self.path,

@@ -1,9 +1,7 @@
 """Training loop of every method that is optimised by gradient steps.
 
-All folds and seeds train together as one batched model. The whole data set is in device memory; in
-each epoch every fold is permuted anew and cut into batches, without the last, incomplete one. The
-optimiser is AdamW with a cosine schedule. Initial weights, batches and augmentation have separate
-random streams. Checkpoints contain all generators, so that a run resumes bit for bit.
+All folds and seeds train as one batched model, on data in device memory, with AdamW and a cosine
+schedule. In each epoch every fold is permuted and cut into whole batches. Runs resume bit for bit.
 """
 
 from abc import abstractmethod
@@ -43,7 +41,7 @@ class TrainingConfig(Config):
 
 
 class Trained(Method):
-    """A method that optimises one network for one loss; `lr` is AdamW's initial learning rate."""
+    """Base class of methods that train a network; `lr` is AdamW's initial learning rate."""
 
     lr: PositiveFloat
 
@@ -88,22 +86,26 @@ class Trained(Method):
         Parameters
         ----------
         weights, pairs
-            Trained tensors that `z3` is computed from, by name, and the fit's training pairs.
+            Arrays (by name) from which the joint embedding is computed, and the training pairs.
         """
         return weights
 
     def fit(self, specs: Sequence[FitSpec], context: RunContext) -> list[Weights]:
-        """Minimise the losses of all fits together; return the tensors that `z3` is computed from.
+        """Train the networks of all fits in parallel; resume from a checkpoint if there is one.
+
+        The weights of each specification, in order, are the arrays (by name) from which `transform`
+        computes the joint embedding `z3`: those of the last epoch, after `postprocess`.
 
         Parameters
         ----------
         specs, context
-            As for `Method.fit`.
+            One specification per fold and seed; settings and files shared by the fits.
 
         Raises
         ------
         ConfigError
-            If `training` is not valid, a batch exceeds the smallest fold, or a loss is not finite.
+            If `context.training` is not valid, the batch size exceeds the training pairs of the
+            smallest fold, or the mean training loss of a fit is not finite in an epoch.
         """
         training = validate(TrainingConfig, dict(context.training), "training")
         networks = []
@@ -126,12 +128,12 @@ class Trained(Method):
         image: Float32[np.ndarray, "obs d1"],
         expression: Float32[np.ndarray, "obs d2"],
     ) -> Float32[np.ndarray, "obs d3"]:
-        """Embed observations with the network in evaluation mode.
+        """Return the joint embedding `z3` of observations, by the network in evaluation mode.
 
         Parameters
         ----------
         weights, image, expression
-            As for `Method.transform`.
+            Weights of one fit, as `fit` returns them, and standardised embeddings.
 
         Raises
         ------
@@ -152,7 +154,7 @@ class Trained(Method):
 
 
 class _Loop:
-    """One run of the training loop over all fits."""
+    """One run of the training loop over all fits: their data, optimiser and random generators."""
 
     def __init__(
         self,
@@ -235,7 +237,7 @@ class _Loop:
 
     @torch.no_grad()
     def _validate(self) -> dict[str, list[float]]:
-        """Return the mean loss on validation pairs, with batches and noise equal in all epochs."""
+        """Return each fit's mean validation loss, with batches and noise equal in all epochs."""
         batch_size = min(self.batch_size, *self.validation_batches.n_obs)
         if batch_size < 2:  # noqa: PLR2004 - losses compare observations with each other
             return {}

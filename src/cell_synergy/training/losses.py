@@ -13,7 +13,10 @@ _Loss = TypeVar("_Loss", bound=Callable[..., Tensor])
 
 
 def full_precision(loss: _Loss) -> _Loss:
-    """Decorate a loss to compute in float32 or float64, also under autocast to half precision."""
+    """Decorate a loss so that it is computed in float32 or float64, also under autocast.
+
+    Tensors of lower precision are converted to float32.
+    """
 
     @functools.wraps(loss)
     def in_full_precision(first: Tensor, *others: Tensor | float, **settings: float) -> Tensor:
@@ -44,7 +47,7 @@ def off_diagonal(square: Float[Tensor, "n n"], fill: float) -> Float[Tensor, "n 
 def nt_xent(
     z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"], temperature: float
 ) -> Float[Tensor, ""]:
-    """Return the normalised temperature-scaled cross entropy over 2N views.
+    """Return the mean normalised temperature-scaled cross entropy over 2N views, in nats.
 
     The positive of a row of `z1` is the row of `z2` with its index, and conversely; the negatives
     are the other 2N - 2 rows of both (Chen et al. 2020, equation 1). The softmax subtracts the
@@ -53,7 +56,7 @@ def nt_xent(
     Parameters
     ----------
     z1, z2
-        Projections of the two views; row i of both is the same observation.
+        Projections of the two views; row i of both is one observation.
     temperature
         Divisor T of the cosine similarities.
     """

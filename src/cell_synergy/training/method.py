@@ -16,7 +16,10 @@ from jaxtyping import Float32, Shaped
 from cell_synergy.core.config import Config
 
 Weights = dict[str, np.ndarray]
-"""Arrays of one fit, by name; their files have floating-point numbers in float16."""
+"""Arrays of one fit from which `transform` computes the joint embedding, by name.
+
+Their files have floating-point numbers in float16.
+"""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,15 @@ class Method(Config, ABC):
         Returns
         -------
         :
-            For each specification the arrays that `transform` needs, by name.
+            For each specification, in order, the arrays that `transform` needs, by name.
+
+        Raises
+        ------
+        ConfigError
+            If the hyperparameters or `context.training` do not fit the training pairs, or the
+            training diverges.
+        DataError
+            If a solution in closed form is not determined by the training pairs.
         """
 
     @abstractmethod
@@ -114,7 +125,12 @@ class Method(Config, ABC):
         weights
             Weights of one fit, as `fit` returns them.
         image, expression
-            Standardised embeddings of the observations.
+            Standardised embeddings; row i of both is one observation.
+
+        Raises
+        ------
+        ConfigError
+            If the weights are those of another network.
         """
 
     @property
@@ -128,7 +144,7 @@ class ClosedForm(Method):
 
     @abstractmethod
     def solve(self, pairs: Pairs, seed: int) -> Weights:
-        """Return the weights of one fit.
+        """Return the weights of one fit: the arrays that `transform` needs, by name.
 
         Parameters
         ----------
@@ -139,12 +155,14 @@ class ClosedForm(Method):
         """
 
     def fit(self, specs: Sequence[FitSpec], context: RunContext) -> list[Weights]:
-        """Solve one fit after the other.
+        """Return the weights of every fit, in the order of `specs`, solved one after the other.
 
         Parameters
         ----------
-        specs, context
-            As for `Method.fit`; `context` is not used.
+        specs
+            One specification per fold and seed.
+        context
+            Not used.
         """
         return [self.solve(spec.pairs, spec.seed) for spec in specs]
 
@@ -153,11 +171,11 @@ class Untrained(ClosedForm):
     """A representation that is computed without being fitted."""
 
     def solve(self, pairs: Pairs, seed: int) -> Weights:
-        """Return no weights.
+        """Return no weights: an empty dictionary.
 
         Parameters
         ----------
         pairs, seed
-            As for `ClosedForm.solve`; neither is used.
+            Not used.
         """
         return {}

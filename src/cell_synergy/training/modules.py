@@ -14,14 +14,17 @@ from torch import Tensor, nn
 from cell_synergy.core.errors import ConfigError
 
 Inputs = tuple[Float[Tensor, "*fits obs d1"], Float[Tensor, "*fits obs d2"]]
-"""Image and expression embeddings of a batch; row i of both is one observation."""
+"""Image and expression embeddings of a batch; row i of both is one observation.
+
+A first axis `fits` is there only where all fits are computed together.
+"""
 
 PairLoss = Callable[[Float[Tensor, "n d"], Float[Tensor, "n d"]], Float[Tensor, ""]]
-"""A loss of two batches whose rows are paired."""
+"""A loss of two batches (observations x features), row i of both being one observation."""
 
 
 class Network(nn.Module, ABC):
-    """A network with its objective; its code is that of one fit, `Replicas` batches over fits.
+    """A network with its objective, written for one fit; `Replicas` computes all fits together.
 
     Since `torch.vmap` does that, no branch may depend on the values of tensors. Submodules called
     `projectors`, `predictors` and `target` are not saved, and `joint` must not use them.
@@ -37,11 +40,11 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, views: Sequence[Inputs]) -> Float[Tensor, ""]:
-        """Return the objective on augmented views of one batch of pairs."""
+        """Return the objective, one number, on `n_views` augmented views of one batch of pairs."""
 
     @abstractmethod
     def joint(self, inputs: Inputs) -> Float[Tensor, "obs d3"]:
-        """Return the joint embedding `z3`."""
+        """Return the joint embedding `z3` of a batch, one row per observation."""
 
     def forward(self, views: Sequence[Inputs]) -> Float[Tensor, ""]:
         """Return the loss; `functional_call` needs it as `forward`."""
@@ -64,7 +67,10 @@ class Network(nn.Module, ABC):
         """
 
     def inference_state(self, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the tensors that `joint` uses: no projectors, predictors and target networks."""
+        """Return the tensors that `joint` uses, by name.
+
+        Projectors, predictors and target networks are left out.
+        """
         return {k: v for k, v in state_dict.items() if not k.startswith(self._training_only)}
 
 
@@ -109,7 +115,7 @@ class TwoTower(Network):
         self.encoders = nn.ModuleList([mlp(d, hidden, width // 2) for d in (d1, d2)])
 
     def encode(self, inputs: Inputs) -> list[Float[Tensor, "obs half"]]:
-        """Return the encoder outputs of image and expression."""
+        """Return the encoder outputs of image and expression, observations x `width // 2` each."""
         return [encoder(x) for encoder, x in zip(self.encoders, inputs, strict=True)]
 
     def joint(self, inputs: Inputs) -> Float[Tensor, "obs width"]:
@@ -122,8 +128,13 @@ class TwoTowerProjector(TwoTower):
 
     Parameters
     ----------
-    d1, d2, hidden, width
-        As for `TwoTower`; a projector has `width // 2` inputs, hidden units and outputs.
+    d1, d2
+        Numbers of features of image and expression.
+    hidden
+        Number of hidden units of each encoder.
+    width
+        Dimension of the joint embedding; a projector has `width // 2` inputs, hidden units and
+        outputs.
     """
 
     def __init__(self, d1: int, d2: int, hidden: int, width: int) -> None:
@@ -132,7 +143,7 @@ class TwoTowerProjector(TwoTower):
         self.projectors = nn.ModuleList([mlp(half, half, half) for _ in range(2)])
 
     def project(self, inputs: Inputs) -> list[Float[Tensor, "obs half"]]:
-        """Return the projector outputs of image and expression."""
+        """Return the projector outputs of image and expression: observations x `width // 2`."""
         encodings = self.encode(inputs)
         return [projector(h) for projector, h in zip(self.projectors, encodings, strict=True)]
 
@@ -142,8 +153,10 @@ class TwoTowerContrastive(TwoTowerProjector):
 
     Parameters
     ----------
-    d1, d2, hidden, width
-        As for `TwoTowerProjector`.
+    d1, d2
+        Numbers of features of image and expression.
+    hidden, width
+        Number of hidden units of each encoder, and dimension of the joint embedding.
     pair_loss
         Loss of the image projections and the expression projections of a batch.
     """
@@ -153,7 +166,7 @@ class TwoTowerContrastive(TwoTowerProjector):
         self.pair_loss = pair_loss
 
     def loss(self, views: Sequence[Inputs]) -> Float[Tensor, ""]:
-        """Return the loss of the paired projections."""
+        """Return the loss of the projections of the first view of a batch."""
         return self.pair_loss(*self.project(views[0]))
 
 
@@ -224,7 +237,11 @@ class TransformerBlock(nn.Module):
         hidden
             Masks: whether a token is hidden from attention, in all observations.
         n_outputs
-            Number of leading tokens to compute.
+            Number of leading tokens whose outputs are computed.
+
+        Returns
+        -------
+        The first `n_outputs` tokens of each observation after the block, one set per mask.
         """
         normed = self.norms[0](tokens)
         query = self._split_heads(self.query(normed[:, :, :n_outputs]))

@@ -56,7 +56,7 @@ class Replicas:
         return len(next(iter(self.params.values())))
 
     def losses(self, views: Sequence[Inputs], *, training: bool) -> Float[Tensor, " replicas"]:
-        """Return the loss of each replica on its views.
+        """Return the loss of each replica on its own views.
 
         Parameters
         ----------
@@ -65,6 +65,11 @@ class Replicas:
             (replicas, observations, d2).
         training
             Whether the network computes in training mode, rather than in evaluation mode.
+
+        Raises
+        ------
+        ConfigError
+            If the loss of the network is not one number.
         """
         self.network.train(training)
 
@@ -87,7 +92,7 @@ class Replicas:
         return losses
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return all tensors by name: (replicas, ...)."""
+        """Return all tensors by name, each of shape (replicas, ...), without a copy."""
         return {name: value.detach() for name, value in {**self.params, **self.buffers}.items()}
 
     def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
@@ -97,7 +102,7 @@ class Replicas:
                 (self.params if name in self.params else self.buffers)[name].copy_(value)
 
     def unstacked(self) -> list[dict[str, Tensor]]:
-        """Return the state dict of each replica."""
+        """Return the state dict of each replica, in the order of the networks."""
         state_dict = self.state_dict()
         return [{k: v[index] for k, v in state_dict.items()} for index in range(len(self))]
 
@@ -108,7 +113,8 @@ class DeviceBatches:
     Parameters
     ----------
     inputs
-        Embeddings of each fit. Fits with one image array, as seeds of a fold, share their memory.
+        Image and expression embeddings of each fit. Fits of one image array, such as the seeds of a
+        fold, share its memory.
     device
         Device of the embeddings.
 
@@ -131,7 +137,10 @@ class DeviceBatches:
         self._embeddings = tuple(_concatenate(parts).to(device) for parts in modalities)
 
     def gather(self, index: Int[Tensor, "fits batch"]) -> Inputs:
-        """Return the embeddings of a batch of each fit, given row indices into its observations."""
+        """Return the embeddings of a batch of each fit, each of shape (fits, batch, features).
+
+        `index` has row indices into the observations of each fit.
+        """
         flat = (index.to(self._offsets.device) + self._offsets).flatten()
         image, expression = (
             x.index_select(0, flat).view(*index.shape, -1) for x in self._embeddings
@@ -141,7 +150,7 @@ class DeviceBatches:
     def epoch(
         self, steps: int, batch_size: int, generators: Sequence[torch.Generator]
     ) -> Int[Tensor, "steps fits batch"]:
-        """Return the row indices of each step of one epoch, drawn without replacement.
+        """Return the row indices of each step and fit of one epoch, drawn without replacement.
 
         A fit that runs out of whole batches before the last step is permuted again.
 

@@ -13,7 +13,7 @@ _REMEDY = "run `dvc repro align` or `dvc pull` first"
 
 
 def save(folder: Path, name: str, weights: Weights) -> None:
-    """Write the weights of one fit to a file; floating-point arrays are stored as float16.
+    """Write the weights of one fit to `<name>.safetensors`; floating-point arrays as float16.
 
     Parameters
     ----------
@@ -54,7 +54,8 @@ def load(folder: Path, fold: str, seed: int) -> Weights:
     Raises
     ------
     DataError
-        If the file is missing or damaged, or contains numbers that are not finite.
+        If the file is missing or damaged, or contains numbers that are not finite; later, if an
+        array that the file lacks is looked up.
     """
     path = folder / f"{fold}-{seed}.safetensors"
     weights = {

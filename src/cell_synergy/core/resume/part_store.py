@@ -63,6 +63,10 @@ class PartStore:
             Name of the part, unique in the computation.
         compute
             Function that returns the rows; called only if none are stored under the key.
+
+        Returns
+        -------
+        The rows as they are read from JSON: NumPy numbers as Python's, tuples as lists.
         """
         key = f"rows {key}"
         if key not in self._contents:
@@ -81,7 +85,7 @@ class PartStore:
             yield np.load(BytesIO(content), allow_pickle=False)
 
     def add_batch(self, batch: Float[np.ndarray, "obs dim"]) -> None:
-        """Append a batch, which follows the stored ones and those added before."""
+        """Append a batch to the file, after those that earlier runs and this one stored."""
         content = BytesIO()
         np.save(content, batch, allow_pickle=False)
         self._append(f"batch {self._n_batches}", content.getvalue())
@@ -124,8 +128,15 @@ def resumable(kind: str, *settings: object, files: Sequence[Path] = ()) -> Itera
     ----------
     kind
         Kind of computation, the first part of the folder's name.
-    settings, files
-        Everything that the parts depend on, as for `run_hash`.
+    settings
+        Values that the parts depend on, which can be written as JSON.
+    files
+        Input files, and folders whose files are inputs.
+
+    Raises
+    ------
+    DataError
+        If the scratch folder, `scratch_folder`, cannot be used.
     """
     folder = scratch_folder() / f"{kind}-{run_hash(*settings, files=files)}"
     with ExitStack() as stack:

@@ -16,7 +16,9 @@ from cell_synergy.core.errors import DataError
 
 
 def scratch_folder() -> Path:
-    """Return the folder of unfinished work: $CELL_SYNERGY_SCRATCH, or one in the temporary folder.
+    """Return the folder of unfinished computations.
+
+    It is $CELL_SYNERGY_SCRATCH, or one of this user in the system's temporary folder.
 
     Raises
     ------
@@ -40,11 +42,11 @@ def scratch_folder() -> Path:
 
 
 def run_hash(*settings: object, files: Sequence[Path] = (), arrays: Iterable[bytes] = ()) -> str:
-    """Return a hash of everything that a resumable computation depends on.
+    """Return a hash (32 hexadecimal digits) of everything that a resumable computation depends on.
 
     Hashed are the source of every loaded module of this package, the version of torch, the device,
-    the number of threads, the instruction set, and the arguments. Unfinished work is stored under
-    this hash and resumed only under an equal one.
+    the number of threads, the instruction set, and the arguments. Unfinished computations are
+    stored under this hash and resumed only under an equal one.
 
     Parameters
     ----------

@@ -52,7 +52,8 @@ def restore_state(
         Function that returns the present state of the run. A usable checkpoint has its entries,
         with tensors of equal names and shapes.
     restore
-        Function that sets the run to a state.
+        Function that sets the run to a state; it is called with the present state again if the
+        checkpoint turns out to be unusable.
 
     Returns
     -------

@@ -26,14 +26,15 @@ def load(path: Path, config: NicheformerConfig) -> NicheformerModel:
     Parameters
     ----------
     path
-        The checkpoint.
+        The checkpoint, in the authors' or the hub's layout.
     config
         Sizes of the network.
 
     Raises
     ------
     DataError
-        If the file cannot be read as tensors, or as for `convert_state`.
+        If the file is missing, damaged or not of tensors alone, or a tensor is missing, unknown, of
+        another shape than the configuration's, or not of floating-point numbers.
     """
     state = convert_state(tensors.read(path), config, str(path))
     with torch.device("meta"):
@@ -44,7 +45,7 @@ def load(path: Path, config: NicheformerConfig) -> NicheformerModel:
 
 
 def published_shapes(config: NicheformerConfig) -> dict[str, tuple[int, ...]]:
-    """Return name and shape of each tensor in the authors' layout, including the heads."""
+    """Return the shape of each tensor in the authors' layout, by name, including the heads."""
     d, d_feedforward = config.hidden_size, config.intermediate_size
     layer = {
         "self_attn.in_proj_weight": (3 * d, d),
@@ -77,7 +78,7 @@ def convert_state(
     Parameters
     ----------
     state
-        Tensors in either of the published layouts.
+        Tensors by name, in the authors' or the hub's layout.
     config
         Sizes of the network.
     source

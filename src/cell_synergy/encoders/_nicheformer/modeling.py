@@ -24,7 +24,7 @@ IGNORE_INDEX = -100  # label of tokens that do not enter the loss, as in `transf
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention with the backend that the configuration selects."""
+    """Multi-head self-attention, computed by the attention backend that the configuration names."""
 
     def __init__(self, config: NicheformerConfig) -> None:
         super().__init__()
@@ -42,14 +42,15 @@ class SelfAttention(nn.Module):
     def forward(
         self, x: Float[Tensor, "cells length d"], mask: Tensor | None
     ) -> Float[Tensor, "cells length d"]:
-        """Return the attention-weighted values after the output projection.
+        """Return the attention-weighted values of each token after the output projection.
 
         Parameters
         ----------
         x
-            Hidden states.
+            Hidden states of the tokens.
         mask
-            Attention mask in the format of the backend (`create_bidirectional_mask`), or None.
+            Attention mask from `create_bidirectional_mask`, in the format of the attention backend,
+            or None for attention to all tokens.
         """
         heads = (*x.shape[:2], -1, self.head_width)
         query, key, value = (
@@ -94,12 +95,14 @@ class EncoderLayer(GradientCheckpointingLayer):  # type: ignore[no-untyped-call]
     def forward(
         self, x: Float[Tensor, "cells length d"], mask: Tensor | None
     ) -> Float[Tensor, "cells length d"]:
-        """Return the hidden states after one layer.
+        """Return the hidden states of each token after this layer.
 
         Parameters
         ----------
-        x, mask
-            As for `SelfAttention.forward`.
+        x
+            Hidden states before this layer.
+        mask
+            Attention mask from `create_bidirectional_mask`, or None for attention to all tokens.
         """
         x = self.norm1(x + self.self_attn(x, mask))
         output: Tensor = self.norm2(x + self.linear2(self.linear1(x).relu()))
@@ -116,12 +119,14 @@ class TransformerEncoder(nn.Module):
     def forward(
         self, x: Float[Tensor, "cells length d"], mask: Tensor | None
     ) -> Float[Tensor, "cells length d"]:
-        """Return the hidden states after all layers.
+        """Return the hidden states of each token after all layers.
 
         Parameters
         ----------
-        x, mask
-            As for `SelfAttention.forward`.
+        x
+            Token embeddings, with the positional embedding added.
+        mask
+            Attention mask from `create_bidirectional_mask`, or None for attention to all tokens.
         """
         for layer in self.layers:
             x = layer(x, mask)
@@ -158,12 +163,12 @@ class NicheformerModel(NicheformerPreTrainedModel):  # type: ignore[no-untyped-c
         input_ids: Int[Tensor, "cells length"],
         attention_mask: Int[Tensor, "cells length"] | None = None,
     ) -> Float[Tensor, "cells length d"]:
-        """Return the hidden states of the last layer.
+        """Return the hidden states of each token after the last layer.
 
         Parameters
         ----------
         input_ids
-            Tokens of each cell.
+            Tokens of each cell, padded to one length.
         attention_mask
             1 for a token, 0 for padding; None if there is no padding.
         """
@@ -195,12 +200,18 @@ class NicheformerForMaskedLM(NicheformerPreTrainedModel):  # type: ignore[no-unt
 
         Parameters
         ----------
-        input_ids, attention_mask
-            As in `NicheformerModel`.
+        input_ids
+            Tokens of each cell, padded to one length.
+        attention_mask
+            1 for a token, 0 for padding; None if there is no padding.
         labels
-            The true token at labelled positions, `IGNORE_INDEX` elsewhere. With labels, logits are
-            computed at labelled positions only, since the head dominates the cost of a small
-            network.
+            The true token at labelled positions, `IGNORE_INDEX` elsewhere.
+
+        Returns
+        -------
+        `logits` over the gene and context tokens: cells x length x outputs without labels, labelled
+        positions x outputs with labels, since the head dominates the cost of a small network. With
+        labels, `loss` is the mean cross entropy over the labelled positions, in nats.
         """
         hidden = self.nicheformer(input_ids, attention_mask)
         if labels is None:
@@ -217,7 +228,7 @@ def pool(
     attention_mask: Int[Tensor, "cells length"],
     pooling: Pooling,
 ) -> Float[Tensor, "cells d"]:
-    """Return the mean of the hidden states of each cell.
+    """Return the mean of the hidden states of each cell's tokens.
 
     Parameters
     ----------

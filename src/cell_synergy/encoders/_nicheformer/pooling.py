@@ -17,7 +17,7 @@ from cell_synergy.encoders._nicheformer.tokenizer import TokenSequences
 
 @dataclass(frozen=True)
 class CellEmbedder:
-    """A frozen Nicheformer, and the tokens of all cells of a data set.
+    """A Nicheformer in evaluation mode, and the tokens of all cells of a data set.
 
     Attributes
     ----------
@@ -38,7 +38,11 @@ class CellEmbedder:
 
     @torch.inference_mode()
     def embed(self, batch_size: int) -> Float32[np.ndarray, "obs dim"]:
-        """Return the embedding of each observation, computed in batches of `batch_size` cells."""
+        """Return the mean embedding of the cells of each observation.
+
+        Embeddings are computed in batches of `batch_size` cells; the network is moved to the
+        device.
+        """
         network = self.network
         network.to(device())  # type: ignore[arg-type]
         sums = np.zeros((int(self.obs_index.max()) + 1, network.config.hidden_size))
@@ -52,10 +56,25 @@ class CellEmbedder:
 
 
 def visible_cell_counts(pairs: ad.AnnData) -> tuple[sparse.csr_matrix, Int64[np.ndarray, " cells"]]:
-    """Return the counts of all cells without panel genes, and the index of each cell's observation.
+    """Return the raw counts of all cells, and the index of each cell's observation.
 
-    If `pairs` has no cells, each observation counts as one cell. If it has, one cell without counts
-    is appended for each observation without a cell.
+    If `pairs` has no cells, each observation is one cell. Otherwise one cell without counts is
+    appended for each observation without a cell.
+
+    Parameters
+    ----------
+    pairs
+        Observations with raw counts, and their cells in `uns["cells"]` if there are any.
+
+    Returns
+    -------
+    Counts, cells x genes, without the genes of the panel, whose counts a task predicts; and the row
+    of `pairs` of each cell.
+
+    Raises
+    ------
+    DataError
+        If the cells are not those of these observations, for example in a subset of the pairs.
     """
     if (stacked := cell_counts(pairs)) is None:
         return visible_counts(pairs), np.arange(pairs.n_obs)

@@ -1,9 +1,7 @@
-"""Pretraining of Nicheformer by masked gene modelling (Devlin et al. 2019).
+"""Pretraining of Nicheformer by masked gene modelling (Devlin et al. 2019), see `mask_tokens`.
 
-15 % of the genes of each cell are labelled: 80 % of these are replaced by the mask token, 10 % by a
-random gene, and 10 % are unchanged. The optimiser is AdamW with a linear warm-up over the first
-tenth of the steps and cosine decay. The weights of the epoch with the lowest validation loss are
-selected. Each epoch has its own random stream, so that a resumed run gives equal bits.
+The optimiser is AdamW with a linear warm-up over the first tenth of the steps and cosine decay.
+Each epoch has its own random stream, so that a resumed run gives equal bits.
 """
 
 import math
@@ -61,7 +59,7 @@ class PretrainingConfig(Config):
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Pretrained network, and mean cross entropy per labelled gene (nats) in each epoch."""
+    """Pretrained network, and each epoch's mean cross entropy per labelled gene, in nats."""
 
     model: NicheformerForMaskedLM
     train_loss: list[float]
@@ -73,10 +71,13 @@ def build(config: NicheformerConfig, seed: int) -> NicheformerForMaskedLM:
 
     Parameters
     ----------
-    config
-        Sizes of the network.
-    seed
-        Seed from which the seed of torch's global generator is derived, which this function sets.
+    config, seed
+        Sizes of the network, and seed from which that of torch's global generator is set.
+
+    Raises
+    ------
+    ConfigError
+        If the hidden width is no multiple of the number of attention heads.
     """
     torch.manual_seed(derived_seed(seed, "initial weights"))
     return NicheformerForMaskedLM(config)
@@ -90,25 +91,27 @@ def pretrain(
     checkpoint_folder: Path,
     description: str,
 ) -> Pretrained:
-    """Pretrain a network; an interrupted run is resumed from its checkpoint.
+    """Pretrain a network by masked gene modelling; resume an interrupted run from its checkpoint.
 
     Parameters
     ----------
-    config
-        Sizes of the network.
+    config, settings
+        Sizes of the network, and configuration of the pretraining.
     cells, validation
         Training cells, and validation cells on which the epoch is selected.
-    settings
-        Configuration of the pretraining.
-    checkpoint_folder
-        Folder of the checkpoint, which is deleted at the end of the run.
-    description
-        Text of the progress bar.
+    checkpoint_folder, description
+        Folder of the checkpoint, which is deleted after the run, and text of the progress bar.
+
+    Returns
+    -------
+    The network at the epoch with the lowest validation loss, and the losses of all epochs.
 
     Raises
     ------
     ConfigError
-        If the loss is not finite.
+        If a training loss is not finite, or the hidden width no multiple of the attention heads.
+    DataError
+        If no cell of a batch has a count of a gene in the gene list.
     """
     run = _Run(config, cells, validation, settings)
     key = _checkpoint_key(config, cells, validation, settings)
@@ -134,7 +137,7 @@ def pretrain(
 
 
 class _Run:
-    """State of a training run."""
+    """State of a training run: network, optimiser, losses, and the weights of the best epoch."""
 
     def __init__(
         self,
@@ -205,7 +208,7 @@ class _Run:
         save_state(path, self._content())
 
     def resume(self, path: Path) -> None:
-        """Resume from a checkpoint if there is a valid one."""
+        """Restore the state of a checkpoint; without a valid file, the state is unchanged."""
         restore_state(path, self._content, self._restore)
 
     def _content(self) -> dict[str, Any]:
@@ -230,18 +233,17 @@ class _Run:
 def mask_tokens(
     tokens: Int64[np.ndarray, "cells length"], n_genes: int, rng: np.random.Generator
 ) -> tuple[Int64[np.ndarray, "cells length"], Int64[np.ndarray, "cells length"]]:
-    """Return the input tokens, and the labels, which are the true tokens of the labelled genes.
+    """Return the tokens with genes masked, and the labels: true tokens, or `IGNORE_INDEX`.
 
-    At least one gene of the batch is labelled; context and padding never are.
+    15 % of the genes are labelled, and at least one of the batch; context and padding never are.
+    Of the labelled genes, 80 % are replaced by the mask token, 10 % by a random gene.
 
     Parameters
     ----------
     tokens
         Tokens of a batch, with context and padding.
-    n_genes
-        Number of genes in the gene list, from which random replacements are drawn.
-    rng
-        Random stream of the masks.
+    n_genes, rng
+        Number of genes in the gene list, and random stream of the masks and replacements.
 
     Raises
     ------

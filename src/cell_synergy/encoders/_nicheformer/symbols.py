@@ -44,7 +44,10 @@ class MappedGenes:
 def to_ensembl(
     names: Sequence[str] | pd.Index, vocabulary: pd.Index, species: Species
 ) -> MappedGenes:
-    """Return the Ensembl id of each gene.
+    """Return the Ensembl id, without its version, of each gene.
+
+    Symbols are looked up in the tables of the package `celltypist`, which are read only if a name
+    is not in `vocabulary`.
 
     Parameters
     ----------
@@ -58,7 +61,7 @@ def to_ensembl(
     Raises
     ------
     ConfigError
-        If the package with the tables is not installed.
+        If a table is needed and the package `celltypist` is not installed.
     """
     unversioned = [match[1] if (match := _ID.match(name)) else name for name in map(str, names)]
     id_of: dict[str, str] = {}

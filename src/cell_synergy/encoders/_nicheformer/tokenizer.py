@@ -65,7 +65,8 @@ class TokenSequences:
     ) -> tuple[Int64[np.ndarray, "batch length"], Int64[np.ndarray, "batch length"]]:
         """Return tokens and attention mask (1 for a token, 0 for padding) of the cells in a batch.
 
-        They are padded to the longest sequence of the batch, and at least to `min_length`.
+        Both are padded to the longest sequence of the batch, and at least to `min_length`.
+        `cells` has the indices of the cells.
         """
         lengths = self.lengths[cells]
         position = np.arange(max(lengths.max(), self.min_length))
@@ -75,20 +76,20 @@ class TokenSequences:
         return tokens, mask.astype(np.int64)
 
     def select(self, mask: Bool[np.ndarray, " cells"]) -> "TokenSequences":
-        """Return the sequences of the selected cells."""
+        """Return the sequences of the cells for which `mask` is true."""
         offsets = np.concatenate([[0], np.cumsum(self.lengths[mask])])
         tokens = self.tokens[np.repeat(mask, self.lengths)]
         return replace(self, tokens=tokens, offsets=offsets)
 
     def batches(self, size: int) -> Iterator[Int64[np.ndarray, " batch"]]:
-        """Yield the indices of all cells in batches of similar length, shortest first."""
+        """Yield the indices of all cells in batches of `size`, in ascending order of length."""
         order = np.argsort(self.lengths, kind="stable")
         yield from (order[start : start + size] for start in range(0, len(order), size))
 
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Rank encoding with a gene list.
+    """Rank encoding of cells with a gene list, which maps each gene to a token.
 
     Attributes
     ----------
@@ -112,7 +113,10 @@ class Tokenizer:
     def encode(
         self, counts: sparse.csr_matrix, names: Sequence[str] | pd.Index, min_genes: int
     ) -> TokenSequences:
-        """Return the token sequences of cells.
+        """Return the token sequence of each cell: context, then genes by relative expression.
+
+        Genes are in descending order of count / mean; those without counts or outside the gene list
+        have no token. A cell without counts has the context tokens only.
 
         Parameters
         ----------
@@ -170,7 +174,10 @@ class Tokenizer:
 
 
 def scale_counts(counts: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Return counts scaled to a sum of 10,000 in each cell; a cell without counts is unchanged."""
+    """Return counts, cells x genes, scaled to a sum of 10,000 in each cell.
+
+    A cell without counts is unchanged.
+    """
     sums = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
     factors = np.divide(TARGET_SUM, sums, out=np.zeros_like(sums), where=sums > 0)
     values = counts.data * np.repeat(factors, np.diff(counts.indptr))
@@ -188,7 +195,15 @@ def clean_means(means: Float[np.ndarray, " genes"]) -> Float[np.ndarray, " genes
 
 
 def nonzero_means(counts: sparse.csr_matrix) -> Float[np.ndarray, " genes"]:
-    """Return the mean of the non-zero values of each gene after `scale_counts`; 1 without any."""
+    """Return the mean over the cells that express a gene of its count scaled as in `scale_counts`.
+
+    It is 1 for a gene without counts.
+
+    Parameters
+    ----------
+    counts
+        Raw counts, cells x genes.
+    """
     values = scale_counts(counts)
     n_cells = np.bincount(values.indices, weights=values.data > 0, minlength=counts.shape[1])
     sums = np.bincount(values.indices, weights=values.data, minlength=counts.shape[1])

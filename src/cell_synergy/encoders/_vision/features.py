@@ -23,7 +23,7 @@ from cell_synergy.core.resume.part_store import PartStore
 from cell_synergy.raw.images import Slide, open_slide
 
 Network = Callable[[UInt8[Tensor, "_ _ _ 3"]], Float32[Tensor, "_ _"]]
-"""Maps 8-bit RGB patches on the device to features."""
+"""Function of 8-bit RGB patches on the device, obs x height x width x 3: features, obs x dim."""
 
 _PREFETCH_BYTES = 2**28  # memory of prefetched crops
 _MAX_READERS = 8  # threads that read crops if the device is a GPU; 1 on a CPU
@@ -36,7 +36,7 @@ class PatchEmbedder:
     Attributes
     ----------
     network
-        Map from patches to features.
+        Function of the patches of one field of view that returns their features.
     fields_um
         Sides of the fields of view, in micrometres; the features of all fields are concatenated.
     batch_size
@@ -55,18 +55,20 @@ class PatchEmbedder:
         Parameters
         ----------
         pairs
-            Observations with `obs["section"]`, `obsm["spatial"]`, `uns["mpp"]`, `uns["images"]`.
+            Observations with `obs["section"]`, `obsm["spatial"]` (micrometres), and the
+            micrometres per pixel and the image of each section, `uns["mpp"]` and `uns["images"]`.
         raw
             Folder to which the paths of the images are relative.
         width
             Total number of features of all fields of view.
         store
-            Completed batches, in the order of computation; new batches are added.
+            Batches that an interrupted run completed, in the order of computation; each new batch
+            is added.
 
         Raises
         ------
         DataError
-            If an image cannot be read, or features are not finite.
+            If an image cannot be read, or a new feature is not finite.
         """
         sections = pairs.obs["section"].astype(str).to_numpy()
         embedding = np.empty((pairs.n_obs, width), dtype=np.float32)
@@ -104,7 +106,7 @@ class PatchEmbedder:
 def _crop_fields(
     slide: Slide, sides: list[int], centres: Float[np.ndarray, "obs 2"]
 ) -> list[UInt8[Tensor, "obs _ _ 3"]]:
-    """Return the crops around the centres, one array per field of view."""
+    """Return the 8-bit RGB crops around the centres (x and y in pixels), a tensor per field."""
     fields = []
     for side in sides:
         patches = np.empty((len(centres), side, side, 3), dtype=np.uint8)

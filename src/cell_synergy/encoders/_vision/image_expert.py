@@ -4,6 +4,7 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import anndata as ad
 import numpy as np
@@ -20,7 +21,7 @@ from cell_synergy.raw.images import require_image
 
 
 class ImageExpert(Encoder):
-    """Configuration of an image expert.
+    """Base class of image experts, which embed the square patch around each observation.
 
     Attributes
     ----------
@@ -32,6 +33,9 @@ class ImageExpert(Encoder):
         Observations per batch.
     """
 
+    card_keys: ClassVar[tuple[str, ...]] = ("dimension",)
+    """Keys of the card that `embed` reads, beside the SHA-256 of the weights."""
+
     field_um: PositiveFloat
     context_um: PositiveFloat | None = None
     input_px: PositiveInt
@@ -39,11 +43,11 @@ class ImageExpert(Encoder):
 
     @abstractmethod
     def weights_file(self, card: Mapping[str, JsonValue]) -> Path:
-        """Return the file of the weights that a card describes."""
+        """Return the local path of the weights that a card describes, downloaded if necessary."""
 
     @abstractmethod
     def network(self, weights: Path) -> Network:
-        """Return the network with its weights on the device."""
+        """Return the network with its weights on the device, as a function of 8-bit patches."""
 
     @property
     def fields_um(self) -> list[float]:
@@ -51,19 +55,31 @@ class ImageExpert(Encoder):
         return [self.field_um] if self.context_um is None else [self.field_um, self.context_um]
 
     def embed(self, pairs: ad.AnnData, raw: Path, expert: Path) -> Float32[np.ndarray, "obs dim"]:
-        """Return the embedding of each observation; an interrupted computation is resumed.
+        """Embed the image patches around each observation, in the order of `pairs`.
+
+        Finished batches are kept on disk until the end, so that a call with equal inputs resumes
+        after an interruption.
 
         Parameters
         ----------
-        pairs, raw, expert
-            As for `Encoder.embed`.
+        pairs
+            Observations with coordinates and images: `obs["section"]`, `obsm["spatial"]`
+            (micrometres), `uns["mpp"]` (micrometres per pixel by section), `uns["images"]`.
+        raw
+            Folder to which the paths in `uns["images"]` are relative.
+        expert
+            Folder of the frozen encoder, with `card.json`: the SHA-256 of the weights, and the
+            dimension of the embedding.
 
         Raises
         ------
+        ConfigError
+            If the network cannot be built from the configuration.
         DataError
-            If the hash of the weights differs from that in the card, or an image cannot be read.
+            If the card, the weights or an image cannot be read, the SHA-256 of the weights is not
+            the card's, the weights do not match the network, or a feature is not finite.
         """
-        card = read_card(expert)
+        card = read_card(expert, *self.card_keys)
         weights = self.weights_file(card)
         require_frozen(weights, card["sha256"], expert)
         embedder = PatchEmbedder(self.network(weights), self.fields_um, self.batch_size)
@@ -73,7 +89,7 @@ class ImageExpert(Encoder):
     def _dependencies(
         self, pairs: ad.AnnData, raw: Path, card: Mapping[str, JsonValue]
     ) -> dict[str, JsonValue]:
-        """Return the inputs of the embedding, to be hashed with the code, torch and the machine."""
+        """Return everything that the embedding depends on besides code, torch and machine."""
         sections = pairs.obs["section"].astype(str)
         obs = hashlib.sha256("\0".join([*pairs.obs_names, *sections]).encode())
         obs.update(np.ascontiguousarray(pairs.obsm["spatial"], dtype=np.float64).tobytes())

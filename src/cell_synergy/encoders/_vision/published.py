@@ -49,6 +49,8 @@ class PublishedTransformer(ImageExpert, ABC):
         without bfloat16 uses float32 throughout.
     """
 
+    card_keys: ClassVar[tuple[str, ...]] = ("dimension", "revision")
+
     licence: ClassVar[str]
     """Licence of the weights. Neither the weights nor the embeddings are redistributed."""
 
@@ -75,14 +77,20 @@ class PublishedTransformer(ImageExpert, ABC):
         Parameters
         ----------
         reference, out
-            As for `Encoder.freeze`; not used, since nothing is fitted.
+            Not used, since nothing is fitted.
+
+        Returns
+        -------
+        The content of the card; `revision` is the commit of the weights on the hub, "" for a local
+        file.
 
         Raises
         ------
         ConfigError
-            If `width` is not the number of features of the network.
+            If timm cannot build the network, `width` is not its number of features, or `repo` is
+            not a valid name.
         DataError
-            If the weights do not fit the network.
+            If the weights cannot be downloaded or read, or do not match the network.
         """
         network = transformer.build(self.model, self.arguments)
         self._require_width(network)
@@ -104,7 +112,15 @@ class PublishedTransformer(ImageExpert, ABC):
         }
 
     def weights_file(self, card: Mapping[str, JsonValue]) -> Path:
-        """Return the local file, or the hub's at the commit in the card."""
+        """Return the local file of the weights, or that of the hub at the commit in the card.
+
+        Raises
+        ------
+        ConfigError
+            If `repo` is not a valid name.
+        DataError
+            If the local file cannot be read, or the hub's cannot be downloaded.
+        """
         return self._local_file() or hub.fetch(self.repo, self.file, str(card["revision"]))
 
     def _local_file(self) -> Path | None:
@@ -117,7 +133,15 @@ class PublishedTransformer(ImageExpert, ABC):
         return path
 
     def network(self, weights: Path) -> Network:
-        """Return the network with its weights on the device."""
+        """Return the network with its weights on the device, as a function of 8-bit patches.
+
+        Raises
+        ------
+        ConfigError
+            If timm cannot build the network.
+        DataError
+            If the weights cannot be read or do not match the network.
+        """
         network = transformer.build(self.model, self.arguments)
         transformer.load(network, weights)
         network.float()  # some weights are published in half precision
@@ -137,7 +161,7 @@ class PublishedTransformer(ImageExpert, ABC):
         return run
 
     def _require_width(self, network: VisionTransformer) -> None:
-        """Refuse a network whose number of features, by shapes on meta tensors, is not `width`."""
+        """Refuse a network whose number of features is not `width`; only shapes are computed."""
         x = torch.empty(1, 3, self.input_px, self.input_px, device="meta")
         try:
             width = transformer.features(network, x, self.pooling).shape[1]

@@ -36,11 +36,15 @@ def build(model: str, arguments: Mapping[str, JsonValue]) -> VisionTransformer:
     arguments
         Keyword arguments of the model's constructor; `mlp_layer` names a layer in `timm.layers`.
 
+    Returns
+    -------
+    The network in evaluation mode.
+
     Raises
     ------
     ConfigError
-        If timm cannot build the model with these arguments or would read weights by them, or the
-        model is no vision transformer.
+        If timm cannot build the model with these arguments, the name or an argument would make it
+        read or download weights, or the model is no vision transformer.
     """
     if not _NAME.fullmatch(model):
         raise ConfigError(
@@ -83,8 +87,8 @@ def load(network: nn.Module, path: Path) -> None:
     Raises
     ------
     DataError
-        If the file is no state dict, its tensors differ from the network's in name, shape or type,
-        or it lacks a tensor of the network.
+        If the file is missing, damaged or no state dict, its tensors differ from the network's in
+        name, shape or type, or it lacks a tensor of the network.
     """
     state = tensors.read(path)
     remedy = "take the file of the model that `model` and `arguments` describe"
@@ -105,9 +109,9 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def to_bfloat16(network: nn.Module) -> nn.Module:
-    """Convert the layers that autocast computes in bfloat16, in place.
+    """Convert linear layers and convolutions to bfloat16, in place; the network is returned.
 
-    The result equals that of autocast, which would convert the same weights in each batch.
+    Under autocast the features are unchanged: it would convert these weights in each batch.
     """
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
@@ -162,6 +166,10 @@ def features(
         Normalised input.
     pooling
         `token` for the class token alone, `token+mean` to append the mean of the patch tokens.
+
+    Returns
+    -------
+    One row per observation, of the transformer's width; twice that with `token+mean`.
     """
     tokens = network.forward_features(x)
     class_token = tokens[:, 0].float()

@@ -18,10 +18,10 @@ from cell_synergy.data.splits import BLOCKS_HINT, fold_problems
 def name_problems(
     name: str, dataset: DatasetConfig, present: Sequence[tuple[str, str]]
 ) -> Iterator[str]:
-    """Yield a message for each role without a donor, and for each unusable name.
+    """Yield a message for each name in `roles` that the data lack, and for each unusable name.
 
     A section name is unusable if it occurs twice; a name of a section or donor if it differs from
-    another in blanks or capitals alone, or is no valid file name.
+    another in white space or case alone, is no valid file name, or is `all`.
 
     Parameters
     ----------
@@ -77,7 +77,9 @@ def split_problems(
     reference: Sequence[ad.AnnData],
     scored_sections: Iterable[str],
 ) -> Iterator[str]:
-    """Yield a message for each donor (section, block) that the split requires and the data lack.
+    """Yield a message for each kind of donor (section, block) that the split needs and lacks.
+
+    A split by blocks with empty blocks has one message, which names them.
 
     Parameters
     ----------

@@ -56,8 +56,8 @@ def check_pairs(
     problems
         Problems that earlier checks collected.
     pairs, reference
-        The scored observations with their labels, in which the remark is set, and those of
-        reference donors.
+        The scored observations with their labels, and those of reference donors. A caveat about the
+        data set, its remark, is set in `uns["remark"]` of the pairs.
     dataset
         Configuration of the data set.
     requirements
@@ -104,7 +104,9 @@ def warn_small_reference(name: str, reference: ad.AnnData, components: int) -> N
 def requirement_problems(
     pairs: ad.AnnData, split: Sequence[Fold], requirements: StageRequirements
 ) -> Iterator[str]:
-    """Yield a message if an expert lacks images, and if a fold is smaller than a training batch.
+    """Yield a message if a section lacks the image that an expert needs, or a fold is too small.
+
+    A fold is too small if it has fewer training pairs than one batch, without those for validation.
 
     Parameters
     ----------
@@ -138,7 +140,9 @@ def _n_training_pairs(pairs: ad.AnnData, fold: Fold, share: float) -> int:
 
 
 def dataset_remark(dataset: DatasetConfig, pairs: ad.AnnData, reference: ad.AnnData) -> str:
-    """Return the caveat that every table of the data set carries; "" if there is none.
+    """Return the caveat that every table of the data set carries as `remark`; "" if there is none.
+
+    It is given for a split into blocks of a section, and where donors of the reference are scored.
 
     Parameters
     ----------

@@ -17,9 +17,10 @@ _MIN_LABELLED = 2  # training observations; cross-validation of the penalty need
 def task_problems(
     pairs: ad.AnnData, dataset: DatasetConfig, folds: Sequence[Fold]
 ) -> Iterator[str]:
-    """Yield a message for each task whose probe cannot be fitted, or cannot be scored.
+    """Yield a message for each reason why a task's probe cannot be fitted or scored in a fold.
 
-    Donors without a label of a task are logged.
+    Reasons: no label at all or in the test donors, fewer than two labelled training observations,
+    one training class only, a class of test donors alone. Donors without a label are logged.
 
     Parameters
     ----------

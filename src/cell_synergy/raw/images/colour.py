@@ -106,6 +106,10 @@ def convert_in_bands(pixels: Pixels, convert: Conversion) -> RGB:
         8-bit samples, rows x columns x samples.
     convert
         One of the conversions of this module.
+
+    Returns
+    -------
+    8-bit RGB; a view of `pixels` if the conversion is `take_rgb`.
     """
     if convert is take_rgb:
         return take_rgb(pixels)

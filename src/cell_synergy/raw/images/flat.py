@@ -62,7 +62,7 @@ def read_header(path: Path, image_format: ImageFormat) -> Header:
 def read(
     path: Path, image_format: ImageFormat, trusted: bool
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Decode an image to RGB.
+    """Decode a PNG or JPEG to 8-bit RGB; transparent pixels are composited over white.
 
     Parameters
     ----------

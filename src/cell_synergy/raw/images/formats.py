@@ -22,7 +22,7 @@ _REMEDIES = {
 
 
 def require_image(path: Path) -> Path:
-    """Return the path of an image after checking that the file exists."""
+    """Return the path of an image; `DataError` if there is no such file, or a broken link."""
     if path.is_symlink() and not path.exists():
         raise DataError(
             f"{path}: is a link to {path.readlink()}, which does not exist; correct the link or "

@@ -35,7 +35,8 @@ def open_slide(path: Path, trusted: bool = False) -> Iterator[Slide]:
     ------
     DataError
         If the file does not exist, is damaged (of a TIFF, possibly not before a crop is read),
-        cannot be converted to 8-bit RGB, or is too large for a format that is decoded whole.
+        cannot be converted to 8-bit RGB, has fewer than 16 pixels on a side, or is too large for a
+        format that is decoded whole.
     """
     if (image_format := detect_format(path)) != "tiff":
         slide = Slide(flat.read(path, image_format, trusted))
@@ -53,7 +54,16 @@ def open_slide(path: Path, trusted: bool = False) -> Iterator[Slide]:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Return width and height of an image in pixels, read from its header."""
+    """Return width and height of an image in pixels, as they are stored, read from its header.
+
+    An orientation tag, which viewers apply, is logged.
+
+    Raises
+    ------
+    DataError
+        If the file does not exist, is damaged or of another format, has no image that can be
+        converted to 8-bit RGB or several of the largest size, or fewer than 16 pixels on a side.
+    """
     if (image_format := detect_format(path)) == "tiff":
         with decoding(path), tifffile.TiffFile(path) as tiff:
             level = find_slide(path, tiff)

@@ -23,7 +23,13 @@ _NAMES = {"SEPARATED": "CMYK or other inks", "YCBCR": "YCbCr"}
 
 
 def unsupported_colours(level: tifffile.TiffPageSeries) -> str:
-    """Return a description of pixels that cannot be converted to 8-bit RGB; "" for all others."""
+    """Return a description of pixels that cannot be converted to 8-bit RGB; "" for all others.
+
+    Parameters
+    ----------
+    level
+        One level of an image of a TIFF.
+    """
     page = level.keyframe
     space = _space(page)
     if level.dtype != np.uint8 or (page.bitspersample != _BITS and space != "PALETTE"):
@@ -44,7 +50,7 @@ def unsupported_colours(level: tifffile.TiffPageSeries) -> str:
 
 
 def rgb_conversion(path: Path, page: tifffile.TiffPage) -> colour.Conversion:
-    """Return the function that converts the decoder's output to RGB.
+    """Return the function that converts the decoded samples of a TIFF to 8-bit RGB.
 
     Parameters
     ----------
@@ -56,7 +62,7 @@ def rgb_conversion(path: Path, page: tifffile.TiffPage) -> colour.Conversion:
     Raises
     ------
     DataError
-        If the colour space depends on a profile or is an unusual variant.
+        If the colours depend on a printer's profile or an unusual variant of the colour space.
     """
     space = _space(page)
     if page.compression == _APERIO_YCBCR and page.samplesperpixel == colour.RGB_SAMPLES:

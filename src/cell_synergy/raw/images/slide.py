@@ -30,6 +30,11 @@ class Slide:
             Centre of the square, x and y in pixels.
         side
             Side of the square, in pixels.
+
+        Raises
+        ------
+        DataError
+            If a tile that the crop needs is damaged.
         """
         left, top = (int(i) for i in np.floor(centre - side / 2 + 0.5))
         width, height = self.size
@@ -44,14 +49,17 @@ class Slide:
         return padded
 
     def reading_order(self, centres: Float[np.ndarray, "obs 2"]) -> Int[np.ndarray, " obs"]:
-        """Return the order of `centres` in which their crops decode the fewest tiles."""
+        """Return the indices of `centres` (x and y in pixels) in an order that decodes few tiles.
+
+        Crops are ordered by blocks of 1024 pixels; an image in memory keeps the order of `centres`.
+        """
         if isinstance(self._pixels, np.ndarray):
             return np.arange(len(centres))
         x, y = (centres // BLOCK).T
         return np.lexsort((x, y))
 
     def overview(self, step: int) -> UInt8[np.ndarray, "rows columns 3"]:
-        """Return the image subsampled to every `step`-th pixel in both directions."""
+        """Return every `step`-th pixel in both directions; `DataError` if a tile is damaged."""
         band = step * max(BLOCK // step, 1)
         rows = range(0, self.size[1], band)
         return np.concatenate(

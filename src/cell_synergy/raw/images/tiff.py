@@ -60,7 +60,8 @@ def find_slide(path: Path, tiff: tifffile.TiffFile) -> Level:
     Raises
     ------
     DataError
-        If none of the largest images can be converted to 8-bit RGB, or more than one can.
+        If the file has no image, none of the largest can be converted to 8-bit RGB, or more than
+        one can.
     """
     levels = [
         (number, series.levels[0])
@@ -232,7 +233,8 @@ def open_level(
     Raises
     ------
     DataError
-        If the colours cannot be converted to RGB, or the file ends before its last tile.
+        If the colours cannot be converted to RGB, the file ends before its last tile, or one tile
+        is too large to be decoded at once.
     """
     convert = rgb_conversion(path, level.pages.keyframe)
     for page in level.pages.pages:

@@ -35,6 +35,9 @@ def on_tissue(
 ) -> tuple[Bool[np.ndarray, " obs"], Bool[np.ndarray, " obs"]]:
     """Return two masks: observations inside the image, and the subset of these on tissue.
 
+    An observation is inside if the square around it is. It is on tissue if at least the share
+    `rule.least` of the square's pixels is darker than `rule.white` and brighter than `rule.black`.
+
     Parameters
     ----------
     slide
@@ -44,7 +47,12 @@ def on_tissue(
     mpp
         Micrometres per pixel of the image.
     rule
-        Size of the square around each centre, and thresholds of tissue.
+        Side of the square around each centre, and thresholds of tissue.
+
+    Raises
+    ------
+    DataError
+        If a tile of the image is damaged.
     """
     side = max(round(rule.field_um / mpp), 1)
     centres = centres_um / mpp

@@ -18,7 +18,7 @@ from cell_synergy.raw.sections.section import Section
 
 
 def names() -> list[str]:
-    """Return the name of every reader."""
+    """Return the name of every reader, which is a module of this folder, sorted."""
     return module_names(__path__)
 
 
@@ -35,7 +35,10 @@ def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
     Raises
     ------
     DataError
-        If there is no such reader, or a file has changed since `download` recorded it.
+        If there is no such reader, a file has changed since `download` recorded it, or, while the
+        sections are read, if one is missing, cannot be read or is invalid.
+    ConfigError
+        If the reader needs a key that its configuration lacks.
     """
     if (reader := dataset.reader.kind) not in names():
         raise DataError(f"no reader {reader!r}{suggest(reader, names())}")

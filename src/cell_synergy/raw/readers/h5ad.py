@@ -48,7 +48,8 @@ def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
     Raises
     ------
     DataError
-        If there is no file, two sections have one name, or a section is invalid.
+        If there is no file, one cannot be read or lacks a part that the format above requires, two
+        sections have one name, a section has several donors, or a section is invalid.
     """
     files = sorted(
         file
@@ -169,7 +170,7 @@ def _pixel_coords(adata: ad.AnnData, file: Path) -> np.ndarray:
 
 
 def _name_column(adata: ad.AnnData, column: str, file: Path) -> pd.Series:
-    """Return an `obs` column of names, such as donors; refuse missing names."""
+    """Return an `obs` column of names, such as donors; refuse missing and misspelt names."""
     if column not in adata.obs:
         raise DataError(
             f"{file}: no obs column {column!r}{suggest(column, adata.obs.columns)}; "

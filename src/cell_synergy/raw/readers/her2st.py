@@ -68,7 +68,7 @@ _PIXEL_COLUMNS = ["pixel_x", "pixel_y"]
 
 
 def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:  # noqa: ARG001 - every reader's signature
-    """Yield the 24 sections.
+    """Yield the 24 sections: six with an image, then 18 of counts only.
 
     Parameters
     ----------
@@ -76,6 +76,11 @@ def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:  # noqa: ARG00
         Folder of the data set's files.
     dataset
         Configuration of the data set; not used, part of every reader's signature.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, damaged or not as published, or a section is invalid.
     """
     for name in (*_SLIDES, *_COUNTS_ONLY):
         yield _read_section(raw, name)
@@ -111,7 +116,7 @@ def _read_section(raw: Path, name: str) -> Section:
 
 
 def _read_spot_file(raw: Path, name: str) -> pd.DataFrame:
-    """Return a section's spot file, with and without counts, indexed by array position."""
+    """Return a section's table of spots (those without counts too), indexed by array position."""
     path = raw / "data" / "ST-spotfiles" / f"{name}_selection.tsv"
     table = _read_columns(path, ["x", "y", "new_x", "new_y", *_PIXEL_COLUMNS])
     return table.set_axis(grid_names(table[["x", "y"]].to_numpy(np.float64), path))

@@ -46,6 +46,13 @@ def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
         Folder of the data set's files.
     dataset
         Configuration of the data set.
+
+    Raises
+    ------
+    ConfigError
+        If the reader has no key `units`.
+    DataError
+        If a file is missing or cannot be read, or a section contradicts the configuration.
     """
     _require_files(raw, dataset)
     present = {path.stem for path in (raw / "wsis").glob("*.tif")}

@@ -50,7 +50,7 @@ _MPP = 2.75  # micrometres per pixel
 
 
 def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:  # noqa: ARG001 - every reader's signature
-    """Yield the three sections.
+    """Yield the three sections, Rep1, Rep2 and Rep11.
 
     Parameters
     ----------
@@ -58,6 +58,11 @@ def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:  # noqa: ARG00
         Folder of the data set's files.
     dataset
         Configuration of the data set; not used, part of every reader's signature.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, damaged or not as published, or a section is invalid.
     """
     for name, replicate in _SECTIONS.items():
         source = raw / "counts" / f"{name}_MOB_count_matrix-1.tsv.gz"

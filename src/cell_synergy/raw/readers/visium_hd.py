@@ -43,6 +43,14 @@ def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
         Folder of the data set's files.
     dataset
         Configuration of the data set.
+
+    Raises
+    ------
+    ConfigError
+        If the reader has no key `units` or `bin_um`, or `reader.image` leads out of a section's
+        folder.
+    DataError
+        If a file is missing or cannot be read, or a section contradicts the configuration.
     """
     present = (path.name for path in raw.iterdir() if path.is_dir())
     return assemble(raw, dataset, present, partial(_measure, raw, dataset))

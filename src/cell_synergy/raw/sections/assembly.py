@@ -64,7 +64,7 @@ class UserTables(NamedTuple):
 
 
 def sections_config(dataset: DatasetConfig) -> ReaderConfig:
-    """Return the configuration of a reader of 10x or HEST files, which requires `units`."""
+    """Return the configuration of a reader of 10x or HEST files; `ConfigError` without `units`."""
     if dataset.sections is None:
         kind = dataset.reader.kind
         raise ConfigError(
@@ -80,7 +80,7 @@ def needs_image(dataset: DatasetConfig, name: str) -> bool:
     Parameters
     ----------
     dataset
-        Configuration of the data set.
+        Configuration of the data set; `ConfigError` if its reader has no `units`.
     name
         Name of the section.
     """
@@ -110,8 +110,12 @@ def assemble(
 
     Raises
     ------
+    ConfigError
+        If the reader has no key `units`.
     DataError
-        If `reader.donors` names an absent section, or a section contradicts the configuration.
+        If `reader.donors` names an absent section, a table of labels cannot be read or joined, more
+        than half of a section is outside its image, a patch has too few cells, `units` is not what
+        the platform measures, or `check_section` refuses the section.
     """
     config = sections_config(dataset)
     names = sorted(name for name in present if not name.startswith("."))

@@ -21,7 +21,12 @@ def cells_of(section: Section, obs_names: pd.Index) -> CellCounts | None:
     section
         The section.
     obs_names
-        Names of the selected observations; rows in the result are indices into them.
+        Names of the selected observations.
+
+    Returns
+    -------
+    Raw counts, cells x genes (CSR, float32), and the index in `obs_names` of each cell's
+    observation, in ascending order.
 
     Raises
     ------
@@ -48,9 +53,10 @@ def stack_cells(
     Parameters
     ----------
     sections
-        Observations x genes of each section.
+        Raw counts of each section, observations x genes.
     cells
-        Cells of each section. Each observation of a section without cells counts as one cell.
+        Cells of each section, as `cells_of` returns them; None for a section without cells, whose
+        observations count as one cell each.
     genes
         Genes of the stacked counts.
 

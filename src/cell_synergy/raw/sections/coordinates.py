@@ -99,7 +99,8 @@ def drop_outside_image(
     Raises
     ------
     DataError
-        If a coordinate is missing, or more than half of the observations are outside.
+        If the coordinates are not two columns of finite numbers, or more than half of the
+        observations are outside.
     """
     pixels = spatial_coords(adata, where) / mpp
     inside = _inside(pixels, image_size)

@@ -52,13 +52,14 @@ def read_matrix(folder: Path, name: str) -> ad.AnnData:
     Returns
     -------
     :
-        Barcodes x genes, CSR. Genes are named by their symbols; the counts of genes that share a
-        symbol are added.
+        Barcodes x genes (CSR, float32), without controls and other features. Genes are named by
+        symbol; the counts of genes that share a symbol are added.
 
     Raises
     ------
     DataError
-        If there is no such matrix, or it cannot be read.
+        If there is no such matrix or more than one, it cannot be read, its names do not match its
+        shape, a barcode occurs twice, or no feature is a gene.
     """
     if matches(folder, f"*{name}.h5"):
         path = find(folder, f"*{name}.h5")
@@ -264,7 +265,7 @@ def by_symbol(
     Parameters
     ----------
     counts
-        Spots or cells x features, raw counts.
+        Raw counts, spots or cells x features.
     obs_names, symbols
         Names of the rows, and gene symbols of the columns; columns of equal symbols are added.
     """

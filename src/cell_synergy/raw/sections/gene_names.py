@@ -34,12 +34,19 @@ def unify_gene_names(name: str, sections: dict[str, ad.AnnData]) -> dict[str, ad
     name
         The data set, for the log.
     sections
-        Counts by section, with the counts of their cells in `uns["cells"]` (or None).
+        Counts by section, observations x genes, with the counts of their cells in `uns["cells"]`
+        (as `cell_counts.cells_of` returns them, or None).
 
     Returns
     -------
     :
         Sections by name; unchanged if all have the same genes, or none names genes by Ensembl id.
+        Counts of genes that get one name are added.
+
+    Raises
+    ------
+    DataError
+        If ids must be mapped to symbols and the package `celltypist` is not installed.
     """
     by_id = {key: _id_fraction(adata.var_names) > _MIN_ID_FRACTION
              for key, adata in sections.items()}  # fmt: skip
@@ -105,7 +112,7 @@ def require_shared(name: str, sections: dict[str, ad.AnnData], min_share: float)
 
 
 def _count_shared(genes: list[pd.Index]) -> Float64[np.ndarray, "sections sections"]:
-    """Return the number of shared genes of each pair of sections."""
+    """Return the number of genes that each two sections share; the diagonal has their numbers."""
     union = pd.Index(sorted(set().union(*genes)))
     column = np.concatenate([union.get_indexer(names) for names in genes])
     row = np.repeat(np.arange(len(genes)), [len(names) for names in genes])

@@ -50,7 +50,7 @@ class LabelTable:
     columns: list[str]
 
     def require(self, column: str | None) -> None:
-        """Refuse a table without the column of cell types; do nothing if that column is None."""
+        """Raise a `DataError` for a table without the label column `column`, unless it is None."""
         if column is not None and column not in self.columns:
             raise DataError(
                 f"{self.path}: no column {column!r} for reader.cell_type"
@@ -68,14 +68,15 @@ def read_labels(path: Path, sections: Collection[str]) -> LabelTable:
     Parameters
     ----------
     path
-        The table.
+        The table: CSV (gzipped or not) or Parquet.
     sections
-        Names of the sections that have a donor.
+        Names of the sections that have a donor; rows of others are logged.
 
     Raises
     ------
     DataError
-        If a required column or value is missing, or no row belongs to one of the sections.
+        If the table cannot be read, a required column or value is missing, it has no label or no
+        row, a section is spelt in several ways, or no row belongs to one of the sections.
     """
     table = _without_empty(read_frame(path, ["section"], text=True))
     key = next((name for name in _NAME_COLUMNS if name in table), None)
@@ -144,12 +145,12 @@ def _identifiers(column: pd.Series, path: Path) -> pd.Series:
 def join_labels(
     labels: LabelTable, section: str, adata: ad.AnnData, mpp: float, max_distance_um: float
 ) -> pd.DataFrame:
-    """Return the labels of a section's spots or cells, None for those without a label.
+    """Return the labels of a section's spots or cells, one row each, None where one is missing.
 
     Parameters
     ----------
     labels
-        The table.
+        The table; without a row of the section, all labels are None, which is logged.
     section, adata
         Name of the section, and its spots or cells with coordinates in micrometres.
     mpp
@@ -157,10 +158,15 @@ def join_labels(
     max_distance_um
         Largest distance between a spot or cell and the position of its label, in micrometres.
 
+    Returns
+    -------
+    Rows in the order of `adata`, one column for each label column of the table.
+
     Raises
     ------
     DataError
-        If no row matches a spot or cell, a name occurs twice, or a coordinate is not a number.
+        If no row of the section matches a spot or cell, a name occurs twice, or a coordinate is not
+        a number.
     """
     if (rows := labels.rows.get(section)) is None:
         tqdm.write(f"section {section}: no row in {labels.path.name}, no labels")
@@ -175,19 +181,20 @@ def join_labels(
 
 
 def as_proportions(joined: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Return cell-type proportions as numbers: a row sums to one, or is missing completely.
+    """Return cell-type proportions in double precision: a row sums to one, or is NaN completely.
 
     Parameters
     ----------
     joined
-        Joined columns as text, observations x cell types; None where a value is missing.
+        Columns of the table as text, observations x cell types; None where a value is missing.
     where
         The table and section, for messages.
 
     Raises
     ------
     DataError
-        If a value is not a number, or as for `cell_synergy.data.composition.as_shares`.
+        If a value is not a number, or a row is missing in part, has a negative or infinite value,
+        or does not sum to one (within the rounding error of its decimals).
     """
     numbers = joined.apply(pd.to_numeric, errors="coerce").astype(np.float64)
     invalid = (numbers.isna() & joined.notna()).to_numpy()

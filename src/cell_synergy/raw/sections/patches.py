@@ -24,13 +24,12 @@ def gather_patches(
     cell_type: str | None,
     where: str,
 ) -> tuple[ad.AnnData, ad.AnnData]:
-    """Gather spots or cells into patches.
+    """Gather spots or cells into patches, and drop those outside of the patches.
 
     Parameters
     ----------
     adata
-        Spots or cells: counts, labels in `obs`, coordinates in micrometres from the image's top
-        left corner.
+        Spots or cells: counts, labels, micrometres from the image's top left corner.
     side_um, size_um, origin_um
         Side of a patch, width and height of the image, and offset of the first patch from the left
         and top border of the image, in micrometres.
@@ -43,7 +42,8 @@ def gather_patches(
 
     Returns
     -------
-    The patches, and the spots or cells inside them, whose `obs["unit"]` names the patch.
+    The patches, named `<column>x<row>`, with `obsm["spatial"]` (centres, in micrometres) and, given
+    `cell_type`, `obsm["cell_type_ratio"]`; and the spots or cells inside, `obs["unit"]`: the patch.
 
     Raises
     ------

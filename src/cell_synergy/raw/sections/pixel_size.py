@@ -31,14 +31,14 @@ def check_pitch(
     where
         File and section, for messages.
     pitch_um
-        Distance between neighbours on a platform with a fixed pitch, in micrometres; without it,
-        the spacing is compared with the possible range of its ratio to `unit_um`.
+        Distance between neighbours on a platform with a fixed pitch, in micrometres; None for other
+        platforms, whose spacing must be 0.75 to 2.5 times `unit_um`.
 
     Raises
     ------
     DataError
         If the median distance of nearest neighbours deviates from `pitch_um` by more than 10 % or,
-        without `pitch_um`, is outside the possible range.
+        without `pitch_um`, is outside of that range.
     """
     if (measured := array_spacing(coords_um)) is None:
         return
@@ -58,7 +58,17 @@ def check_pitch(
 
 
 def array_spacing(coords_um: Float[np.ndarray, "obs 2"]) -> float | None:
-    """Return the distance between neighbours in a regular array of spots; None if irregular."""
+    """Return the median distance of nearest neighbours in a regular array of spots.
+
+    Parameters
+    ----------
+    coords_um
+        Centres of spots or cells in micrometres; rows that are not finite are left out.
+
+    Returns
+    -------
+    Micrometres; None for fewer than 20 centres, and for an irregular arrangement, such as of cells.
+    """
     coords = coords_um[np.isfinite(coords_um).all(axis=1)]
     if len(coords) < _MIN_SPOTS:
         return None

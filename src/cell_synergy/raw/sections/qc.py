@@ -75,7 +75,7 @@ class SectionQC:
         section
             The section, with an image.
         config
-            Side of the square, and thresholds.
+            Side of the square (micrometres), and thresholds in pixels of the image.
 
         Raises
         ------
@@ -105,7 +105,7 @@ class SectionQC:
         masks: tuple[Bool[np.ndarray, " obs"], Bool[np.ndarray, " obs"]],
         config: QCConfig,
     ) -> None:
-        """Add a section with an image.
+        """Add the row of a section with an image, and log how many observations are dropped.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class SectionQC:
         masks
             Observations whose square is inside the image, and the subset of these on tissue.
         config
-            Thresholds.
+            Side of the square, and largest share of observations off tissue.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class SectionQC:
             )
 
     def add_counts(self, section: Section, role: str) -> None:
-        """Add a section without an image, of which all observations are kept.
+        """Add the row of a section without an image, of which all observations are kept.
 
         Parameters
         ----------
@@ -160,8 +160,9 @@ class SectionQC:
     def warn_resolution_differences(self, name: str) -> None:
         """Log a warning if the resolutions of the images of the data set `name` differ much.
 
-        An image expert sees more detail in some of the sections then, and its embedding may
-        separate sections by resolution.
+        It is logged if the coarsest has more than twice the micrometres per pixel of the finest. An
+        image expert sees more detail in some of the sections then, and its embedding may separate
+        sections by resolution.
         """
         resolution_of = {
             str(row["section"]): float(str(row["um_per_px"]))

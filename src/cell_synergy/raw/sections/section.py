@@ -55,7 +55,7 @@ def check_section(section: Section, source: Path) -> None:
     Parameters
     ----------
     section
-        The section that a reader is about to return.
+        The section as a reader has assembled it.
     source
         The file, for messages.
 

@@ -63,7 +63,7 @@ def matches(folder: Path, *patterns: str) -> list[Path]:
     folder
         The folder.
     *patterns
-        Patterns of `Path.glob`, which must not lead out of the folder.
+        Patterns of `Path.glob`; empty if none matches. `DataError` if one leads out of the folder.
     """
     for pattern in patterns:
         if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
@@ -75,7 +75,7 @@ def matches(folder: Path, *patterns: str) -> list[Path]:
 
 
 def require_parts(folder: Path, parts: Mapping[str, Sequence[str]], layout: str) -> None:
-    """Refuse a folder with missing files; one message names all of them.
+    """Raise a `DataError` for a folder with missing files; one message names all of them.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def has_image(folder: Path, pattern: str | None) -> bool:
     Parameters
     ----------
     folder, pattern
-        As for `find_image`.
+        The section's folder, and `reader.image` (None for any image); `DataError` if it leads out.
     """
     if pattern is None:
         return bool(images_in(folder))
@@ -153,7 +153,7 @@ def find_image(folder: Path, pattern: str | None) -> Path:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Return the images in a section's folder that may be its full-resolution image."""
+    """Return the images in a section's folder, or in `outs`, that pipelines did not make."""
     return sorted(
         path
         for parent in {folder, outputs(folder)}
@@ -170,7 +170,7 @@ def read_scale(path: Path, key: str) -> float:
     Parameters
     ----------
     path, key
-        The file, and the key of the scale.
+        The JSON file, and the key of the scale.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def read_scale(path: Path, key: str) -> float:
 def read_frame(
     path: Path, columns: Sequence[str], header: bool = True, text: bool = False
 ) -> pd.DataFrame:
-    """Read a CSV (gzipped or not) or Parquet table, and check its columns.
+    """Return the table in a CSV (gzipped or not) or Parquet file, after a check of its columns.
 
     A CSV may have a byte order mark, quotes, and commas, tabs or semicolons as separators. The
     columns `barcode`, `cell_id` and `section` are read as text exactly as written, since a name may
@@ -230,7 +230,10 @@ def read_frame(
 
 
 def first_row(path: Path) -> tuple[list[str], str]:
-    """Return the fields of a table's first line, and the separator."""
+    """Return the fields of a text table's first line, and its separator (comma, tab, semicolon).
+
+    `DataError` if the file is missing or is not text in UTF-8 or UTF-16.
+    """
     try:
         with _open_text(path) as file:
             line = file.readline().rstrip("\r\n")
@@ -246,14 +249,14 @@ def first_row(path: Path) -> tuple[list[str], str]:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Return the lines of a text file, gzipped or not, without a byte order mark."""
+    """Return the lines of a text file, gzipped or not; `DataError` if the file cannot be read."""
     with _open_text(path) as file:
         return file.read().split("\n")
 
 
 @contextmanager
 def open_unpacked(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading; gzip is detected by content and decompressed."""
+    """Open a file for reading bytes, decompressed if it is gzip; `DataError` if it is unusable."""
     gzipped = filetypes.require_readable(path, "a table", AGAIN) == filetypes.GZIP
     with gzip.open(path, "rb") if gzipped else path.open("rb") as binary:
         yield cast("IO[bytes]", binary)

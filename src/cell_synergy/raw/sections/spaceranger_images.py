@@ -42,9 +42,11 @@ def find_slide(
 
     Raises
     ------
+    ConfigError
+        If `pattern` leads out of the folder.
     DataError
-        If there is no image, its scale factor is missing, or its size contradicts that of a
-        downscaled image.
+        If there is no image or more than one, it cannot be read, its scale factor is missing, or
+        its size contradicts that of a downscaled image.
     """
     downscaled = {level: _find_downscaled(folder, spatial, level) for level in ("hires", "lowres")}
     hires = downscaled["hires"]
@@ -76,7 +78,13 @@ def find_slide(
 
 
 def read_factors(spatial: Path) -> dict[str, float]:
-    """Return the positive numbers in `scalefactors_json.json` by key; empty without the file."""
+    """Return the positive numbers in `scalefactors_json.json` by key; empty without the file.
+
+    Parameters
+    ----------
+    spatial
+        Folder of Space Ranger's images; `DataError` if its scale factors cannot be read as JSON.
+    """
     paths = sorted(spatial.glob("*scalefactors_json.json*"))
     paths = [path for path in paths if not path.name.startswith(".")]
     if not paths:
@@ -97,6 +105,11 @@ def check_diameter(spatial: Path, mpp: float) -> None:
         Folder of Space Ranger's images and scale factors.
     mpp
         Micrometres per pixel of the full-resolution slide.
+
+    Raises
+    ------
+    DataError
+        If the scale factors cannot be read as JSON.
     """
     diameter = read_factors(spatial).get("spot_diameter_fullres")
     low, high = _DIAMETER_UM

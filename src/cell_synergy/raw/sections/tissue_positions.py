@@ -27,6 +27,18 @@ def read_positions(spatial: Path) -> pd.DataFrame:
     tools write either name with or without a header, gzipped, in quotes, or with the columns in
     another order. If `spatial` has no such file, as in GEO, it is searched for in the parent
     folder.
+
+    Returns
+    -------
+    :
+        Indexed by barcode: `in_tissue` (0 or 1), `array_row` and `array_col` (position on the spot
+        array), `pxl_row_in_fullres` and `pxl_col_in_fullres` (pixels of the full-resolution image).
+
+    Raises
+    ------
+    DataError
+        If there is no such file or more than one, it cannot be read or has no row, a column is
+        missing, a value is not a number, or a barcode occurs twice.
     """
     folder = spatial if matches(spatial, _PATTERN) else spatial.parent
     if not matches(folder, _PATTERN):
@@ -63,14 +75,16 @@ def _has_header(path: Path) -> bool:
 
 
 def select_in_tissue(adata: ad.AnnData, positions: pd.DataFrame, source: Path) -> ad.AnnData:
-    """Return the spots under tissue; a filtered matrix of Space Ranger has no others.
+    """Return the spots under tissue; the number of others is logged.
+
+    A filtered matrix of Space Ranger has no others. Spots without a tissue position are kept.
 
     Parameters
     ----------
     adata
-        Counts of all barcodes.
+        Counts, barcodes x genes.
     positions
-        Tissue positions by barcode.
+        Tissue positions by barcode, as `read_positions` returns them.
     source
         The `spatial` folder, for messages.
 
@@ -102,9 +116,9 @@ def pixel_coords(
     Parameters
     ----------
     adata
-        Counts of the barcodes.
+        Counts, barcodes x genes.
     positions
-        Tissue positions by barcode.
+        Tissue positions by barcode, as `read_positions` returns them.
     source
         The `spatial` folder, for messages.
 

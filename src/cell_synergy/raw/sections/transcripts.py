@@ -52,18 +52,18 @@ class _NameIndex:
 
 
 def count_cells(path: Path) -> ad.AnnData:
-    """Count the transcripts of each cell.
+    """Count the transcripts of each cell, without controls and those of a quality below 20.
 
     Parameters
     ----------
     path
-        The Parquet table of transcripts.
+        Parquet table of transcripts: `cell_id`, `feature_name`, `he_x`, `he_y`, `qv`.
 
     Returns
     -------
     :
-        Cells x genes; `obsm["spatial"]` is the mean position of a cell's transcripts, in pixels of
-        the H&E image.
+        Cells x genes (CSR, float32); `obsm["spatial"]` is the mean position of a cell's
+        transcripts, in pixels of the H&E image.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def _columns_to_read(path: Path, present: list[str]) -> list[str]:
 def _encode(
     table: pd.DataFrame, cells: _NameIndex, genes: _NameIndex
 ) -> tuple[pd.DataFrame, Int64[np.ndarray, " rows"], Int64[np.ndarray, " rows"]]:
-    """Select and encode the transcripts of genes that are in a cell and of sufficient quality.
+    """Select the transcripts of genes that are in a cell, of quality 20 or more; encode names.
 
     Returns
     -------

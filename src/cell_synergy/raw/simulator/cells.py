@@ -49,7 +49,7 @@ def sample(
     config, lattice
         Configuration of the data set, and the observations of the section.
     latent
-        Latent states, observations x states.
+        Latent states, observations x states: `shared_type` and `shared_region` are used.
     rng
         Random stream of the donor's cells.
     """

@@ -58,7 +58,13 @@ class SimulatorConfig(SimulatedDatasetConfig):
     batch_sd: NonNegativeFloat
 
     def lattice(self, role: Role) -> Lattice:
-        """Return the lattice of observations for a section of this role."""
+        """Return the lattice of observations of a section, by the role of its donor.
+
+        Raises
+        ------
+        ConfigError
+            If `units` has no number of rows and columns for the role.
+        """
         if role not in self.units:
             raise ConfigError(
                 f"simulator.units has no {role!r}; add the rows and columns of its sections"

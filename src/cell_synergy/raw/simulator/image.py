@@ -95,7 +95,7 @@ def draw_textures(config: SimulatorConfig, rng: np.random.Generator) -> dict[str
 
     `homogeneous`, `fibrous`, `vacuolated` and `reticular` are the levels of `image_stroma`, which
     multiply the stain densities of the stroma. The others are noise of unit variance: displacements
-    of the borders between observations, section thickness and camera noise.
+    of the borders between observations, section thickness and camera noise; 1024 pixels per side.
 
     Parameters
     ----------

@@ -63,7 +63,10 @@ class Lattice:
         return np.asarray(self.margin + corner + half)
 
     def nearest(self, points: Float64[np.ndarray, "points 2"]) -> Int64[np.ndarray, " points"]:
-        """Return the index of the observation nearest to each point (in micrometres)."""
+        """Return the index of the observation nearest to each point.
+
+        `points` are x and y in micrometres from the top left corner of the tissue.
+        """
         if self.hexagonal:
             return np.asarray(cKDTree(self.centres).query(points)[1], dtype=np.int64)
         column, row = ((points - self.margin) // self.pitch).astype(np.int64).T

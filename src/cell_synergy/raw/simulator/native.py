@@ -74,7 +74,8 @@ def xenium(
 
     Returns
     -------
-    The table `labels`: the type of each cell, and the labels of its observation.
+    The table `labels`, one row per cell: `section`, `cell_id`, `cell_type`, and one column for each
+    task with the label of the cell's observation.
     """
     cells, order = section.cells, section.cell_order
     names = [_cell_id(number) for number in range(len(order))]
@@ -102,12 +103,17 @@ def visium(
 
     Parameters
     ----------
-    folder, section, config
-        As for `xenium`.
+    folder
+        Existing folder that the files are written to.
+    section
+        The section.
+    config
+        Configuration of the data set.
 
     Returns
     -------
-    The tables `labels` and `composition`, one row per spot.
+    The tables `labels` and `composition`, one row per spot: `section`, `barcode`, and the label of
+    each task, or the share of each cell type.
     """
     names = [_barcode(number) for number in range(section.lattice.n_obs)]
     _write_matrix(folder / "filtered_feature_bc_matrix.h5", section.counts, names)

@@ -30,7 +30,7 @@ def stream(config: SimulatorConfig, *purpose: str) -> np.random.Generator:
 
 
 def n_levels(config: SimulatorConfig) -> dict[str, int]:
-    """Return the number of levels of each latent state.
+    """Return the number of levels of each latent state, by the name of the state.
 
     The prefix of a state is the modality that it affects; `shared_` states affect both.
     """
@@ -105,6 +105,11 @@ def labels(latent: pd.DataFrame, config: SimulatorConfig, role: Role) -> pd.Data
     role
         Role of the donor; with `config.synergy`, `matched_niche` is undefined in reference and
         training donors, where all observations match.
+
+    Returns
+    -------
+    Columns `region`, `image_state`, `expression_state`, `niche` and `matched_niche`, one row per
+    observation.
     """
     nuclei, programme = latent["image_nuclei"], latent["expression_programme"]
     image, expression = latent["image_stroma"], latent["expression_stroma"]
@@ -132,7 +137,10 @@ def labels(latent: pd.DataFrame, config: SimulatorConfig, role: Role) -> pd.Data
 
 
 def visible(config: SimulatorConfig) -> Mapping[str, Mapping[str, list[str]]]:
-    """Return the latent states on which the label of a task depends, by task and modality."""
+    """Return the latent states on which a task's label depends, by task and by modality.
+
+    States with the prefix `shared_` are in the lists of both modalities, `image` and `expression`.
+    """
     niche, matched_niche = ["image_nuclei"], ["expression_stroma"]
     if config.synergy:
         niche = ["image_nuclei", "expression_programme"]
