@@ -89,7 +89,7 @@ def finish():
         stage("embed", f"expert={expert}", "pairs=pairs.h5ad", "reference=reference.h5ad",
               "raw=raw", f"frozen=experts/{expert}", f"out={expert}.h5ad")  # fmt: skip
     image = ad.read_h5ad("efficientnet_lite0.h5ad")
-    narrow = np.asarray(image.X)[:, :16]  # what follows takes long for hundreds of features
+    narrow = np.asarray(image.X)[:, :16].astype(np.float32)  # hundreds would take long
     embeddings.write(Path("efficientnet_lite0.h5ad"), narrow, image.obs_names, {})
     both = "pairs=pairs.h5ad image=efficientnet_lite0.h5ad expression=pca.h5ad"
     for method in METHODS:

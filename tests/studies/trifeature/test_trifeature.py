@@ -27,6 +27,7 @@ TINY = {
     "seed": 0, "seeds": 1, "image_width": 24, "expression_width": 16, "noise": 1.0, "pairs": 300,
     "probe_pairs": 600, "max_epochs": 2,
 }  # fmt: skip
+SMALL_MLP = PARAMS["probe"]["mlp"] | {"hidden": 4, "axes": 8, "epochs": 2}
 KINDS = pytest.mark.parametrize("kind", ["any", "matching"])
 
 
@@ -172,9 +173,8 @@ def test_too_many_pairs_are_refused_with_the_number_there_are(world):
 
 def test_concat_keeps_redundancy_and_uniqueness_and_no_linear_synergy():
     settings = TrifeatureConfig(**TINY | {"noise": 0.01, "probe_pairs": 1500, "image_width": 64})
-    table = score_method(
-        "concat", models.load("concat", {}), settings, {}, ProbeConfig(**PARAMS["probe"])
-    )
+    probe = ProbeConfig(**PARAMS["probe"] | {"mlp": SMALL_MLP})
+    table = score_method("concat", models.load("concat", {}), settings, {}, probe)
     table = table[table["probe"] == "linear"]
     values = table.set_index("task")["value"]
     assert (values[["redundancy", "unique_image", "unique_expression"]] > 0.99).all()
@@ -187,8 +187,7 @@ def stage(tmp_path, monkeypatch):
     """Run the stage on a tiny setting, in a folder of its own; return the table's text."""
     small = {"training": PARAMS["training"] | {"max_epochs": 1}, "models": {}}
     own = {"seeds": 2, "methods": PARAMS["trifeature"]["methods"]}
-    mlp = PARAMS["probe"]["mlp"] | {"hidden": 4, "axes": 8, "epochs": 2}
-    small["probe"] = PARAMS["probe"] | {"mlp": mlp, "strengths": 2}
+    small["probe"] = PARAMS["probe"] | {"mlp": SMALL_MLP, "strengths": 2}
     with (tmp_path / "params.yaml").open("w") as file:
         YAML().dump(PARAMS | small | {"trifeature": TINY | own}, file)
     monkeypatch.chdir(tmp_path)
