@@ -161,7 +161,7 @@ def test_upsampling_interpolates_between_pixel_centres():
 
 def test_other_weights_than_the_recorded_ones_are_refused(tissue):
     pairs, raw, folder = tissue
-    (folder / encoders.CARD).write_text(json.dumps({"sha256": "0" * 64}))
+    (folder / encoders.CARD).write_text(json.dumps({"sha256": "0" * 64, "dimension": 3}))
     message = (
         r"sha256 579344248a93\.\.\.\) is not the file .*\(000000000000\.\.\.\); run `dvc repro"
     )
