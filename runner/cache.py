@@ -126,8 +126,7 @@ class Check:
     def run(self, jobs: int) -> Result:
         """Check the folders that `progress` does not list, on `jobs` threads.
 
-        Damaged objects are moved to the folder `damaged` of the cache. After the last folder the
-        file of `progress` is deleted.
+        Damaged objects are moved to the cache's folder `damaged`.
 
         Returns
         -------

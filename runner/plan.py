@@ -139,7 +139,7 @@ def base_name(stage: str) -> str:
 
 @contextmanager
 def _dead_links_named() -> Iterator[None]:
-    """Raise a DvcException that names a broken symbolic link, on which DVC fails with a traceback."""
+    """Name a broken symbolic link in a DvcException; DVC itself fails with a traceback."""
     try:
         yield
     except FileNotFoundError as error:

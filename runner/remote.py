@@ -56,7 +56,7 @@ def _select(repo: Any, name: str | None) -> tuple[str, dict[str, Any]]:  # noqa:
 def unsafe_settings(repo: Any, name: str, settings: dict[str, Any]) -> list[str]:  # noqa: ANN401
     """Return a sentence, with a remedy, for each setting of a remote that is not safe.
 
-    Not safe are `verify` being unset, so that pulled objects are not hashed, and passwords or tokens
+    Not safe are an unset `verify`, so that pulled objects are not hashed, and passwords or tokens
     in `.dvc/config`, which git tracks.
 
     Parameters
