@@ -242,9 +242,9 @@ def sign_flip(
 
     Under the null hypothesis the gains are symmetric about zero, so that all gains of a donor may
     change their sign together. The statistic is the mean divided by the root mean square, which
-    flips leave unchanged; it is a monotone function of t. The corrected p value is the share of flips in
-    which the largest statistic of all compared methods reaches the observed one of a method (max-T;
-    Westfall & Young 1993). No p value is below 2^-donors.
+    flips leave unchanged; it is a monotone function of t. The corrected p value is the share of
+    flips in which the largest statistic of all compared methods reaches the observed one of a
+    method (max-T; Westfall & Young 1993). No p value is below 2^-donors.
 
     Parameters
     ----------
