@@ -65,7 +65,7 @@ class Tables:
         return [name for name in claims.aligned if name in self.methods]
 
     def headline_sis(self, tasks: Sequence[str]) -> pd.DataFrame:
-        """Return rows of the SIS table over all folds: some tasks, linear probes, macro F1 or R2."""
+        """Return the SIS over all folds of some tasks, by linear probes, in macro F1 or R2."""
         rows = headline_rows(self.sis, fold=ALL_FOLDS)
         return rows[rows["task"].isin(tasks)]
 

@@ -31,7 +31,7 @@ _UNIQUE = "unique_image", "unique_expression"
 
 
 def redundancy(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Return verdict and evidence: do all aligned methods retain more shared than unique content?
+    """Return verdict and evidence: aligned methods retain more shared than unique content.
 
     For each method the 95 % interval over donors of the explained variance of the canonical
     variates must be above those of the residuals of both embeddings.
@@ -64,7 +64,7 @@ def redundancy(tables: Tables, claims: ClaimsConfig) -> Finding:
 
 
 def ceiling(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Return verdict and evidence: is no aligned method above the spectral ceiling on any task?
+    """Return verdict and evidence: no aligned method is above the spectral ceiling on any task.
 
     Supported if no score is significantly above that of a linear probe of the canonical variates.
 
@@ -94,7 +94,7 @@ def ceiling(tables: Tables, claims: ClaimsConfig) -> Finding:
 
 
 def local(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Return verdict and evidence: is no fusion method above the better expert on a local task?
+    """Return verdict and evidence: no fusion method is above the better expert on a local task.
 
     Supported if no gain of a linear probe is significant (one-sided p, corrected for the methods).
 
@@ -122,7 +122,7 @@ def local(tables: Tables, claims: ClaimsConfig) -> Finding:
 
 
 def niches(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Return verdict and evidence: does the synergy-aware method gain on every niche task?
+    """Return verdict and evidence: the synergy-aware method gains on every niche task.
 
     Supported if its gain over the better expert is significant on every niche task, with linear
     probes (one-sided p, corrected for the methods, below 0.05). Evidence only: synergy of the two
@@ -165,10 +165,10 @@ def niches(tables: Tables, claims: ClaimsConfig) -> Finding:
 
 
 def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Return verdict and evidence: is the fine-tuned expert above all methods over the fractions?
+    """Return verdict and evidence: the fine-tuned expert is above all methods over the fractions.
 
     Labels are subsampled with the pairs. Local tasks, fractions of the training pairs, draws and
-    seeds are averaged within donors. The 95 % interval over donors of each difference must be above 0.
+    seeds are averaged within donors. The 95 % interval of each difference must be above 0.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
 
 
 def highest(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Return verdict and evidence: has the synergy-aware method the highest mean over tasks?
+    """Return verdict and evidence: the synergy-aware method has the highest mean over tasks.
 
     The mean is over linear scores (macro F1, R2), whose differences are those of gains over the
     better expert. The 95 % interval over donors of each difference must be above 0.
@@ -243,7 +243,7 @@ def highest(tables: Tables, claims: ClaimsConfig) -> Finding:
 
 
 def captured(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Return verdict and evidence: does `claims.redundant` (SimCLR) retain mainly shared content?
+    """Return verdict and evidence: `claims.redundant` (SimCLR) retains mainly shared content.
 
     Supported if the 95 % interval over donors of its explained variance (1 = all; may be negative)
     of the canonical variates is above that of the control `shuffled`, trained on shuffled pairs,
