@@ -116,7 +116,7 @@ class Replicate:
 
 
 def simulate(replicate: Replicate) -> PairedDataset:
-    """Draw one data set of gates, with training donors and test donors."""
+    """Draw the paired data set of a replicate, whose `obs` has one column of labels per gate."""
     bits = replicate.stream("bits").integers(2, size=(replicate.total, 3))
     paired = _embed_sources(replicate, 2.0 * bits - 1)
     for gate, label in GATES.items():
@@ -126,7 +126,7 @@ def simulate(replicate: Replicate) -> PairedDataset:
 
 
 def gate_rows(replicate: Replicate, probe: ProbeConfig, cells: int) -> Iterator[dict[str, object]]:
-    """Yield the true and the estimated decomposition of each gate in one data set.
+    """Yield the true and the estimated part, in bits, of each gate's decomposition in one data set.
 
     Parameters
     ----------
@@ -237,8 +237,8 @@ def calibration_table(config: CalibrationConfig, probe: ProbeConfig, cells: int)
     Returns
     -------
     :
-        One row per design, repeat, case and part: truth and estimate in bits, and, for gates, the
-        interval of the estimate.
+        Columns `donors, units` (observations per donor), `repeat, case, quantity` (of `PARTS`);
+        `truth` and `estimate` in bits; and for gates the 95 % interval `low, high`.
     """
     rows = []
     for donors, n_obs in config.sizes():
