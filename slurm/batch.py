@@ -52,7 +52,7 @@ class Batch:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the batch during a `with` block; other submitters wait for the lock."""
+        """Lock the batch during a `with` block; other submitters wait until it is free."""
         with (self.folder / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             os.utime(file.fileno())

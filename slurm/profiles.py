@@ -24,7 +24,7 @@ _Option = Annotated[str, Field(coerce_numbers_to_str=True)] | None
 
 
 class Profile(Config):
-    """Resources of a job; slurm/profiles.yaml documents the keys."""
+    """Resources of a job; slurm/profiles.yaml explains every key (with `-` in place of `_`)."""
 
     model_config = Config.model_config | {"alias_generator": lambda name: name.replace("_", "-")}
 
@@ -43,7 +43,7 @@ class Profile(Config):
     setup: tuple[str, ...] = ()
 
     def options(self) -> list[str]:
-        """Return the options for `sbatch`."""
+        """Return the options for `sbatch`, such as `--mem=8G`, of the keys that have a value."""
         values = self.model_dump(by_alias=True, exclude_none=True, exclude=set(_NOT_SBATCH))
         options = [f"--{name}={value}" for name, value in values.items()]
         return options + ([f"--signal=B:USR1@{self.warning}"] if self.warning else [])

@@ -265,7 +265,7 @@ class FoldEvaluator:
         return predictions
 
     def posteriors(self, predictions: _Predictions) -> dict[str, np.ndarray]:
-        """Return posteriors as `Evaluation` has them, from predictions by probe and task."""
+        """Return class probabilities times 255, by `<task>/<fold>`, of each task's best probe."""
         posteriors = {}
         for name, (target, probe_task) in self.tasks.items():
             if target.classes:
@@ -277,7 +277,7 @@ class FoldEvaluator:
         return posteriors
 
     def scores(self, predictions: _Predictions) -> Iterator[dict[str, object]]:
-        """Yield one row per task, metric, probe and test donor that has labels."""
+        """Yield one dictionary per task, metric, probe and test donor that has labels."""
         for probe, of_tasks in predictions.items():
             for name, prediction in of_tasks.items():
                 key = {"task": name, "probe": probe_name(probe, self.paired)}

@@ -43,12 +43,15 @@ _EMBED_BATCH_SIZE = 32  # sequences embedded at a time; affects time and memory 
 class AdaptedExpert:
     """An expert whose trainable parameters are arguments, so that fits do not share them.
 
-    Attributes
+    Parameters
     ----------
     expert
         The frozen expert, whose network is never changed.
     settings
         Configuration of fine-tuning.
+
+    Attributes
+    ----------
     network
         Network that shares the parameters of the expert, with adapters added.
     names

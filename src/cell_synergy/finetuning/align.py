@@ -74,7 +74,8 @@ def align(
     ConfigError
         If `training` is not valid for these pairs, or a loss is not finite.
     DataError
-        If a weight is not finite or too large for half precision.
+        If the method cannot be fitted to these embeddings, or a weight is not finite or too large
+        for half precision.
     """
     fit_specs = list(_fit_specs(method, paired, config))
     checkpoint = scratch_folder() / _key(method, training, fit_specs)

@@ -207,8 +207,7 @@ def sis_table(
         the interval of `sis`; `p` is one-sided, and `p_corrected` is corrected for the methods
         compared in a data set, task, metric and probe. Intervals and p values are NaN for single
         folds, and with `sis` for the control task `donor`; `note` gives the reason of every other
-        NaN. A remark on the data set is copied to a last column `remark`. Without scores the table
-        is empty.
+        NaN. Remarks are copied to a last column `remark`. Without scores the table is empty.
 
     Raises
     ------
@@ -237,15 +236,18 @@ def sis_by_donor(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) -> 
     Parameters
     ----------
     scores, unimodal
-        Tidy scores of all methods, and the two single-modality methods, as for `sis_table`, which
-        raises the same errors.
+        Tidy scores of all methods, and the names of the two single-modality methods.
 
     Returns
     -------
     :
         Columns `dataset, method, task, metric, probe, donor, best, score, best_score, gain, sis,
-        note`. `sis` is the donor's `gain` divided by the mean of `best_score` over donors; its mean
-        over donors is the `sis` of `sis_table` for the fold "all".
+        note`. `sis` is `gain` over the mean of `best_score`; its mean is that of `sis_table`.
+
+    Raises
+    ------
+    DataError
+        If the scores are not valid, or not those of all methods on the same donors.
     """
     columns = [*_SIS_KEY, "donor", "best", "score", "best_score", "gain", "sis", "note"]
     if scores.empty:

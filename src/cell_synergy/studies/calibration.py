@@ -126,7 +126,7 @@ def simulate(replicate: Replicate) -> PairedDataset:
 
 
 def gate_rows(replicate: Replicate, probe: ProbeConfig, cells: int) -> Iterator[dict[str, object]]:
-    """Yield the true and the estimated part, in bits, of each gate's decomposition in one data set.
+    """Yield one row per gate and part of its decomposition: truth, estimate and interval, in bits.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def gate_rows(replicate: Replicate, probe: ProbeConfig, cells: int) -> Iterator[
 
 
 def gaussian_rows(replicate: Replicate, probe: ProbeConfig) -> Iterator[dict[str, object]]:
-    """Yield the true and the estimated decomposition of each Gaussian target in one data set.
+    """Yield one row per Gaussian target and part of its decomposition: truth and estimate, in bits.
 
     The R2 of a ridge probe on test donors gives the information in bits, -log2(1 - R2) / 2. For one
     Gaussian variable the smaller information of the two embeddings is the redundant part.

@@ -139,7 +139,7 @@ def evaluate(
 
 
 class _SpatialEvaluator:
-    """The spatial tasks of one fold, and the scores of a representation on them."""
+    """Evaluation of representations on the spatial tasks of one fold."""
 
     def __init__(
         self,

@@ -81,7 +81,7 @@ def read(scaling: Path, finetune: Path, dataset: str, methods: Sequence[str]) ->
 
 
 def left_out(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the distinct omissions: data set, task, labels, fraction and reason (`note`)."""
+    """Return the distinct omissions: columns `dataset, task, labels, fraction, note` (reason)."""
     columns = ["dataset", "task", "labels", "fraction", "note"]
     return scores.loc[scores["note"] != "", columns].drop_duplicates(ignore_index=True)
 
@@ -195,8 +195,8 @@ def _compare(
 def better_single(scores: pd.DataFrame) -> pd.DataFrame:
     """Return which of the frozen experts `image` and `expression` is better in each task.
 
-    The better expert has the higher mean score of inner cross-validation with all training pairs,
-    as for the reference modality of SIS.
+    The better expert has the higher mean score of inner cross-validation with all training pairs.
+    The reference modality of SIS is selected by this rule, too.
 
     Returns
     -------

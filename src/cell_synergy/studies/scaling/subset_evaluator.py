@@ -147,7 +147,7 @@ class SubsetEvaluator:
 
 
 def linear_rows(evaluator: SubsetEvaluator, x: Embedding) -> Iterator[Row]:
-    """Yield the scores of linear probes with the drawn labels and, in the first draw, all labels.
+    """Yield scores (dictionaries) of linear probes with drawn labels and, in draw 0, all labels.
 
     At 100 % the drawn labels are all labels, and both sets of rows come from one fit.
 

@@ -12,7 +12,7 @@ _ROUNDING = 1e-10  # share of the largest variance below which the variance of a
 def whitenings(
     moments: Covariances, axes: int | None
 ) -> tuple[Float64[np.ndarray, "d1 p"], Float64[np.ndarray, "d2 q"]]:
-    """Return matrices that project the features of each modality to uncorrelated unit variance.
+    """Return for each modality a matrix whose product with the features has identity covariance.
 
     Their columns are the leading principal axes, each divided by its standard deviation; axes whose
     variance is a rounding error are left out.
