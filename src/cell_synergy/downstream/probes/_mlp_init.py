@@ -18,7 +18,7 @@ _TINY = 1e-30  # avoids a division by zero
 
 def principal_components(
     block: Float32[np.ndarray, "obs _"], rows: Int[np.ndarray, " rows"], axes: int
-) -> Float32[Tensor, "obs axes"]:
+) -> Float32[Tensor, "obs _"]:
     """Project all observations on the leading principal axes of some rows.
 
     All scores are multiplied by one factor, so that their variances over `rows` have mean one and
