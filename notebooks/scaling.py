@@ -32,7 +32,7 @@ from cell_synergy.studies.scaling.curves import better_single, crossovers, curve
 
 style.set_style()
 focal, datasets = read_param("method"), read_param("datasets")
-expert = read_param("experts")["finetuned"]
+expert = read_param("experts.finetuned")
 titles = {d: style.title(d, read_task_table(Path(labels), d).simulated) for d in datasets}
 methods = [focal, "concat", "image", "expression"]
 scores = pd.concat([read(Path(scaling), Path(finetune), d, methods) for d in datasets])

@@ -59,7 +59,7 @@ def fields_of_view(dataset):
 
     The card of the frozen expert states them behind the pooling: `mean at 112 and 336 um`.
     """
-    card = Path(experts, dataset, read_param("experts")["image"], "card.json")
+    card = Path(experts, dataset, read_param("experts.image"), "card.json")
     pooling = json.loads(card.read_text())["pooling"]
     stated = re.search(r" at ([\d.]+(?: and [\d.]+)?) um$", pooling)
     widths = stated[1].split(" and ") if stated else []

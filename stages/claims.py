@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from cell_synergy import models
+import cell_synergy
 from cell_synergy.core.config import Config, arguments, load, read_param
 from cell_synergy.core.errors import ConfigError, DataError, report_errors
 from cell_synergy.core.files import atomic_write
 from cell_synergy.core.messages import suggest
+from cell_synergy.core.modules import module_names
 from cell_synergy.data.label_files import read_task_table
 from cell_synergy.data.remarks import copy_remarks
 from cell_synergy.scoring.tables import read_methods, read_sis
@@ -81,7 +82,9 @@ def trifeature_scores(folder: Path) -> pd.DataFrame:
 
 def main(args: Args) -> None:
     """Read, decide, write."""
-    claims, valid = load(ClaimsConfig, "claims"), {*models.names(), *read_param("models")}
+    claims = load(ClaimsConfig, "claims")
+    methods = [f"{folder}/models" for folder in cell_synergy.__path__]
+    valid = {*module_names(methods), *read_param("models")}
     for name in (*claims.aligned, claims.synergy_aware, claims.redundant):
         if name not in valid:  # a method that the study omits is valid
             raise ConfigError(f"claims: no method {name!r}{suggest(name, valid)}")

@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 from pathlib import Path
@@ -26,6 +27,17 @@ DATASET = {
     "tasks": {"region": {"kind": "classification", "exclude": ["fold"]}},
     "roles": {"study": ["A", "B"], "reference": ["R"]},
 }
+
+
+def pytest_collection():
+    """Import the tests without collecting garbage: there is none, and looking takes seconds."""
+    gc.disable()
+
+
+def pytest_collection_finish():
+    """Collect garbage from here on, and never look again at what was imported."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="session")

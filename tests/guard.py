@@ -21,7 +21,10 @@ from stages import code
 HASHES = Path("results/code")
 MODULE_NAMES = {"cell_synergy.models": "models.name", "cell_synergy.encoders": "expert"}
 READERS_OF_PARAMS = ("load", "load_keys", "read_section", "read_param", "read_params", "mapping_of")
-CONFIG = {Path("src/cell_synergy/core", f"{name}.py") for name in ("config", "yaml", "overrides")}
+CONFIG = {
+    Path("src/cell_synergy/core", f"{name}.py")
+    for name in ("config", "messages", "yaml", "overrides")
+}
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def test_words_win_over_the_stages_paths_and_reach_the_command():
 
 
 @pytest.mark.parametrize("name", ["comm.csv", "comm.npz"])
-def test_what_a_person_has_there_is_told_before_anything_runs(name):
+def test_a_file_at_the_output_is_reported_before_anything_runs(name):
     ran: list[object] = []
     Path("mine").mkdir()
     Path("mine", name).write_text("mine")
@@ -95,14 +95,14 @@ def test_what_a_person_has_there_is_told_before_anything_runs(name):
     assert Path("mine", name).read_text() == "mine"
 
 
-def test_an_input_is_no_output():
+def test_an_output_that_would_replace_an_input_is_refused():
     Path("mine.csv").write_text("pairs")
     with pytest.raises(SystemExit, match=r"out=mine.csv would replace pairs=mine.csv, which is"):
         _command([*WORDS, "out=mine.csv", "pairs=mine.csv"])
     assert Path("mine.csv").read_text() == "pairs"
 
 
-def test_a_name_is_no_path():
+def test_a_path_in_place_of_a_name_is_refused():
     for word in ("data.dataset=../x", "data.dataset=.."):
         with pytest.raises(SystemExit, match=r"error: data\.dataset=.* is a path, not a name"):
             _command([word, "models.name=comm"])
@@ -115,7 +115,7 @@ def test_without_words_the_help_is_printed_and_the_code_is_2(capsys):
     assert capsys.readouterr().err == "How to use it.\n"
 
 
-def test_what_is_overridden_is_in_the_name_so_that_runs_do_not_overwrite_each_other(capsys):
+def test_overrides_enter_the_name_so_that_runs_do_not_overwrite_each_other(capsys):
     words = [*WORDS, "probe.strengths=2", "evaluation.weights=runs/align/mylab/comm,models.lr=0.1"]
     assert _written(words, capsys) == (
         "runs/probe/mylab/comm,probe.strengths=2,evaluation.weights=comm,models.lr=0.1.csv"

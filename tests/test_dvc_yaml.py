@@ -53,12 +53,12 @@ each_stage = pytest.mark.parametrize("stage", _EVERY, ids=[stage.name for stage 
 
 
 @each_stage
-def test_it_depends_on_its_own_code_and_names_no_other(stage):
+def test_a_stage_depends_on_the_hashes_of_its_own_code_alone(stage):
     assert not CODE.wrong(stage)
 
 
 @each_stage
-def test_its_params_cover_the_sections_it_reads(stage):
+def test_declared_params_cover_the_sections_that_a_stage_reads(stage):
     assert not CODE.undeclared(stage)
 
 
@@ -111,7 +111,7 @@ def test_every_figure_depends_on_what_it_draws_and_on_nothing_else():
         assert made == drawn, stage.name
 
 
-def test_what_has_nothing_to_do_with_the_tissue_comes_after_it():
+def test_studies_without_tissue_come_last():
     names = [stage.name.split("@")[0] for stage in STAGES]
     last = max(place for place, name in enumerate(names) if name in ("sis", "headline", "finetune"))
     assert min(names.index("calibrate"), names.index("trifeature")) > last

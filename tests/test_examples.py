@@ -93,7 +93,7 @@ def test_every_example_is_run_and_explained():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES, ids=[path.stem for path in EXAMPLES])
-def test_it_prints_what_it_says_and_writes_to_runs_only(path, study):
+def test_each_example_prints_its_result_and_writes_to_runs_only(path, study):
     words, printed = PRINTED[path.stem]
     before = files(study)
     done = subprocess.run(

@@ -36,5 +36,5 @@ def test_the_library_takes_parameters_as_arguments(folder):
 
 
 @pytest.mark.parametrize("name", sorted(EDGES))
-def test_an_edge_is_one(name):
+def test_every_listed_edge_reads_parameters(name):
     assert readers(ast.parse((SRC / name).read_text()))

@@ -41,7 +41,7 @@ def test_an_override_of_a_key_that_is_not_read_is_refused():
         (["models.name=simclr", "models.widht=8", "data.dataset=lung"], "did you mean 'width'"),
     ],
 )
-def test_what_is_wrong_is_named_with_the_way_to_write_it(words, message):
+def test_wrong_overrides_are_named_with_the_correct_form(words, message):
     given = parse(words)
     with pytest.raises(ConfigError, match=message):
         Experiment.from_overrides(given.get("models", {}), given.get("data", {}))

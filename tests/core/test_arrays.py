@@ -40,7 +40,7 @@ def test_a_whole_file_is_read(tmp_path, name):
 
 @pytest.mark.parametrize("name", READERS)
 @broken.each(broken.COMMON, broken.OTHERS)
-def test_another_thing_is_named(tmp_path, name, given, said):
+def test_a_file_of_another_format_is_named_with_a_remedy(tmp_path, name, given, said):
     (tmp_path / name).write_bytes(given)
     with pytest.raises(DataError, match=rf"{name}: (is|cannot be read as) .*; .+") as raised:
         READERS[name](tmp_path / name)

@@ -111,7 +111,7 @@ def test_the_lock_of_an_editor_is_no_notebook(tree):
         ("LIMIT = 3", 'LIMIT = 3\n"""What the limit is for."""'),
     ],
 )  # fmt: skip
-def test_what_cannot_change_a_result_changes_nothing(tree, old, new):
+def test_edits_that_cannot_change_a_result_keep_the_hashes(tree, old, new):
     before = made()
     edit(tree, "src/pkg/util.py", old, new)
     after = made()
@@ -190,7 +190,7 @@ def test_code_that_stages_would_not_run_is_refused(tree):
     assert made() == before
 
 
-def test_it_loads_neither_torch_nor_pandas():
+def test_the_stage_code_imports_neither_torch_nor_pandas():
     show = "import sys, stages.code; print(*{'torch', 'pandas', 'numpy'} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", show], cwd=ROOT, capture_output=True, text=True, check=True,

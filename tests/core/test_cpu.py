@@ -40,7 +40,7 @@ def test_the_environment_chooses_other_instructions():
     assert computed_with(ATEN_CPU_CAPABILITY="default")[0] == "DEFAULT"
 
 
-def test_what_the_environment_chooses_stays(monkeypatch, tmp_path):
+def test_instruction_sets_that_the_environment_chooses_stay(monkeypatch, tmp_path):
     (tmp_path / "cpuinfo").write_text("flags\t\t: fpu avx2 fma avx512f\n")
     monkeypatch.setattr(cpu, "_CPU_INFO", tmp_path / "cpuinfo")
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
@@ -60,7 +60,7 @@ def test_what_the_environment_chooses_stays(monkeypatch, tmp_path):
         ("x86_64", "avx2 avx512f", CHOSEN),
     ],
 )
-def test_what_a_processor_cannot_do_is_not_asked_of_it(
+def test_instruction_sets_that_the_processor_lacks_are_not_requested(
     machine, flags, chosen, monkeypatch, tmp_path
 ):
     (tmp_path / "cpuinfo").write_text(f"flags\t\t: fpu {flags} popcnt\n")

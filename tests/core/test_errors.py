@@ -116,14 +116,14 @@ def test_whatever_a_library_says_of_a_full_disk_it_is_a_sentence(bad_disk, write
 
 
 @pytest.mark.parametrize("error", [ConfigError("a is wrong"), DataError("a is wrong")])
-def test_what_was_given_wrong_is_one_sentence(error):
+def test_errors_of_configuration_and_data_are_one_sentence(error):
     with pytest.raises(SystemExit) as caught, report_errors():
         raise error
     assert caught.value.code == "error: a is wrong"
 
 
 @pytest.mark.parametrize("error", [TypeError, KeyError, AttributeError, ValueError, RuntimeError])
-def test_a_mistake_of_ours_keeps_its_traceback(error):
+def test_unexpected_errors_keep_their_traceback(error):
     with pytest.raises(error), report_errors():
         raise error("a mistake")
 
@@ -210,7 +210,7 @@ def test_too_many_open_files_are_a_sentence(tmp_path):
     )
 
 
-def test_help_and_no_words(tmp_path):
+def test_help_exits_with_0_and_no_arguments_with_2(tmp_path):
     program = start(tmp_path, "other", "--help")
     assert program.communicate(timeout=30) == ("How to use it.\n", "")
     assert program.returncode == 0
@@ -219,13 +219,13 @@ def test_help_and_no_words(tmp_path):
     assert program.returncode == 2
 
 
-def test_a_mistake_is_no_sentence(tmp_path):
+def test_an_unexpected_error_of_a_program_keeps_its_traceback(tmp_path):
     program = start(tmp_path, "mistake")
     assert "Traceback" in program.communicate(timeout=30)[1]
     assert program.returncode == 1
 
 
-def test_a_word_too_many_is_refused():
+def test_an_argument_too_many_is_refused():
     def two(dataset="lung", task="region"):
         return dataset, task
 

@@ -63,7 +63,7 @@ def test_text_is_no_web_page(tmp_path, data):
 
 
 @broken.each(broken.COMMON)
-def test_what_everybody_refuses_is_named_with_its_remedy(tmp_path, given, said):
+def test_files_that_every_loader_refuses_are_named_with_a_remedy(tmp_path, given, said):
     (path := tmp_path / "w.bin").write_bytes(given)
     with pytest.raises(DataError, match=rf"w\.bin: {said}"):
         filetypes.require_readable(path, "an image", "set the key")

@@ -80,7 +80,7 @@ def test_a_relative_import_by_name_is_read(tree):
         ("from pkg.util import check\nprint(check.__doc__)\n", "line 2: __doc__ reads docstrings"),
     ],
 )
-def test_what_cannot_be_resolved_is_one_sentence(tree, text, message):
+def test_imports_that_cannot_be_resolved_are_one_sentence(tree, text, message):
     write(tree, "tests/tools.py", "")
     write(tree, "tools/deep/er.py", "")
     write(tree, "stages/plain.py", text)

@@ -21,7 +21,7 @@ def test_a_csv_and_an_h5ad_agree_on_what_is_missing(tmp_path):
 @pytest.mark.parametrize(
     "word", ["", " ", "nan", "NA", "None", "<NA>", " nan ", None, np.nan, pd.NA]
 )
-def test_missing_is_none(word):
+def test_missing_values_become_none(word):
     assert as_labels(pd.Series([word, "tumour"], dtype=object)).to_list() == [None, "tumour"]
 
 
@@ -54,7 +54,7 @@ def test_numbers_among_words_are_spelt_in_one_way():
     assert as_labels(pd.Series(["1.0", "1e-3", "x"])).to_list() == ["1.0", "1e-3", "x"]
 
 
-def test_truth_values_are_words():
+def test_booleans_become_text():
     assert as_labels(pd.Series([True, False])).to_list() == ["True", "False"]
 
 

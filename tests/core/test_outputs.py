@@ -35,7 +35,7 @@ AT = [(name, kind) for name in NAMES for kind in KINDS if (name, kind) != ("sis.
 
 
 @pytest.mark.parametrize(("name", "kind"), AT)
-def test_what_stands_at_any_place_of_a_table_stays(tmp_path, name, kind):
+def test_anything_at_the_paths_of_a_table_stays(tmp_path, name, kind):
     path, elsewhere = tmp_path / name, tmp_path / "precious"
     elsewhere.write_text("mine")
     if kind == "file":
@@ -108,7 +108,7 @@ def test_the_folder_that_one_is_in_stays(tmp_path, monkeypatch, out):
     assert content(tmp_path) == {"home": None, "home/params.yaml": "mine", "home/home": None}
 
 
-def test_what_is_named_like_a_scratch_folder_stays(tmp_path):
+def test_files_named_like_a_scratch_folder_stay(tmp_path):
     for name in (".w.original", ".w.backup_1", ".w.old"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x").write_text("mine")
@@ -140,7 +140,7 @@ def test_a_record_that_says_nothing_proves_nothing(tmp_path, record):
     assert (tmp_path / "sis.csv").read_text() == "mine"
 
 
-def test_what_was_deleted_is_written_again(tmp_path):
+def test_a_deleted_output_is_written_again(tmp_path):
     write_table(tmp_path / "sis.csv")
     (tmp_path / "sis.npz").unlink()
     write_table(tmp_path / "sis.csv", "2\n")

@@ -12,7 +12,7 @@ from cell_synergy.core.outputs import guarded_outputs, table_output
 from tests.core.written import BESIDE, NAMES, content, write_folder, write_table
 
 
-def test_what_appears_meanwhile_stays(tmp_path):
+def test_a_file_that_appears_at_the_output_meanwhile_stays(tmp_path):
     place = table_output("out", str(tmp_path / "sis.csv"), tmp_path, BESIDE)
 
     def run():
@@ -25,7 +25,7 @@ def test_what_appears_meanwhile_stays(tmp_path):
     assert content(tmp_path) == {"sis.csv": "mine"}
 
 
-def test_what_comes_into_a_folder_while_it_is_checked_stays(tmp_path, monkeypatch):
+def test_files_that_enter_a_folder_during_its_check_stay(tmp_path, monkeypatch):
     write_folder(tmp_path / "w", "1\n")
     real, count = outputs._hashes, iter(range(99))
 

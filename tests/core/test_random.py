@@ -39,7 +39,7 @@ def test_numbers_are_those_of_the_documented_seed_sequence():
     assert stream(7, "batches").random(3) == pytest.approx(expected, rel=0, abs=0)
 
 
-def test_integers_fit_in_63_bits():
+def test_derived_seeds_fit_in_63_bits():
     found = [derived_seed(seed, "torch") for seed in range(50)]
     assert all(0 <= number < 2**63 for number in found)
     assert max(found) > 2**61

@@ -11,7 +11,7 @@ def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_what_is_under_way_ends_before_an_interrupt_is_raised():
+def test_an_interrupt_is_deferred_until_the_block_ends():
     done = []
 
     def work():

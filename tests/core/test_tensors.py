@@ -44,12 +44,12 @@ def test_weights_are_taken_out_of_a_checkpoint(tmp_path, save, key):
 
 
 @pytest.mark.parametrize("before", ["module.", "_orig_mod.", "module._orig_mod."])
-def test_what_training_puts_before_every_name_is_taken_off(tmp_path, before):
+def test_prefixes_of_wrapped_training_are_stripped(tmp_path, before):
     torch.save({before + name: tensor for name, tensor in STATE.items()}, tmp_path / "w.pt")
     _same(tensors.read(tmp_path / "w.pt"))
 
 
-def test_what_stands_before_some_names_alone_belongs_to_them(tmp_path):
+def test_a_prefix_of_some_names_only_stays(tmp_path):
     state = {"module.a": torch.zeros(1), "b": torch.zeros(1)}
     torch.save(state, tmp_path / "w.pt")
     _same(tensors.read(tmp_path / "w.pt"), state)
@@ -135,7 +135,7 @@ def test_a_program_is_not_run(tmp_path):
         ({"state_dict": {"a": [1.0]}}, "holds 'a' of type list among"),
     ],
 )
-def test_what_is_not_tensors_by_name_is_named(tmp_path, save, what, said):
+def test_contents_other_than_named_tensors_are_named(tmp_path, save, what, said):
     save(what, tmp_path / "w.pt")
     with pytest.raises(DataError, match=rf"w\.pt: {said}.*torch\.save\(model\.state_dict"):
         tensors.read(tmp_path / "w.pt")

@@ -41,7 +41,7 @@ def _here(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("content", "message"), BROKEN.values(), ids=list(BROKEN))
 @pytest.mark.parametrize("read", [read_param, read_section])
-def test_what_cannot_be_read_is_told_in_a_line_with_its_place(tmp_path, content, message, read):
+def test_unreadable_yaml_is_reported_with_its_line(tmp_path, content, message, read):
     (tmp_path / "params.yaml").write_bytes(content)
     with pytest.raises(ConfigError, match=message) as caught:
         read("threads")
@@ -63,7 +63,7 @@ def test_from_another_folder_the_root_is_named(tmp_path, monkeypatch):
         read_section("training")
 
 
-def test_where_no_line_can_be_told_the_mistake_is(tmp_path):
+def test_an_error_without_a_line_is_reported_with_the_file(tmp_path):
     (tmp_path / "stages").mkdir()
     (tmp_path / "params.yaml").write_bytes(b"a: " + 600 * b"[" + 600 * b"]")
     with pytest.raises(ConfigError, match=r"^params\.yaml: unknown 'a'"):

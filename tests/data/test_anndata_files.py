@@ -53,7 +53,7 @@ def test_a_table_is_read_back_equal(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8])
-def test_numbers_keep_their_kind(tmp_path, dtype):
+def test_arrays_keep_their_dtype(tmp_path, dtype):
     x = np.linspace(-100, 100, 300).reshape(100, 3).astype(dtype)
     anndata_files.write(tmp_path / "t.h5ad", ad.AnnData(x))
     found = ad.read_h5ad(tmp_path / "t.h5ad").X
@@ -86,7 +86,7 @@ def test_two_processes_write_the_same_bytes(tmp_path):
     assert other.read_bytes() == own.read_bytes() == again.read_bytes()
 
 
-def test_names_are_compressed(tmp_path):
+def test_names_of_observations_are_stored_compressed(tmp_path):
     names = pd.DataFrame(index=[f"section_A_unit_{i:06d}" for i in range(5000)])
     anndata_files.write(tmp_path / "t.h5ad", ad.AnnData(np.zeros((5000, 1), np.float32), obs=names))
     assert (tmp_path / "t.h5ad").stat().st_size < 5000 * len(names.index[0]) / 4
@@ -155,7 +155,7 @@ CONTENTS = {
 
 
 @pytest.mark.parametrize(("content", "message"), CONTENTS.items())
-def test_what_is_no_h5ad_is_told_as_what_it_is(tmp_path, content, message):
+def test_a_file_that_is_no_h5ad_is_named_by_its_format(tmp_path, content, message):
     path = tmp_path / "t.h5ad"
     path.write_bytes(content)
     with pytest.raises(DataError, match=message) as caught:

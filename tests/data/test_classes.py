@@ -55,7 +55,7 @@ def test_truth_values_and_words_among_numbers_are_classes(made):
 
 
 @pytest.mark.parametrize("exclude", [("2",), ("2.0",), (" 2",), ("2", "gone")])
-def test_what_is_excluded_is_spelt_as_loosely_as_labels(made, exclude):
+def test_excluded_classes_match_as_loosely_as_labels(made, exclude):
     labels = [1, 2, 3, 1, 2, 3, 1, 3] * 2
     found, said = made(pd.Series(labels, dtype=float), exclude)
     assert found.cat.categories.to_list() == ["1", "3"]
@@ -79,7 +79,7 @@ def test_what_is_excluded_is_spelt_as_loosely_as_labels(made, exclude):
         (["a"] * 8 + ["b"] * 8, "0 class.es. with 3 observations in 2 donors"),
     ],
 )
-def test_what_is_no_class_is_refused_with_the_remedy(made, labels, message):
+def test_columns_that_are_no_classes_are_refused_with_a_remedy(made, labels, message):
     with pytest.raises(DataError, match=message):
         made(pd.Series(labels))
 
@@ -113,7 +113,7 @@ def test_names_of_units_may_repeat(made):
 
 
 @pytest.mark.parametrize(("column", "told"), [("block", "blocks"), ("patient", "donors")])
-def test_what_is_too_rare_is_said_of_what_a_split_never_divides(column, told):
+def test_rare_classes_are_counted_in_the_groups_of_the_split(column, told):
     groups = pd.Series(["S1-block1"] * 20 + ["S1-block2"] * 20, name=column)
     labels = pd.Series(["a"] * 20 + ["b"] * 20)
     rule = ClassRule(class_units=10, class_donors=2)

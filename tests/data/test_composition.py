@@ -24,7 +24,7 @@ TRUE = pd.DataFrame(np.random.default_rng(0).dirichlet(np.ones(8), 50), NAMES, l
         "all unknown", "rounding", "truth values", "whole", "one type",
     ],
 )  # fmt: skip
-def test_shares_pass_untouched(given):
+def test_valid_shares_stay_unchanged(given):
     pd.testing.assert_frame_equal(as_shares(given, "t"), given.astype(np.float64))
 
 
@@ -69,7 +69,7 @@ COUNTS = pd.DataFrame(np.random.default_rng(0).poisson(13, (50, 8)), NAMES, list
         (TRUE.set_axis(list("aacdefgh"), axis=1), "needs one column per cell type, and has"),
     ],
 )
-def test_what_is_no_composition_is_called_by_its_name(given, message):
+def test_tables_that_are_no_composition_are_refused(given, message):
     with pytest.raises(DataError, match=message):
         as_shares(given, "t")
 

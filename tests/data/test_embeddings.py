@@ -51,7 +51,7 @@ def test_an_embedding_that_is_not_there_is_named_with_the_remedy(tmp_path):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 65520.0, -1e6])
-def test_what_is_not_finite_in_half_precision_is_refused_and_not_written(tmp_path, value):
+def test_values_that_half_precision_cannot_hold_are_refused_and_not_written(tmp_path, value):
     x = X[:4].copy()
     x[1:3, 2] = value
     with pytest.raises(DataError, match=r"pca\.h5ad: .*not finite.* 2 observations, first 'b'"):

@@ -75,7 +75,7 @@ def beyond(matrix):
         (beyond(sparse.csr_matrix(X)), "t: a broken sparse matrix"),
     ],
 )
-def test_what_is_no_embedding_is_refused(value, message):
+def test_arrays_that_are_no_embedding_are_refused(value, message):
     with pytest.raises(DataError, match=message):
         as_embedding(value, NAMES, "t")
 
@@ -112,6 +112,6 @@ def test_places_of_a_data_frame_are_found_by_name(columns):
         (X[:, :2].astype(str), "t holds text and no real numbers"),
     ],
 )
-def test_what_is_no_place_is_refused(value, message):
+def test_arrays_that_are_no_coordinates_are_refused(value, message):
     with pytest.raises(DataError, match=message):
         as_coords(value, NAMES, "t")

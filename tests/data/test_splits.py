@@ -42,7 +42,7 @@ def test_leave_one_block_out_tests_each_block_once_and_learns_from_all_others(da
     assert split_groups(obs, settings).tolist() == obs["block"].tolist()
 
 
-def test_one_block_is_too_few(dataset):
+def test_a_single_block_is_refused(dataset):
     obs = _obs(list("AA")).assign(block="A-block2")
     with pytest.raises(DataError, match=r"two blocks .*found \['A-block2'\]: raise `blocks`"):
         folds(obs, dataset(**BLOCKS))

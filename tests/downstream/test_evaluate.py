@@ -47,7 +47,7 @@ def test_there_is_one_score_per_task_metric_fold_donor_and_seed(run):
     assert (scores.sensitivity > 0).all()
 
 
-def test_what_the_embedding_shows_is_found(run):
+def test_labels_that_the_embedding_shows_are_predicted(run):
     judged = run()
     assert mean(judged, "accuracy") > 0.9
     assert mean(judged, "bits") > 1.1

@@ -130,7 +130,7 @@ def one_class(units):
         (one_class, {}, r"obs\['what'\]: 1 class\(es\) with 10 observations in 2 donors"),
     ],
 )
-def test_what_is_missing_is_named_with_the_remedy(judged, change, words, message):
+def test_faults_of_a_users_table_are_named_with_a_remedy(judged, change, words, message):
     with pytest.raises(DataError, match=message):
         judged(change, **words)
 

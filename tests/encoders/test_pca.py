@@ -30,7 +30,7 @@ def _normalised(pairs):
 
 
 @pytest.mark.parametrize(("count", "genes"), [(200, 30), (30, 200), (50, 55), (50, 50)])
-def test_it_is_scikit_learns_pca_up_to_signs(units, tmp_path, count, genes):
+def test_axes_are_those_of_scikit_learn_up_to_signs(units, tmp_path, count, genes):
     reference, pairs = units(count, genes, panel=5), units(20, genes, panel=5, seed=1)
     embedding = _embedded(reference, pairs, tmp_path)
     peer = PCA(COMPONENTS, svd_solver="full").fit(_normalised(reference))

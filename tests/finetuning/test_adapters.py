@@ -111,7 +111,7 @@ def test_adapters_start_with_their_seed(expert):
 
 
 @pytest.mark.parametrize("how", ["linear", "lora", "last"])
-def test_what_was_saved_gives_the_same_features(how, expert, tmp_path):
+def test_saved_adapters_give_the_same_features(how, expert, tmp_path):
     adapted = AdaptedExpert(expert, small.settings(how=how))
     params = trained(adapted) if adapted.names else {}
     adapted.save(tmp_path, params)
@@ -127,7 +127,7 @@ def test_what_was_saved_gives_the_same_features(how, expert, tmp_path):
     torch.testing.assert_close(again, adapted.embed(params, ROWS), rtol=0, atol=1e-6)
 
 
-def test_merged_equals_unmerged(expert, tmp_path):
+def test_merged_adapters_give_the_same_features(expert, tmp_path):
     adapted = AdaptedExpert(expert, small.settings())
     params = trained(adapted)
     adapted.save(tmp_path, params)

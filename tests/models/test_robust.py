@@ -85,12 +85,12 @@ def test_fits_and_embeds_in_finite_numbers(name, batch, tmp_path):
 
 @pytest.mark.parametrize("batch", [2, ROWS])
 @pytest.mark.parametrize(("name", "case"), REFUSED)
-def test_what_does_not_vary_cannot_correlate_and_is_refused(name, case, batch, tmp_path):
+def test_constant_features_are_refused_by_correlation_methods(name, case, batch, tmp_path):
     with pytest.raises(DataError, match=r"(image|expression): none of its \d+ features varies"):
         fit(coldest(name), [case], batch, tmp_path / "checkpoint.pt")
 
 
-def test_one_pair_has_nothing_to_be_compared_with(tmp_path):
+def test_a_batch_of_one_pair_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"training\.batch_size: .*2, got 1"):
         fit(coldest("simclr"), ["fewer observations than features"], 1, tmp_path / "checkpoint.pt")
 

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from cell_synergy import models
 from cell_synergy.core.config import validate
+from cell_synergy.core.errors import ConfigError
 from cell_synergy.models._template import Model, soft_cca
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +53,25 @@ def test_the_template_fits_and_embeds_with_the_values_of_the_page(
     joint = template.transform(weights, pairs.image[:7], pairs.expression[:7])
     assert joint.shape == (7, template.width)
     assert np.isfinite(joint).all()
+
+
+@pytest.mark.parametrize(
+    "changed", [{"decorelation": 2.0}, {"decorrelation": None}, {"width": 65}], ids=str
+)
+def test_the_page_quotes_the_messages_about_hyperparameters(template, changed):
+    values = template.model_dump() | changed
+    values = {name: value for name, value in values.items() if value is not None}
+    with pytest.raises(ConfigError) as raised:
+        validate(Model, values, "models.softcca")
+    assert f"`{raised.value}`" in PAGE
+
+
+def test_the_page_names_files_that_are_there():
+    named = re.findall(r"`((?:src|tests|training|stages|benchmarks)/[\w./]+)`", PAGE)
+    folders = (ROOT, ROOT / "src/cell_synergy")
+    missing = [name for name in named if not any((each / name).exists() for each in folders)]
+    assert len(named) > 4
+    assert missing == ["tests/models/test_softcca.py"]  # which the reader writes
 
 
 def test_equal_projections_of_uncorrelated_features_have_no_loss(white):

@@ -71,7 +71,7 @@ def test_swapping_the_sources_swaps_the_unique_parts():
         ({}, (1, 1.5, 0.5), "give the numbers of variables"),
     ],
 )
-def test_what_is_no_covariance_of_so_many_variables_is_refused(change, sizes, reason):
+def test_matrices_that_are_no_covariance_are_refused(change, sizes, reason):
     covariance = np.eye(3)
     for place, entry in change.items():
         covariance[place] = entry

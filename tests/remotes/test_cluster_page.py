@@ -58,7 +58,7 @@ def test_our_commands_are_understood_and_name_stages_of_the_study(line, stages):
             found = found[name]
 
 
-def test_what_make_makes_is_there():
+def test_make_targets_of_the_page_exist():
     wanted = {line.split()[1] for line in commands() if line.startswith("make")}
     assert wanted <= set(
         re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
@@ -107,7 +107,7 @@ def connect(site, remote):
 
 
 @pytest.mark.slow
-def test_what_the_page_says_of_remotes(site, remote, home):
+def test_commands_of_the_page_share_results_through_a_remote(site, remote, home):
     a, b, c = site("a"), site("b"), site("c")
     type_in(a, *[line for line in block("dvc cache dir").splitlines() if line.startswith("dvc")])
     assert blocks("ini") == [(home / ".aws/config").read_text()]

@@ -75,7 +75,7 @@ def test_a_killed_pull_is_resumed(sites):
 @pytest.mark.parametrize(
     ("what", "harm"), [("embeddings/7", flipped), ("weights", halved), ("embeddings/7", None)]
 )
-def test_what_is_harmed_on_the_remote_is_named_and_comes_back(sites, remote, what, harm):
+def test_a_damaged_object_on_the_remote_is_named_and_replaced(sites, remote, what, harm):
     a, b = sites
     a.dvc("push")
     oid = oid_of(a.path / what)

@@ -114,7 +114,7 @@ def test_a_damaged_entry_of_the_run_cache_is_set_aside(where, check):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("link", ["copy", "hardlink"])
-def test_what_it_advises_mends(where, run, check, link):
+def test_the_advised_commands_repair_a_damaged_cache(where, run, check, link):
     assert run(where, "dvc", "config", "--local", "cache.type", link)[0] == 0
     assert run(where, "dvc", "checkout", "--relink")[0] == 0
     harm(object_of(where, b"2\n"), b"3\n")
@@ -128,7 +128,7 @@ def test_what_it_advises_mends(where, run, check, link):
     assert check()[0] == 0
 
 
-def test_what_cannot_be_read_is_named_and_left(where, check):
+def test_an_unreadable_object_is_named_and_left(where, check):
     path = object_of(where, b"2\n")
     path.unlink()
     path.mkdir()

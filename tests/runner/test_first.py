@@ -111,7 +111,7 @@ def test_targets_that_read_nothing_of_it_do_not_run_it(computed, call_main):
     assert ran(computed) == ["code"]
 
 
-def test_one_that_fails_is_reported_and_nothing_else_runs(fresh, call_main):
+def test_a_failing_first_stage_is_reported_and_nothing_else_runs(fresh, call_main):
     where = fresh("seq 3; exit 7;")
     for argv in ([], ["--dry"]):
         code, out, err = call_main(where, "runner.local", *argv)
@@ -125,7 +125,7 @@ def test_one_that_fails_is_reported_and_nothing_else_runs(fresh, call_main):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("group", [True, False])
-def test_one_that_is_interrupted_runs_again(fresh, run, begin, eventually, group):
+def test_an_interrupted_first_stage_runs_again(fresh, run, begin, eventually, group):
     where = fresh(WAIT)
     process = begin(where, "runner.local")
     assert eventually(lambda: (where / "pid").exists() and (where / "pid").read_text())
@@ -143,7 +143,7 @@ def test_one_that_is_interrupted_runs_again(fresh, run, begin, eventually, group
 
 
 @pytest.mark.slow
-def test_one_that_is_killed_runs_again(fresh, run, begin, eventually):
+def test_a_killed_first_stage_runs_again(fresh, run, begin, eventually):
     where = fresh(WAIT)
     process = begin(where, "runner.local")
     pid = where / "pid"
@@ -158,7 +158,7 @@ def test_one_that_is_killed_runs_again(fresh, run, begin, eventually):
 
 
 @pytest.mark.slow
-def test_what_it_is_made_from_runs_with_it(repository, run):
+def test_producers_of_a_first_stage_run_with_it(repository, run):
     where = repository(
         "  made: {cmd: echo made >> ran; cat in > made, deps: [in], outs: [made]}\n"
         "  code: {cmd: echo code >> ran; wc -l < made > code, deps: [made], outs: [code],"

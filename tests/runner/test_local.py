@@ -90,7 +90,7 @@ def test_dry_says_what_would_run_and_runs_nothing(repository, call_main):
         (["--jobs", "0"], 2, "--jobs: '0' is no whole number of 1 or more"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(repository, call_main, argv, code, message):
+def test_wrong_arguments_are_refused_in_one_line(repository, call_main, argv, code, message):
     exit_code, _, err = call_main(repository(CHAIN), "runner.local", *argv)
     assert exit_code == code
     assert message in err
@@ -221,7 +221,7 @@ def test_time_left_is_told_once_every_kind_of_stage_was_timed(repository, call_m
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "text"), [("params.yaml", "x: 2\n"), ("in", "2\n")])
-def test_what_changes_while_a_stage_reads_it_is_not_recorded_as_what_it_read(
+def test_inputs_that_change_while_a_stage_runs_are_not_recorded(
     repository, run, begin, eventually, name, text
 ):
     where = repository(

@@ -27,7 +27,7 @@ def test_a_file_in_order_is_not_written(repository):
     assert (where / "dvc.lock").stat().st_mtime_ns == before
 
 
-def test_no_file_is_made(repository):
+def test_a_missing_lock_file_is_not_created(repository):
     where = repository("  a: {cmd: echo}\n")
     sort_entries(where, ["a"])
     assert not (where / "dvc.lock").exists()
@@ -46,7 +46,7 @@ def test_no_file_is_made(repository):
         "schema: '2.0'\nstages:\n  ? b\n  : {}\n  a: {}\n",
     ],
 )
-def test_what_dvc_does_not_write_is_left_alone(repository, foreign):
+def test_a_lock_file_of_foreign_layout_is_left_alone(repository, foreign):
     where = repository("  a: {cmd: echo}\n")
     (where / "dvc.lock").write_text(foreign)
     sort_entries(where, ["a", "b"])
@@ -54,7 +54,7 @@ def test_what_dvc_does_not_write_is_left_alone(repository, foreign):
 
 
 @pytest.mark.slow
-def test_into_such_a_file_dvc_itself_writes(repository, run):
+def test_into_a_lock_file_of_foreign_layout_dvc_itself_writes(repository, run):
     serial, parallel = (repository(STAGES, name) for name in ("serial", "parallel"))
     for where in (serial, parallel):
         (where / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")

@@ -52,7 +52,7 @@ def test_results_of_former_inputs_come_back_and_nothing_runs(computed):
     assert os.environ.get("SHELL") != "false"
 
 
-def test_what_the_cache_has_not_is_left_with_its_outputs(computed):
+def test_stages_that_the_cache_lacks_are_left_with_their_outputs(computed):
     (computed / "in").write_text("3\n")
     (computed / "a").unlink()
     (computed / "a").write_text("my own\n")
@@ -62,7 +62,7 @@ def test_what_the_cache_has_not_is_left_with_its_outputs(computed):
     assert not (computed / "ran").exists()
 
 
-def test_what_is_left_waits_only_for_what_is_left(computed):
+def test_remaining_stages_wait_only_for_remaining_ones(computed):
     for entry in (computed / ".dvc/cache/runs").glob("*/*/*"):
         if "cat a > b" in entry.read_text():
             entry.unlink()

@@ -168,7 +168,7 @@ def test_a_ratio_to_what_may_be_zero_has_no_interval(shift):
     assert np.isfinite([result.gain.low, result.gain.high, result.p.corrected]).all()
 
 
-def test_what_no_donor_changes_has_no_interval_and_says_so():
+def test_a_quantity_without_variation_over_donors_has_no_interval_and_says_so():
     best = bests(7)
     gain = np.column_stack([np.full(7, 0.05), 0.1 * best, np.zeros(7), gains(7, 1)])
     result = donor_inference(gain, best, all_compared(4), cross_validated=False)

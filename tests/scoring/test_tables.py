@@ -218,7 +218,7 @@ def test_a_file_of_another_method_or_data_set_is_refused(tmp_path, scores):
         read_scores(tmp_path, "toy")
 
 
-def test_what_is_the_fits_stands_once_and_the_rest_is_empty(tmp_path):
+def test_columns_of_a_fit_are_filled_in_its_first_row_alone(tmp_path):
     fit = ["method", "task", "metric", "fold", "seed"]
     whole = random_scores(0)
     whole["inner"] = whole.groupby(fit)["inner"].transform("first")

@@ -67,7 +67,7 @@ def test_a_time_without_quotes_stays_as_it_is_written(site):
         ("a: [", "is not YAML"),
     ],
 )
-def test_what_is_wrong_is_refused_with_file_and_remedy(site, local, message):
+def test_wrong_profiles_are_refused_with_file_and_remedy(site, local, message):
     with pytest.raises(ConfigError, match=f"profiles.local.yaml.*{message}"):
         site(local=local)
 

@@ -131,7 +131,7 @@ def test_two_submitters_share_the_jobs(project, begin, shared):
 
 
 @CLUSTER
-def test_what_is_edited_after_submitting_is_not_what_runs(project, begin, run, shared, eventually):
+def test_edits_after_submitting_do_not_reach_the_jobs(project, begin, run, shared, eventually):
     where = project(stage("a", shared, before=until(shared / "go")))
     process = begin(where, "slurm.submit")
     assert eventually((shared / "go.on").exists)

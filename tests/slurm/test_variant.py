@@ -14,7 +14,7 @@ def params(tmp_path, monkeypatch):
     return tmp_path / "params.yaml"
 
 
-def test_one_value_changes_one_line(params):
+def test_setting_one_value_changes_one_line(params):
     override(["method=byol", "training.rate=0.5"])
     changed = PARAMS.replace("comm", "byol").replace("1.0e-3", "0.5")
     assert params.read_text() == changed
@@ -28,7 +28,7 @@ def test_one_value_changes_one_line(params):
         ("other.yaml:method=a", "-S other.yaml:method=a: there is no file other.yaml"),
     ],
 )
-def test_what_cannot_be_set_is_refused(params, word, message):
+def test_overrides_that_cannot_be_set_are_refused(params, word, message):
     with pytest.raises(DvcException, match=message):
         override([word])
     assert params.read_text() == PARAMS

@@ -8,7 +8,7 @@ def filled(*states):
     return table
 
 
-def test_what_failed_and_what_runs_comes_first():
+def test_failed_and_running_jobs_come_first():
     table = filled("done", "not submitted", "PENDING", "RUNNING", "FAILED")
     lines = table.lines(80, 20)
     assert [line.split()[0] for line in lines[:-1]] == ["e", "d", "c", "b", "a"]

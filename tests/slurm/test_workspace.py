@@ -41,7 +41,7 @@ def test_the_dry_run_prints_the_plan_and_submits_nothing(where, run):
     assert not (where / "dvc.lock").exists()
 
 
-def test_what_head_has_not_is_refused_with_what_to_do(where, call_main, commit):
+def test_uncommitted_changes_are_refused_with_a_remedy(where, call_main, commit):
     (where / "drawn").write_text("former\n")
     commit(where)
     (where / "in").write_text("changed\n")
@@ -66,7 +66,7 @@ def test_what_head_has_not_is_refused_with_what_to_do(where, call_main, commit):
         (["-S", "rate=3"], 1, "error: -S rate=3 changes nothing: HEAD has that"),
     ],
 )
-def test_what_cannot_be_is_refused(project, call_main, words, code, message):
+def test_wrong_arguments_are_refused(project, call_main, words, code, message):
     found, _, err = call_main(project(STAGES, params="rate: 3\n"), "slurm.submit", "--dry", *words)
     assert found == code
     assert message in err
@@ -125,7 +125,7 @@ def test_a_command_that_fails_is_reported_in_its_own_words(tmp_path):
         ("cmd: date > a, deps: [in], outs: [a], always_changed: true", "always run anew"),
     ],
 )
-def test_what_could_not_come_back_is_refused(project, call_main, stage, why):
+def test_stages_without_a_run_cache_entry_are_refused(project, call_main, stage, why):
     first = "  first: {cmd: cat in > first, deps: [in], outs: [first]}\n"
     where = project(first + f"  a: {{{stage.replace('[in]', '[first]')}}}\n")
     code, out, err = call_main(where, "slurm.submit", "--dry")

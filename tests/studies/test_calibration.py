@@ -46,7 +46,7 @@ def test_without_noise_a_gate_has_its_textbook_parts(gate, parts):
     np.testing.assert_allclose(result, parts, atol=1e-4)
 
 
-def test_noise_takes_bits_away():
+def test_noisy_gates_have_their_known_informations():
     assert gate_truth("xor", 0.05).synergy == pytest.approx(0.7136030428840436, abs=1e-6)
     assert gate_truth("redundant", 0.1).redundant == pytest.approx(0.5310044064107188, abs=1e-6)
 

@@ -84,7 +84,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("key", WRONG)
-def test_what_nobody_has_is_answered_with_a_remedy(check, key):
+def test_unknown_names_are_refused_with_a_remedy(check, key):
     wrong, said = WRONG[key]
 
     def change(params):
@@ -97,7 +97,7 @@ def test_what_nobody_has_is_answered_with_a_remedy(check, key):
 
 
 @pytest.mark.parametrize("name", ["image", "expression", "concat"])
-def test_what_all_methods_are_compared_with_must_stay(check, name):
+def test_the_baselines_of_all_comparisons_are_required(check, name):
     with pytest.raises(ConfigError, match=f"models: no '{name}', with which all others"):
         check(lambda params: params["models"].pop(name))
 

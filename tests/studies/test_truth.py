@@ -35,7 +35,7 @@ def _confusions(error):
     }
 
 
-def test_states_are_counted(paired):
+def test_the_joint_table_of_states_counts_observations(paired):
     latent, labels, visible = paired
     table, image, expression = state_table(latent, labels["niche"], visible["niche"])
     np.testing.assert_allclose(table, XOR)

@@ -118,7 +118,7 @@ def test_squared_correlations_are_the_minimum_of_the_spectral_contrastive_loss(c
 
 
 @pytest.mark.parametrize("ridge", [0.0, 0.01, 1.0])
-def test_it_solves_the_generalised_eigenvalue_problem(ridge, xy):
+def test_directions_solve_the_generalised_eigenvalue_problem(ridge, xy):
     x, y = (a - a.mean(axis=0) for a in xy)
     c11, c22 = (a.T @ a / 400 + ridge * a.var(axis=0).mean() * np.eye(a.shape[1]) for a in (x, y))
     c12 = x.T @ y / 400
@@ -204,7 +204,7 @@ def test_fewer_observations_than_features_need_a_ridge(n_obs, xy):
         solve(few, 0.0)
 
 
-def test_one_observation_more_than_features_needs_none(xy):
+def test_one_observation_more_than_features_needs_no_ridge(xy):
     result = solve(covariances(*(a[:22] for a in xy)), 0.0)
     assert result.correlations[-1] < 1 - 1e-6
 

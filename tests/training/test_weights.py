@@ -38,7 +38,7 @@ def test_a_method_without_weights_has_a_file_all_the_same(tmp_path):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e6])
-def test_what_half_precision_cannot_hold_is_refused_by_name(tmp_path, arrays, bad):
+def test_weights_that_half_precision_cannot_hold_are_refused_by_name(tmp_path, arrays, bad):
     arrays["matrix"][0, 0] = bad
     with pytest.raises(DataError, match=r"\['matrix'\] are not finite in half precision"):
         weights.save(tmp_path, "holdout-0", arrays)

@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 
 import anndata as ad
 import numpy as np
@@ -22,6 +21,7 @@ from cell_synergy.core import filetypes
 from cell_synergy.core.config import Config, validate
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.core.messages import suggest
+from cell_synergy.core.modules import module_names
 
 CARD = "card.json"
 
@@ -62,7 +62,7 @@ class Encoder(Config, ABC):
 
 def names() -> list[str]:
     """Return the names of all experts."""
-    return [module.name for module in iter_modules(__path__) if not module.ispkg]
+    return module_names(__path__)
 
 
 def load(name: str, settings: Mapping[str, object]) -> Encoder:

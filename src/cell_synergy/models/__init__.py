@@ -7,20 +7,20 @@ and `names`; the contract of a method is `cell_synergy.training.method`.
 
 from collections.abc import Mapping
 from importlib import import_module
-from pkgutil import iter_modules
 
 from cell_synergy.core.config import validate
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.messages import suggest
+from cell_synergy.core.modules import module_names
 from cell_synergy.training.method import Method
 
 
 def names() -> list[str]:
     """Return the name of every method, of all files here but `_template.py`.
 
-    docs/your-own-method.md tells how to add a method from that file.
+    docs/your-own-method.md describes how to add a method, starting from a copy of this file.
     """
-    return [module.name for module in iter_modules(__path__) if not module.name.startswith("_")]
+    return module_names(__path__)
 
 
 def load(name: str, hyperparameters: Mapping[str, object]) -> Method:
@@ -47,7 +47,7 @@ def load(name: str, hyperparameters: Mapping[str, object]) -> Method:
 
 
 def _method_class(name: str) -> type[Method]:
-    """Return the class `Model` of a method's file; refuse one that breaks the contract."""
+    """Import the file of a method; return its class `Model`, unless that breaks the contract."""
     module = import_module(f"{__name__}.{name}")
     model = getattr(module, "Model", None)
     if not (isinstance(model, type) and issubclass(model, Method)):

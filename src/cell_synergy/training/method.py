@@ -1,7 +1,8 @@
 """The contract of a fusion method, implemented by every file in `cell_synergy.models`.
 
 `fit` takes the training pairs of several folds and seeds at once and returns the weights of each
-fit; `transform` embeds any observations with the weights of one fit.
+fit; `transform` embeds any observations with the weights of one fit. docs/your-own-method.md shows
+how to write a method.
 """
 
 from abc import ABC, abstractmethod
@@ -15,7 +16,7 @@ from jaxtyping import Float32, Shaped
 from cell_synergy.core.config import Config
 
 Weights = dict[str, np.ndarray]
-"""Arrays of one fit, by name."""
+"""Arrays of one fit, by name; their files have floating-point numbers in float16."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class RunContext:
 
 
 class Method(Config, ABC):
-    """A fusion method; its fields are its hyperparameters."""
+    """A fusion method; its fields are its hyperparameters, which have no defaults."""
 
     @abstractmethod
     def fit(self, specs: Sequence[FitSpec], context: RunContext) -> list[Weights]:

@@ -3,7 +3,7 @@
 The names of submodules are part of the names of tensors in saved weights.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
@@ -20,8 +20,11 @@ PairLoss = Callable[[Float[Tensor, "n d"], Float[Tensor, "n d"]], Float[Tensor, 
 """A loss of two batches whose rows are paired."""
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """A network with its objective; its code is that of one fit, `Replicas` batches over fits.
+
+    Since `torch.vmap` does that, no branch may depend on the values of tensors. Submodules called
+    `projectors`, `predictors` and `target` are not saved, and `joint` must not use them.
 
     Attributes
     ----------

@@ -171,7 +171,15 @@ def _concatenate(parts: Sequence[Tensor]) -> Tensor:
 
 
 def _scalar(value: object, network: str) -> Tensor:
-    """Return what the loss of a network returned, if it is one number."""
+    """Return the value of a network's loss; refuse anything but a tensor without axes.
+
+    Parameters
+    ----------
+    value
+        Value that the method `loss` returned.
+    network
+        Name of the network's class, for the error message.
+    """
     if isinstance(value, Tensor) and value.ndim == 0:
         return value
     returned = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else value

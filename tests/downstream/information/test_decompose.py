@@ -219,11 +219,11 @@ def test_too_few_clusters_for_the_information_are_noted():
         (lambda c: {"methods": {"z3": -c.joint}}, "posterior I of z3: observation 0"),
     ],
 )
-def test_what_cannot_be_decomposed_is_refused(case, change, reason):
+def test_posteriors_that_cannot_be_decomposed_are_refused(case, change, reason):
     with pytest.raises(DataError, match=reason):
         decompose(replace(case, **change(case)), 8)
 
 
-def test_one_cluster_is_no_setting():
+def test_a_single_cluster_is_refused():
     with pytest.raises(ValueError, match="cells"):
         InformationConfig(cells=1)

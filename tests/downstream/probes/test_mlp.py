@@ -173,14 +173,14 @@ def test_features_without_variation_tell_nothing(xor):
     np.testing.assert_allclose(found.predicted[:, 1], xor[TRAIN].mean(), atol=0.05)
 
 
-def test_more_batches_than_rows(blocks):
+def test_more_batches_than_observations_still_learn(blocks):
     y = (blocks[0][:, 0] > 0).astype(np.int64)
     few = np.arange(12)
     (found,) = answer(blocks, ask(y, few, few % 3), batches=20, epochs=6)
     assert accuracy(found, y) > 0.6
 
 
-def test_how_it_was_chosen(blocks, xor):
+def test_weight_decay_sensitivity_and_iterations_are_reported(blocks, xor):
     (found,) = answer(clear(blocks), ask(xor), strengths=3)
     assert found.selection.penalty in SETTINGS.model_copy(update={"strengths": 3}).weight_decays()
     assert found.selection.sensitivity >= 0
@@ -191,7 +191,7 @@ def test_how_it_was_chosen(blocks, xor):
     assert np.isnan(only.selection.sensitivity)
 
 
-def test_nothing_asked(blocks):
+def test_no_task_has_no_prediction(blocks):
     assert answer(blocks) == []
 
 

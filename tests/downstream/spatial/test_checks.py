@@ -8,7 +8,7 @@ from cell_synergy.downstream.spatial.checks import check
 from cell_synergy.downstream.spatial.graph import nearest_neighbours
 
 
-def test_micrometres_pass(units):
+def test_coordinates_in_micrometres_are_accepted(units):
     check(units, 100.0, views=False)
 
 
@@ -54,7 +54,7 @@ def scaled(factor):
         ),
     ],
 )
-def test_what_neighbours_cannot_be_read_from_is_refused(units, change, message):
+def test_coordinates_without_usable_neighbours_are_refused(units, change, message):
     change(units)
     with pytest.raises(DataError, match=message):
         check(units, 100.0, views=False)

@@ -83,7 +83,7 @@ def test_rows_are_those_of_the_stage_probe_with_the_band(judged):
 
 
 @pytest.mark.slow
-def test_scores_have_a_sis(judged):
+def test_spatial_scores_enter_the_sis_table(judged):
     scores = pd.concat(
         judged(of_neighbours(band), name=name)
         for name, band in (("image", 1), ("expression", 2), ("concat", 2))
@@ -147,6 +147,6 @@ def test_where_nothing_can_be_asked_there_are_columns_and_no_rows(judged):
     assert list(found.columns) == list(curves(pd.concat(some)).columns)
 
 
-def test_what_cannot_be_judged_is_refused(judged):
+def test_embeddings_that_are_not_finite_are_refused(judged):
     with pytest.raises(DataError, match="image: the embedding of fold 'A', seed 0 is not finite"):
         judged(lambda paired, _: np.full((paired.adata.n_obs, 2), np.nan))

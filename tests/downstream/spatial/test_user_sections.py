@@ -147,7 +147,7 @@ def types(values):
         (None, {"unit_um": 0}, ConfigError, "argument.unit_um: Input should be greater than 0"),
     ],
 )
-def test_what_is_missing_is_named(words, change, more, error, message):
+def test_faults_of_a_users_sections_are_named(words, change, more, error, message):
     with pytest.raises(error, match=message):
         command.run(validate(UserSectionsConfig, words(change, **more), "argument"))
 

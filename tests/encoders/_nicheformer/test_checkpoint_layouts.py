@@ -57,7 +57,7 @@ def test_every_layout_gives_the_reference_network(
 
 
 @pytest.mark.parametrize("prefix", ["encoder_layer", "pooler_head", "classifier_head"])
-def test_what_the_encoder_does_not_need_may_be_absent(small, state, tmp_path, prefix):
+def test_tensors_that_the_encoder_does_not_need_may_be_absent(small, state, tmp_path, prefix):
     fewer = {name: tensor for name, tensor in state.items() if not name.startswith(prefix)}
     assert len(fewer) < len(state)
     load(_hubs(fewer, tmp_path), small)
@@ -112,7 +112,7 @@ def test_a_list_is_no_checkpoint(small, tmp_path):
         load(path, small)
 
 
-def test_older_files_load(small, state, tmp_path):
+def test_checkpoints_of_older_pytorch_are_loaded(small, state, tmp_path):
     torch.save({"state_dict": state}, path := tmp_path / "w", _use_new_zipfile_serialization=False)
     loaded = load(path, small).state_dict()["embeddings.weight"]
     assert torch.equal(loaded, state["embeddings.weight"])

@@ -30,7 +30,7 @@ def _with_weights_of(config, network, **settings):
 @pytest.mark.parametrize("backend", ["eager", "sdpa"])
 @pytest.mark.parametrize("padded", [False, True])
 @torch.no_grad()
-def test_it_equals_the_reference_network(small, reference_network, backend, padded):
+def test_outputs_equal_the_reference_network(small, reference_network, backend, padded):
     network = reference_network(small)
     ids, mask = _cells(small)
     mask = mask if padded else torch.ones_like(mask)
@@ -44,7 +44,7 @@ def test_it_equals_the_reference_network(small, reference_network, backend, padd
 
 
 @torch.no_grad()
-def test_it_equals_the_reference_network_at_the_published_width(reference_network):
+def test_outputs_equal_the_reference_network_at_the_published_width(reference_network):
     config = NicheformerConfig(num_hidden_layers=1)
     network = reference_network(config)
     ids, mask = _cells(config)
@@ -64,7 +64,7 @@ def test_padding_changes_nothing(small, reference_network):
 
 
 @torch.no_grad()
-def test_it_is_saved_and_loaded(small, tmp_path):
+def test_a_saved_network_gives_the_same_output(small, tmp_path):
     model = NicheformerModel(small).eval()
     model.save_pretrained(tmp_path)
     assert (tmp_path / "model.safetensors").is_file()

@@ -61,7 +61,7 @@ def test_cells_without_genes_are_refused():
         mask_tokens(np.array([[5, 9, 4, 1]]), 5, np.random.default_rng(0))
 
 
-def test_it_learns_which_genes_are_coexpressed(small, tmp_path):
+def test_pretraining_learns_which_genes_are_coexpressed(small, tmp_path):
     changes = {"hidden_size": 16, "num_hidden_layers": 1, "initializer_range": 0.3}
     config = NicheformerConfig(**{**small.to_dict(), **changes})
     pretrained = _pretrained(config, tmp_path, SETTINGS.model_copy(update={"epochs": 30}))

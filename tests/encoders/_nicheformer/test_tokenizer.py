@@ -45,7 +45,7 @@ def test_genes_come_by_descending_value_over_the_mean():
 
 
 @pytest.mark.parametrize("max_length", [1500, 10])
-def test_it_is_the_description_one_cell_at_a_time(max_length, monkeypatch):
+def test_tokens_equal_those_of_the_description_cell_by_cell(max_length, monkeypatch):
     monkeypatch.setattr(tokenizer, "_CHUNK", 64)  # several chunks
     rng = np.random.default_rng(0)
     genes = pd.Index([f"g{i}" for i in range(40)])

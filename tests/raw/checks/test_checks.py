@@ -14,7 +14,7 @@ SPLIT = {"kind": "leave-one-block-out", "blocks": 4, "gap_um": 50.0}
 BLOCKS = {"split": SPLIT, "roles": {"study": ["A"]}}
 
 
-def test_all_is_told_at_once(refused, three):
+def test_all_problems_are_reported_at_once(refused, three):
     roles = {"study": ["A", "X"], "reference": ["R", "Y"]}
     tasks = {"layer": {"kind": "classification"}, "mix": {"kind": "composition"}, **REGION}
     messages = refused(

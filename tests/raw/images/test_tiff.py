@@ -146,7 +146,7 @@ def test_a_broken_tile_names_the_file(tmp_path, damage):
         image.crop(np.array([325.0, 195.0]), 8)
 
 
-def test_what_would_have_to_be_read_at_once_is_refused_if_it_is_huge(tmp_path, monkeypatch):
+def test_a_huge_image_that_cannot_be_read_in_parts_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(tiff, "MAX_WHOLE_PIXELS", 10_000)
     monkeypatch.setattr(flat, "MAX_BYTES", 50_000)
     Image.fromarray(LARGE).save(tmp_path / "a.jpg")

@@ -156,7 +156,7 @@ def test_micrometres_per_pixel_may_be_stored_in_any_way(tmp_path, table, write, 
 
 
 @pytest.mark.parametrize("value", [np.array([0.5, 0.5]), {"S1": 0.5}, True])
-def test_what_is_no_single_number_is_no_scale(tmp_path, table, write, value):
+def test_a_pixel_size_that_is_no_single_number_is_refused(tmp_path, table, write, value):
     table.uns["mpp"] = value
     write(table)
     with pytest.raises(DataError, match=r"uns\['mpp'\] is .*; set adata\.uns\['mpp'\]"):

@@ -6,7 +6,7 @@ from cell_synergy.core.errors import DataError
 from tests.raw import native, variants
 
 
-def test_hest_spots_and_cells(tmp_path, make_dataset):
+def test_spots_and_cells_have_the_counts_and_coordinates_of_their_files(tmp_path, make_dataset):
     names, pixels, counts = native.hest(tmp_path, "A1")
     spots = native.one(tmp_path, make_dataset("hest"))
     assert spots.adata.var_names.tolist() == native.GENES
@@ -57,7 +57,7 @@ HEST = {
 
 
 @pytest.mark.parametrize("message", HEST)
-def test_what_is_wrong_in_hest_is_named_with_the_remedy(tmp_path, make_dataset, message):
+def test_faults_of_hest_files_are_named_with_a_remedy(tmp_path, make_dataset, message):
     native.hest(tmp_path, "A1")
     HEST[message](tmp_path)
     with pytest.raises(DataError, match=message):

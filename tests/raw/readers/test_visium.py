@@ -59,7 +59,7 @@ VISIUM = {
 
 
 @pytest.mark.parametrize("message", VISIUM)
-def test_what_is_wrong_in_a_space_ranger_folder_is_named(tmp_path, make_dataset, message):
+def test_faults_of_a_space_ranger_folder_are_named(tmp_path, make_dataset, message):
     native.visium(tmp_path / "A1")
     VISIUM[message](tmp_path / "A1")
     with pytest.raises(DataError, match=message):

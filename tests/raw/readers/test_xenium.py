@@ -98,7 +98,7 @@ XENIUM = {
 
 
 @pytest.mark.parametrize("message", XENIUM)
-def test_what_is_wrong_in_a_xenium_folder_is_named_with_the_remedy(tmp_path, make_dataset, message):
+def test_faults_of_a_xenium_folder_are_named_with_a_remedy(tmp_path, make_dataset, message):
     native.xenium(tmp_path / "A1")
     XENIUM[message](tmp_path / "A1")
     with pytest.raises(DataError, match=message) as caught:

@@ -146,7 +146,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("message", BROKEN)
-def test_what_is_wrong_in_counts_as_text_is_named(write_sections, make_pairs, message):
+def test_faults_of_counts_as_text_are_named(write_sections, make_pairs, message):
     root = write_sections("visium")
     variants.mex(root / "A1", variants.STEM["visium"], edit=BROKEN[message])
     with pytest.raises(DataError, match=message) as caught:

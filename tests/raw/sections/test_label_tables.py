@@ -120,7 +120,7 @@ def test_shares_are_numbers_and_a_row_may_have_none(labels, table):
         ("1e300,0", "sum to 1e.300, not to 1|are counts, which sum to 1e.300"),
     ],
 )
-def test_what_is_no_share_is_named(labels, table, row, message):
+def test_values_that_are_no_shares_are_named(labels, table, row, message):
     result = join_labels(
         labels(f"section,barcode,T,B\nA1,u1,0,1\nA1,u2,{row}\n"), "A1", table, 1.0, 5.0
     )

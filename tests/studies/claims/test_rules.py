@@ -85,7 +85,7 @@ def test_controls_and_experts_are_no_fusion(claims):
     assert "of 4 others" not in rules.highest(made(), claims)[1]
 
 
-def test_the_numbers_are_named(claims):
+def test_evidence_on_niches_names_its_numbers(claims):
     _, evidence = rules.niches(made(), claims)
     assert "niche +0.070 (+0.000 to +0.200)" in evidence
     assert "niche: S 0.20 bits, certified 0.10" in evidence

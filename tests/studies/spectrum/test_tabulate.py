@@ -69,7 +69,7 @@ def picked(result, quantity, **where):
     return rows
 
 
-def test_every_row_has_its_place(result):
+def test_rows_have_the_columns_and_unique_keys(result):
     assert list(result.columns) == table.COLUMNS
     assert not result.duplicated(table.COLUMNS[:10]).any()
     assert set(result["dataset"]) == {"tiny"}
@@ -80,7 +80,7 @@ def test_fractions_are_of_the_training_pairs_and_of_every_donor(result):
     assert freedom.to_dict() == {5: 3 * 4 - 4, 50: 27 * 4 - 4, 100: 54 * 4 - 4}
 
 
-def test_what_cannot_be_estimated_says_so_and_the_rest_is_there(result):
+def test_quantities_without_an_estimate_say_so_and_the_rest_is_there(result):
     rows = picked(result, "ceiling_corrected")
     few = rows["fraction"] == 5
     assert rows.loc[few, "value"].isna().all()

@@ -210,7 +210,7 @@ def test_the_stage_writes_one_tidy_row_per_seed_and_task(stage):
     assert set(table["n"]) == {600}
 
 
-@pytest.mark.parametrize("name", ["concat", "comm"])
+@pytest.mark.parametrize("name", ["concat", "simclr", pytest.param("comm", marks=pytest.mark.slow)])
 def test_a_second_run_has_the_same_bytes(stage, name):
     assert stage(name) == stage(name, "again.csv")
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.messages import suggest
+from cell_synergy.core.modules import module_names
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.external_files import located
 from cell_synergy.raw.sections.section import Section
@@ -19,7 +19,7 @@ from cell_synergy.raw.sections.section import Section
 
 def names() -> list[str]:
     """Return the name of every reader."""
-    return [module.name for module in iter_modules(__path__)]
+    return module_names(__path__)
 
 
 def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:

@@ -12,7 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 from scipy import sparse
 
-from cell_synergy.data import paired
+from cell_synergy.data import embeddings, paired
 from cell_synergy.data.remarks import REMARK
 
 PARAMS = YAML(typ="safe").load(Path(__file__).parents[1] / "params.yaml")
@@ -88,6 +88,9 @@ def finish():
     for expert in ("efficientnet_lite0", "pca"):
         stage("embed", f"expert={expert}", "pairs=pairs.h5ad", "reference=reference.h5ad",
               "raw=raw", f"frozen=experts/{expert}", f"out={expert}.h5ad")  # fmt: skip
+    image = ad.read_h5ad("efficientnet_lite0.h5ad")
+    narrow = np.asarray(image.X)[:, :16]  # what follows takes long for hundreds of features
+    embeddings.write(Path("efficientnet_lite0.h5ad"), narrow, image.obs_names, {})
     both = "pairs=pairs.h5ad image=efficientnet_lite0.h5ad expression=pca.h5ad"
     for method in METHODS:
         words = f"data.dataset=mine models.name={method} {both}".split()
