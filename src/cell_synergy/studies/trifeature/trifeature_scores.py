@@ -63,8 +63,6 @@ def score_method(
     ConfigError
         If there are fewer pairs than the configuration requires, `training` is not valid, or a loss
         is not finite.
-    DataError
-        If a value of a joint embedding is not finite.
     """
     rows: list[dict[str, object]] = []
     for seed in range(config.seed, config.seed + config.seeds):
