@@ -76,8 +76,7 @@ def evaluate(
     """Score a representation on every task.
 
     Linear probes score every seed, with the penalties selected for the first. Nonlinear probes
-    score the first seed. The concatenation of the two embeddings is also scored by a nonlinear
-    probe with late fusion (one hidden layer per embedding, outputs added).
+    score the first; of the two embeddings also with late fusion, of a hidden layer for each.
 
     Parameters
     ----------
@@ -91,7 +90,8 @@ def evaluate(
     Raises
     ------
     DataError
-        If a representation is not finite or has another number of rows, or no test row has a label.
+        If a representation is not finite or has another number of rows, a task has no labelled
+        training row in a fold, or no test row has a label in any task.
     """
     rows: list[dict[str, object]] = []
     posteriors: dict[str, np.ndarray] = {}

@@ -73,14 +73,15 @@ def write_table_scores(
 
     Parameters
     ----------
-    config
-        Input file, its keys and columns, and output path.
-    probe
-        Configuration of the probes.
-    cells
-        Maximal number of clusters of posteriors in the estimate of information.
-    rule
-        Minimum frequency of a class.
+    config, probe
+        Input file, its keys and columns, and output path; and configuration of the probes.
+    cells, rule
+        Maximal number of clusters of posteriors, for the bits, and minimum frequency of a class.
+
+    Raises
+    ------
+    DataError
+        If a column or an embedding is missing or not valid, or no test observation has a label.
     """
     adata = read_table(config.units, {config.image, config.expression, *config.joint})
     paired = paired_dataset(config, adata, rule)
@@ -103,8 +104,7 @@ def write_tables(out: Path, tables: dict[str, pd.DataFrame]) -> None:
     out
         Path of the main table.
     tables
-        Tables by what is appended to the stem of `out`, for example `-scores`; the key of the main
-        table is empty.
+        Tables by the suffix of the stem of `out`, such as `-scores`; empty for the main table.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     for suffix, table in tables.items():

@@ -52,7 +52,8 @@ def ceiling_scores(
     Raises
     ------
     DataError
-        If there are tasks, but no test observation has a label.
+        If a task has no labelled training observation in a fold, or there are tasks, but no test
+        observation has a label.
     """
     rows: list[dict[str, object]] = []
     targets = task_targets(paired, tasks)

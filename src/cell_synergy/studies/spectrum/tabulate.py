@@ -92,8 +92,8 @@ def tabulate(
     Raises
     ------
     DataError
-        If methods were not scored on the same donors, no test observation has a label, or no
-        feature of a modality varies within donors.
+        If methods were not scored on the same donors, a task has no labelled training or test
+        observation, or no feature of a modality varies within donors.
     """
     cross_validated = len(paired.folds) > 1
     spectra, directions = _fit_folds(paired, config, validation_share)
