@@ -124,7 +124,15 @@ class Check:
         self._stopping = Event()
 
     def run(self, jobs: int) -> Result:
-        """Check the folders that are not finished, on `jobs` threads, and return the counts."""
+        """Check the folders that `progress` does not list, on `jobs` threads.
+
+        Damaged objects are moved to the cache's folder `damaged`.
+
+        Returns
+        -------
+        :
+            Counts over the folders that this call checked.
+        """
         total = Result()
         pool = ThreadPoolExecutor(jobs)
         try:

@@ -51,7 +51,7 @@ def positive_int(text: str) -> int:
     Raises
     ------
     argparse.ArgumentTypeError
-        If it is not; argparse puts the argument's name before the message.
+        If the text is no such number; argparse puts the argument's name before the message.
     """
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
@@ -64,7 +64,10 @@ def format_duration(seconds: float) -> str:
 
 
 def tail(log: Path) -> str:
-    """Return the last lines of a log, indented; of a progress bar only the last state."""
+    """Return the last 15 lines of a log, indented, or `(no log)` if the file is missing.
+
+    Of a progress bar, which overwrites its line, only the last state is kept.
+    """
     if not log.is_file():
         return "    (no log)"
     lines = log.read_bytes().decode("utf-8", "replace").rstrip().split("\n")

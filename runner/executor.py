@@ -57,9 +57,13 @@ class Executor:
         self._context = get_context("forkserver")  # DVC starts threads here, unsafe to fork
 
     def run(self) -> int:
-        """Run all steps but those that wait for a failed one; return the exit code.
+        """Run all steps except those that wait for a failed one.
 
-        It is 0, 1 after a failure, or 130 after a signal.
+        Returns
+        -------
+        :
+            Exit code: 0, or 1 after a failure, or 130 after a signal (SIGINT, SIGTERM, SIGHUP). It
+            is also 0 if no further step was started because of `outdated`.
         """
         (self.plan.root / _LOGS).mkdir(parents=True, exist_ok=True)
         before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
@@ -175,7 +179,7 @@ class Executor:
 
 
 def plan_after_first(targets: list[str], jobs: int) -> Plan:
-    """Run the stages with `meta: {first: true}` that are out of date; return the plan of the rest.
+    """Run the stages with `meta: {first: true}` that are out of date; plan the remaining stages.
 
     Parameters
     ----------
@@ -184,12 +188,18 @@ def plan_after_first(targets: list[str], jobs: int) -> Plan:
     jobs
         Maximal number of stages that run at the same time.
 
+    Returns
+    -------
+    :
+        Plan of all other stages that are out of date; its `steps` are empty if there are none.
+
     Raises
     ------
     dvc.exceptions.DvcException
-        If `make_plan` raises it, or one of these stages fails.
+        If there is no DVC repository, a target is unknown, `dvc.yaml` is not valid, or a stage with
+        `meta: {first: true}` fails.
     KeyboardInterrupt
-        After a signal.
+        If a signal ends the run of these stages.
     """
     plan = make_plan(targets)
     if not plan.preliminary:

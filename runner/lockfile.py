@@ -23,20 +23,22 @@ _ENTRY = re.compile(r"^(?= {2}\S)", re.MULTILINE)
 
 
 def record(stage: Any, order: Sequence[str]) -> None:  # noqa: ANN401 - DVC ships no types
-    """Write the entry of a stage; the caller must hold DVC's lock.
+    """Write the entry of a stage to its lock file; the caller must hold DVC's lock.
+
+    A `.dvc` file, or a lock file that is not of the form that DVC writes, is written by DVC itself.
 
     Parameters
     ----------
     stage
         DVC's stage object, after it was reproduced.
     order
-        All stages in the order of a serial `dvc repro`.
+        All stages in the order of a serial `dvc repro`, in which the entries are sorted.
     """
     if isinstance(stage, PipelineStage):
         file = Path(stage.path).with_suffix(".lock")
         if merge(stage.repo, file, entry_text(stage), order):
             return
-    stage.dump(update_pipeline=False)  # a .dvc file or a lock file of another form: left to DVC
+    stage.dump(update_pipeline=False)
 
 
 def entry_text(stage: Any) -> str:  # noqa: ANN401
@@ -45,7 +47,10 @@ def entry_text(stage: Any) -> str:  # noqa: ANN401
 
 
 def sort_entries(root: Path, order: Sequence[str]) -> None:
-    """Sort the entries of `dvc.lock`; those of stages that no longer exist come last.
+    """Sort the entries of `dvc.lock` in place, under DVC's lock.
+
+    Entries of stages that are not in `order` come last. A file that is missing, sorted already, or
+    not of the form that DVC writes is left unchanged.
 
     Parameters
     ----------
@@ -59,7 +64,10 @@ def sort_entries(root: Path, order: Sequence[str]) -> None:
 
 
 def merge(repo: Any, file: Path, new: str, order: Sequence[str]) -> bool:  # noqa: ANN401
-    """Merge entries into a lock file, replacing those of the same stages.
+    """Merge entries into a lock file, in the order of the stages; replace those of equal stages.
+
+    Entries of stages that are not in `order` come last. A missing file is made, if there are
+    entries. The caller must hold DVC's lock.
 
     Parameters
     ----------

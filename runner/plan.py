@@ -78,10 +78,16 @@ def make_plan(targets: list[str], *, first: bool = True) -> Plan:
     first
         Whether to return a preliminary plan if one of the first stages is out of date.
 
+    Returns
+    -------
+    :
+        The plan; its `steps` are empty if everything is up to date.
+
     Raises
     ------
     dvc.exceptions.DvcException
-        If there is no DVC repository, a target is unknown, or `dvc.yaml` is not valid.
+        If there is no DVC repository, a target is unknown, `dvc.yaml` is not valid, or a folder
+        that a stage reads has a broken symbolic link.
     """
     with Repo() as repo, lock_repo(repo), _dead_links_named():
         graph = get_active_graph(repo.index.graph)  # edges go from consumer to producer
@@ -102,11 +108,11 @@ def make_plan(targets: list[str], *, first: bool = True) -> Plan:
 def start_order(steps: Sequence[Step]) -> list[Step]:
     """Return the steps in the order in which they start, each after those that it waits for.
 
-    Steps that share a source with most other steps come first, so that a benchmark that reads no
-    data set does not delay the data sets. Among equals the step with the longest chain of consumers
-    comes first, so that no long chain is left at the end.
+    A source is a step that waits for no other. Steps whose sources most other steps share come
+    first, so that a benchmark that reads no data set does not delay the data sets. Among equals the
+    step with the longest chain of consumers comes first, so that no long chain is left at the end.
     """
-    sources: dict[str, set[str]] = {}  # steps without producers that each step depends on
+    sources: dict[str, set[str]] = {}  # the sources of each step
     for step in steps:
         sources[step.name] = set().union(*(sources[name] for name in step.after)) or {step.name}
     consumers = Counter(source for names in sources.values() for source in names)
@@ -133,7 +139,7 @@ def base_name(stage: str) -> str:
 
 @contextmanager
 def _dead_links_named() -> Iterator[None]:
-    """Name a broken symbolic link in a folder that DVC reads, instead of DVC's traceback."""
+    """Name a broken symbolic link in a DvcException; DVC itself fails with a traceback."""
     try:
         yield
     except FileNotFoundError as error:

@@ -56,7 +56,8 @@ def _select(repo: Any, name: str | None) -> tuple[str, dict[str, Any]]:  # noqa:
 def unsafe_settings(repo: Any, name: str, settings: dict[str, Any]) -> list[str]:  # noqa: ANN401
     """Return a sentence, with a remedy, for each setting of a remote that is not safe.
 
-    These are missing verification of pulled objects, and secrets in the tracked `.dvc/config`.
+    Not safe are an unset `verify`, so that pulled objects are not hashed, and passwords or tokens
+    in `.dvc/config`, which git tracks.
 
     Parameters
     ----------

@@ -17,10 +17,13 @@ from runner.plan import Plan, Step
 
 
 def restore(plan: Plan) -> list[Step]:
-    """Restore the steps whose results are in the run-cache; return the remaining steps.
+    """Restore the steps whose results are in DVC's run-cache, and record them in `dvc.lock`.
 
-    Outputs of a remaining step are not changed. A step that waits for a remaining one remains too;
-    the returned steps wait for remaining steps only.
+    Returns
+    -------
+    :
+        The steps that were not restored, with `after` restricted to such steps; their outputs are
+        unchanged. A step that waits for one of them is not restored either.
     """
     remaining: dict[str, Step] = {}
     if not plan.steps:
@@ -67,7 +70,7 @@ def _require_cached(stage: Any) -> None:  # noqa: ANN401
 
 @contextmanager
 def _commands_disabled() -> Iterator[None]:
-    """Make every command that DVC starts fail, by setting the shell that it uses."""
+    """Make every command that DVC starts in a `with` block fail: its shell is `false`."""
     before = os.environ.get("SHELL")
     os.environ["SHELL"] = "false"
     try:

@@ -16,7 +16,9 @@ from runner.lockfile import record
 
 
 def reproduce(root: Path, name: str, order: Sequence[str], log: Path) -> None:
-    """Reproduce a stage as leader of a new process group, with the exit code of its command.
+    """Reproduce a stage in this process, as leader of a new process group.
+
+    If the command of the stage fails, the process exits with its code.
 
     Parameters
     ----------
@@ -36,18 +38,20 @@ def reproduce(root: Path, name: str, order: Sequence[str], log: Path) -> None:
 
 
 def run(name: str, on_done: Callable[[Any], None]) -> None:
-    """Reproduce a stage of the current repository; exit with the code of its command if it fails.
+    """Reproduce a stage of the current repository, unless it is up to date.
 
-    A signal ends the command, but does not interrupt DVC's writes to cache and lock file: DVC
-    handles the failure of the command, releases its locks and ends. Before the command runs, a
-    signal ends the process at once.
+    If the command of the stage fails, the process exits with its code; after another error of DVC
+    with code 1. SIGINT and SIGTERM, sent to the process group, end the command, but do not
+    interrupt DVC's writes to cache and lock file: DVC handles the failure of the command, releases
+    its locks and ends. Before the command runs, a signal ends the process at once.
 
     Parameters
     ----------
     name
         Name of the stage.
     on_done
-        Called with DVC's stage object after the stage is done, to write its entry of `dvc.lock`.
+        Function that writes the entry of `dvc.lock`, given DVC's stage object; it is called after
+        the stage was reproduced, not if it is up to date.
     """
     reproducing = False
 

@@ -52,7 +52,7 @@ class Batch:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the batch, for which other submitters wait."""
+        """Lock the batch during a `with` block; other submitters wait until it is free."""
         with (self.folder / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             os.utime(file.fileno())
@@ -74,11 +74,11 @@ class Batch:
         return self.folder / "dvc.lock"
 
     def stage_folder(self, stage: str) -> Path:
-        """Return the folder of a stage."""
+        """Return the folder of a stage, whether it exists or not."""
         return self.folder / "stages" / stage.replace("/", "_")
 
     def copy_lock(self, root: Path) -> None:
-        """Copy the `dvc.lock` of a folder, if it has one, as the file that jobs start with."""
+        """Copy the `dvc.lock` of `root`, if it has one, to `lock`, with which jobs start."""
         if (root / "dvc.lock").exists():
             new = self.lock.with_suffix(".new")
             shutil.copyfile(root / "dvc.lock", new)
@@ -89,7 +89,7 @@ class Batch:
         shutil.rmtree(self.stage_folder(stage), ignore_errors=True)
 
     def prepare(self, step: Step) -> None:
-        """Create the folder of a step's stage, in place of an earlier one."""
+        """Create the folder of a step's stage with its `task.json`; a former folder is deleted."""
         self.remove(step.name)
         self.stage_folder(step.name).mkdir(parents=True)
         task = {"producers": step.producers, "after": step.after}

@@ -16,7 +16,9 @@ from runner.stage import run
 
 
 def main(folder: Path, name: str) -> None:
-    """Reproduce a stage and write its entry of `dvc.lock` to its folder of the batch.
+    """Reproduce a stage in the current repository, and write its entry of `dvc.lock` to `folder`.
+
+    If the command of the stage fails, the process exits with its code.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ _Option = Annotated[str, Field(coerce_numbers_to_str=True)] | None
 
 
 class Profile(Config):
-    """Resources of a job; slurm/profiles.yaml documents the keys."""
+    """Resources of a job; slurm/profiles.yaml explains every key (with `-` in place of `_`)."""
 
     model_config = Config.model_config | {"alias_generator": lambda name: name.replace("_", "-")}
 
@@ -43,7 +43,7 @@ class Profile(Config):
     setup: tuple[str, ...] = ()
 
     def options(self) -> list[str]:
-        """Return the options for `sbatch`."""
+        """Return the options for `sbatch`, such as `--mem=8G`, of the keys that have a value."""
         values = self.model_dump(by_alias=True, exclude_none=True, exclude=set(_NOT_SBATCH))
         options = [f"--{name}={value}" for name, value in values.items()]
         return options + ([f"--signal=B:USR1@{self.warning}"] if self.warning else [])
@@ -65,7 +65,8 @@ class Profiles:
     Raises
     ------
     ConfigError
-        If a file is not YAML, or a section or a key is unknown.
+        If a file is not YAML, a section or a key is unknown, a value is not valid, or the file that
+        the environment variable `CELL_SYNERGY_SLURM` names is missing.
     """
 
     def __init__(self, root: Path, stages: Iterable[str]) -> None:
@@ -85,7 +86,11 @@ class Profiles:
             self.sections = merge(self.sections, {k: v or {} for k, v in sections.items()})
 
     def __getitem__(self, stage: str) -> Profile:
-        """Return the profile of a stage such as `align@lung-comm`."""
+        """Return the profile of a stage such as `align@lung-comm`.
+
+        Keys of the section of the instance (`align@lung-comm`) replace those of the stage
+        (`align`), which replace those of `default`.
+        """
         merged: dict[str, Any] = {}
         for name in (_DEFAULT, base_name(stage), stage):
             merged = merge(merged, self.sections.get(name, {}))
@@ -93,7 +98,7 @@ class Profiles:
 
 
 def _check(section: Any, where: str) -> None:  # noqa: ANN401 - whatever the file holds
-    """Refuse a section that is no mapping or has an unknown key."""
+    """Raise an error for a section that is no mapping, or has an unknown key or a wrong value."""
     if not isinstance(section, dict):
         raise ConfigError(f"{where}: expected `key: value` lines, not {section!r}")
     for key in section:

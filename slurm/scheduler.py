@@ -33,7 +33,7 @@ def submit(script: str, options: Sequence[str]) -> str:
     Raises
     ------
     dvc.exceptions.DvcException
-        If `sbatch` fails, or its output has no job number.
+        If `sbatch` fails, or its output has no job number, or several.
     """
     output = call("sbatch", "--parsable", *options, stdin=script)
     lines = [line.strip() for line in output.splitlines()]
@@ -52,19 +52,23 @@ def submit(script: str, options: Sequence[str]) -> str:
 
 
 def states(*, expect_jobs: bool = False) -> dict[str, tuple[str, str]]:
-    """Return state and reason of all the user's jobs that `squeue` lists, by number.
-
-    A task of an array has a number like `12_3`. Ended jobs are listed for some minutes.
+    """Query `squeue` for the user's jobs; jobs that have ended are listed for some minutes.
 
     Parameters
     ----------
     expect_jobs
         Whether jobs were submitted, so that other output than a list of jobs is an error.
 
+    Returns
+    -------
+    :
+        State and reason, such as `("PENDING", "Priority")`, by the number of the job; a task of an
+        array has a number like `12_3`.
+
     Raises
     ------
     dvc.exceptions.DvcException
-        If `squeue` fails, or lists no jobs although they are expected.
+        If `squeue` fails, or `expect_jobs` and its output, if any, lists no job.
     """
     output = call("squeue", "--noheader", "--me", "--array", "--states=all", "--format=%i|%T|%r")
     lines = [line.strip() for line in output.splitlines() if line.strip()]

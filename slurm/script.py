@@ -83,6 +83,8 @@ exit "$code"
 def clone_commands(batch: Batch, cache: Path) -> str:
     """Return shell commands that clone the code of a batch, with the parameters of its variant.
 
+    The shell variables `clone` and `site` must name the folders of the clone and of its site cache.
+
     Parameters
     ----------
     batch

@@ -50,15 +50,17 @@ class Submission:
         self.interval, self.queried = _POLL, 0.0
 
     def join(self, steps: Iterable[Step], before: dict[str, tuple[str, str]]) -> None:
-        """Watch the steps whose jobs are in flight already; the other steps become pending.
+        """Watch the steps whose jobs are already in flight, and make the other steps pending.
+
+        A job that waits for a failed one is cancelled, and its step becomes pending.
 
         Parameters
         ----------
         steps
             Steps whose results are not in the run-cache.
         before
-            State and reason of each job, by number, queried before the run-cache was searched: the
-            result of a job that had ended by then is lost.
+            State and reason of each job, by its number, as `scheduler.states` returned them before
+            the run-cache was searched: a job that had ended by then has left no result.
         """
         for step in steps:
             job = self.batch.job(step.name)
@@ -73,7 +75,15 @@ class Submission:
             self.table.set(step.name, PENDING)
 
     def submit(self) -> None:
-        """Submit pending steps up to the limit; watch jobs that another process has submitted."""
+        """Submit pending steps up to the limit, and watch jobs that another process has submitted.
+
+        A step is submitted once the jobs that it waits for are; SLURM starts it after they succeed.
+
+        Raises
+        ------
+        dvc.exceptions.DvcException
+            If `sbatch` fails, or its output has no job number.
+        """
         for step in list(self.pending.values()):
             if job := self.batch.job(step.name):
                 del self.pending[step.name]
@@ -115,12 +125,23 @@ class Submission:
             self._watch(step, self.batch.job(step.name) or "")
 
     def _watch(self, step: Step, job: str) -> None:
-        """Watch a job."""
+        """Add a step to those in flight, with the number of its job."""
         self.in_flight[step.name] = step
         self.table.set(step.name, "submitted", job)
 
     def wait(self) -> bool:
-        """Watch until all jobs have ended; return whether a signal ended it before."""
+        """Watch until all jobs have ended, and submit pending steps as others end.
+
+        Returns
+        -------
+        :
+            Whether a signal (SIGINT, SIGTERM or SIGHUP) ended the watch; the jobs then go on.
+
+        Raises
+        ------
+        dvc.exceptions.DvcException
+            If a pending step cannot be submitted.
+        """
         before = {number: signal.signal(number, self._interrupt) for number in _SIGNALS}
         try:
             while self.in_flight and not self.interrupted:
@@ -172,7 +193,7 @@ class Submission:
         self.interval = _POLL
 
     def _fail(self, name: str, job: str, state: str) -> None:
-        """Report a failed job and cancel the jobs that wait for it."""
+        """Print the end of a failed job's log, and cancel the jobs that wait for it."""
         self._end(name, FAILED, self.failed)
         code = self.batch.exit_code(name)
         how = scheduler.exit_code(job) or (f"exit code {code}" if code else "no exit code")
@@ -190,10 +211,9 @@ class Submission:
 
 
 def groups(steps: Iterable[Step], profiles: Profiles) -> Iterator[tuple[list[Step], Profile]]:
-    """Group steps that can be one array of jobs; yield each group and its profile.
+    """Group steps that can be submitted as one array of jobs.
 
-    The steps of a group have the same name in dvc.yaml, the same resources and the same producers
-    to wait for.
+    The steps of a group have equal names in dvc.yaml, equal resources, and wait for equal stages.
 
     Parameters
     ----------
@@ -201,6 +221,11 @@ def groups(steps: Iterable[Step], profiles: Profiles) -> Iterator[tuple[list[Ste
         Steps of a plan.
     profiles
         Resources by stage.
+
+    Yields
+    ------
+    :
+        Steps of a group, and their common profile; groups in the order of their first steps.
     """
     grouped: dict[tuple[str, Profile, tuple[str, ...]], list[Step]] = {}
     for step in steps:

@@ -95,7 +95,7 @@ class Cluster:
     folder
         Folder for configuration, state and logs.
     nodes
-        Resources of the nodes, which are named n1, n2 and so on.
+        Resources of each node; their names are n1, n2 and so on.
 
     Attributes
     ----------
@@ -182,13 +182,13 @@ class Cluster:
         )  # fmt: skip
 
     def query(self, *argv: str) -> str:
-        """Run one of SLURM's commands; return its standard output."""
+        """Run one of SLURM's commands; return its standard output, also if it fails."""
         return subprocess.run(  # noqa: S603 - no shell
             argv, env=self.environment, text=True, check=False, capture_output=True
         ).stdout.strip()
 
     def stop(self) -> None:
-        """Stop the daemons."""
+        """Terminate the daemons; kill those that still run after 10 s."""
         for process in self.daemons.values():
             process.terminate()
         for process in self.daemons.values():

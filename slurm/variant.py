@@ -30,7 +30,7 @@ def make_clone(batch: Batch, workspace: Workspace) -> None:
     Raises
     ------
     dvc.exceptions.DvcException
-        If the overrides are not valid, or change nothing.
+        If the overrides are not valid or change nothing, or git cannot clone the repository.
     """
     if batch.workspace.is_dir():
         return
@@ -52,7 +52,13 @@ def make_clone(batch: Batch, workspace: Workspace) -> None:
 
 
 def override(overrides: list[str]) -> None:
-    """Apply `[file:]name=value` overrides to the parameter files of the working directory."""
+    """Apply `[file:]name=value` overrides to the parameter files of the working directory.
+
+    Raises
+    ------
+    dvc.exceptions.DvcException
+        If a file or a name is missing, or an override lists several values.
+    """
     for path, values in to_path_overrides(overrides).items():
         if any(value.is_sweep_override() for value in to_hydra_overrides(values)):
             raise DvcException(f"-S {' '.join(values)}: one value; submit a variant for each")
@@ -65,20 +71,33 @@ def override(overrides: list[str]) -> None:
 
 
 def save_experiment(batch: Batch, targets: list[str]) -> str:
-    """Save the clone of a variant as an experiment of the repository, and remove the clone.
+    """Save the clone of a variant as a DVC experiment of `batch.root`, and delete the clone.
+
+    An experiment that already has the name of the variant is kept as it is.
 
     Parameters
     ----------
     batch
         Commit and overrides of the variant.
     targets
-        Stages that were run; none means all.
+        Stages that were run; an empty list means all.
 
     Returns
     -------
     :
-        Name of the experiment.
+        Name of the experiment: `slurm-` and the 8 digits of the variant's hash.
+
+    Raises
+    ------
+    dvc.exceptions.DvcException
+        If the batch has no overrides, so that its workspace is the repository itself; or if DVC
+        cannot save the experiment, or git cannot fetch it.
     """
+    if not batch.overrides:
+        raise DvcException(
+            f"{batch.root} is the repository itself, not the clone of a variant, and is not "
+            "deleted; name the changes with -S NAME=VALUE"
+        )
     name = f"slurm-{batch.name.rpartition('-')[2]}"
     find = ("git", "for-each-ref", "--format=%(refname)", f"refs/exps/**/{name}")
     if not call(*find, cwd=batch.root):

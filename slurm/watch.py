@@ -84,6 +84,12 @@ class Table:
             Maximal number of characters of a line.
         height
             Maximal number of stages; further ones are counted in one line.
+
+        Returns
+        -------
+        :
+            A line per stage with name, state, number of the job, and run time or SLURM's reason;
+            the last line has the number of stages in each state.
         """
 
         def rank(row: Row) -> int:

@@ -33,12 +33,14 @@ class Workspace:
 
 
 def inspect() -> Workspace:
-    """Return the workspace around the working directory.
+    """Return root, commit and cache of the repository that contains the working directory.
 
     Raises
     ------
     dvc.exceptions.DvcException
-        If the workspace differs from HEAD, whose code and parameters the jobs use.
+        If the repository has no commit; if a tracked file differs from HEAD, whose code and
+        parameters the jobs use, or a dependency of a stage is not in HEAD (outputs of stages and
+        `dvc.lock` may differ); or if the cache cannot be written.
     """
     with Repo() as repo:
         root = Path(repo.root_dir)
@@ -50,7 +52,7 @@ def inspect() -> Workspace:
 
 
 def _require_commit(root: Path) -> None:
-    """Refuse a repository without a commit, as `git init` in an archive makes one."""
+    """Raise an error if the repository has no commit, as after `git init` in an archive."""
     try:
         call("git", "rev-parse", "--verify", "--quiet", "HEAD", cwd=root)
     except DvcException as error:
@@ -69,7 +71,7 @@ def _changes(root: Path) -> list[tuple[str, str]]:
 
 
 def _refuse(repo: Any, changes: list[tuple[str, str]]) -> None:  # noqa: ANN401 - DVC ships no types
-    """Refuse changes of tracked files, and new files among the dependencies of stages."""
+    """Raise an error for changed tracked files, and for new files that stages depend on."""
     outs = [Path(out.fs_path) for out in repo.index.outs]
     deps = [Path(dep.fs_path) for dep in repo.index.deps]
     refused = []

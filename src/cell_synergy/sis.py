@@ -91,19 +91,25 @@ def compute_sis(
 def compute_sis_all_models(
     results: Results, gex_key: str = GEX_KEY, img_key: str = IMG_KEY
 ) -> dict[str, SISResult]:
-    """Return the SIS of every model whose name begins with "Multimodal".
+    """Return the SIS of every model whose name begins with "Multimodal", as `compute_sis` does.
 
     Parameters
     ----------
     results
-        Lists of scores for each model and metric.
+        Lists of scores for each model and metric; each list is averaged.
     gex_key, img_key
         Names of the expression and the image model in `results`.
+
+    Returns
+    -------
+    :
+        `{model: {metric: SIS}}`, in the order of `results`.
 
     Raises
     ------
     ValueError
-        As for `compute_sis`, and if there is no multimodal model.
+        If there is no multimodal model, a unimodal model is missing, or a list of scores is empty
+        or has a value that is not finite.
     """
     models = [name for name in results if name.startswith(MULTIMODAL)]
     if not models:
@@ -131,7 +137,7 @@ def print_sis_summary(
     Parameters
     ----------
     results
-        Scores, or the result of `compute_sis_all_models`.
+        Scores `{model: {metric: [score, ...]}}`, or the result of `compute_sis_all_models`.
     model_name
         Name of the model; None prints all multimodal models.
     gex_key, img_key
@@ -140,7 +146,8 @@ def print_sis_summary(
     Raises
     ------
     ValueError
-        As for `compute_sis`, and for None as for `compute_sis_all_models`.
+        If a model is unknown, there is no multimodal model to print, or a list of scores is empty
+        or has a value that is not finite.
     """
     if model_name is None:
         summary = _summary(results, gex_key, img_key)
@@ -168,7 +175,7 @@ def get_sis_ranking(
     Parameters
     ----------
     results
-        Scores, or the result of `compute_sis_all_models`.
+        Scores `{model: {metric: [score, ...]}}`, or the result of `compute_sis_all_models`.
     metric
         Name of the metric.
     gex_key, img_key
@@ -177,7 +184,8 @@ def get_sis_ranking(
     Raises
     ------
     ValueError
-        As for `compute_sis_all_models`, and if no model has `metric`.
+        If no multimodal model has `metric`, a unimodal model is missing, or a list of scores is
+        empty or has a value that is not finite.
     """
     summary = _summary(results, gex_key, img_key)
     scores = [(name, sis[metric]) for name, sis in summary.items() if metric in sis]
@@ -194,19 +202,24 @@ def analyze_synergy_patterns(
 
     Parameters
     ----------
-    results, gex_key, img_key
-        As for `get_sis_ranking`.
+    results
+        Scores `{model: {metric: [score, ...]}}`, or the result of `compute_sis_all_models`.
+    gex_key, img_key
+        Names of the expression and the image model, if `results` are scores.
 
     Returns
     -------
     :
-        Columns `metric, n_models, mean, best_model, best` and one count per level, `high,
-        moderate, low, undefined`. Means ignore NaN; if all SIS are NaN, the best model is "".
+        Columns `metric`; `n_models`, the number of multimodal models; `mean`, their mean SIS
+        without NaN; `best_model` and its SIS `best`; and the number of models at each level,
+        `high, moderate, low, undefined`. If all SIS of a metric are NaN, `best_model` is "", and
+        `mean` and `best` are NaN.
 
     Raises
     ------
     ValueError
-        As for `compute_sis_all_models`.
+        If there is no multimodal model, a unimodal model is missing, or a list of scores is empty
+        or has a value that is not finite.
     """
     summary = _summary(results, gex_key, img_key)
     rows: list[dict[str, object]] = []
@@ -230,17 +243,23 @@ def set_RESULTS(results: Results) -> None:  # noqa: N802 - the published name
 
 
 def SIS(model_name: str, gex_key: str = GEX_KEY, img_key: str = IMG_KEY) -> SISResult:  # noqa: N802
-    """Return the SIS of one model from the scores that were passed to `set_RESULTS`.
+    """Return the SIS of one model for each metric, from the scores passed to `set_RESULTS`.
 
     Parameters
     ----------
     model_name, gex_key, img_key
         Names of the multimodal, the expression and the image model.
 
+    Returns
+    -------
+    :
+        `{metric: SIS}`, with the absolute gains in the attribute `gain`, as of `compute_sis`.
+
     Raises
     ------
     ValueError
-        As for `compute_sis`, and if no results were set.
+        If no scores are set, a model is unknown, or a list of scores is empty or has a value that
+        is not finite.
     """
     if not _results:
         raise ValueError(

@@ -1,7 +1,8 @@
 import pytest
 from dvc.exceptions import DvcException
 
-from slurm.variant import override
+from slurm.batch import Batch
+from slurm.variant import override, save_experiment
 
 PARAMS = "# the focal method\nmethod: comm\ntraining:\n  rate: 1.0e-3\nlist:\n- 1\n"
 
@@ -31,3 +32,11 @@ def test_overrides_that_cannot_be_set_are_refused(params, word, message):
     with pytest.raises(DvcException, match=message):
         override([word])
     assert params.read_text() == PARAMS
+
+
+def test_the_repository_itself_is_not_deleted_as_a_clone(tmp_path):
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    batch = Batch(tmp_path, "0" * 40, [])
+    with pytest.raises(DvcException, match="the repository itself, not the clone of a variant"):
+        save_experiment(batch, [])
+    assert (tmp_path / "params.yaml").read_text() == PARAMS

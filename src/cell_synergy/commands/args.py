@@ -20,7 +20,7 @@ class ExperimentArgs(Config):
     pairs
         Paired observations of the data set.
     image, expression
-        Embeddings of the two frozen experts.
+        Embeddings of the two frozen experts, the image and the expression encoder.
     labels
         Labels of the observations; None where none are used, as in alignment.
     """

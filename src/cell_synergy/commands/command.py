@@ -32,7 +32,7 @@ class StageArguments(NamedTuple):
     name
         Name of the method or expert.
     overrides
-        Arguments of the command, by the names of its configuration.
+        Arguments that replace the defaults, by the fields of the command's configuration.
     """
 
     stage: str
@@ -51,7 +51,11 @@ def command(
     *,
     resumes: bool = False,
 ) -> None:
-    """Run a public command on a data set of the study, and print the path of its result.
+    """Run a command on a data set of the study, and print `written: PATH`.
+
+    An error that a user can correct ends the program with one sentence. Existing outputs are
+    replaced only after `run` has succeeded. Without arguments the help is printed, and the program
+    ends with exit status 2.
 
     Parameters
     ----------
@@ -60,18 +64,20 @@ def command(
     help_text
         Text printed for `--help`.
     config_name
-        The only valid NAME, which is that of the command's settings in the reference release.
+        The only accepted NAME, as in the reference release.
     args
-        Configuration class of the command's arguments.
+        Configuration class with which the arguments are validated.
     stage_of
-        Function that returns the stage and its arguments, given the parsed arguments.
+        Function from the parsed arguments to the stage of dvc.yaml whose inputs are the defaults,
+        the name of the method or expert, and the arguments that replace defaults.
     run
-        Function that computes and writes. Inputs that are not given are those of the stage.
+        Function that computes and writes the outputs, given an `args`.
     folder
-        Folder below runs/ for results that no stage writes; None for the path of the stage's
-        output, below runs/.
+        Results go to `runs/<folder>/<dataset>/<name>`; None for the stage's own path, with `runs`
+        in place of its first folder. Overrides are appended to the last name. The argument `out`
+        replaces the path.
     resumes
-        Whether an interrupted run is resumed by the same command.
+        Whether the message of an interrupt says that the same command resumes.
     """
     if print_requested_help(argv, help_text, bare=False):
         return
@@ -105,17 +111,20 @@ def command_on_table(
     name: str,
     suffixes: tuple[str, ...],
 ) -> None:
-    """Run a public command on a user's table, and print the path of its result.
+    """Run a command on a user's table, and print `written: PATH`.
+
+    An error that a user can correct ends the program with one sentence. Existing outputs are
+    replaced only after `run` has succeeded.
 
     Parameters
     ----------
     argv
         `name=value` arguments.
     args
-        Configuration class of the command's arguments: `units` is the input file, `out` the output
-        table.
+        Configuration class with which the arguments are validated: `units` is the input file,
+        `out` the output table.
     run
-        Function that computes and writes.
+        Function that computes and writes the outputs, given an `args`.
     name
         Name of the command in the record of the files that it wrote.
     suffixes

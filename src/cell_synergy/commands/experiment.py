@@ -42,6 +42,11 @@ class Experiment:
             Overrides of a method: its `name`, and values of `models.<name>`.
         dataset
             Overrides of a data set: its name under `dataset`, and values of `data.<dataset>`.
+
+        Raises
+        ------
+        ConfigError
+            If a name is missing or unknown, or the method's hyperparameters are not valid.
         """
         method_name, method_overrides = pop_choice(method, "name", "models")
         dataset_name, dataset_overrides = pop_choice(dataset, "dataset", "data")
@@ -56,8 +61,13 @@ def read_paired(args: ExperimentArgs, dataset: DesignConfig) -> PairedDataset:
     Parameters
     ----------
     args
-        The files.
+        Paths of the observations, embeddings and labels.
     dataset
-        Design of the data set.
+        Design of the data set: standardisation, donors and splits.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be used, or the files do not have the same observations.
     """
     return PairedDataset.read(args.pairs, args.image, args.expression, dataset, args.labels)

@@ -53,10 +53,9 @@ class Evaluation:
     scores
         One row per task, metric, probe, fold, donor and seed. "strength" is the selected penalty,
         "inner" its mean score on the inner folds, "sensitivity" by how much the worse of the
-        neighbouring penalties scores lower (empty if the grid has one penalty). Columns of the
-        probe fit, `FIT_COLUMNS`, are filled in the first row of each task, metric, probe, fold and
-        seed only. The task "donor" is a control: accuracy in
-        predicting the donor of an observation, for the first seed, one row per donor.
+        neighbouring penalties scores lower (empty if there is one penalty). `FIT_COLUMNS` are
+        filled in the first row of each task, metric, probe, fold and seed only. The control task
+        "donor" is the accuracy in predicting an observation's donor, for the first seed.
     posteriors
         Class probabilities (test rows x classes) for the first seed, times 255 and rounded, with
         keys `<task>/<fold>`, from the probe with the best score on the inner folds.
@@ -76,10 +75,8 @@ def evaluate(
 ) -> Evaluation:
     """Score a representation on every task.
 
-    Linear probes score every seed; their penalties are selected with the first seed's
-    representation and reused for the others. Nonlinear probes score the first seed. If the
-    representation is the concatenation of the two embeddings, a nonlinear probe with late fusion
-    (one hidden layer per embedding, outputs added) is scored as well.
+    Linear probes score every seed, with the penalties selected for the first. Nonlinear probes
+    score the first; of the two embeddings also with late fusion, of a hidden layer for each.
 
     Parameters
     ----------
@@ -93,7 +90,8 @@ def evaluate(
     Raises
     ------
     DataError
-        If a representation is not finite, or no test row has a label in any task.
+        If a representation is not finite or has another number of rows, a task has no labelled
+        training row in a fold, or no test row has a label in any task.
     """
     rows: list[dict[str, object]] = []
     posteriors: dict[str, np.ndarray] = {}
@@ -123,19 +121,22 @@ def standardise_finite(
     fold: Fold,
     seed: int,
 ) -> Float32[np.ndarray, "obs d"]:
-    """Standardise a representation in its data set's mode; refuse wrong shapes, NaN and infinity.
+    """Return a representation with standardised features; constant features become zero.
+
+    Means and standard deviations are those of the observations in `fold.align` if `paired.mode` is
+    `train`, and those of each group of `paired.groups` if it is `donor`.
 
     Parameters
     ----------
-    name, paired, fold, seed
-        Method, data set, fold and seed of the representation.
-    representation
-        Representation of all observations.
+    name, seed
+        Name and seed of the representation, for messages.
+    representation, paired, fold
+        Representation of all observations of a data set, one per row, and a fold.
 
     Raises
     ------
     DataError
-        If there is not one row per observation, or a standardised value is not finite.
+        If it has another number of rows, or a standardised value is not finite.
     """
     if representation.shape[:-1] != paired.donor.shape:
         raise DataError(
@@ -165,7 +166,7 @@ def probe_name(probe: str, paired: PairedDataset) -> str:
 def score_table(
     name: str, paired: PairedDataset, rows: list[dict[str, object]], *, require_labels: bool = True
 ) -> pd.DataFrame:
-    """Return the score table of one method; a remark of the data set fills a column `remark`.
+    """Return the score table (`COLUMNS`) of one method, with a remark on the data set as `remark`.
 
     Parameters
     ----------
@@ -177,7 +178,7 @@ def score_table(
     Raises
     ------
     DataError
-        If such a score is required and there is none, because no test row has a label.
+        If such a score is required and missing, because no test row has a label.
     """
     source = paired.adata.uns["source"]
     scores = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=source, method=name)
@@ -224,7 +225,7 @@ class FoldEvaluator:
     def linear(
         self, z: Float[np.ndarray, "obs d"], selections: dict[str, Selection], *, donor: bool
     ) -> dict[str, Prediction]:
-        """Predict every task with linear probes.
+        """Predict every task with linear probes; return the predictions by task.
 
         Parameters
         ----------
@@ -245,7 +246,7 @@ class FoldEvaluator:
     def nonlinear(
         self, blocks: list[Float32[np.ndarray, "obs _"]], seed: int
     ) -> dict[str, dict[str, Prediction]]:
-        """Predict every task with nonlinear probes, by kind of probe and task.
+        """Predict every task with nonlinear probes; return the predictions by probe and task.
 
         Parameters
         ----------
@@ -264,7 +265,7 @@ class FoldEvaluator:
         return predictions
 
     def posteriors(self, predictions: _Predictions) -> dict[str, np.ndarray]:
-        """Return posteriors as `Evaluation` has them, from predictions by probe and task."""
+        """Return class probabilities times 255, by `<task>/<fold>`, of each task's best probe."""
         posteriors = {}
         for name, (target, probe_task) in self.tasks.items():
             if target.classes:
@@ -276,7 +277,7 @@ class FoldEvaluator:
         return posteriors
 
     def scores(self, predictions: _Predictions) -> Iterator[dict[str, object]]:
-        """Yield one row per task, metric, probe and test donor that has labels."""
+        """Yield one dictionary per task, metric, probe and test donor that has labels."""
         for probe, of_tasks in predictions.items():
             for name, prediction in of_tasks.items():
                 key = {"task": name, "probe": probe_name(probe, self.paired)}

@@ -33,7 +33,13 @@ class TrainedMethod:
     paired: PairedDataset
 
     def seeds(self) -> list[int]:
-        """Return the seeds that the first fold has weights for."""
+        """Return the seeds that the first fold has weights for, in ascending order.
+
+        Raises
+        ------
+        DataError
+            If there are no weights.
+        """
         return weights.seeds(self.folder, self.paired.folds[0].name)
 
     def embed(self, fold: Fold, seed: int) -> Float32[np.ndarray, "obs d"]:
@@ -45,6 +51,11 @@ class TrainedMethod:
             Fold that the method and the standardisation of its inputs were fitted on.
         seed
             Seed of the fit.
+
+        Raises
+        ------
+        DataError
+            If the weights are missing or damaged.
         """
         fitted = weights.load(self.folder, fold.name, seed)
         return self.method.transform(fitted, *self.paired.standardised(fold))

@@ -61,7 +61,19 @@ class EvaluationConfig(Config):
 
 
 class Args(ExperimentArgs):
-    """Inputs, output, and overrides of the section `probe`."""
+    """Inputs, output, and overrides of the section `probe`.
+
+    Attributes
+    ----------
+    probe
+        Overrides of the section `probe` of params.yaml.
+    labels
+        Labels of the observations.
+    weights
+        Folder of the method's weights.
+    out
+        The score table to write; posteriors are written beside it.
+    """
 
     probe: Any = Field(default_factory=dict)
     labels: Path

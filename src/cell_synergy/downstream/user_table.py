@@ -73,14 +73,15 @@ def write_table_scores(
 
     Parameters
     ----------
-    config
-        Input file, its keys and columns, and output path.
-    probe
-        Configuration of the probes.
-    cells
-        Maximal number of clusters of posteriors in the estimate of information.
-    rule
-        Minimum frequency of a class.
+    config, probe
+        Input file, its keys and columns, and output path; and configuration of the probes.
+    cells, rule
+        Maximal number of clusters of posteriors, for the bits, and minimum frequency of a class.
+
+    Raises
+    ------
+    DataError
+        If a column or an embedding is missing or not valid, or no test observation has a label.
     """
     adata = read_table(config.units, {config.image, config.expression, *config.joint})
     paired = paired_dataset(config, adata, rule)
@@ -103,8 +104,7 @@ def write_tables(out: Path, tables: dict[str, pd.DataFrame]) -> None:
     out
         Path of the main table.
     tables
-        Tables by what is appended to the stem of `out`, for example `-scores`; the key of the main
-        table is empty.
+        Tables by the suffix of the stem of `out`, such as `-scores`; empty for the main table.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     for suffix, table in tables.items():
@@ -119,12 +119,13 @@ def representations(
 
     Parameters
     ----------
-    config
-        Names of the table and of its embeddings.
-    adata
-        The table.
-    paired
-        The table as a paired data set.
+    config, adata, paired
+        Keys of the embeddings, the table, and the table as a paired data set.
+
+    Returns
+    -------
+    :
+        Functions from fold and seed to a representation of all observations.
 
     Raises
     ------
@@ -147,17 +148,14 @@ def paired_dataset(config: UserTableConfig, adata: ad.AnnData, rule: ClassRule) 
 
     Parameters
     ----------
-    config
-        Names of the table, its embeddings and columns.
-    adata
-        The table.
-    rule
-        Minimum frequency of a class.
+    config, adata, rule
+        Keys and columns of the table, the table, and the minimum frequency of a class.
 
     Raises
     ------
     DataError
-        If the table has no observation, under two donors, or an invalid column or embedding.
+        If the table has no observation or fewer than two donors, a column or embedding is missing
+        or not valid, or arguments contradict each other.
     """
     _check_names(config)
     if adata.n_obs == 0:
@@ -185,7 +183,7 @@ def paired_dataset(config: UserTableConfig, adata: ad.AnnData, rule: ClassRule) 
 
 
 def _check_names(config: UserTableConfig) -> None:
-    """Refuse arguments that contradict each other."""
+    """Raise an error for arguments that contradict each other."""
     if config.image == config.expression:
         raise DataError(
             f"image={config.image} and expression={config.expression} are the same; name the "
@@ -251,6 +249,11 @@ def read_table(path: Path, keys: Collection[str] | None = None) -> ad.AnnData:
         The file.
     keys
         `obsm` keys of the embeddings; None reads every key of `obsm`.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or a key is missing.
     """
     return read_obs_and_obsm(path, keys, ["spatial"])
 

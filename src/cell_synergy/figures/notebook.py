@@ -33,7 +33,10 @@ class IpcKernelManager(AsyncKernelManager):
 
 
 def run(notebook: Path, parameters: Mapping[str, Any], out: Path) -> None:
-    """Execute a notebook and write the executed copy.
+    """Execute a notebook in the working directory and write the executed copy.
+
+    Times, identifiers of cells and memory addresses are removed, so that equal results have equal
+    bytes.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ def set_style() -> None:
 
 
 def colour(method: str, focal: str) -> str:
-    """Return the colour of a method by its role: focal, expert, control or other method.
+    """Return the colour (`#rrggbb`) of a method by its role: focal, expert, control or other.
 
     Parameters
     ----------
@@ -76,7 +76,11 @@ def colour(method: str, focal: str) -> str:
 
 
 def order(methods: Sequence[str]) -> list[str]:
-    """Return fusion methods in the order of `METHOD_NAMES`, then others, then controls."""
+    """Return the names of the methods to draw, in order; single experts are left out.
+
+    Fusion methods come first, in the order of `METHOD_NAMES`, then names that are not in it, in
+    alphabetic order, then the controls.
+    """
     fusions = [m for m in METHOD_NAMES if m in methods and m not in (*UNIMODAL, *CONTROLS)]
     others = sorted(set(methods) - set(METHOD_NAMES))
     return [*fusions, *others, *(m for m in CONTROLS if m in methods)]

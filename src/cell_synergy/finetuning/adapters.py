@@ -43,16 +43,24 @@ _EMBED_BATCH_SIZE = 32  # sequences embedded at a time; affects time and memory 
 class AdaptedExpert:
     """An expert whose trainable parameters are arguments, so that fits do not share them.
 
-    Attributes
+    Parameters
     ----------
     expert
         The frozen expert, whose network is never changed.
     settings
         Configuration of fine-tuning.
+
+    Attributes
+    ----------
     network
         Network that shares the parameters of the expert, with adapters added.
     names
-        Names of the trainable parameters in `network`.
+        Names of the trainable parameters in `network`; empty if the expert stays frozen.
+
+    Raises
+    ------
+    ConfigError
+        If more last layers are to be trained than the expert has.
     """
 
     def __init__(self, expert: TunableExpert, settings: FinetuneConfig) -> None:
@@ -88,7 +96,7 @@ class AdaptedExpert:
         rows: Int[np.ndarray, " rows"],
         rng: np.random.Generator | None = None,
     ) -> Float32[Tensor, "rows d"]:
-        """Embed some observations, differentiably in the trainable parameters.
+        """Embed some observations; gradients with respect to the trainable parameters are kept.
 
         Parameters
         ----------
@@ -97,8 +105,8 @@ class AdaptedExpert:
         rows
             Indices of the observations.
         rng
-            Random generator of a training step, with dropout in adapters and subsampled cells. None
-            for neither.
+            Random generator of a training step, which subsamples cells and applies dropout in
+            adapters. None embeds all cells without dropout.
         """
         for module in self.network.modules():
             if isinstance(module, LoraLayer):
@@ -107,7 +115,7 @@ class AdaptedExpert:
 
     @torch.no_grad()
     def embed(self, params: Params, rows: Int[np.ndarray, " rows"]) -> Float32[Tensor, "rows d"]:
-        """Embed any number of observations from all their cells.
+        """Embed any number of observations from all their cells, in batches and without gradients.
 
         Parameters
         ----------
@@ -192,7 +200,7 @@ def load(folder: Path, expert: TunableExpert) -> nn.Module:
     Raises
     ------
     DataError
-        If the folder belongs to another expert, or one of its files is missing or damaged.
+        If the folder is of another expert, or one of its files is missing or damaged.
     """
     base = filetypes.read_json(folder / _BASE, "what says which expert was tuned", _REMEDY)
     if (sha256 := str(base.get("sha256"))) != expert.sha256:
@@ -235,7 +243,7 @@ def _with_saved_adapters(network: nn.Module, folder: Path, linears: str) -> Peft
 
 
 def _load_some(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """Load some tensors into a network; refuse unknown names and shapes that differ."""
+    """Load some tensors into a network; raise an error for unknown names and other shapes."""
     current = network.state_dict()
     expected = {name: current[name] for name in state.keys() & current.keys()}
     tensors.require_match(path, state, expected, _REMEDY)

@@ -68,6 +68,14 @@ def align(
     curves
         Folder that gets `{train,validation}/<fold>-<seed>.tsv`; it stays empty if the method is not
         trained by gradient steps.
+
+    Raises
+    ------
+    ConfigError
+        If `training` is not valid for these pairs, or a loss is not finite.
+    DataError
+        If the method cannot be fitted to these embeddings, or a weight is not finite or too large
+        for half precision.
     """
     fit_specs = list(_fit_specs(method, paired, config))
     checkpoint = scratch_folder() / _key(method, training, fit_specs)
@@ -120,7 +128,7 @@ def _curve_logger(folder: Path) -> Iterator[Callable[[str, float, int], None]]:
 
 
 def _key(method: Method, training: Mapping[str, object], fit_specs: Sequence[FitSpec]) -> str:
-    """Return the file name of a checkpoint: a hash of code, parameters and inputs."""
+    """Return the file name of a checkpoint: the hash of code, parameters and inputs, and `.pt`."""
     arrays = (
         np.ascontiguousarray(array).tobytes()
         for fit_spec in fit_specs

@@ -18,7 +18,7 @@ ALL_TASKS = "all"
 
 
 def _all_tasks(tasks: object) -> object:
-    """Return the word `all` as a list."""
+    """Return a list with the word `all` for that word; other values are returned as they are."""
     return [tasks] if tasks == ALL_TASKS else tasks
 
 
@@ -68,7 +68,7 @@ class FinetuneConfig(Config):
         Settings of these two choices.
     rounds, steps
         Number of rounds, after each of which the fits are validated, and maximal number of AdamW
-        steps per round. A round is one pass over the training rows where that takes fewer steps.
+        steps per round; if a pass over the training rows takes fewer steps, a round is one pass.
     held
         Minimal number of validation rows. Inner folds are left out, the smallest first and each
         from a separate fit, until together they have at least this many rows.

@@ -47,6 +47,14 @@ def write_expert_scores(
         Folder of the frozen expert.
     out
         Folder that is written.
+
+    Raises
+    ------
+    ConfigError
+        If the data set has no such task, the expert cannot be fine-tuned, or a loss is not finite.
+    DataError
+        If a file is missing or damaged, the split is impossible, or no test observation has a
+        label.
     """
     tasks = _selected_tasks(dataset, config)
     adata = read_pairs(pairs, labels)

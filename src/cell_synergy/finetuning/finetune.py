@@ -68,6 +68,13 @@ def finetune(
     :
         Scores of the method `<expert> <how>` with the probe `FINE_TUNED`, whose `strength` is the
         number of rounds, and posteriors for the first seed.
+
+    Raises
+    ------
+    ConfigError
+        If more last layers are to be trained than the expert has, or a loss is not finite.
+    DataError
+        If no training or no test observation has a label.
     """
     adapted = AdaptedExpert(expert, settings)
     seeds = range(settings.seed, settings.seed + (settings.seeds if adapted.names else 1))
@@ -99,16 +106,23 @@ def with_frozen_embedding(
 ) -> PairedDataset:
     """Return a data set's observations with the frozen expert's embedding as `expression`.
 
+    The embedding `image` has no features.
+
     Parameters
     ----------
     expert
-        The frozen expert, opened for `adata`.
+        The frozen expert, read for the observations of `adata`.
     adata
         The paired observations.
     dataset
-        Configuration of the data set.
+        Design of the data set: standardisation, donors and splits.
     settings
         Configuration of fine-tuning.
+
+    Raises
+    ------
+    DataError
+        If the split needs more donors (sections, blocks) than `adata` has.
     """
     all_rows = np.arange(adata.n_obs)
     return PairedDataset(
@@ -123,7 +137,7 @@ def with_frozen_embedding(
 
 
 class _FoldFits:
-    """The fits of one fold, each with its result in a separate folder."""
+    """The fits of one fold; the result of each is in a separate folder."""
 
     def __init__(
         self,
@@ -138,7 +152,7 @@ class _FoldFits:
         self.linear = LinearProbe(self.frozen.z, probe)
 
     def prediction(self, target: Target, task: ProbeTask, seed: int) -> Prediction:
-        """Return the prediction of one task; fine-tune unless its folder is complete."""
+        """Return the prediction of one task; fine-tune unless its folder has a whole result."""
         folder = self.work / f"{target.name}-{self.fold.name}-{seed}"
         if not _complete(folder):
             penalty, settings = self.linear.select(task).penalty, self.adapted.settings

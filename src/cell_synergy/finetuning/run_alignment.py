@@ -24,7 +24,15 @@ from cell_synergy.core.overrides import pop_choice
 
 
 class Args(ExperimentArgs):
-    """Inputs, outputs, and overrides of sections of params.yaml."""
+    """Inputs, outputs, and overrides of sections of params.yaml.
+
+    Attributes
+    ----------
+    training, align
+        Overrides of the sections of these names.
+    out, curves
+        Folders of the weights and of the training curves to write.
+    """
 
     training: Any = Field(default_factory=dict)
     align: Any = Field(default_factory=dict)

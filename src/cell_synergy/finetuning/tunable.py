@@ -1,4 +1,4 @@
-"""Frozen experts, opened so that some of their parameters can be trained."""
+"""Frozen experts in a form in which some of their parameters can be trained."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,8 +40,8 @@ class TunableExpert:
     features
         Function that applies a forward pass to a batch and returns one embedding per observation.
     items
-        Number of sequences of each observation, to which time and memory of its embedding are
-        proportional.
+        Number of sequences (cells) of each observation, to which time and memory of its embedding
+        are proportional.
     linears
         Regular expression that matches the full names of the linear layers that can be adapted.
     layers
@@ -64,13 +64,13 @@ class _TunableEncoder(Protocol):
     """An encoder that exposes its network and the tokens of the cells of all observations."""
 
     def cell_embedder(self, pairs: ad.AnnData, expert: Path) -> CellEmbedder:
-        """Return the frozen expert in the folder `expert`, with the cells of `pairs`."""
+        """Return the frozen network in the folder `expert`, with the tokens of the cells."""
 
 
 def read(
     name: str, encoder: Encoder, pairs: ad.AnnData, expert: Path, max_cells: int
 ) -> TunableExpert:
-    """Open a frozen expert for the observations of a data set.
+    """Read a frozen expert, and the inputs of its network for the observations of a data set.
 
     Parameters
     ----------
@@ -89,6 +89,8 @@ def read(
     ------
     ConfigError
         If the expert has no network that can be fine-tuned.
+    DataError
+        If its card or weights are missing or damaged.
     """
     if not isinstance(encoder, _TunableEncoder):
         raise ConfigError(

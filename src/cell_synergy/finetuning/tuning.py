@@ -67,8 +67,8 @@ class FrozenFeatures:
         x
             Features of all observations.
         fit, groups, mode
-            Training observations, donor (section, block) of each observation, and `train` or
-            `donor`, as for `data.embeddings.standardise`.
+            Mask of the training observations; donor (section, block) of each observation; and
+            `train` to standardise by the training observations, `donor` by those of each group.
         """
         _, codes = np.unique(groups, return_inverse=True)
         if mode == "train":
@@ -137,6 +137,8 @@ class Finetuner:
 
     def run(self) -> FinetuneResult:
         """Select the number of rounds, fit all training rows, and predict the test rows.
+
+        If no parameter of the expert is trainable, the result is the linear probe.
 
         Raises
         ------

@@ -53,8 +53,8 @@ class BrojaSolution:
     def bound(self, p1: Float64[np.ndarray, "x1 y"], p2: Float64[np.ndarray, "x2 y"]) -> float:
         """Return a lower bound on I* in bits for other pair marginals.
 
-        H(Y) is exact. The minimum of -H(Y | X1, X2) is convex in the marginals, and bounded from
-        below by its tangent at the solved marginals.
+        I* = H(Y) + min -H(Y | X1, X2): the entropy is exact, and the minimum, which is convex in
+        the marginals, is bounded from below by its tangent at the solved marginals.
 
         Parameters
         ----------
@@ -99,7 +99,7 @@ def solve_broja(joint: Real[np.ndarray, "x1 x2 y"]) -> BrojaSolution:
     Parameters
     ----------
     joint
-        Probabilities p(x1, x2, y).
+        Probabilities p(x1, x2, y) of the states of two sources and the label.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def solve_broja(joint: Real[np.ndarray, "x1 x2 y"]) -> BrojaSolution:
 
 
 def validated(table: Shaped[np.ndarray, "..."], axes: int) -> Float64[np.ndarray, "..."]:
-    """Return a probability table in double precision; refuse any other array.
+    """Return a probability table in double precision, after checks of shape and entries.
 
     Parameters
     ----------

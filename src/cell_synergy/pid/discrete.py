@@ -59,7 +59,7 @@ class Decomposition:
             I(Y; X1), I(Y; X2) and I(Y; X1, X2), in bits.
         union
             Union information, in bits. It is clipped to at least max(I1, I2) and at most
-            min(I12, I1 + I2), so that no part is negative.
+            min(I12, I1 + I2), with I1, I2, I12 the `informations`, so that no part is negative.
         """
         first, second, both = informations
         union = max(first, second, min(union, both, first + second))
@@ -133,8 +133,9 @@ def bayes_sis(joint: Real[np.ndarray, "x1 x2 y"]) -> float:
 def information_sis(joint: Real[np.ndarray, "x1 x2 y"]) -> float:
     """Return the SIS in exact mutual information: (I12 - max(I1, I2)) / max(I1, I2).
 
-    Equal to (S + min(U1, U2)) / (R + max(U1, U2)) for every decomposition that satisfies the
-    consistency equations. NaN, with a warning, if neither source alone has information.
+    I1, I2 and I12 are the information of the first, the second and both sources about the label.
+    The SIS is equal to (S + min(U1, U2)) / (R + max(U1, U2)) for every decomposition that satisfies
+    the consistency equations. NaN, with a warning, if neither source alone has information.
 
     Raises
     ------

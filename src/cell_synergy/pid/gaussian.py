@@ -36,9 +36,9 @@ def mutual_informations(
     Raises
     ------
     DataError
-        If the sizes do not add up, or the matrix is not finite, symmetric and positive definite. A
-        variable that is a linear function of others has infinite information about them, of which
-        rounding errors would make an arbitrary number.
+        If the sizes are not three positive integers that add up to n, or the matrix is not finite,
+        symmetric and positive definite: a variable that is a linear function of others has infinite
+        information about them.
     """
     covariance, (m, x, _) = _validated(covariance, sizes)
     parts = np.s_[:m], np.s_[m : m + x], np.s_[m + x :], np.s_[m:]
@@ -50,14 +50,22 @@ def mutual_informations(
 
 
 def mmi(covariance: Real[np.ndarray, "n n"], sizes: tuple[int | float, ...]) -> Decomposition:
-    """Return the decomposition whose redundant information is min(I(M; X), I(M; Y)).
+    """Return the decomposition, in bits, whose redundant information is min(I(M; X), I(M; Y)).
 
-    For one variable M this is the BROJA decomposition.
+    X and Y are the two sources. For one variable M this is the BROJA decomposition.
 
     Parameters
     ----------
-    covariance, sizes
-        As for `mutual_informations`, which raises the same errors.
+    covariance
+        Covariance of all variables: first those of M, then those of X, then those of Y.
+    sizes
+        Numbers of variables of M, X and Y.
+
+    Raises
+    ------
+    DataError
+        If the sizes are not three positive integers that add up to n, or the matrix is not finite,
+        symmetric and positive definite.
     """
     informations = mutual_informations(covariance, sizes)
     return Decomposition.from_union(informations, max(informations[:2]))
@@ -66,7 +74,7 @@ def mmi(covariance: Real[np.ndarray, "n n"], sizes: tuple[int | float, ...]) -> 
 def _validated(
     covariance: Real[np.ndarray, "n n"], sizes: tuple[int | float, ...]
 ) -> tuple[Float64[np.ndarray, "n n"], tuple[int, int, int]]:
-    """Return a covariance in double precision and the sizes as integers, or refuse them."""
+    """Return a covariance in double precision and the sizes as integers, after checks of both."""
     try:
         covariance = np.asarray(covariance, dtype=np.float64)
         is_valid = all(size == int(size) and size > 0 for size in sizes) and len(sizes) == _PARTS

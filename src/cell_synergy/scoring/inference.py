@@ -42,7 +42,7 @@ class Interval:
     high: Float64[np.ndarray, " methods"]
 
     def widened(self, factor: float) -> "Interval":
-        """Return intervals of equal centre and `factor` times the width."""
+        """Return intervals with the centres of these and `factor` times their widths."""
         centre, half = (self.low + self.high) / 2, factor * (self.high - self.low) / 2
         return Interval(centre - half, centre + half)
 
@@ -144,7 +144,9 @@ def donor_inference(
 def donor_interval(
     values: Float[np.ndarray, "donors methods"], *, cross_validated: bool
 ) -> Interval:
-    """Return the t interval over donors of each mean; NaN with fewer than `MIN_DONORS` donors.
+    """Return the 95 % t interval over donors of each mean.
+
+    Limits are NaN with fewer than `MIN_DONORS` donors, or if all donors have equal values.
 
     Parameters
     ----------
@@ -179,7 +181,7 @@ def inflation(donors: int, *, cross_validated: bool) -> float:
 
 
 def paired_t(gain: Float[np.ndarray, "donors methods"]) -> Interval:
-    """Return the paired t interval of each mean gain; NaN if all donors have equal gains."""
+    """Return the 95 % t interval of each mean over donors; NaN if all donors have equal gains."""
     donors = len(gain)
     error = gain.std(axis=0, ddof=1) / np.sqrt(donors)
     error = np.where(error > _ROUNDING * abs(gain).max(axis=0), error, np.nan)
@@ -196,8 +198,10 @@ def ratio_t(
 
     Parameters
     ----------
-    gain, reference
-        As for `donor_inference`.
+    gain
+        Score minus reference score, for each donor and method.
+    reference
+        Score of the better single modality, for each donor.
     """
     if not _is_positive(reference):
         return Interval.missing(gain.shape[1])
@@ -234,18 +238,20 @@ def sign_flip(
     compared: Bool[np.ndarray, " methods"],
     inflation: float,
 ) -> PValues:
-    """Return p values of a sign-flip test, which flips all gains of a donor together.
+    """Return one-sided p values of a sign-flip test of mean gains above zero.
 
-    Under the null hypothesis the gains are symmetric about zero, so that each donor's gains may
-    change sign together. The statistic is the mean divided by the root mean square, which flips
-    leave unchanged; it is a monotone function of t. The corrected p value is the share of flips in
-    which the largest statistic of all compared methods reaches the observed one of a method (max-T;
-    Westfall & Young 1993). No p value is below 2^-donors.
+    Under the null hypothesis the gains are symmetric about zero, so that all gains of a donor may
+    change their sign together. The statistic is the mean divided by the root mean square, which
+    flips leave unchanged; it is a monotone function of t. The corrected p value is the share of
+    flips in which the largest statistic of all compared methods reaches the observed one of a
+    method (max-T; Westfall & Young 1993). No p value is below 2^-donors.
 
     Parameters
     ----------
-    gain, compared
-        As for `donor_inference`.
+    gain
+        Score minus reference score, for each donor and method.
+    compared
+        Methods over which p values are corrected for multiple comparisons.
     inflation
         Factor by which the sample variance of a mean is too small; t squared is divided by it.
     """

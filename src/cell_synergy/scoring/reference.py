@@ -38,7 +38,8 @@ def with_reference(scores: pd.DataFrame, unimodal: tuple[str, str]) -> pd.DataFr
     Raises
     ------
     DataError
-        If a unimodal method is missing, or methods were not scored on the same donors.
+        If a unimodal method is missing, its probe "mlp" is missing where late fusion was scored, or
+        methods were not scored on the same donors.
     """
     for name in unimodal:
         if name not in set(scores["method"]):
@@ -60,20 +61,31 @@ def with_reference(scores: pd.DataFrame, unimodal: tuple[str, str]) -> pd.DataFr
 
 
 def mean_over_folds(rows: pd.DataFrame) -> pd.DataFrame:
-    """Average the rows of `with_reference` over the folds of each donor."""
+    """Average the rows of `with_reference` over the folds of each donor.
+
+    Returns
+    -------
+    :
+        Columns `dataset, task, metric, probe, method, best, donor, score, best_score`.
+    """
     keys = [*CASE, "method", "best", "donor"]
     return rows.groupby(keys)[["score", "best_score"]].mean().reset_index()
 
 
 def mean_over_donors(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Average scores and reference scores over donors; `n_donors` is the number of donors.
+    """Average scores and reference scores over donors.
 
     Parameters
     ----------
     rows
         Rows of `with_reference` or `mean_over_folds`.
     keys
-        Columns whose values are kept apart.
+        Columns by which rows are grouped.
+
+    Returns
+    -------
+    :
+        One row per group: `keys`, the means `score` and `best_score`, and the number `n_donors`.
     """
     return (
         rows.groupby(keys)
@@ -87,15 +99,20 @@ def mean_over_donors(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def relative_gain(table: pd.DataFrame, scale: "pd.Series[float]") -> pd.DataFrame:
-    """Add the gain over the reference score, and as `sis` its ratio to a scale.
+    """Return a table with the gain over the reference score and its ratio to a scale.
 
     Parameters
     ----------
     table
-        Table with the columns `score` and `best_score`, and maybe `note`.
+        Table with the columns `score` and `best_score`, and optionally `note`.
     scale
-        Divisor of the gain in each row; where it is not positive, the ratio is NaN and the note
-        gives the reason.
+        Divisor of the gain in each row.
+
+    Returns
+    -------
+    :
+        The table with the columns `gain`, `score - best_score`; `sis`, the gain divided by the
+        scale, NaN where the scale is not positive; and `note`, extended by the reason of that NaN.
     """
     gain = table["score"] - table["best_score"]
     defined = scale > 0
@@ -118,7 +135,9 @@ def inference_table(rows: pd.DataFrame, controls: Collection[str]) -> pd.DataFra
     Returns
     -------
     :
-        Columns of `CASE`, `method`, `INFERENCE_COLUMNS` and `note`.
+        Columns of `CASE`, `method`; `gain_low, gain_high`, the 95 % interval of the mean gain over
+        donors; `low, high`, that of its ratio to the mean reference score; the one-sided p value
+        `p`, and `p_corrected` for the methods compared; and `note`, the reason of missing values.
     """
     donors = mean_over_folds(rows)
     keys = [*CASE, "donor"]
@@ -155,7 +174,8 @@ def pivot_methods(scores: pd.DataFrame, index: list[str]) -> pd.DataFrame:
     scores
         Score table.
     index
-        Columns that form the index of the result; scores are averaged over all others.
+        Columns that form the index of the result; scores are averaged over all other columns. A
+        combination of values that a method was not scored for is NaN.
     """
     return scores.pivot_table(
         index=index, columns="method", values="value", aggfunc="mean", observed=True
@@ -163,7 +183,7 @@ def pivot_methods(scores: pd.DataFrame, index: list[str]) -> pd.DataFrame:
 
 
 def require_complete(missing: pd.DataFrame) -> None:
-    """Refuse a table in which a method lacks a row that other methods have.
+    """Raise an error if a method lacks a score that other methods have.
 
     Parameters
     ----------

@@ -38,14 +38,16 @@ def load_all_results(
     Returns
     -------
     :
-        One score per donor and seed, in the same order for every method.
+        `{model: {metric: [score, ...]}}`, one score per data set, donor and seed, in one order for
+        all models; folds are averaged.
 
     Raises
     ------
     FileNotFoundError
         If there are no scores.
     ValueError
-        If task or probe is unknown, or methods were scored on different donors or seeds.
+        If the task, the probe or a score table is not valid, or methods were scored on different
+        donors or seeds.
     """
     if folder is None:
         axes = {"dataset": "any", "method": "any"}

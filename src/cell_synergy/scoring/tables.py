@@ -49,7 +49,7 @@ _SIS_COLUMNS = [
 
 
 def read_scores(folder: Path, dataset: str) -> pd.DataFrame:
-    """Read the score tables of one data set, `<folder>/<dataset>/<method>.csv`.
+    """Return the rows of all score tables of one data set, `<folder>/<dataset>/<method>.csv`.
 
     Parameters
     ----------
@@ -75,19 +75,19 @@ def read_scores(folder: Path, dataset: str) -> pd.DataFrame:
 
 
 def read_methods(folder: Path, dataset: str, methods: Iterable[str]) -> pd.DataFrame:
-    """Read the score tables of one data set, and refuse missing and additional methods.
+    """Read the score tables of one data set, of exactly the given methods, as `read_scores` does.
 
     Parameters
     ----------
     folder, dataset, methods
-        As for `read_scores`, and the names of the methods that have a table.
+        Folder of the tables of all data sets, name of the data set, and names of the methods.
 
     Raises
     ------
     FileNotFoundError
         If a method has no table.
     DataError
-        As for `read_scores`, and if another method has a table, left from an earlier study.
+        If another method has a table, or a table is not valid.
     """
     expected = set(methods)
     present = {path.stem for path in (folder / dataset).glob("*.csv")}
@@ -140,19 +140,17 @@ def headline_rows(table: pd.DataFrame, fold: str | None = None) -> pd.DataFrame:
 
 
 def select_rows(scores: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
-    """Return the rows with a given value in a column.
+    """Return the rows of a score table with a given value in a column.
 
     Parameters
     ----------
-    scores
-        Score table.
-    column, value
-        Name of the column, and the value.
+    scores, column, value
+        Score table, name of the column, and the value.
 
     Raises
     ------
     DataError
-        If there is no such row; the message lists the values of the column.
+        If there is no such row.
     """
     available = set(scores[column])
     if value not in available:
@@ -209,13 +207,13 @@ def sis_table(
         the interval of `sis`; `p` is one-sided, and `p_corrected` is corrected for the methods
         compared in a data set, task, metric and probe. Intervals and p values are NaN for single
         folds, and with `sis` for the control task `donor`; `note` gives the reason of every other
-        NaN. A remark on the data set is copied to a last column `remark`. Without scores the table
-        is empty.
+        NaN. Remarks are copied to a last column `remark`. Without scores the table is empty.
 
     Raises
     ------
     DataError
-        If a unimodal method is missing, or methods were not scored on the same donors.
+        If the scores are not valid, a unimodal method or its probe "mlp" is missing, or methods
+        were not scored on the same donors.
     """
     if scores.empty:
         return pd.DataFrame(columns=_SIS_COLUMNS, dtype=object)
@@ -235,19 +233,21 @@ def sis_table(
 def sis_by_donor(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) -> pd.DataFrame:
     """Return the contribution of each donor to the SIS.
 
-    This is the donor's gain divided by the mean reference score over all donors; its mean over
-    donors is the SIS of `sis_table` for the fold "all".
-
     Parameters
     ----------
     scores, unimodal
-        As for `sis_table`, which raises the same errors.
+        Tidy scores of all methods, and the names of the two single-modality methods.
 
     Returns
     -------
     :
         Columns `dataset, method, task, metric, probe, donor, best, score, best_score, gain, sis,
-        note`.
+        note`. `sis` is `gain` over the mean of `best_score`; its mean is that of `sis_table`.
+
+    Raises
+    ------
+    DataError
+        If the scores are not valid, or not those of all methods on the same donors.
     """
     columns = [*_SIS_KEY, "donor", "best", "score", "best_score", "gain", "sis", "note"]
     if scores.empty:
@@ -276,7 +276,7 @@ def _read(path: Path, dataset: str) -> pd.DataFrame:
 
 
 def _validate(scores: pd.DataFrame, source: str) -> None:
-    """Refuse scores with missing columns, empty names, duplicate rows or values not finite."""
+    """Raise an error for missing columns, empty names, duplicate rows and values not finite."""
     missing = [column for column in COLUMNS if column not in scores.columns]
     if missing:
         raise DataError(f"{source}: column {missing[0]!r} is missing; a score table has {COLUMNS}")

@@ -116,7 +116,7 @@ class Replicate:
 
 
 def simulate(replicate: Replicate) -> PairedDataset:
-    """Draw one data set of gates, with training donors and test donors."""
+    """Draw the paired data set of a replicate, whose `obs` has one column of labels per gate."""
     bits = replicate.stream("bits").integers(2, size=(replicate.total, 3))
     paired = _embed_sources(replicate, 2.0 * bits - 1)
     for gate, label in GATES.items():
@@ -126,7 +126,7 @@ def simulate(replicate: Replicate) -> PairedDataset:
 
 
 def gate_rows(replicate: Replicate, probe: ProbeConfig, cells: int) -> Iterator[dict[str, object]]:
-    """Yield the true and the estimated decomposition of each gate in one data set.
+    """Yield one row per gate and part of its decomposition: truth, estimate and interval, in bits.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def gate_rows(replicate: Replicate, probe: ProbeConfig, cells: int) -> Iterator[
 
 
 def gaussian_rows(replicate: Replicate, probe: ProbeConfig) -> Iterator[dict[str, object]]:
-    """Yield the true and the estimated decomposition of each Gaussian target in one data set.
+    """Yield one row per Gaussian target and part of its decomposition: truth and estimate, in bits.
 
     The R2 of a ridge probe on test donors gives the information in bits, -log2(1 - R2) / 2. For one
     Gaussian variable the smaller information of the two embeddings is the redundant part.
@@ -237,8 +237,8 @@ def calibration_table(config: CalibrationConfig, probe: ProbeConfig, cells: int)
     Returns
     -------
     :
-        One row per design, repeat, case and part: truth and estimate in bits, and, for gates, the
-        interval of the estimate.
+        Columns `donors, units` (observations per donor), `repeat, case, quantity` (of `PARTS`);
+        `truth` and `estimate` in bits; and for gates the 95 % interval `low, high`.
     """
     rows = []
     for donors, n_obs in config.sizes():

@@ -16,7 +16,8 @@ def check() -> None:
     Raises
     ------
     ConfigError
-        Names every parameter that is wrong, or the other copy of the package that is imported.
+        If a name in params.yaml is wrong, or another copy of the package than the one in src/ is
+        imported.
     """
     require_own_copy(Path("src"))
     merge_named(read_params())

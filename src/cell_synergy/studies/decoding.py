@@ -38,7 +38,9 @@ def true_decompositions(
     Returns
     -------
     :
-        One row per task and value of `seen`, as `truth.ground_truth` returns them.
+        One row per task and value of `seen`: `tissue` for the states themselves, `embeddings` for
+        the decoded states. Other columns: `redundant, unique_image, unique_expression, synergy` in
+        bits, and the scores `sis_bits` and `sis_macro_f1`.
     """
     (fold,) = paired.folds
     embeddings = zip(("image", "expression"), paired.standardised(fold), strict=True)
@@ -80,7 +82,7 @@ def confusions(
     Returns
     -------
     :
-        Confusion matrix by state; its rows sum to one.
+        Confusion matrix by state: rows are true levels, columns decoded ones, and rows sum to one.
     """
     penalties = probe.penalties()
     design = Design.of(x[train])

@@ -59,7 +59,7 @@ def add(name: str) -> None:
     Raises
     ------
     ConfigError
-        If there is no such file, params.yaml has its blocks already, or one cannot be inserted.
+        If there is no such file, params.yaml has its blocks already, or a block cannot be inserted.
     """
     if name not in _available():
         raise ConfigError(f"{LICENSED}: no {name!r}{suggest(name, _available())}")

@@ -41,9 +41,9 @@ def check_study(params: Params) -> None:
     Raises
     ------
     ConfigError
-        Names every parameter and name that is wrong. A task that no data set has is an error if its
-        name is near that of another task. Otherwise it is logged, as after removing data sets that
-        a study does not use.
+        If a name is wrong or a section is not valid; the message lists all wrong names. A task that
+        no data set has is an error if its name is similar to that of another task. Otherwise it is
+        logged only, since it may be one of a data set that was removed.
     """
     errors = [
         *_method_errors(params),

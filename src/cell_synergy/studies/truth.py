@@ -41,8 +41,8 @@ def read(raw: Path, pairs: ad.AnnData, unit_um: float) -> tuple[pd.DataFrame, Vi
     Returns
     -------
     :
-        True level of every latent state (column) of every observation (row), and the states that
-        determine each label.
+        True level, from 0, of every latent state (column) of every observation (row), and the
+        states that determine each label and are visible in a modality, by task and modality.
 
     Raises
     ------
@@ -78,15 +78,15 @@ def state_table(
     latent
         True level of every latent state of each observation.
     labels
-        Class of each observation.
+        Class of each observation, from 0.
     visible
-        Latent states of one task that are visible in each modality.
+        Latent states of one task that are visible in each modality (`image`, `expression`).
 
     Returns
     -------
     :
-        The table, and the combinations of levels along its first axis (image) and along its second
-        axis (expression).
+        The table, whose entries sum to one, and the combinations of levels along its first axis
+        (image) and along its second axis (expression).
     """
     states = [
         [tuple(map(int, row)) for row in latent[list(visible[modality])].to_numpy()]
@@ -131,7 +131,14 @@ def channel(
 
 
 def describe(table: Float64[np.ndarray, "x1 x2 y"]) -> dict[str, float]:
-    """Return the decomposition in bits and both synergistic information scores of a joint table."""
+    """Return the decomposition and the synergistic information scores (SIS) of a joint table.
+
+    Returns
+    -------
+    :
+        `redundant`, `unique_image`, `unique_expression` and `synergy`, in bits; `sis_bits`, the SIS
+        in mutual information; and `sis_macro_f1`, that of Bayes classifiers.
+    """
     parts = discrete.broja(table)
     return {
         "redundant": parts.redundant,
@@ -169,8 +176,9 @@ def ground_truth(
     Returns
     -------
     :
-        One row per task and value of `seen`: `tissue` for the states, `embeddings` for the decoded
-        levels, with the columns of `describe`.
+        Columns `task`; `seen`, which is `tissue` for the states and `embeddings` for the decoded
+        levels; `redundant, unique_image, unique_expression, synergy`, in bits; `sis_bits` and
+        `sis_macro_f1`. Tasks without labels are left out.
     """
     rows = []
     for task, states in visible.items():

@@ -236,7 +236,7 @@ class _Estimate:
         return bits | {(PAIR, name): value for name, value in pair.items()}
 
     def quantization_losses(self) -> pd.DataFrame:
-        """Return the loss by clustering, with a note where tempering does not compensate it."""
+        """Return the bits lost by clustering, with a note if tempering does not restore them."""
         groups = np.arange(len(self.loss))
         bits, rows = self._bits(groups), []
         for expert, table in self._tempered_tables(groups).items():

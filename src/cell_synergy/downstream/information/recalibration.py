@@ -29,9 +29,9 @@ def recalibrate(
     Parameters
     ----------
     posterior
-        Predicted class probabilities.
+        Predicted class probabilities, from 0 to 1.
     y
-        Class of each observation.
+        Class of each observation, from 0.
     groups
         Group of each observation; a group is recalibrated with a fit to all others.
     """

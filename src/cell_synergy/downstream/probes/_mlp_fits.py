@@ -26,6 +26,15 @@ _TINY = 1e-30  # avoids a division by zero
 class Fit:
     """One task, fitted to all training rows or to those outside one inner fold.
 
+    Parameters
+    ----------
+    probe_task
+        The train/test problem.
+    number
+        The inner fold that is left out for validation; None for a fit to all training rows.
+    x_offset
+        Row of `Training.x` at which the observations begin.
+
     Attributes
     ----------
     rows, validation_rows
@@ -35,9 +44,13 @@ class Fit:
         mean and standard deviation of the values.
     target
         Targets of all training rows: one-hot classes, or values less `origin` in units of `scale`.
-    x_offset, target_offset
-        Row of `Training.x` at which the observations begin, and of `Training.target` at which the
-        targets of the fit begin.
+    target_offset
+        Row of `Training.target` at which the targets of the fit begin.
+
+    Raises
+    ------
+    DataError
+        If all training rows are in the inner fold.
     """
 
     def __init__(self, probe_task: ProbeTask, number: int | None, x_offset: int) -> None:
@@ -99,9 +112,7 @@ def batches(
 ) -> Iterator[list[Tensor]]:
     """Yield minibatches of all fits for one epoch.
 
-    The rows of each fit are permuted and divided into `count` batches. A batch is a list of arrays
-    (fits, rows): rows of `Training.x`, rows of `Training.target`, and weights, which are zero where
-    a fit has fewer rows than the largest one.
+    The rows of each fit are permuted and divided into `count` batches.
 
     Parameters
     ----------
@@ -111,6 +122,12 @@ def batches(
         Random generator of each fit.
     count
         Number of batches.
+
+    Yields
+    ------
+    :
+        Three arrays (fits, rows): indices into `Training.x`, indices into `Training.target`, and
+        weights, which are zero where a fit has fewer rows than the largest one.
     """
     sizes = [-(-len(fit.rows) // count) for fit in fits]
     x_index, target_index = np.zeros((2, count, len(sizes), max(sizes)), dtype=np.int64)
@@ -148,13 +165,20 @@ def shrunk_logits(
 ) -> Float64[Tensor, "2 decays"]:
     """Return the best log-likelihood of validation rows, and the shrinkage factor that reaches it.
 
+    The factor, between 0 and 1, that maximises the likelihood is computed by Newton's method.
+
     Parameters
     ----------
     fits
         The fits of one classification to the rows outside each inner fold.
     added
-        Outputs of the networks for the validation rows of all fits. The factor, between 0 and 1,
-        that maximises the likelihood is computed by Newton's method.
+        Outputs of the networks for the validation rows of all fits, one after the other.
+
+    Returns
+    -------
+    :
+        For each weight decay the mean log-likelihood per row, in nats (first row), and the factor
+        (second row).
     """
     priors = [tensor(fit.origin).expand(len(fit.validation_rows), -1) for fit in fits]
     prior = torch.cat(priors).double()
@@ -175,13 +199,19 @@ def shrunk_values(
 ) -> Float64[Tensor, "2 decays"]:
     """Return the best mean R2 of the inner folds, and the shrinkage factor that reaches it.
 
+    The factor, between 0 and 1, that maximises R2 has a closed form.
+
     Parameters
     ----------
     fits
         The fits of one regression to the rows outside each inner fold.
     added
-        Outputs of the networks for the validation rows of all fits. The factor, between 0 and 1,
-        that maximises R2 has a closed form.
+        Outputs of the networks for the validation rows of all fits, one after the other.
+
+    Returns
+    -------
+    :
+        For each weight decay the mean R2 (first row), and the factor (second row).
     """
     total, best_possible, weights = sum(len(fit.validation_rows) for fit in fits), 0.0, []
     for fit in fits:

@@ -18,20 +18,26 @@ _TINY = 1e-30  # avoids a division by zero
 
 def principal_components(
     block: Float32[np.ndarray, "obs _"], rows: Int[np.ndarray, " rows"], axes: int
-) -> Float32[Tensor, "obs axes"]:
-    """Return the leading principal components of all observations, fitted to some rows.
+) -> Float32[Tensor, "obs _"]:
+    """Project all observations on the leading principal axes of some rows.
 
-    Components are scaled by one common factor to a mean variance of one. Their relative variances
-    are kept, so that AdamW learns from leading components first.
+    All scores are multiplied by one factor, so that their variances over `rows` have mean one and
+    keep their ratios: AdamW learns from leading components first.
 
     Parameters
     ----------
     block
-        Features.
+        Features of all observations.
     rows
-        Rows that the axes are fitted to.
+        Rows that mean and axes are computed from.
     axes
-        Maximal number of components.
+        Maximal number of axes.
+
+    Returns
+    -------
+    :
+        Scores in ascending order of variance, in at most `axes` columns: axes whose variance is a
+        rounding error are left out.
     """
     x = tensor(block)
     centred = gather_rows(x, rows).double()

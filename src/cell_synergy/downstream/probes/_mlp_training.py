@@ -36,6 +36,19 @@ _NO_CLASS = -1e30  # logit of a padded output
 class Training:
     """Networks of all fits (classifications first) and weight decays, trained as one model.
 
+    Parameters
+    ----------
+    blocks
+        Standardised features of all observations, one array or several.
+    probe_tasks
+        Train/test problems, classifications first.
+    settings
+        Configuration of the nonlinear probe.
+    seed
+        Seed of initial weights and batches.
+    late
+        Whether each block has a hidden layer by itself.
+
     Attributes
     ----------
     x
@@ -146,7 +159,18 @@ class Training:
         )
 
     def run(self) -> list[Prediction]:
-        """Train, score the validation rows after each epoch, and predict every task's test rows."""
+        """Train, score the validation rows after each epoch, and predict every task's test rows.
+
+        Returns
+        -------
+        :
+            One prediction per task, in the order of the tasks.
+
+        Raises
+        ------
+        ConfigError
+            If the training loss or a validation score is not finite.
+        """
         for w in self.weights:
             w.requires_grad_()
         adam = torch.optim.Adam(self.weights, lr=self.settings.lr, fused=True)

@@ -49,7 +49,7 @@ class Linear:
         return np.asarray(x @ self.coefficients + self.intercept)
 
     def probabilities(self, x: Float[np.ndarray, "obs d"]) -> Float64[np.ndarray, "obs outputs"]:
-        """Return the class probabilities predicted by logistic regression."""
+        """Return the class probabilities that logistic regression predicts; rows sum to one."""
         logits = self.scores(x)
         probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(probabilities / probabilities.sum(axis=1, keepdims=True))
@@ -201,6 +201,11 @@ class Design:
             Target values of each row, one column per output.
         penalties
             L2 penalties per row.
+
+        Returns
+        -------
+        :
+            One model of the features per penalty, in the order of the penalties.
         """
         targets = _linalg.as_float64(y)
         offset = targets.mean(axis=0)
@@ -233,6 +238,11 @@ class Design:
             Largest entry of the preconditioned gradient at which a fit stops.
         iterations
             Maximal number of conjugate-gradient steps of one fit.
+
+        Returns
+        -------
+        :
+            One model of the features per penalty, in the order of the penalties.
         """
         onehot = _linalg.as_float64(np.arange(classes)[:, None] == y)
         optima = path(self.rotated, onehot, penalties, tolerance, iterations)

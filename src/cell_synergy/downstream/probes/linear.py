@@ -10,7 +10,15 @@ from cell_synergy.downstream.probes.tasks import Prediction, ProbeTask, Selectio
 
 
 class LinearProbe:
-    """Linear probes of one representation; tasks with the same training rows share a design."""
+    """Linear probes of one representation; tasks with equal training rows share a design.
+
+    Parameters
+    ----------
+    z
+        Standardised representation of all observations.
+    probe
+        Configuration of the probes.
+    """
 
     def __init__(self, z: Float[np.ndarray, "obs d"], probe: ProbeConfig) -> None:
         self.z, self.probe = z, probe
@@ -46,6 +54,11 @@ class LinearProbe:
             The train/test problem.
         selection
             Selected penalty.
+
+        Returns
+        -------
+        :
+            Class probabilities, or values, of the test rows; one column per class or output.
         """
         all_rows = np.ones(len(probe_task.train), dtype=bool)
         (linear,) = self._fit(self._design(probe_task), probe_task, all_rows, [selection.penalty])

@@ -86,7 +86,7 @@ def path(
     tolerance: float,
     iterations: int,
 ) -> Iterator[Optimum]:
-    """Yield the optimum for each penalty.
+    """Yield the optimum for each penalty, in their order.
 
     Solutions for penalties that are evenly spaced on a log scale lie nearly on a line, so each fit
     starts at the linear extrapolation of the two before it. The objective is convex: the start does

@@ -45,6 +45,11 @@ def predict(
         Late fusion: one hidden layer per block, trained jointly, with outputs added. Otherwise one
         hidden layer reads the concatenated blocks.
 
+    Returns
+    -------
+    :
+        One prediction per task, in the order of the tasks; an empty list without tasks.
+
     Raises
     ------
     DataError

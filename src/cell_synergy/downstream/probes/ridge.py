@@ -28,7 +28,7 @@ class RidgeSolution(NamedTuple):
 def group_grams(
     columns: Float64[Array, "obs columns"], group: Int[np.ndarray, " obs"]
 ) -> list[Float64[Array, "columns columns"]]:
-    """Return the Gram matrix of each group's rows.
+    """Return the Gram matrix of each group's rows, by index of the group.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def solve(
     products: Float64[Array, "columns outputs"],
     penalties: Sequence[float],
 ) -> Iterator[RidgeSolution]:
-    """Yield the optimum for each penalty.
+    """Yield the optimum for each penalty, in their order.
 
     Parameters
     ----------

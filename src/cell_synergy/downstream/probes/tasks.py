@@ -171,6 +171,11 @@ def task_targets(paired: PairedDataset, tasks: Mapping[str, Task]) -> list[Targe
         The data set. If its embeddings are standardised per donor, so are regression targets.
     tasks
         Configuration of each task, by name.
+
+    Raises
+    ------
+    DataError
+        If a task is a gene panel, and no gene is marked as panel.
     """
     adata, targets = paired.adata, []
     for name, task in tasks.items():

@@ -17,7 +17,7 @@ _MAX_COORD = 1e8  # micrometres: a hundred metres, more than any frame of a micr
 
 
 def check(adata: ad.AnnData, unit_um: float, *, views: bool) -> None:
-    """Refuse coordinates from which neighbours would be wrong.
+    """Check that neighbours can be computed from the coordinates and sections of observations.
 
     Parameters
     ----------

@@ -86,14 +86,14 @@ def sample_pairs(
 def pair_features(
     z: Float32[np.ndarray, "obs d"], pairs: PairSample
 ) -> Float32[np.ndarray, "pairs features"]:
-    """Return the product and the absolute difference of each feature of each pair.
+    """Return the products, and then the absolute differences, of each pair's features.
 
     Parameters
     ----------
     z
-        Representation of all observations.
+        Representation of all observations, with d features.
     pairs
-        The pairs.
+        Pairs of observations, each with 2 d features.
     """
     first, second = z[pairs.first], z[pairs.second]
     return np.concatenate([first * second, abs(first - second)], axis=1)
@@ -101,6 +101,15 @@ def pair_features(
 
 class PairTask:
     """Classification of one fold's pairs as close or far, trained on pairs of training donors.
+
+    Parameters
+    ----------
+    pairs
+        Close and far pairs of observations.
+    paired, fold
+        The data set and one of its folds.
+    probe
+        Configuration of the probes.
 
     Attributes
     ----------
@@ -126,7 +135,9 @@ class PairTask:
     def scores(
         self, z: Float32[np.ndarray, "obs d"], selections: dict[str, Selection]
     ) -> Iterator[dict[str, object]]:
-        """Yield one row per metric and test donor.
+        """Yield the scores of a linear probe, one dictionary per metric and test donor.
+
+        There are none if the fold has no training or no test pairs.
 
         Parameters
         ----------

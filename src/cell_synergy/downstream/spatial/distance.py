@@ -63,7 +63,7 @@ def curves(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _informative(scores: pd.DataFrame) -> Iterator[Hashable]:
-    """Yield (task, probe, method) where bits or R2 are demonstrably above zero."""
+    """Yield each (task, probe, method) whose bits or R2 are above zero over donors."""
     scores = scores[scores["metric"].isin(["bits", "r2"])]
     case = ["task", "probe", "method"]
     for name, rows in scores.groupby([*case, "donor"])["value"].mean().groupby(case):

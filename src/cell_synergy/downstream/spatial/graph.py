@@ -61,7 +61,8 @@ def band_edges(
     Returns
     -------
     :
-        Zero and the outer radius of each band, in micrometres.
+        Zero (first row) and the outer radius of each band, in micrometres; NaN in a section with
+        too few observations for the band.
     """
     radii = np.zeros((len(counts) + 1, len(coords)))
     for name in np.unique(sections):
@@ -85,7 +86,12 @@ def bands(
         Coordinates, in micrometres, and section of each observation.
     radii
         Radii as `band_edges` returns them, equal for all observations of a section and increasing.
-        In a section where they are NaN there is no band.
+
+    Returns
+    -------
+    :
+        One band for each pair of consecutive radii; in a section where a radius is NaN, no
+        observation has neighbours in it.
     """
     links = [_Links() for _ in radii[1:]]
     for name in np.unique(sections):
@@ -150,6 +156,12 @@ def nearest_neighbours(
         Coordinates of the section's observations.
     count
         Number of neighbours; an observation is not its own neighbour.
+
+    Returns
+    -------
+    :
+        Distances, in the unit of the coordinates, and indices of the observations, nearest first.
+        If there are too few observations, the distance is infinite.
     """
     distance, index = KDTree(coords).query(coords, k=np.arange(2, count + 2))
     return np.asarray(distance), np.asarray(index)

@@ -63,6 +63,11 @@ class SpatialTasks:
             Tasks of the data set, by name.
         spatial
             Configuration of distance bands and pairs.
+
+        Raises
+        ------
+        DataError
+            If a task needs compositions that the data set does not have.
         """
         selected = {name: tasks[name] for name in spatial.targets if name in tasks}
         if not selected:
@@ -120,7 +125,7 @@ def evaluate(
     Raises
     ------
     DataError
-        If the representation is not finite.
+        If the representation has another number of rows, or is not finite.
     """
     rows: list[dict[str, object]] = []
     for fold in paired.folds:
@@ -134,7 +139,7 @@ def evaluate(
 
 
 class _SpatialEvaluator:
-    """The spatial tasks of one fold, and the scores of a representation on them."""
+    """Evaluation of representations on the spatial tasks of one fold."""
 
     def __init__(
         self,
@@ -154,7 +159,7 @@ class _SpatialEvaluator:
     def scores(
         self, z: Float32[np.ndarray, "obs d"], seed: int, *, first: bool
     ) -> Iterator[dict[str, object]]:
-        """Yield one row per task, metric, probe and test donor.
+        """Yield the scores, one dictionary per task, metric, probe and test donor.
 
         Parameters
         ----------

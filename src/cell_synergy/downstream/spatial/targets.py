@@ -60,6 +60,11 @@ def band_targets(
         Minimal number of a donor's observations with labelled neighbours; with fewer, the target
         has no label for this donor.
 
+    Returns
+    -------
+    :
+        Targets of all bands, from the innermost on, each in the order of the tasks.
+
     Raises
     ------
     DataError

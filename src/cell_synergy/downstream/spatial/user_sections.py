@@ -70,6 +70,12 @@ def write_section_scores(
         Configuration of the probes, and of the distance bands and pairs.
     rule
         Minimum frequency of a class.
+
+    Raises
+    ------
+    DataError
+        If a column, an embedding or the coordinates are missing or not valid, or no donor has
+        enough labelled neighbours or pairs of observations.
     """
     keys = {config.image, config.expression, *config.joint, config.composition} - {None}
     adata = read_table(config.units, {str(key) for key in keys})
@@ -107,7 +113,8 @@ def spatial_dataset(
     Raises
     ------
     DataError
-        If coordinates are missing or cannot be micrometres, or as for `paired_dataset`.
+        If coordinates are missing or cannot be micrometres, the table has fewer than two donors, or
+        a column or embedding is missing or not valid.
     """
     _check_labels(config)
     if "spatial" not in adata.obsm:
@@ -124,7 +131,7 @@ def spatial_dataset(
 
 
 def _check_labels(config: UserSectionsConfig) -> None:
-    """Refuse the section as a label, and labels with the name of another task."""
+    """Raise an error if a label is the section, or has the name of another task."""
     taken = [CONSISTENCY]
     if config.composition is not None:
         taken.append(COMPOSITION)

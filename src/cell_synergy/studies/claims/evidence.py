@@ -23,8 +23,8 @@ class ClaimsConfig(Config):
     aligned
         Methods whose objective aligns the two modalities.
     synergy_aware, redundant
-        The method that the paper calls synergy-aware, and the method that captures redundancy
-        according to the paper.
+        The method that the paper calls synergy-aware (CoMM), and the one that captures redundancy
+        according to the paper (SimCLR).
     local, niches
         Tasks on the observation itself, and tasks on the organisation of its surroundings.
     """
@@ -65,18 +65,20 @@ class Tables:
         return [name for name in claims.aligned if name in self.methods]
 
     def headline_sis(self, tasks: Sequence[str]) -> pd.DataFrame:
-        """Return the headline rows of some tasks in the SIS table."""
+        """Return the SIS over all folds of some tasks, by linear probes, in macro F1 or R2."""
         rows = headline_rows(self.sis, fold=ALL_FOLDS)
         return rows[rows["task"].isin(tasks)]
 
     def retained_shares(self) -> dict[str, pd.DataFrame] | str:
-        """Return the shares of content that methods retain, and their limits.
+        """Return how much of the shared and the unique content each method's embedding retains.
 
         Returns
         -------
         :
-            For each of `value`, `low` and `high` a table with a row per method and a column per
-            kind of content, or the reason why there are no shares.
+            Tables of the explained variance `value` (mean over donors) and of the limits `low` and
+            `high` of its 95 % interval: a row per method, and the columns `shared` (canonical
+            variates) and `unique_image, unique_expression` (residuals of the embeddings). If there
+            are too few pairs, correlations or donors, the reason in words.
         """
         rows = self.spectrum[self.spectrum["seed"] == _ALL_SEEDS]
         if rows.empty:
@@ -92,7 +94,7 @@ class Tables:
 
 
 Finding = tuple[str, str]
-"""A verdict and its evidence in words."""
+"""A verdict (`supported`, `not supported`, `not testable here`) and its evidence in words."""
 
 
 def no_method(names: Iterable[str]) -> Finding:

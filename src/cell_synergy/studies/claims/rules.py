@@ -1,8 +1,10 @@
 """The rules that decide the paper's claims on one data set.
 
-Each claim has a rule, a function of the study's tables that returns `supported`, `not supported` or
-`not testable here` with the numbers. A rule decides by 95 % intervals over donors and by p values
-corrected for the methods compared, not by the size of an effect. `RULES` lists all rules.
+Each claim has a rule, a function of the study's tables that returns the verdict (`supported`, `not
+supported` or `not testable here`) and the evidence in words. A rule decides by 95 % intervals over
+donors and by one-sided p values corrected for the methods compared, not by the size of an effect.
+A claim is not testable here if a method or task that it is about is absent, or the data set has
+fewer than five test donors. `RULES` lists all rules.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,17 +31,15 @@ _UNIQUE = "unique_image", "unique_expression"
 
 
 def redundancy(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Supported if every aligned method retains more shared content than unique content.
+    """Return verdict and evidence: aligned methods retain more shared than unique content.
 
-    The interval of the share retained of the canonical variates has to be above the intervals of
-    the shares retained of the residuals of both embeddings.
+    For each method the 95 % interval over donors of the explained variance of the canonical
+    variates must be above those of the residuals of both embeddings.
 
     Parameters
     ----------
-    tables
-        Result tables of one data set.
-    claims
-        Methods and tasks that the claims are about.
+    tables, claims
+        Result tables of one data set; methods and tasks that the claims are about.
     """
     if not (aligned := tables.aligned(claims)):
         return no_method(claims.aligned)
@@ -64,14 +64,14 @@ def redundancy(tables: Tables, claims: ClaimsConfig) -> Finding:
 
 
 def ceiling(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Supported if no aligned method has a linear score above the spectral ceiling on any task.
+    """Return verdict and evidence: no aligned method is above the spectral ceiling on any task.
+
+    Supported if no score is significantly above that of a linear probe of the canonical variates.
 
     Parameters
     ----------
-    tables
-        Result tables of one data set.
-    claims
-        Methods and tasks that the claims are about.
+    tables, claims
+        Result tables of one data set; methods and tasks that the claims are about.
     """
     if not (aligned := tables.aligned(claims)):
         return no_method(claims.aligned)
@@ -94,14 +94,14 @@ def ceiling(tables: Tables, claims: ClaimsConfig) -> Finding:
 
 
 def local(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Supported if no fusion method is above the better expert on any local task.
+    """Return verdict and evidence: no fusion method is above the better expert on a local task.
+
+    Supported if no gain of a linear probe is significant (one-sided p, corrected for the methods).
 
     Parameters
     ----------
-    tables
-        Result tables of one data set.
-    claims
-        Methods and tasks that the claims are about.
+    tables, claims
+        Result tables of one data set; methods and tasks that the claims are about.
     """
     rows = tables.headline_sis(claims.local)
     rows = rows[~rows["method"].isin(CONTROLS)]
@@ -122,17 +122,18 @@ def local(tables: Tables, claims: ClaimsConfig) -> Finding:
 
 
 def niches(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Supported if the synergy-aware method is above the better expert on every niche task.
+    """Return verdict and evidence: the synergy-aware method gains on every niche task.
 
-    The verdict is on linear probes; its certified synergy in bits and its gains in the bands of
-    distance are evidence only.
+    Supported if its gain over the better expert is significant on every niche task, with linear
+    probes (one-sided p, corrected for the methods, below 0.05). Evidence only: synergy of the two
+    embeddings and certified synergy of the method, in bits, and the number of targets and distance
+    bands with a significant gain. Not testable here without the method, a niche task or five test
+    donors.
 
     Parameters
     ----------
-    tables
-        Result tables of one data set.
-    claims
-        Methods and tasks that the claims are about.
+    tables, claims
+        Result tables of one data set; methods and tasks that the claims are about.
     """
     if claims.synergy_aware not in tables.methods:
         return no_method([claims.synergy_aware])
@@ -164,17 +165,15 @@ def niches(tables: Tables, claims: ClaimsConfig) -> Finding:
 
 
 def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Supported if the fine-tuned expert is above every other method on the mean over fractions.
+    """Return verdict and evidence: the fine-tuned expert is above all methods over the fractions.
 
-    Labels are subsampled with the pairs; tasks, draws and seeds are averaged within donors. The
-    interval of each difference has to be above 0.
+    Labels are subsampled with the pairs. Local tasks, fractions of the training pairs, draws and
+    seeds are averaged within donors. The 95 % interval of each difference must be above 0.
 
     Parameters
     ----------
-    tables
-        Result tables of one data set.
-    claims
-        Methods and tasks that the claims are about.
+    tables, claims
+        Result tables of one data set; methods and tasks that the claims are about.
     """
     rows = tables.scaling
     rows = rows[(rows["labels"] == DRAWN_LABELS) & (rows["note"] == "")]
@@ -202,17 +201,20 @@ def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
 
 
 def highest(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Supported if the synergy-aware method's mean over tasks is above every other fusion method's.
+    """Return verdict and evidence: the synergy-aware method has the highest mean over tasks.
 
-    The mean is over linear scores (macro F1, R2). Differences between methods are the same for
-    scores and for gains over the better expert. The interval of each difference has to be above 0.
+    The mean is over linear scores (macro F1, R2), whose differences are those of gains over the
+    better expert. The 95 % interval over donors of each difference must be above 0.
 
     Parameters
     ----------
-    tables
-        Result tables of one data set.
-    claims
-        Methods and tasks that the claims are about.
+    tables, claims
+        Result tables of one data set; methods and tasks that the claims are about.
+
+    Raises
+    ------
+    DataError
+        If methods were not scored on the same donors.
     """
     if claims.synergy_aware not in tables.methods:
         return no_method([claims.synergy_aware])
@@ -241,18 +243,17 @@ def highest(tables: Tables, claims: ClaimsConfig) -> Finding:
 
 
 def captured(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Supported if the method retains more shared content than the control and than unique content.
+    """Return verdict and evidence: `claims.redundant` (SimCLR) retains mainly shared content.
 
-    The interval of the share that it retains of the shared content has to be above the interval of
-    the control trained on shuffled pairs, and above the intervals of the shares that the method
-    retains of the unique content.
+    Supported if the 95 % interval over donors of its explained variance (1 = all; may be negative)
+    of the canonical variates is above that of the control `shuffled`, trained on shuffled pairs,
+    and above those of its own explained variance of the residuals of both embeddings. Not testable
+    here if one of the two methods is absent, or donors, pairs or correlations are too few.
 
     Parameters
     ----------
-    tables
-        Result tables of one data set.
-    claims
-        Methods and tasks that the claims are about.
+    tables, claims
+        Result tables of one data set; methods and tasks that the claims are about.
     """
     if absent := [n for n in (claims.redundant, "shuffled") if n not in tables.methods]:
         return no_method(absent)

@@ -40,6 +40,12 @@ def verdicts(
         Scores of the stage `trifeature`.
     claims
         Methods and tasks that the claims are about.
+
+    Returns
+    -------
+    :
+        One row per data set and claim, with the columns `claim, dataset, verdict, evidence,
+        simulated`; claims that Trifeature cannot test are `not testable here`.
     """
     rows = [
         (claim, dataset, *rule(of_dataset, claims), simulated[dataset])
@@ -57,10 +63,11 @@ _NO_TISSUE: Finding = (NOT_TESTABLE, "the task has no tissue, donors or niches")
 def on_trifeature(scores: pd.DataFrame, claims: ClaimsConfig) -> dict[str, Finding]:
     """Return the findings on the claims that Trifeature tests, from binomial intervals.
 
-    A method retains redundancy rather than uniqueness if the interval of its accuracy on redundant
-    content is above both intervals on unique content. The synergy-aware method is highest if its
-    synergy interval is above chance and above the intervals of all other methods. Scores are those
-    of linear probes. The interval of a mean over seeds assumes that seeds share their test pairs.
+    Scores are balanced accuracies of linear probes, averaged over seeds, with 95 % intervals of a
+    normal approximation that counts the test pairs of one seed. A method retains redundancy rather
+    than uniqueness if the interval of its accuracy on redundant content is above both intervals on
+    unique content. The synergy-aware method is highest if its synergy interval is above chance and
+    above the intervals of all other methods.
 
     Parameters
     ----------
@@ -72,7 +79,7 @@ def on_trifeature(scores: pd.DataFrame, claims: ClaimsConfig) -> dict[str, Findi
     Returns
     -------
     :
-        The finding on each claim that the methods of the study can test, by claim.
+        Verdict and evidence, by claim; claims on methods without scores are left out.
     """
     linear = scores[scores["probe"] == LINEAR]
     value = linear.pivot_table(index="method", columns="task", values="value")
@@ -103,9 +110,9 @@ def on_trifeature(scores: pd.DataFrame, claims: ClaimsConfig) -> dict[str, Findi
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Return the verdicts as a Markdown table with one column per data set.
+    """Return the verdicts as a Markdown table with a row per claim and a column per data set.
 
-    Titles say which data sets are simulated; remarks on data sets are below the table.
+    Titles of simulated data sets end in "(simulated)"; remarks on data sets are below the table.
     """
     names = table.drop_duplicates("dataset")
     titles = [

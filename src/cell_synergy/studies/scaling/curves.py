@@ -47,6 +47,13 @@ def read(scaling: Path, finetune: Path, dataset: str, methods: Sequence[str]) ->
     dataset, methods
         Name of the data set, and names of the methods to read.
 
+    Returns
+    -------
+    :
+        One row per score (columns `COLUMNS` of `cell_synergy.studies.scaling.subset_evaluator`),
+        with the tunable expert's arms `finetuned` and `frozen` and the null `prior` as methods; and
+        one row per omission, with the reason in `note` and no score.
+
     Raises
     ------
     DataError
@@ -74,13 +81,20 @@ def read(scaling: Path, finetune: Path, dataset: str, methods: Sequence[str]) ->
 
 
 def left_out(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the distinct omissions: data set, task, labels, fraction and reason (`note`)."""
+    """Return the distinct omissions: columns `dataset, task, labels, fraction, note` (reason)."""
     columns = ["dataset", "task", "labels", "fraction", "note"]
     return scores.loc[scores["note"] != "", columns].drop_duplicates(ignore_index=True)
 
 
 def by_donor(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return mean scores over draws, seeds and folds: a row per donor, a column per fraction."""
+    """Return mean scores over draws, seeds and folds, from scores as `read` returns them.
+
+    Returns
+    -------
+    :
+        One row per data set, task, metric, labels, method and donor, which form the index, and one
+        column per fraction, in per cent; NaN where a donor has no score.
+    """
     keys = [*CASE, "method", "donor"]
     return scores[scores["note"] == ""].pivot_table("value", keys, "fraction")
 
@@ -92,9 +106,10 @@ def curves(scores: pd.DataFrame) -> pd.DataFrame:
     -------
     :
         Columns `dataset, task, metric, labels, method, fraction, pairs, score, low, high, least,
-        most, draws, donors, note`. `pairs` is the mean number over folds; `low, high` the 95 % t
-        interval over donors, NaN under five; `least, most` the lowest and highest mean score of a
-        draw.
+        most, draws, donors, note`. `fraction` is in per cent; `pairs` is the mean number of
+        training pairs over folds; `score` the mean over donors, and `low, high` its 95 % t interval
+        over donors, NaN with fewer than five, which `note` then tells; `least, most` the lowest and
+        highest mean score of a draw; `draws, donors` are numbers.
     """
     scored = scores[scores["note"] == ""]
     cross_validated = len(set(scored["fold"])) > 1
@@ -116,7 +131,7 @@ def curves(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def crossovers(scores: pd.DataFrame, first: str = TUNED) -> pd.DataFrame:
-    """Compare the curve of one method with that of every other method.
+    """Compare one method's curve, its mean score by number of training pairs, with all others'.
 
     Parameters
     ----------
@@ -128,11 +143,14 @@ def crossovers(scores: pd.DataFrame, first: str = TUNED) -> pd.DataFrame:
     Returns
     -------
     :
-        One row per comparison and fraction of both curves, with the columns of `CASE` and `first,
-        second, fraction, pairs, difference, low, high` (first minus second, with its 95 % t
-        interval over donors; NaN under five). All rows of a comparison have equal `crossing,
-        crossing_low, crossing_high`, the number of pairs at which the mean difference changes its
-        sign with its 95 % jackknife interval over donors, and `said`, the result in words.
+        One row per data set, task, metric, labels, second method and fraction (per cent) at which
+        both methods have scores of every donor, with the columns `COMPARED`. `difference` is first
+        minus second, averaged over donors; `low, high` its 95 % t interval over donors, NaN with
+        fewer than five donors. Equal in all rows of a comparison are `crossing`, the number of
+        pairs at which the mean difference changes its sign (NaN unless it does so exactly once);
+        `crossing_low, crossing_high`, its 95 % jackknife interval over donors, NaN with fewer than
+        five donors or if the curves do not cross once without some donor; and `said`, the result in
+        words. Empty if `first` has no scores.
     """
     scored = scores[scores["note"] == ""]
     pairs = scored.groupby(["dataset", "fraction"])["pairs"].mean()
@@ -177,13 +195,14 @@ def _compare(
 def better_single(scores: pd.DataFrame) -> pd.DataFrame:
     """Return which of the frozen experts `image` and `expression` is better in each task.
 
-    The better expert has the higher mean score of inner cross-validation with all training pairs,
-    as for the reference modality of SIS.
+    The better expert has the higher mean score of inner cross-validation with all training pairs.
+    The reference modality of SIS is selected by this rule, too.
 
     Returns
     -------
     :
-        Columns `dataset, task, method`.
+        One row per data set and task, with the columns `dataset, task, method`; empty without
+        scores of single experts at 100 %.
     """
     whole = scores[(scores["labels"] == DRAWN_LABELS) & (scores["fraction"] == WHOLE)]
     inner = whole[whole["method"].isin(UNIMODAL)].dropna(subset=["inner"])

@@ -36,6 +36,9 @@ def scale(
 ) -> Iterator[Row]:
     """Yield the scores of an expert at every fraction, and a row with the reason of each omission.
 
+    Rows are dictionaries with keys of `subset_evaluator.COLUMNS`. The column `method` is
+    `finetuned`, `frozen`, or `prior` for a probe of a constant feature.
+
     Parameters
     ----------
     expert

@@ -58,7 +58,10 @@ class SubsampledMethod:
         self._folder, self._work = folder, work
 
     def fit(self, fold: Fold, subset: Subset) -> Iterator[tuple[int, Weights]]:
-        """Yield seed and weights of each fit to a subset; at 100 %, of each seed of `align`.
+        """Yield seed and weights of each fit to a subset.
+
+        At 100 % these are the weights that the stage `align` wrote for each of its seeds; below
+        there is one fit per draw, with the first seed of `align` plus the index of the draw.
 
         Parameters
         ----------
@@ -66,6 +69,13 @@ class SubsampledMethod:
             The fold that the subset is drawn from.
         subset
             The subset.
+
+        Raises
+        ------
+        DataError
+            If weights of the stage `align` are missing or damaged.
+        ConfigError
+            If the section `training` is not valid, or a loss is not finite.
         """
         mask = fold.align & ~draw_validation_mask(self.paired.adata, fold.align, self._align.held)
         if subset.fraction == WHOLE:
@@ -81,9 +91,9 @@ class SubsampledMethod:
         Parameters
         ----------
         subset
-            Subset that the standardisation is fitted on.
+            Subset whose drawn observations give the means and standard deviations.
         fitted
-            Weights of the method.
+            Weights of the method, as `fit` yields them.
         """
         return self._method.transform(fitted, *self.paired.standardised(subset.drawn))
 
@@ -123,6 +133,8 @@ def scale(
     store: PartStore,
 ) -> Iterator[Row]:
     """Yield the scores of a method at every fraction, and a row with the reason of each omission.
+
+    Rows are dictionaries with keys of `subset_evaluator.COLUMNS`.
 
     Parameters
     ----------

@@ -31,6 +31,15 @@ Embedding = Float32[np.ndarray, "obs d"]
 class SubsetEvaluator:
     """Evaluation of linear probes on one subset of the training pairs.
 
+    Parameters
+    ----------
+    paired, task_targets
+        The data set, and the labels or values of each task.
+    subset
+        The subset.
+    probe, config
+        Configurations of the probes and of the scaling study.
+
     Attributes
     ----------
     by_labels
@@ -96,6 +105,11 @@ class SubsetEvaluator:
             Embedding of all observations.
         names
             Names of the tasks; None for all of them.
+
+        Returns
+        -------
+        :
+            Predictions for the test observations, by task; empty if no task has enough labels.
         """
         if labels not in self.by_labels:
             return {}
@@ -110,7 +124,9 @@ class SubsetEvaluator:
     def rows(
         self, labels: str, predictions: Mapping[str, Prediction], probe: str = LINEAR
     ) -> Iterator[Row]:
-        """Yield the scores of predictions, one row per task, metric and test donor.
+        """Yield the scores of predictions, one dictionary per task, metric and test donor.
+
+        Metrics are macro F1, R2 and bits.
 
         Parameters
         ----------
@@ -119,7 +135,7 @@ class SubsetEvaluator:
         predictions
             Predictions for the test rows, by task.
         probe
-            Name of the probe in the rows.
+            Name of the probe, written to the rows.
         """
         if predictions:
             evaluator = self.by_labels[labels]
@@ -131,7 +147,7 @@ class SubsetEvaluator:
 
 
 def linear_rows(evaluator: SubsetEvaluator, x: Embedding) -> Iterator[Row]:
-    """Yield the scores of linear probes with the drawn labels and, in the first draw, all labels.
+    """Yield scores (dictionaries) of linear probes with drawn labels and, in draw 0, all labels.
 
     At 100 % the drawn labels are all labels, and both sets of rows come from one fit.
 
@@ -153,7 +169,8 @@ def linear_rows(evaluator: SubsetEvaluator, x: Embedding) -> Iterator[Row]:
 def table(rows: list[Row], adata: ad.AnnData) -> pd.DataFrame:
     """Return the score table of the scaling study on one data set.
 
-    Columns of the probe fit are filled in the first row of each fit and metric only.
+    The columns are `COLUMNS`; those of the probe fit are filled in the first row of each fit and
+    metric only.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ from cell_synergy.studies.scaling import WHOLE
 
 
 def _shares(values: tuple[float, ...]) -> tuple[float, ...]:
-    """Refuse fractions that are not increasing percentages up to 100."""
+    """Return the fractions; raise an error unless they are increasing percentages up to 100."""
     if values[-1] != WHOLE or values[0] <= 0 or list(values) != sorted(set(values)):
         raise ValueError("write percentages of the pairs that rise from above 0 to 100")
     return values
@@ -103,9 +103,9 @@ class Subset:
 
 
 def subsets(paired: PairedDataset, fold: Fold, config: ScalingConfig) -> Iterator[Subset]:
-    """Yield every draw of every fraction of a fold; 100 % has one draw.
+    """Yield every draw of every fraction of a fold, by fraction; 100 % has one draw.
 
-    The fractions of one draw are nested: each contains the smaller ones, in every donor.
+    The subsets of one draw are nested: in every donor a larger fraction contains the smaller ones.
 
     Parameters
     ----------

@@ -32,16 +32,28 @@ _SIGNIFICANCE = 0.05
 def ceiling_scores(
     paired: PairedDataset, tasks: Mapping[str, Task], variates: Representation, probe: ProbeConfig
 ) -> pd.DataFrame:
-    """Return the scores of linear probes of the canonical variates, in the format of a method's.
+    """Return the scores of linear probes of the canonical variates.
 
     Parameters
     ----------
     paired, tasks
-        The data set, and its tasks by name; without a task there are no rows.
+        The data set, and its tasks by name.
     variates
-        Canonical variates of all observations, given fold and seed.
+        Function from fold and seed to the canonical variates of all observations.
     probe
         Configuration of the probes.
+
+    Returns
+    -------
+    :
+        Score table as `cell_synergy.downstream.evaluate.score_table` returns it, with `ceiling` in
+        the column `method`: one row per task, metric and test donor. Without a task it is empty.
+
+    Raises
+    ------
+    DataError
+        If a task has no labelled training observation in a fold, or there are tasks, but no test
+        observation has a label.
     """
     rows: list[dict[str, object]] = []
     targets = task_targets(paired, tasks)
@@ -68,13 +80,14 @@ def compare(ceiling: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     :
-        One row per task, metric, method and quantity. `score` is the mean score over donors, also
-        of the ceiling. `over_ceiling` is the mean gain over the ceiling, with a paired t interval,
-        a p value for a gain above 0, corrected over the fusion methods, and a verdict: `above` if
-        this p value is below 0.05 (for single experts and controls, which have no corrected p
+        One row per task, metric, method and `quantity`. The `value` of the quantity `score` is the
+        mean score over the `n_donors` donors, also of the ceiling. That of `over_ceiling` is the
+        mean gain over the ceiling, with its 95 % t interval `low, high`; the one-sided p value
+        `p_corrected` of a gain above 0, corrected over the fusion methods; and a `verdict`: `above`
+        if this p value is below 0.05 (for single experts and controls, which have no corrected p
         value: if the interval is above 0), `below` if the interval is below 0, else `at`, no
-        significant difference. Verdicts are empty under five donors. Without ceiling scores there
-        are no rows.
+        significant difference. With fewer than five donors, interval and verdict are empty and
+        `note` gives the reason. Without ceiling scores there are no rows.
 
     Raises
     ------

@@ -49,7 +49,7 @@ class CentredPairs:
         return cls(image, expression, donor)
 
     def subset(self, rows: Int[np.ndarray, " rows"]) -> "CentredPairs":
-        """Return the pairs at indices `rows`, centred within donors again."""
+        """Return the pairs at the indices `rows`, centred within donors anew."""
         return CentredPairs.of(self.image[rows], self.expression[rows], self.donor[rows])
 
     @property
@@ -97,9 +97,9 @@ class Spectrum:
         return wachter_edge(self.p, self.q, self.freedom)
 
     def corrected(self, edge: float) -> Float64[np.ndarray, " k"]:
-        """Return population correlations: 0 up to a sample correlation of `edge`.
+        """Estimate the population correlations: 0 for sample correlations up to `edge`.
 
-        All are NaN if population correlations are not estimable.
+        All are NaN if they are not estimable.
         """
         if not self.estimable:
             return np.full(len(self.correlations), np.nan)
@@ -107,7 +107,10 @@ class Spectrum:
         return np.where(self.correlations > edge, estimates, 0.0)
 
     def shared(self, edge: float) -> "SharedDirections":
-        """Return the directions whose sample correlation is above `edge`."""
+        """Return the directions whose sample correlation is above `edge`.
+
+        There are none if population correlations are not estimable.
+        """
         corrected = self.corrected(edge)
         mask = corrected > 0
         return SharedDirections(corrected[mask], self.image[:, mask], self.expression[:, mask])
@@ -132,9 +135,9 @@ class SharedDirections:
     def variates(
         self, image: Float[np.ndarray, "obs d1"], expression: Float[np.ndarray, "obs d2"]
     ) -> Float32[np.ndarray, "obs _"]:
-        """Return the canonical variates of both modalities, and a column of zeros.
+        """Return the k variates of the image, the k of the expression, and a column of zeros.
 
-        With the column of zeros, probes have a feature even if there are no directions.
+        The column of zeros gives probes a feature even if there are no directions.
 
         Parameters
         ----------
@@ -181,10 +184,10 @@ def wachter_edge(p: int, q: int, n: int) -> float:
 def population_correlations(
     correlations: Float[np.ndarray, " k"], p: int, q: int, n: int
 ) -> Float64[np.ndarray, " k"]:
-    """Return the population correlations of given limits of sample correlations.
+    """Return the population correlations that sample correlations estimate.
 
-    The result is the larger root of the relation of Bao et al. 2019; up to the Wachter edge there
-    is no root, and the result is 0.
+    An estimate is the larger root of the relation of Bao et al. 2019; up to the Wachter edge there
+    is no root, and it is 0.
 
     Parameters
     ----------
@@ -213,6 +216,11 @@ def spectrum(pairs: CentredPairs, axes: int | None) -> Spectrum:
     axes
         Maximal number of leading principal axes of each embedding to analyse; None for all axes
         with positive variance.
+
+    Raises
+    ------
+    DataError
+        If no feature of a modality varies within donors.
     """
     moments = covariances(pairs.image, pairs.expression)
     return _canonical_spectrum(moments, *whitenings(moments, axes), pairs.freedom)
@@ -221,18 +229,26 @@ def spectrum(pairs: CentredPairs, axes: int | None) -> Spectrum:
 def permutation_null(
     pairs: CentredPairs, axes: int | None, permutations: int, rng: np.random.Generator
 ) -> Float64[np.ndarray, "permutations k"]:
-    """Return the canonical correlations of each permutation of the pairs within donors.
+    """Return the canonical correlations, in descending order, of permutations within donors.
 
     Permutations leave the covariances of both modalities unchanged: one whitening serves all.
 
     Parameters
     ----------
-    pairs, axes
-        Centred pairs, and maximal number of principal axes, as for `spectrum`.
+    pairs
+        Centred pairs.
+    axes
+        Maximal number of leading principal axes of each embedding; None for all axes with positive
+        variance.
     permutations
         Number of permutations.
     rng
         Random generator of the permutations.
+
+    Raises
+    ------
+    DataError
+        If no feature of a modality varies within donors.
     """
     t1, t2 = whitenings(covariances(pairs.image, pairs.expression), axes)
     first, second = pairs.image @ t1, pairs.expression @ t2
@@ -248,7 +264,9 @@ def permutation_null(
 def held_out_correlations(
     fitted: Spectrum, pairs: CentredPairs
 ) -> dict[str, Float64[np.ndarray, " k"]]:
-    """Return the correlations of held-out pairs along canonical directions, by donor.
+    """Return the signed correlations of held-out pairs along canonical directions, by donor.
+
+    A correlation is 0 where the projection of a donor's pairs is constant.
 
     Parameters
     ----------

@@ -110,7 +110,7 @@ class RetentionProbe:
     def explained(
         self, z: Float[np.ndarray, "obs d"], selections: dict[str, Selection]
     ) -> dict[str, dict[str, float]]:
-        """Return the share of variance within each test donor that is explained, by target.
+        """Return the explained variance of each target within each test donor.
 
         The share is 1 minus the squared error over the sum of squares, averaged over columns with
         the weights of the target: 1 if the target is fully retained, 0 if not at all, and negative
@@ -121,7 +121,12 @@ class RetentionProbe:
         z
             Joint embedding of all observations.
         selections
-            Selected penalty by target; missing ones are selected and added.
+            Selected penalty by target; missing ones are selected and added to this dictionary.
+
+        Returns
+        -------
+        :
+            `{target: {donor: share}}`.
         """
         paired, test = self.paired, self.fold.test
         centred = centre_within_donors(z, paired.donor).astype(np.float32)

@@ -65,7 +65,7 @@ def tabulate(
     seeds
         Seeds by method.
     embed
-        Joint embedding of all observations, given method, fold and seed.
+        Function from method, fold and seed to the joint embedding of all observations.
     scores
         Tidy scores of all methods.
     config, probe
@@ -88,6 +88,12 @@ def tabulate(
         `over_ceiling` (see `compare`). Values that cannot be estimated are empty, with a note; if
         a fold has too few pairs to estimate shared directions, methods and tasks are left out.
         Intervals are over donors, for `held_out` and the shares from five donors on.
+
+    Raises
+    ------
+    DataError
+        If methods were not scored on the same donors, a task has no labelled training or test
+        observation, or no feature of a modality varies within donors.
     """
     cross_validated = len(paired.folds) > 1
     spectra, directions = _fit_folds(paired, config, validation_share)

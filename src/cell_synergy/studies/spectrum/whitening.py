@@ -12,7 +12,10 @@ _ROUNDING = 1e-10  # share of the largest variance below which the variance of a
 def whitenings(
     moments: Covariances, axes: int | None
 ) -> tuple[Float64[np.ndarray, "d1 p"], Float64[np.ndarray, "d2 q"]]:
-    """Return the whitening matrices of both modalities on their leading principal axes.
+    """Return for each modality a matrix whose product with the features has identity covariance.
+
+    Their columns are the leading principal axes, each divided by its standard deviation; axes whose
+    variance is a rounding error are left out.
 
     Parameters
     ----------

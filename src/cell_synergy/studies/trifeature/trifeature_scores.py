@@ -23,7 +23,7 @@ from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext
 TASKS = {
     "any": ("redundancy", "unique_image", "unique_expression"),
     "matching": ("synergy",),
-}  # by the kind of pairs that the method was fitted to
+}  # tasks by the kind of training pairs: `any`, or `matching` in texture and colour
 
 
 def score_method(
@@ -33,7 +33,10 @@ def score_method(
     training: Mapping[str, object],
     probe: ProbeConfig,
 ) -> pd.DataFrame:
-    """Fit and probe a method with each seed.
+    """Draw the benchmark anew with each seed, fit a method to its pairs, and probe its embedding.
+
+    The method is fitted to pairs of any texture and colour and, for the task `synergy`, to pairs
+    whose texture and colour match.
 
     Parameters
     ----------
@@ -49,9 +52,17 @@ def score_method(
     Returns
     -------
     :
-        One row per seed, task and probe: balanced accuracy `value` on `n` test pairs of `classes`
-        classes (chance is 1 / `classes`), and the probe's penalty `strength`, selected by the
-        log-likelihood `inner` of inner cross-validation over the training triplets.
+        One row per seed, task and probe (`linear`, `mlp`): balanced accuracy `value` on `n` test
+        pairs (chance is 1 / `classes`); the selected L2 penalty or weight decay, `strength`; its
+        mean log-likelihood per pair in nats, `inner`, in cross-validation over training triplets
+        (shape, colour, texture), for `mlp` at the best epoch; and `gradient_norm` and `iterations`
+        of the fit. Other columns: `method, seed, task, probe, metric`.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer pairs than the configuration requires, `training` is not valid, or a loss
+        is not finite.
     """
     rows: list[dict[str, object]] = []
     for seed in range(config.seed, config.seed + config.seeds):
@@ -87,8 +98,15 @@ def fit_and_embed(
     Yields
     ------
     :
-        Kind of the training pairs, item indices (image, expression) of the probe's pairs, and their
-        joint embedding, standardised with the probe's training pairs.
+        Kind of the training pairs (`any` or `matching`), item indices (image, expression) of the
+        probe's pairs, one row per pair, and the joint embedding of these pairs, standardised with
+        the probe's training pairs.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer pairs than the configuration requires, `training` is not valid, or a loss
+        is not finite.
     """
     fit_specs = []
     for kind in TASKS:

@@ -29,11 +29,12 @@ class TrifeatureConfig(Config):
     image_width, expression_width
         Number of features of the embeddings.
     noise
-        Standard deviation of the noise on each feature; that of the sum of an item's codes is 1.
+        Standard deviation of the noise on each feature; the sum of the codes of an item's shape,
+        colour and texture has standard deviation 1.
     pairs
         Number of training pairs of a method.
     probe_pairs
-        Number of training pairs of a probe, and of its test pairs.
+        Number of training pairs of a probe, and number of its test pairs.
     max_epochs
         Number of passes over the training pairs of a method.
     """
@@ -57,12 +58,12 @@ class TrifeatureWorld:
     seed
         Seed of all streams.
     triplets
-        Shape, colour and texture of each item.
+        Shape, colour and texture of each item, each a number from 0 to 9.
     part
-        Inner fold of each training item, `TEST` for a test item; the items of a triplet are in the
-        same part.
+        Inner fold of each training item, and `TEST` (-1) for each test item; all items of a triplet
+        are in one inner fold, or are test items.
     matching
-        The colour that matches each texture, by index.
+        The colour that matches each texture; textures are the indices.
     image, expression
         Embeddings, standardised by the training items.
     """
@@ -77,6 +78,8 @@ class TrifeatureWorld:
     @classmethod
     def make(cls, config: TrifeatureConfig, folds: int, seed: int) -> "TrifeatureWorld":
         """Draw the split of triplets, the matching of colours to textures, and the embeddings.
+
+        A triplet is a combination of shape, colour and texture, of which there are three items.
 
         Parameters
         ----------
@@ -119,6 +122,11 @@ class TrifeatureWorld:
         purpose
             Name of the random stream.
 
+        Returns
+        -------
+        :
+            Item indices (image, expression), one row per pair.
+
         Raises
         ------
         ConfigError
@@ -139,30 +147,47 @@ class TrifeatureWorld:
         return items[pairs[draws.choice(len(pairs), count, replace=False)]]
 
     def training_pairs(self, kind: str, count: int) -> Pairs:
-        """Draw training pairs of a method.
+        """Draw pairs of training items of equal shape, and return their embeddings.
 
         Parameters
         ----------
         kind
-            `any`, or `matching` for pairs whose texture and colour match.
+            `any` for pairs drawn at random; `matching` for pairs with the colour of the expression
+            item matching the texture of the image item.
         count
             Number of pairs.
+
+        Raises
+        ------
+        ConfigError
+            If there are fewer such pairs.
         """
         match = True if kind == "matching" else None
         return self.pairs(self.draw(self.part != TEST, match, count, "training", kind))
 
     def probe_pairs(self, kind: str, count: int) -> Int[np.ndarray, "obs 2"]:
-        """Draw training pairs and test pairs of a probe.
+        """Draw item pairs of equal shape for a probe: test pairs, then those of each inner fold.
 
-        Both items of a pair are in one part of the split, so that inner folds share no triplet.
+        Both items of a pair are in the same inner fold, or both are test items.
 
         Parameters
         ----------
         kind
-            Training pairs of the method: `any`, or `matching`, for which half of the probe's pairs
-            in each part match.
+            `any` for pairs drawn at random; `matching` for half of them with the colour of the
+            expression item matching the texture of the image item, and half not matching.
         count
-            Number of training pairs, and of test pairs, rounded down to equal parts.
+            Number of training pairs, rounded down to equal numbers per inner fold and half, and
+            number of test pairs, rounded down to equal halves.
+
+        Returns
+        -------
+        :
+            Item indices (image, expression), one row per pair.
+
+        Raises
+        ------
+        ConfigError
+            If there are fewer such pairs.
         """
         rules = (True, False) if kind == "matching" else (None,)
         drawn = []
@@ -187,6 +212,12 @@ class TrifeatureWorld:
             `redundancy`, `unique_image`, `unique_expression` or `synergy`.
         items
             Item indices (image, expression) of each pair.
+
+        Returns
+        -------
+        :
+            Number of the shape, or of the texture of the item in one modality; for `synergy` 1 if
+            the colour of the expression item matches the texture of the image item, else 0.
         """
         first, second = self.triplets[items[:, 0]], self.triplets[items[:, 1]]
         labels: Int[np.ndarray, " obs"] = {
@@ -205,7 +236,7 @@ def _stream(seed: int, *purpose: str) -> np.random.Generator:
 def standardised(
     x: Float32[np.ndarray, "rows d"], fit: Bool[np.ndarray, " rows"]
 ) -> Float32[np.ndarray, "rows d"]:
-    """Centre and scale each feature.
+    """Centre each feature and divide it by its standard deviation; constant features become zero.
 
     Parameters
     ----------
