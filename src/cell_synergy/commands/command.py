@@ -54,15 +54,14 @@ def command(
     """Run a command on a data set of the study, and print `written: PATH`.
 
     An error that a user can correct ends the program with one sentence. Existing outputs are
-    replaced only after `run` has succeeded. Without arguments the help is printed, and the program
-    ends with exit status 2.
+    replaced only after `run` has succeeded. Without arguments the exit status is 2.
 
     Parameters
     ----------
     argv
         `--config-name NAME` (optional) and `a.b=value` arguments.
     help_text
-        Text printed for `--help`.
+        Text printed for `--help`, and without arguments.
     config_name
         The only accepted NAME, as in the reference release.
     args
@@ -74,8 +73,7 @@ def command(
         Function that computes and writes the outputs, given an `args`.
     folder
         Results go to `runs/<folder>/<dataset>/<name>`; None for the stage's own path, with `runs`
-        in place of its first folder. Overrides are appended to the last name. The argument `out`
-        replaces the path.
+        in place of its first folder. Overrides are part of the name; `out` replaces the path.
     resumes
         Whether the message of an interrupt says that the same command resumes.
     """

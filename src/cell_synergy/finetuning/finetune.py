@@ -55,19 +55,16 @@ def finetune(
         `with_frozen_embedding` returns it. Its folds select the training observations.
     tasks
         Tasks to predict, by name.
-    settings
-        Configuration of fine-tuning.
-    probe
-        Configuration of the linear probe that initialises the head, and number of inner folds.
+    settings, probe
+        Configurations of fine-tuning, and of the linear probe that initialises the head.
     work
         Folder that gets one folder per task, fold and seed, with trained parameters, head and
         predictions. Fits whose folder is complete are not computed again.
 
     Returns
     -------
-    :
-        Scores of the method `<expert> <how>` with the probe `FINE_TUNED`, whose `strength` is the
-        number of rounds, and posteriors for the first seed.
+    Scores of the method `<expert> <how>` with the probe `FINE_TUNED`, whose `strength` is the
+    number of rounds, and posteriors for the first seed.
 
     Raises
     ------

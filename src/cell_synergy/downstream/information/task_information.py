@@ -51,9 +51,8 @@ def information(
 
     Returns
     -------
-    :
-        One row per task, method and quantity: the column `task`, and those that
-        `decompose.decompose` returns, in bits. Empty if no task can be estimated.
+    One row per task, method and quantity: the column `task`, and those that `decompose.decompose`
+    returns, in bits. Empty if no task can be estimated.
 
     Raises
     ------

@@ -68,26 +68,22 @@ def tabulate(
         Function from method, fold and seed to the joint embedding of all observations.
     scores
         Tidy scores of all methods.
-    config, probe
-        Configuration of the spectrum and of the probes.
-    validation_share
-        Share of each training section on which neither the methods nor the spectrum are fitted.
+    config, probe, validation_share
+        Configuration of the spectrum and of the probes, and the share of each training section on
+        which neither the methods nor the spectrum are fitted.
 
     Returns
     -------
-    :
-        Columns `COLUMNS`; values are means over folds. For each `space` (all `features`, or the
-        leading principal `axes`), `pairs` (own, or shuffled within donors) and `fraction` of the
-        training pairs in per cent there are the quantities `freedom`, pairs minus donors; `edge`,
-        the Wachter edge; `largest_shuffled`, the largest correlation of all permutations;
-        `directions`, the number of correlations above both; `ceiling`, the sum of squared sample
-        correlations; `ceiling_corrected`; `ceiling_held_out`, the sum of signed squares of the
-        correlations on test donors; and by `rank`, `correlation`, `corrected`, `held_out` and
-        `shuffled`, the mean over permutations. By method, per seed and over all seeds, there are
-        the retained shares `shared`, `unique_image` and `unique_expression`; by task, `score` and
-        `over_ceiling` (see `compare`). Values that cannot be estimated are empty, with a note; if
-        a fold has too few pairs to estimate shared directions, methods and tasks are left out.
-        Intervals are over donors, for `held_out` and the shares from five donors on.
+    Columns `COLUMNS`; values are means over folds. For each `space` (all `features`, or the leading
+    principal `axes`), `pairs` (own, or shuffled within donors) and `fraction` of the training pairs
+    in per cent: `freedom`, pairs minus donors; `edge`, the Wachter edge; `largest_shuffled`, the
+    largest correlation of all permutations; `directions`, the number of correlations above both;
+    `ceiling`, the sum of squared sample correlations; `ceiling_corrected`; `ceiling_held_out`, the
+    sum of signed squares of those on test donors; by `rank`, `correlation`, `corrected`, `held_out`
+    and `shuffled`, the mean over permutations. By method, per seed and over all seeds: the retained
+    shares `shared`, `unique_image`, `unique_expression`; by task, `score` and `over_ceiling` (see
+    `compare`). Values that cannot be estimated are empty, with a note; with too few pairs in a fold
+    methods and tasks are left out. Intervals are over donors, from five donors on.
 
     Raises
     ------
