@@ -62,10 +62,8 @@ def tabulate(
     ----------
     paired, tasks
         The data set, and its tasks by name.
-    seeds
-        Seeds by method.
-    embed
-        Function from method, fold and seed to the joint embedding of all observations.
+    seeds, embed
+        Seeds by method; function from method, fold and seed to the embedding of all observations.
     scores
         Tidy scores of all methods.
     config, probe, validation_share
