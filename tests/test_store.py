@@ -15,12 +15,12 @@ LOCK = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]
 OUTS = [out for stage in LOCK.values() for out in stage["outs"]]
 IN_GIT = {".png"}  # figures for README are not cached
 
-# Megabytes of the default study, by what they are; all of them together are at most 59.
+# Megabytes of the default study, by what they are; all of them together are at most 63.
 BUDGETS = {
     "results/code": 0.7,
     "data/raw": 15,
     ("data/pairs", "data/labels"): 3,
-    ("data/embeddings", "data/experts"): 20.5,
+    ("data/embeddings", "data/experts"): 24,
     ("results/align", "results/curves"): 13.5,
     ("data/reference", "results/probe", "results/truth", "results/sis", "results/headline.json",
      "figures", "results/notebooks", "results/trifeature", "results/information",
@@ -103,5 +103,5 @@ def test_make_store_refuses_what_may_not_be_passed_on(tmp_path):
     assert (tmp_path / "dvcstore").is_dir()
 
 
-def test_the_store_is_at_most_59_megabytes():
-    assert sum(f.stat().st_size for f in STORE.rglob("*") if f.is_file()) < 59e6
+def test_the_store_is_at_most_63_megabytes():
+    assert sum(f.stat().st_size for f in STORE.rglob("*") if f.is_file()) < 63e6
