@@ -7,6 +7,7 @@ from pathlib import Path
 os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
 
 import anndata as ad
+import jaxtyping
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,6 +45,15 @@ def pytest_collection_finish():
 def _interrupts():
     """Let what tests start be interrupted, also where a shell runs pytest in the background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def any_shape():
+    """Switch the shape checker off, which CI has on, so that our own refusal of a shape is seen."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", value=True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", value=before)
 
 
 @pytest.fixture

@@ -157,6 +157,7 @@ def test_an_embedding_that_is_not_finite_is_refused(run):
         run(seeds=(3,), embed=lambda *_: broken)
 
 
+@pytest.mark.usefixtures("any_shape")
 @pytest.mark.parametrize("shape", [(2, 160), (159, 2), (160,), (160, 2, 1)])
 def test_an_embedding_without_a_row_per_observation_is_refused(run, shape):
     broken = np.zeros(shape, dtype=np.float32)

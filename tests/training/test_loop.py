@@ -211,6 +211,7 @@ def test_a_loss_that_is_not_finite_is_an_error_naming_the_run(modality, load, pa
         fit(load("simclr"), replace(pairs, **{modality: broken}), context(Curve()))
 
 
+@pytest.mark.usefixtures("any_shape")
 @pytest.mark.parametrize(
     ("loss", "returned"),
     [
