@@ -119,7 +119,7 @@ def write_counts(table: pd.DataFrame, target: Path) -> None:
     Raises
     ------
     DataError
-        If no axis consists of spots, or a value is not a count.
+        If neither axis consists of names of spots, or a value is not a non-negative integer.
     """
     spots = _spot_names(table.index)
     if spots is None:

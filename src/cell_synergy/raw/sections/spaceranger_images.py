@@ -36,9 +36,9 @@ def find_slide(
     pattern
         `reader.image`; None for the only slide in the folder or, without one, `tissue_hires_image`.
     mpp
-        Micrometres per pixel of Space Ranger's input slide.
+        Micrometres per pixel of the full-resolution slide, Space Ranger's input.
     needed
-        Whether a section without an image is an error; if not, image and size are None.
+        Whether a section without an image is an error; if not, the result is `(None, mpp, None)`.
 
     Raises
     ------

@@ -74,8 +74,8 @@ def xenium(
 
     Returns
     -------
-    The table `labels`, one row per cell: `section`, `cell_id`, `cell_type`, and one column for each
-    task with the label of the cell's observation.
+    The table `labels`, one row per cell inside an observation: `section`, `cell_id`, `cell_type`
+    (of the cell), and one column for each other task with the label of the cell's observation.
     """
     cells, order = section.cells, section.cell_order
     names = [_cell_id(number) for number in range(len(order))]
