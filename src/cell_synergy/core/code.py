@@ -81,14 +81,15 @@ class SourceTree:
         roots
             Files to start from.
         chosen
-            For each package of which the program imports a single module by name, the full name of
-            that module. All modules count if that module itself imports others of the package.
+            Full name of the only module that the program imports by name from a package, by the
+            package's full name. All modules of the package count if this module imports modules of
+            the package by name itself.
 
         Raises
         ------
         DataError
-            If a file is not valid Python, imports a module that is not there or code outside of the
-            tree, or hides what it imports.
+            If a file is not valid Python, imports a missing module or code of the repository that
+            is outside of the tree, or hides what it imports.
         """
         files = self._closure(roots, chosen)
         for package, module in chosen.items():
@@ -238,7 +239,7 @@ class SourceTree:
 
 
 def listed(tree: SourceTree, files: Iterable[Path], whole: Sequence[Path] = ()) -> str:
-    """Return one line of text, `<hash>  <path>`, for each file, sorted by path.
+    """Return a text with one line, `<hash>  <path>`, for each file, sorted by path.
 
     Parameters
     ----------

@@ -95,12 +95,13 @@ def report_errors(
 def print_requested_help(words: Sequence[str], text: str, *, bare: bool) -> bool:
     """Print the help for `-h` and `--help`; return whether it was printed.
 
-    Without the arguments that it needs, a command prints its help and ends with exit status 2.
+    If `words` is empty and the command needs arguments, the help goes to stderr and the program
+    ends with exit status 2.
 
     Parameters
     ----------
     words
-        Arguments of the command.
+        Arguments of the command, without its name.
     text
         The help.
     bare
@@ -125,14 +126,14 @@ def _open_streams() -> None:
 
 
 def positional_arguments(main: Callable[..., object], words: Sequence[str]) -> Sequence[str]:
-    """Return the positional arguments of a script; refuse more than its function takes.
+    """Return the positional arguments of a script, unchanged; refuse more than its function takes.
 
     Parameters
     ----------
     main
         Function that receives the arguments; its parameters are named in the error.
     words
-        Arguments of the command.
+        Arguments of the command, without the script's name.
 
     Raises
     ------
