@@ -248,7 +248,7 @@ def listed(tree: SourceTree, files: Iterable[Path], whole: Sequence[Path] = ()) 
     files
         Files to list, each hashed by `fingerprint`; those without code are left out.
     whole
-        Those of `files` that are hashed with comments and docstrings.
+        Those of `files` whose whole text is hashed, with comments and docstrings.
     """
     lines = []
     for path in sorted(files, key=tree.label):

@@ -164,7 +164,7 @@ def parse(overrides: Sequence[str], file: str = "") -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        If one is not of the form `name.key=value`, or two are of one parameter.
+        If an override is not of the form `name.key=value`, or two set one parameter.
     """
     tree: dict[str, Any] = {}
     for word in overrides:
@@ -289,7 +289,7 @@ def arguments(config: type[C], words: Sequence[str]) -> C:
     Parameters
     ----------
     config, words
-        Class of the arguments, and `name=value` words.
+        Class of the arguments, and the words `name=value` of the command line.
 
     Raises
     ------

@@ -65,8 +65,8 @@ def report_errors(
         Whether a repeated command resumes the work done before an interrupt; the message of an
         interrupt depends on it.
     bare
-        Whether the command runs without arguments; if not, it then prints its help and ends with
-        exit status 2.
+        Whether the command can run without arguments; if not, a call without arguments prints the
+        help and ends with exit status 2.
     """
     _open_streams()
     if help_text is not None and print_requested_help(sys.argv[1:], help_text, bare=bare):
@@ -95,8 +95,8 @@ def report_errors(
 def print_requested_help(words: Sequence[str], text: str, *, bare: bool) -> bool:
     """Print the help for `-h` and `--help`; return whether it was printed.
 
-    If `words` is empty and the command needs arguments, the help goes to stderr and the program
-    ends with exit status 2.
+    If `words` is empty and `bare` is false, the help goes to stderr and the program ends with exit
+    status 2.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def print_requested_help(words: Sequence[str], text: str, *, bare: bool) -> bool
     text
         The help.
     bare
-        Whether the command runs without arguments.
+        Whether the command can run without arguments.
     """
     _open_streams()
     text = f"{text.rstrip()}\n"

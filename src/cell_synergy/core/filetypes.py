@@ -103,8 +103,8 @@ def require_readable(path: Path, wanted: str, remedy: str) -> str:
     wanted
         Expected content, for messages, with its article: `an image`.
     remedy
-        Remedy in messages for a file that is missing, a folder, or not to be read: `set the key
-        weights to the file`.
+        Remedy in messages for a file that is missing, unreadable or a folder: `set the key weights
+        to the file`.
 
     Returns
     -------

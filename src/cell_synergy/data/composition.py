@@ -75,8 +75,8 @@ def concatenate_shares(name: str, sections: Mapping[str, pd.DataFrame]) -> pd.Da
 
     Returns
     -------
-    Observations, in the order of `sections`, x all cell types, float32; rows of observations
-    without shares are NaN, and their number is logged.
+    Observations, in the order of `sections`, x all cell types, in the order of first occurrence,
+    float32. Rows of observations without shares are NaN, and their number is logged.
 
     Raises
     ------

@@ -96,7 +96,7 @@ def write(path: Path, labels: ad.AnnData) -> None:
     Raises
     ------
     DataError
-        If the column of a classification task is not categorical.
+        If a label column is not categorical.
     """
     _check(labels, path.name)
     anndata_files.write(path, labels)

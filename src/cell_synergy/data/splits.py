@@ -81,9 +81,9 @@ def folds(obs: pd.DataFrame, dataset: DesignConfig) -> list[Fold]:
     Raises
     ------
     DataError
-        If the pairs were made for another split, or `obs` lacks donors (sections, blocks) that the
-        split needs, or, under `leave-one-section-out`, one donor among several has several
-        sections.
+        If the pairs were made for another split, `obs` lacks donors (sections, blocks) that the
+        split needs, or `leave-one-section-out` would put sections of one donor into training and
+        test, although there are other donors.
     """
     groups = split_groups(obs, dataset)
     if problems := fold_problems(obs, dataset):

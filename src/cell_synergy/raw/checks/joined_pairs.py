@@ -66,7 +66,7 @@ def check_pairs(
     Raises
     ------
     DataError
-        If there is any problem.
+        If there is any problem, from here or from earlier checks; the message lists all.
     """
     split = [] if fold_problems(pairs.obs, dataset) else folds(pairs.obs, dataset)
     problems.add(task_problems(pairs, dataset, split))

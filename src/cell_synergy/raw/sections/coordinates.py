@@ -87,14 +87,14 @@ def drop_outside_image(
     mpp, image_size
         Micrometres per pixel, and width and height of the image in pixels.
     kind
-        Kind of the observations.
+        Kind of the observations, for messages.
     where
         File and section, for messages.
 
     Returns
     -------
     :
-        The observations inside the image, and the numbers inside and outside.
+        The observations inside the image, and the number measured and outside.
 
     Raises
     ------

@@ -284,7 +284,7 @@ def sum_columns(
     Parameters
     ----------
     counts, names
-        A matrix whose indices may be sorted in place, rows x columns, and each column's name.
+        Matrix, rows x columns, whose indices may be sorted in place; name of each column.
     """
     column, unique = pd.factorize(np.asarray(names, dtype=object))
     if len(unique) < len(column):

@@ -40,8 +40,9 @@ def unify_gene_names(name: str, sections: dict[str, ad.AnnData]) -> dict[str, ad
     Returns
     -------
     :
-        Sections by name; unchanged if all have the same genes, or none names genes by Ensembl id.
-        Counts of genes that get one name are added.
+        Sections by name; unchanged if all have equal genes in equal order, or none names genes by
+        Ensembl id. Counts of genes that get one name are added; ids that the table lacks are kept,
+        without a version.
 
     Raises
     ------

@@ -45,8 +45,8 @@ def find_slide(
     ConfigError
         If `pattern` leads out of the folder.
     DataError
-        If there is no image or more than one, it cannot be read, its scale factor is missing, or
-        its size contradicts that of a downscaled image.
+        If there is no image or more than one, image or scale factors cannot be read, the image's
+        scale factor is missing, or its size contradicts that of another image of the slide.
     """
     downscaled = {level: _find_downscaled(folder, spatial, level) for level in ("hires", "lowres")}
     hires = downscaled["hires"]
