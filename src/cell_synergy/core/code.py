@@ -81,9 +81,9 @@ class SourceTree:
         roots
             Files to start from.
         chosen
-            Full name of the only module that the program imports by name from a package, by the
-            package's full name. All modules of the package count if this module imports modules of
-            the package by name itself.
+            Full names of package and module, for each package from which the program imports a
+            single module by name. All modules of the package count if that module, or a file that
+            it imports, imports modules of the package by name.
 
         Raises
         ------
