@@ -77,8 +77,8 @@ def sections_config(dataset: DatasetConfig) -> ReaderConfig:
 def needs_image(dataset: DatasetConfig, name: str) -> bool:
     """Return whether a section needs an image.
 
-    It does if observations are patches, or unless `roles` lists its donor (under
-    `leave-one-section-out`, the section) as `reference`.
+    Only spots or cells of a donor (under `leave-one-section-out`, of a section) with the role
+    `reference` need none.
 
     Parameters
     ----------
