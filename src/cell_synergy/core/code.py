@@ -81,14 +81,15 @@ class SourceTree:
         roots
             Files to start from.
         chosen
-            For each package of which the program imports a single module by name, the full name of
-            that module. All modules count if that module itself imports others of the package.
+            Full names of package and module, for each package from which the program imports a
+            single module by name. All modules of the package count if that module, or a file that
+            it imports, imports modules of the package by name.
 
         Raises
         ------
         DataError
-            If a file is not valid Python, imports a module that is not there or code outside of the
-            tree, or hides what it imports.
+            If a file is not valid Python, imports a missing module or code of the repository that
+            is outside of the tree, or hides what it imports.
         """
         files = self._closure(roots, chosen)
         for package, module in chosen.items():
@@ -238,7 +239,7 @@ class SourceTree:
 
 
 def listed(tree: SourceTree, files: Iterable[Path], whole: Sequence[Path] = ()) -> str:
-    """Return one line of text, `<hash>  <path>`, for each file, sorted by path.
+    """Return a text with one line, `<hash>  <path>`, for each file, sorted by path.
 
     Parameters
     ----------
@@ -247,7 +248,7 @@ def listed(tree: SourceTree, files: Iterable[Path], whole: Sequence[Path] = ()) 
     files
         Files to list, each hashed by `fingerprint`; those without code are left out.
     whole
-        Those of `files` that are hashed with comments and docstrings.
+        Those of `files` whose whole text is hashed, with comments and docstrings.
     """
     lines = []
     for path in sorted(files, key=tree.label):

@@ -116,7 +116,7 @@ def param_of(params: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - as 
     Raises
     ------
     ConfigError
-        If the parameter is missing, or one at the top level is of the wrong type.
+        If the parameter or its section is missing, or one at the top level is of the wrong type.
     """
     parent, _, key = name.rpartition(".")
     section = section_of(params, parent) if parent else params
@@ -157,14 +157,14 @@ def parse(overrides: Sequence[str], file: str = "") -> dict[str, Any]:
     Parameters
     ----------
     overrides
-        The overrides.
+        Texts of the form `a.b=value`.
     file
-        Argument that takes a file, for the message about a file given without `name=`.
+        Name of an argument that takes a file, which the message on a text without `=` suggests.
 
     Raises
     ------
     ConfigError
-        If one is not of the form `name.key=value`, or two are of one parameter.
+        If an override is not of the form `name.key=value`, or two set one parameter.
     """
     tree: dict[str, Any] = {}
     for word in overrides:
@@ -187,14 +187,14 @@ def parse(overrides: Sequence[str], file: str = "") -> dict[str, Any]:
 
 
 def merge(base: Mapping[str, Any], top: Mapping[str, Any] | Word) -> dict[str, Any]:
-    """Return parameters of which some are replaced by others, nested sections key by key.
+    """Return `base` with the parameters in `top` replaced; nested sections are merged key by key.
 
     Parameters
     ----------
     base
-        Parameters. A bare word is short for `{kind: word}` where `top` has keys below it.
+        Parameters. A text is short for `{kind: text}` if `top` has a section at its key.
     top
-        Parameters that replace those of `base`; `ConfigError` if it is a single word.
+        New values and new parameters; `ConfigError` if it is a single word.
     """
     merged = dict(base)
     for key, new in _block(top).items():
@@ -213,14 +213,16 @@ def validate(config: type[C], values: Mapping[str, Any] | Word, where: str) -> C
     config
         Class of the configuration.
     values
-        Its values; words of the command line are converted to the types of their parameters.
+        Its values; each `Word` (text from the command line) in them is converted to the type of its
+        parameter. A `Word` in place of the whole mapping is an error.
     where
         Dotted name of the section that the values are from, for messages.
 
     Raises
     ------
     ConfigError
-        If a value is wrong; the message names every wrong value by its key, and a remedy.
+        If a value is wrong, missing or unknown; the message has a line for each, with its key and a
+        remedy. A word that cannot be converted is reported alone.
     """
     values = _block(values)
     converted = typed(values, [config])
@@ -245,15 +247,13 @@ def load(config: type[C], name: str, overrides: Mapping[str, Any] | Word | None 
     ----------
     config
         Class of the configuration, which has to have every key of the section.
-    name
-        The section; `a.b` is the section `b` inside `a`.
-    overrides
-        Values that replace those of the section.
+    name, overrides
+        The section (`a.b`: `b` in `a`), and values that replace some of its values.
 
     Raises
     ------
     ConfigError
-        If the section is missing, or a value is missing, unknown or wrong.
+        If params.yaml or the section is missing, or a value is missing, unknown or wrong.
     """
     section = read_section(name)
     return validate(config, section if overrides is None else merge(section, overrides), name)
@@ -265,16 +265,15 @@ def load_keys(config: type[C], name: str, overrides: Mapping[str, Any] | None = 
     Parameters
     ----------
     config
-        Class of the configuration.
-    name
-        The section; `a.b` is the section `b` inside `a`.
-    overrides
-        Values that replace those of the section.
+        Class of the configuration; keys of the section that it lacks are ignored.
+    name, overrides
+        The section (`a.b`: `b` in `a`), and values that replace some of its values.
 
     Raises
     ------
     ConfigError
-        If the section or a value is missing or wrong, or an override is of a key not read here.
+        If the section or a value is missing or wrong, or an override is of a key that the class
+        lacks.
     """
     section, overrides = read_section(name), overrides or {}
     for key in overrides:
@@ -290,7 +289,7 @@ def arguments(config: type[C], words: Sequence[str]) -> C:
     Parameters
     ----------
     config, words
-        Class of the arguments, and `name=value` words.
+        Class of the arguments, and the words `name=value` of the command line.
 
     Raises
     ------

@@ -65,8 +65,8 @@ def report_errors(
         Whether a repeated command resumes the work done before an interrupt; the message of an
         interrupt depends on it.
     bare
-        Whether the command runs without arguments; if not, it then prints its help and ends with
-        exit status 2.
+        Whether the command can run without arguments; if not, a call without arguments prints the
+        help and ends with exit status 2.
     """
     _open_streams()
     if help_text is not None and print_requested_help(sys.argv[1:], help_text, bare=bare):
@@ -95,16 +95,17 @@ def report_errors(
 def print_requested_help(words: Sequence[str], text: str, *, bare: bool) -> bool:
     """Print the help for `-h` and `--help`; return whether it was printed.
 
-    Without the arguments that it needs, a command prints its help and ends with exit status 2.
+    If `words` is empty and `bare` is false, the help goes to stderr and the program ends with exit
+    status 2.
 
     Parameters
     ----------
     words
-        Arguments of the command.
+        Arguments of the command, without its name.
     text
         The help.
     bare
-        Whether the command runs without arguments.
+        Whether the command can run without arguments.
     """
     _open_streams()
     text = f"{text.rstrip()}\n"
@@ -125,14 +126,14 @@ def _open_streams() -> None:
 
 
 def positional_arguments(main: Callable[..., object], words: Sequence[str]) -> Sequence[str]:
-    """Return the positional arguments of a script; refuse more than its function takes.
+    """Return the positional arguments of a script, unchanged; refuse more than its function takes.
 
     Parameters
     ----------
     main
         Function that receives the arguments; its parameters are named in the error.
     words
-        Arguments of the command.
+        Arguments of the command, without the script's name.
 
     Raises
     ------

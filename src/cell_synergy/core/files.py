@@ -51,7 +51,7 @@ def scratch_of(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def named_after(target: Path, *, unnamed: bool = True) -> Iterator[None]:
-    """Replace the name of a temporary file in an OSError of the block by that of its target.
+    """Replace the name of a temporary file in an OSError of the block by the name of its target.
 
     Parameters
     ----------

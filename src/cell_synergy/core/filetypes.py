@@ -103,7 +103,8 @@ def require_readable(path: Path, wanted: str, remedy: str) -> str:
     wanted
         Expected content, for messages, with its article: `an image`.
     remedy
-        Remedy if the file is missing or cannot be read: `set the key weights to the file`.
+        Remedy in messages for a file that is missing, unreadable or a folder: `set the key weights
+        to the file`.
 
     Returns
     -------
@@ -151,7 +152,8 @@ def wrong_format(
 ) -> DataError:
     """Return, not raise, the error for a file that is not of the expected format.
 
-    The message names the detected format if it differs from `expected`, and the reader's error.
+    The message names the detected format, if it differs from `expected`, and quotes `reason`. For a
+    file that `require_readable` refuses, it is the error of that function.
 
     Parameters
     ----------

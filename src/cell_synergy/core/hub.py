@@ -43,7 +43,7 @@ def fetch(repo: str, file: str, revision: str, kind: _RepoType = "model") -> Pat
     revision
         A commit, branch or tag; `commit_of` returns the commit that it was resolved to.
     kind
-        Type of the repository.
+        Type of the repository, `model` or `dataset`.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def fetch_many(
     patterns
         Paths inside the repository; `*` stands for any characters, including slashes.
     kind
-        Type of the repository.
+        Type of the repository, `model` or `dataset`.
     folder
         Folder to download to; files keep their paths inside the repository. Created if missing.
 
@@ -91,7 +91,8 @@ def fetch_many(
     ConfigError
         If `repo` is not a valid name.
     DataError
-        If a pattern matches no file, a file cannot be downloaded, or its path has another file.
+        If a pattern matches no file, a file cannot be downloaded completely, or a different file is
+        at its path in `folder`.
     """
     with _reporting(repo, revision, kind):
         tree = hub.HfApi().list_repo_tree(repo, recursive=True, revision=revision, repo_type=kind)

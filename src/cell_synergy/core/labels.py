@@ -76,8 +76,8 @@ def as_names(column: pd.Series, what: str, where: str) -> pd.Series:
     Raises
     ------
     DataError
-        If a value is missing, or two names differ only in white space, case or Unicode form: a
-        donor under two names could be in training and in test data.
+        If a value is missing, or two names differ in white space, case or Unicode form only: a
+        donor under two names could be in training and in test.
     """
     names = as_labels(column)
     if (missing := names.isna()).any():

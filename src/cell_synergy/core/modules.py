@@ -5,7 +5,7 @@ from pkgutil import iter_modules
 
 
 def module_names(folders: Iterable[str]) -> list[str]:
-    """Return the names of the modules in folders, but for those that start with `_`.
+    """Return the names of the modules in folders, without packages and names that start with `_`.
 
     None of the modules is imported.
     """

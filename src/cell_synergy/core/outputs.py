@@ -61,7 +61,7 @@ class OutputPath:
 def table_output(
     word: str, given: str | None, default: Path, beside: tuple[str, ...]
 ) -> OutputPath:
-    """Return the path of a table of CSV; in a given folder it has the file name of the default.
+    """Return the path of a CSV table; inside a given folder, the table has the default's file name.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def folder_output(word: str, given: str | None, default: Path) -> OutputPath:
     Parameters
     ----------
     word, given, default
-        Key of the command line that sets the path, its value (None for the default), the default.
+        Key of the command line that sets the path, its value, and the path if that value is empty.
     """
     path = Path(os.path.expanduser(given)) if given else default  # noqa: PTH111 - as above
     return OutputPath(word, Path(os.path.realpath(path)) if path.name in {"", ".."} else path)

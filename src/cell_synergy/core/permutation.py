@@ -11,7 +11,7 @@ from jaxtyping import Int64, Shaped
 def within_donor_permutation(
     donor: Shaped[np.ndarray, " obs"], rng: np.random.Generator
 ) -> Int64[np.ndarray, " obs"]:
-    """Return row indices that permute the observations of each donor among themselves.
+    """Return the index of the row that replaces each row, drawn among the rows of its donor.
 
     Parameters
     ----------

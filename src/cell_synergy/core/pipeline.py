@@ -15,7 +15,8 @@ PIPELINE = Path("dvc.yaml")
 def paths(stage: str, item: Mapping[str, str], experts: Mapping[str, object]) -> dict[str, str]:
     """Return the value of each `name=value` argument of a stage's command in dvc.yaml, by name.
 
-    The data set need not be listed under `datasets` of params.yaml.
+    Variables of the command, `${item.AXIS}` and `${experts.MODALITY}`, are replaced by their
+    values. The data set need not be listed under `datasets` of params.yaml.
 
     Parameters
     ----------
@@ -29,8 +30,8 @@ def paths(stage: str, item: Mapping[str, str], experts: Mapping[str, object]) ->
     Raises
     ------
     ConfigError
-        If dvc.yaml cannot be read, there is no such stage, it has no command, or the command needs
-        a value that is missing.
+        If dvc.yaml cannot be read, there is no such stage, the stage has no command, or the command
+        has a variable without a value.
     """
     stages: dict[str, Any] = mapping_of(PIPELINE).get("stages") or {}
     if stage not in stages:

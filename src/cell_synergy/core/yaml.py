@@ -54,7 +54,7 @@ def line_of(path: Path, keys: Sequence[str]) -> int | None:
     path
         The file.
     keys
-        The keys of the mappings that it is in, from the outermost, and the key itself.
+        Keys of the enclosing mappings, from the outermost, followed by the key itself.
 
     Raises
     ------

@@ -108,7 +108,7 @@ def _why(error: Exception, remedy: str) -> str:
 
 
 def obs_difference(names: pd.Index, expected: pd.Index) -> str:
-    """Return in words the first difference between the rows of a file and those of the pairs.
+    """Return in words the first difference between the row names of a file and of the pairs.
 
     Parameters
     ----------

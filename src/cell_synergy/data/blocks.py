@@ -25,11 +25,12 @@ def assign_blocks(
     Parameters
     ----------
     coords
-        Coordinates of the observations, in micrometres.
+        Coordinates x and y of the observations, in micrometres.
     n_blocks
         Number of blocks; a block whose observations are all in gaps does not occur in the result.
     gap_um
-        Minimum distance between observations of two blocks, in micrometres.
+        Minimum distance between observations of two blocks along the section's longer axis, in
+        micrometres.
     """
     position = coords[:, int(np.argmax(np.ptp(coords, axis=0)))]
     first = np.arange(1, n_blocks) * len(position) // n_blocks  # of each block but the first
@@ -74,8 +75,8 @@ def split_reference(
 
     Returns
     -------
-    Scored and reference observations; under a split by blocks, those in the gaps between blocks are
-    in neither, and their number is logged.
+    Scored and reference observations. Under a split by blocks, observations in the gaps between
+    blocks are in neither, and their number is logged.
     """
     if (split := dataset.block_split) is None:
         return adata, adata[:0]

@@ -37,9 +37,11 @@ def as_classes(
 
     Parameters
     ----------
-    labels, groups
-        Label of each observation, of any dtype (see `cell_synergy.core.labels.as_labels`), and its
-        donor (section, block).
+    labels
+        Label of each observation, of any dtype (see `cell_synergy.core.labels.as_labels`).
+    groups
+        Donor, section or block of each observation, in the order of `labels`. The name of the
+        column says which, for messages.
     spec
         The task; the labels in its `exclude` are not classes.
     rule
@@ -54,7 +56,7 @@ def as_classes(
     Raises
     ------
     DataError
-        If all labels are numbers and some not integers, or fewer than two classes remain.
+        If all labels are numbers and some are not integers, or fewer than two classes remain.
     """
     text = as_labels(labels).reset_index(drop=True)
     missing = int(text.isna().sum())

@@ -18,15 +18,16 @@ _LISTED = 6  # number of shares in a message
 
 
 def as_shares(table: Any, where: str) -> pd.DataFrame:  # noqa: ANN401 - whatever `obsm` holds
-    """Check shares of cell types and return them in double precision; rows of NaN are kept.
+    """Check shares of cell types and return them, otherwise unchanged, in double precision.
 
-    Sums may differ from one by 0.001, or by the rounding error of the shares (0.005 per cell type
-    with two decimals) up to 0.15.
+    Rows of NaN are kept and sums are not rescaled to 1. A sum may differ from one by 0.001 or, if
+    all shares are rounded to 2, 3 or 4 decimals, by their rounding error (0.005 per cell type with
+    two decimals), but never by more than 0.15.
 
     Parameters
     ----------
     table
-        A data frame of numbers, one column per cell type.
+        A data frame of numbers, observations x cell types.
     where
         File, and key or section, for messages.
 
@@ -70,18 +71,18 @@ def concatenate_shares(name: str, sections: Mapping[str, pd.DataFrame]) -> pd.Da
     name
         The data set, for messages.
     sections
-        Shares of each section, observations x cell types, as `as_shares` returns them.
+        Shares by section name, observations x cell types, as `as_shares` returns them.
 
     Returns
     -------
-    Observations x all cell types, float32; rows of observations without shares are NaN, and their
-    number is logged.
+    Observations, in the order of `sections`, x all cell types, in the order of first occurrence,
+    float32. Rows of observations without shares are NaN, and their number is logged.
 
     Raises
     ------
     DataError
-        If a type is spelt in several ways, or a section has no type in common with that of the most
-        types: a type that is named differently would wrongly count as zero.
+        If a cell type is spelt in several ways, or a section has no cell type in common with the
+        section of the most types: a type that is named differently would wrongly count as zero.
     """
     types = list(dict.fromkeys(str(column) for shares in sections.values() for column in shares))
     check_spellings(types, "cell type", f"{name}: cell types of the composition")

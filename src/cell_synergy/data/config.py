@@ -96,14 +96,14 @@ Task = Annotated[ClassificationTask | CompositionTask | GenePanelTask, Field(dis
 
 
 def no_task_message(key: str, tasks: Iterable[str]) -> str:
-    """Return the message for a list of params.yaml that names no task of a data set.
+    """Return the end of a message on a list of params.yaml that names no task of a data set.
 
     Parameters
     ----------
     key
-        The list's key.
+        Dotted key of the list.
     tasks
-        Tasks of the data set.
+        Names of the tasks of the data set; may be empty.
     """
     names = ", ".join(tasks)
     return f"{key} names none of its tasks ({names})" if names else "it has no task"

@@ -23,8 +23,8 @@ class PairedDataset:
     image, expression
         Embeddings of the two experts, not standardised, in the order of `adata`.
     groups
-        Group of each observation, all of which is in training or all in test: its donor, section or
-        block.
+        Donor, section or block of each observation; all observations of a group are in training, or
+        all are in test.
     donor
         Donor of each observation.
     folds
@@ -59,15 +59,16 @@ class PairedDataset:
         image, expression
             Files of the embeddings of the two experts.
         dataset
-            Configuration of the data set, which defines groups and folds.
+            Design of the data set: split, roles of donors, and standardisation.
         labels
-            Label file of the pairs; None where no label is used, as in alignment.
+            Label file of the pairs; None for pairs without labels, as alignment reads them.
 
         Raises
         ------
         DataError
-            If a file is missing or broken, its rows are others than those of the pairs, the pairs
-            were made for another split, or the split is impossible with these donors.
+            If a file is missing or broken, the rows of an embedding or of the labels differ from
+            those of the pairs in name or order, the pairs were made for another split, or the split
+            is impossible with their donors.
         """
         adata = paired.read(pairs, labels)
         return cls(
@@ -102,8 +103,9 @@ class PairedDataset:
     ) -> tuple[Float32[np.ndarray, "obs d1"], Float32[np.ndarray, "obs d2"]]:
         """Return image and expression embeddings of all observations, standardised for one fold.
 
-        Each feature is centred and divided by its standard deviation: over the rows `fold.align`
-        with `mode` `train`, within each group with `donor`. A constant feature becomes zero.
+        Each feature is centred and divided by its standard deviation, both computed over the rows
+        `fold.align` if `mode` is `train`, and within each group if it is `donor`. A constant
+        feature becomes zero.
         """
         image, expression = (
             embeddings.standardise(x, fold.align, self.groups, self.mode)

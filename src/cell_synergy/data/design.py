@@ -34,8 +34,8 @@ class BlockSplit(Config):
     """A split of every study section into stripes, of which each is left out in turn.
 
     Its scores do not generalise to other donors. Without reference donors the first block of each
-    section is the reference. `standardise: donor` then scales each block by its own observations.
-    See `cell_synergy.data.blocks`.
+    section is the reference. `standardise: donor` scales each block by its own observations. See
+    `cell_synergy.data.blocks`.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class BlockSplit(Config):
     blocks
         Number of stripes of a section.
     gap_um
-        Width of the gaps between them, in micrometres, at least `unit_um`.
+        Width of the gaps between stripes, in micrometres, at least `unit_um`.
     """
 
     kind: Literal["leave-one-block-out"]
@@ -82,8 +82,8 @@ class DesignConfig(RolesConfig):
     Attributes
     ----------
     standardise
-        Observations whose mean and standard deviation standardise the embeddings: those of training
-        (`train`), or those of each donor (section, block) for itself, without labels (`donor`).
+        Mean and standard deviation by which each feature of the embeddings is standardised: those
+        of the training observations (`train`), or within each donor, section or block (`donor`).
     split
         How folds divide the observations.
     """

@@ -55,20 +55,20 @@ def write(
 
 
 def read(path: Path, obs_names: pd.Index) -> Float32[np.ndarray, "obs dim"]:
-    """Read an embedding, in single precision; its rows must be those of the pairs, in their order.
+    """Read an embedding in single precision, observations x features in the order of the pairs.
 
     Parameters
     ----------
     path
         File of the embedding.
     obs_names
-        Names of the observations of the pairs.
+        Names of the observations of the pairs, in order.
 
     Raises
     ------
     DataError
-        If there is no such file, it is broken, or its row names or their order differ from
-        `obs_names`.
+        If there is no such file, it is broken, or its row names differ from `obs_names` in text or
+        order.
     """
     if not path.is_file():
         raise DataError(
@@ -94,17 +94,18 @@ def standardise(
     x
         Features of all observations.
     fit
-        Mask of the training observations.
+        Mask of the training observations; used by the mode `train` only.
     groups
-        Donor (section, block) of each observation.
+        Donor, section or block of each observation; used by the mode `donor` only.
     mode
-        `train` uses the mean and standard deviation of the training observations. `donor` uses
-        those of all observations of each group, without labels; such scores are marked as
+        `train` for mean and standard deviation of the training observations, `donor` for those
+        within each group, training and test observations alike. Scores with `donor` are marked as
         transductive in every table.
 
     Returns
     -------
-    The standardised features; a constant feature becomes zero.
+    The standardised features; a feature that is constant among the observations whose moments are
+    used becomes zero.
     """
     if mode == "train":
         return _scaled(x, x[fit])

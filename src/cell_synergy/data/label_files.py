@@ -58,16 +58,17 @@ def separate(adata: ad.AnnData, tasks: Mapping[str, Task]) -> tuple[ad.AnnData, 
     Parameters
     ----------
     adata
-        Observations with their labels: `obs` has a column for each classification task, and
-        `obsm["cell_type_ratio"]` the composition. A column that is absent is left out.
+        Observations with their labels: a column of `obs` for each classification task, and the
+        composition in `obsm["cell_type_ratio"]`. Tasks without such data get no labels.
     tasks
         The tasks of the data set, by name.
 
     Returns
     -------
     :
-        The pairs, and their labels: an AnnData without `X` with the label columns in `obs`, the
-        composition in `obsm["cell_type_ratio"]`, and the kind of each task in `uns["tasks"]`.
+        The pairs, with donor, section and block alone in `obs`, and their labels: an AnnData
+        without `X` with the label columns in `obs`, the composition in `obsm["cell_type_ratio"]`,
+        and the kind of each task in `uns["tasks"]`.
     """
     columns = [name for name in _PAIRS_COLUMNS if name in adata.obs]
     obsm = {key: value for key, value in adata.obsm.items() if key != _SHARES}
@@ -95,7 +96,7 @@ def write(path: Path, labels: ad.AnnData) -> None:
     Raises
     ------
     DataError
-        If the column of a classification task is not categorical.
+        If a label column is not categorical.
     """
     _check(labels, path.name)
     anndata_files.write(path, labels)
@@ -115,7 +116,8 @@ def add_labels(pairs: ad.AnnData, path: Path) -> None:
     ------
     DataError
         If there is no such file, it is broken or has a label column that is not categorical, its
-        observations are others than those of the pairs, or the pairs have labels already.
+        observations differ from those of the pairs in name or order, or the pairs have a column of
+        that name already.
     """
     if not path.is_file():
         raise DataError(
@@ -151,7 +153,7 @@ def write_task_table(
     path
         File to write.
     adata
-        The pairs with their labels.
+        The pairs with their labels, and `uns["simulated"]`.
     dataset
         The data set's name.
     tasks
@@ -173,14 +175,14 @@ def read_task_table(folder: Path, dataset: str) -> TaskTable:
     Parameters
     ----------
     folder
-        Folder of all label files.
+        Folder of the label files and task tables of all data sets.
     dataset
         The data set's name.
 
     Raises
     ------
     DataError
-        If there is no such table, or it is not one of this data set.
+        If there is no such table, or it is not the task table of this data set.
     """
     path = folder / f"{dataset}.csv"
     if not path.is_file():

@@ -74,7 +74,7 @@ def _as_donor_sections(sections: object) -> object:
 
 
 def _of_kind(value: object) -> object:
-    """Return `{kind: word}` for a bare word, for which it is short."""
+    """Return `{kind: word}` for a bare word, and any other value unchanged."""
     if isinstance(value, str):
         return {"kind": value}
     if isinstance(value, Mapping) and "kind" not in value:

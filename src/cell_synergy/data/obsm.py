@@ -27,8 +27,8 @@ def as_embedding(value: Any, names: pd.Index, where: str) -> Float32[np.ndarray,
     Parameters
     ----------
     value
-        Array, sparse matrix or data frame, observations x features; the rows of a data frame are
-        put into the order of `names`.
+        Array, sparse matrix or data frame, observations x features. The rows of a data frame are
+        matched by name, others are taken to be in the order of `names`.
     names
         Names of the observations.
     where
@@ -94,13 +94,16 @@ def as_coords(value: Any, names: pd.Index, where: str) -> Float64[np.ndarray, "o
 
 
 def as_numbers(value: Any, names: pd.Index, where: str) -> Float[np.ndarray, "obs columns"]:  # noqa: ANN401 - whatever `obsm` holds
-    """Return a table as an array of floating-point numbers, one row per observation, NaN allowed.
+    """Return a table as an array of floating-point numbers, one row per observation.
+
+    NaN and infinity are allowed. Integers and booleans become double precision; NumPy's
+    floating-point numbers keep their precision.
 
     Parameters
     ----------
     value
-        Array, sparse matrix or data frame, observations x columns; the rows of a data frame are put
-        into the order of `names`.
+        Array, sparse matrix or data frame, observations x columns. The rows of a data frame are
+        matched by name, others are taken to be in the order of `names`.
     names
         Names of the observations.
     where
@@ -109,7 +112,8 @@ def as_numbers(value: Any, names: pd.Index, where: str) -> Float[np.ndarray, "ob
     Raises
     ------
     DataError
-        If a value is not a real number, there is no column, or not one row for every observation.
+        If a value is not a real number, there is no column, the rows are not one per observation,
+        or a sparse matrix is broken.
     """
     if isinstance(value, pd.DataFrame):
         value = _frame_numbers(align_rows(value, names, where), where)

@@ -26,7 +26,7 @@ from cell_synergy.data.obsm import as_coords
 
 
 def log_normalise(counts: sparse.csr_matrix, total: float = 1e4) -> sparse.csr_matrix:
-    """Return log(1 + counts x total / sum of the row); a row without counts stays zero.
+    """Return ln(1 + counts x total / row sum), CSR in float32; a row without counts stays zero.
 
     Parameters
     ----------
@@ -52,12 +52,13 @@ def regression_target(pairs: ad.AnnData, task: str, spec: Task) -> Float[np.ndar
     task
         Name of the task, for messages.
     spec
-        The task: a composition, of which `exclude` lists omitted cell types, or a gene panel.
+        The task: a composition or a gene panel. Cell types that `exclude` names are left out; the
+        shares of the others are not rescaled.
 
     Returns
     -------
-    One column per cell type (shares, NaN without a label) or per gene of the panel (log-normalised
-    counts, as of `log_normalise`).
+    One column per cell type (shares, NaN without a label), or per gene of the panel in the order of
+    `pairs` (counts after `log_normalise` over all genes).
 
     Raises
     ------
@@ -127,13 +128,14 @@ def read(path: Path, labels: Path | None = None) -> ad.AnnData:
     path
         File of the pairs.
     labels
-        Their label file: classification tasks become columns of `obs` after the others, a
-        composition becomes `obsm["cell_type_ratio"]`. None for pairs without labels.
+        Label file of the pairs: classification tasks become further columns of `obs`, a composition
+        becomes `obsm["cell_type_ratio"]`. None for pairs without labels.
 
     Raises
     ------
     DataError
-        If a file is missing, broken or of another format, or the labels are those of other pairs.
+        If a file is missing or broken, `check` refuses the pairs, or `label_files.add_labels` the
+        labels.
     """
     if not path.is_file():
         raise DataError(
@@ -159,9 +161,9 @@ def check(pairs: ad.AnnData, where: str) -> None:
     Raises
     ------
     DataError
-        If a name of an observation occurs twice, donor or section is missing or spelt in several
+        If a name of an observation occurs twice, a donor or section is missing or spelt in several
         ways, coordinates are missing or not finite, a count is negative or not finite, or the
-        cells' counts do not add up to those of their observations.
+        counts of cells do not add up to those of their observations.
     """
     names = pairs.obs_names
     if not names.is_unique:

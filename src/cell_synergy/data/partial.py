@@ -19,27 +19,27 @@ def read_obs_and_obsm(
 ) -> ad.AnnData:
     """Read `obs` and some keys of `obsm` of an `.h5ad`.
 
-    The rows of a data frame in `obsm` are put into the order of `obs`. A file that anndata wrote
-    before version 0.7 is read whole.
+    The rows of a data frame in `obsm` are put into the order of `obs`.
 
     Parameters
     ----------
     path
         The `.h5ad`.
     keys
-        Required keys of `obsm`; None reads all that there are.
+        Required keys of `obsm`; None reads all keys of the file.
     optional
-        Further keys, which may be absent.
+        Further keys, which may be absent; not used if `keys` is None.
 
     Returns
     -------
-    `obs` and the keys of `obsm`, without `X`.
+    `obs` and the selected `obsm`, without `X`. A file of anndata before 0.7 is returned as a whole,
+    and keys that it lacks are not reported.
 
     Raises
     ------
     DataError
-        If the file is missing, broken, of another format or of a newer anndata, a key is absent, or
-        its array does not have one row per observation.
+        If the file is missing, broken, of another format, of a newer anndata or larger than memory,
+        a required key is absent, or a selected array does not have one row per observation.
     """
     with anndata_files.explain_errors(path), h5py.File(path, "r") as file:
         if not isinstance(file.get("obs"), h5py.Group):  # written by anndata before 0.7

@@ -82,9 +82,9 @@ class ReaderConfig(Config):
         return self
 
     def donor_of(self, present: Iterable[str]) -> dict[str, str]:
-        """Return the donor of each section in `donors`.
+        """Return the donor of each section, by the section's name, as `donors` lists them.
 
-        Without `donors`, each of the section names `present` is a donor itself.
+        Without `donors`, the sections are those in `present`, and each is its own donor.
         """
         if self.donors is None:
             return {name: name for name in present}

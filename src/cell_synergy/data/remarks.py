@@ -18,7 +18,7 @@ def add_remark(table: pd.DataFrame, uns: Mapping[str, Any]) -> pd.DataFrame:
     Parameters
     ----------
     table
-        A table that was computed from the pairs; returned unchanged if these have no remark.
+        A table that was computed from the pairs; returned unchanged if the pairs have no remark.
     uns
         `uns` of the pairs.
     """

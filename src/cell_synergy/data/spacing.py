@@ -17,8 +17,9 @@ def regular_spacing(nearest: Float[np.ndarray, " obs"]) -> float | None:
     Parameters
     ----------
     nearest
-        Distance of each observation to its nearest neighbour, at least one. The array is regular
-        if their interquartile range is at most a quarter of their median.
+        Distances of observations to their nearest neighbours, in any unit; at least one value. The
+        array is regular if the interquartile range of these distances is at most a quarter of
+        their median, and the median is above 0.
     """
     low, median, high = np.quantile(nearest, [0.25, 0.5, 0.75])
     return float(median) if high - low <= _REGULAR * median and median > 0 else None

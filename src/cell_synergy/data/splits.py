@@ -50,12 +50,12 @@ def split_groups(obs: pd.DataFrame, dataset: DesignConfig) -> Shaped[np.ndarray,
     obs
         One row per paired observation.
     dataset
-        Configuration with the split.
+        Configuration with the split, which decides between donor, section and block.
 
     Raises
     ------
     DataError
-        If the pairs were made for another split and have no such column.
+        If `obs` lacks the column of the groups, since the pairs were made for another split.
     """
     if dataset.group not in obs:
         raise DataError(
@@ -81,8 +81,9 @@ def folds(obs: pd.DataFrame, dataset: DesignConfig) -> list[Fold]:
     Raises
     ------
     DataError
-        If the pairs were made for another split, or it needs other or more donors (sections,
-        blocks) than `obs` has.
+        If the pairs were made for another split, `obs` lacks donors (sections, blocks) that the
+        split needs, or `leave-one-section-out` would put sections of one donor into training and
+        test, although there are other donors.
     """
     groups = split_groups(obs, dataset)
     if problems := fold_problems(obs, dataset):
@@ -97,7 +98,7 @@ def folds(obs: pd.DataFrame, dataset: DesignConfig) -> list[Fold]:
 
 
 def fold_problems(obs: pd.DataFrame, dataset: DesignConfig) -> list[str]:
-    """Return the reasons for which the split is impossible with these donors, and the remedies.
+    """Return the reasons why the split is impossible with the donors in `obs`, and the remedies.
 
     Parameters
     ----------
@@ -150,12 +151,13 @@ def draw_validation_mask(
 ) -> Bool[np.ndarray, " obs"]:
     """Return a mask of validation observations: a stripe at the end of each section's longer axis.
 
-    Single observations would not be independent of training, since neighbours share tissue.
+    The stripe has the largest coordinates along the axis. Observations drawn at random would not be
+    independent of training, since neighbours share tissue.
 
     Parameters
     ----------
     adata
-        Observations with `obs["section"]` and coordinates in `obsm["spatial"]`.
+        Observations with `obs["section"]`, and coordinates of any unit in `obsm["spatial"]`.
     mask
         Mask of the observations that are divided into training and validation.
     fraction
@@ -189,11 +191,12 @@ def inner_folds(
     Parameters
     ----------
     groups
-        Donor (section, block) of each observation.
+        Donor, section or block of each training observation.
     coords
-        Coordinates x and y of the observations, in any unit.
+        Coordinates x and y of the observations, in any unit; used with a single group only.
     n_folds
-        Number of folds; with fewer groups (but at least two), the number of groups.
+        Largest number of folds. If there are at least two groups but no more than `n_folds`, each
+        group is a fold.
 
     Returns
     -------

@@ -56,9 +56,8 @@ def build(
 ) -> tuple[ad.AnnData, ad.AnnData]:
     """Join the sections of a data set into study pairs and reference observations.
 
-    Observations whose field of view leaves the image or shows no tissue are dropped and counted,
-    in the log and in `section_qc`. Sections whose donor has no role are left out and named in the
-    log.
+    Observations whose field of view leaves the image or shows too little tissue are dropped and
+    counted in `section_qc`; sections without a role are left out. Both are logged.
 
     Parameters
     ----------
@@ -73,20 +72,21 @@ def build(
     raw
         The raw folder; paths of images are relative to it.
     section_qc, requirements
-        Table that gets one row per section, and what later stages require of the pairs.
+        Table that gets a row for each section with a role, and what later stages require of the
+        pairs.
 
     Returns
     -------
-    :
-        The pairs that the study scores, and the observations of reference donors (with or without
-        an image), with equal genes. Both have the tasks' labels in `obs` and `obsm`; tasks do not
-        decide which observations are kept.
+    The pairs of the study, for training and test, and the reference observations (with or without
+    an image), with equal genes. Both have the tasks' labels in `obs` and `obsm`; tasks do not
+    decide which observations are kept.
 
     Raises
     ------
     DataError
-        At once if a section cannot be read, or its coordinates or resolution do not fit its image;
-        otherwise with every contradiction between params.yaml and the data.
+        At once if a section cannot be read, its image has a resolution that is too low, or too many
+        of its observations are outside the image or off tissue; otherwise after all sections, with
+        every contradiction between params.yaml and the data.
     """
     section_qc = SectionQC() if section_qc is None else section_qc
     problems = Problems(name)

@@ -50,8 +50,8 @@ def unpack(container: Path, how: str, target: Path) -> None:
     Raises
     ------
     DataError
-        If `how` begins otherwise, the container cannot be read, has no such member or (in a zip)
-        one of over 8 GiB, or a member that is rewritten is not a table of the counts of spots.
+        If `how` is of another form, the container cannot be read or lacks the member, a member of a
+        zip is larger than 8 GiB, or a member that is rewritten is not a table of counts of spots.
     """
     kind, _, member = how.partition(":")
     if kind not in KINDS:
@@ -119,7 +119,7 @@ def write_counts(table: pd.DataFrame, target: Path) -> None:
     Raises
     ------
     DataError
-        If no axis consists of spots, or a value is not a count.
+        If neither axis consists of names of spots, or a value is not a non-negative integer.
     """
     spots = _spot_names(table.index)
     if spots is None:

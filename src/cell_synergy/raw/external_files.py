@@ -73,16 +73,16 @@ def located(raw: Path) -> Path:
 
 
 def below(root: Path, name: str, key: str) -> Path:
-    """Return the path of a file below the data set's folder, as a parameter names it.
+    """Return the path of a file that a parameter names; it must be below the data set's folder.
 
     Parameters
     ----------
     root
         The data set's folder.
     name
-        Path of the file, relative to `root`.
+        Path of the file, relative to `root`; whether the file exists is not checked.
     key
-        The parameter, for messages.
+        Key of the parameter, for messages.
 
     Raises
     ------

@@ -52,10 +52,10 @@ def read_counts(path: Path) -> ad.AnnData:
 
 
 def array_positions(names: Iterable[str], separator: str, source: Path) -> pd.Index:
-    """Name each spot by its array position, `<column>x<row>`, which its name in a file contains.
+    """Name each spot by its array position, `<column>x<row>`, read from its name in a file.
 
-    Files of one section name one spot `17x9`, `17.002x8.987` or `17_9`; the rounded coordinates are
-    equal.
+    Different files of a section may name one spot `17x9`, `17.002x8.987` and `17_9`; rounding the
+    coordinates gives equal names.
 
     Parameters
     ----------

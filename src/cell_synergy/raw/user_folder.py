@@ -22,7 +22,7 @@ def record_folder(folder: Path, dataset: RawConfig, out: Path) -> None:
     dataset
         Configuration of the data set's source and reader.
     out
-        Raw folder to create; the record `sources.json` is written to it.
+        Raw folder to create, which must not exist; the record `sources.json` is written to it.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def fetch_hub(source: HubSource, config: ReaderConfig) -> None:
     Parameters
     ----------
     source
-        Repository, and the folder that the files are written to.
+        Repository, revision, and the folder that the files are written to.
     config
         Configuration of the reader, whose `donors` list the sections.
 
@@ -87,7 +87,7 @@ def fetch_hub(source: HubSource, config: ReaderConfig) -> None:
     ConfigError
         If the name of the repository is not valid.
     DataError
-        If a file cannot be downloaded, or its path has another file.
+        If the repository lacks a file, it cannot be downloaded, or a different file is at its path.
     """
     from cell_synergy.core.hub import fetch_many  # noqa: PLC0415 - a second that other sources need not
 

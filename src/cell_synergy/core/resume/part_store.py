@@ -128,10 +128,9 @@ def resumable(kind: str, *settings: object, files: Sequence[Path] = ()) -> Itera
     ----------
     kind
         Kind of computation, the first part of the folder's name.
-    settings
-        Values that the parts depend on, which can be written as JSON.
-    files
-        Input files, and folders whose files are inputs.
+    settings, files
+        Values (that can be written as JSON) and input files, or folders of input files, that the
+        parts depend on; `run_hash` hashes both.
 
     Raises
     ------

@@ -55,7 +55,7 @@ def run_hash(*settings: object, files: Sequence[Path] = (), arrays: Iterable[byt
     files
         Input files, and folders whose files are inputs; their names and contents are hashed.
     arrays
-        Bytes of input arrays.
+        Bytes of input arrays, in a fixed order.
     """
     digest = hashlib.sha256()
     for name, module in sorted(sys.modules.items()):

@@ -49,8 +49,8 @@ def restore_state(
     path
         The checkpoint that `save_state` wrote.
     current
-        Function that returns the present state of the run. A usable checkpoint has its entries,
-        with tensors of equal names and shapes.
+        Function that returns the present state of the run. A usable checkpoint has entries of equal
+        names and types, and in them tensors of equal names and shapes.
     restore
         Function that sets the run to a state; it is called with the present state again if the
         checkpoint turns out to be unusable.

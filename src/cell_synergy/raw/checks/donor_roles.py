@@ -18,10 +18,12 @@ from cell_synergy.data.splits import BLOCKS_HINT, fold_problems
 def name_problems(
     name: str, dataset: DatasetConfig, present: Sequence[tuple[str, str]]
 ) -> Iterator[str]:
-    """Yield a message for each name in `roles` that the data lack, and for each unusable name.
+    """Yield a message for each name in `roles` that the data lack, and messages on unusable names.
 
-    A section name is unusable if it occurs twice; a name of a section or donor if it differs from
-    another in white space or case alone, is no valid file name, or is `all`.
+    Unusable among all sections and donors are a section name that occurs twice, and names that
+    differ in white space, case or Unicode form alone (one message for sections and one for donors,
+    on the first such names); among those with a role, a name that is no valid file name or is
+    `all`.
 
     Parameters
     ----------
@@ -77,19 +79,22 @@ def split_problems(
     reference: Sequence[ad.AnnData],
     scored_sections: Iterable[str],
 ) -> Iterator[str]:
-    """Yield a message for each kind of donor (section, block) that the split needs and lacks.
+    """Yield a message for each reason why the split is impossible with these sections.
 
-    A split by blocks with empty blocks has one message, which names them.
+    Reasons: no study section, no reference section, too few donors (sections, blocks) or none of a
+    required role, and a donor on both sides of the split. If a split by blocks leaves blocks
+    without an observation, the only message names these blocks.
 
     Parameters
     ----------
     name, dataset
         The data set's name and configuration.
     study, reference
-        Observations of each section, or part of a section, that is scored or used for training, and
-        of each that belongs to the reference.
+        Observations of the sections that are scored or used for training, and of those that belong
+        to the reference, one AnnData per section. A split by blocks divides a section into a part
+        for each of the two.
     scored_sections
-        Names of the sections that a split by blocks divides.
+        Names of the sections that a split by blocks divides; not used by other splits.
     """
     if empty := _empty_blocks(dataset, [*study, *reference], scored_sections):
         yield (

@@ -56,8 +56,8 @@ def check_pairs(
     problems
         Problems that earlier checks collected.
     pairs, reference
-        The scored observations with their labels, and those of reference donors. A caveat about the
-        data set, its remark, is set in `uns["remark"]` of the pairs.
+        Study observations with their labels, and reference observations. A caveat about the data
+        set, its remark, is set in `uns["remark"]` of `pairs`.
     dataset
         Configuration of the data set.
     requirements
@@ -66,7 +66,7 @@ def check_pairs(
     Raises
     ------
     DataError
-        If there is any problem.
+        If there is any problem, from here or from earlier checks; the message lists all.
     """
     split = [] if fold_problems(pairs.obs, dataset) else folds(pairs.obs, dataset)
     problems.add(task_problems(pairs, dataset, split))
@@ -87,7 +87,7 @@ def warn_small_reference(name: str, reference: ad.AnnData, components: int) -> N
     name
         The data set's name.
     reference
-        Observations of reference donors.
+        Reference observations, with the gene panel in `var["panel"]`.
     components
         Number of components that the expert fits; 0 for an expert that is not fitted.
     """
@@ -104,16 +104,17 @@ def warn_small_reference(name: str, reference: ad.AnnData, components: int) -> N
 def requirement_problems(
     pairs: ad.AnnData, split: Sequence[Fold], requirements: StageRequirements
 ) -> Iterator[str]:
-    """Yield a message if a section lacks the image that an expert needs, or a fold is too small.
+    """Yield a message on sections without the image that an expert needs, and one on small folds.
 
-    A fold is too small if it has fewer training pairs than one batch, without those for validation.
+    A fold is too small if its training pairs, without those held back for validation, are fewer
+    than one batch.
 
     Parameters
     ----------
     pairs
         The joined pairs.
     split
-        The folds; empty where the split cannot be made.
+        The folds; empty if the split is impossible.
     requirements
         What later stages require.
     """
@@ -142,14 +143,15 @@ def _n_training_pairs(pairs: ad.AnnData, fold: Fold, share: float) -> int:
 def dataset_remark(dataset: DatasetConfig, pairs: ad.AnnData, reference: ad.AnnData) -> str:
     """Return the caveat that every table of the data set carries as `remark`; "" if there is none.
 
-    It is given for a split into blocks of a section, and where donors of the reference are scored.
+    There is one for a split into blocks of a section, and if donors of the reference are also in
+    the study.
 
     Parameters
     ----------
     dataset
         Configuration of the data set.
     pairs, reference
-        The scored observations, and those of reference donors.
+        Study observations, and reference observations.
     """
     remarks = []
     if dataset.block_split is not None:

@@ -19,13 +19,14 @@ def task_problems(
 ) -> Iterator[str]:
     """Yield a message for each reason why a task's probe cannot be fitted or scored in a fold.
 
-    Reasons: no label at all or in the test donors, fewer than two labelled training observations,
-    one training class only, a class of test donors alone. Donors without a label are logged.
+    Reasons: no label at all, or none in any test set; in a fold, fewer than two labelled training
+    observations or a single training class; a tested class that is in the training set of no fold
+    that tests it. Donors without a label are logged.
 
     Parameters
     ----------
     pairs
-        The joined pairs, with categorical label columns.
+        The joined pairs; classification tasks without a categorical label column are skipped.
     dataset
         Configuration of the data set.
     folds

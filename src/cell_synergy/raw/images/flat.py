@@ -46,7 +46,7 @@ def read_header(path: Path, image_format: ImageFormat) -> Header:
     Parameters
     ----------
     path, image_format
-        PNG or JPEG file, and its format.
+        PNG or JPEG file, and its format, `png` or `jpeg`.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def read(
     Parameters
     ----------
     path, image_format
-        PNG or JPEG file, and its format.
+        PNG or JPEG file, and its format, `png` or `jpeg`.
     trusted
         Whether the compressed data of a JPEG have been checked before and need no check now.
 

@@ -16,7 +16,8 @@ class TissueConfig(Config):
     field_um
         Side of the square around an observation that must lie inside the image, in micrometres.
     white, black
-        Brightness (0 to 1) from which a pixel is bare glass, and up to which it is masked out.
+        Brightness of a pixel (mean of red, green and blue, 0 to 1) from which it is bare glass, and
+        up to which it is masked out.
     least
         Minimum share of tissue pixels in the square of an observation that counts as on tissue.
     """

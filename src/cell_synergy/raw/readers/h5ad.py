@@ -48,8 +48,8 @@ def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
     Raises
     ------
     DataError
-        If there is no file, one cannot be read or lacks a part that the format above requires, two
-        sections have one name, a section has several donors, or a section is invalid.
+        If there is no file, one cannot be read or lacks a part that this module's docstring
+        requires, two sections have one name, a section has several donors, or a section is invalid.
     """
     files = sorted(
         file

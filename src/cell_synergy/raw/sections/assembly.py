@@ -75,14 +75,22 @@ def sections_config(dataset: DatasetConfig) -> ReaderConfig:
 
 
 def needs_image(dataset: DatasetConfig, name: str) -> bool:
-    """Return whether a section needs an image: patches and all roles but `reference` need one.
+    """Return whether a section needs an image.
+
+    Only spots or cells of a donor (under `leave-one-section-out`, of a section) with the role
+    `reference` need none.
 
     Parameters
     ----------
     dataset
-        Configuration of the data set; `ConfigError` if its reader has no `units`.
+        Configuration of the data set.
     name
         Name of the section.
+
+    Raises
+    ------
+    ConfigError
+        If the reader has no key `units`.
     """
     config = sections_config(dataset)
     group = name if dataset.named == "section" else config.donor_of([name]).get(name, "")
@@ -100,11 +108,11 @@ def assemble(
     Parameters
     ----------
     root
-        Folder of the sections.
+        Folder of the sections, of their images and of the user's tables.
     dataset
         Configuration of the data set.
     present
-        Names of all sections in the folder.
+        Names of all sections in the folder; hidden ones are ignored.
     measure
         Function that reads the measurements of a section, given its name.
 
@@ -114,8 +122,8 @@ def assemble(
         If the reader has no key `units`.
     DataError
         If `reader.donors` names an absent section, a table of labels cannot be read or joined, more
-        than half of a section is outside its image, a patch has too few cells, `units` is not what
-        the platform measures, or `check_section` refuses the section.
+        than half of a section is outside its image, patches lack an image, no patch has enough
+        cells, `units` is not what the platform measures, or `check_section` refuses the section.
     """
     config = sections_config(dataset)
     names = sorted(name for name in present if not name.startswith("."))

@@ -14,7 +14,7 @@ CellCounts = tuple[sparse.csr_matrix, Int64[np.ndarray, " cells"]]
 
 
 def cells_of(section: Section, obs_names: pd.Index) -> CellCounts | None:
-    """Return the cells of all or some observations of a section; None if it has no cells.
+    """Return the cells of selected observations of a section; None if the section has no cells.
 
     Parameters
     ----------
@@ -25,8 +25,8 @@ def cells_of(section: Section, obs_names: pd.Index) -> CellCounts | None:
 
     Returns
     -------
-    Raw counts, cells x genes (CSR, float32), and the index in `obs_names` of each cell's
-    observation, in ascending order.
+    Raw counts, cells x genes (CSR, float32), and for each cell the index in `obs_names` of its
+    observation; cells are in ascending order of this index.
 
     Raises
     ------

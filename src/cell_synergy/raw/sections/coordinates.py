@@ -53,15 +53,15 @@ class ImageCoverage:
         Parameters
         ----------
         max_outside
-            Largest share outside, at most one half. For cells it is one half whatever its value,
-            unless `flipped`.
+            Largest allowed share outside; a value above one half counts as one half. Of cells, one
+            half is allowed whatever the value, unless `flipped`.
         where
             File and section, for messages.
 
         Raises
         ------
         DataError
-            If a larger share is outside.
+            If a larger share than is allowed lies outside.
         """
         limit, note = min(max_outside, _MAX_OUTSIDE), ""
         if self.kind == "cells" and not self.flipped:
@@ -83,18 +83,18 @@ def drop_outside_image(
     Parameters
     ----------
     adata
-        Observations with coordinates in micrometres from the image's top left corner.
+        Observations with `obsm["spatial"]` in micrometres from the image's top left corner.
     mpp, image_size
         Micrometres per pixel, and width and height of the image in pixels.
     kind
-        Kind of the observations.
+        Kind of the observations, for messages.
     where
         File and section, for messages.
 
     Returns
     -------
     :
-        The observations inside the image, and the numbers inside and outside.
+        The observations inside the image, and the number measured and outside.
 
     Raises
     ------

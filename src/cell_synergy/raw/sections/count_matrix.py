@@ -76,10 +76,12 @@ def read_matrix(folder: Path, name: str) -> ad.AnnData:
 def as_counts(source: Any, where: str) -> sparse.csr_matrix:  # noqa: ANN401 - dense or sparse
     """Return counts as CSR in float32, with sorted indices and without duplicate entries.
 
+    Negative and fractional values are not refused here.
+
     Parameters
     ----------
     source
-        A dense or sparse matrix.
+        A dense or sparse matrix, observations x genes.
     where
         File and key, for messages.
 
@@ -260,7 +262,7 @@ def _select_genes(counts: sparse.csr_matrix, names: _Names, path: Path) -> ad.An
 def by_symbol(
     counts: sparse.csr_matrix, obs_names: Sequence[str] | pd.Index, symbols: pd.Series
 ) -> ad.AnnData:
-    """Return counts with one column per symbol, in the order in which symbols first occur.
+    """Return counts as AnnData, one column per symbol in the order in which symbols first occur.
 
     Parameters
     ----------
@@ -282,7 +284,7 @@ def sum_columns(
     Parameters
     ----------
     counts, names
-        Rows x columns, whose indices may be sorted in place, and the name of each column.
+        Matrix, rows x columns, whose indices may be sorted in place; name of each column.
     """
     column, unique = pd.factorize(np.asarray(names, dtype=object))
     if len(unique) < len(column):

@@ -34,14 +34,15 @@ def unify_gene_names(name: str, sections: dict[str, ad.AnnData]) -> dict[str, ad
     name
         The data set, for the log.
     sections
-        Counts by section, observations x genes, with the counts of their cells in `uns["cells"]`
-        (as `cell_counts.cells_of` returns them, or None).
+        Counts by section name, observations x genes, with the counts of cells in `uns["cells"]` (as
+        `cell_counts.cells_of` returns them, or None).
 
     Returns
     -------
     :
-        Sections by name; unchanged if all have the same genes, or none names genes by Ensembl id.
-        Counts of genes that get one name are added.
+        Sections by name; unchanged if all have equal genes in equal order, or none names genes by
+        Ensembl id. Counts of genes that get one name are added; ids that the table lacks are kept,
+        without a version.
 
     Raises
     ------
@@ -78,14 +79,15 @@ def require_shared(name: str, sections: dict[str, ad.AnnData], min_share: float)
     name
         The data set, for messages.
     sections
-        Counts by section.
+        Counts by section name, observations x genes.
     min_share
         Smallest share that is allowed, `pairs.shared_genes`.
 
     Raises
     ------
     DataError
-        If the two sections with the smallest share are below it; names them and a likely cause.
+        If a pair of sections is below `min_share`; the message is on the pair with the smallest
+        share.
     """
     keys = list(sections)
     n_shared = _count_shared([adata.var_names for adata in sections.values()])

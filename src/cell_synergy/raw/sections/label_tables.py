@@ -145,7 +145,7 @@ def _identifiers(column: pd.Series, path: Path) -> pd.Series:
 def join_labels(
     labels: LabelTable, section: str, adata: ad.AnnData, mpp: float, max_distance_um: float
 ) -> pd.DataFrame:
-    """Return the labels of a section's spots or cells, one row each, None where one is missing.
+    """Return the labels of a section's spots or cells, one row each; missing labels are None.
 
     Parameters
     ----------
@@ -154,19 +154,21 @@ def join_labels(
     section, adata
         Name of the section, and its spots or cells with coordinates in micrometres.
     mpp
-        Micrometres per pixel of the image whose pixels are the unit of the table's coordinates.
+        Micrometres per pixel of the image whose pixels are the unit of the table's coordinates; not
+        used for a table of barcodes or cell ids.
     max_distance_um
-        Largest distance between a spot or cell and the position of its label, in micrometres.
+        Largest distance between a spot or cell and the position of its label, in micrometres; not
+        used for a table of barcodes or cell ids.
 
     Returns
     -------
-    Rows in the order of `adata`, one column for each label column of the table.
+    Rows in the order of `adata`, one column of text for each label column of the table.
 
     Raises
     ------
     DataError
-        If no row of the section matches a spot or cell, a name occurs twice, or a coordinate is not
-        a number.
+        If no row of the section matches a spot or cell, a barcode or cell id occurs twice in the
+        section, or a coordinate is not a number.
     """
     if (rows := labels.rows.get(section)) is None:
         tqdm.write(f"section {section}: no row in {labels.path.name}, no labels")
@@ -181,7 +183,7 @@ def join_labels(
 
 
 def as_proportions(joined: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Return cell-type proportions in double precision: a row sums to one, or is NaN completely.
+    """Return cell-type proportions in double precision; a row sums to one or is all NaN.
 
     Parameters
     ----------

@@ -29,21 +29,21 @@ def gather_patches(
     Parameters
     ----------
     adata
-        Spots or cells: counts, labels, micrometres from the image's top left corner.
+        Counts, labels, and coordinates (micrometres from the image's top left corner).
     side_um, size_um, origin_um
         Side of a patch, width and height of the image, and offset of the first patch from the left
         and top border of the image, in micrometres.
-    least
-        Minimum number of spots or cells in a patch; patches with fewer are dropped.
-    cell_type
-        Label column whose proportions are the composition; None without a composition.
+    least, cell_type
+        Minimum number of spots or cells in a patch, below which it is dropped; label column whose
+        proportions are the composition, None without a composition.
     where
         File and section, for messages.
 
     Returns
     -------
-    The patches, named `<column>x<row>`, with `obsm["spatial"]` (centres, in micrometres) and, given
-    `cell_type`, `obsm["cell_type_ratio"]`; and the spots or cells inside, `obs["unit"]`: the patch.
+    The patches row by row, named `<column>x<row>` of the grid, with `obsm["spatial"]` (centres, in
+    micrometres) and, given `cell_type`, `obsm["cell_type_ratio"]`; and the counts of the spots or
+    cells inside these patches, with the name of the patch in `obs["unit"]`.
 
     Raises
     ------

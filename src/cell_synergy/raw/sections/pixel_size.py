@@ -20,14 +20,16 @@ def check_pitch(
 ) -> None:
     """Refuse coordinates in micrometres that contradict the spacing of a regular array of spots.
 
-    Cells, and fewer than 20 spots, are not checked.
+    Fewer than 20 finite centres are not checked, nor are irregular ones, such as cells: those whose
+    nearest-neighbour distances have an interquartile range above a quarter of their median.
 
     Parameters
     ----------
     coords_um
-        Centres of the observations in micrometres, by the scale that is checked.
+        Centres of the observations, converted to micrometres with the micrometres per pixel under
+        test.
     unit_um
-        Size of a spot or bin, in micrometres.
+        Size of a spot or bin, in micrometres; not used if `pitch_um` is given.
     where
         File and section, for messages.
     pitch_um
@@ -38,7 +40,7 @@ def check_pitch(
     ------
     DataError
         If the median distance of nearest neighbours deviates from `pitch_um` by more than 10 % or,
-        without `pitch_um`, is outside of that range.
+        without `pitch_um`, is not 0.75 to 2.5 times `unit_um`.
     """
     if (measured := array_spacing(coords_um)) is None:
         return

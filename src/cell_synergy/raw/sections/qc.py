@@ -114,14 +114,16 @@ class SectionQC:
         slide
             The section's image.
         masks
-            Observations whose square is inside the image, and the subset of these on tissue.
+            Masks of the observations whose square is inside the image, and of those among them
+            that are on tissue.
         config
-            Side of the square, and largest share of observations off tissue.
+            Side of the square, thresholds of tissue, and largest share of observations off tissue.
 
         Raises
         ------
         DataError
-            If too many observations are off tissue, or none remains.
+            If a larger share of observations than `config.off_tissue` is off tissue, or no
+            observation remains.
         """
         inside, tissue = masks
         near_border, off_tissue, kept = (

@@ -36,15 +36,15 @@ def find(folder: Path, pattern: str, what: str = "") -> Path:
     Parameters
     ----------
     folder, pattern
-        The folder, and a pattern of `Path.glob`. It usually begins with `*`, since 10x prefixes
-        file names with the name of the data set.
+        The folder, and a pattern of `Path.glob`, which usually begins with `*`, since 10x prefixes
+        file names with the name of the data set. Hidden paths do not match.
     what
         Description of the file in messages; by default the pattern.
 
     Raises
     ------
     DataError
-        If no path matches, or more than one.
+        If no path matches, more than one does, or the pattern leads out of the folder.
     """
     paths = matches(folder, pattern)
     if not paths:
@@ -56,14 +56,14 @@ def find(folder: Path, pattern: str, what: str = "") -> Path:
 
 
 def matches(folder: Path, *patterns: str) -> list[Path]:
-    """Return the sorted paths, except hidden ones, that match the first pattern with any match.
+    """Return the paths that match the first pattern with any match, sorted and without hidden ones.
 
     Parameters
     ----------
     folder
-        The folder.
+        The folder; no match in it gives an empty list.
     *patterns
-        Patterns of `Path.glob`; empty if none matches. `DataError` if one leads out of the folder.
+        Patterns of `Path.glob`, by preference; `DataError` for one that leads out of the folder.
     """
     for pattern in patterns:
         if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
@@ -82,7 +82,7 @@ def require_parts(folder: Path, parts: Mapping[str, Sequence[str]], layout: str)
     folder
         Folder of the files.
     parts
-        Name of each required file in messages, and patterns, at least one of which must match.
+        Patterns of each required file, one of which must match, by the file's name for messages.
     layout
         Description of such a folder, for messages about more than one missing file.
     """
@@ -106,7 +106,7 @@ def has_image(folder: Path, pattern: str | None) -> bool:
     Parameters
     ----------
     folder, pattern
-        The section's folder, and `reader.image` (None for any image); `DataError` if it leads out.
+        The section's folder; `reader.image` (None for any image), `DataError` if outside of it.
     """
     if pattern is None:
         return bool(images_in(folder))
@@ -165,17 +165,17 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def read_scale(path: Path, key: str) -> float:
-    """Return a scale, which is a positive number, from a JSON file.
+    """Return a positive, finite number from a JSON file, such as a pixel's size in micrometres.
 
     Parameters
     ----------
     path, key
-        The JSON file, and the key of the scale.
+        The JSON file, and the number's key at the top level.
 
     Raises
     ------
     DataError
-        If the file cannot be read, or the value is not a positive number.
+        If the file cannot be read, the key is missing, or its value is not positive and finite.
     """
     value = filetypes.read_json(path, f"a JSON file with {key!r}", AGAIN).get(key)
     try:
@@ -203,16 +203,16 @@ def read_frame(
     path
         The table.
     columns
-        Columns that the table must have.
+        Names of the columns that the table must have.
     header
-        Whether the first line names the columns; if not, `columns` are the names of all in order.
+        Whether the first line of a CSV has names; if not, `columns` names all columns in order.
     text
         Whether all columns of a CSV are read as text.
 
     Raises
     ------
     DataError
-        If the table cannot be read, or lacks a column.
+        If the table cannot be read, has two columns of one name, or lacks a column.
     """
     try:
         if path.suffix == ".parquet":

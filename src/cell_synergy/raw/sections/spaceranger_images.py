@@ -36,17 +36,17 @@ def find_slide(
     pattern
         `reader.image`; None for the only slide in the folder or, without one, `tissue_hires_image`.
     mpp
-        Micrometres per pixel of Space Ranger's input slide.
+        Micrometres per pixel of the full-resolution slide, Space Ranger's input.
     needed
-        Whether a section without an image is an error; if not, image and size are None.
+        Whether a section without an image is an error; if not, the result is `(None, mpp, None)`.
 
     Raises
     ------
     ConfigError
         If `pattern` leads out of the folder.
     DataError
-        If there is no image or more than one, it cannot be read, its scale factor is missing, or
-        its size contradicts that of a downscaled image.
+        If there is no image or more than one, image or scale factors cannot be read, the image's
+        scale factor is missing, or its size contradicts that of another image of the slide.
     """
     downscaled = {level: _find_downscaled(folder, spatial, level) for level in ("hires", "lowres")}
     hires = downscaled["hires"]

@@ -75,9 +75,10 @@ def _has_header(path: Path) -> bool:
 
 
 def select_in_tissue(adata: ad.AnnData, positions: pd.DataFrame, source: Path) -> ad.AnnData:
-    """Return the spots under tissue; the number of others is logged.
+    """Return the spots under tissue; the number of dropped spots is logged.
 
-    A filtered matrix of Space Ranger has no others. Spots without a tissue position are kept.
+    In a filtered matrix of Space Ranger, all spots are under tissue. Spots without a tissue
+    position are kept.
 
     Parameters
     ----------
@@ -111,7 +112,7 @@ def select_in_tissue(adata: ad.AnnData, positions: pd.DataFrame, source: Path) -
 def pixel_coords(
     adata: ad.AnnData, positions: pd.DataFrame, source: Path
 ) -> Float64[np.ndarray, "obs 2"]:
-    """Return x and y of each barcode of the matrix, in pixels of the full-resolution image.
+    """Return x and y of each row of the matrix, in pixels of the full-resolution image.
 
     Parameters
     ----------

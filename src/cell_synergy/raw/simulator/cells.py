@@ -71,9 +71,9 @@ def count_types(cells: Cells, n_obs: int, n_types: int) -> Int64[np.ndarray, "ob
     Parameters
     ----------
     cells
-        Cells of the section.
+        Cells of the section; those in the margin are not counted.
     n_obs, n_types
-        Numbers of observations and of cell types.
+        Numbers of observations and of cell types; columns are in the order of `TYPES`.
     """
     code = cells.obs_index[cells.inside] * n_types + cells.cell_type[cells.inside]
     return np.bincount(code, minlength=n_obs * n_types).reshape(n_obs, n_types)

@@ -30,10 +30,11 @@ class GeneModel:
 
 
 def draw_genes(config: SimulatorConfig, rng: np.random.Generator) -> GeneModel:
-    """Draw the genes of a data set; each level of a state upregulates a programme of its own genes.
+    """Draw the genes of a data set, and the genes that each level of a latent state upregulates.
 
-    Baselines are log-normal. Programmes are disjoint, with log fold changes uniform between 0.5 and
-    1.5 times the log of the configured fold change.
+    Baselines are log-normal. Each level has a programme of `config.programme_genes` genes, which no
+    other level has. Log fold changes are uniform between 0.5 and 1.5 times the log of
+    `config.marker_fold_change` for cell types, and of `config.fold_change` for other states.
 
     Parameters
     ----------

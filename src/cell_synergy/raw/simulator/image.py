@@ -94,8 +94,9 @@ def draw_textures(config: SimulatorConfig, rng: np.random.Generator) -> dict[str
     """Draw the periodic textures of a simulated data set.
 
     `homogeneous`, `fibrous`, `vacuolated` and `reticular` are the levels of `image_stroma`, which
-    multiply the stain densities of the stroma. The others are noise of unit variance: displacements
-    of the borders between observations, section thickness and camera noise; 1024 pixels per side.
+    multiply the stain densities of the stroma. `border_x` and `border_y` (displacements of the
+    borders between observations), `thickness` (of the section) and `camera` are noise of unit
+    variance. All textures have 1024 pixels per side.
 
     Parameters
     ----------

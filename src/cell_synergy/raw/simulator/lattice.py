@@ -94,7 +94,7 @@ class Lattice:
     def gaussian_field(
         self, rng: np.random.Generator, smooth_um: float
     ) -> Float64[np.ndarray, " obs"]:
-        """Draw a smooth random field of unit variance at the observations.
+        """Draw a smooth random field, whose values at the observations have unit variance.
 
         White noise is smoothed with a Gaussian kernel. For a hexagonal lattice, the noise is drawn
         on a grid with columns at half the pitch.

@@ -74,8 +74,8 @@ def xenium(
 
     Returns
     -------
-    The table `labels`, one row per cell: `section`, `cell_id`, `cell_type`, and one column for each
-    task with the label of the cell's observation.
+    A table under the key `labels`, one row per cell inside an observation: `section`, `cell_id`,
+    `cell_type` (of the cell), and for each other task the label of the cell's observation.
     """
     cells, order = section.cells, section.cell_order
     names = [_cell_id(number) for number in range(len(order))]
@@ -112,8 +112,8 @@ def visium(
 
     Returns
     -------
-    The tables `labels` and `composition`, one row per spot: `section`, `barcode`, and the label of
-    each task, or the share of each cell type.
+    Tables under the keys `labels` and `composition`, one row per spot: `section`, `barcode`, and
+    the label of each task, or the share of each cell type.
     """
     names = [_barcode(number) for number in range(section.lattice.n_obs)]
     _write_matrix(folder / "filtered_feature_bc_matrix.h5", section.counts, names)

@@ -103,8 +103,8 @@ def labels(latent: pd.DataFrame, config: SimulatorConfig, role: Role) -> pd.Data
     config
         Configuration of the data set.
     role
-        Role of the donor; with `config.synergy`, `matched_niche` is undefined in reference and
-        training donors, where all observations match.
+        Role of the donor. With `config.synergy`, all observations of reference and training donors
+        match, and `matched_niche` is undefined in them.
 
     Returns
     -------
