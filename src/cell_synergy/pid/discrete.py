@@ -51,7 +51,7 @@ class Decomposition:
 
     @classmethod
     def from_union(cls, informations: tuple[float, float, float], union: float) -> "Decomposition":
-        """Return the decomposition with a given union information R + U1 + U2.
+        """Return the decomposition that has a given union information R + U1 + U2.
 
         Parameters
         ----------
@@ -135,7 +135,7 @@ def information_sis(joint: Real[np.ndarray, "x1 x2 y"]) -> float:
 
     I1, I2 and I12 are the information of the first, the second and both sources about the label.
     The SIS is equal to (S + min(U1, U2)) / (R + max(U1, U2)) for every decomposition that satisfies
-    the consistency equations. NaN, with a warning, if neither source alone has information.
+    the consistency equations. It is NaN, with a warning, if neither source alone has information.
 
     Raises
     ------
@@ -156,20 +156,21 @@ def decoded_joint(
     confusion1: Float64[np.ndarray, "x1 d1"],
     confusion2: Float64[np.ndarray, "x2 d2"],
 ) -> Float64[np.ndarray, "d1 d2 y"]:
-    """Return the table p(d1, d2, y) of states decoded from x1 and from x2 by independent decoders.
+    """Return p(d1, d2, y) of states d1 and d2 that independent decoders read from x1 and from x2.
 
     Parameters
     ----------
     joint
         Probabilities p(x1, x2, y) of the true states.
     confusion1, confusion2
-        Probabilities p(d | x) of decoding the true state x as d; rows sum to one.
+        Probabilities p(d1 | x1) and p(d2 | x2) of decoding a true state x (row) as d (column); rows
+        sum to one.
 
     Raises
     ------
     DataError
-        If `joint` or a confusion matrix is not a table of probabilities, or their numbers of
-        states differ.
+        If `joint` or a confusion matrix is not a table of probabilities, or a confusion matrix has
+        not one row for each state of its source.
     """
     p = validated(joint, 3)
     for axis, confusion in enumerate((confusion1, confusion2)):
