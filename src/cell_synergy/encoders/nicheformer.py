@@ -128,8 +128,8 @@ class Expert(Encoder):
         ------
         DataError
             If the card, the weights, the gene list or the gene means cannot be read or are of
-            another model, a file's SHA-256 is not the card's, or fewer than `least_genes` genes of
-            `pairs` are in the gene list.
+            another model, a file's SHA-256 is not the card's, fewer than `least_genes` genes of
+            `pairs` are in the gene list, or `uns["cells"]` is not of these observations.
         ConfigError
             If gene symbols must be mapped and the package `celltypist` is not installed.
         """
