@@ -103,7 +103,7 @@ def compute_sis_all_models(
     Returns
     -------
     :
-        `{model: {metric: SIS}}`, in the order of `results`, with values as of `compute_sis`.
+        `{model: {metric: SIS}}` in the order of `results`; `compute_sis` defines the values.
 
     Raises
     ------
@@ -253,7 +253,7 @@ def SIS(model_name: str, gex_key: str = GEX_KEY, img_key: str = IMG_KEY) -> SISR
     Returns
     -------
     :
-        `{metric: SIS}`, with the absolute gains in the attribute `gain`; NaN as of `compute_sis`.
+        `{metric: SIS}`, with the absolute gains in the attribute `gain`, as `compute_sis` does.
 
     Raises
     ------

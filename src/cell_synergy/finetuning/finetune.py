@@ -51,16 +51,14 @@ def finetune(
     expert
         The frozen expert, read for the observations of `paired`.
     paired
-        The data set as `with_frozen_embedding` returns it: with the embedding of the frozen expert
-        as `expression`, and the folds of training and test observations.
+        The data set and its folds, as `with_frozen_embedding` returns it.
     tasks
         Tasks to predict, by name.
     settings, probe
         Configurations of fine-tuning, and of the linear probe that initialises the head.
     work
-        Folder that gets a folder `<task>-<fold>-<seed>` per fit, with trained parameters
-        (`adapters.load` reads them), head and predictions. A fit whose folder is complete is not
-        computed again.
+        Folder that gets a folder `<task>-<fold>-<seed>` per fit, with trained parameters, head and
+        predictions. Fits whose folder is complete are not computed again.
 
     Returns
     -------

@@ -75,7 +75,7 @@ def read_scores(folder: Path, dataset: str) -> pd.DataFrame:
 
 
 def read_methods(folder: Path, dataset: str, methods: Iterable[str]) -> pd.DataFrame:
-    """Return the rows of a data set's score tables, which must be those of the given methods.
+    """Return the rows of a data set's score tables; each given method, and no other, must have one.
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ def sis_by_donor(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) -> 
     -------
     :
         Columns `dataset, method, task, metric, probe, donor, best, score, best_score, gain, sis,
-        note` as of `sis_table`, but `sis` is the donor's `gain` over the donors' mean `best_score`.
+        note` as in `sis_table`, but `sis` is the donor's `gain` over the mean `best_score` of all.
 
     Raises
     ------

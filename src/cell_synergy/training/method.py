@@ -48,9 +48,9 @@ class FitSpec:
     name
         Fold and seed, such as `holdout-0`.
     pairs
-        Training pairs; every method is fitted on these.
+        Pairs that the method is fitted on.
     validation
-        Pairs of the training donors for the validation curve; no method is fitted on them.
+        Other pairs of the training donors, for the validation curve only.
     seed
         Seed from which all random streams of the fit derive.
     """
