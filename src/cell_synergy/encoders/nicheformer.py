@@ -55,7 +55,7 @@ class Expert(Encoder):
     Attributes
     ----------
     repo, revision
-        Repository on the hub; `freeze` resolves a branch to its commit.
+        Repository on the hub, and commit, tag or branch; the card from `freeze` has the commit.
     weights, genes
         Local files that are used instead of the hub's: the checkpoint, and an `.h5ad` whose
         `var_names` are the gene list.

@@ -103,7 +103,7 @@ class AdaptedExpert:
         params
             Trainable parameters, with the names that `start` gives them.
         rows
-            Indices of the observations to embed, which are one batch.
+            Indices of the observations of one batch.
         rng
             Random generator of a training step: cells are subsampled with it, and adapters apply
             dropout. None embeds all cells without dropout.
@@ -123,7 +123,7 @@ class AdaptedExpert:
             Trainable parameters, with the names that `start` gives them; empty for the embedding of
             the frozen expert.
         rows
-            Indices of the observations to embed; computed in batches of similar numbers of cells.
+            Indices of the observations to embed, any number; they are divided into batches.
         """
         batch = np.cumsum(self.expert.items[rows]) // _EMBED_BATCH_SIZE
         batches = np.split(rows, np.flatnonzero(np.diff(batch)) + 1)

@@ -140,9 +140,8 @@ def inference_table(rows: pd.DataFrame, controls: Collection[str]) -> pd.DataFra
     :
         Columns `dataset, task, metric, probe, method`; `gain_low, gain_high`, the 95 % interval of
         the mean gain over donors; `low, high`, that of the ratio of the mean gain to the mean
-        reference score; `p`, the one-sided p value of a gain above zero, and `p_corrected`, that
-        corrected for the best of several methods, NaN for `controls`; and `note`, the reason of
-        any other NaN.
+        reference score; `p`, the one-sided p value of a gain above zero; `p_corrected`, corrected
+        for multiple comparisons, NaN for `controls`; and `note`, the reason of any other NaN.
     """
     donors = mean_over_folds(rows)
     keys = [*CASE, "donor"]

@@ -242,7 +242,7 @@ def sis_by_donor(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) -> 
     -------
     :
         Columns `dataset, method, task, metric, probe, donor, best, score, best_score, gain, sis,
-        note` as in `sis_table`, but `sis` is the donor's `gain` over the mean `best_score` of all.
+        note` as in `sis_table`, but `sis` is `gain` divided by the mean `best_score` over donors.
 
     Raises
     ------

@@ -133,7 +133,7 @@ class Trained(Method):
         Parameters
         ----------
         weights, image, expression
-            Weights of one fit, as `fit` returns them, and the standardised embeddings, row by row.
+            Weights of one fit, as `fit` returns them, and standardised embeddings with paired rows.
 
         Raises
         ------

@@ -72,7 +72,7 @@ def build(config: NicheformerConfig, seed: int) -> NicheformerForMaskedLM:
     Parameters
     ----------
     config, seed
-        Sizes of the network, and seed; torch's global generator is set to one derived from it.
+        Sizes of the network, and seed, from which that of torch's global generator is derived.
 
     Raises
     ------
