@@ -34,12 +34,12 @@ _results: dict[str, Mapping[str, Collection[float]]] = {}
 
 
 class SISResult(dict[str, float]):
-    """SIS per metric of one multimodal model.
+    """SIS of one multimodal model: a dictionary `{metric: SIS}`.
 
     Attributes
     ----------
     gain
-        Absolute gain for each metric: score of the model minus the better unimodal score.
+        Absolute gain `{metric: gain}`: mean score of the model minus the better unimodal mean.
     """
 
     def __init__(self, sis: Mapping[str, float], gain: Mapping[str, float]) -> None:
@@ -237,7 +237,7 @@ def analyze_synergy_patterns(
 
 
 def set_RESULTS(results: Results) -> None:  # noqa: N802 - the published name
-    """Set the scores that `SIS` uses; they replace those of an earlier call."""
+    """Set the scores `{model: {metric: [score, ...]}}` that `SIS` uses, replacing others."""
     _results.clear()
     _results.update(results)
 

@@ -61,8 +61,8 @@ class Model(Trained):
     def postprocess(self, weights: Weights, pairs: Pairs) -> Weights:
         """Multiply the last, linear layer of each encoder by the directions of a linear CCA.
 
-        The CCA is that of the encoders' outputs on the training pairs; the joint embedding then has
-        its canonical variates.
+        The CCA is fitted to the encoders' outputs on the training pairs; the joint embedding then
+        consists of the canonical variates.
 
         Raises
         ------

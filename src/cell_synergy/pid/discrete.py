@@ -114,7 +114,7 @@ def broja(joint: Real[np.ndarray, "x1 x2 y"]) -> Decomposition:
 
 
 def bayes_sis(joint: Real[np.ndarray, "x1 x2 y"]) -> float:
-    """Return the SIS in macro F1 of the Bayes classifiers given x1, x2 and both.
+    """Return the SIS of p(x1, x2, y) in macro F1 of Bayes classifiers of y from x1, x2 and both.
 
     A Bayes classifier predicts the most probable label (the first one in a tie); macro F1 is the
     mean of F1 over labels of positive probability.
@@ -131,7 +131,7 @@ def bayes_sis(joint: Real[np.ndarray, "x1 x2 y"]) -> float:
 
 
 def information_sis(joint: Real[np.ndarray, "x1 x2 y"]) -> float:
-    """Return the SIS in exact mutual information: (I12 - max(I1, I2)) / max(I1, I2).
+    """Return the SIS of p(x1, x2, y) in mutual information: (I12 - max(I1, I2)) / max(I1, I2).
 
     I1, I2 and I12 are the information of the first, the second and both sources about the label.
     The SIS is equal to (S + min(U1, U2)) / (R + max(U1, U2)) for every decomposition that satisfies
