@@ -34,12 +34,12 @@ _results: dict[str, Mapping[str, Collection[float]]] = {}
 
 
 class SISResult(dict[str, float]):
-    """SIS per metric of one multimodal model.
+    """SIS of one multimodal model: a dictionary `{metric: SIS}`.
 
     Attributes
     ----------
     gain
-        Absolute gain for each metric: score of the model minus the better unimodal score.
+        Absolute gain `{metric: gain}`: mean score of the model minus the better unimodal mean.
     """
 
     def __init__(self, sis: Mapping[str, float], gain: Mapping[str, float]) -> None:
@@ -50,12 +50,12 @@ class SISResult(dict[str, float]):
 def compute_sis(
     results: Results, multimodal_model: str, gex_key: str = GEX_KEY, img_key: str = IMG_KEY
 ) -> SISResult:
-    """Return the SIS of one model, for all metrics that the model and both unimodal models have.
+    """Return the SIS of one model for each metric that it and both unimodal models have.
 
     Parameters
     ----------
     results
-        Lists of scores for each model and metric; each list is averaged.
+        Scores `{model: {metric: [score, ...]}}`, higher is better; each list is averaged.
     multimodal_model, gex_key, img_key
         Names of the multimodal, the expression and the image model in `results`.
 
@@ -68,7 +68,7 @@ def compute_sis(
     Raises
     ------
     ValueError
-        If a model is unknown, or a list of scores is empty or has a value that is not finite.
+        If `results` lacks a model, or a list of scores is empty or has a value that is not finite.
     """
     _require_model(multimodal_model, results)
     sis, gains = {}, {}
@@ -91,19 +91,19 @@ def compute_sis(
 def compute_sis_all_models(
     results: Results, gex_key: str = GEX_KEY, img_key: str = IMG_KEY
 ) -> dict[str, SISResult]:
-    """Return the SIS of every model whose name begins with "Multimodal", as `compute_sis` does.
+    """Return the SIS of every model whose name begins with "Multimodal".
 
     Parameters
     ----------
     results
-        Lists of scores for each model and metric; each list is averaged.
+        Scores `{model: {metric: [score, ...]}}`, higher is better; each list is averaged.
     gex_key, img_key
         Names of the expression and the image model in `results`.
 
     Returns
     -------
     :
-        `{model: {metric: SIS}}`, in the order of `results`.
+        `{model: {metric: SIS}}` in the order of `results`; `compute_sis` defines the values.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def compute_sis_all_models(
 
 
 def level(sis: float) -> str:
-    """Return "High" (above 0.1), "Moderate" (above 0), "Low", or "Undefined" for NaN."""
+    """Return the level of a SIS: "High" (> 0.1), "Moderate" (> 0), "Low", or "Undefined" if NaN."""
     if math.isnan(sis):
         return "Undefined"
     return "High" if sis > HIGH else "Moderate" if sis > 0 else "Low"
@@ -141,13 +141,13 @@ def print_sis_summary(
     model_name
         Name of the model; None prints all multimodal models.
     gex_key, img_key
-        Names of the expression and the image model, if `results` are scores.
+        Names of the expression and the image model; not used if `results` are SIS.
 
     Raises
     ------
     ValueError
-        If a model is unknown, there is no multimodal model to print, or a list of scores is empty
-        or has a value that is not finite.
+        If `results` lacks a model, there is no multimodal model to print, or a list of scores is
+        empty or has a value that is not finite.
     """
     if model_name is None:
         summary = _summary(results, gex_key, img_key)
@@ -170,16 +170,16 @@ def get_sis_ranking(
     gex_key: str = GEX_KEY,
     img_key: str = IMG_KEY,
 ) -> list[tuple[str, float]]:
-    """Return (model, SIS) of every multimodal model with `metric`, in descending order, NaN last.
+    """Return (model, SIS) of every multimodal model that has a metric, by descending SIS, NaN last.
 
     Parameters
     ----------
     results
         Scores `{model: {metric: [score, ...]}}`, or the result of `compute_sis_all_models`.
     metric
-        Name of the metric.
+        Name of the metric in `results`.
     gex_key, img_key
-        Names of the expression and the image model, if `results` are scores.
+        Names of the expression and the image model; not used if `results` are SIS.
 
     Raises
     ------
@@ -205,15 +205,15 @@ def analyze_synergy_patterns(
     results
         Scores `{model: {metric: [score, ...]}}`, or the result of `compute_sis_all_models`.
     gex_key, img_key
-        Names of the expression and the image model, if `results` are scores.
+        Names of the expression and the image model; not used if `results` are SIS.
 
     Returns
     -------
     :
-        Columns `metric`; `n_models`, the number of multimodal models; `mean`, their mean SIS
-        without NaN; `best_model` and its SIS `best`; and the number of models at each level,
-        `high, moderate, low, undefined`. If all SIS of a metric are NaN, `best_model` is "", and
-        `mean` and `best` are NaN.
+        Columns `metric`; `n_models`, the number of multimodal models that have it; `mean`, their
+        mean SIS without NaN; `best_model`, the model of the highest SIS, and that SIS, `best`; and
+        the number of models at each `level`, `high, moderate, low, undefined`. If all SIS of a
+        metric are NaN, `best_model` is "", and `mean` and `best` are NaN.
 
     Raises
     ------
@@ -237,7 +237,7 @@ def analyze_synergy_patterns(
 
 
 def set_RESULTS(results: Results) -> None:  # noqa: N802 - the published name
-    """Set the scores that `SIS` uses; they replace those of an earlier call."""
+    """Set the scores `{model: {metric: [score, ...]}}` that `SIS` uses, replacing others."""
     _results.clear()
     _results.update(results)
 
@@ -248,17 +248,17 @@ def SIS(model_name: str, gex_key: str = GEX_KEY, img_key: str = IMG_KEY) -> SISR
     Parameters
     ----------
     model_name, gex_key, img_key
-        Names of the multimodal, the expression and the image model.
+        Names of the multimodal, the expression and the image model among these scores.
 
     Returns
     -------
     :
-        `{metric: SIS}`, with the absolute gains in the attribute `gain`, as of `compute_sis`.
+        `{metric: SIS}`, with the absolute gains in the attribute `gain`, as `compute_sis` does.
 
     Raises
     ------
     ValueError
-        If no scores are set, a model is unknown, or a list of scores is empty or has a value that
+        If no scores are set or they lack a model, or a list of scores is empty or has a value that
         is not finite.
     """
     if not _results:

@@ -84,7 +84,12 @@ def test_the_distance_is_that_of_standardised_projections(white):
 
 def test_the_penalty_is_the_mean_absolute_correlation_of_different_features(white):
     repeated = white[:, :1].expand(-1, 6)
-    assert soft_cca(repeated, repeated, 0.5).item() == pytest.approx(0.5 * 2 * 5 / 6, rel=1e-4)
+    assert soft_cca(repeated, repeated, 0.5).item() == pytest.approx(0.5 * 2, rel=1e-4)
+
+
+def test_a_projection_of_one_feature_is_refused(template):
+    with pytest.raises(ConfigError, match="width"):
+        validate(Model, template.model_dump() | {"width": 2}, "models.softcca")
 
 
 @pytest.fixture(scope="module")

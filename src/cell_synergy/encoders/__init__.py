@@ -66,7 +66,7 @@ class Encoder(Config, ABC):
         pairs
             Observations with raw counts, coordinates in micrometres and images.
         raw
-            Folder to which the paths in `uns["images"]` are relative.
+            Folder to which the paths of images in `uns["images"]` are relative.
         expert
             Folder with the output of `freeze` and the card.
 
@@ -107,12 +107,12 @@ def load(name: str, settings: Mapping[str, object]) -> Encoder:
 
 
 def read_card(expert: Path, *keys: str) -> dict[str, JsonValue]:
-    """Return the content of `card.json` in the folder of a frozen expert.
+    """Return the card of a frozen expert: the content of `card.json`.
 
     Parameters
     ----------
     expert
-        The folder.
+        Folder of the frozen expert.
     keys
         Keys that the card must have beside `sha256`, the SHA-256 of the weights.
 
@@ -138,7 +138,7 @@ def require_frozen(path: Path, expected: JsonValue, expert: Path) -> None:
     Parameters
     ----------
     path
-        An existing file.
+        An existing file of published weights, genes or means.
     expected
         SHA-256 in the card, as hexadecimal digits.
     expert
@@ -166,7 +166,7 @@ def visible_genes(pairs: ad.AnnData) -> pd.Index:
 
 
 def require_genes(pairs: ad.AnnData, genes: Iterable[str], remedy: str) -> None:
-    """Refuse pairs in which a gene of the expert is missing or reserved as panel.
+    """Refuse pairs in which a gene that the expert needs is missing or in the held-out gene panel.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def require_genes(pairs: ad.AnnData, genes: Iterable[str], remedy: str) -> None:
     genes
         Names of the genes that the expert was fitted with.
     remedy
-        Remedy, for messages.
+        What the user can do about it, for messages.
 
     Raises
     ------

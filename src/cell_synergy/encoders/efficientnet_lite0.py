@@ -127,11 +127,11 @@ def pool_stages(
     network
         The network, with batch norms folded or in evaluation mode.
     x
-        Input scaled to -1..1.
+        Patches with colours scaled to -1..1.
 
     Returns
     -------
-    40 + 112 + 320 features per observation.
+    40 + 112 + 320 features per observation, in the order of the stages.
     """
     x = network.bn1(network.conv_stem(x))  # type: ignore[operator]
     means = []

@@ -55,7 +55,7 @@ class Expert(Encoder):
     Attributes
     ----------
     repo, revision
-        Repository on the hub; `freeze` resolves a branch to its commit.
+        Repository on the hub, and commit, tag or branch; the card from `freeze` has the commit.
     weights, genes
         Local files that are used instead of the hub's: the checkpoint, and an `.h5ad` whose
         `var_names` are the gene list.
@@ -128,8 +128,8 @@ class Expert(Encoder):
         ------
         DataError
             If the card, the weights, the gene list or the gene means cannot be read or are of
-            another model, a file's SHA-256 is not the card's, or fewer than `least_genes` genes of
-            `pairs` are in the gene list.
+            another model, a file's SHA-256 is not the card's, fewer than `least_genes` genes of
+            `pairs` are in the gene list, or `uns["cells"]` is not of these observations.
         ConfigError
             If gene symbols must be mapped and the package `celltypist` is not installed.
         """

@@ -52,7 +52,8 @@ class Expert(Encoder):
     Attributes
     ----------
     genes, least_share
-        Number of highly variable genes, and minimum share of the reference cells that express one.
+        Maximum number of highly variable genes, and minimum share of the reference cells that must
+        express such a gene.
     ranks
         Maximum number of genes per cell, in descending order of relative expression.
     width, layers, heads, feedforward
@@ -141,7 +142,8 @@ class Expert(Encoder):
         ------
         DataError
             If weights or gene list cannot be read, do not match each other or the configuration,
-            or a gene of the list is missing from `pairs` or in the gene panel.
+            a gene of the list is missing from `pairs` or in the gene panel, or `uns["cells"]` is
+            not of these observations.
         ConfigError
             If `width` is no multiple of `heads`.
         """

@@ -96,17 +96,17 @@ class AdaptedExpert:
         rows: Int[np.ndarray, " rows"],
         rng: np.random.Generator | None = None,
     ) -> Float32[Tensor, "rows d"]:
-        """Embed some observations; gradients with respect to the trainable parameters are kept.
+        """Return the embeddings of observations, with gradients for the trainable parameters.
 
         Parameters
         ----------
         params
-            Trainable parameters.
+            Trainable parameters, with the names that `start` gives them.
         rows
-            Indices of the observations.
+            Indices of the observations of one batch.
         rng
-            Random generator of a training step, which subsamples cells and applies dropout in
-            adapters. None embeds all cells without dropout.
+            Random generator of a training step: cells are subsampled with it, and adapters apply
+            dropout. None embeds all cells without dropout.
         """
         for module in self.network.modules():
             if isinstance(module, LoraLayer):
@@ -115,14 +115,15 @@ class AdaptedExpert:
 
     @torch.no_grad()
     def embed(self, params: Params, rows: Int[np.ndarray, " rows"]) -> Float32[Tensor, "rows d"]:
-        """Embed any number of observations from all their cells, in batches and without gradients.
+        """Return the embeddings of observations from all their cells, without gradients.
 
         Parameters
         ----------
         params
-            Trainable parameters; empty for the embedding of the frozen expert.
+            Trainable parameters, with the names that `start` gives them; empty for the embedding of
+            the frozen expert.
         rows
-            Indices of the observations.
+            Indices of the observations to embed, any number; they are divided into batches.
         """
         batch = np.cumsum(self.expert.items[rows]) // _EMBED_BATCH_SIZE
         batches = np.split(rows, np.flatnonzero(np.diff(batch)) + 1)
@@ -161,12 +162,13 @@ class AdaptedExpert:
         return merged
 
     def save(self, folder: Path, params: Mapping[str, Tensor]) -> None:
-        """Write trained parameters, and the name and hash of the expert, to an existing folder.
+        """Write trained parameters to a folder, and the name and hash of the expert.
 
         Parameters
         ----------
         folder
-            The folder.
+            Existing folder, which gets `base.json` (name and hash), and adapters in the format of
+            `peft`, or last layers as `last.safetensors`; neither if `params` is empty.
         params
             Trained parameters, by their names in `network`.
         """
@@ -187,20 +189,22 @@ class AdaptedExpert:
 def load(folder: Path, expert: TunableExpert) -> nn.Module:
     """Return a copy of the expert's network with the parameters that `AdaptedExpert.save` wrote.
 
-    With LoRA the result is a model of `peft`, whose `merge_and_unload()` adds the updates to the
-    weights.
+    It is in evaluation mode. If the folder holds neither last layers nor adapters, because nothing
+    was trained, it equals the frozen expert. With LoRA it is a model of `peft`, whose
+    `merge_and_unload()` adds the low-rank updates to the weights.
 
     Parameters
     ----------
     folder
-        Folder of the trained parameters.
+        Folder that `AdaptedExpert.save` wrote.
     expert
         The frozen expert that was fine-tuned.
 
     Raises
     ------
     DataError
-        If the folder is of another expert, or one of its files is missing or damaged.
+        If the folder is of another expert, `base.json` is missing, adapter weights are missing
+        although their settings are there, or a file is damaged or does not match the network.
     """
     base = filetypes.read_json(folder / _BASE, "what says which expert was tuned", _REMEDY)
     if (sha256 := str(base.get("sha256"))) != expert.sha256:

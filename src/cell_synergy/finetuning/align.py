@@ -29,7 +29,8 @@ class AlignConfig(Config):
     seed, seeds
         First seed, and number of consecutive seeds.
     held
-        Share of each training section that no method is fitted to, for the validation curve.
+        Share of the observations of each training section on which no method is fitted: those of
+        the validation curve.
     """
 
     seed: NonNegativeInt
@@ -48,34 +49,34 @@ def align(
 ) -> None:
     """Fit a method to the training pairs of each fold with each seed; write weights and curves.
 
-    Both folders appear when every fit is complete. An interrupted run leaves a checkpoint in the
-    scratch folder, and the next run is resumed from it.
+    Both folders appear when every fit is complete. If a run is interrupted, a call with equal
+    arguments resumes from its checkpoint in the scratch folder.
 
     Parameters
     ----------
     label
-        Text of the progress bar.
+        Name of the run in the progress bar and in messages.
     method
-        The method.
+        Method to fit; without randomness it is fitted with the first seed only.
     paired
-        The data set.
+        Embeddings, donors and folds of the data set.
     training
-        The section `training` of params.yaml.
+        Section `training` of params.yaml, for methods that are trained by gradient steps.
     config
         Seeds, and share of validation observations.
     out
-        Folder that gets `<fold>-<seed>.safetensors`.
+        Folder to write, with one `<fold>-<seed>.safetensors` per fit.
     curves
-        Folder that gets `{train,validation}/<fold>-<seed>.tsv`; it stays empty if the method is not
+        Folder to write, with `{train,validation}/<fold>-<seed>.tsv`; empty if the method is not
         trained by gradient steps.
 
     Raises
     ------
     ConfigError
-        If `training` is not valid for these pairs, or a loss is not finite.
+        If hyperparameters or `training` are not valid for these pairs, or a loss is not finite.
     DataError
-        If the method cannot be fitted to these embeddings, or a weight is not finite or too large
-        for half precision.
+        If the training pairs do not determine a closed-form solution, a weight is not finite or too
+        large for half precision, or the scratch folder cannot be used.
     """
     fit_specs = list(_fit_specs(method, paired, config))
     checkpoint = scratch_folder() / _key(method, training, fit_specs)

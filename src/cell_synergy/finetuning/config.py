@@ -65,13 +65,13 @@ class FinetuneConfig(Config):
         What is trained: `linear`, the head alone; `lora`, adapters of every linear layer; `last`,
         the last layers.
     lora, last
-        Settings of these two choices.
+        Settings of the choices `lora` and `last`.
     rounds, steps
         Number of rounds, after each of which the fits are validated, and maximal number of AdamW
         steps per round; if a pass over the training rows takes fewer steps, a round is one pass.
     held
-        Minimal number of validation rows. Inner folds are left out, the smallest first and each
-        from a separate fit, until together they have at least this many rows.
+        Minimal number of validation rows. They are the smallest inner folds that have this many
+        rows together; each is left out of a separate fit and validates that fit.
     batch_size
         Observations per step.
     weight_decay
@@ -84,7 +84,7 @@ class FinetuneConfig(Config):
     tasks
         List of tasks of the data set, or `all`.
     seed, seeds
-        First seed, and number of consecutive seeds.
+        First seed, and number of consecutive seeds; with `linear` there is one.
     """
 
     how: Literal["linear", "lora", "last"]

@@ -29,32 +29,34 @@ def write_expert_scores(
     frozen: Path,
     out: Path,
 ) -> None:
-    """Fine-tune an expert on every task, fold and seed, and score it on test donors.
+    """Fine-tune an expert on each selected task, fold and seed, and score it on test donors.
 
-    The folder `out` gets the scores, the posteriors and a folder for each task, fold and seed, and
-    appears when every fit is complete. Fits that an interrupted run completed are kept in the
-    scratch folder and are not computed again.
+    Fits that an interrupted run completed are kept in the scratch folder and are not computed again
+    by a call with equal arguments.
 
     Parameters
     ----------
     name, encoder
         Name and configuration of the expert.
     dataset, config, probe
-        Configurations of the data set, of fine-tuning and of the probes.
+        Configurations of the data set, of fine-tuning (with the selected tasks) and of the probes.
     pairs, labels
         Files of the paired observations and of their labels.
     frozen
         Folder of the frozen expert.
     out
-        Folder that is written.
+        Folder to write, which appears when every fit is complete: `scores.csv`, the posteriors
+        `scores.npz`, and a folder `<task>-<fold>-<seed>` per fit (see `finetune`).
 
     Raises
     ------
     ConfigError
-        If the data set has no such task, the expert cannot be fine-tuned, or a loss is not finite.
+        If the data set lacks a selected task, the expert cannot be fine-tuned or has fewer layers
+        than are to be trained, or a loss is not finite.
     DataError
-        If a file is missing or damaged, the split is impossible, or no test observation has a
-        label.
+        If a file is missing or damaged, the observations lack genes that the expert needs, the
+        split is impossible, no training or no test observation has a label, or the scratch folder
+        cannot be used.
     """
     tasks = _selected_tasks(dataset, config)
     adata = read_pairs(pairs, labels)

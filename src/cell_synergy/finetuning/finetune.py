@@ -49,29 +49,29 @@ def finetune(
     Parameters
     ----------
     expert
-        The frozen expert.
+        The frozen expert, read for the observations of `paired`.
     paired
-        The data set, with the embedding of the frozen expert as `expression`, as
-        `with_frozen_embedding` returns it. Its folds select the training observations.
+        The data set and its folds, as `with_frozen_embedding` returns it.
     tasks
         Tasks to predict, by name.
     settings, probe
         Configurations of fine-tuning, and of the linear probe that initialises the head.
     work
-        Folder that gets one folder per task, fold and seed, with trained parameters, head and
+        Folder that gets a folder `<task>-<fold>-<seed>` per fit, with trained parameters, head and
         predictions. Fits whose folder is complete are not computed again.
 
     Returns
     -------
-    Scores of the method `<expert> <how>` with the probe `FINE_TUNED`, whose `strength` is the
-    number of rounds, and posteriors for the first seed.
+    Scores of the method `<expert> <how>` with the probe `FINE_TUNED`, where `strength` is the
+    selected number of rounds, and class probabilities for the first seed.
 
     Raises
     ------
     ConfigError
         If more last layers are to be trained than the expert has, or a loss is not finite.
     DataError
-        If no training or no test observation has a label.
+        If no training observation of a fold has a label of a task, or no test observation has a
+        label of any task.
     """
     adapted = AdaptedExpert(expert, settings)
     seeds = range(settings.seed, settings.seed + (settings.seeds if adapted.names else 1))
@@ -101,9 +101,7 @@ def finetune(
 def with_frozen_embedding(
     expert: TunableExpert, adata: ad.AnnData, dataset: DesignConfig, settings: FinetuneConfig
 ) -> PairedDataset:
-    """Return a data set's observations with the frozen expert's embedding as `expression`.
-
-    The embedding `image` has no features.
+    """Return a data set with the frozen expert's embedding as `expression`, and an empty `image`.
 
     Parameters
     ----------
@@ -114,12 +112,15 @@ def with_frozen_embedding(
     dataset
         Design of the data set: standardisation, donors and splits.
     settings
-        Configuration of fine-tuning.
+        Configuration of fine-tuning, whose `precision` the embedding is computed in.
 
     Raises
     ------
+    ConfigError
+        If more last layers are to be trained than the expert has.
     DataError
-        If the split needs more donors (sections, blocks) than `adata` has.
+        If `adata` was made for another split, or the split needs other or more donors (sections,
+        blocks) than `adata` has.
     """
     all_rows = np.arange(adata.n_obs)
     return PairedDataset(
@@ -149,7 +150,7 @@ class _FoldFits:
         self.linear = LinearProbe(self.frozen.z, probe)
 
     def prediction(self, target: Target, task: ProbeTask, seed: int) -> Prediction:
-        """Return the prediction of one task; fine-tune unless its folder has a whole result."""
+        """Return the prediction of one task; fine-tune unless its folder has a complete result."""
         folder = self.work / f"{target.name}-{self.fold.name}-{seed}"
         if not _complete(folder):
             penalty, settings = self.linear.select(task).penalty, self.adapted.settings

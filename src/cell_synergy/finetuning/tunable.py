@@ -70,7 +70,7 @@ class _TunableEncoder(Protocol):
 def read(
     name: str, encoder: Encoder, pairs: ad.AnnData, expert: Path, max_cells: int
 ) -> TunableExpert:
-    """Read a frozen expert, and the inputs of its network for the observations of a data set.
+    """Return a frozen expert with the inputs of its network for the observations of a data set.
 
     Parameters
     ----------
@@ -79,18 +79,21 @@ def read(
     encoder
         Configuration of the expert.
     pairs
-        The observations, with their cells.
+        Observations with raw counts, and their cells in `uns["cells"]` if there are any; if not,
+        each observation is one cell.
     expert
         Folder of the frozen expert.
     max_cells
-        Maximal number of cells of an observation in a training step.
+        Maximal number of cells of an observation in a training step; more are subsampled.
 
     Raises
     ------
     ConfigError
-        If the expert has no network that can be fine-tuned.
+        If the expert has no network that can be fine-tuned, its width is no multiple of its heads,
+        or gene symbols must be mapped and the package `celltypist` is not installed.
     DataError
-        If its card or weights are missing or damaged.
+        If a file of the expert is missing, damaged or of another expert, or `pairs` lacks genes
+        that the expert needs.
     """
     if not isinstance(encoder, _TunableEncoder):
         raise ConfigError(
@@ -111,10 +114,10 @@ def nicheformer(
     name, sha256
         Name of the expert and hash of its weights.
     cell_embedder
-        The network and the tokens of every cell; the embedding of an observation is the mean over
-        its cells.
+        The network, which is moved to the device, and the tokens of every cell; the embedding of
+        an observation is the mean over its cells.
     max_cells
-        Maximal number of cells of an observation in a training step.
+        Maximal number of cells of an observation in a training step; more are subsampled.
     """
     network, cells, pooling = cell_embedder.network, cell_embedder.cells, cell_embedder.pooling
     order, n_cells = (

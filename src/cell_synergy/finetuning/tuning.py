@@ -35,14 +35,14 @@ from cell_synergy.finetuning.config import FinetuneConfig
 
 @dataclass(frozen=True)
 class FrozenFeatures:
-    """Features of the frozen expert, with the standardisation also of fine-tuned features.
+    """Features of the frozen expert, and their standardisation, also used for fine-tuned features.
 
     Attributes
     ----------
     z
-        Standardised features of all observations.
+        Standardised features of all observations: (features - mean) * factor.
     mean, factor
-        By standardisation group: z is (features - mean) * factor.
+        Mean and reciprocal standard deviation (0 for a constant feature) by standardisation group.
     group
         Index of the standardisation group of each observation.
     """
@@ -60,15 +60,16 @@ class FrozenFeatures:
         groups: Shaped[np.ndarray, " obs"],
         mode: str,
     ) -> "FrozenFeatures":
-        """Standardise features of the frozen expert.
+        """Return the standardised features of the frozen expert, and their standardisation.
 
         Parameters
         ----------
         x
             Features of all observations.
-        fit, groups, mode
-            Mask of the training observations; donor (section, block) of each observation; and
-            `train` to standardise by the training observations, `donor` by those of each group.
+        fit, groups
+            Mask of the training observations, and donor (section, block) of each observation.
+        mode
+            `train` standardises by the training observations, `donor` each group by all of its own.
         """
         _, codes = np.unique(groups, return_inverse=True)
         if mode == "train":
@@ -118,7 +119,7 @@ class Finetuner:
     penalty, probe
         L2 penalty of the linear probe, selected on these inner folds, and settings of its solver.
     seed
-        Seed of adapters, batches and dropout.
+        Seed of adapters, batches, subsampled cells and dropout.
     """
 
     def __init__(

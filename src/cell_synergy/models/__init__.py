@@ -38,8 +38,8 @@ def load(name: str, hyperparameters: Mapping[str, object]) -> Method:
     Raises
     ------
     ConfigError
-        If there is no such method, its file has no complete class `Model`, or a hyperparameter is
-        missing, unknown or out of range.
+        If there is no such method, its file has no class `Model` derived from `Method` or the class
+        lacks a method, or a hyperparameter is missing, unknown or out of range.
     """
     if name not in names():
         raise ConfigError(f"no method {name!r}{suggest(name, names())}")

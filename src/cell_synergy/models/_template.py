@@ -32,13 +32,14 @@ class Model(Trained):
     hidden
         Width of the encoders' hidden layer.
     width
-        Width of the joint embedding, half of it per modality.
+        Width of the joint embedding, half of it per modality; at least 4, since a projection of one
+        feature has no correlation to penalise.
     decorrelation
         Weight lambda of the correlations between features.
     """
 
     hidden: PositiveInt
-    width: Annotated[int, Field(gt=0, multiple_of=2)]
+    width: Annotated[int, Field(gt=2, multiple_of=2)]
     decorrelation: PositiveFloat
 
     def network(self, d1: int, d2: int) -> Network:
@@ -59,19 +60,23 @@ class _SoftCCA(TwoTowerProjector):
 def soft_cca(
     z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"], decorrelation: float
 ) -> Float[Tensor, ""]:
-    """Return the mean squared distance of standardised projections plus the decorrelation penalty.
+    """Return the loss of Soft CCA on one batch.
+
+    It is the mean over entries of (z1 - z2)^2, each feature standardised over the batch, plus
+    lambda times the sum over both modalities of the mean absolute off-diagonal covariance.
 
     Parameters
     ----------
     z1, z2
-        Projections of the two modalities; row i of both is one observation.
+        Projections of the two modalities, two features or more; row i of both is one observation.
     decorrelation
-        Weight lambda of the penalty.
+        Weight lambda of the covariances.
     """
     z1, z2 = (batch_norm(z, None, None, training=True) for z in (z1, z2))
     return mse_loss(z1, z2) + decorrelation * (_correlation(z1) + _correlation(z2))
 
 
 def _correlation(z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """Return the mean absolute covariance of different features of a standardised batch."""
-    return off_diagonal(z.T @ z / len(z), 0.0).abs().mean()
+    """Return the mean absolute covariance of two different features of a standardised batch."""
+    n_obs, d = z.shape
+    return off_diagonal(z.T @ z / n_obs, 0.0).abs().sum() / (d * (d - 1))

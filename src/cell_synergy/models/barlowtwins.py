@@ -51,7 +51,8 @@ def barlow_twins(
 ) -> Float[Tensor, ""]:
     """Return the weighted squared distance of the cross-correlation matrix from the identity.
 
-    It is `sum (1 - C_ii)^2 + redundancy sum C_ij^2`, with the features standardised over the batch.
+    It is `sum (1 - C_ii)^2 + redundancy sum C_ij^2` over features i and j != i, where C is the
+    cross-correlation of the features, standardised over the batch.
 
     Parameters
     ----------

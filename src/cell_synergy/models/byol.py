@@ -71,7 +71,9 @@ class _BYOL(TwoTowerProjector):
 
 
 def byol(p: Float[Tensor, "n d"], z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """Return the mean squared distance of predictions and targets, each scaled to length 1.
+    """Return the squared distance of predictions and targets scaled to length 1, mean over rows.
+
+    The distance of one row is `2 - 2 cos(p, z)`.
 
     Parameters
     ----------

@@ -126,14 +126,16 @@ class _CoMM(Network):
 def comm_loss(
     z1: list[Float[Tensor, "n d"]], z2: list[Float[Tensor, "n d"]], temperature: float
 ) -> Float[Tensor, ""]:
-    """Return the mean over masks of the symmetrised InfoNCE with the fusion of the other view.
+    """Return the loss of CoMM: the mean over masks of InfoNCE with the fusion of the other view.
 
-    A mask hides the tokens of one modality, or none for the fusion of both.
+    A mask hides the tokens of one modality, or none for the fusion of both. InfoNCE (`nt_xent`, in
+    nats) is averaged over the two views.
 
     Parameters
     ----------
     z1, z2
-        Projected embeddings of the two views, one array per mask; the last one is the fusion.
+        Projected embeddings of the two views, one tensor per mask, the fusion last; row i of all is
+        one observation.
     temperature
         Divisor of the cosine similarities.
     """
@@ -146,6 +148,8 @@ def comm_loss(
 
 def permute_within_donor(pairs: Pairs, seed: int) -> Pairs:
     """Return pairs whose expression embeddings are permuted within each donor.
+
+    Images and donors keep their order.
 
     Parameters
     ----------

@@ -61,8 +61,8 @@ class Model(Trained):
     def postprocess(self, weights: Weights, pairs: Pairs) -> Weights:
         """Multiply the last, linear layer of each encoder by the directions of a linear CCA.
 
-        The CCA is that of the encoders' outputs on the training pairs; the joint embedding then has
-        its canonical variates.
+        The CCA is fitted to the encoders' outputs on the training pairs; the joint embedding then
+        consists of the canonical variates.
 
         Raises
         ------
@@ -100,7 +100,7 @@ def dcca(z1: Float[Tensor, "n d1"], z2: Float[Tensor, "n d2"], ridge: float) -> 
     z1, z2
         Outputs of the two networks; row i of both is one observation.
     ridge
-        Constant added to each variance, which is about 1 after standardisation.
+        Constant added to each variance; variances are about 1 after standardisation.
     """
     z1, z2 = (batch_norm(z, None, None, training=True) for z in (z1, z2))
     correlations: Tensor = svdvals(whitened_cross_covariance(z1, z2, ridge))
@@ -110,7 +110,7 @@ def dcca(z1: Float[Tensor, "n d1"], z2: Float[Tensor, "n d2"], ridge: float) -> 
 def whitened_cross_covariance(
     z1: Float[Tensor, "n d1"], z2: Float[Tensor, "n d2"], ridge: float
 ) -> Float[Tensor, "d2 d1"]:
-    """Return the cross-covariance of the whitened outputs, transposed: expression x image.
+    """Return the cross-covariance of the whitened outputs: features of z2 x features of z1.
 
     Its singular values are the canonical correlations with ridge. Covariances have the denominator
     n - 1, as in the paper.
@@ -120,7 +120,7 @@ def whitened_cross_covariance(
     z1, z2
         Outputs of the two networks; row i of both is one observation.
     ridge
-        Constant added to every variance.
+        Constant added to every variance before whitening.
     """
     z1, z2 = z1 - z1.mean(dim=0), z2 - z2.mean(dim=0)
     l1, l2 = (cholesky(_covariance(z, z) + ridge * _eye(z)) for z in (z1, z2))

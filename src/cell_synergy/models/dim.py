@@ -51,7 +51,9 @@ class Model(Trained):
 
 @full_precision
 def jensen_shannon(z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """Return minus the Jensen-Shannon bound: equation 4 plus 2 log 2, which is 0 for scores of 0.
+    """Return minus the sum of the Jensen-Shannon estimate (equation 4) and 2 log 2, in nats.
+
+    It is 0 if the scores of all pairs are 0.
 
     Parameters
     ----------
@@ -67,7 +69,9 @@ def jensen_shannon(z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"]) -> Float[
 
 @full_precision
 def infonce(z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """Return the InfoNCE loss (equation 5) in nats, the mean of both directions.
+    """Return the InfoNCE loss (equation 5) in nats, averaged over both directions.
+
+    Each image is matched with the expressions of the batch, and each expression with its images.
 
     Parameters
     ----------

@@ -57,13 +57,16 @@ def simsiam(
     z1: Float[Tensor, "n d"],
     z2: Float[Tensor, "n d"],
 ) -> Float[Tensor, ""]:
-    """Return minus the mean cosine similarity of predictions and targets in both directions.
+    """Return minus the cosine similarity of predictions and targets, averaged over both directions.
+
+    The targets of `p1` are `z2`, those of `p2` are `z1`.
 
     Parameters
     ----------
     p1, p2
         Predictions from image and from expression.
     z1, z2
-        Projections of image and of expression; as targets no gradient is propagated to them.
+        Projections of image and of expression; no gradient is propagated to them. Row i of all four
+        is one observation.
     """
     return (negative_cosine(p1, z2) + negative_cosine(p2, z1)) / 2

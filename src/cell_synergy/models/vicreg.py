@@ -60,9 +60,9 @@ def vicreg(
     variance: float,
     covariance: float,
 ) -> Float[Tensor, ""]:
-    """Return the weighted sum of the invariance, variance and covariance terms.
+    """Return the loss of VICReg: the weighted sum of its invariance, variance and covariance terms.
 
-    The variance term is averaged over the two modalities, the covariance term is summed.
+    The variance term is averaged over the two modalities, the covariance term is summed over them.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ class BrojaSolution:
     duals2: Float64[np.ndarray, "x2 y"]
 
     def bound(self, p1: Float64[np.ndarray, "x1 y"], p2: Float64[np.ndarray, "x2 y"]) -> float:
-        """Return a lower bound on I* in bits for other pair marginals.
+        """Return a lower bound, in bits, on the union information I* of other pair marginals.
 
         I* = H(Y) + min -H(Y | X1, X2): the entropy is exact, and the minimum, which is convex in
         the marginals, is bounded from below by its tangent at the solved marginals.
@@ -59,7 +59,8 @@ class BrojaSolution:
         Parameters
         ----------
         p1, p2
-            Probabilities of (x1, y) and (x2, y), zero where the solved marginals are zero.
+            The other marginals: probabilities of (x1, y) and of (x2, y), zero where the solved
+            marginals are zero.
         """
         entropy = float(np.sum(entr(p1.sum(0))) / np.log(2))
         return entropy + float(np.vdot(self.duals1, p1) + np.vdot(self.duals2, p2))
@@ -72,13 +73,13 @@ class _Support:
     Attributes
     ----------
     pair
-        For each cell the number of its (x1, x2).
+        Index of the pair (x1, x2) of each cell.
     left, right
-        For each cell the positions of its (x1, y) in `left_cells` and its (x2, y) in `right_cells`.
+        Positions of each cell's (x1, y) in `left_cells` and of its (x2, y) in `right_cells`.
     left_cells, right_cells
         Flat indices of the positive entries of p(x1, y) and p(x2, y).
     left_mass, right_mass
-        Probabilities of these entries.
+        Probabilities at `left_cells` and at `right_cells`.
     free
         Indices into `right_cells` of the constraints that do not follow from the others.
     """
@@ -133,7 +134,8 @@ def validated(table: Shaped[np.ndarray, "..."], axes: int) -> Float64[np.ndarray
     Raises
     ------
     DataError
-        If the number of axes differs, or the entries are not probabilities that sum to one.
+        If the number of axes differs, an entry is no number, negative or not finite, or the sum
+        differs from one by more than 1e-9.
     """
     table = np.asarray(table)
     if table.ndim != axes:
@@ -211,8 +213,8 @@ def _program(
     """Return cost, constraints, bounds and number of equalities of the program, in nats.
 
     The program maximises H(Y | X1, X2). Its variables are q(x1, x2, y), one r per cell and
-    t(x1, x2); the cone of a cell contains (r, q, t), that is r <= q log(t / q), and the negative
-    sum of r is minimised.
+    t(x1, x2). The exponential cone of a cell requires r <= q log(t / q); minus the sum of r is
+    minimised.
     """
     n = len(support.pair)
     pairs = _sums(support.pair)

@@ -51,7 +51,7 @@ class Decomposition:
 
     @classmethod
     def from_union(cls, informations: tuple[float, float, float], union: float) -> "Decomposition":
-        """Return the decomposition with a given union information R + U1 + U2.
+        """Return the decomposition that has a given union information R + U1 + U2.
 
         Parameters
         ----------
@@ -114,7 +114,7 @@ def broja(joint: Real[np.ndarray, "x1 x2 y"]) -> Decomposition:
 
 
 def bayes_sis(joint: Real[np.ndarray, "x1 x2 y"]) -> float:
-    """Return the SIS in macro F1 of the Bayes classifiers given x1, x2 and both.
+    """Return the SIS of p(x1, x2, y) in macro F1 of Bayes classifiers of y from x1, x2 and both.
 
     A Bayes classifier predicts the most probable label (the first one in a tie); macro F1 is the
     mean of F1 over labels of positive probability.
@@ -131,11 +131,11 @@ def bayes_sis(joint: Real[np.ndarray, "x1 x2 y"]) -> float:
 
 
 def information_sis(joint: Real[np.ndarray, "x1 x2 y"]) -> float:
-    """Return the SIS in exact mutual information: (I12 - max(I1, I2)) / max(I1, I2).
+    """Return the SIS of p(x1, x2, y) in mutual information: (I12 - max(I1, I2)) / max(I1, I2).
 
     I1, I2 and I12 are the information of the first, the second and both sources about the label.
     The SIS is equal to (S + min(U1, U2)) / (R + max(U1, U2)) for every decomposition that satisfies
-    the consistency equations. NaN, with a warning, if neither source alone has information.
+    the consistency equations. It is NaN, with a warning, if neither source alone has information.
 
     Raises
     ------
@@ -156,20 +156,21 @@ def decoded_joint(
     confusion1: Float64[np.ndarray, "x1 d1"],
     confusion2: Float64[np.ndarray, "x2 d2"],
 ) -> Float64[np.ndarray, "d1 d2 y"]:
-    """Return the table p(d1, d2, y) of states decoded from x1 and from x2 by independent decoders.
+    """Return p(d1, d2, y) of states d1 and d2 that independent decoders read from x1 and from x2.
 
     Parameters
     ----------
     joint
         Probabilities p(x1, x2, y) of the true states.
     confusion1, confusion2
-        Probabilities p(d | x) of decoding the true state x as d; rows sum to one.
+        Probabilities p(d1 | x1) and p(d2 | x2) of decoding a true state x (row) as d (column); rows
+        sum to one.
 
     Raises
     ------
     DataError
-        If `joint` or a confusion matrix is not a table of probabilities, or their numbers of
-        states differ.
+        If `joint` or a confusion matrix is not a table of probabilities, or a confusion matrix has
+        not one row for each state of its source.
     """
     p = validated(joint, 3)
     for axis, confusion in enumerate((confusion1, confusion2)):

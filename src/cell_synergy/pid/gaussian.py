@@ -1,8 +1,9 @@
 """Partial information decomposition of the information of X and Y about M, jointly Gaussian.
 
-All three mutual informations are differences of log-determinants of the covariance. For one
-variable M the BROJA decomposition has a closed form: its redundant information is the smaller of
-I(M; X) and I(M; Y), the minimum mutual information (MMI) [1]_.
+M is the target, X and Y are the sources; each is one or several variables. All three mutual
+informations are differences of log-determinants of the covariance. For one variable M the BROJA
+decomposition has a closed form: its redundant information is the smaller of I(M; X) and I(M; Y),
+the minimum mutual information (MMI) [1]_.
 
 References
 ----------
@@ -24,7 +25,7 @@ _PARTS = 3  # M, X and Y
 def mutual_informations(
     covariance: Real[np.ndarray, "n n"], sizes: tuple[int | float, ...]
 ) -> tuple[float, float, float]:
-    """Return I(M; X), I(M; Y) and I(M; X, Y) in bits.
+    """Return I(M; X), I(M; Y) and I(M; X, Y), in bits, of jointly Gaussian variables.
 
     Parameters
     ----------
@@ -36,9 +37,9 @@ def mutual_informations(
     Raises
     ------
     DataError
-        If the sizes are not three positive integers that add up to n, or the matrix is not finite,
-        symmetric and positive definite: a variable that is a linear function of others has infinite
-        information about them.
+        If the sizes are not three positive integers that add up to n, or the matrix is not of
+        numbers, finite, symmetric and positive definite: a variable that is a linear function of
+        others has infinite information about them.
     """
     covariance, (m, x, _) = _validated(covariance, sizes)
     parts = np.s_[:m], np.s_[m : m + x], np.s_[m + x :], np.s_[m:]
@@ -50,9 +51,10 @@ def mutual_informations(
 
 
 def mmi(covariance: Real[np.ndarray, "n n"], sizes: tuple[int | float, ...]) -> Decomposition:
-    """Return the decomposition, in bits, whose redundant information is min(I(M; X), I(M; Y)).
+    """Decompose the information of X and Y about M; the redundant part is min(I(M; X), I(M; Y)).
 
-    X and Y are the two sources. For one variable M this is the BROJA decomposition.
+    M is the target; X and Y are the first and second source. If M is one variable, this is the
+    BROJA decomposition. All parts are in bits.
 
     Parameters
     ----------
@@ -64,8 +66,8 @@ def mmi(covariance: Real[np.ndarray, "n n"], sizes: tuple[int | float, ...]) -> 
     Raises
     ------
     DataError
-        If the sizes are not three positive integers that add up to n, or the matrix is not finite,
-        symmetric and positive definite.
+        If the sizes are not three positive integers that add up to n, or the matrix is not of
+        numbers, finite, symmetric and positive definite.
     """
     informations = mutual_informations(covariance, sizes)
     return Decomposition.from_union(informations, max(informations[:2]))

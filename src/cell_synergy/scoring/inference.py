@@ -42,7 +42,7 @@ class Interval:
     high: Float64[np.ndarray, " methods"]
 
     def widened(self, factor: float) -> "Interval":
-        """Return intervals with the centres of these and `factor` times their widths."""
+        """Return intervals of equal centres and `factor` times the width."""
         centre, half = (self.low + self.high) / 2, factor * (self.high - self.low) / 2
         return Interval(centre - half, centre + half)
 
@@ -103,18 +103,20 @@ def donor_inference(
     reference
         Score of the better single modality, for each donor.
     compared
-        Methods over which p values are corrected for multiple comparisons. Controls are excluded.
+        Mask of the methods over which p values are corrected for multiple comparisons; false for
+        controls.
     cross_validated
-        Whether donors were held out in turn (cross-validation), rather than all scored by one
+        Whether donors were held out in turn (cross-validation); if not, all were scored by one
         model that was trained on other donors.
 
     Returns
     -------
     :
         With fewer than `MIN_DONORS` donors all values are NaN and the notes begin with "not
-        testable". The ratio has no interval if the interval of the mean reference score contains
-        0, since its confidence set is then unbounded (Fieller 1954). A quantity that is equal for
-        all donors has no interval.
+        testable". Limits of a ratio are NaN if the mean reference score is not positive or its
+        interval contains 0, since the confidence set is then unbounded (Fieller 1954). Limits of a
+        gain are NaN if it is equal for all donors, those of a ratio if leaving out a donor never
+        changes it.
     """
     donors, methods = gain.shape
     if donors < MIN_DONORS:
@@ -144,14 +146,14 @@ def donor_inference(
 def donor_interval(
     values: Float[np.ndarray, "donors methods"], *, cross_validated: bool
 ) -> Interval:
-    """Return the 95 % t interval over donors of each mean.
+    """Return the 95 % t interval of each method's mean over donors.
 
     Limits are NaN with fewer than `MIN_DONORS` donors, or if all donors have equal values.
 
     Parameters
     ----------
     values
-        One value per donor, for each method; for a paired comparison their difference.
+        Value of each donor with each method; for a paired comparison the difference of two methods.
     cross_validated
         Whether donors were held out in turn; the interval is then widened for correlated scores.
     """
@@ -168,14 +170,17 @@ def not_testable(donors: int) -> str:
 
 
 def inflation(donors: int, *, cross_validated: bool) -> float:
-    """Return the factor by which the sample variance of a mean over donors is too small.
+    """Return the factor by which the sample variance of a mean over n donors is too small.
+
+    It is (n - 1) / (n - 2) in cross-validation, for which the docstring of this module gives the
+    reason, and otherwise 1.
 
     Parameters
     ----------
     donors
         Number of donors.
     cross_validated
-        Whether donors were held out in turn; otherwise the factor is 1.
+        Whether donors were held out in turn.
     """
     return (donors - 1) / (donors - 2) if cross_validated else 1.0
 
@@ -191,10 +196,10 @@ def paired_t(gain: Float[np.ndarray, "donors methods"]) -> Interval:
 def ratio_t(
     gain: Float[np.ndarray, "donors methods"], reference: Float[np.ndarray, " donors"]
 ) -> Interval:
-    """Return the donor-jackknife t interval of each `mean(gain) / mean(reference)`.
+    """Return the 95 % jackknife t interval over donors of `mean(gain) / mean(reference)`.
 
-    The limits are NaN if leaving out a donor never changes the ratio, and for all methods if
-    `mean(reference)` is not positive or its t interval contains 0.
+    The limits of a method are NaN if leaving out a donor never changes its ratio, those of all
+    methods if `mean(reference)` is not positive or its t interval contains 0.
 
     Parameters
     ----------
@@ -212,20 +217,20 @@ def ratio_t(
 def jackknife_t(
     value: Float[np.ndarray, " methods"], without: Float[np.ndarray, "donors methods"]
 ) -> Interval:
-    """Return the jackknife t interval of statistics over donors (Efron & Tibshirani 1993, ch. 11).
+    """Return 95 % jackknife t intervals of statistics (Efron & Tibshirani 1993, chapter 11).
 
     Parameters
     ----------
     value
-        Each statistic, computed from all donors.
+        Statistic of each method, computed from all donors.
     without
-        Each statistic with one donor left out, one row per donor.
+        Statistic of each method, computed without one donor: one row per donor left out.
 
     Returns
     -------
     :
-        `value` plus and minus the t quantile with donors - 1 degrees of freedom times the
-        jackknife standard error; NaN if leaving out a donor never changes the statistic.
+        `value` plus and minus the jackknife standard error times the t quantile of donors - 1
+        degrees of freedom; NaN if leaving out a donor never changes the statistic.
     """
     donors = len(without)
     error = np.sqrt(donors - 1) * without.std(axis=0)
@@ -244,16 +249,19 @@ def sign_flip(
     change their sign together. The statistic is the mean divided by the root mean square, which
     flips leave unchanged; it is a monotone function of t. The corrected p value is the share of
     flips in which the largest statistic of all compared methods reaches the observed one of a
-    method (max-T; Westfall & Young 1993). No p value is below 2^-donors.
+    method (max-T; Westfall & Young 1993). The smallest possible p value is 2^-donors, and 2^-12
+    with more than 12 donors.
 
     Parameters
     ----------
     gain
         Score minus reference score, for each donor and method.
     compared
-        Methods over which p values are corrected for multiple comparisons.
+        Mask of the methods over which p values are corrected for multiple comparisons; the
+        corrected p values of other methods are NaN.
     inflation
-        Factor by which the sample variance of a mean is too small; t squared is divided by it.
+        Factor by which the sample variance of a mean is too small, as the function `inflation`
+        returns it; the squared t statistic of the observed gains is divided by it.
     """
     square = (gain**2).mean(axis=0)
     scaled = np.divide(gain, np.sqrt(square), out=np.zeros_like(gain), where=square > 0)

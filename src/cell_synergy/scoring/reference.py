@@ -16,18 +16,19 @@ INFERENCE_COLUMNS = ["gain_low", "gain_high", "low", "high", "p", "p_corrected"]
 
 
 def with_reference(scores: pd.DataFrame, unimodal: tuple[str, str]) -> pd.DataFrame:
-    """Return one row per case, method, fold and donor, with its score and the reference score.
+    """Return each method's score and the reference score, one row per case, method, fold and donor.
 
     A case is a data set, task, metric and probe. The reference score is that of the better single
-    modality. For late fusion, a probe of both modalities, it is scored with the probe "mlp".
+    modality. Late fusion is a probe of both modalities; its reference is scored with the probe
+    "mlp".
 
     Parameters
     ----------
     scores
-        Validated scores; seeds are averaged.
+        Score table, validated; seeds are averaged.
     unimodal
-        The two single-modality methods; the better one in a case has the higher inner
-        cross-validation score (the first in a tie).
+        The two single-modality methods, which have no rows of their own; the better one in a case
+        has the higher mean inner cross-validation score (the first in a tie).
 
     Returns
     -------
@@ -85,7 +86,8 @@ def mean_over_donors(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     Returns
     -------
     :
-        One row per group: `keys`, the means `score` and `best_score`, and the number `n_donors`.
+        One row per group: `keys`, the means `score` and `best_score`, and the number of donors,
+        `n_donors`.
     """
     return (
         rows.groupby(keys)
@@ -106,13 +108,14 @@ def relative_gain(table: pd.DataFrame, scale: "pd.Series[float]") -> pd.DataFram
     table
         Table with the columns `score` and `best_score`, and optionally `note`.
     scale
-        Divisor of the gain in each row.
+        Divisor of the gain of each row, with the index of `table`.
 
     Returns
     -------
     :
-        The table with the columns `gain`, `score - best_score`; `sis`, the gain divided by the
-        scale, NaN where the scale is not positive; and `note`, extended by the reason of that NaN.
+        `table` with the columns `gain`, which is `score - best_score`; `sis`, the gain divided by
+        the scale, NaN where the scale is not positive; and `note`, which then begins with the
+        reason of the NaN.
     """
     gain = table["score"] - table["best_score"]
     defined = scale > 0
@@ -135,9 +138,10 @@ def inference_table(rows: pd.DataFrame, controls: Collection[str]) -> pd.DataFra
     Returns
     -------
     :
-        Columns of `CASE`, `method`; `gain_low, gain_high`, the 95 % interval of the mean gain over
-        donors; `low, high`, that of its ratio to the mean reference score; the one-sided p value
-        `p`, and `p_corrected` for the methods compared; and `note`, the reason of missing values.
+        Columns `dataset, task, metric, probe, method`; `gain_low, gain_high`, the 95 % interval of
+        the mean gain over donors; `low, high`, that of the ratio of the mean gain to the mean
+        reference score; `p`, the one-sided p value of a gain above zero; `p_corrected`, corrected
+        for multiple comparisons, NaN for `controls`; and `note`, the reason of any other NaN.
     """
     donors = mean_over_folds(rows)
     keys = [*CASE, "donor"]
@@ -167,15 +171,15 @@ def inference_table(rows: pd.DataFrame, controls: Collection[str]) -> pd.DataFra
 
 
 def pivot_methods(scores: pd.DataFrame, index: list[str]) -> pd.DataFrame:
-    """Return mean scores with one column per method.
+    """Return a table of mean scores with one column per method.
 
     Parameters
     ----------
     scores
         Score table.
     index
-        Columns that form the index of the result; scores are averaged over all other columns. A
-        combination of values that a method was not scored for is NaN.
+        Columns of `scores` that form the index of the result; scores of equal values in them are
+        averaged. A combination of values that a method was not scored for is NaN.
     """
     return scores.pivot_table(
         index=index, columns="method", values="value", aggfunc="mean", observed=True
@@ -188,12 +192,13 @@ def require_complete(missing: pd.DataFrame) -> None:
     Parameters
     ----------
     missing
-        Whether a value is missing, one column per method.
+        Mask of missing scores, one column per method; values and names of its index identify a row
+        in the message.
 
     Raises
     ------
     DataError
-        If a value is missing; the message names the first method and row.
+        If a score is missing; the message names the first row and method.
     """
     rows, columns = np.nonzero(missing.to_numpy())
     if len(rows):

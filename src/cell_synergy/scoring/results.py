@@ -29,11 +29,12 @@ def load_all_results(
     folder
         Folder of the tables `<dataset>/<method>.csv`; None for the output of the stage `evaluate`.
     dataset
-        Name of the data set; None concatenates all `datasets` of params.yaml.
+        Name of the data set; None concatenates the scores of all `datasets` of params.yaml.
     task
-        Name of the task; None averages over tasks.
+        Name of the task; None averages over the tasks that have the metric.
     probe
-        Name of the probe, without the suffix that marks features scaled per donor.
+        Name of the probe ("linear", "mlp"), without the suffix that marks features scaled per
+        donor.
 
     Returns
     -------
@@ -44,7 +45,7 @@ def load_all_results(
     Raises
     ------
     FileNotFoundError
-        If there are no scores.
+        If a data set has no scores.
     ValueError
         If the task, the probe or a score table is not valid, or methods were scored on different
         donors or seeds.

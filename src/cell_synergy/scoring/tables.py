@@ -1,7 +1,7 @@
 """Tidy probe scores, and the SIS of every method, task, metric and probe computed from them.
 
 A score table has one row per held-out donor and seed, with the columns `dataset, method, task,
-metric, probe, fold, donor, seed, value, n, inner`; nothing in it is averaged. The estimand is
+metric, probe, fold, donor, seed, value, n, inner`; `n` counts test observations. The estimand is
 
     SIS = mean over donors of (score - best score) / mean over donors of the best score
 
@@ -49,20 +49,20 @@ _SIS_COLUMNS = [
 
 
 def read_scores(folder: Path, dataset: str) -> pd.DataFrame:
-    """Return the rows of all score tables of one data set, `<folder>/<dataset>/<method>.csv`.
+    """Return the rows of all score tables of one data set, read from its files `<method>.csv`.
 
     Parameters
     ----------
     folder, dataset
-        Folder of the tables of all data sets, and name of the data set.
+        Folder that has a folder of tables for each data set, and name of the data set.
 
     Raises
     ------
     FileNotFoundError
         If there is no table.
     DataError
-        If a table lacks a column or is of another data set or method, or if a row is a duplicate
-        or has an empty name or a value that is not finite.
+        If a table lacks a column or has rows of another data set or method, or if a row is a
+        duplicate or has an empty name or a `value` that is not finite.
     """
     paths = sorted((folder / dataset).glob("*.csv"))
     if not paths:
@@ -75,19 +75,19 @@ def read_scores(folder: Path, dataset: str) -> pd.DataFrame:
 
 
 def read_methods(folder: Path, dataset: str, methods: Iterable[str]) -> pd.DataFrame:
-    """Read the score tables of one data set, of exactly the given methods, as `read_scores` does.
+    """Return the rows of a data set's score tables; each given method, and no other, must have one.
 
     Parameters
     ----------
     folder, dataset, methods
-        Folder of the tables of all data sets, name of the data set, and names of the methods.
+        Folder that has a folder of tables for each data set; data set; and names of the methods.
 
     Raises
     ------
     FileNotFoundError
         If a method has no table.
     DataError
-        If another method has a table, or a table is not valid.
+        If another method has a table, or a table is not valid (`read_scores`).
     """
     expected = set(methods)
     present = {path.stem for path in (folder / dataset).glob("*.csv")}
@@ -104,7 +104,7 @@ def read_methods(folder: Path, dataset: str, methods: Iterable[str]) -> pd.DataF
 
 
 def read_sis(folder: Path, dataset: str) -> pd.DataFrame:
-    """Read the SIS table of one data set, `<folder>/<dataset>.csv`.
+    """Return the table of one data set that `sis_table` computed: `<folder>/<dataset>.csv`.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def headline_rows(table: pd.DataFrame, fold: str | None = None) -> pd.DataFrame:
     table
         Score table or SIS table.
     fold
-        Value of the column `fold`, `ALL_FOLDS` for the estimate over all folds; None keeps all.
+        Fold of the rows, `ALL_FOLDS` for a SIS table's estimate over all folds; None for all rows.
     """
     is_headline = table["metric"].isin(HEADLINE_METRICS) & table["probe"].str.startswith(LINEAR)
     if fold is not None:
@@ -159,7 +159,7 @@ def select_rows(scores: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
 
 
 def by_donor_and_seed(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per donor and seed, one column per method, averaged over tasks and folds.
+    """Return mean scores over tasks and folds, indexed by donor and seed, one column per method.
 
     Scores of a deterministic method, which has one seed only, are repeated for the other seeds.
 
@@ -181,7 +181,7 @@ def sis_table(
     unimodal: tuple[str, str] = UNIMODAL,
     controls: Collection[str] = CONTROLS,
 ) -> pd.DataFrame:
-    """Return the SIS of every multimodal method, per task, metric and probe.
+    """Return the SIS of every method but the two single modalities, per task, metric and probe.
 
     Seeds are averaged within donor and fold, then folds within donor, then donors with equal
     weights. Intervals and p values are those of `cell_synergy.scoring.inference`.
@@ -189,25 +189,25 @@ def sis_table(
     Parameters
     ----------
     scores
-        Tidy scores of all methods; metrics other than `METRICS` are ignored.
+        Score table of all methods; metrics other than `METRICS` are ignored.
     unimodal
         The two single-modality methods. The one with the higher inner cross-validation score (the
         first in a tie) is the reference `best` of every method and fold. The reference of late
         fusion is scored with the probe "mlp".
     controls
-        Methods without a corrected p value, which do not enter the correction of other methods.
+        Methods that are left out of the correction of p values; their own `p_corrected` is NaN.
 
     Returns
     -------
     :
         Columns `dataset, method, task, metric, probe, fold, best, score, best_score, gain,
         gain_low, gain_high, sis, low, high, p, p_corrected, n_donors, note`; fold "all" is the
-        estimate over all donors, followed by one row per fold if there are several folds.
-        `gain` is absolute; `gain_low, gain_high` are its 95 % interval over donors, and `low, high`
-        the interval of `sis`; `p` is one-sided, and `p_corrected` is corrected for the methods
+        estimate over all donors, followed by one row per fold if there are several folds. `gain` is
+        `score - best_score`; `gain_low, gain_high` are its 95 % interval over donors, and `low,
+        high` that of `sis`; `p` is one-sided, and `p_corrected` is corrected for the methods
         compared in a data set, task, metric and probe. Intervals and p values are NaN for single
-        folds, and with `sis` for the control task `donor`; `note` gives the reason of every other
-        NaN. Remarks are copied to a last column `remark`. Without scores the table is empty.
+        folds; for the control task `donor`, `sis` is NaN too; `note` gives the reason of other NaN.
+        Remarks are copied to a last column `remark`. Without scores the table is empty.
 
     Raises
     ------
@@ -236,18 +236,18 @@ def sis_by_donor(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) -> 
     Parameters
     ----------
     scores, unimodal
-        Tidy scores of all methods, and the names of the two single-modality methods.
+        Score table of all methods, and the two single-modality methods.
 
     Returns
     -------
     :
         Columns `dataset, method, task, metric, probe, donor, best, score, best_score, gain, sis,
-        note`. `sis` is `gain` over the mean of `best_score`; its mean is that of `sis_table`.
+        note` as in `sis_table`, but `sis` is `gain` divided by the mean `best_score` over donors.
 
     Raises
     ------
     DataError
-        If the scores are not valid, or not those of all methods on the same donors.
+        If scores are not valid, or a single modality or a donor of a method is missing.
     """
     columns = [*_SIS_KEY, "donor", "best", "score", "best_score", "gain", "sis", "note"]
     if scores.empty:

@@ -68,7 +68,7 @@ class CanonicalCorrelations:
 def covariances(
     image: Float[np.ndarray, "obs d1"], expression: Float[np.ndarray, "obs d2"]
 ) -> Covariances:
-    """Return the covariances of two embeddings of the same observations.
+    """Return the covariances of two embeddings of one set of observations, in float64.
 
     Parameters
     ----------
@@ -99,19 +99,20 @@ def solve(
     moments
         Covariances of the training observations.
     ridge
-        Constant added to the variances of each modality, as a share of their mean.
+        Constant added to the variances of each modality, as a share of its mean variance.
     components
-        Number of correlations; None for the number of features of the smaller modality.
+        Maximal number of correlations; None for the number of features of the smaller modality.
 
     Returns
     -------
-    At most `components` correlations and directions, in descending order of correlation.
+    Correlations in descending order, and one pair of directions for each.
 
     Raises
     ------
     DataError
-        If no feature of a modality varies, or if the directions are not determined: the features
-        are constant, linearly dependent or more than the observations, and the ridge is too small.
+        If no feature of a modality varies, features are constant or linearly dependent and the
+        ridge is too small, or there is no ridge and both modalities together have as many features
+        as there are observations, or more.
     """
     d1, d2 = moments.cross.shape
     if not ridge and moments.n_obs <= d1 + d2:

@@ -46,18 +46,18 @@ class Checkpoint:
         generators
             Random generators of the run; torch's global generator is saved as well.
         curves
-            Curves of all completed epochs.
+            Losses of all completed epochs.
         """
         save_state(self.path, self._content(generators, curves))
 
     def resume(self, generators: Sequence[torch.Generator]) -> Curves:
-        """Restore the saved state and that of `generators`, in place.
+        """Restore the saved state of replicas, optimiser, schedule and generators, in place.
 
-        A checkpoint that cannot be restored is renamed, and training starts from the beginning.
+        A checkpoint that cannot be restored is renamed and changes nothing.
 
         Returns
         -------
-        The curves of all completed epochs; empty if nothing was restored.
+        The losses of all completed epochs; empty if nothing was restored.
         """
         content = restore_state(
             self.path,

@@ -52,12 +52,12 @@ class Trained(Method):
 
     @abstractmethod
     def network(self, d1: int, d2: int) -> Network:
-        """Return a freshly initialised network.
+        """Return the network of one fit, with random initial weights, on the CPU.
 
         Parameters
         ----------
         d1, d2
-            Numbers of features of image and expression.
+            Numbers of features of the image and of the expression embedding.
         """
 
     def pairs_per_step(self, training: TrainingConfig, n_obs: int) -> int:
@@ -71,7 +71,7 @@ class Trained(Method):
         Raises
         ------
         ConfigError
-            If a batch is larger than the smallest fold.
+            If `training.batch_size` is larger than `n_obs`.
         """
         if n_obs < training.batch_size:
             raise ConfigError(
@@ -81,20 +81,20 @@ class Trained(Method):
         return training.batch_size
 
     def postprocess(self, weights: Weights, pairs: Pairs) -> Weights:  # noqa: ARG002 - for overriding
-        """Return the final weights of one fit; the default returns the trained ones.
+        """Return the final weights of one fit; the default returns `weights` unchanged.
 
         Parameters
         ----------
         weights, pairs
-            Arrays (by name) from which the joint embedding is computed, and the training pairs.
+            Trained arrays, by name, that `transform` needs, and the training pairs of the fit.
         """
         return weights
 
     def fit(self, specs: Sequence[FitSpec], context: RunContext) -> list[Weights]:
         """Train the networks of all fits in parallel; resume from a checkpoint if there is one.
 
-        The weights of each specification, in order, are the arrays (by name) from which `transform`
-        computes the joint embedding `z3`: those of the last epoch, after `postprocess`.
+        The result has for each specification, in order, the weights after the last epoch and
+        `postprocess`: arrays, by name, from which `transform` computes the joint embedding.
 
         Parameters
         ----------
@@ -128,12 +128,12 @@ class Trained(Method):
         image: Float32[np.ndarray, "obs d1"],
         expression: Float32[np.ndarray, "obs d2"],
     ) -> Float32[np.ndarray, "obs d3"]:
-        """Return the joint embedding `z3` of observations, by the network in evaluation mode.
+        """Return the joint embedding `z3` of each observation, by the network in evaluation mode.
 
         Parameters
         ----------
         weights, image, expression
-            Weights of one fit, as `fit` returns them, and standardised embeddings.
+            Weights of one fit, as `fit` returns them, and standardised embeddings with paired rows.
 
         Raises
         ------
@@ -275,7 +275,7 @@ def augment(batch: Inputs, training: TrainingConfig, generator: torch.Generator)
     batch, generator
         Embeddings of both modalities, and a random generator on their device.
     training
-        Settings: `feature_dropout` is the probability of a 0, `noise_std` the scale of the noise.
+        `feature_dropout` is the probability of a 0, `noise_std` the noise's standard deviation.
     """
     views = []
     for x in batch:

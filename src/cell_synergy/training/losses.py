@@ -31,14 +31,14 @@ def _promoted(x: Tensor | float) -> Tensor | float:
 
 
 def off_diagonal(square: Float[Tensor, "n n"], fill: float) -> Float[Tensor, "n n"]:
-    """Return a square matrix with its diagonal replaced by a constant.
+    """Return a copy of a square matrix with its diagonal replaced by a constant.
 
     Parameters
     ----------
     square
         The matrix, which is not changed.
     fill
-        Value of the diagonal.
+        Value on the diagonal of the copy.
     """
     return square.masked_fill(torch.eye(len(square), dtype=torch.bool, device=square.device), fill)
 
@@ -49,9 +49,9 @@ def nt_xent(
 ) -> Float[Tensor, ""]:
     """Return the mean normalised temperature-scaled cross entropy over 2N views, in nats.
 
-    The positive of a row of `z1` is the row of `z2` with its index, and conversely; the negatives
-    are the other 2N - 2 rows of both (Chen et al. 2020, equation 1). The softmax subtracts the
-    maximum, without which float32 overflows at T = 0.01.
+    The positive of row i of `z1` is row i of `z2`, and conversely; the negatives are the other
+    2N - 2 rows of both (Chen et al. 2020, equation 1). The softmax subtracts the maximum, without
+    which float32 overflows at T = 0.01.
 
     Parameters
     ----------
@@ -68,13 +68,13 @@ def nt_xent(
 
 @full_precision
 def negative_cosine(p: Float[Tensor, "n d"], z: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """Return minus the mean cosine similarity of predictions and targets.
+    """Return minus the cosine similarity of predictions and targets, averaged over rows.
 
     Parameters
     ----------
     p
         Predictions, one per row.
     z
-        Targets, one per row; no gradient is propagated to them.
+        Target of each prediction; no gradient is propagated to it.
     """
     return -cosine_similarity(p, z.detach(), dim=1).mean()

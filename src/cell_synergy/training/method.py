@@ -48,9 +48,9 @@ class FitSpec:
     name
         Fold and seed, such as `holdout-0`.
     pairs
-        Training pairs; every method is fitted on these.
+        Pairs that the method is fitted on.
     validation
-        Pairs of the training donors for the validation curve; no method is fitted on them.
+        Other pairs of the training donors, for the validation curve only.
     seed
         Seed from which all random streams of the fit derive.
     """
@@ -120,12 +120,14 @@ class Method(Config, ABC):
     ) -> Float32[np.ndarray, "obs d3"]:
         """Return the joint embedding `z3` of observations, of training or held-out donors.
 
+        Row i of the result is the observation of row i of the inputs.
+
         Parameters
         ----------
         weights
             Weights of one fit, as `fit` returns them.
         image, expression
-            Standardised embeddings; row i of both is one observation.
+            Standardised embeddings of the two experts; row i of both is one observation.
 
         Raises
         ------
@@ -152,10 +154,17 @@ class ClosedForm(Method):
             Training pairs of the fit.
         seed
             Seed from which all random streams of the fit derive.
+
+        Raises
+        ------
+        ConfigError
+            If the hyperparameters do not fit the training pairs.
+        DataError
+            If the solution is not determined by the training pairs.
         """
 
     def fit(self, specs: Sequence[FitSpec], context: RunContext) -> list[Weights]:
-        """Return the weights of every fit, in the order of `specs`, solved one after the other.
+        """Return the weights that `solve` computes for each fit, in the order of `specs`.
 
         Parameters
         ----------
@@ -163,6 +172,11 @@ class ClosedForm(Method):
             One specification per fold and seed.
         context
             Not used.
+
+        Raises
+        ------
+        ConfigError, DataError
+            As `solve` does.
         """
         return [self.solve(spec.pairs, spec.seed) for spec in specs]
 

@@ -26,8 +26,9 @@ PairLoss = Callable[[Float[Tensor, "n d"], Float[Tensor, "n d"]], Float[Tensor, 
 class Network(nn.Module, ABC):
     """A network with its objective, written for one fit; `Replicas` computes all fits together.
 
-    Since `torch.vmap` does that, no branch may depend on the values of tensors. Submodules called
-    `projectors`, `predictors` and `target` are not saved, and `joint` must not use them.
+    `Replicas` applies `torch.vmap`, so that no branch may depend on the values of tensors.
+    Submodules called `projectors`, `predictors` and `target` are not saved, and `joint` must not
+    use them.
 
     Attributes
     ----------
@@ -58,9 +59,9 @@ class Network(nn.Module, ABC):
         Parameters
         ----------
         params
-            Parameters that the optimiser changes, by name: (replicas, ...).
+            Parameters that the optimiser changes, by name, each of shape (replicas, ...).
         buffers
-            All other tensors of the network, by name: (replicas, ...). These are statistics of
+            All other tensors of the network, by name, each of shape (replicas, ...): statistics of
             batch norm, and parameters of averaged networks.
         progress
             Number of completed steps divided by the total number of steps.
@@ -107,7 +108,7 @@ class TwoTower(Network):
     hidden
         Number of hidden units of each encoder.
     width
-        Dimension of `z3`; each encoder has `width // 2` outputs.
+        Dimension of `z3`, an even number; each encoder has `width // 2` outputs.
     """
 
     def __init__(self, d1: int, d2: int, hidden: int, width: int) -> None:
@@ -133,8 +134,8 @@ class TwoTowerProjector(TwoTower):
     hidden
         Number of hidden units of each encoder.
     width
-        Dimension of the joint embedding; a projector has `width // 2` inputs, hidden units and
-        outputs.
+        Dimension of the joint embedding, an even number; a projector has `width // 2` inputs,
+        hidden units and outputs.
     """
 
     def __init__(self, d1: int, d2: int, hidden: int, width: int) -> None:
@@ -156,7 +157,8 @@ class TwoTowerContrastive(TwoTowerProjector):
     d1, d2
         Numbers of features of image and expression.
     hidden, width
-        Number of hidden units of each encoder, and dimension of the joint embedding.
+        Number of hidden units of each encoder, and dimension of the joint embedding, an even
+        number.
     pair_loss
         Loss of the image projections and the expression projections of a batch.
     """
@@ -174,16 +176,17 @@ class TwoTowerContrastive(TwoTowerProjector):
 def update_target(
     params: Mapping[str, Tensor], buffers: Mapping[str, Tensor], decay: float
 ) -> None:
-    """Update the target network in place, an exponential moving average of the trained parameters.
+    """Update the target network, an exponential moving average of the trained parameters, in place.
 
-    Each tensor becomes `decay` times itself plus `1 - decay` times the trained parameter.
+    Each of its tensors becomes `decay` times itself plus `1 - decay` times the trained parameter.
 
     Parameters
     ----------
     params
         Trained parameters of the network, by name.
     buffers
-        All other tensors, by name; the average of parameter `NAME` is `target.NAME`.
+        All other tensors, by name; the average of parameter `NAME` is `target.NAME`. Parameters
+        without such an average are skipped.
     decay
         Weight of the previous value, 0 to 1.
     """
@@ -228,20 +231,16 @@ class TransformerBlock(nn.Module):
         hidden: Bool[Tensor, "masks length"],
         n_outputs: int,
     ) -> Float[Tensor, "masks obs n_outputs width"]:
-        """Return the first tokens after self-attention to the visible tokens, under each mask.
+        """Return the first `n_outputs` tokens of each observation after the block, under each mask.
 
         Parameters
         ----------
         tokens
-            Input tokens, one set per mask, or one set for all masks as before the first block.
+            Input tokens: one set per mask, or one set for all masks, as before the first block.
         hidden
-            Masks: whether a token is hidden from attention, in all observations.
+            Masks: true for tokens that no token attends to, in all observations.
         n_outputs
             Number of leading tokens whose outputs are computed.
-
-        Returns
-        -------
-        The first `n_outputs` tokens of each observation after the block, one set per mask.
         """
         normed = self.norms[0](tokens)
         query = self._split_heads(self.query(normed[:, :, :n_outputs]))

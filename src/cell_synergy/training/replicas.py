@@ -33,9 +33,9 @@ class Replicas:
     network
         The first network, through which all replicas are computed.
     params
-        Parameters that the optimiser changes, by name: (replicas, ...).
+        Parameters that the optimiser changes, by name, each of shape (replicas, ...).
     buffers
-        All other tensors, by name: (replicas, ...). These are statistics of batch norm, and
+        All other tensors, by name, each of shape (replicas, ...): statistics of batch norm, and
         parameters of averaged networks.
     """
 
@@ -56,15 +56,15 @@ class Replicas:
         return len(next(iter(self.params.values())))
 
     def losses(self, views: Sequence[Inputs], *, training: bool) -> Float[Tensor, " replicas"]:
-        """Return the loss of each replica on its own views.
+        """Return the loss of each replica on its own batch.
 
         Parameters
         ----------
         views
-            Augmented views of the batch, each of shapes (replicas, observations, d1) and
-            (replicas, observations, d2).
+            Augmented views of the batches, `n_views` of the network: each an image tensor of shape
+            (replicas, observations, d1) and an expression tensor (replicas, observations, d2).
         training
-            Whether the network computes in training mode, rather than in evaluation mode.
+            Whether the network is in training mode; if not, it is in evaluation mode.
 
         Raises
         ------
@@ -152,14 +152,15 @@ class DeviceBatches:
     ) -> Int[Tensor, "steps fits batch"]:
         """Return the row indices of each step and fit of one epoch, drawn without replacement.
 
-        A fit that runs out of whole batches before the last step is permuted again.
+        The rows of a fit are permuted and cut into whole batches; when these run out before the
+        last step, the rows are permuted again.
 
         Parameters
         ----------
         steps
             Number of steps, equal for all fits.
         batch_size
-            Number of observations of each fit in a step.
+            Number of observations of each fit in a step, at most `min(n_obs)`.
         generators
             One random generator per fit, on the CPU.
         """

@@ -13,7 +13,7 @@ _REMEDY = "run `dvc repro align` or `dvc pull` first"
 
 
 def save(folder: Path, name: str, weights: Weights) -> None:
-    """Write the weights of one fit to `<name>.safetensors`; floating-point arrays as float16.
+    """Write the weights of one fit to `<name>.safetensors`, floating-point arrays as float16.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ def load(folder: Path, fold: str, seed: int) -> Weights:
     Raises
     ------
     DataError
-        If the file is missing or damaged, or contains numbers that are not finite; later, if an
-        array that the file lacks is looked up.
+        If the file is missing or damaged, or contains numbers that are not finite. Looking up an
+        array that the returned weights lack raises it, too.
     """
     path = folder / f"{fold}-{seed}.safetensors"
     weights = {
@@ -80,7 +80,7 @@ def seeds(folder: Path, fold: str) -> list[int]:
     Raises
     ------
     DataError
-        If there are no such weights.
+        If the folder has no weights of the fold.
     """
     stems = (path.stem.rpartition("-") for path in folder.glob("*.safetensors"))
     fold_seeds = sorted(int(seed) for name, _, seed in stems if name == fold)

@@ -82,7 +82,7 @@ def convert_state(
     config
         Sizes of the network.
     source
-        Name of the file in error messages.
+        Path of the file, for messages.
 
     Raises
     ------

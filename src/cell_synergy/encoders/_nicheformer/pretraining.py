@@ -72,7 +72,7 @@ def build(config: NicheformerConfig, seed: int) -> NicheformerForMaskedLM:
     Parameters
     ----------
     config, seed
-        Sizes of the network, and seed from which that of torch's global generator is set.
+        Sizes of the network, and seed, from which that of torch's global generator is derived.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def pretrain(
     cells, validation
         Training cells, and validation cells on which the epoch is selected.
     checkpoint_folder, description
-        Folder of the checkpoint, which is deleted after the run, and text of the progress bar.
+        Folder of the checkpoint (the file is deleted after the run), and text of the progress bar.
 
     Returns
     -------
@@ -236,7 +236,7 @@ def mask_tokens(
     """Return the tokens with genes masked, and the labels: true tokens, or `IGNORE_INDEX`.
 
     15 % of the genes are labelled, and at least one of the batch; context and padding never are.
-    Of the labelled genes, 80 % are replaced by the mask token, 10 % by a random gene.
+    Of the labelled genes, 80 % become the mask token, 10 % a random gene, and 10 % are unchanged.
 
     Parameters
     ----------

@@ -52,9 +52,10 @@ def to_ensembl(
     Parameters
     ----------
     names
-        Symbols or Ensembl ids, with or without a version.
+        Names of the genes: symbols, or Ensembl ids with or without a version.
     vocabulary
-        Ids to which symbols are mapped; of several ids of a symbol, the first in the table is used.
+        Ids to which symbols are mapped. If several of them have one symbol, the first in the table
+        is used.
     species
         Species of the symbols; mouse symbols are mapped to the ids of their human orthologues.
 

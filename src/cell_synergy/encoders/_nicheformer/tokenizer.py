@@ -125,12 +125,12 @@ class Tokenizer:
         names
             Names of the genes of `counts`, as in the gene list; columns of one gene are summed.
         min_genes
-            Minimum number of the genes in `names` that must be in the gene list.
+            Minimum number of different genes of the gene list that must be among `names`.
 
         Raises
         ------
         DataError
-            If fewer than `min_genes` of the genes are in the gene list.
+            If fewer than `min_genes` genes of the gene list are among `names`.
         """
         index = self.genes.get_indexer(pd.Index(names))
         n_known = len(np.unique(index[index >= 0]))

@@ -50,15 +50,19 @@ class PatchEmbedder:
     def embed(
         self, pairs: ad.AnnData, raw: Path, width: int, store: PartStore
     ) -> Float32[np.ndarray, "obs width"]:
-        """Return the embedding of each observation; batches that are in `store` are not recomputed.
+        """Return the embedding of each observation, in the order of `pairs`.
+
+        The features of one field of view are followed by those of the next. Batches that are in
+        `store` are not recomputed.
 
         Parameters
         ----------
         pairs
-            Observations with `obs["section"]`, `obsm["spatial"]` (micrometres), and the
-            micrometres per pixel and the image of each section, `uns["mpp"]` and `uns["images"]`.
+            Observations with `obs["section"]`, coordinates x and y in micrometres in
+            `obsm["spatial"]`, and for each section the micrometres per pixel in `uns["mpp"]` and
+            the path of the image in `uns["images"]`.
         raw
-            Folder to which the paths of the images are relative.
+            Folder to which these paths are relative.
         width
             Total number of features of all fields of view.
         store

@@ -55,16 +55,17 @@ class ImageExpert(Encoder):
         return [self.field_um] if self.context_um is None else [self.field_um, self.context_um]
 
     def embed(self, pairs: ad.AnnData, raw: Path, expert: Path) -> Float32[np.ndarray, "obs dim"]:
-        """Embed the image patches around each observation, in the order of `pairs`.
+        """Return the embedding of each observation's image patches, in the order of `pairs`.
 
-        Finished batches are kept on disk until the end, so that a call with equal inputs resumes
-        after an interruption.
+        Completed batches are kept in the scratch folder until the end, so that a call with equal
+        inputs resumes after an interruption.
 
         Parameters
         ----------
         pairs
             Observations with coordinates and images: `obs["section"]`, `obsm["spatial"]`
-            (micrometres), `uns["mpp"]` (micrometres per pixel by section), `uns["images"]`.
+            (x and y in micrometres), and by section `uns["mpp"]` (micrometres per pixel) and
+            `uns["images"]` (path).
         raw
             Folder to which the paths in `uns["images"]` are relative.
         expert
@@ -77,7 +78,8 @@ class ImageExpert(Encoder):
             If the network cannot be built from the configuration.
         DataError
             If the card, the weights or an image cannot be read, the SHA-256 of the weights is not
-            the card's, the weights do not match the network, or a feature is not finite.
+            the card's, the weights do not match the network, a feature is not finite, or the
+            scratch folder cannot be used.
         """
         card = read_card(expert, *self.card_keys)
         weights = self.weights_file(card)

@@ -31,13 +31,14 @@ class PublishedTransformer(ImageExpert, ABC):
     Attributes
     ----------
     repo, file, revision
-        File of the weights on the hub; `freeze` resolves a branch to its commit.
+        Repository on the hub, path of the weights in it, and commit, tag or branch; the card from
+        `freeze` has the commit.
     weights
         Local file of the weights, used instead of the file on the hub.
     model, arguments
         Name of the model in timm, and keyword arguments of its constructor.
     pooling
-        Features: `token` is the class token; `token+mean` adds the mean of the patch tokens.
+        Features: `token` is the class token; `token+mean` appends the mean of the patch tokens.
     width
         Number of features per field of view.
     mean, std

@@ -75,14 +75,14 @@ def build(model: str, arguments: Mapping[str, JsonValue]) -> VisionTransformer:
 
 
 def load(network: nn.Module, path: Path) -> None:
-    """Load weights into a network on the meta device; they are memory-mapped if possible.
+    """Load weights into a network on the meta device, memory-mapped if possible.
 
     Parameters
     ----------
     network
-        The network, which is changed in place.
+        The network, as `build` returns it; changed in place.
     path
-        File of the state dict.
+        File of the weights: safetensors, or a state dict of PyTorch.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def has_bfloat16(device: torch.device) -> bool:
 def to_bfloat16(network: nn.Module) -> nn.Module:
     """Convert linear layers and convolutions to bfloat16, in place; the network is returned.
 
-    Under autocast the features are unchanged: it would convert these weights in each batch.
+    Features under autocast are unchanged, since autocast would convert the weights in each batch.
     """
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
@@ -126,16 +126,17 @@ def inputs(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Float32[Tensor, "obs 3 side side"]:
-    """Return patches resized with antialiasing and normalised, in the format channels_last.
+    """Return patches resized with antialiasing and normalised, as input of a vision transformer.
 
-    Unlike in Pillow, colours are not rounded after resizing.
+    Each colour becomes (colour - mean) / standard deviation. Unlike in Pillow, colours are not
+    rounded after resizing. The memory format is channels_last.
 
     Parameters
     ----------
     patches
-        8-bit RGB patches.
+        8-bit RGB patches, height x width x colour.
     side
-        Side of the network's input, in pixels.
+        Side of the network's input, in pixels; patches of this size are not resized.
     mode
         Interpolation of the resizing.
     mean, std
@@ -161,15 +162,16 @@ def features(
     Parameters
     ----------
     network
-        The vision transformer.
+        The vision transformer, in evaluation mode.
     x
-        Normalised input.
+        Patches as `inputs` returns them.
     pooling
         `token` for the class token alone, `token+mean` to append the mean of the patch tokens.
 
     Returns
     -------
-    One row per observation, of the transformer's width; twice that with `token+mean`.
+    One row per observation, as wide as the transformer; with `token+mean` twice as wide, the class
+    token first.
     """
     tokens = network.forward_features(x)
     class_token = tokens[:, 0].float()
