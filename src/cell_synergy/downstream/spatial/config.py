@@ -43,7 +43,7 @@ class ConsistencyConfig(Config):
     nearest
         Number of nearest neighbours of an observation from which its close pairs are drawn.
     farthest
-        A pair is far if its distance is above this quantile (0 to 1) of those in the section.
+        A pair is far if its distance is above this quantile (0 to 1) of the section's distances.
     pairs
         Number of pairs of each kind that are drawn per section.
     """
