@@ -72,9 +72,8 @@ def command(
     run
         Function that computes and writes the outputs, given an instance of `args`.
     folder
-        Results are written to `runs/<folder>/<dataset>/<name>`; None for the path of the stage's
-        output, with `runs` in place of its first folder. Overrides are appended to the name; the
-        argument `out=` replaces the path.
+        Results go to `runs/<folder>/<dataset>/<name>`; None for the path of the stage's output with
+        `runs` as its first folder. Overrides are appended to the name; `out=` replaces the path.
     resumes
         Whether the command resumes after an interrupt, for the message of an interrupt.
     """

@@ -38,12 +38,9 @@ def information(
     adata
         Observations with labels and donors in `obs`.
     groups
-        Group of each observation, which no split divides; replaced by its donor if test rows are of
-        several donors.
-    folds
-        Splits, whose test rows have posteriors.
-    tasks
-        Tasks of the data set; regressions have no posteriors and are left out.
+        Group of each observation, which no split divides; unused if test rows have several donors.
+    folds, tasks
+        Splits, whose test rows have posteriors; and tasks, of which regressions are left out.
     posteriors
         Class probabilities of test rows times 255, by method and `<task>/<fold>`, as `evaluate`
         returns them: of both experts, of `concat` and of any other methods.
@@ -59,8 +56,7 @@ def information(
     Raises
     ------
     DataError
-        If posteriors of an expert or of `concat` are missing, or rows of a posterior are no
-        probabilities.
+        If posteriors of an expert or of `concat` are missing or are no probabilities.
     """
     if missing := [name for name in (*UNIMODAL, JOINT) if name not in posteriors]:
         raise DataError(f"no posteriors of {missing[0]!r}: probe it too (`dvc repro`)")
