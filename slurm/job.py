@@ -18,7 +18,7 @@ from runner.stage import run
 def main(folder: Path, name: str) -> None:
     """Reproduce a stage in the current repository, and write its entry of `dvc.lock` to `folder`.
 
-    First, the entries of stages in `after` of `task.json` are merged into `dvc.lock`, and the inputs
+    First, entries of the stages in `after` of `task.json` are merged into `dvc.lock`, and inputs
     are checked out. Exit codes of the process are those of `runner.stage.run`.
 
     Parameters
