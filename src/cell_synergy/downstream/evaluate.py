@@ -69,7 +69,7 @@ def evaluate(
     represent: Representation,
     probe: ProbeConfig,
 ) -> Evaluation:
-    """Return scores and class probabilities of probes of a representation on every task.
+    """Fit probes of a representation to every task; return their scores and class probabilities.
 
     Linear probes are fitted for every seed, with the penalties selected for the first. Nonlinear
     probes are fitted for the first seed only; probes of the concatenated embeddings also with late
@@ -134,7 +134,7 @@ def standardise_finite(
     Raises
     ------
     DataError
-        If it has another number of rows, or a standardised value is not finite.
+        If the representation has another number of rows, or a standardised value is not finite.
     """
     if representation.shape[:-1] != paired.donor.shape:
         raise DataError(
@@ -246,12 +246,12 @@ class FoldEvaluator:
     def nonlinear(
         self, blocks: list[Float32[np.ndarray, "obs _"]], seed: int
     ) -> dict[str, dict[str, Prediction]]:
-        """Fit nonlinear probes to training rows; return predictions for test rows by probe, task.
+        """Fit nonlinear probes to training rows; return test predictions by probe, then by task.
 
         Parameters
         ----------
         blocks, seed
-            Standardised features of all observations, and seed of initial weights and batches. Of
+            Standardised features of all observations, and seed of initial weights and batches. With
             several blocks, late fusion is a second probe.
         """
         probe_tasks = [probe_task for _, probe_task in self.tasks.values()]

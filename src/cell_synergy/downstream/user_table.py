@@ -127,7 +127,7 @@ def representations(
     Raises
     ------
     DataError
-        If a fused embedding is missing or invalid, or has a reserved or another one's name.
+        If a fused embedding is missing or invalid, or its name is reserved or already taken.
     """
     by_name = baseline_representations(paired)
     for key in config.joint:

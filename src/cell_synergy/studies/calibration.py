@@ -126,7 +126,7 @@ def simulate(replicate: Replicate) -> PairedDataset:
 
 
 def gate_rows(replicate: Replicate, probe: ProbeConfig, cells: int) -> Iterator[dict[str, object]]:
-    """Yield one row per gate and part of its decomposition: truth, estimate and interval, in bits.
+    """Yield a dictionary per gate and part of its decomposition: truth, estimate, interval in bits.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def gate_rows(replicate: Replicate, probe: ProbeConfig, cells: int) -> Iterator[
 
 
 def gaussian_rows(replicate: Replicate, probe: ProbeConfig) -> Iterator[dict[str, object]]:
-    """Yield one row per Gaussian target and part of its decomposition: truth and estimate, in bits.
+    """Yield a dictionary per Gaussian target and part of its decomposition: truth and estimate.
 
     The R2 of a ridge probe on test donors gives the information in bits, -log2(1 - R2) / 2. For one
     Gaussian variable the smaller information of the two embeddings is the redundant part.
@@ -196,12 +196,12 @@ def gaussian_rows(replicate: Replicate, probe: ProbeConfig) -> Iterator[dict[str
 
 
 def gate_truth(gate: str, noise: float) -> Decomposition:
-    """Return the exact decomposition of a gate with noisy labels.
+    """Return the exact decomposition, in bits, of a gate with noisy labels.
 
     Parameters
     ----------
     gate, noise
-        Name of the gate, and probability that its label is wrong.
+        Name of the gate, a key of `GATES`, and probability that its label is wrong.
     """
     states = np.indices((2, 2, 2)).reshape(3, -1).T
     labels = GATES[gate](states)

@@ -47,7 +47,7 @@ def read(raw: Path, pairs: ad.AnnData, unit_um: float) -> tuple[pd.DataFrame, Vi
     Raises
     ------
     DataError
-        If no state is within a quarter of `unit_um` of an observation.
+        If an observation has no state within a quarter of `unit_um`.
     """
     path = raw / "latent.csv.gz"
     table = pd.read_csv(path, dtype={"section": str})

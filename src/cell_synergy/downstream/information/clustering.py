@@ -26,8 +26,8 @@ def temper_to_information(
     """Return a joint table of clusters and classes, tempered to a given mutual information.
 
     The class probabilities of every cluster are raised to one common power; then rows and columns
-    are scaled alternately to the clusters' masses and the classes' `shares`. The power is the one
-    with the required mutual information, which grows with the power.
+    are scaled alternately to the clusters' masses and the classes' `shares`. The power is solved
+    for such that the result has the required mutual information.
 
     Parameters
     ----------

@@ -86,14 +86,14 @@ def sample_pairs(
 def pair_features(
     z: Float32[np.ndarray, "obs d"], pairs: PairSample
 ) -> Float32[np.ndarray, "pairs features"]:
-    """Return the features of pairs: d products, then d absolute differences, of both observations.
+    """Return the features of pairs: products of both observations, then absolute differences.
 
     Parameters
     ----------
     z
         Representation of all observations, with d features.
     pairs
-        Pairs of observations, one per row of the result.
+        Pairs of observations, one per row of the result, which has 2 d features.
     """
     first, second = z[pairs.first], z[pairs.second]
     return np.concatenate([first * second, abs(first - second)], axis=1)

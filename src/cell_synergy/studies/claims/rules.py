@@ -66,8 +66,8 @@ def redundancy(tables: Tables, claims: ClaimsConfig) -> Finding:
 def ceiling(tables: Tables, claims: ClaimsConfig) -> Finding:
     """Return verdict and evidence: no aligned method is above the spectral ceiling on any task.
 
-    Supported if no method's linear probe scores significantly higher (macro F1, R2; p corrected
-    for the methods, below 0.05) than a linear probe of the canonical variates.
+    Supported if no aligned method's linear probe scores significantly higher (macro F1, R2; p
+    corrected for the methods, below 0.05) than a linear probe of the canonical variates.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def niches(tables: Tables, claims: ClaimsConfig) -> Finding:
 
 
 def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Return verdict and evidence: the fine-tuned expert is above all methods for few pairs.
+    """Return verdict and evidence: the fine-tuned expert has the highest mean over all fractions.
 
     Labels are subsampled with the pairs. Scores are averaged within donors over local tasks,
     fractions of the pairs, draws and seeds. The 95 % interval of each difference must be above 0.

@@ -35,7 +35,7 @@ def verdicts(
     Parameters
     ----------
     tables, simulated
-        Result tables of each data set, and whether it is simulated, both by its name.
+        Result tables of each data set, and whether it is simulated, both by name of the data set.
     trifeature
         Scores of the stage `trifeature`.
     claims

@@ -113,9 +113,9 @@ class RetentionProbe:
     ) -> dict[str, dict[str, float]]:
         """Return the explained variance of each target within each test donor.
 
-        The share is 1 minus the squared error over the sum of squares, averaged over columns with
-        the weights of the target: 1 if the target is fully retained, 0 if not at all, and negative
-        if predictions are worse than the donor's mean.
+        The explained variance is 1 minus the squared error over the sum of squares, averaged over
+        columns with the weights of the target: 1 if the target is fully retained, 0 if not at all,
+        and negative if predictions are worse than the donor's mean.
 
         Parameters
         ----------
@@ -128,7 +128,7 @@ class RetentionProbe:
         Returns
         -------
         :
-            `{target: {donor: share}}`.
+            `{target: {donor: explained variance}}`.
         """
         paired, test = self.paired, self.fold.test
         centred = centre_within_donors(z, paired.donor).astype(np.float32)

@@ -138,7 +138,7 @@ def _assemble(paired: PairedDataset, parts: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def shared(pairs: CentredPairs, config: SpectrumConfig, fold: Fold) -> SharedDirections:
-    """Return the canonical directions with correlations above Wachter edge and all permutations.
+    """Return canonical directions with correlations above the Wachter edge and all permutations.
 
     Parameters
     ----------
