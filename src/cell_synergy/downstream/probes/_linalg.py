@@ -63,9 +63,9 @@ def cholesky_solve(
     Parameters
     ----------
     matrix
-        The matrix; it may be overwritten.
+        The positive definite matrix; it may be overwritten.
     right
-        Right-hand sides, one per column.
+        Right-hand sides, one per column. The result has the solutions in the same order.
 
     Raises
     ------

@@ -200,7 +200,8 @@ class Design:
         y
             Target values of each row, one column per output.
         penalties
-            L2 penalties per row.
+            L2 penalties: the objective is half the mean squared error plus `penalty / 2` times the
+            squared norm of the coefficients without the intercept.
 
         Returns
         -------
@@ -232,8 +233,9 @@ class Design:
         classes
             Number of classes.
         penalties
-            L2 penalties per row. Fits are fastest from large to small penalties that are evenly
-            spaced on a log scale.
+            L2 penalties: the objective is the mean cross entropy (nats) plus `penalty / 2` times the
+            squared norm of the coefficients without the intercept. Fits are fastest from large to
+            small penalties that are evenly spaced on a log scale.
         tolerance
             Largest absolute entry of the preconditioned gradient at which a fit stops.
         iterations

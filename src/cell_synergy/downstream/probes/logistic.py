@@ -99,7 +99,8 @@ def path(
     onehot
         1 for the class of each row and 0 for other classes.
     penalties
-        L2 penalties per row.
+        L2 penalties: the objective is the mean cross entropy (nats) plus `penalty / 2` times the
+        squared norm of the coefficients without the intercept.
     tolerance
         Largest absolute entry of the preconditioned gradient at which a fit stops.
     iterations

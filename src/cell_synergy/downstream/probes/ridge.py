@@ -67,8 +67,8 @@ def solve(
     products
         Transposed design matrix times the outputs, one column per output.
     penalties
-        L2 penalties per row: the objective is half the mean squared error plus `penalty / 2` times
-        the squared norm of the coefficients without the intercept.
+        L2 penalties: the objective is half the mean squared error plus `penalty / 2` times the
+        squared norm of the coefficients without the intercept.
     """
     count = gram[-1, -1]
     right = products / count

@@ -74,7 +74,7 @@ class ProbeTask:
         cv_folds: Int[np.ndarray, " train"],
         test: Int[np.ndarray, " test"],
     ) -> "ProbeTask":
-        """Return the train/test problem of a target with given training and test rows.
+        """Return the train/test problem of a target for given training and test rows.
 
         Parameters
         ----------
