@@ -233,9 +233,9 @@ class Design:
         classes
             Number of classes.
         penalties
-            L2 penalties: the objective is the mean cross entropy (nats) plus `penalty / 2` times the
-            squared norm of the coefficients without the intercept. Fits are fastest from large to
-            small penalties that are evenly spaced on a log scale.
+            L2 penalties: the objective is the mean cross entropy (nats) plus `penalty / 2` times
+            the squared norm of the coefficients without the intercept. Fits are fastest from large
+            to small penalties that are evenly spaced on a log scale.
         tolerance
             Largest absolute entry of the preconditioned gradient at which a fit stops.
         iterations
