@@ -238,7 +238,7 @@ class Training:
 
     @torch.no_grad()
     def _validation_scores(self) -> Float64[np.ndarray, "tasks 2 decays"]:
-        """Return each weight decay's best validation score over shrinkage factors, and factor."""
+        """Return each weight decay's best validation score and its shrinkage factor."""
         cv = [i for i, fit in enumerate(self.fits) if len(fit.validation_rows)]
         most = max(len(self.fits[i].validation_rows) for i in cv)
         x_index = [np.resize(f.x_rows(f.validation_rows), most) for f in (self.fits[i] for i in cv)]

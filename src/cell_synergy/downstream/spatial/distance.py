@@ -40,8 +40,8 @@ def curves(scores: pd.DataFrame) -> pd.DataFrame:
         demonstrable information, `sis` is NaN, and `note` is `METHOD_ALONE` if the method has
         demonstrable information and `NOBODY` if not. If the method has none, or the metric is macro
         F1, all columns inferred from gains (`INFERENCE_COLUMNS`) are NaN too. With fewer than five
-        donors, information is demonstrable if its mean is above zero. Empty scores give an empty
-        table.
+        donors there are no intervals, and information is demonstrable if its mean is above zero.
+        Empty scores give an empty table.
     """
     if scores.empty:
         return sis_table(scores).reindex(columns=[*sis_table(scores).columns, *BAND_COLUMNS])

@@ -191,7 +191,7 @@ class _Links:
 def _pairs_within(
     tree: KDTree, radius: float
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield index, index and distance of pairs of observations, in blocks of first observations."""
+    """Yield indices and distances of pairs of observations, by blocks of the first observation."""
     for start in range(0, tree.n if radius > 0 else 0, _BLOCK):
         block = KDTree(tree.data[start : start + _BLOCK])
         distances = block.sparse_distance_matrix(tree, radius, output_type="ndarray")
