@@ -48,7 +48,7 @@ _BLOCK = 2**18  # bytes that a thread reads and hashes at a time
 
 @dataclass
 class Result:
-    """Counts of a check, of one folder of the cache or of several.
+    """Counts of a check of one folder of the cache, or of several.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Result:
     size
         Their size in bytes.
     damaged
-        Number of those that were set aside.
+        Number of damaged objects, which were set aside.
     errors
         A sentence for each object that could not be read or set aside.
     """
@@ -83,7 +83,7 @@ class Progress:
     file
         The file; its first line names the cache.
     cache
-        Folder of the cache; the check resumes only if the file names this one.
+        Folder of the cache; the check resumes only if the file names the same folder.
     again
         Whether to check all folders, whatever the file lists.
     """

@@ -51,7 +51,8 @@ def positive_int(text: str) -> int:
     Raises
     ------
     argparse.ArgumentTypeError
-        If the text is no such number; argparse puts the argument's name before the message.
+        If the text is no whole number of 1 or more; argparse puts the argument's name before the
+        message.
     """
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
@@ -66,7 +67,7 @@ def format_duration(seconds: float) -> str:
 def tail(log: Path) -> str:
     """Return the last 15 lines of a log, indented, or `(no log)` if the file is missing.
 
-    Of a progress bar, which overwrites its line, only the last state is kept.
+    Only the last state of a progress bar, which overwrites its line, is returned.
     """
     if not log.is_file():
         return "    (no log)"

@@ -57,13 +57,13 @@ class Executor:
         self._context = get_context("forkserver")  # DVC starts threads here, unsafe to fork
 
     def run(self) -> int:
-        """Run all steps except those that wait for a failed one.
+        """Run all steps except those that wait for a failed step.
 
         Returns
         -------
         :
             Exit code: 0, or 1 after a failure, or 130 after a signal (SIGINT, SIGTERM, SIGHUP). It
-            is also 0 if no further step was started because of `outdated`.
+            is also 0 if steps were not started because the plan was `outdated`.
         """
         (self.plan.root / _LOGS).mkdir(parents=True, exist_ok=True)
         before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
@@ -184,7 +184,7 @@ def plan_after_first(targets: list[str], jobs: int) -> Plan:
     Parameters
     ----------
     targets
-        Stages to plan, with all that they depend on; none means all stages.
+        Stages to plan, with all that they depend on; an empty list means all stages.
     jobs
         Maximal number of stages that run at the same time.
 
@@ -196,8 +196,7 @@ def plan_after_first(targets: list[str], jobs: int) -> Plan:
     Raises
     ------
     dvc.exceptions.DvcException
-        If there is no DVC repository, a target is unknown, `dvc.yaml` is not valid, or a stage with
-        `meta: {first: true}` fails.
+        If `make_plan` raises it, or a stage with `meta: {first: true}` or a producer of it fails.
     KeyboardInterrupt
         If a signal ends the run of these stages.
     """

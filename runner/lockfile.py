@@ -23,9 +23,9 @@ _ENTRY = re.compile(r"^(?= {2}\S)", re.MULTILINE)
 
 
 def record(stage: Any, order: Sequence[str]) -> None:  # noqa: ANN401 - DVC ships no types
-    """Write the entry of a stage to its lock file; the caller must hold DVC's lock.
+    """Write the entry of a stage to `dvc.lock`; the caller must hold DVC's lock.
 
-    A `.dvc` file, or a lock file that is not of the form that DVC writes, is written by DVC itself.
+    DVC itself writes `.dvc` files, and lock files that are not of the form that DVC writes.
 
     Parameters
     ----------
@@ -64,9 +64,9 @@ def sort_entries(root: Path, order: Sequence[str]) -> None:
 
 
 def merge(repo: Any, file: Path, new: str, order: Sequence[str]) -> bool:  # noqa: ANN401
-    """Merge entries into a lock file, in the order of the stages; replace those of equal stages.
+    """Merge entries into a lock file and sort them; a new entry replaces the stage's old entry.
 
-    Entries of stages that are not in `order` come last. A missing file is made, if there are
+    Entries of stages that are not in `order` come last. A missing file is created if there are new
     entries. The caller must hold DVC's lock.
 
     Parameters
@@ -83,7 +83,8 @@ def merge(repo: Any, file: Path, new: str, order: Sequence[str]) -> bool:  # noq
     Returns
     -------
     :
-        Whether the file has the form in which DVC writes it; otherwise it is left unchanged.
+        Whether the entries were merged: False if the file is not of the form in which DVC writes
+        it, and is left unchanged.
     """
     old = file.read_text("utf-8") if file.exists() else _EMPTY
     head, _, body = old.partition(_STAGES)

@@ -49,10 +49,10 @@ class Plan:
     steps
         Stages to run, in the order in which they start; each comes after those that it waits for.
     order
-        Every stage of the pipeline in the order of a serial `dvc repro`, which is the order of
-        `dvc.lock`.
+        Every stage of the pipeline in the order of a serial `dvc repro`, in which `dvc.lock` is
+        sorted.
     preliminary
-        Whether the steps are only those that have to be done before the rest can be planned.
+        Whether other stages can be planned only after the run of these steps.
     watch
         Detects changes of files that the plan depends on; None for a preliminary plan.
     """
@@ -68,15 +68,16 @@ def make_plan(targets: list[str], *, first: bool = True) -> Plan:
     """Collect the stages that are out of date: those that `dvc status` lists, and their consumers.
 
     Outputs of stages with `meta: {first: true}` in dvc.yaml often do not change when their inputs
-    do, so that which of their consumers are out of date is known only after their run. While one of
-    them is out of date, the plan is preliminary: it consists of these stages and their producers.
+    do, so that only their run shows which of their consumers are out of date. If such a stage or
+    one of its producers is out of date, the plan is preliminary: it holds only the out-of-date ones
+    among these stages and their producers.
 
     Parameters
     ----------
     targets
-        Stages, planned with all that they depend on, as in `dvc repro`; none means all.
+        Stages, planned with all that they depend on, as in `dvc repro`; an empty list means all.
     first
-        Whether to return a preliminary plan if one of the first stages is out of date.
+        Whether to return a preliminary plan in that case; if not, always the full plan.
 
     Returns
     -------
@@ -86,8 +87,9 @@ def make_plan(targets: list[str], *, first: bool = True) -> Plan:
     Raises
     ------
     dvc.exceptions.DvcException
-        If there is no DVC repository, a target is unknown, `dvc.yaml` is not valid, or a folder
-        that a stage reads has a broken symbolic link.
+        If there is no DVC repository, another DVC process holds the lock of the repository, a
+        target is unknown, `dvc.yaml` is not valid, or a folder that a stage reads has a broken
+        symbolic link.
     """
     with Repo() as repo, lock_repo(repo), _dead_links_named():
         graph = get_active_graph(repo.index.graph)  # edges go from consumer to producer
@@ -108,9 +110,10 @@ def make_plan(targets: list[str], *, first: bool = True) -> Plan:
 def start_order(steps: Sequence[Step]) -> list[Step]:
     """Return the steps in the order in which they start, each after those that it waits for.
 
-    A source is a step that waits for no other. Steps whose sources most other steps share come
-    first, so that a benchmark that reads no data set does not delay the data sets. Among equals the
-    step with the longest chain of consumers comes first, so that no long chain is left at the end.
+    Sources of a step are those steps before it that wait for no other. Steps with the sources that
+    most steps share come first, so that a benchmark that reads no data set does not delay the data
+    sets; of these, the step with the longest chain of consumers, so that no long chain is left at
+    the end.
     """
     sources: dict[str, set[str]] = {}  # the sources of each step
     for step in steps:

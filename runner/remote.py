@@ -56,8 +56,8 @@ def _select(repo: Any, name: str | None) -> tuple[str, dict[str, Any]]:  # noqa:
 def unsafe_settings(repo: Any, name: str, settings: dict[str, Any]) -> list[str]:  # noqa: ANN401
     """Return a sentence, with a remedy, for each setting of a remote that is not safe.
 
-    Not safe are an unset `verify`, so that pulled objects are not hashed, and passwords or tokens
-    in `.dvc/config`, which git tracks.
+    Not safe are an unset `verify`, without which pulled objects are not hashed, and passwords or
+    tokens in `.dvc/config`, which git tracks.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def unsafe_settings(repo: Any, name: str, settings: dict[str, Any]) -> list[str]
     name
         Name of the remote.
     settings
-        Its settings, merged from all of DVC's configuration files.
+        Settings of the remote, merged from all of DVC's configuration files.
     """
     problems = []
     if not settings.get("verify"):

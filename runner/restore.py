@@ -23,7 +23,7 @@ def restore(plan: Plan) -> list[Step]:
     -------
     :
         The steps that were not restored, with `after` restricted to such steps; their outputs are
-        unchanged. A step that waits for one of them is not restored either.
+        unchanged. A step that waits for a step that was not restored is not restored either.
     """
     remaining: dict[str, Step] = {}
     if not plan.steps:

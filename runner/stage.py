@@ -16,9 +16,9 @@ from runner.lockfile import record
 
 
 def reproduce(root: Path, name: str, order: Sequence[str], log: Path) -> None:
-    """Reproduce a stage in this process, as leader of a new process group.
+    """Reproduce a stage, and write its entry of `dvc.lock`; call this in a process of its own.
 
-    If the command of the stage fails, the process exits with its code.
+    The process becomes the leader of a new process group; its exit codes are those of `run`.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ def reproduce(root: Path, name: str, order: Sequence[str], log: Path) -> None:
     name
         Name of the stage.
     order
-        All stages in the order of a serial `dvc repro`.
+        All stages in the order of a serial `dvc repro`, in which the entries are sorted.
     log
-        File for the standard output and error of DVC and of the command.
+        File for the standard output and error of DVC and of the command; it is overwritten.
     """
     os.setsid()
     os.chdir(root)
@@ -40,10 +40,11 @@ def reproduce(root: Path, name: str, order: Sequence[str], log: Path) -> None:
 def run(name: str, on_done: Callable[[Any], None]) -> None:
     """Reproduce a stage of the current repository, unless it is up to date.
 
-    If the command of the stage fails, the process exits with its code; after another error of DVC
-    with code 1. SIGINT and SIGTERM, sent to the process group, end the command, but do not
-    interrupt DVC's writes to cache and lock file: DVC handles the failure of the command, releases
-    its locks and ends. Before the command runs, a signal ends the process at once.
+    If the command fails by itself, the process exits with its code; after a signal, or another
+    error of DVC, with code 1. SIGINT and SIGTERM, sent to the process group, end the command, but
+    do not interrupt DVC's writes to cache and lock file: DVC handles the failure of the command,
+    releases its locks and ends. A signal before DVC starts on the stage ends the process at once;
+    while DVC checks and hashes inputs, it only prevents the start of the command.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def run(name: str, on_done: Callable[[Any], None]) -> None:
         Name of the stage.
     on_done
         Function that writes the entry of `dvc.lock`, given DVC's stage object; it is called after
-        the stage was reproduced, not if it is up to date.
+        the stage was reproduced, but not if the stage was up to date already.
     """
     reproducing = False
 
@@ -87,8 +88,8 @@ def _guard_inputs(stage: Any) -> None:  # noqa: ANN401
     """Make a stage fail if its inputs or parameters change while its command runs.
 
     DVC hashes inputs and parameters before the command, to search the run-cache, and again after
-    it, and records the second hashes: results would be recorded as those of an input or a parameter
-    that changed while the command ran.
+    the command, and records the second hashes. Results of the earlier content would therefore be
+    recorded as results of an input or a parameter that changed while the command ran.
     """
     save = stage.save_deps
     before: dict[str, object] = {}

@@ -8,19 +8,20 @@ _State = tuple[int, int, int]  # time of modification in nanoseconds, size in by
 
 
 class Watch:
-    """State, at construction, of the files that stages with `meta: {first: true}` read.
+    """Detects later changes of the files that stages with `meta: {first: true}` read.
 
-    A stage runs the code at the time when it starts, whereas DVC records the hashes that the first
-    stages computed earlier. If the code changed in between and were changed back before the next
-    run, results would be recorded as those of code that did not compute them. `dvc repro` does not
-    detect this.
+    A stage runs the code of the time when it starts, whereas DVC records hashes of code that stages
+    with `meta: {first: true}` computed earlier. If the code were changed in between, and back
+    before the next run, results would be recorded as those of code that did not compute them.
+    `dvc repro` does not detect this.
 
     Parameters
     ----------
     repo
         DVC's repository.
     stages
-        The stages with `meta: {first: true}` and all stages that they depend on.
+        Stages with `meta: {first: true}` and all stages that they depend on. Files that one of the
+        stages writes are not watched.
     """
 
     def __init__(self, repo: Any, stages: Iterable[Any]) -> None:  # noqa: ANN401 - DVC: no types
@@ -36,7 +37,7 @@ class Watch:
         self._before = self._states()
 
     def changed(self) -> bool:
-        """Return whether a file was changed, added or removed."""
+        """Return whether a file was changed, added or removed since the construction."""
         return self._states() != self._before
 
     def _states(self) -> dict[str, _State]:

@@ -37,7 +37,7 @@ class Batch:
     Attributes
     ----------
     name
-        First 12 digits of the commit's hash; of a variant also 8 of a hash of the overrides.
+        First 12 digits of the commit's hash; for a variant also 8 of a hash of the overrides.
     folder, logs
         Folder of the batch, and of the logs of its jobs.
     """
@@ -52,7 +52,7 @@ class Batch:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the batch during a `with` block; other submitters wait until it is free."""
+        """Lock the batch during a `with` block; wait while another process has the lock."""
         with (self.folder / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             os.utime(file.fileno())
@@ -128,7 +128,7 @@ class Batch:
 
 
 def remove_old(batch: Batch, in_flight: AbstractSet[str]) -> None:
-    """Remove batches that are past their retention and have no job in flight.
+    """Remove batches without a job in flight whose last submission is over 14 days ago.
 
     Parameters
     ----------

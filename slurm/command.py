@@ -14,7 +14,7 @@ def call(*argv: str, stdin: str | None = None, cwd: Path | None = None) -> str:
     argv
         Name and arguments of the program.
     stdin
-        Its standard input; None for none.
+        Text of its standard input; None for the standard input of this process.
     cwd
         Its working directory; None for that of this process.
 

@@ -18,7 +18,8 @@ from runner.stage import run
 def main(folder: Path, name: str) -> None:
     """Reproduce a stage in the current repository, and write its entry of `dvc.lock` to `folder`.
 
-    If the command of the stage fails, the process exits with its code.
+    First, entries of the stages in `after` of `task.json` are merged into `dvc.lock`, and inputs
+    are checked out. Exit codes of the process are those of `runner.stage.run`.
 
     Parameters
     ----------
@@ -30,7 +31,7 @@ def main(folder: Path, name: str) -> None:
     Raises
     ------
     dvc.exceptions.DvcException
-        If `dvc.lock` is not in the form in which DVC writes it, or an input is not in the cache.
+        If `dvc.lock` is not of the form in which DVC writes it, or an input is not in the cache.
     """
     task = json.loads((folder / "task.json").read_text())
     folders = [folder.parent / producer.replace("/", "_") for producer in task["after"]]
@@ -60,7 +61,7 @@ def _checkout(stage: Any) -> None:  # noqa: ANN401 - DVC ships no types
 
 
 def _write_entry(stage: Any, file: Path) -> None:  # noqa: ANN401
-    """Write the entry of a stage, which jobs that wait for the stage read."""
+    """Write the entry of a stage to a file, which jobs that wait for the stage read."""
     new = file.with_suffix(".new")
     new.write_text(entry_text(stage))
     new.replace(file)

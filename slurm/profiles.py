@@ -55,12 +55,15 @@ _KEYS = [str(field.alias) for field in Profile.model_fields.values()]
 class Profiles:
     """Sections of all profile files, merged: values of later files override those of earlier ones.
 
+    The files are slurm/profiles.yaml, slurm/profiles.local.yaml and the file that the environment
+    variable `CELL_SYNERGY_SLURM` names, if there are such files.
+
     Parameters
     ----------
     root
         Folder of the repository.
     stages
-        Names of all stages, which sections may have.
+        Names of all stages; a section has the name of a stage, of an instance, or `default`.
 
     Raises
     ------

@@ -28,7 +28,7 @@ def submit(script: str, options: Sequence[str]) -> str:
     script
         Text of the script.
     options
-        Options of `sbatch`.
+        Options of `sbatch`, such as `--mem=8G`.
 
     Raises
     ------
@@ -52,23 +52,23 @@ def submit(script: str, options: Sequence[str]) -> str:
 
 
 def states(*, expect_jobs: bool = False) -> dict[str, tuple[str, str]]:
-    """Query `squeue` for the user's jobs; jobs that have ended are listed for some minutes.
+    """Return the states of the user's jobs; `squeue` lists ended jobs for some minutes only.
 
     Parameters
     ----------
     expect_jobs
-        Whether jobs were submitted, so that other output than a list of jobs is an error.
+        Whether jobs were submitted, so that output without any job is an error.
 
     Returns
     -------
     :
-        State and reason, such as `("PENDING", "Priority")`, by the number of the job; a task of an
-        array has a number like `12_3`.
+        State and reason, such as `("PENDING", "Priority")`, by the number of the job; the number of
+        a task of an array is like `12_3`.
 
     Raises
     ------
     dvc.exceptions.DvcException
-        If `squeue` fails, or `expect_jobs` and its output, if any, lists no job.
+        If `squeue` fails, or its output is not empty and lists no job although `expect_jobs`.
     """
     output = call("squeue", "--noheader", "--me", "--array", "--states=all", "--format=%i|%T|%r")
     lines = [line.strip() for line in output.splitlines() if line.strip()]

@@ -107,7 +107,7 @@ def job_script(batch: Batch, cache: Path, stages: Sequence[str], profile: Profil
     Parameters
     ----------
     batch
-        Commit, overrides and folder of the jobs.
+        Commit and overrides, and folder in which jobs are recorded.
     cache
         Folder of DVC's cache.
     stages

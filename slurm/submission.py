@@ -77,12 +77,13 @@ class Submission:
     def submit(self) -> None:
         """Submit pending steps up to the limit, and watch jobs that another process has submitted.
 
-        A step is submitted once the jobs that it waits for are; SLURM starts it after they succeed.
+        A step is submitted once the steps that it waits for are submitted; SLURM starts its job
+        after their jobs succeed.
 
         Raises
         ------
         dvc.exceptions.DvcException
-            If `sbatch` fails, or its output has no job number.
+            If `sbatch` fails, or its output has no job number, or several.
         """
         for step in list(self.pending.values()):
             if job := self.batch.job(step.name):
@@ -135,7 +136,7 @@ class Submission:
         Returns
         -------
         :
-            Whether a signal (SIGINT, SIGTERM or SIGHUP) ended the watch; the jobs then go on.
+            Whether a signal (SIGINT, SIGTERM or SIGHUP) ended the watch; jobs in flight continue.
 
         Raises
         ------
@@ -213,7 +214,8 @@ class Submission:
 def groups(steps: Iterable[Step], profiles: Profiles) -> Iterator[tuple[list[Step], Profile]]:
     """Group steps that can be submitted as one array of jobs.
 
-    The steps of a group have equal names in dvc.yaml, equal resources, and wait for equal stages.
+    The steps of a group are instances of one stage of dvc.yaml, have equal resources, and wait for
+    the same steps.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from slurm.workspace import Workspace
 
 
 def make_clone(batch: Batch, workspace: Workspace) -> None:
-    """Clone HEAD with the parameters of the variant, as a workspace to restore results in.
+    """Clone HEAD and change its parameters to those of the variant; results are restored there.
 
     The parameter files are changed as by `dvc exp run -S`. An existing clone is kept.
 

@@ -46,7 +46,7 @@ class Table:
         self.began = time.monotonic()
 
     def set(self, name: str, state: str, job: str = "", reason: str = "") -> None:
-        """Set the state of a stage.
+        """Set the state of a stage; unless the table is redrawn, print a line if it has changed.
 
         Parameters
         ----------
@@ -81,15 +81,15 @@ class Table:
         Parameters
         ----------
         width
-            Maximal number of characters of a line.
+            Maximal number of characters of a stage's line.
         height
-            Maximal number of stages; further ones are counted in one line.
+            Maximal number of stages; one line has the number of all others.
 
         Returns
         -------
         :
             A line per stage with name, state, number of the job, and run time or SLURM's reason;
-            the last line has the number of stages in each state.
+            the last line has the number of stages done, running, failed and skipped, and the time.
         """
 
         def rank(row: Row) -> int:

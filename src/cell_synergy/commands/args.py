@@ -14,15 +14,15 @@ class ExperimentArgs(Config):
     Attributes
     ----------
     models
-        `name` is the method; everything else overrides its section of params.yaml.
+        Its key `name` is the method; the other keys override the method's section of params.yaml.
     data
-        `dataset` is the data set; everything else overrides its section of params.yaml.
+        Its key `dataset` is the data set; the other keys override that section of params.yaml.
     pairs
-        Paired observations of the data set.
+        File of the data set's paired observations.
     image, expression
-        Embeddings of the two frozen experts, the image and the expression encoder.
+        Files of the embeddings of the two frozen experts, the image and the expression encoder.
     labels
-        Labels of the observations; None where none are used, as in alignment.
+        File of the observations' labels; None for stages that use none, such as `align`.
     """
 
     models: Any = Field(default_factory=dict)

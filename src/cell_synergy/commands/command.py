@@ -23,14 +23,14 @@ A = TypeVar("A", bound=Config)
 
 
 class StageArguments(NamedTuple):
-    """The stage of dvc.yaml that gives a command its default inputs and output.
+    """The stage of dvc.yaml whose inputs and output are a command's defaults.
 
     Attributes
     ----------
     stage
-        Name of the stage whose inputs the command reads.
+        Name of the stage.
     name
-        Name of the method or expert.
+        Name of the method or expert of the stage's instance.
     overrides
         Arguments that replace the defaults, by the fields of the command's configuration.
     """
@@ -70,12 +70,12 @@ def command(
         Function from the parsed arguments to the stage of dvc.yaml whose inputs are the defaults,
         the name of the method or expert, and the arguments that replace defaults.
     run
-        Function that computes and writes the outputs, given an `args`.
+        Function that computes and writes the outputs, given an instance of `args`.
     folder
-        Results go to `runs/<folder>/<dataset>/<name>`; None for the stage's own path, with `runs`
-        in place of its first folder. Overrides are part of the name; `out` replaces the path.
+        Results go to `runs/<folder>/<dataset>/<name>`; None for the path of the stage's output with
+        `runs` as its first folder. Overrides are appended to the name; `out=` replaces the path.
     resumes
-        Whether the message of an interrupt says that the same command resumes.
+        Whether the command resumes after an interrupt, for the message of an interrupt.
     """
     if print_requested_help(argv, help_text, bare=False):
         return
@@ -122,11 +122,11 @@ def command_on_table(
         Configuration class with which the arguments are validated: `units` is the input file,
         `out` the output table.
     run
-        Function that computes and writes the outputs, given an `args`.
+        Function that computes and writes the outputs, given an instance of `args`.
     name
-        Name of the command in the record of the files that it wrote.
+        Name of the command in the record of the files that it wrote; only these are replaced.
     suffixes
-        What is appended to the stem of `out` in the names of further output tables.
+        Text that is appended to the stem of `out` in the name of each further output table.
     """
     with report_errors():
         arguments = parse(argv, "units")

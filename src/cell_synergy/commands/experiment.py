@@ -20,9 +20,9 @@ class Experiment:
     Attributes
     ----------
     method_name, method
-        The method.
+        Name of the method, and the method with its hyperparameters.
     dataset_name
-        The data set. A stage reads the keys of `data.<dataset_name>` that it uses.
+        Name of the data set. A stage reads those keys of `data.<dataset_name>` that it uses.
     dataset_overrides
         Values of `data.<dataset_name>` that replace those of params.yaml.
     """
@@ -34,19 +34,20 @@ class Experiment:
 
     @classmethod
     def from_overrides(cls, method: object, dataset: object) -> "Experiment":
-        """Read the method's section of params.yaml and apply the overrides.
+        """Return an experiment with the method's section of params.yaml, changed by overrides.
 
         Parameters
         ----------
         method
-            Overrides of a method: its `name`, and values of `models.<name>`.
+            Mapping with the method under `name`, and values that replace those of `models.<name>`.
         dataset
-            Overrides of a data set: its name under `dataset`, and values of `data.<dataset>`.
+            Mapping with the data set under `dataset`, and values that replace those of
+            `data.<dataset>`.
 
         Raises
         ------
         ConfigError
-            If a name is missing or unknown, or the method's hyperparameters are not valid.
+            If a name is missing, the method is unknown, or its hyperparameters are not valid.
         """
         method_name, method_overrides = pop_choice(method, "name", "models")
         dataset_name, dataset_overrides = pop_choice(dataset, "dataset", "data")
@@ -68,6 +69,7 @@ def read_paired(args: ExperimentArgs, dataset: DesignConfig) -> PairedDataset:
     Raises
     ------
     DataError
-        If a file cannot be used, or the files do not have the same observations.
+        If a file cannot be used, the files do not have the same observations, or the split is
+        impossible with these donors.
     """
     return PairedDataset.read(args.pairs, args.image, args.expression, dataset, args.labels)

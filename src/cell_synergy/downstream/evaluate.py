@@ -1,8 +1,4 @@
-"""Evaluation of one representation: probes are fitted on training donors and score test donors.
-
-The probe is part of every score and is named with it. Its regularisation is selected by inner
-cross-validation over training donors; test donors are used for the scores only.
-"""
+"""Evaluation of one representation: probes are fitted on training donors and score test donors."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,7 +29,7 @@ from cell_synergy.downstream.probes.tasks import (
 )
 
 Representation = Callable[[Fold, int], Float32[np.ndarray, "obs d"]]
-"""A representation of all observations, given a fold and a seed."""
+"""Function from a fold and a seed to a representation, one row per observation of the data set."""
 
 COLUMNS = [
     "dataset", "method", "task", "metric", "probe", "fold", "donor", "seed", "value", "n",
@@ -51,11 +47,11 @@ class Evaluation:
     Attributes
     ----------
     scores
-        One row per task, metric, probe, fold, donor and seed. "strength" is the selected penalty,
-        "inner" its mean score on the inner folds, "sensitivity" by how much the worse of the
-        neighbouring penalties scores lower (empty if there is one penalty). `FIT_COLUMNS` are
-        filled in the first row of each task, metric, probe, fold and seed only. The control task
-        "donor" is the accuracy in predicting an observation's donor, for the first seed.
+        One row per task, metric, probe, fold, donor and seed. `strength` is the selected penalty
+        or weight decay, `inner` its mean score on the inner folds, `sensitivity` its lead over the
+        worse neighbour on the grid (empty without one). `FIT_COLUMNS` are filled in the first row
+        of each task, metric, probe, fold and seed only. The control task `donor` is the accuracy
+        in predicting an observation's donor, for the first seed.
     posteriors
         Class probabilities (test rows x classes) for the first seed, times 255 and rounded, with
         keys `<task>/<fold>`, from the probe with the best score on the inner folds.
@@ -73,25 +69,27 @@ def evaluate(
     represent: Representation,
     probe: ProbeConfig,
 ) -> Evaluation:
-    """Score a representation on every task.
+    """Fit probes of a representation to every task; return their scores and class probabilities.
 
-    Linear probes score every seed, with the penalties selected for the first. Nonlinear probes
-    score the first; of the two embeddings also with late fusion, of a hidden layer for each.
+    Linear probes are fitted for every seed, with the penalties selected for the first. Nonlinear
+    probes are fitted for the first seed only; probes of the concatenated embeddings also with late
+    fusion, one hidden layer per embedding.
 
     Parameters
     ----------
     name, represent, seeds
-        Name of the method, its representation given fold and seed, and the seeds to score.
-    paired, tasks
-        The data set, and its tasks by name; without any, only the control task `donor` is scored.
-    probe
-        Configuration of the probes.
+        Name of the method, function that returns its representation, and the seeds to score.
+    paired, tasks, probe
+        The data set, its tasks by name (without any, only the control task `donor` is scored), and
+        the configuration of the probes.
 
     Raises
     ------
     DataError
         If a representation is not finite or has another number of rows, a task has no labelled
         training row in a fold, or no test row has a label in any task.
+    ConfigError
+        If the loss of a nonlinear probe is not finite.
     """
     rows: list[dict[str, object]] = []
     posteriors: dict[str, np.ndarray] = {}
@@ -129,14 +127,14 @@ def standardise_finite(
     Parameters
     ----------
     name, seed
-        Name and seed of the representation, for messages.
+        Name and seed of the method, for messages.
     representation, paired, fold
-        Representation of all observations of a data set, one per row, and a fold.
+        A representation with one row per observation of the data set, the data set, and the fold.
 
     Raises
     ------
     DataError
-        If it has another number of rows, or a standardised value is not finite.
+        If the representation has another number of rows, or a standardised value is not finite.
     """
     if representation.shape[:-1] != paired.donor.shape:
         raise DataError(
@@ -153,12 +151,12 @@ def standardise_finite(
 
 
 def probe_name(probe: str, paired: PairedDataset) -> str:
-    """Return the name of a probe in score tables, marked if features were scaled per donor.
+    """Return the name of a probe in score tables; if features are scaled per donor, with a suffix.
 
     Parameters
     ----------
     probe, paired
-        Name of the probe without the mark, and the data set that it is fitted on.
+        Name of the probe without the suffix, and the data set that it is fitted on.
     """
     return probe + TRANSDUCTIVE if paired.mode == "donor" else probe
 
@@ -166,19 +164,19 @@ def probe_name(probe: str, paired: PairedDataset) -> str:
 def score_table(
     name: str, paired: PairedDataset, rows: list[dict[str, object]], *, require_labels: bool = True
 ) -> pd.DataFrame:
-    """Return the score table (`COLUMNS`) of one method, with a remark on the data set as `remark`.
+    """Return the score table of one method: `COLUMNS`, and `remark` if the data set has one.
 
     Parameters
     ----------
     name, paired, rows
-        Method, data set, and scores as dictionaries with keys among `COLUMNS`.
+        Name of the method, the data set, and scores as dictionaries with keys among `COLUMNS`.
     require_labels
-        Whether a score of some task other than the control `donor` is required.
+        Whether to refuse a table without a score of any task other than the control `donor`.
 
     Raises
     ------
     DataError
-        If such a score is required and missing, because no test row has a label.
+        If such a table is refused: no test row has a label.
     """
     source = paired.adata.uns["source"]
     scores = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=source, method=name)
@@ -201,7 +199,7 @@ def baseline_representations(paired: PairedDataset) -> dict[str, Representation]
 
 
 class FoldEvaluator:
-    """Evaluation of probes on one fold: its tasks, predictions for test rows, and their scores.
+    """Probes on one fold: its tasks, predictions of the probes for test rows, and their scores.
 
     Attributes
     ----------
@@ -225,16 +223,18 @@ class FoldEvaluator:
     def linear(
         self, z: Float[np.ndarray, "obs d"], selections: dict[str, Selection], *, donor: bool
     ) -> dict[str, Prediction]:
-        """Predict every task with linear probes; return the predictions by task.
+        """Fit a linear probe per task to training rows; return predictions for test rows by task.
 
         Parameters
         ----------
         z
             Standardised representation of all observations.
         selections
-            Selected penalty by task; missing ones are selected by inner cross-validation and added.
+            Selected penalty by task. Changed in place: penalties of missing tasks are selected by
+            inner cross-validation and added.
         donor
-            Whether the control task `donor` is predicted too.
+            Whether the control task `donor`, the donor of held-out rows of the training donors, is
+            predicted too; it never is if the fold trains on one donor.
         """
         probe, predictions = LinearProbe(z, self.probe), {}
         for name, (_, probe_task) in (self.with_control if donor else self.tasks).items():
@@ -246,14 +246,13 @@ class FoldEvaluator:
     def nonlinear(
         self, blocks: list[Float32[np.ndarray, "obs _"]], seed: int
     ) -> dict[str, dict[str, Prediction]]:
-        """Predict every task with nonlinear probes; return the predictions by probe and task.
+        """Fit nonlinear probes to training rows; return test predictions by probe, then by task.
 
         Parameters
         ----------
-        blocks
-            Standardised features of all observations; several are also combined by late fusion.
-        seed
-            Seed of initial weights and batches.
+        blocks, seed
+            Standardised features of all observations, and seed of initial weights and batches. With
+            several blocks, late fusion is a second probe.
         """
         probe_tasks = [probe_task for _, probe_task in self.tasks.values()]
         kinds = (NONLINEAR, LATE_FUSION) if len(blocks) > 1 else (NONLINEAR,)
@@ -265,7 +264,7 @@ class FoldEvaluator:
         return predictions
 
     def posteriors(self, predictions: _Predictions) -> dict[str, np.ndarray]:
-        """Return class probabilities times 255, by `<task>/<fold>`, of each task's best probe."""
+        """Return `Evaluation.posteriors` of this fold, given the predictions by probe and task."""
         posteriors = {}
         for name, (target, probe_task) in self.tasks.items():
             if target.classes:

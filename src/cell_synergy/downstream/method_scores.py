@@ -16,7 +16,7 @@ from cell_synergy.training.method import Method
 
 @dataclass(frozen=True)
 class TrainedMethod:
-    """A method on a data set, with the weights that the stage `align` wrote.
+    """A method on a data set, with weights as the stage `align` writes them.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class TrainedMethod:
         Parameters
         ----------
         fold
-            Fold that the method and the standardisation of its inputs were fitted on.
+            Fold on which the weights were fitted, and by which the inputs are standardised.
         seed
             Seed of the fit.
 
@@ -62,14 +62,14 @@ class TrainedMethod:
 
 
 def write_scores(evaluation: Evaluation, path: Path) -> None:
-    """Write scores as CSV, with five significant digits, and posteriors beside them, as NPZ.
+    """Write scores as CSV, with five significant digits, and posteriors as NPZ beside that file.
 
     Parameters
     ----------
     evaluation
         Scores and posteriors of one method.
     path
-        The CSV; the NPZ has the same name with the suffix `.npz`.
+        Path of the CSV; that of the NPZ differs in its suffix, `.npz`, only.
     """
     with atomic_write(path.with_suffix(".npz")) as new, new.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **evaluation.posteriors)

@@ -48,7 +48,7 @@ class EvaluationConfig(Config):
     Attributes
     ----------
     modality
-        Both embeddings fused, or the image or expression embedding alone.
+        Both embeddings fused (`multimodal`), or one of them alone.
     align_method
         Name of the fusion method; None for the focal method.
     weights
@@ -68,7 +68,7 @@ class Args(ExperimentArgs):
     probe
         Overrides of the section `probe` of params.yaml.
     labels
-        Labels of the observations.
+        File of the observations' labels.
     weights
         Folder of the method's weights.
     out
@@ -117,7 +117,7 @@ def run_on_table(args: "UserTableConfig") -> None:
 
 
 def _stage_of(overrides: Mapping[str, Any]) -> StageArguments:
-    """Return the stage `evaluate` of the method that `evaluation` names."""
+    """Return the stage `evaluate`, the method that `evaluation` names, and the other arguments."""
     remaining = dict(overrides)
     evaluation = validate(EvaluationConfig, remaining.pop("evaluation", {}), "evaluation")
     name = UNIMODAL.get(evaluation.modality) or evaluation.align_method or read_param("method")

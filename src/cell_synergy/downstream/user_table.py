@@ -50,10 +50,10 @@ class UserTableConfig(Config):
     donor
         `obs` column of the donor; each donor is held out in turn.
     standardise
-        `train`: features are scaled with the training donors; `donor`: with the observations of
-        each donor, where donors differ by more than labels do.
+        `train`: features are standardised by the training donors; `donor`: within each donor, for
+        data whose donors differ more than their labels do.
     out
-        The SIS table to write. The scores and the bits of information are written beside it.
+        The SIS table to write. Scores and the information decomposition are written beside it.
     """
 
     units: Path
@@ -69,14 +69,15 @@ class UserTableConfig(Config):
 def write_table_scores(
     config: UserTableConfig, probe: ProbeConfig, cells: int, rule: ClassRule
 ) -> None:
-    """Score both embeddings, their concatenation and every fused one; write scores, bits and SIS.
+    """Score both embeddings, their concatenation and every fused one; write the tables of `out`.
 
     Parameters
     ----------
     config, probe
-        Input file, its keys and columns, and output path; and configuration of the probes.
+        Input file with its keys and columns, and output path; configuration of the probes.
     cells, rule
-        Maximal number of clusters of posteriors, for the bits, and minimum frequency of a class.
+        Maximal number of clusters of a modality's posteriors, for the information decomposition;
+        minimum frequency of a class.
 
     Raises
     ------
@@ -97,14 +98,13 @@ def write_table_scores(
 
 
 def write_tables(out: Path, tables: dict[str, pd.DataFrame]) -> None:
-    """Write tables beside each other as CSV, with six significant digits.
+    """Write tables as CSV files in one folder, with six significant digits.
 
     Parameters
     ----------
-    out
-        Path of the main table.
-    tables
-        Tables by the suffix of the stem of `out`, such as `-scores`; empty for the main table.
+    out, tables
+        Path of the main table, and tables by the text that is appended to the stem of that path,
+        such as `-scores`; the main table has the key "".
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     for suffix, table in tables.items():
@@ -117,20 +117,17 @@ def representations(
 ) -> dict[str, Representation]:
     """Return both experts' embeddings, their concatenation and every fused embedding, by name.
 
+    Each is a function from fold and seed to the representation of all observations.
+
     Parameters
     ----------
     config, adata, paired
-        Keys of the embeddings, the table, and the table as a paired data set.
-
-    Returns
-    -------
-    :
-        Functions from fold and seed to a representation of all observations.
+        Keys of the embeddings, the user's table, and the same table as a paired data set.
 
     Raises
     ------
     DataError
-        If a fused embedding is missing or invalid, or has the name of another representation.
+        If a fused embedding is missing or invalid, or its name is reserved or already taken.
     """
     by_name = baseline_representations(paired)
     for key in config.joint:
@@ -146,16 +143,25 @@ def representations(
 def paired_dataset(config: UserTableConfig, adata: ad.AnnData, rule: ClassRule) -> PairedDataset:
     """Return a user's table as a paired data set, with one fold per held-out donor.
 
+    Counts are left out, and labels too rare for `rule` become missing. Each donor counts as one
+    section. Without `obsm["spatial"]`, row numbers serve as coordinates. Equal embeddings are
+    reported, not refused.
+
     Parameters
     ----------
-    config, adata, rule
-        Keys and columns of the table, the table, and the minimum frequency of a class.
+    config
+        File of the table, its keys and columns, and the standardisation.
+    adata
+        The table, as `read_table` returns it.
+    rule
+        Minimum frequency of a class.
 
     Raises
     ------
     DataError
-        If the table has no observation or fewer than two donors, a column or embedding is missing
-        or not valid, or arguments contradict each other.
+        If there is no observation, there are fewer than two donors, or more than half as many as
+        observations (two are always allowed); if a column or an embedding is missing or not valid;
+        or if two arguments name the same column or embedding, or a name is reserved.
     """
     _check_names(config)
     if adata.n_obs == 0:
@@ -183,7 +189,7 @@ def paired_dataset(config: UserTableConfig, adata: ad.AnnData, rule: ClassRule) 
 
 
 def _check_names(config: UserTableConfig) -> None:
-    """Raise an error for arguments that contradict each other."""
+    """Refuse arguments that name the same column or embedding, and labels with a reserved name."""
     if config.image == config.expression:
         raise DataError(
             f"image={config.image} and expression={config.expression} are the same; name the "
@@ -221,7 +227,7 @@ def _donors(config: UserTableConfig, adata: ad.AnnData) -> Shaped[np.ndarray, " 
 
 
 def _coords(adata: ad.AnnData, where: Path) -> Float64[np.ndarray, "obs 2"]:
-    """Return `obsm["spatial"]`, or row numbers, by which stripes of validation rows are cut."""
+    """Return `obsm["spatial"]`; if there is none, row numbers, by which inner folds are cut."""
     if "spatial" in adata.obsm:
         return as_coords(adata.obsm["spatial"], adata.obs_names, f"{where}: obsm['spatial']")
     order = np.arange(adata.n_obs, dtype=np.float64)
@@ -245,15 +251,13 @@ def read_table(path: Path, keys: Collection[str] | None = None) -> ad.AnnData:
 
     Parameters
     ----------
-    path
-        The file.
-    keys
-        `obsm` keys of the embeddings; None reads every key of `obsm`.
+    path, keys
+        The file, and the `obsm` keys of the embeddings; None reads every key of `obsm`.
 
     Raises
     ------
     DataError
-        If the file cannot be read, or a key is missing.
+        If the file cannot be read, a key is missing, or an array has other rows than `obs`.
     """
     return read_obs_and_obsm(path, keys, ["spatial"])
 
@@ -263,12 +267,8 @@ def column_of(adata: ad.AnnData, name: str, where: Path) -> "pd.Series[Any]":
 
     Parameters
     ----------
-    adata
-        The observations.
-    name
-        Name of the column.
-    where
-        File of the observations, for messages.
+    adata, name, where
+        The observations, the name of the column, and the observations' file, for messages.
 
     Raises
     ------
@@ -292,7 +292,7 @@ def _embedding(adata: ad.AnnData, key: str, where: Path) -> Float32[np.ndarray, 
 def _check_varies_within_donors(
     x: Float32[np.ndarray, "obs d"], donor: Shaped[np.ndarray, " obs"], where: str
 ) -> None:
-    """Refuse an embedding that is constant within donors; scaling within donors would erase it."""
+    """Refuse an embedding that is constant within donors: standardisation would make it zero."""
     if not standardise(x, np.ones(len(x), dtype=bool), donor, "donor").any():
         raise DataError(
             f"{where} is the same for all observations of a donor, which standardise=donor would "

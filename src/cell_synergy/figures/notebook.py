@@ -43,7 +43,7 @@ def run(notebook: Path, parameters: Mapping[str, Any], out: Path) -> None:
     notebook
         The py:percent notebook.
     parameters
-        Values of variables that are assigned in the cell tagged `parameters`.
+        Values of variables, by name, that replace those in the cell tagged `parameters`.
     out
         Path of the executed copy, an `.ipynb`.
 

@@ -76,10 +76,10 @@ def colour(method: str, focal: str) -> str:
 
 
 def order(methods: Sequence[str]) -> list[str]:
-    """Return the names of the methods to draw, in order; single experts are left out.
+    """Return the names of the methods in the order of figures, without the single experts.
 
-    Fusion methods come first, in the order of `METHOD_NAMES`, then names that are not in it, in
-    alphabetic order, then the controls.
+    Fusion methods come first, in the order of `METHOD_NAMES`; then methods that `METHOD_NAMES`
+    lacks, in alphabetic order; then the controls.
     """
     fusions = [m for m in METHOD_NAMES if m in methods and m not in (*UNIMODAL, *CONTROLS)]
     others = sorted(set(methods) - set(METHOD_NAMES))
@@ -87,7 +87,7 @@ def order(methods: Sequence[str]) -> list[str]:
 
 
 def title(dataset: str, simulated: bool) -> str:
-    """Return the title of a data set's panel, marked "(simulated)" if it is.
+    """Return the title of a data set's panel; "(simulated)" is appended for simulated tissue.
 
     Parameters
     ----------

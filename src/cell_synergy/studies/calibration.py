@@ -63,9 +63,9 @@ class CalibrationConfig(Config):
     width
         Number of features of each embedding.
     spread
-        Standard deviation of the noise of an embedding; the codes of the sources have length 1.
+        Length of the noise of an embedding; the code of a source has length 1 (root mean squares).
     shift
-        Standard deviation of a donor's batch effect.
+        Length of a donor's batch effect (root mean square).
     noise
         Probability that a label is wrong.
     seed
@@ -126,14 +126,14 @@ def simulate(replicate: Replicate) -> PairedDataset:
 
 
 def gate_rows(replicate: Replicate, probe: ProbeConfig, cells: int) -> Iterator[dict[str, object]]:
-    """Yield one row per gate and part of its decomposition: truth, estimate and interval, in bits.
+    """Yield a dictionary per gate and part of its decomposition: truth, estimate, interval in bits.
 
     Parameters
     ----------
     replicate
         The data set.
     probe, cells
-        Configuration of the probes, and maximal number of clusters of posteriors.
+        Configuration of the probes, and maximal number of clusters of a modality's posteriors.
     """
     paired = simulate(replicate)
     tasks = {gate: ClassificationTask(kind="classification") for gate in GATES}
@@ -160,7 +160,7 @@ def gate_rows(replicate: Replicate, probe: ProbeConfig, cells: int) -> Iterator[
 
 
 def gaussian_rows(replicate: Replicate, probe: ProbeConfig) -> Iterator[dict[str, object]]:
-    """Yield one row per Gaussian target and part of its decomposition: truth and estimate, in bits.
+    """Yield a dictionary per Gaussian target and part of its decomposition: truth and estimate.
 
     The R2 of a ridge probe on test donors gives the information in bits, -log2(1 - R2) / 2. For one
     Gaussian variable the smaller information of the two embeddings is the redundant part.
@@ -196,12 +196,12 @@ def gaussian_rows(replicate: Replicate, probe: ProbeConfig) -> Iterator[dict[str
 
 
 def gate_truth(gate: str, noise: float) -> Decomposition:
-    """Return the exact decomposition of a gate with noisy labels.
+    """Return the exact decomposition, in bits, of a gate with noisy labels.
 
     Parameters
     ----------
     gate, noise
-        Name of the gate, and probability that its label is wrong.
+        Name of the gate, a key of `GATES`, and probability that its label is wrong.
     """
     states = np.indices((2, 2, 2)).reshape(3, -1).T
     labels = GATES[gate](states)
@@ -215,7 +215,7 @@ def gate_truth(gate: str, noise: float) -> Decomposition:
 
 
 def gaussian_truth(weights: tuple[float, ...]) -> Decomposition:
-    """Return the exact decomposition of a Gaussian target, given its weights of the three sources.
+    """Return the exact decomposition of a Gaussian target, given the weights of the three sources.
 
     Both embeddings encode the third source; independent noise of variance 1e-5 keeps the covariance
     regular and changes each part by less than 1e-4 bits.
@@ -232,7 +232,7 @@ def calibration_table(config: CalibrationConfig, probe: ProbeConfig, cells: int)
     Parameters
     ----------
     config, probe, cells
-        Configuration of the data sets and probes, and maximal number of clusters of posteriors.
+        Configurations of data sets and probes, and `cells` of `InformationConfig`.
 
     Returns
     -------

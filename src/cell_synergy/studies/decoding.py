@@ -1,4 +1,4 @@
-"""Latent states of simulated tissue decoded from embeddings, and decompositions by them."""
+"""Latent states of simulated tissue, decoded from embeddings, and decompositions of labels."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,9 @@ def true_decompositions(
     visible: Visible,
     probe: ProbeConfig,
 ) -> pd.DataFrame:
-    """Return true decompositions by latent states, and by states decoded from embeddings.
+    """Return each label's information decomposition by latent states, and by decoded states.
+
+    States are decoded from the embeddings by linear probes.
 
     Parameters
     ----------
@@ -38,9 +40,10 @@ def true_decompositions(
     Returns
     -------
     :
-        One row per task and value of `seen`: `tissue` for the states themselves, `embeddings` for
+        One row per `task` and value of `seen`: `tissue` for the states themselves, `embeddings` for
         the decoded states. Other columns: `redundant, unique_image, unique_expression, synergy` in
-        bits, and the scores `sis_bits` and `sis_macro_f1`.
+        bits, and `sis_bits` and `sis_macro_f1`, the synergistic information scores in mutual
+        information and of Bayes classifiers.
     """
     (fold,) = paired.folds
     embeddings = zip(("image", "expression"), paired.standardised(fold), strict=True)
@@ -75,7 +78,7 @@ def confusions(
     states
         True level of each latent state (column) of every observation (row).
     train, test
-        Masks of the observations that the probes are fitted on, and that are decoded.
+        Masks of the observations on which the probes are fitted, and of those that are decoded.
     probe
         Configuration of the probes; the penalty is the middle one of the grid.
 

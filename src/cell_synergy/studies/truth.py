@@ -42,12 +42,12 @@ def read(raw: Path, pairs: ad.AnnData, unit_um: float) -> tuple[pd.DataFrame, Vi
     -------
     :
         True level, from 0, of every latent state (column) of every observation (row), and the
-        states that determine each label and are visible in a modality, by task and modality.
+        states that determine each label and are visible in each modality, by task and modality.
 
     Raises
     ------
     DataError
-        If an observation has no true state near its coordinates.
+        If an observation has no state within a quarter of `unit_um`.
     """
     path = raw / "latent.csv.gz"
     table = pd.read_csv(path, dtype={"section": str})
@@ -71,22 +71,22 @@ def read(raw: Path, pairs: ad.AnnData, unit_um: float) -> tuple[pd.DataFrame, Vi
 def state_table(
     latent: pd.DataFrame, labels: Int[np.ndarray, " obs"], visible: Mapping[str, Iterable[str]]
 ) -> tuple[Float64[np.ndarray, "x1 x2 y"], list[tuple[int, ...]], list[tuple[int, ...]]]:
-    """Return the relative frequencies p(image states, expression states, label).
+    """Return the relative frequencies p(image states, expression states, label) of one task.
 
     Parameters
     ----------
     latent
-        True level of every latent state of each observation.
+        True level of every latent state (column) of each observation (row).
     labels
         Class of each observation, from 0.
     visible
-        Latent states of one task that are visible in each modality (`image`, `expression`).
+        Latent states of the task that are visible in each modality (`image`, `expression`).
 
     Returns
     -------
     :
-        The table, whose entries sum to one, and the combinations of levels along its first axis
-        (image) and along its second axis (expression).
+        The table, whose entries sum to one, and the combinations of levels, sorted, along its first
+        axis (image) and along its second axis (expression).
     """
     states = [
         [tuple(map(int, row)) for row in latent[list(visible[modality])].to_numpy()]
@@ -105,16 +105,16 @@ def state_table(
 def channel(
     levels: list[tuple[int, ...]], states: list[str], confusions: Confusions
 ) -> Float64[np.ndarray, "true decoded"]:
-    """Return the confusion matrix of combinations of states that are decoded independently.
+    """Return the confusion matrix of combinations of states, each of which is decoded by itself.
 
     Parameters
     ----------
     levels
         Combinations of true levels, one per row of the result.
     states
-        Names of the states, in the order of a combination.
+        Names of the states, in the order of the levels of a combination.
     confusions
-        Confusion matrix of each state.
+        Confusion matrix (rows true, columns decoded) of each state.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def describe(table: Float64[np.ndarray, "x1 x2 y"]) -> dict[str, float]:
     -------
     :
         `redundant`, `unique_image`, `unique_expression` and `synergy`, in bits; `sis_bits`, the SIS
-        in mutual information; and `sis_macro_f1`, that of Bayes classifiers.
+        in mutual information; and `sis_macro_f1`, the SIS in macro F1 of Bayes classifiers.
     """
     parts = discrete.broja(table)
     return {
@@ -157,28 +157,32 @@ def ground_truth(
     confusions: Mapping[str, Confusions],
     scored: Bool[np.ndarray, " obs"],
 ) -> pd.DataFrame:
-    """Return the true decomposition of each task by the latent states and by their decoded levels.
+    """Return each task's partial information decomposition by latent states of both modalities.
+
+    The parts are what the states of image and expression, true or as decoded, tell about the label.
 
     Parameters
     ----------
     latent
-        True level of every latent state of each observation.
+        True level of every latent state (column) of each observation (row).
     labels
         Class of each observation by task; -1 without a label.
     visible
-        Latent states that determine each task's label, by modality.
+        Latent states that determine each task's label and are visible in each modality.
     confusions
-        Confusion matrices of the states, by modality (`image`, `expression`).
+        Confusion matrix (rows true, columns decoded) of each state, by modality.
     scored
-        Mask of the test observations. Smooth fields make the states of a finite tissue dependent;
-        the ground truth is therefore computed from the tissue that is scored.
+        Mask of the test observations, from which alone frequencies are counted: in a finite tissue
+        states that are independent by design are dependent by chance.
 
     Returns
     -------
     :
-        Columns `task`; `seen`, which is `tissue` for the states and `embeddings` for the decoded
-        levels; `redundant, unique_image, unique_expression, synergy`, in bits; `sis_bits` and
-        `sis_macro_f1`. Tasks without labels are left out.
+        Two rows per task, in the order of `visible`: `seen` is `tissue` for the true states and
+        `embeddings` for the decoded ones. Other columns: `task`; `redundant, unique_image,
+        unique_expression, synergy`, in bits; `sis_bits` and `sis_macro_f1`, the synergistic
+        information scores in mutual information and of Bayes classifiers. Tasks that `labels` lacks
+        are left out; every other needs a labelled test observation.
     """
     rows = []
     for task, states in visible.items():

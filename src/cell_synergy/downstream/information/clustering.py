@@ -23,21 +23,21 @@ _PASSES = 20  # reassignments of the observations after a split
 def temper_to_information(
     bits: float, table: Float64[np.ndarray, "_ _"], shares: Float64[np.ndarray, " _"]
 ) -> Float64[np.ndarray, "_ _"]:
-    """Return the joint table of clusters and classes, tempered to a given mutual information.
+    """Return a joint table of clusters and classes, tempered to a given mutual information.
 
     The class probabilities of every cluster are raised to one common power; then rows and columns
-    are scaled alternately to the clusters' masses and the classes' `shares`. The mutual information
-    grows with the power, which is solved for.
+    are scaled alternately to the clusters' masses and the classes' `shares`. The power is solved
+    for such that the result has the required mutual information.
 
     Parameters
     ----------
     bits
-        Mutual information of the result. If it is not positive, clusters and classes are made
-        independent; if no power up to the maximum gives it, the largest power is used.
+        Required mutual information, in bits. If it is not positive, clusters and classes are
+        independent in the result; if it is too large, the power is 32, the largest one tried.
     table
-        Joint probabilities of clusters (rows) and classes (columns).
+        Joint probabilities of clusters (rows) and classes (columns), all sums above zero.
     shares
-        Probabilities of the classes.
+        Probabilities of the classes, all above zero.
     """
     masses = table.sum(axis=1, keepdims=True)
     logits = np.log(np.maximum(table / masses, _TINY))
@@ -67,24 +67,25 @@ def cluster_posteriors(
 ) -> Int64[np.ndarray, " obs"]:
     """Cluster observations by their posteriors so that little mutual information is lost.
 
-    The algorithm is deterministic. The cluster with the largest information loss is split at its
-    mean along the principal axis of the square roots of its posteriors; then each observation is
-    reassigned to the cluster whose mean posterior is nearest in Kullback-Leibler divergence, in a
-    few passes.
+    The algorithm is deterministic. Repeatedly, the cluster with the largest information loss is
+    split at its mean along the principal axis of the square roots of its posteriors; then each
+    observation is reassigned to the cluster whose mean posterior is nearest in Kullback-Leibler
+    divergence, in at most 20 passes.
 
     Parameters
     ----------
     p
-        Posteriors, recalibrated.
+        Class probabilities of each observation, recalibrated.
     weights
-        Weight of each observation.
+        Weight of each observation; the weights sum to one.
     max_clusters
-        Maximal number of clusters; there are fewer if no information is lost with fewer.
+        Maximal number of clusters; there are fewer if fewer lose no information, or if a split
+        leaves a cluster empty.
 
     Returns
     -------
     :
-        Index of each observation's cluster.
+        Index of each observation's cluster, from 0.
     """
     cluster = np.zeros(len(p), dtype=np.int64)
     for count in range(1, max_clusters):

@@ -85,7 +85,7 @@ class HeldOutPosteriors:
     methods
         Posteriors of the probes of other representations, by method.
     cross_validated
-        Whether each group was held out in turn (see `cell_synergy.scoring.inference`).
+        Whether each group was held out in turn, which widens intervals (`scoring.inference`).
     """
 
     y: Int[np.ndarray, " _"]
@@ -105,33 +105,34 @@ class HeldOutPosteriors:
 
 
 def decompose(held_out: HeldOutPosteriors, max_clusters: int) -> pd.DataFrame:
-    """Return every quantity of the pair of experts and of the methods, with 95 % intervals.
+    """Return the information decomposition of one task, and the information of every method.
 
     Parameters
     ----------
     held_out
-        Labels and posteriors of one task.
+        Labels and posteriors of the task.
     max_clusters
         Maximal number of clusters of one modality's posteriors.
 
     Returns
     -------
     :
-        One row per method and quantity, in bits, with the columns `COLUMNS`. For the pair (`PAIR`):
+        One row per method and quantity, with the columns `COLUMNS`. For both experts (`PAIR`):
         `I_image`, `I_expression`, `I_joint`; `H`, the entropy of the labels; the parts `R`,
         `U_image`, `U_expression` and `S`, which is negative if the joint probe has less information
         than the experts' parts; `lost_image` and `lost_expression`, the information of a posterior
         that clustering loses before tempering. For a method: `I`; `complementarity`, its excess
         over the better expert's I; `certified_synergy`, its excess over R + U1 + U2, at least 0.
 
-        Intervals are donor-jackknife t intervals given the probes, the recalibration and the
-        clusters; those of nonnegative quantities end at 0. Under five donors there are none.
+        `low, high` are 95 % jackknife t intervals over donors, with probes, recalibration and
+        clusters unchanged, not below 0 for R, U and `certified_synergy`. Under five donors there
+        are none, and `note` gives the reason.
 
     Raises
     ------
     DataError
-        If arrays differ in length, rows of a posterior are no probabilities, or there is only one
-        class or one group.
+        If arrays differ in length, a label is no class, rows of a posterior are no probabilities,
+        groups are not the donors, or there is only one class or one group.
     """
     _check(held_out)
     estimate = _Estimate.of(held_out, max_clusters)

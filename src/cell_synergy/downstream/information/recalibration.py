@@ -22,9 +22,9 @@ def recalibrate(
 ) -> Float64[np.ndarray, "obs classes"]:
     """Return recalibrated log posteriors: `slope * log p + offset`, normalised over classes.
 
-    Slope and offsets of a group maximise the likelihood of the labels of all other groups, which
-    have equal weights. Where the likelihood is maximal at a negative slope, the posterior carries
-    no information and the slope is 0.
+    Slope and offsets (one per class) of a group maximise the likelihood of the labels of all other
+    groups, each of equal weight. If that maximum is at a negative slope, the slope is 0: the
+    posterior carries no information.
 
     Parameters
     ----------
@@ -33,7 +33,12 @@ def recalibrate(
     y
         Class of each observation, from 0.
     groups
-        Group of each observation; a group is recalibrated with a fit to all others.
+        Group of each observation, of at least two; each is recalibrated by a fit to all others.
+
+    Returns
+    -------
+    :
+        Logarithms (natural) of the recalibrated class probabilities.
     """
     logits = np.log(np.maximum(posterior.astype(np.float64), _FLOOR))
     onehot = np.eye(logits.shape[1])[y]

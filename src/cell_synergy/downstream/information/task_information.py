@@ -28,21 +28,19 @@ def information(
     posteriors: _Posteriors,
     max_clusters: int,
 ) -> pd.DataFrame:
-    """Decompose the information about every task with at least two classes and two groups.
+    """Decompose the information of two modalities about every classification task.
 
-    Groups are donors, or sections or blocks of a single donor. A task whose labelled test rows have
-    fewer than two classes or groups is left out with a printed message.
+    A task whose labelled test rows have fewer than two classes, or fewer than two groups (donors,
+    or sections or blocks of a single donor), is left out with a printed message.
 
     Parameters
     ----------
     adata
-        Labels, and the donor of each observation.
+        Observations with labels and donors in `obs`.
     groups
-        Group that splits never divide; replaced by the donor if test rows have several donors.
-    folds
-        Splits, whose test rows have posteriors.
-    tasks
-        Tasks of the data set; regressions have no posteriors and are left out.
+        Group of each observation, which no split divides; unused if test rows have several donors.
+    folds, tasks
+        Splits, whose test rows have posteriors; and tasks, of which regressions are left out.
     posteriors
         Class probabilities of test rows times 255, by method and `<task>/<fold>`, as `evaluate`
         returns them: of both experts, of `concat` and of any other methods.
@@ -51,13 +49,14 @@ def information(
 
     Returns
     -------
-    One row per task, method and quantity: the column `task`, and those that `decompose.decompose`
-    returns, in bits. Empty if no task can be estimated.
+    :
+        One row per task, method and quantity: the column `task`, those that `decompose.decompose`
+        returns, in bits, and `remark` if the data set has one. Empty if no task can be estimated.
 
     Raises
     ------
     DataError
-        If posteriors of an expert or of `concat` are missing.
+        If posteriors of an expert or of `concat` are missing or are no probabilities.
     """
     if missing := [name for name in (*UNIMODAL, JOINT) if name not in posteriors]:
         raise DataError(f"no posteriors of {missing[0]!r}: probe it too (`dvc repro`)")
@@ -108,7 +107,7 @@ def _held_out(
 def _task_posteriors(
     by_fold: Mapping[str, np.ndarray], task: str, folds: Sequence[Fold]
 ) -> Float64[np.ndarray, "tests classes"]:
-    """Return a method's posteriors of all test rows."""
+    """Return a method's class probabilities of the test rows, fold after fold."""
     return np.concatenate([by_fold[f"{task}/{fold.name}"] for fold in folds]) / 255
 
 

@@ -38,7 +38,7 @@ def as_index(x: Int[np.ndarray, "*shape"] | Bool[np.ndarray, "*shape"]) -> Shape
 
 
 def to_numpy(x: Float64[Array, "*shape"]) -> Float64[np.ndarray, "*shape"]:
-    """Return an array of the device as a NumPy array."""
+    """Return a NumPy array with the values of an array on the device."""
     return np.asarray(x if isinstance(x, np.ndarray) else x.cpu())
 
 
@@ -63,9 +63,9 @@ def cholesky_solve(
     Parameters
     ----------
     matrix
-        The matrix; it may be overwritten.
+        The positive definite matrix; it may be overwritten.
     right
-        Right-hand sides, one per column.
+        Right-hand sides, one per column. The result has the solutions in the same order.
 
     Raises
     ------

@@ -33,15 +33,15 @@ class Fit:
     number
         The inner fold that is left out for validation; None for a fit to all training rows.
     x_offset
-        Row of `Training.x` at which the observations begin.
+        Row of `Training.x` that holds the first observation, for the task's training rows.
 
     Attributes
     ----------
     rows, validation_rows
         Fitted rows and validation rows, as indices into the task's training rows.
     origin, scale
-        Prediction without features, and unit of the outputs: log shares of the classes and ones, or
-        mean and standard deviation of the values.
+        Prediction without features, and scale of the network's outputs: log shares of the classes
+        and ones, or mean and standard deviation of the values.
     target
         Targets of all training rows: one-hot classes, or values less `origin` in units of `scale`.
     target_offset
@@ -94,12 +94,12 @@ class Fit:
         return mixed / (deviation + _TINY)
 
     def predicted(self, added: Float64[np.ndarray, "rows outputs"], shrink: float) -> np.ndarray:
-        """Return the predicted class probabilities or values.
+        """Return the predicted class probabilities or values, one row per row of `added`.
 
         Parameters
         ----------
         added
-            Output of the network, which is added to the prediction without features.
+            Outputs of the network, which are added to the prediction without features.
         shrink
             Shrinkage factor of the network's output, 0 to 1.
         """
@@ -112,14 +112,15 @@ def batches(
 ) -> Iterator[list[Tensor]]:
     """Yield minibatches of all fits for one epoch.
 
-    The rows of each fit are permuted and divided into `count` batches.
+    The rows of each fit are permuted and divided into `count` batches of equal size; rows are
+    repeated to fill the last one.
 
     Parameters
     ----------
     fits
         The fits.
     random
-        Random generator of each fit.
+        Random generator of each fit, in the order of the fits.
     count
         Number of batches.
 
@@ -127,7 +128,7 @@ def batches(
     ------
     :
         Three arrays (fits, rows): indices into `Training.x`, indices into `Training.target`, and
-        weights, which are zero where a fit has fewer rows than the largest one.
+        weights, which sum to one per fit and are zero for padding up to the largest fit's size.
     """
     sizes = [-(-len(fit.rows) // count) for fit in fits]
     x_index, target_index = np.zeros((2, count, len(sizes), max(sizes)), dtype=np.int64)
@@ -151,7 +152,7 @@ def forward(
     x
         Features of each fit's rows.
     weights
-        Hidden layer, its bias, output layer and its bias, as `Training.weights` has them.
+        Hidden layer, its bias, output layer and its bias, in the shapes of `Training.weights`.
     """
     first, bias, second, offset = weights
     hidden = torch.baddbmm(bias.flatten(2), x, first.flatten(2)).relu()
@@ -163,7 +164,7 @@ def forward(
 def shrunk_logits(
     fits: Sequence[Fit], added: Float64[Tensor, "decays rows classes"]
 ) -> Float64[Tensor, "2 decays"]:
-    """Return the best log-likelihood of validation rows, and the shrinkage factor that reaches it.
+    """Return the best log-likelihood of validation rows over shrinkage factors, and that factor.
 
     The factor, between 0 and 1, that maximises the likelihood is computed by Newton's method.
 
@@ -172,7 +173,7 @@ def shrunk_logits(
     fits
         The fits of one classification to the rows outside each inner fold.
     added
-        Outputs of the networks for the validation rows of all fits, one after the other.
+        Outputs of the networks for the validation rows of all fits, one fit after the other.
 
     Returns
     -------
@@ -197,7 +198,7 @@ def shrunk_logits(
 def shrunk_values(
     fits: Sequence[Fit], added: Float64[Tensor, "decays rows outputs"]
 ) -> Float64[Tensor, "2 decays"]:
-    """Return the best mean R2 of the inner folds, and the shrinkage factor that reaches it.
+    """Return the best mean R2 of the inner folds over shrinkage factors, and that factor.
 
     The factor, between 0 and 1, that maximises R2 has a closed form.
 
@@ -206,7 +207,8 @@ def shrunk_values(
     fits
         The fits of one regression to the rows outside each inner fold.
     added
-        Outputs of the networks for the validation rows of all fits, one after the other.
+        Outputs of the networks for the validation rows of all fits, one fit after the other, in
+        units of each fit's `scale`.
 
     Returns
     -------

@@ -11,7 +11,7 @@ from torch.nn.functional import embedding, pad
 from cell_synergy.core.device import device
 from cell_synergy.core.random import stream
 
-_ROUNDING = 1e-6  # share of the largest variance below which an axis is rounding
+_ROUNDING = 1e-6  # share of the largest variance; a smaller variance is a rounding error
 _FLOOR = 1e-3  # variance added before whitening, so that axes that hardly vary are not inflated
 _TINY = 1e-30  # avoids a division by zero
 
@@ -21,8 +21,8 @@ def principal_components(
 ) -> Float32[Tensor, "obs _"]:
     """Project all observations on the leading principal axes of some rows.
 
-    All scores are multiplied by one factor, so that their variances over `rows` have mean one and
-    keep their ratios: AdamW learns from leading components first.
+    All scores share one scale factor, so that their variances over `rows` have mean one and keep
+    their ratios: AdamW learns from leading components first.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ def principal_components(
     Returns
     -------
     :
-        Scores in ascending order of variance, in at most `axes` columns: axes whose variance is a
-        rounding error are left out.
+        Scores, one row per observation, in ascending order of variance: at most `axes` columns,
+        fewer if other axes vary by rounding only.
     """
     x = tensor(block)
     centred = gather_rows(x, rows).double()
@@ -62,20 +62,20 @@ def interaction_directions(
     random: Sequence[Float32[Tensor, "_ hidden"]],
     powers: int,
 ) -> list[Float32[Tensor, "_ hidden"]]:
-    """Return the directions along which features interact most about the target.
+    """Return the directions along which products of features covary most with the target.
 
-    Power iteration is run with the matrix of the mean of contrast x feature x feature over rows, of
-    features scaled to variance one; with several blocks, entries of features of one block are left
-    out.
+    Each direction is computed by power iteration with a matrix over pairs of features: the mean
+    over rows of contrast x feature x feature, with features scaled to about variance one. With
+    several blocks, pairs of features of one block are left out.
 
     Parameters
     ----------
     blocks
         Features of the training rows.
     contrasts
-        Linear combination of the targets for each direction.
+        Standardised linear combination of the targets for each direction.
     random
-        Initial directions of each block.
+        Initial directions of each block, one per column.
     powers
         Number of power iterations.
 
@@ -103,20 +103,20 @@ def interaction_directions(
 def pad_and_stack(
     parts: Sequence[Float32[Tensor, "_ _"]], width: int
 ) -> Float32[Tensor, "rows width"]:
-    """Concatenate the rows of matrices, padded with zeros to a common width.
+    """Concatenate the rows of matrices, which are padded with columns of zeros on the right.
 
     Parameters
     ----------
     parts
         The matrices.
     width
-        Number of columns of the result.
+        Number of columns of the result, at least that of each matrix.
     """
     return torch.cat([pad(part, (0, width - part.shape[1])) for part in parts])
 
 
 def gather_rows(x: Float32[Tensor, "all d"], index: Tensor | np.ndarray) -> Tensor:
-    """Return the rows of a matrix at indices; the result has the shape of `index`, and columns.
+    """Return rows of a matrix, in an array of the shape of `index` with a last axis of columns.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def draw_normal(
     Parameters
     ----------
     seed, purpose
-        Seed and name of the random stream.
+        Seed and name of the random stream; equal ones give equal numbers.
     rows, columns
         Shape of the matrix.
     """

@@ -47,15 +47,16 @@ class Training:
     seed
         Seed of initial weights and batches.
     late
-        Whether each block has a hidden layer by itself.
+        Whether each block has its own hidden layer (late fusion).
 
     Attributes
     ----------
     x
-        Principal components of all observations, concatenated over the sets of training rows that
-        they are fitted to.
+        Principal components of all observations: one block of rows for each set of training rows
+        from which the axes are computed.
     target
-        Targets of the training rows of all fits, concatenated and padded to equally many outputs.
+        Targets of the training rows of all fits, below each other and padded with zeros to equally
+        many outputs.
     prior, output_weight
         Arrays (fits, 1, 1, outputs): logits of the class shares, and weights of a regression's
         squared errors. Padded outputs have no probability and no weight.
@@ -237,7 +238,7 @@ class Training:
 
     @torch.no_grad()
     def _validation_scores(self) -> Float64[np.ndarray, "tasks 2 decays"]:
-        """Return each decay's best score on validation rows, and the shrinkage that reaches it."""
+        """Return each weight decay's best validation score and its shrinkage factor."""
         cv = [i for i, fit in enumerate(self.fits) if len(fit.validation_rows)]
         most = max(len(self.fits[i].validation_rows) for i in cv)
         x_index = [np.resize(f.x_rows(f.validation_rows), most) for f in (self.fits[i] for i in cv)]

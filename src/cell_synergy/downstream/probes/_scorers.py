@@ -10,7 +10,7 @@ from cell_synergy.downstream.probes import metrics
 from cell_synergy.downstream.probes.tasks import Prediction, ProbeTask, Target
 
 Scorer = Callable[[Bool[np.ndarray, " test"]], dict[str, float]]
-"""The metrics of a prediction, by name, on a mask of its test rows."""
+"""Function from a mask of test rows to the metrics of a prediction on these rows, by name."""
 
 
 def scorer(target: Target, probe_task: ProbeTask, prediction: Prediction) -> Scorer:
@@ -22,6 +22,12 @@ def scorer(target: Target, probe_task: ProbeTask, prediction: Prediction) -> Sco
         The target and its train/test problem.
     prediction
         Predictions for all test rows of the problem.
+
+    Returns
+    -------
+    :
+        Function that returns the metrics of `metrics.classification` (for the control task `donor`
+        only the accuracy), or those of `metrics.regression` and `bits`.
     """
     if target.classes:
         return _classification_score(target, probe_task, prediction)
@@ -31,12 +37,12 @@ def scorer(target: Target, probe_task: ProbeTask, prediction: Prediction) -> Sco
 def all_classes(
     probabilities: Float[np.ndarray, "test present"], target: Target, probe_task: ProbeTask
 ) -> Float[np.ndarray, "test classes"]:
-    """Extend class probabilities by zeros for classes without a training row.
+    """Return probabilities of all classes of a target; 0 for classes without a training row.
 
     Parameters
     ----------
     probabilities
-        Probabilities of the classes in `probe_task.present`.
+        Probabilities of the classes that training rows have, in the order of `probe_task.present`.
     target, probe_task
         The target and its train/test problem.
     """

@@ -14,9 +14,9 @@ class MLPConfig(Config):
     Attributes
     ----------
     hidden
-        Number of hidden units; in late fusion, of each block's layer.
+        Number of hidden units; in late fusion, of the layer of each block (embedding).
     axes
-        Maximal number of principal components of each block.
+        Maximal number of principal components of a block that are its inputs.
     powers
         Number of power iterations that initialise the hidden layer.
     epochs, batches
@@ -51,7 +51,7 @@ class ProbeConfig(Config):
         Smallest and largest L2 penalty of the linear probe and number of penalties, evenly spaced
         on a log scale.
     inner_folds
-        Number of folds of the inner cross-validation, over training donors, that selects the
+        Number of folds of the inner cross-validation over training donors, which selects the
         regularisation of every probe.
     tolerance, iterations
         The logistic probe's optimiser stops when the largest entry of the preconditioned gradient

@@ -18,7 +18,7 @@ from cell_synergy.downstream.probes._linalg import Array
 from cell_synergy.downstream.probes.logistic import RotatedDesign, path
 from cell_synergy.downstream.probes.ridge import centred_gram, group_grams, solve
 
-_ROUNDING = 1e-10  # share of the largest variance below which a direction is rounding
+_ROUNDING = 1e-10  # share of the largest variance; a smaller variance is a rounding error
 _MAX_ROTATION = 1e10  # multiplications up to which rotating all rows costs less than it saves
 _SAMPLE = 4  # rows per feature that the axes are estimated from; more rows save no iterations
 
@@ -33,8 +33,8 @@ class Linear:
         Predictions are `x @ coefficients + intercept`.
     gradient_norm
         Largest absolute entry of the objective's gradient at the solution, along the columns of
-        the design. For logistic regression it is the preconditioned gradient: half of its squared
-        norm is about how much higher the objective is than at its optimum.
+        the design. The gradient of logistic regression is preconditioned: half of its squared norm
+        is about the excess of the objective over its minimum.
     iterations
         Number of conjugate-gradient steps, each of which reads the data once; 0 for a closed form.
     """
@@ -57,7 +57,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Frame:
-    """An orthonormal coordinate system of the features in which a fit is cheap.
+    """An orthonormal coordinate system of the features.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Frame:
         return cls(_linalg.as_float64(x.mean(axis=0, dtype=np.float64)), None)
 
     def columns(self, x: Float[np.ndarray, "obs d"]) -> Float64[Array, "obs columns"]:
-        """Return coordinates of rows of features, with a last column of ones for the intercept."""
+        """Return the coordinates of each row, with a last column of ones for the intercept."""
         if self.axes is not None:
             return _linalg.with_intercept((_linalg.as_float64(x) - self.mean) @ self.axes)
         columns = _linalg.with_intercept(x)
@@ -94,16 +94,16 @@ class Frame:
         gradient_norm: float,
         iterations: int,
     ) -> Linear:
-        """Express a fit in this frame as a linear model of the features.
+        """Return the linear model of the features that equals a fit in this frame.
 
         Parameters
         ----------
         columns
-            Coefficients along the axes; the last row is the intercept.
+            Coefficients along the axes, one column per output; the last row is the intercept.
         offset
-            Value added to the intercept.
+            Value of each output that is added to the intercept.
         gradient_norm, iterations
-            How the fit ended; see `Linear`.
+            Convergence of the fit, as attributes of `Linear`.
         """
         b = columns[:-1] if self.axes is None else self.axes @ columns[:-1]
         intercept = columns[-1] + offset - self.mean @ b
@@ -118,7 +118,7 @@ def coordinates(
     Returns
     -------
     :
-        The frame, and the coordinates of all rows in it with a last column of ones.
+        The frame, and the coordinates of all rows in the frame, with a last column of ones.
     """
     frame = Frame.about_mean(x)
     columns = frame.columns(x)
@@ -134,7 +134,7 @@ def coordinates(
 
 @dataclass(frozen=True)
 class Design:
-    """Training rows in coordinates in which a fit is cheap.
+    """Training rows in centred coordinates, in which fits with many penalties are cheap.
 
     The L2 penalty is invariant under rotations, and the optimal coefficients are zero along
     directions in which the rows do not vary. A fit along principal axes is therefore exact and has
@@ -151,7 +151,7 @@ class Design:
     group
         Index of each row's group.
     whole
-        The design that this one's rows are a subset of, if any.
+        Design of all rows, if the rows of this design are a subset; else None.
     """
 
     frame: Frame
@@ -165,12 +165,12 @@ class Design:
         x: Float[np.ndarray, "obs d"],
         groups: Shaped[np.ndarray, " obs"] | None = None,
     ) -> "Design":
-        """Compute the coordinates of the training rows.
+        """Return the design of training rows.
 
         Parameters
         ----------
         x
-            Features.
+            Features of the training rows.
         groups
             Group of each row, e.g. its inner fold. The Gram matrix is computed once per group and
             summed for every subset that consists of whole groups. None puts all rows in one group.
@@ -184,7 +184,7 @@ class Design:
         return cls(frame, columns, np.unique(groups, return_inverse=True)[1])
 
     def part(self, mask: Bool[np.ndarray, " obs"]) -> "Design":
-        """Return the design of the rows in a mask, centred on the mean of these rows."""
+        """Return the design of the rows in a mask, centred on the mean of the rows in the mask."""
         columns = self.columns[_linalg.as_index(mask)]
         shift = columns[:, :-1].mean(axis=0)
         columns[:, :-1] -= shift
@@ -200,7 +200,8 @@ class Design:
         y
             Target values of each row, one column per output.
         penalties
-            L2 penalties per row.
+            L2 penalties: the objective is half the mean squared error plus `penalty / 2` times the
+            squared norm of the coefficients without the intercept.
 
         Returns
         -------
@@ -232,10 +233,11 @@ class Design:
         classes
             Number of classes.
         penalties
-            L2 penalties per row. Fits are fastest from large to small penalties that are evenly
-            spaced on a log scale.
+            L2 penalties: the objective is the mean cross entropy (nats) plus `penalty / 2` times
+            the squared norm of the coefficients without the intercept. Fits are fastest from large
+            to small penalties that are evenly spaced on a log scale.
         tolerance
-            Largest entry of the preconditioned gradient at which a fit stops.
+            Largest absolute entry of the preconditioned gradient at which a fit stops.
         iterations
             Maximal number of conjugate-gradient steps of one fit.
 
@@ -255,7 +257,7 @@ class Design:
 
     @cached_property
     def gram(self) -> Float64[Array, "columns columns"]:
-        """The Gram matrix of all rows, summed from the groups' if the rows are whole groups."""
+        """The Gram matrix of all rows; a sum over groups if the rows are whole groups."""
         if self.whole is None:
             return sum(self.group_grams)
         groups = np.unique(self.group)

@@ -27,9 +27,9 @@ class LinearProbe:
     def select(self, probe_task: ProbeTask) -> Selection:
         """Select the penalty with the best mean score on the inner folds.
 
-        The score is the mean log-likelihood of a classification and R2 of a regression. The axes of
-        the design are computed from all training rows, validation rows included; the optimum of a
-        fit does not depend on the axes.
+        The score is the mean log-likelihood per row (nats) of a classification, or the R2 of a
+        regression. The axes of the design are computed from all training rows, validation rows
+        included; the optimum of a fit does not depend on the axes.
         """
         penalties = self.probe.penalties()
         totals = np.zeros(len(penalties))
@@ -58,7 +58,8 @@ class LinearProbe:
         Returns
         -------
         :
-            Class probabilities, or values, of the test rows; one column per class or output.
+            Class probabilities or values of the test rows (one column per class in
+            `probe_task.present`, or per output), and the convergence of the fit.
         """
         all_rows = np.ones(len(probe_task.train), dtype=bool)
         (linear,) = self._fit(self._design(probe_task), probe_task, all_rows, [selection.penalty])

@@ -1,8 +1,8 @@
 """Multinomial logistic regression by Newton's method, preconditioned with the Gram matrix.
 
 Each Newton step is solved by preconditioned conjugate gradients (Nocedal & Wright 2006, ch. 7.1)
-with an accuracy that follows the norm of the gradient. Only this direction is computed in single
-precision; the objective and its gradient, and therefore the optimum, are in double precision.
+with an accuracy that follows the norm of the gradient. Only the step's direction is computed in
+single precision; objective and gradient, and therefore the optimum, are in double precision.
 
 The Hessian is the mean over rows of `W (x) x x'` plus the penalty, where `W = diag(p) - p p'` acts
 on the classes and `x x'` on the features. Its preconditioner replaces the mean of the product by
@@ -21,7 +21,7 @@ from jaxtyping import Float32, Float64
 from cell_synergy.downstream.probes import _linalg
 from cell_synergy.downstream.probes._linalg import Array
 
-_DAMPING = 1e-6  # times the preconditioner, added to the Hessian: above the rounding of float32
+_DAMPING = 1e-6  # share of the preconditioner that is added to the Hessian; above float32 rounding
 _BLOCK = 2**21  # entries of the design matrix that fit into a processor's cache
 
 
@@ -45,7 +45,7 @@ class RotatedDesign:
 
     @cached_property
     def blocks(self) -> list[Float64[Array, "block columns"]]:
-        """Blocks of rows that fit into the cache, so that the second product rereads no memory."""
+        """Blocks of rows that fit into a processor's cache, where two products read each block."""
         count, columns = self.columns.shape
         size = max(_BLOCK // columns, 1) if isinstance(self.columns, np.ndarray) else count
         return [self.columns[start : start + size] for start in range(0, count, size)]
@@ -67,9 +67,9 @@ class Optimum(NamedTuple):
     Attributes
     ----------
     coefficients
-        Coefficients along the columns of the design.
+        Coefficients of the design's columns, one row per class.
     gradient_norm
-        Largest entry of the preconditioned gradient.
+        Largest absolute entry of the preconditioned gradient.
     steps
         Total number of conjugate-gradient steps.
     """
@@ -86,7 +86,7 @@ def path(
     tolerance: float,
     iterations: int,
 ) -> Iterator[Optimum]:
-    """Yield the optimum for each penalty, in their order.
+    """Yield the optimum for each penalty, in the order of the penalties.
 
     Solutions for penalties that are evenly spaced on a log scale lie nearly on a line, so each fit
     starts at the linear extrapolation of the two before it. The objective is convex: the start does
@@ -99,9 +99,10 @@ def path(
     onehot
         1 for the class of each row and 0 for other classes.
     penalties
-        L2 penalties per row.
+        L2 penalties: the objective is the mean cross entropy (nats) plus `penalty / 2` times the
+        squared norm of the coefficients without the intercept.
     tolerance
-        Largest entry of the preconditioned gradient at which a fit stops.
+        Largest absolute entry of the preconditioned gradient at which a fit stops.
     iterations
         Maximal number of conjugate-gradient steps of one fit.
     """
@@ -145,7 +146,7 @@ class _Point:
 
     @cached_property
     def norm(self) -> float:
-        """The largest entry of the gradient."""
+        """The largest absolute entry of the gradient."""
         return float(abs(self.gradient).max())
 
     def unwhiten(self, w: Float64[Array, "classes columns"]) -> Float64[Array, "classes columns"]:

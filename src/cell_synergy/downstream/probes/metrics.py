@@ -11,12 +11,12 @@ def classification(
     probabilities: Float[np.ndarray, "obs classes"],
     prior: Float[np.ndarray, " classes"],
 ) -> dict[str, float]:
-    """Score class probabilities.
+    """Return F1, accuracies and usable information of predicted class probabilities.
 
     Parameters
     ----------
     y
-        True class of each observation.
+        True class of each observation, from 0.
     probabilities
         Predicted probability of each class.
     prior
@@ -28,7 +28,7 @@ def classification(
         `macro_f1` over the classes present in `y`; `balanced_accuracy`; `accuracy`; and `bits`, the
         usable information (Xu et al. 2020): the mean of log2 p(y) - log2 prior(y). Observations of
         a class that is absent from training count as errors in the first three and are left out of
-        `bits`.
+        `bits`, which is NaN if no other is left.
     """
     predicted, classes = probabilities.argmax(axis=1), len(prior)
     true_positives = np.bincount(y[predicted == y], minlength=classes)
@@ -54,24 +54,24 @@ def gaussian_bits(
     variance: Float[np.ndarray, " outputs"],
     unexplained: float,
 ) -> float:
-    """Score predicted values by usable information under Gaussian likelihoods.
+    """Return the usable information of predicted values under Gaussian likelihoods, in bits.
 
     Parameters
     ----------
     y, predicted
-        True and predicted values.
+        True and predicted values of test observations.
     mean, variance
         Mean and variance of each output among the probe's training rows. Outputs without variation
         are left out.
     unexplained
-        Share of the variance that remains around predictions: 1 - R2 on the inner folds.
+        Variance of the prediction errors over that of the values: 1 - R2 on the inner folds.
 
     Returns
     -------
     :
         The mean over observations and outputs of log2 N(y; predicted, unexplained * variance) -
-        log2 N(y; mean, variance), in bits. It equals -log2(1 - R2) / 2 if test and training rows
-        have the same distribution, and is NaN if no output varies.
+        log2 N(y; mean, variance). It equals -log2(1 - R2) / 2 if test and training rows have one
+        distribution, and is NaN if no output varies.
     """
     varies = variance > _CONSTANT
     if not varies.any():
@@ -85,7 +85,7 @@ def gaussian_bits(
 def regression(
     y: Float[np.ndarray, "obs outputs"], predicted: Float[np.ndarray, "obs outputs"]
 ) -> dict[str, float]:
-    """Score predicted values.
+    """Return R2 and correlation of predicted values.
 
     Parameters
     ----------
@@ -95,8 +95,9 @@ def regression(
     Returns
     -------
     :
-        `r2` and the correlation `pearson`, averaged over outputs. Outputs without variation in `y`
-        are left out; both are NaN if no output varies.
+        `r2` and Pearson's correlation `pearson`, averaged over outputs. Outputs without variation
+        in `y` are left out; both are NaN if no output varies. A correlation with constant
+        predictions is 0.
     """
     varies = y.var(axis=0) > _CONSTANT
     if not varies.any():

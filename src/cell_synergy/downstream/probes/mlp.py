@@ -33,8 +33,8 @@ def predict(
     Parameters
     ----------
     blocks
-        Standardised features of all observations. With several blocks, hidden units start along
-        interactions between blocks.
+        Standardised features of all observations, e.g. one block per embedding. With several
+        blocks, unless fusion is late, hidden units start along interactions between blocks.
     probe_tasks
         Train/test problems.
     settings
@@ -48,12 +48,12 @@ def predict(
     Returns
     -------
     :
-        One prediction per task, in the order of the tasks; an empty list without tasks.
+        One prediction for the test rows per task, in the order of the tasks.
 
     Raises
     ------
     DataError
-        If a feature is not finite, or all training rows are in one inner fold.
+        If a feature is not finite, or all training rows of a task are in one inner fold.
     ConfigError
         If the loss is not finite.
     """

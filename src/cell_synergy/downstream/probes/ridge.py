@@ -28,12 +28,12 @@ class RidgeSolution(NamedTuple):
 def group_grams(
     columns: Float64[Array, "obs columns"], group: Int[np.ndarray, " obs"]
 ) -> list[Float64[Array, "columns columns"]]:
-    """Return the Gram matrix of each group's rows, by index of the group.
+    """Return the Gram matrix of each group's rows, in the order of the groups' indices.
 
     Parameters
     ----------
     columns
-        Rows of the design matrix.
+        The design matrix.
     group
         Index of each row's group, from 0.
     """
@@ -44,7 +44,7 @@ def group_grams(
 
 
 def centred_gram(gram: Float64[Array, "columns columns"]) -> Float64[Array, "columns columns"]:
-    """Return the Gram matrix of centred rows from that of rows whose last column is ones."""
+    """Return the Gram matrix after centring, from that of a design whose last column is ones."""
     total, count = gram[-1:, :-1], gram[-1, -1]
     centred = gram + 0  # a copy, in NumPy and in torch
     centred[:-1, :-1] -= total.T @ total / count
@@ -57,7 +57,7 @@ def solve(
     products: Float64[Array, "columns outputs"],
     penalties: Sequence[float],
 ) -> Iterator[RidgeSolution]:
-    """Yield the optimum for each penalty, in their order.
+    """Yield the ridge solution for each penalty, in the order of the penalties.
 
     Parameters
     ----------
@@ -65,10 +65,10 @@ def solve(
         Gram matrix of the design matrix, whose last column is ones for the intercept; the last
         entry is therefore the number of rows.
     products
-        Transposed design matrix times the outputs.
+        Transposed design matrix times the outputs, one column per output.
     penalties
-        L2 penalties per row: the objective is half the mean squared error plus `penalty / 2` times
-        the squared norm of the coefficients without the intercept.
+        L2 penalties: the objective is half the mean squared error plus `penalty / 2` times the
+        squared norm of the coefficients without the intercept.
     """
     count = gram[-1, -1]
     right = products / count

@@ -74,14 +74,15 @@ class ProbeTask:
         cv_folds: Int[np.ndarray, " train"],
         test: Int[np.ndarray, " test"],
     ) -> "ProbeTask":
-        """Build the problem from a target and the rows to train and test on.
+        """Return the train/test problem of a target for given training and test rows.
 
         Parameters
         ----------
         target
             Target of every observation.
         train, cv_folds, test
-            Indices of training rows, their inner folds, and indices of the rows to predict.
+            Indices of training rows, which have labels; inner fold of each of them; and indices of
+            the rows to predict.
         """
         if not target.classes:
             return cls(train, cv_folds, test, np.zeros(0, dtype=np.int64), target.outputs[train])
@@ -101,13 +102,13 @@ class Selection:
     Attributes
     ----------
     penalty
-        The selected penalty.
+        The selected L2 penalty, or weight decay of the nonlinear probe.
     cv_score
         Mean score on the inner folds, which compares representations without using a test donor:
         log-likelihood per row of a classification, R2 of a regression.
     sensitivity
-        Difference between the best score and the lower one of the neighbouring penalties on the
-        grid; NaN if there is no other penalty.
+        Best score minus the lower score of the neighbouring penalties on the grid; NaN if there is
+        no other penalty.
     """
 
     penalty: float
@@ -116,14 +117,14 @@ class Selection:
 
     @classmethod
     def best(cls, penalties: list[float], scores: Float[np.ndarray, " penalties"]) -> "Selection":
-        """Select the penalty with the highest score; among ties, the first and largest penalty.
+        """Select the penalty with the highest score; of penalties with equal scores, the largest.
 
         Parameters
         ----------
         penalties
             Penalties of the grid, largest first.
         scores
-            Mean score on the inner folds with each penalty.
+            Mean score on the inner folds with each penalty, in the order of `penalties`.
         """
         best = int(scores.argmax())
         neighbours = [scores[i] for i in (best - 1, best + 1) if 0 <= i < len(penalties)]
@@ -142,11 +143,12 @@ class Prediction:
     Attributes
     ----------
     predicted
-        Class probabilities, or values.
+        Class probabilities in the order of `ProbeTask.present`, or values.
     selection
         The selected regularisation.
     gradient_norm
-        Largest entry of the objective's gradient at the last iterate.
+        Largest absolute entry of the objective's gradient at the last iterate; the gradient of
+        logistic regression is preconditioned.
     iterations
         Number of optimiser steps; 0 for a closed form.
     """
@@ -168,7 +170,8 @@ def task_targets(paired: PairedDataset, tasks: Mapping[str, Task]) -> list[Targe
     Parameters
     ----------
     paired
-        The data set. If its embeddings are standardised per donor, so are regression targets.
+        The data set with its labels. If its embeddings are standardised per donor, so are
+        regression targets.
     tasks
         Configuration of each task, by name.
 
@@ -202,18 +205,19 @@ def task_targets(paired: PairedDataset, tasks: Mapping[str, Task]) -> list[Targe
 def make_probe_task(
     target: Target, fold: Fold, paired: PairedDataset, n_inner_folds: int
 ) -> ProbeTask:
-    """Return the train/test problem of a target on a fold.
+    """Return training rows with their labels and inner folds, and the test rows, of a target.
 
     Parameters
     ----------
     target
         Target of every observation.
     fold
-        Training and test rows.
+        Masks of the rows; unlabelled training rows are dropped, test rows are all kept.
     paired
-        The data set.
+        The data set, whose groups and coordinates determine the inner folds.
     n_inner_folds
-        Number of folds of the inner cross-validation, which never divides a donor.
+        Number of inner folds, at most one per group (donor, section or block), as no group is
+        divided; if all training rows are of one group, it is cut into stripes.
 
     Raises
     ------
@@ -236,23 +240,22 @@ def make_donor_task(
 ) -> tuple[Target, ProbeTask] | None:
     """Return the control task `donor`: predict the donor of an observation.
 
-    The probe is trained on part of each training section and tested on a stripe at the section's
-    end, because a classifier cannot predict a donor without training rows. A representation
-    without donor effects scores at chance.
+    Test rows are a stripe at the end of each training section, because a classifier cannot predict
+    a donor without training rows. A representation without donor effects scores at chance.
 
     Parameters
     ----------
     fold
-        The fold, of which only the probe-training rows are used.
+        The fold, whose test donors are not used.
     paired
         The data set.
     n_inner_folds
-        Number of folds of the inner cross-validation.
+        Number of inner folds: stripes of equally many rows within each donor, section or block.
 
     Returns
     -------
     :
-        Target and problem, or None if the fold trains on one donor only.
+        Target and train/test problem; None if the fold trains on one donor only.
     """
     mask = fold.probe
     names, codes = np.unique(paired.donor_labels, return_inverse=True)

@@ -10,7 +10,7 @@ from cell_synergy.data.spacing import SPACING_MAX, SPACING_MIN, regular_spacing
 from cell_synergy.downstream.spatial.graph import nearest_neighbours
 
 # Minimal median spacing of observations off a lattice, in units of their size: of cells, and of
-# images centred on cells, in each of which hundreds of other cells may lie.
+# images centred on cells, each of which may show hundreds of other cells.
 _MIN_CELL_SPACING, _MIN_VIEW_SPACING = 0.2, 0.04
 _LARGEST_CELL = 30.0  # micrometres
 _MAX_COORD = 1e8  # micrometres: a hundred metres, more than any frame of a microscope
@@ -22,12 +22,14 @@ def check(adata: ad.AnnData, unit_um: float, *, views: bool) -> None:
     Parameters
     ----------
     adata
-        Observations, with `obs["section"]` and `obsm["spatial"]` in micrometres.
+        Observations with `obs["section"]`, `obsm["spatial"]` in micrometres, and the name of the
+        data set in `uns["source"]`, for messages.
     unit_um
-        Size of an observation (patch, spot or cell) in micrometres, which is about the distance to
-        its nearest neighbour.
+        Size of an observation (patch, spot or cell) in micrometres. The median distance to the
+        nearest neighbour has to be of about this size.
     views
-        Whether `unit_um` may be the size of the images centred on cells, which overlap.
+        Whether `unit_um` may be the size of overlapping images centred on cells, so that distances
+        may be far smaller.
 
     Raises
     ------

@@ -41,9 +41,9 @@ class ConsistencyConfig(Config):
     Attributes
     ----------
     nearest
-        Number of nearest neighbours of an observation that form close pairs with it.
+        Number of nearest neighbours of an observation from which its close pairs are drawn.
     farthest
-        Quantile of the distances of all pairs of a section above which a pair is far.
+        A pair is far if its distance is above this quantile (0 to 1) of the section's distances.
     pairs
         Number of pairs of each kind that are drawn per section.
     """
@@ -59,13 +59,14 @@ class SpatialConfig(Config):
     Attributes
     ----------
     neighbours
-        Number of neighbours within the outer radius of each band, averaged over the observations of
-        a section; bands do not overlap.
+        Mean number of neighbours, over the observations of a section, within the outer radius of
+        each band, increasing; a band begins where the band before it ends.
     least
         Minimal number of observations of a donor that have labelled neighbours in a band; with
         fewer, the donor is left out of the band.
     targets
-        Tasks whose labels or compositions are predicted for the neighbours, if a data set has them.
+        Tasks whose majority label or mean composition among neighbours is predicted, if a data set
+        has them.
     probes
         Probes that predict the neighbours: `linear`, `mlp` or both. Pairs are classified by linear
         probes.

@@ -34,7 +34,7 @@ class PairSample:
     Attributes
     ----------
     first, second
-        Indices of the observations.
+        Indices of the two observations of each pair.
     close
         Whether the pair is a close one.
     """
@@ -57,7 +57,7 @@ def sample_pairs(
     Parameters
     ----------
     coords
-        Coordinates.
+        Coordinates, in any unit.
     sections
         Section of each observation.
     settings
@@ -86,14 +86,14 @@ def sample_pairs(
 def pair_features(
     z: Float32[np.ndarray, "obs d"], pairs: PairSample
 ) -> Float32[np.ndarray, "pairs features"]:
-    """Return the products, and then the absolute differences, of each pair's features.
+    """Return the features of pairs: products of both observations, then absolute differences.
 
     Parameters
     ----------
     z
         Representation of all observations, with d features.
     pairs
-        Pairs of observations, each with 2 d features.
+        Pairs of observations, one per row of the result, which has 2 d features.
     """
     first, second = z[pairs.first], z[pairs.second]
     return np.concatenate([first * second, abs(first - second)], axis=1)
@@ -135,7 +135,7 @@ class PairTask:
     def scores(
         self, z: Float32[np.ndarray, "obs d"], selections: dict[str, Selection]
     ) -> Iterator[dict[str, object]]:
-        """Yield the scores of a linear probe, one dictionary per metric and test donor.
+        """Yield the scores of a linear probe of pairs, one dictionary per metric and test donor.
 
         There are none if the fold has no training or no test pairs.
 
@@ -144,7 +144,8 @@ class PairTask:
         z
             Standardised representation of all observations.
         selections
-            Selected penalty by task; that of `CONSISTENCY` is selected and added if it is missing.
+            Selected penalty by task. Changed in place: a missing penalty of `CONSISTENCY` is
+            selected by inner cross-validation and added.
         """
         if self.probe_task is None:
             return
@@ -172,19 +173,19 @@ class PairTask:
 def pair_scores(
     close: Bool[np.ndarray, " pairs"], probability: Float[np.ndarray, " pairs"]
 ) -> dict[str, float]:
-    """Score the predicted probabilities of being close.
+    """Score predicted probabilities that pairs of observations are close.
 
     Parameters
     ----------
     close
         Whether each pair is close.
     probability
-        Predicted probability that it is.
+        Predicted probability that the pair is close; above 0.5 it is classified as close.
 
     Returns
     -------
     :
-        `f1` of the close pairs, `accuracy`, and `roc_auc`.
+        `f1` of the class of close pairs, `accuracy`, and `roc_auc`.
     """
     predicted = probability > 1 / _CLASSES
     near, far = probability[close], np.sort(probability[~close])
@@ -211,7 +212,7 @@ def _close_pairs(
 def _far_pairs(
     coords: Float[np.ndarray, "obs 2"], settings: ConsistencyConfig, random: np.random.Generator
 ) -> Int[np.ndarray, "2 pairs"]:
-    """Draw random pairs, and return the first ones with a distance above the quantile."""
+    """Draw random pairs, and return the first ones whose distance is above the quantile."""
     first = random.integers(len(coords), size=_SAMPLE)
     second = (first + random.integers(1, len(coords), size=_SAMPLE)) % len(coords)
     squared = ((coords[first] - coords[second]) ** 2).sum(axis=1)

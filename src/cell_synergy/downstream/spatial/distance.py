@@ -37,10 +37,11 @@ def curves(scores: pd.DataFrame) -> pd.DataFrame:
     :
         The columns of `cell_synergy.scoring.tables.sis_table` and `BAND_COLUMNS`; radii and
         neighbours of a band are means over test donors. In a band where the better expert has no
-        demonstrable information, `sis` is NaN, and `note` is `METHOD_ALONE` if the method has such
-        information and `NOBODY` if not. If it has none, or the metric is macro F1, all columns
-        inferred from gains (`INFERENCE_COLUMNS`) are NaN too. Under five donors there are no
-        intervals, and means have to be above zero. Empty scores give an empty table.
+        demonstrable information, `sis` is NaN, and `note` is `METHOD_ALONE` if the method has
+        demonstrable information and `NOBODY` if not. If the method has none, or the metric is macro
+        F1, all columns inferred from gains (`INFERENCE_COLUMNS`) are NaN too. With fewer than five
+        donors there are no intervals, and information is demonstrable if its mean is above zero.
+        Empty scores give an empty table.
     """
     if scores.empty:
         return sis_table(scores).reindex(columns=[*sis_table(scores).columns, *BAND_COLUMNS])

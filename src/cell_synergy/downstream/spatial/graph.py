@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 from scipy.spatial import KDTree
 
 _SAMPLE = 4096  # observations whose neighbours are counted to compute radii
-_GRAIN = 1e-3  # share of the median spacing; distances that differ by less are equal
+_GRAIN = 1e-3  # share of the median spacing; distances that differ by less count as equal
 _BLOCK = 8192  # observations whose distances are in memory at a time
 _GROWTH = 1.3  # factor by which the search radius grows until enough neighbours are within it
 
@@ -28,8 +28,9 @@ class DistanceBand:
     graph
         Distance from each observation (row) to each of its neighbours, in micrometres.
     inner_radius, outer_radius
-        Radii in the section of each observation, in micrometres: a neighbour's distance is above
-        the inner and at most the outer radius. NaN in a section that is too small for the band.
+        Radii of the annulus, in micrometres, equal for all observations of a section: a neighbour's
+        distance is above the inner and at most the outer radius. NaN where a section has too few
+        observations.
     """
 
     graph: csr_array
@@ -47,7 +48,7 @@ def band_edges(
     sections: Shaped[np.ndarray, " obs"],
     counts: Sequence[int],
 ) -> Float64[np.ndarray, "edges obs"]:
-    """Return the radii that separate the bands, in the section of each observation.
+    """Return the radii that separate the bands, for each observation those of its section.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def band_edges(
     -------
     :
         Zero (first row) and the outer radius of each band, in micrometres; NaN in a section with
-        too few observations for the band.
+        no more observations than neighbours of the band.
     """
     radii = np.zeros((len(counts) + 1, len(coords)))
     for name in np.unique(sections):
@@ -76,7 +77,7 @@ def bands(
     sections: Shaped[np.ndarray, " obs"],
     radii: Float64[np.ndarray, "edges obs"],
 ) -> list[DistanceBand]:
-    """Return the bands between consecutive radii.
+    """Return the neighbours of every observation in the bands between consecutive radii.
 
     Observations of different sections are no neighbours, and no observation is its own neighbour.
 
@@ -90,8 +91,8 @@ def bands(
     Returns
     -------
     :
-        One band for each pair of consecutive radii; in a section where a radius is NaN, no
-        observation has neighbours in it.
+        One band for each pair of consecutive radii, from the innermost on. A band has no neighbours
+        in sections where its outer radius is NaN.
     """
     links = [_Links() for _ in radii[1:]]
     for name in np.unique(sections):
@@ -111,20 +112,21 @@ def bands(
 def band_radii(tree: KDTree, counts: Sequence[int]) -> Float64[np.ndarray, " counts"]:
     """Return the radii within which observations have the given mean numbers of neighbours.
 
-    On a lattice, neighbours lie in shells of equal distance; the radius then includes the shells up
-    to the one with which the mean number is nearest to the given one.
+    On a lattice, neighbours lie in shells of equal distance; a radius then includes as many shells
+    as bring the mean number of neighbours nearest to the given number.
 
     Parameters
     ----------
     tree
-        Coordinates of a section, in micrometres.
+        k-d tree of the coordinates of a section, in micrometres.
     counts
         Mean numbers of neighbours, increasing.
 
     Returns
     -------
     :
-        Radii in micrometres; NaN for counts that a section has too few observations for.
+        Radii in micrometres, in the order of `counts`; NaN for a count that is not below the number
+        of observations.
     """
     radii = np.full(len(counts), np.nan)
     possible = [count for count in counts if count < tree.n]
@@ -160,8 +162,8 @@ def nearest_neighbours(
     Returns
     -------
     :
-        Distances, in the unit of the coordinates, and indices of the observations, nearest first.
-        If there are too few observations, the distance is infinite.
+        Distances, in the unit of the coordinates, and indices of the neighbours, nearest first. A
+        missing neighbour, in a section of too few observations, has an infinite distance.
     """
     distance, index = KDTree(coords).query(coords, k=np.arange(2, count + 2))
     return np.asarray(distance), np.asarray(index)
@@ -189,7 +191,7 @@ class _Links:
 def _pairs_within(
     tree: KDTree, radius: float
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield pairs of different observations and their distance, by blocks of the first one."""
+    """Yield indices and distances of pairs of observations, by blocks of the first observation."""
     for start in range(0, tree.n if radius > 0 else 0, _BLOCK):
         block = KDTree(tree.data[start : start + _BLOCK])
         distances = block.sparse_distance_matrix(tree, radius, output_type="ndarray")

@@ -50,15 +50,15 @@ class SpatialTasks:
     def of(
         cls, paired: PairedDataset, tasks: Mapping[str, Task], spatial: SpatialConfig
     ) -> "SpatialTasks":
-        """Compute the targets of all distance bands, and draw the pairs.
+        """Return the targets of all distance bands, and close and far pairs of observations.
 
-        If the data set has none of the tasks in `spatial.targets`, a message is printed and only
-        the pairs, which need no labels, are scored.
+        If the data set has none of the tasks in `spatial.targets`, a message is printed and there
+        are only pairs, which need no labels.
 
         Parameters
         ----------
         paired
-            The data set.
+            The data set, with coordinates in micrometres.
         tasks
             Tasks of the data set, by name.
         spatial
@@ -92,40 +92,42 @@ def evaluate(
     probe: ProbeConfig,
     kinds: Collection[str],
 ) -> pd.DataFrame:
-    """Score a representation on the spatial tasks.
+    """Return the scores of a representation on the spatial tasks.
 
-    Linear probes score every seed, nonlinear probes the first one. In each fold, tasks without
-    labels of training or test observations are left out.
+    Linear probes score every seed, nonlinear probes the first one. In each fold, a task is left out
+    if its training or test observations have no labels, or its training labels one class.
 
     Parameters
     ----------
     name
-        Name of the representation.
+        Name of the method.
     paired
         The data set.
     spatial_tasks
         Spatial tasks of the data set.
     seeds, represent
-        Seeds to score, and the representation given fold and seed.
+        Seeds to score, and function from fold and seed to the representation.
     probe
         Configuration of the probes.
     kinds
-        Probes that predict the neighbours: `linear`, `mlp` or both. Pairs are classified by linear
-        probes.
+        Probes that predict the neighbours: `linear`, `mlp` or both. Pairs are always classified by
+        linear probes.
 
     Returns
     -------
     :
         One row per task, metric, probe, fold, donor and seed, with the columns of
-        `downstream.evaluate` and `BAND_COLUMNS`: `target`; `band`, from 1; its radii in micrometres
-        and its `neighbours` per observation, as means over the donor's observations. Tasks are
-        called `neighbours TARGET BAND`, or `consistency`, which has no band. There are no rows if
-        no donor has enough observations for any task.
+        `downstream.evaluate` and `BAND_COLUMNS`: `target`; `band`, from 1; `inner_um, outer_um`,
+        its radii in micrometres, and `neighbours`, their number per observation, as means over the
+        donor's labelled observations. Tasks are called `neighbours TARGET BAND`, or `consistency`,
+        which has no band. There are no rows if no donor has enough observations for any task.
 
     Raises
     ------
     DataError
         If the representation has another number of rows, or is not finite.
+    ConfigError
+        If the loss of a nonlinear probe is not finite.
     """
     rows: list[dict[str, object]] = []
     for fold in paired.folds:

@@ -27,7 +27,7 @@ class BandTarget:
     target
         Majority label or mean composition of each observation's neighbours.
     task
-        Name of the task whose labels or compositions are those of the neighbours.
+        Name of the task that the labels or compositions of the neighbours belong to.
     number
         Number of the band, from 1.
     band
@@ -57,8 +57,8 @@ def band_targets(
     bands
         The distance bands.
     min_labelled
-        Minimal number of a donor's observations with labelled neighbours; with fewer, the target
-        has no label for this donor.
+        Minimal number of observations of a donor that have labelled neighbours; with fewer, the
+        target has no labels for this donor.
 
     Returns
     -------
@@ -93,17 +93,17 @@ def majority(
 ) -> Int[np.ndarray, " obs"]:
     """Return the most frequent class among each observation's neighbours.
 
-    Ties go to the class whose neighbours are nearer on average, and where distances are equal too,
-    as on a lattice, to the first class.
+    Of classes with equal counts the one with the smaller mean distance is returned; if mean
+    distances are equal too, as on a lattice, the first of them.
 
     Parameters
     ----------
     codes
-        Class of each observation; -1 without a label.
+        Class of each observation, from 0; -1 without a label.
     classes
         Number of classes.
     band
-        The neighbours.
+        The neighbours of each observation, with their distances.
 
     Returns
     -------
@@ -126,14 +126,14 @@ def composition(
     Parameters
     ----------
     shares
-        Cell-type shares of each observation; NaN if they are missing.
+        Cell-type shares of each observation, one column per cell type; NaN if they are missing.
     band
-        The neighbours.
+        The neighbours of each observation.
 
     Returns
     -------
     :
-        Mean shares; NaN where no neighbour has a composition.
+        Mean shares, with the columns of `shares`; NaN where no neighbour has a composition.
     """
     present = np.isfinite(shares).all(axis=1)
     sums = _adjacency(band) @ np.where(present[:, None], shares, 0.0)

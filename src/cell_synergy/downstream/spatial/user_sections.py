@@ -60,12 +60,12 @@ class UserSectionsConfig(UserTableConfig):
 def write_section_scores(
     config: UserSectionsConfig, probe: ProbeConfig, spatial: SpatialConfig, rule: ClassRule
 ) -> None:
-    """Score both embeddings, their concatenation and every fused one; write scores and curves.
+    """Score both embeddings, their concatenation and every fused one; write the tables of `out`.
 
     Parameters
     ----------
     config
-        Input file, its keys and columns, and output path.
+        Input file with its keys and columns, and output path.
     probe, spatial
         Configuration of the probes, and of the distance bands and pairs.
     rule
@@ -101,20 +101,23 @@ def spatial_dataset(
 ) -> PairedDataset:
     """Return a user's table as a paired data set with sections and coordinates in micrometres.
 
+    It is that of `user_table.paired_dataset`, with sections called `donor/section`.
+
     Parameters
     ----------
     config
-        Names of the table, its embeddings and columns, and micrometres per pixel.
+        File of the table, its keys and columns, size of an observation and micrometres per pixel.
     adata
-        The table.
+        The table, as `read_table` returns it.
     rule
         Minimum frequency of a class.
 
     Raises
     ------
     DataError
-        If coordinates are missing or cannot be micrometres, the table has fewer than two donors, or
-        a column or embedding is missing or not valid.
+        If coordinates are missing or cannot be micrometres, a section has one observation or two
+        at one position, a label is the section or has a reserved name, or `paired_dataset` refuses
+        the table.
     """
     _check_labels(config)
     if "spatial" not in adata.obsm:
@@ -147,7 +150,7 @@ def _check_labels(config: UserSectionsConfig) -> None:
 def _section_names(
     donor: Shaped[np.ndarray, " obs"], section: Shaped[np.ndarray, " obs"]
 ) -> list[str]:
-    """Return section names `donor/section`, which differ between donors."""
+    """Return section names `donor/section`, which are different for different donors."""
     pairs = list(zip(donor, section, strict=True))
     names = [f"{d}/{s}" for d, s in pairs]
     if len(set(names)) == len(set(pairs)):
@@ -156,7 +159,7 @@ def _section_names(
 
 
 def _shares(config: UserSectionsConfig, adata: ad.AnnData) -> pd.DataFrame:
-    """Return the cell-type shares of the observations; unnamed types are numbered."""
+    """Return the cell-type shares of the observations; cell types without a name are numbered."""
     key = str(config.composition)
     where, values = f"{config.units}: obsm[{key!r}]", adata.obsm[key]
     if not isinstance(values, pd.DataFrame):

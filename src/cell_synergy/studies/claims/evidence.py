@@ -23,8 +23,8 @@ class ClaimsConfig(Config):
     aligned
         Methods whose objective aligns the two modalities.
     synergy_aware, redundant
-        The method that the paper calls synergy-aware (CoMM), and the one that captures redundancy
-        according to the paper (SimCLR).
+        The method that the paper calls synergy-aware (CoMM), and the method that captures
+        redundancy according to the paper (SimCLR).
     local, niches
         Tasks on the observation itself, and tasks on the organisation of its surroundings.
     """
@@ -43,7 +43,8 @@ class Tables:
     Attributes
     ----------
     sis, information, spectrum, distance
-        Tables of the stages of these names.
+        Tables of the SIS, of the information decomposition, of the spectral ceiling, and of the SIS
+        over distance.
     scores
         Tidy scores of the stage `evaluate`.
     scaling
@@ -65,7 +66,7 @@ class Tables:
         return [name for name in claims.aligned if name in self.methods]
 
     def headline_sis(self, tasks: Sequence[str]) -> pd.DataFrame:
-        """Return the SIS over all folds of some tasks, by linear probes, in macro F1 or R2."""
+        """Return the rows of `sis` of some tasks: over all folds, linear probes, macro F1 or R2."""
         rows = headline_rows(self.sis, fold=ALL_FOLDS)
         return rows[rows["task"].isin(tasks)]
 
@@ -109,13 +110,13 @@ def too_few(tables: Tables) -> Finding:
 
 
 def if_holds(holds: bool, evidence: str) -> Finding:
-    """Return "supported" or "not supported" with the evidence.
+    """Return the finding "supported" or "not supported", with the evidence.
 
     Parameters
     ----------
     holds
         Whether the claim is supported.
     evidence
-        The numbers in words.
+        The evidence in words and numbers.
     """
     return SUPPORTED if holds else NOT_SUPPORTED, evidence

@@ -3,8 +3,8 @@
 Each claim has a rule, a function of the study's tables that returns the verdict (`supported`, `not
 supported` or `not testable here`) and the evidence in words. A rule decides by 95 % intervals over
 donors and by one-sided p values corrected for the methods compared, not by the size of an effect.
-A claim is not testable here if a method or task that it is about is absent, or the data set has
-fewer than five test donors. `RULES` lists all rules.
+A claim is not testable here if a method or task that it is about is absent, or there are too few
+test donors (under five), training pairs or correlations. `RULES` lists all rules.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ def redundancy(tables: Tables, claims: ClaimsConfig) -> Finding:
     """Return verdict and evidence: aligned methods retain more shared than unique content.
 
     For each method the 95 % interval over donors of the explained variance of the canonical
-    variates must be above those of the residuals of both embeddings.
+    variates must be above the intervals for the residuals of both embeddings.
 
     Parameters
     ----------
@@ -66,7 +66,8 @@ def redundancy(tables: Tables, claims: ClaimsConfig) -> Finding:
 def ceiling(tables: Tables, claims: ClaimsConfig) -> Finding:
     """Return verdict and evidence: no aligned method is above the spectral ceiling on any task.
 
-    Supported if no score is significantly above that of a linear probe of the canonical variates.
+    Supported if no aligned method's linear probe scores significantly higher (macro F1, R2; p
+    corrected for the methods, below 0.05) than a linear probe of the canonical variates.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ def ceiling(tables: Tables, claims: ClaimsConfig) -> Finding:
 def local(tables: Tables, claims: ClaimsConfig) -> Finding:
     """Return verdict and evidence: no fusion method is above the better expert on a local task.
 
-    Supported if no gain of a linear probe is significant (one-sided p, corrected for the methods).
+    Supported if no gain of a linear probe is significant (one-sided p, corrected, below 0.05).
 
     Parameters
     ----------
@@ -165,10 +166,10 @@ def niches(tables: Tables, claims: ClaimsConfig) -> Finding:
 
 
 def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Return verdict and evidence: the fine-tuned expert is above all methods over the fractions.
+    """Return verdict and evidence: the fine-tuned expert has the highest mean over all fractions.
 
-    Labels are subsampled with the pairs. Local tasks, fractions of the training pairs, draws and
-    seeds are averaged within donors. The 95 % interval of each difference must be above 0.
+    Labels are subsampled with the pairs. Scores are averaged within donors over local tasks,
+    fractions of the pairs, draws and seeds. The 95 % interval of each difference must be above 0.
 
     Parameters
     ----------
@@ -201,10 +202,11 @@ def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
 
 
 def highest(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Return verdict and evidence: the synergy-aware method has the highest mean over tasks.
+    """Return verdict and evidence: the synergy-aware method has the highest mean of all fusions.
 
-    The mean is over linear scores (macro F1, R2), whose differences are those of gains over the
-    better expert. The 95 % interval over donors of each difference must be above 0.
+    Scores are of linear probes (macro F1, R2), averaged over tasks; controls, single modalities and
+    the donor task are left out. The 95 % interval over donors of its difference from each other
+    method must be above 0. (Differences of scores equal those of gains over the better expert.)
 
     Parameters
     ----------
@@ -214,7 +216,7 @@ def highest(tables: Tables, claims: ClaimsConfig) -> Finding:
     Raises
     ------
     DataError
-        If methods were not scored on the same donors.
+        If a method lacks a score of a task and donor that others have.
     """
     if claims.synergy_aware not in tables.methods:
         return no_method([claims.synergy_aware])
@@ -246,9 +248,8 @@ def captured(tables: Tables, claims: ClaimsConfig) -> Finding:
     """Return verdict and evidence: `claims.redundant` (SimCLR) retains mainly shared content.
 
     Supported if the 95 % interval over donors of its explained variance (1 = all; may be negative)
-    of the canonical variates is above that of the control `shuffled`, trained on shuffled pairs,
-    and above those of its own explained variance of the residuals of both embeddings. Not testable
-    here if one of the two methods is absent, or donors, pairs or correlations are too few.
+    of the canonical variates is above the interval of the control `shuffled`, trained on shuffled
+    pairs, and above its own intervals for the residuals of both embeddings.
 
     Parameters
     ----------

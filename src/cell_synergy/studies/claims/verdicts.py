@@ -35,7 +35,7 @@ def verdicts(
     Parameters
     ----------
     tables, simulated
-        Result tables of each data set, and whether it is simulated.
+        Result tables of each data set, and whether it is simulated, both by name of the data set.
     trifeature
         Scores of the stage `trifeature`.
     claims
@@ -44,8 +44,13 @@ def verdicts(
     Returns
     -------
     :
-        One row per data set and claim, with the columns `claim, dataset, verdict, evidence,
-        simulated`; claims that Trifeature cannot test are `not testable here`.
+        One row per data set and claim, those of Trifeature last, with the columns `claim, dataset,
+        verdict, evidence, simulated`; claims that Trifeature cannot test are `not testable here`.
+
+    Raises
+    ------
+    DataError
+        If a method lacks a score of a task and donor that others have.
     """
     rows = [
         (claim, dataset, *rule(of_dataset, claims), simulated[dataset])
@@ -63,11 +68,11 @@ _NO_TISSUE: Finding = (NOT_TESTABLE, "the task has no tissue, donors or niches")
 def on_trifeature(scores: pd.DataFrame, claims: ClaimsConfig) -> dict[str, Finding]:
     """Return the findings on the claims that Trifeature tests, from binomial intervals.
 
-    Scores are balanced accuracies of linear probes, averaged over seeds, with 95 % intervals of a
-    normal approximation that counts the test pairs of one seed. A method retains redundancy rather
-    than uniqueness if the interval of its accuracy on redundant content is above both intervals on
-    unique content. The synergy-aware method is highest if its synergy interval is above chance and
-    above the intervals of all other methods.
+    Scores are balanced accuracies of linear probes, averaged over seeds, with 95 % intervals of the
+    normal approximation to a binomial of the test pairs of one seed. A method (all aligned ones;
+    `claims.redundant`) retains redundancy rather than uniqueness if its interval on redundant
+    content is above both intervals on unique content. The synergy-aware method is highest if its
+    synergy interval is above chance and above the intervals of all other methods.
 
     Parameters
     ----------
@@ -112,7 +117,7 @@ def on_trifeature(scores: pd.DataFrame, claims: ClaimsConfig) -> dict[str, Findi
 def markdown(table: pd.DataFrame) -> str:
     """Return the verdicts as a Markdown table with a row per claim and a column per data set.
 
-    Titles of simulated data sets end in "(simulated)"; remarks on data sets are below the table.
+    Titles of simulated data sets end in "(simulated)"; remarks on data sets follow the table.
     """
     names = table.drop_duplicates("dataset")
     titles = [

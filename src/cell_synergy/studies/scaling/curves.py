@@ -36,7 +36,7 @@ _NAMES = ["dataset", "method", "task", "metric", "probe", "fold", "donor", "labe
 
 
 def read(scaling: Path, finetune: Path, dataset: str, methods: Sequence[str]) -> pd.DataFrame:
-    """Read the scores of some methods and of the tunable expert, fine-tuned and frozen.
+    """Read the scaling scores of some methods and of the tunable expert, fine-tuned and frozen.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ def read(scaling: Path, finetune: Path, dataset: str, methods: Sequence[str]) ->
     -------
     :
         One row per score (columns `COLUMNS` of `cell_synergy.studies.scaling.subset_evaluator`),
-        with the tunable expert's arms `finetuned` and `frozen` and the null `prior` as methods; and
-        one row per omission, with the reason in `note` and no score.
+        with the tunable expert as methods `finetuned` and `frozen`, and the method `prior`, a probe
+        of a constant feature; and one row per omission, with the reason in `note` and no score.
 
     Raises
     ------
@@ -108,8 +108,9 @@ def curves(scores: pd.DataFrame) -> pd.DataFrame:
         Columns `dataset, task, metric, labels, method, fraction, pairs, score, low, high, least,
         most, draws, donors, note`. `fraction` is in per cent; `pairs` is the mean number of
         training pairs over folds; `score` the mean over donors, and `low, high` its 95 % t interval
-        over donors, NaN with fewer than five, which `note` then tells; `least, most` the lowest and
-        highest mean score of a draw; `draws, donors` are numbers.
+        over donors, NaN with fewer than five, for which `note` gives the reason; `least, most` the
+        lowest and highest mean score of one draw and seed; `draws` the number of combinations of
+        draw and seed, and `donors` that of donors.
     """
     scored = scores[scores["note"] == ""]
     cross_validated = len(set(scored["fold"])) > 1
@@ -195,14 +196,14 @@ def _compare(
 def better_single(scores: pd.DataFrame) -> pd.DataFrame:
     """Return which of the frozen experts `image` and `expression` is better in each task.
 
-    The better expert has the higher mean score of inner cross-validation with all training pairs.
-    The reference modality of SIS is selected by this rule, too.
+    The better expert has the higher mean score of inner cross-validation with all training pairs,
+    the criterion that also selects the reference modality of SIS. `scores` are those of `read`.
 
     Returns
     -------
     :
-        One row per data set and task, with the columns `dataset, task, method`; empty without
-        scores of single experts at 100 %.
+        One row per data set and task, with the columns `dataset, task, method` (the better expert);
+        empty without scores of single experts at 100 %.
     """
     whole = scores[(scores["labels"] == DRAWN_LABELS) & (scores["fraction"] == WHOLE)]
     inner = whole[whole["method"].isin(UNIMODAL)].dropna(subset=["inner"])

@@ -36,8 +36,8 @@ def scale(
 ) -> Iterator[Row]:
     """Yield the scores of an expert at every fraction, and a row with the reason of each omission.
 
-    Rows are dictionaries with keys of `subset_evaluator.COLUMNS`. The column `method` is
-    `finetuned`, `frozen`, or `prior` for a probe of a constant feature.
+    Rows are dictionaries with keys of `subset_evaluator.COLUMNS`. Their `method` is `finetuned`,
+    `frozen`, or `prior` for a probe of a constant feature.
 
     Parameters
     ----------
@@ -50,7 +50,12 @@ def scale(
     config, probe, scaling
         Configurations of fine-tuning, of the probes and of the scaling study.
     store
-        Rows of an interrupted run, which are not computed again.
+        Store of the rows of each subset; those of an interrupted run are not computed again.
+
+    Raises
+    ------
+    ConfigError
+        If more last layers are to be trained than the expert has, or a loss is not finite.
     """
     adapted = AdaptedExpert(expert, config)
     targets = task_targets(paired, tasks)

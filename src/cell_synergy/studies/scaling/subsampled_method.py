@@ -37,7 +37,7 @@ class SubsampledMethod:
     paired
         The data set.
     training, align
-        The sections `training` and `align` of params.yaml.
+        Sections `training` and `align` of params.yaml, with which the stage `align` fits.
     folder
         Folder of the weights that the stage `align` wrote.
     work
@@ -60,15 +60,13 @@ class SubsampledMethod:
     def fit(self, fold: Fold, subset: Subset) -> Iterator[tuple[int, Weights]]:
         """Yield seed and weights of each fit to a subset.
 
-        At 100 % these are the weights that the stage `align` wrote for each of its seeds; below
-        there is one fit per draw, with the first seed of `align` plus the index of the draw.
+        At 100 % these are the weights that the stage `align` wrote for each of its seeds. Below
+        100 % there is one fit, with the first seed of `align` plus the index of the draw.
 
         Parameters
         ----------
-        fold
-            The fold that the subset is drawn from.
-        subset
-            The subset.
+        fold, subset
+            The fold that the subset is drawn from, and the subset.
 
         Raises
         ------
@@ -91,7 +89,7 @@ class SubsampledMethod:
         Parameters
         ----------
         subset
-            Subset whose drawn observations give the means and standard deviations.
+            The subset, by whose drawn observations the inputs are standardised.
         fitted
             Weights of the method, as `fit` yields them.
         """
@@ -143,7 +141,14 @@ def scale(
     dataset, probe, config
         Configurations of the data set, of the probes and of the scaling study.
     store
-        Rows of an interrupted run; their subsets are not fitted again.
+        Store of the rows of each subset; subsets of an interrupted run are not fitted again.
+
+    Raises
+    ------
+    DataError
+        If weights of the stage `align` are missing or damaged.
+    ConfigError
+        If the section `training` is not valid, or a loss is not finite.
     """
     paired = method.paired
     targets = task_targets(paired, config.chosen(dataset.tasks, str(paired.adata.uns["source"])))

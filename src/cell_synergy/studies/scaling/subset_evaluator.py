@@ -34,7 +34,7 @@ class SubsetEvaluator:
     Parameters
     ----------
     paired, task_targets
-        The data set, and the labels or values of each task.
+        The data set, and the target of each task.
     subset
         The subset.
     probe, config
@@ -95,16 +95,16 @@ class SubsetEvaluator:
     def predict(
         self, labels: str, x: Embedding, names: Sequence[str] | None = None
     ) -> dict[str, Prediction]:
-        """Return predictions of linear probes of an embedding, by task.
+        """Standardise an embedding and fit linear probes; return the probes' predictions by task.
 
         Parameters
         ----------
         labels
-            `DRAWN_LABELS` or `ALL_LABELS`.
+            Training labels: `DRAWN_LABELS` or `ALL_LABELS`.
         x
             Embedding of all observations.
         names
-            Names of the tasks; None for all of them.
+            Names of the tasks; None for all that have enough labels.
 
         Returns
         -------
@@ -126,12 +126,12 @@ class SubsetEvaluator:
     ) -> Iterator[Row]:
         """Yield the scores of predictions, one dictionary per task, metric and test donor.
 
-        Metrics are macro F1, R2 and bits.
+        Metrics are macro F1, R2 and bits. The columns `method` and `seed` are missing.
 
         Parameters
         ----------
         labels
-            `DRAWN_LABELS` or `ALL_LABELS`.
+            Labels that the probes were fitted to: `DRAWN_LABELS` or `ALL_LABELS`.
         predictions
             Predictions for the test rows, by task.
         probe
@@ -147,9 +147,10 @@ class SubsetEvaluator:
 
 
 def linear_rows(evaluator: SubsetEvaluator, x: Embedding) -> Iterator[Row]:
-    """Yield scores (dictionaries) of linear probes with drawn labels and, in draw 0, all labels.
+    """Fit linear probes to the drawn labels and, in draw 0, to all labels; yield their scores.
 
-    At 100 % the drawn labels are all labels, and both sets of rows come from one fit.
+    Scores are dictionaries as of `SubsetEvaluator.rows`. At 100 % the drawn labels are all labels,
+    and one fit gives the scores for both.
 
     Parameters
     ----------
@@ -169,13 +170,13 @@ def linear_rows(evaluator: SubsetEvaluator, x: Embedding) -> Iterator[Row]:
 def table(rows: list[Row], adata: ad.AnnData) -> pd.DataFrame:
     """Return the score table of the scaling study on one data set.
 
-    The columns are `COLUMNS`; those of the probe fit are filled in the first row of each fit and
-    metric only.
+    The columns are `COLUMNS`, and `remark` if the data set has one; columns of the probe fit are
+    filled in the first row of each fit and metric only.
 
     Parameters
     ----------
     rows
-        Scores and omissions of all methods.
+        Scores and omissions of all methods, as `scale` yields them.
     adata
         Observations, whose `uns` has the name and remark of the data set.
     """

@@ -60,7 +60,7 @@ class ScalingConfig(Config):
     seed: NonNegativeInt
 
     def chosen(self, tasks: dict[str, Task], source: str) -> dict[str, Task]:
-        """Return the tasks of the study that a data set has; log if it has none of them.
+        """Return the tasks of the scaling study that a data set has; if none, log a message.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class Subset:
 
 
 def subsets(paired: PairedDataset, fold: Fold, config: ScalingConfig) -> Iterator[Subset]:
-    """Yield every draw of every fraction of a fold, by fraction; 100 % has one draw.
+    """Yield every draw of every fraction of a fold, in ascending order; 100 % has one draw.
 
     The subsets of one draw are nested: in every donor a larger fraction contains the smaller ones.
 

@@ -52,8 +52,8 @@ def ceiling_scores(
     Raises
     ------
     DataError
-        If a task has no labelled training observation in a fold, or there are tasks, but no test
-        observation has a label.
+        If a task has no labelled training observation in a fold, or no test observation has a label
+        of any task.
     """
     rows: list[dict[str, object]] = []
     targets = task_targets(paired, tasks)
@@ -68,14 +68,14 @@ def ceiling_scores(
 
 
 def compare(ceiling: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the difference of each method's linear scores from those of the ceiling.
+    """Return mean linear scores of methods and ceiling, and each method's gain over the ceiling.
 
     Parameters
     ----------
     ceiling
-        Scores from `ceiling_scores`.
+        Scores of the canonical variates, as `ceiling_scores` returns them.
     scores
-        Tidy scores of all methods.
+        Tidy scores of all methods, of any probe; those of linear probes are compared.
 
     Returns
     -------

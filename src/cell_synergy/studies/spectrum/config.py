@@ -22,8 +22,8 @@ class SpectrumConfig(Config):
     ranks
         Number of leading correlations in the table.
     permutations
-        Number of permutations within donors; their largest correlation is a threshold for shared
-        directions.
+        Number of permutations within donors; the largest correlation of all permutations is a
+        threshold for shared directions.
     seed
         Seed of subsets and permutations.
     """

@@ -36,14 +36,12 @@ class CentredPairs:
         expression: Float[np.ndarray, "obs d2"],
         donor: Shaped[np.ndarray, " obs"],
     ) -> "CentredPairs":
-        """Subtract each donor's means from pairs of embeddings.
+        """Return pairs of embeddings minus their means over the observations of each donor.
 
         Parameters
         ----------
-        image, expression
-            Embeddings of both modalities.
-        donor
-            Donor of each observation.
+        image, expression, donor
+            Embeddings of both modalities, and donor of each observation.
         """
         image, expression = (centre_within_donors(x, donor) for x in (image, expression))
         return cls(image, expression, donor)
@@ -76,7 +74,7 @@ class Spectrum:
     p, q
         Numbers of principal axes of image and expression that were analysed.
     freedom
-        Degrees of freedom, observations minus donors.
+        Degrees of freedom: observations minus donors.
     """
 
     correlations: Float64[np.ndarray, " k"]
@@ -88,18 +86,18 @@ class Spectrum:
 
     @property
     def estimable(self) -> bool:
-        """Whether population correlations can be estimated, that is p + q < n."""
+        """Whether population correlations can be estimated: p + q < `freedom`."""
         return self.p + self.q < self.freedom
 
     @property
     def edge(self) -> float:
-        """Wachter edge: limit of the largest sample correlation of independent features."""
+        """Wachter edge: limit of the largest sample correlation of independent modalities."""
         return wachter_edge(self.p, self.q, self.freedom)
 
     def corrected(self, edge: float) -> Float64[np.ndarray, " k"]:
         """Estimate the population correlations: 0 for sample correlations up to `edge`.
 
-        All are NaN if they are not estimable.
+        All are NaN unless `estimable`.
         """
         if not self.estimable:
             return np.full(len(self.correlations), np.nan)
@@ -109,7 +107,7 @@ class Spectrum:
     def shared(self, edge: float) -> "SharedDirections":
         """Return the directions whose sample correlation is above `edge`.
 
-        There are none if population correlations are not estimable.
+        There are none unless `estimable`.
         """
         corrected = self.corrected(edge)
         mask = corrected > 0
@@ -135,7 +133,7 @@ class SharedDirections:
     def variates(
         self, image: Float[np.ndarray, "obs d1"], expression: Float[np.ndarray, "obs d2"]
     ) -> Float32[np.ndarray, "obs _"]:
-        """Return the k variates of the image, the k of the expression, and a column of zeros.
+        """Return the k variates of the image, then the k of the expression, then a column of zeros.
 
         The column of zeros gives probes a feature even if there are no directions.
 
@@ -166,14 +164,16 @@ def centre_within_donors(
 
 
 def wachter_edge(p: int, q: int, n: int) -> float:
-    """Return the limit of the largest canonical correlation of independent features.
+    """Return the limit of the largest sample canonical correlation of two independent modalities.
 
-    Wachter 1980: `sqrt(p/n (1 - q/n)) + sqrt(q/n (1 - p/n))`, and 1 if p + q >= n.
+    As p, q and n grow in constant proportion it is `sqrt(p/n (1 - q/n)) + sqrt(q/n (1 - p/n))`
+    (Wachter 1980); 1 if p + q >= n.
 
     Parameters
     ----------
     p, q, n
-        Numbers of features of the two modalities, and of independent observations.
+        Number of features of the first modality, of the second, and degrees of freedom:
+        observations, minus donors if features were centred within donors.
     """
     if p + q >= n:
         return 1.0
@@ -186,15 +186,13 @@ def population_correlations(
 ) -> Float64[np.ndarray, " k"]:
     """Return the population correlations that sample correlations estimate.
 
-    An estimate is the larger root of the relation of Bao et al. 2019; up to the Wachter edge there
-    is no root, and it is 0.
+    An estimate is the larger root of the relation of Bao et al. 2019; it is 0 up to the Wachter
+    edge, where sample correlations identify no population correlation.
 
     Parameters
     ----------
-    correlations
-        Sample correlations.
-    p, q, n
-        Numbers of features of the two modalities, and of independent observations.
+    correlations, p, q, n
+        Sample correlations; the others as for `wachter_edge`, with p + q < n.
     """
     first, second = p / n, q / n
     square = correlations.astype(np.float64) ** 2
@@ -207,7 +205,7 @@ def population_correlations(
 
 
 def spectrum(pairs: CentredPairs, axes: int | None) -> Spectrum:
-    """Return the canonical correlations of pairs, from their covariances.
+    """Return the canonical correlations and directions of pairs, from their covariances.
 
     Parameters
     ----------
@@ -229,9 +227,10 @@ def spectrum(pairs: CentredPairs, axes: int | None) -> Spectrum:
 def permutation_null(
     pairs: CentredPairs, axes: int | None, permutations: int, rng: np.random.Generator
 ) -> Float64[np.ndarray, "permutations k"]:
-    """Return the canonical correlations, in descending order, of permutations within donors.
+    """Return canonical correlations after permutations of the expression rows within donors.
 
-    Permutations leave the covariances of both modalities unchanged: one whitening serves all.
+    One row per permutation, each in descending order. Permutations leave the covariances of both
+    modalities unchanged, so that one whitening serves all.
 
     Parameters
     ----------
@@ -264,16 +263,14 @@ def permutation_null(
 def held_out_correlations(
     fitted: Spectrum, pairs: CentredPairs
 ) -> dict[str, Float64[np.ndarray, " k"]]:
-    """Return the signed correlations of held-out pairs along canonical directions, by donor.
+    """Return the signed correlation of held-out pairs along each canonical direction, by donor.
 
-    A correlation is 0 where the projection of a donor's pairs is constant.
+    A correlation is 0 if the donor's pairs do not vary along the direction.
 
     Parameters
     ----------
-    fitted
-        Spectrum of the training pairs, with its directions.
-    pairs
-        Held-out pairs, centred within donors.
+    fitted, pairs
+        Spectrum of the training pairs, and held-out pairs, centred within donors.
     """
     variates = pairs.image @ fitted.image, pairs.expression @ fitted.expression
     values = {}

@@ -47,17 +47,18 @@ def retention_targets(
     shared
         Canonical directions of the training pairs.
     pairs
-        All pairs, including those of test donors: targets are never inputs of a probe.
+        All pairs, those of test donors too: targets are never inputs of a probe.
     axes
         Number of leading principal axes that the unique content is restricted to.
 
     Returns
     -------
     :
-        Targets by name. `shared`: the sum of both modalities' variates, the best linear estimate of
-        their common signal, weighted by squared correlations; absent if there are no directions.
-        `unique_image`, `unique_expression`: coordinates along the leading principal axes minus
-        their regression on the variates of both modalities, weighted by their variances.
+        Targets by name. `shared`: for each direction the sum of both modalities' variates, the best
+        linear estimate of their common signal, weighted by the squared correlation; absent if there
+        are no directions. `unique_image`, `unique_expression`: coordinates of the embedding along
+        its leading principal axes minus their regression on the variates of both modalities,
+        weighted by the variances of these residuals.
     """
     first, second = pairs.image @ shared.image, pairs.expression @ shared.expression
     variates = np.concatenate([first, second], axis=1)
@@ -112,21 +113,22 @@ class RetentionProbe:
     ) -> dict[str, dict[str, float]]:
         """Return the explained variance of each target within each test donor.
 
-        The share is 1 minus the squared error over the sum of squares, averaged over columns with
-        the weights of the target: 1 if the target is fully retained, 0 if not at all, and negative
-        if predictions are worse than the donor's mean.
+        The explained variance is 1 minus the squared error over the sum of squares, averaged over
+        columns with the weights of the target: 1 if the target is fully retained, 0 if not at all,
+        and negative if predictions are worse than the donor's mean.
 
         Parameters
         ----------
         z
-            Joint embedding of all observations.
+            Joint embedding of all observations; it is centred within donors and standardised.
         selections
-            Selected penalty by target; missing ones are selected and added to this dictionary.
+            Selected penalty by target. Changed in place: missing penalties are selected by inner
+            cross-validation and added.
 
         Returns
         -------
         :
-            `{target: {donor: share}}`.
+            `{target: {donor: explained variance}}`.
         """
         paired, test = self.paired, self.fold.test
         centred = centre_within_donors(z, paired.donor).astype(np.float32)

@@ -67,17 +67,18 @@ def tabulate(
     scores
         Tidy scores of all methods.
     config, probe, validation_share
-        Configuration of the spectrum and of the probes, and the share of each training section on
-        which neither the methods nor the spectrum are fitted.
+        Configurations of the spectral analysis and of the probes; fraction (0 to 1) of each
+        training section on which neither the methods nor the spectrum are fitted.
 
     Returns
     -------
-    Columns `COLUMNS`; values are means over folds. For each `space` (all `features`, or the leading
-    principal `axes`), `pairs` (own, or shuffled within donors) and `fraction` of the training pairs
-    in per cent: `freedom`, pairs minus donors; `edge`, the Wachter edge; `largest_shuffled`, the
-    largest correlation of all permutations; `directions`, the number of correlations above both;
-    `ceiling`, the sum of squared sample correlations; `ceiling_corrected`; `ceiling_held_out`, the
-    sum of signed squares of those on test donors; by `rank`, `correlation`, `corrected`, `held_out`
+    Columns `COLUMNS`; each `quantity` has a `value`, the mean over folds and donors. For each
+    `space` (all `features`, or the leading principal `axes`), `pairs` (own, or shuffled within
+    donors) and `fraction` of the training pairs in per cent: `freedom`, pairs minus donors; `edge`,
+    the Wachter edge; `largest_shuffled`, the largest correlation of all permutations; `directions`,
+    the number of correlations above both; `ceiling`, the sum of squared sample correlations;
+    `ceiling_corrected`, that of estimated population correlations; `ceiling_held_out`, the sum of
+    signed squared correlations on test donors; by `rank`, `correlation`, `corrected`, `held_out`
     and `shuffled`, the mean over permutations. By method, per seed and over all seeds: the retained
     shares `shared`, `unique_image`, `unique_expression`; by task, `score` and `over_ceiling` (see
     `compare`). Values that cannot be estimated are empty, with a note; with too few pairs in a fold
@@ -137,7 +138,7 @@ def _assemble(paired: PairedDataset, parts: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def shared(pairs: CentredPairs, config: SpectrumConfig, fold: Fold) -> SharedDirections:
-    """Return the canonical directions with correlations above the edge and above all permutations.
+    """Return canonical directions with correlations above the Wachter edge and all permutations.
 
     Parameters
     ----------

@@ -14,13 +14,13 @@ def whitenings(
 ) -> tuple[Float64[np.ndarray, "d1 p"], Float64[np.ndarray, "d2 q"]]:
     """Return for each modality a matrix whose product with the features has identity covariance.
 
-    Their columns are the leading principal axes, each divided by its standard deviation; axes whose
-    variance is a rounding error are left out.
+    Columns are the leading principal axes in descending order of variance, each divided by the
+    standard deviation along it; axes whose variance is a rounding error are left out.
 
     Parameters
     ----------
     moments
-        Covariances of both modalities.
+        Covariances of both modalities, of features centred within donors.
     axes
         Maximal number of axes of each modality; None for all axes with positive variance.
 

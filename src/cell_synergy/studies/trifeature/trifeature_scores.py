@@ -35,15 +35,15 @@ def score_method(
 ) -> pd.DataFrame:
     """Draw the benchmark anew with each seed, fit a method to its pairs, and probe its embedding.
 
-    The method is fitted to pairs of any texture and colour and, for the task `synergy`, to pairs
-    whose texture and colour match.
+    The method is fitted to pairs of any texture and colour and, for the task `synergy`, again to
+    pairs in which the colour of one item matches the texture of the other.
 
     Parameters
     ----------
     name, method
         Name of the method, and the method.
     config
-        Configuration of the benchmark.
+        Configuration of the benchmark, with its seeds.
     training
         The section `training` of params.yaml.
     probe
@@ -62,7 +62,7 @@ def score_method(
     ------
     ConfigError
         If there are fewer pairs than the configuration requires, `training` is not valid, or a loss
-        is not finite.
+        is not finite, of the method or of the nonlinear probe.
     """
     rows: list[dict[str, object]] = []
     for seed in range(config.seed, config.seed + config.seeds):

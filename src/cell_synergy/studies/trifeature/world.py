@@ -79,14 +79,14 @@ class TrifeatureWorld:
     def make(cls, config: TrifeatureConfig, folds: int, seed: int) -> "TrifeatureWorld":
         """Draw the split of triplets, the matching of colours to textures, and the embeddings.
 
-        A triplet is a combination of shape, colour and texture, of which there are three items.
+        A triplet is a combination of shape, colour and texture; each has three items.
 
         Parameters
         ----------
         config
             Configuration of the benchmark.
         folds
-            Number of inner folds of the training triplets.
+            Number of inner folds into which the training triplets are divided.
         seed
             Seed of all streams.
         """
@@ -108,19 +108,19 @@ class TrifeatureWorld:
     def draw(
         self, within: Bool[np.ndarray, " items"], match: bool | None, count: int, *purpose: str
     ) -> Int[np.ndarray, "count 2"]:
-        """Draw different pairs of items of one shape, as (image item, expression item).
+        """Draw pairs of items of equal shape without replacement.
 
         Parameters
         ----------
         within
             Mask of the items to draw from.
         match
-            Whether the colour of the expression item matches the texture of the image item; None
-            for any colour.
+            Whether the colour of the expression item has to match the texture of the image item
+            (False: must not match); None for any colour.
         count
             Number of pairs.
         purpose
-            Name of the random stream.
+            Words that name the random stream; equal ones give equal draws.
 
         Returns
         -------
@@ -152,8 +152,8 @@ class TrifeatureWorld:
         Parameters
         ----------
         kind
-            `any` for pairs drawn at random; `matching` for pairs with the colour of the expression
-            item matching the texture of the image item.
+            `any` for pairs of any texture and colour; `matching` for pairs in which the colour of
+            the expression item matches the texture of the image item.
         count
             Number of pairs.
 
@@ -173,8 +173,8 @@ class TrifeatureWorld:
         Parameters
         ----------
         kind
-            `any` for pairs drawn at random; `matching` for half of them with the colour of the
-            expression item matching the texture of the image item, and half not matching.
+            `any` for pairs of any texture and colour; `matching` for pairs of which in one half the
+            colour of the expression item matches the texture of the image item, in the other not.
         count
             Number of training pairs, rounded down to equal numbers per inner fold and half, and
             number of test pairs, rounded down to equal halves.
@@ -216,8 +216,9 @@ class TrifeatureWorld:
         Returns
         -------
         :
-            Number of the shape, or of the texture of the item in one modality; for `synergy` 1 if
-            the colour of the expression item matches the texture of the image item, else 0.
+            For `redundancy` the shape, 0 to 9; for `unique_...` the texture, 0 to 9, of the item of
+            that modality; for `synergy` 1 if the colour of the expression item matches the texture
+            of the image item, else 0.
         """
         first, second = self.triplets[items[:, 0]], self.triplets[items[:, 1]]
         labels: Int[np.ndarray, " obs"] = {
@@ -243,6 +244,6 @@ def standardised(
     x
         Features.
     fit
-        Mask of the rows whose means and standard deviations are used.
+        Mask of the rows from which means and standard deviations are computed.
     """
     return standardise(x, fit, np.zeros(len(x)), "train")
