@@ -54,6 +54,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     """Submit, watch and restore as the arguments require; return the exit code."""
     os.chdir(Repo.find_root())
+    if not args.overrides:
+        run_check()  # may add to params.yaml what is named there, which has to be committed first
     workspace = inspect()
     batch = Batch(workspace.root, workspace.rev, args.overrides)
     with batch.locked():

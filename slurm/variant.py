@@ -9,6 +9,7 @@ from dvc.repo import Repo
 from dvc.utils.cli_parse import to_path_overrides
 from dvc.utils.hydra import apply_overrides, to_hydra_overrides
 
+from runner.hook import run_check
 from slurm.batch import Batch
 from slurm.command import call
 from slurm.script import clone_commands, quote
@@ -42,6 +43,7 @@ def make_clone(batch: Batch, workspace: Workspace) -> None:
     call("bash", "-ec", f"{variables}\n{clone_commands(batch, workspace.cache)}")
     with chdir(new):
         override(batch.overrides)
+        run_check()
         patch = call("git", "diff", "--", ":!dvc.lock")
         if not patch:
             raise DvcException(f"-S {' '.join(batch.overrides)} changes nothing: HEAD has that")

@@ -1,5 +1,6 @@
 """Error messages about parameters: the wrong key, its value and line, and what is valid there."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -78,10 +79,25 @@ def _explain(
     if detail["type"] == "missing":
         remedy = f"add {key}" if where == ARGUMENT else f"set it in params.yaml or as {name}"
         return f"{name}: missing; {remedy}=VALUE"
+    if detail["type"] in {"union_tag_invalid", "literal_error"} and "ctx" in detail:
+        return _unknown_kind(name, detail)
+    if detail["type"] in {"union_tag_not_found", "model_attributes_type"}:
+        return f"{name}: write a block with a key `kind`, {{kind: NAME}}{_source(name, detail)}"
     message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "value_error" and isinstance(detail["input"], Mapping):
+        return f"{name}: {message}"
     if detail["type"] == "path_type":
         message = "Input should be the path of a file or folder"
     return f"{name}: {message}, got {shortened(detail['input'])}{_source(name, detail)}"
+
+
+def _unknown_kind(name: str, detail: ErrorDetails) -> str:
+    """Return the message about a value that is none of several words."""
+    context = detail["ctx"]
+    valid = re.findall(r"'([^']*)'", str(context.get("expected_tags", context.get("expected"))))
+    given = str(context.get("tag", detail["input"]))
+    name = f"{name}.kind" if "tag" in context else name.removesuffix(".[key]")
+    return f"{name}: no {given!r}{suggest(given, valid)}{_source(name, detail)}"
 
 
 def _source(name: str, detail: ErrorDetails) -> str:

@@ -7,9 +7,10 @@ what the expert sees.
 
 A label file is an AnnData without `X`, with the observations of the pairs in the same order. `obs`:
 one categorical column per classification task; `obsm["cell_type_ratio"]`: where a task is a
-composition; `uns["tasks"]`: kind of each task. Reference donors, on whose labels hyperparameters
-are selected, have a label file of their own, `<dataset>-reference.h5ad`; of the columns of a task
-it has those that reference donors have, with all their labels.
+composition; `uns`: `source`, the data set, and `tasks`, the kind of each task. Reference donors, on
+whose labels hyperparameters are selected, have a label file of their own,
+`<dataset>-reference.h5ad`; of the columns of a task it has those that reference donors have, with
+all their labels.
 
 The task table `<dataset>.csv` beside it has one row per task: `dataset`, `simulated`, `task`,
 `kind`, `classes` (number of classes; of a regression, outputs) and `observations` (number with a
@@ -77,7 +78,9 @@ def separate(adata: ad.AnnData, tasks: Mapping[str, Task]) -> tuple[ad.AnnData, 
     )
     kinds = {name: task.kind for name, task in tasks.items()}
     labelled = [n for n, kind in kinds.items() if kind == "classification" and n in adata.obs]
-    labels = ad.AnnData(obs=adata.obs[labelled].copy(), uns={"tasks": kinds})
+    labels = ad.AnnData(
+        obs=adata.obs[labelled].copy(), uns={"source": adata.uns["source"], "tasks": kinds}
+    )
     if "composition" in kinds.values() and _SHARES in adata.obsm:
         labels.obsm[_SHARES] = adata.obsm[_SHARES]
     return pairs, labels
@@ -115,9 +118,9 @@ def add_labels(pairs: ad.AnnData, path: Path) -> None:
     Raises
     ------
     DataError
-        If there is no such file, it is broken or has a label column that is not categorical, its
-        observations differ from those of the pairs in name or order, or the pairs have a column of
-        that name already.
+        If there is no such file, it is broken, of another data set, or has a label column that is
+        not categorical, its observations differ from those of the pairs in name or order, or the
+        pairs have a column of that name already.
     """
     if not path.is_file():
         raise DataError(
@@ -125,6 +128,8 @@ def add_labels(pairs: ad.AnnData, path: Path) -> None:
         )
     labels = anndata_files.read(path, _REMEDY)
     _check(labels, str(path))
+    if (source := labels.uns["source"]) != pairs.uns["source"]:
+        raise DataError(f"{path}: labels of {source!r}, not of the pairs' {pairs.uns['source']!r}")
     if difference := anndata_files.obs_difference(labels.obs_names, pairs.obs_names):
         raise DataError(
             f"{path}: {difference}: labels of other pairs; make both again (`dvc repro pairs`)"

@@ -20,6 +20,7 @@ from scipy import sparse
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import as_names, check_spellings
+from cell_synergy.core.messages import suggest
 from cell_synergy.data import anndata_files, label_files
 from cell_synergy.data.config import Task
 from cell_synergy.data.obsm import as_coords
@@ -40,6 +41,30 @@ def log_normalise(counts: sparse.csr_matrix, total: float = 1e4) -> sparse.csr_m
     scaled = sparse.csr_matrix(sparse.diags(scale) @ counts)
     scaled.data = np.log1p(scaled.data)
     return scaled.astype(np.float32)
+
+
+def task_labels(adata: ad.AnnData, task: str) -> pd.Series:
+    """Return the label of each observation in a classification task, a categorical column.
+
+    Parameters
+    ----------
+    adata
+        Observations with labels.
+    task
+        Name of the task.
+
+    Raises
+    ------
+    DataError
+        If there are no labels of this task.
+    """
+    if task not in adata.obs:
+        raise DataError(
+            f"{adata.uns['source']}: no labels of task {task!r}{suggest(task, adata.obs)}; name a "
+            "column of the data under `tasks`, and run `dvc repro pairs`"
+        )
+    labels: pd.Series = adata.obs[task]
+    return labels
 
 
 def regression_target(pairs: ad.AnnData, task: str, spec: Task) -> Float[np.ndarray, "obs outputs"]:

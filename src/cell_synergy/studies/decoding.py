@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float32, Float64
 
 from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.data.paired import task_labels
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.design import Design
 from cell_synergy.studies.truth import Visible, ground_truth
@@ -52,7 +53,7 @@ def true_decompositions(
         states = sorted({state for shown in visible.values() for state in shown[modality]})
         decoded[modality] = confusions(x, latent[states], fold.probe, fold.test, probe)
     labels = {
-        task: paired.adata.obs[task].cat.codes.to_numpy(np.int64)
+        task: task_labels(paired.adata, task).cat.codes.to_numpy(np.int64)
         for task, spec in tasks.items()
         if spec.kind == "classification"
     }

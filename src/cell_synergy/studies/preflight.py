@@ -19,6 +19,7 @@ from cell_synergy.core.names import UNIMODAL
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.downstream.spatial.config import SpatialConfig
 from cell_synergy.finetuning.config import ALL_TASKS, FinetuneConfig
+from cell_synergy.raw import readers
 from cell_synergy.studies import licensed
 from cell_synergy.studies.claims.evidence import ClaimsConfig
 from cell_synergy.studies.scaling.subsets import ScalingConfig
@@ -64,7 +65,11 @@ def _config(config: type[C], params: Params, name: str) -> C:
 def _method_errors(params: Params) -> Iterator[str]:
     """Yield a message for each name of a method that does not exist or is missing."""
     blocks, claims = section_of(params, "models"), _config(ClaimsConfig, params, "claims")
-    yield from _unknown("models", blocks, models.names())
+    for name in (name for name in blocks if name not in models.names()):
+        yield (
+            f"models: no {name!r}{suggest(name, models.names())}; add its file to "
+            "src/cell_synergy/models/, or take its block out"
+        )
     for name in REQUIRED:
         if name not in blocks:
             yield f"models: no {name!r}, with which all others are compared; put its block back"
@@ -116,7 +121,8 @@ def _tasks_of(block: object) -> list[str]:
 def _task_errors(params: Params) -> Iterator[str]:
     """Yield a message for each misspelt task; log the tasks that no data set has."""
     for name in param_of(params, "datasets"):
-        _config(DatasetConfig, params, f"data.{name}")  # raises if the section is not valid
+        dataset = _config(DatasetConfig, params, f"data.{name}")  # raises if it is not valid
+        yield from _unknown(f"data.{name}.reader", [dataset.reader.kind], readers.names())
     valid = {task for block in section_of(params, "data").values() for task in _tasks_of(block)}
     claims = _config(ClaimsConfig, params, "claims")
     finetuned = _config(FinetuneConfig, params, "finetune").tasks

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.names import UNIMODAL
 from cell_synergy.data.config import Task
+from cell_synergy.data.paired import task_labels
 from cell_synergy.data.remarks import add_remark
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.information.decompose import COLUMNS, HeldOutPosteriors, decompose
@@ -68,7 +69,7 @@ def information(
     for task, spec in tasks.items():
         if spec.kind != "classification":
             continue
-        codes = adata.obs[task].cat.codes.to_numpy().astype(np.int64)
+        codes = task_labels(adata, task).cat.codes.to_numpy().astype(np.int64)
         rows = tests[codes[tests] >= 0]
         if reason := _not_estimable(codes[rows], groups[rows]):
             tqdm.write(f"{adata.uns['source']}: task {task!r} left out: {reason}")

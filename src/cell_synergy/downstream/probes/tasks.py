@@ -11,7 +11,7 @@ from cell_synergy.core.names import DONOR
 from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
-from cell_synergy.data.paired import regression_target
+from cell_synergy.data.paired import regression_target, task_labels
 from cell_synergy.data.splits import Fold, draw_validation_mask, inner_folds
 
 _TEST_STRIPE = 0.25  # share of each training section on which the donor classifier is tested
@@ -183,7 +183,7 @@ def task_targets(paired: PairedDataset, tasks: Mapping[str, Task]) -> list[Targe
     adata, targets = paired.adata, []
     for name, task in tasks.items():
         if task.kind == "classification":
-            column = adata.obs[name].cat
+            column = task_labels(adata, name).cat
             codes = column.codes.to_numpy().astype(np.int64)
             empty = np.zeros((adata.n_obs, 0))
             targets.append(

@@ -12,6 +12,7 @@ from scipy import sparse
 from cell_synergy.core.errors import DataError
 from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.data.paired import task_labels
 from cell_synergy.downstream.probes.tasks import Target, task_targets
 from cell_synergy.downstream.spatial.graph import DistanceBand
 
@@ -149,7 +150,7 @@ def _neighbour_labels(
     """Return the observations with the majority labels and mean shares of their neighbours."""
     obs = adata.obs[["donor", "section"]].copy()
     for name in (name for name, task in tasks.items() if task.kind == "classification"):
-        column = adata.obs[name].cat
+        column = task_labels(adata, name).cat
         codes = majority(column.codes.to_numpy().astype(np.int64), len(column.categories), band)
         obs[name] = pd.Categorical.from_codes(codes, column.categories)
     neighbours = ad.AnnData(sparse.csr_matrix(np.zeros((len(obs), 0), dtype=np.float32)), obs=obs)
