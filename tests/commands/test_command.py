@@ -173,7 +173,7 @@ def test_a_mistake_ends_the_alignment_with_its_remedy(words, message):
     ("words", "message"),
     [
         (["evaluation.align_method=comn", "evaluation.modality=multimodal"], "did you mean 'comm'"),
-        (["evaluation.modality=unimodal"], "evaluation.modality: .*'unimodal_gex'"),
+        (["evaluation.modality=unimodal"], "evaluation.modality: no 'unimodal' .*unimodal_gex"),
         ([], "evaluation.modality: missing"),
         (["evaluation.modality=unimodal_img", "evaluation.weight=x"], "did you mean 'weights'"),
         (["evaluation.modality=unimodal_img", "probe.strength=3"], "did you mean 'strengths'"),

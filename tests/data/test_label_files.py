@@ -152,6 +152,21 @@ def test_labels_of_other_pairs_are_refused(adata, folder, change, message):
         paired.read(folder / "pairs/lab.h5ad", folder / "labels/lab.h5ad")
 
 
+def test_labels_of_another_data_set_are_refused(adata, folder):
+    other = adata.copy()
+    other.uns["source"] = "other"
+    labelled.write(folder, "other", other, TASKS)
+    with pytest.raises(DataError, match=r"other\.h5ad: labels of 'other', not of the pairs' 'lab'"):
+        paired.read(folder / "pairs/lab.h5ad", folder / "labels/other.h5ad")
+
+
+def test_a_task_without_labels_is_named(folder):
+    joined = paired.read(folder / "pairs/lab.h5ad", folder / "labels/lab.h5ad")
+    message = r"lab: no labels of task 'regoin' \(did you mean 'region'.*name a column of the data"
+    with pytest.raises(DataError, match=message):
+        paired.task_labels(joined, "regoin")
+
+
 def test_pairs_of_former_times_which_have_labels_are_refused(adata, folder):
     paired.write(folder / "pairs/lab.h5ad", adata)
     with pytest.raises(DataError, match=r"the pairs have labels already \(obs\['zone'\]\); make"):
