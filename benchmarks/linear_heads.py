@@ -5,8 +5,8 @@ python benchmarks/linear_heads.py [DATASET ...]
 Barlow Twins and VICReg have one linear map per modality and no projector. The width of all three is
 the number of shared directions, so that no output can encode anything else. Their linear scores on
 test donors are compared with those of the canonical variates, as in the stage `spectrum`, beside
-concatenation and CoMM from the study. Needs pairs, embeddings and scores of the default study (`dvc
-pull`), and takes a minute per data set.
+concatenation and CoMM from the study. Needs pairs, labels, embeddings and scores of the default
+study (`dvc pull`), and takes a minute per data set.
 """
 
 import sys

@@ -157,7 +157,9 @@ def test_a_source_needs_its_keys(dataset, source, key):
 
 
 def test_a_source_is_of_a_kind_that_there_is(dataset):
-    _refused(dataset, r"data\.lab\.source\.kind: no 'web'; valid: folder, hub, manifest", source="web")
+    _refused(
+        dataset, r"data\.lab\.source\.kind: no 'web'; valid: folder, hub, manifest", source="web"
+    )
     _refused(dataset, r"data\.lab\.source: no key 'kind'", source={"folder": "tissue"})
     message = r"data\.lab\.source\.folder: Input should be a valid string, got 3"
     _refused(dataset, message, source={"kind": "folder", "folder": 3})

@@ -56,5 +56,8 @@ def test_the_bound_of_the_parameters_compares_the_projections(load, pairs, bound
 
 
 def test_an_unknown_bound_is_refused_with_those_that_exist(load):
-    with pytest.raises(ConfigError, match=r"models\.dim\.bound: no 'donsker-varadhan'; valid: infonce, jensen-shannon"):
+    with pytest.raises(
+        ConfigError,
+        match=r"models\.dim\.bound: no 'donsker-varadhan'; valid: infonce, jensen-shannon",
+    ):
         load("dim", bound="donsker-varadhan")

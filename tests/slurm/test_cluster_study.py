@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
 METHODS = ("comm", "cca", "concat")
-TARGETS = [f"probe@lung-{method}" for method in METHODS]
+TARGETS = [f"evaluate@lung-{method}" for method in METHODS]
 SITE = "default: {mem: 900M}\nembed: {mem: 900M}\nalign: {mem: 900M, time: '00:10:00'}\n"
 pytestmark = pytest.mark.slow
 
