@@ -58,6 +58,21 @@ def test_uncommitted_changes_are_refused_with_a_remedy(where, call_main, commit)
     )
 
 
+def test_what_the_check_adds_to_the_parameters_has_to_be_committed_first(
+    where, call_main, commit, monkeypatch
+):
+    """Jobs run the code of HEAD, which would lack it."""
+    (where / "pyproject.toml").write_text('[tool.runner]\ncheck = "adding:check"\n')
+    (where / "adding.py").write_text(
+        "from pathlib import Path\n\ndef check():\n    Path('in').write_text('added')\n"
+    )
+    commit(where)
+    monkeypatch.syspath_prepend(where)
+    code, _, err = call_main(where, "slurm.submit", "--dry")
+    assert code == 1
+    assert "these files differ from it:\n    in\ncommit them" in err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
