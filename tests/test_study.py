@@ -134,7 +134,7 @@ def test_a_second_run_does_nothing(study):
 @pytest.mark.parametrize(
     ("file", "old", "new", "stale"),
     [
-        ("core/config.py", "has no", "lacks", set()),
+        ("core/config.py", "is given twice", "was given twice", set()),
         ("models/byol.py", "deepcopy(", "copy_of(", {"align", "evaluate"}),
     ],
 )
@@ -146,7 +146,7 @@ def test_a_change_of_code_reaches_its_users_alone(study, file, old, new, stale):
     found = set(re.findall(r"^(\S+):$", run(study, "dvc", "status").stdout, re.MULTILINE))
     path.write_text(before)
     run(study, "dvc", "repro", "code")
-    every = {"spectrum@lung", "claims"} if stale else set()
+    every = {"spectrum@lung"} if stale else set()
     assert found == {f"{kind}@lung-byol" for kind in stale} | every
 
 
@@ -179,7 +179,8 @@ def test_another_focal_method_runs_only_what_depends_on_it(study):
     done = run(study, "dvc", "repro", "--dry")
     subprocess.run(["git", "checkout", "-q", "params.yaml"], cwd=study, check=True)
     ran = set(re.findall(r"Running stage '([^']+)'", done.stdout))
-    drawn = {f"figures@{file.stem}" for file in (ROOT / "notebooks").glob("*.py")}
+    names = {file.stem for file in (ROOT / "notebooks").glob("*.py")} - {"calibrate"}
+    drawn = {f"figures@{name}" for name in names}
     assert ran == {"scaling@lung-simclr", "claims", "headline", *drawn}
 
 
