@@ -118,7 +118,7 @@ def test_a_hyperparameter_has_no_default_and_must_be_positive(name, key):
     rest = {k: v for k, v in BLOCKS[name].items() if k != key}
     with pytest.raises(ConfigError, match=rf"models\.{name}\.{key}: missing"):
         models.load(name, rest)
-    with pytest.raises(ConfigError, match=rf"models\.{name}\.{key}: .*greater than 0, got 0"):
+    with pytest.raises(ConfigError, match=rf"models\.{name}\.{key}: .*greater than \d+, got 0"):
         models.load(name, rest | {key: 0})
 
 
