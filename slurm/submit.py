@@ -62,7 +62,6 @@ def run(args: argparse.Namespace) -> int:
         if args.overrides:
             make_clone(batch, workspace)
         os.chdir(batch.workspace)
-        run_check()
         plan = plan_after_first(args.targets, available_cores())
         _require_restorable(plan)
         profiles = Profiles(workspace.root, plan.order)

@@ -8,7 +8,7 @@ from cell_synergy.commands.experiment import Experiment, read_paired
 from cell_synergy.core.config import arguments, load, load_keys, read_param, read_section
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import report_errors
-from cell_synergy.data.design import DesignConfig
+from cell_synergy.data.study_design import DesignConfig
 from cell_synergy.finetuning.align import AlignConfig, align
 
 

@@ -7,10 +7,10 @@ import pandas as pd
 
 import cell_synergy
 from cell_synergy.core.config import Config, arguments, load, read_param
+from cell_synergy.core.discovery import module_names
 from cell_synergy.core.errors import ConfigError, DataError, report_errors
 from cell_synergy.core.files import atomic_write
 from cell_synergy.core.messages import suggest
-from cell_synergy.core.modules import module_names
 from cell_synergy.data.label_files import read_task_table
 from cell_synergy.data.remarks import copy_remarks
 from cell_synergy.scoring.tables import read_methods, read_sis

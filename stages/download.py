@@ -25,8 +25,8 @@ from cell_synergy.core.errors import report_errors
 from cell_synergy.core.files import atomic_write
 from cell_synergy.core.resume.scratch import scratch_folder
 from cell_synergy.data.config import RawConfig
-from cell_synergy.data.design import RolesConfig
 from cell_synergy.data.source_config import FolderSource, HubSource
+from cell_synergy.data.study_design import RolesConfig
 from cell_synergy.raw.download import download
 from cell_synergy.raw.simulator import simulate
 from cell_synergy.raw.simulator.config import SimulatorConfig

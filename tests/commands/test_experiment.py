@@ -7,7 +7,7 @@ import pytest
 from cell_synergy.commands.experiment import Experiment
 from cell_synergy.core.config import load_keys, parse
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.data.design import DesignConfig
+from cell_synergy.data.study_design import DesignConfig
 
 
 @pytest.fixture(autouse=True)

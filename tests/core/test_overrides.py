@@ -9,7 +9,8 @@ from pydantic import Field
 from cell_synergy.core.config import Config, merge, parse, validate
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.overrides import Word
-from cell_synergy.data.config import DatasetConfig, Names
+from cell_synergy.data.config import DatasetConfig
+from cell_synergy.data.naming import Names
 from cell_synergy.downstream.spatial.user_sections import UserSectionsConfig
 from cell_synergy.downstream.user_table import UserTableConfig
 

@@ -121,7 +121,7 @@ BLOCKS = {"kind": "leave-one-block-out", "blocks": 4, "gap_um": 112.0}
 
 def test_a_split_into_blocks_has_their_number_and_the_gap(dataset):
     asked, roles = dataset(split=BLOCKS, roles={"study": ["A"]}), {"study": ["A"]}
-    assert (asked.group, asked.named) == ("block", "donor")
+    assert (asked.group, asked.grouping) == ("block", "donor")
     assert asked.block_split.blocks == 4
     for key in ("blocks", "gap_um"):
         _refused(dataset, rf"data\.lab\.split\.{key}: missing", roles=roles,
@@ -151,7 +151,7 @@ HUB = {"kind": "hub", "repo": "owner/name", "revision": "abc", "folder": "hest"}
 )
 def test_a_source_needs_its_keys(dataset, source, key):
     for block in (source, {"kind": source}):
-        _refused(dataset, rf"data\.lab\.source\.{key}: missing; .*source\.{key}=", source=block)
+        _refused(dataset, rf"data\.lab\.source\.{key}: missing; set it in params\.yaml", source=block)
     _refused(dataset, rf"data\.lab\.source\.{key}: unknown parameter",
              source={"kind": "manifest", key: "x"})  # fmt: skip
 

@@ -160,6 +160,14 @@ def test_labels_of_another_data_set_are_refused(adata, folder):
         paired.read(folder / "pairs/lab.h5ad", folder / "labels/other.h5ad")
 
 
+def test_a_file_of_something_else_is_no_label_file(adata, folder):
+    del adata.uns["source"]
+    adata.obs = adata.obs[[]]
+    adata.write_h5ad(folder / "labels/else.h5ad")
+    with pytest.raises(DataError, match=r"else\.h5ad: no uns\['source'\], so it is no label file"):
+        paired.read(folder / "pairs/lab.h5ad", folder / "labels/else.h5ad")
+
+
 def test_a_task_without_labels_is_named(folder):
     joined = paired.read(folder / "pairs/lab.h5ad", folder / "labels/lab.h5ad")
     message = r"lab: no labels of task 'regoin' \(did you mean 'region'.*name a column of the data"

@@ -225,6 +225,6 @@ def test_too_few_genes_of_the_list_are_refused(published, pairs, tmp_path):
 
 def test_a_technology_without_a_token_must_be_replaced_by_name(published):
     with pytest.raises(
-        ConfigError, match=r"nicheformer\.assay: no token; valid: .*MERFISH.*got 'Visium'"
+        ConfigError, match=r"nicheformer\.assay: no 'Visium'; valid: 10x 3' .*, MERFISH, "
     ):
         encoders.load("nicheformer", published | {"assay": "Visium"})

@@ -146,7 +146,8 @@ def test_another_expert_is_refused(expert, tmp_path):
     with pytest.raises(DataError, match=rf"tuned on {expert.name} .* which is not other"):
         load(tmp_path, replace(expert, name="other", sha256="c" * 64))
     base = json.loads((tmp_path / "base.json").read_text())
-    assert base == {"expert": expert.name, "sha256": expert.sha256}
+    file = "adapter_model.safetensors"
+    assert base == {"expert": expert.name, "sha256": expert.sha256, "parameters": file}
     config = json.loads((tmp_path / "adapter_config.json").read_text())
     assert expert.sha256 in config["base_model_name_or_path"]
 
@@ -230,6 +231,21 @@ def test_settings_of_adapters_lead_to_no_other_file(expert, tmp_path, monkeypatc
     with torch.no_grad():
         again = expert.features(load(tmp_path, expert), expert.batch(ROWS, None))
     torch.testing.assert_close(again, adapted.embed(params, ROWS), rtol=0, atol=1e-6)
+
+
+def test_lost_last_layers_are_named_and_not_taken_for_the_frozen_expert(expert, tmp_path):
+    adapted = AdaptedExpert(expert, small.settings(how="last"))
+    adapted.save(tmp_path, adapted.start(0))
+    (tmp_path / "last.safetensors").unlink()
+    with pytest.raises(DataError, match=r"last\.safetensors: no such file; give the folder"):
+        load(tmp_path, expert)
+
+
+def test_a_folder_that_does_not_say_what_was_trained_is_refused(expert, tmp_path):
+    base = {"expert": expert.name, "sha256": expert.sha256}
+    (tmp_path / "base.json").write_text(json.dumps(base))
+    with pytest.raises(DataError, match=r"base\.json: `parameters` does not name the file"):
+        load(tmp_path, expert)
 
 
 def test_last_layers_of_another_network_are_refused(expert, tmp_path):

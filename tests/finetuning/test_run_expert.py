@@ -92,6 +92,7 @@ def test_tuning_writes_under_runs_only(workspace, capsys):
     assert set(scores.method) == {"tiny lora"}
     assert set(scores.task) == {"region"}
     base = json.loads(Path(out, "region-A-0/base.json").read_text())
+    assert base.pop("parameters") == "adapter_model.safetensors"
     assert base == {"expert": "tiny", "sha256": "d" * 64}
 
 

@@ -133,13 +133,20 @@ def test_a_section_of_another_layout_is_refused_and_stays(section):
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
-def test_line_ends_stay_and_a_missing_section_is_made(end):
+def test_inserted_lines_end_as_the_others_and_a_missing_section_is_made(end):
     PARAMS.write_bytes(b"data:\r\n  lung: {}\r\n# the end" + end.encode())
     licensed.add("paper_lung")
     written = PARAMS.read_bytes()
-    assert written.startswith(b"data:\r\n  lung: {}\r\n  paper_lung:\n    source:\n")
-    assert written.endswith(b"circular:\n  paper_lung:\n  - composition\n")
+    assert written.startswith(b"data:\r\n  lung: {}\r\n  paper_lung:\r\n    source:\r\n")
+    assert written.endswith(b"circular:\r\n  paper_lung:\r\n  - composition\r\n")
+    assert written.count(b"\n") == written.count(b"\r\n")
     assert set(read_params()["data"]) == {"lung", "paper_lung"}
+
+
+def test_a_section_without_a_block_is_filled():
+    PARAMS.write_text("data:\n  lung: {}\ncircular:\n")
+    licensed.add("paper_lung")
+    assert read_params()["circular"] == {"paper_lung": ["composition"]}
 
 
 @pytest.mark.parametrize("name", NAMES)

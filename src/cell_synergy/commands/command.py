@@ -80,8 +80,8 @@ def command(
     if print_requested_help(argv, help_text, bare=False):
         return
     with report_errors(resumes=resumes):
-        words = _without_config_name(list(argv), config_name)
-        arguments = parse(words)
+        assignments = _without_config_name(list(argv), config_name)
+        arguments = parse(assignments)
         dataset, _ = pop_choice(arguments.get("data", {}), "dataset", "data")
         stage, name, overrides = stage_of(arguments)
         axes = {"dataset": dataset, "method": name, "expert": name}
@@ -92,7 +92,7 @@ def command(
         if folder:
             outputs["out"] = Path(RUNS, folder, dataset, name)
         output_paths = [
-            _output_path(output, arguments.get(output), _below_runs(path, words))
+            _output_path(output, arguments.get(output), _below_runs(path, assignments))
             for output, path in outputs.items()
         ]
         inputs = {key: Path(str(merged[key])) for key in INPUTS if key in merged}
@@ -147,9 +147,9 @@ def _output_path(name: str, value: object, default: Path) -> OutputPath:
     return folder_output(name, text, default)
 
 
-def _below_runs(out: Path, words: Sequence[str]) -> Path:
+def _below_runs(out: Path, assignments: Sequence[str]) -> Path:
     """Return the path of a stage's output below runs/, with the overrides in its name."""
-    pairs = [word.partition("=") for word in words if word.partition("=")[0] not in CHOICES]
+    pairs = [word.partition("=") for word in assignments if word.partition("=")[0] not in CHOICES]
     overrides = [f"{key}={Path(value).name}" for key, _, value in pairs if "." in key]
     suffix = ".csv" if out.suffix == ".csv" else ""
     name = ",".join([out.name.removesuffix(suffix), *overrides]) + suffix
@@ -157,14 +157,14 @@ def _below_runs(out: Path, words: Sequence[str]) -> Path:
 
 
 def _without_config_name(argv: list[str], expected: str) -> list[str]:
-    words = []
+    assignments = []
     while argv:
         word = argv.pop(0)
         flag, equals, name = word.partition("=")
         if flag not in {"--config-name", "-cn"}:
-            words.append(word)
+            assignments.append(word)
             continue
         name = name if equals else (argv.pop(0) if argv else "")
         if name != expected:
             raise ConfigError(f"--config-name {name}: unknown{suggest(name, [expected])}")
-    return words
+    return assignments

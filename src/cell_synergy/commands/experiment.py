@@ -9,7 +9,7 @@ from cell_synergy.commands.args import ExperimentArgs
 from cell_synergy.core.config import merge, read_section
 from cell_synergy.core.overrides import pop_choice
 from cell_synergy.data.dataset import PairedDataset
-from cell_synergy.data.design import DesignConfig
+from cell_synergy.data.study_design import DesignConfig
 from cell_synergy.training.method import Method
 
 

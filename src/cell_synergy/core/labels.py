@@ -111,9 +111,9 @@ def check_spellings(names: list[str], what: str, where: str) -> None:
         similar[fold_name(str(name))].append(str(name))
     for spellings in similar.values():
         if len(spellings) > 1:
-            given = " and ".join(map(repr, sorted(spellings)))
+            listed = " and ".join(map(repr, sorted(spellings)))
             raise DataError(
-                f"{where}: {given} differ in blanks or capitals alone; write a {what}'s name in "
+                f"{where}: {listed} differ in blanks or capitals alone; write a {what}'s name in "
                 "one way"
             )
 

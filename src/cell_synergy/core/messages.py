@@ -14,6 +14,7 @@ from cell_synergy.core.yaml import line_of, mapping_of
 
 PARAMS = Path("params.yaml")
 ARGUMENT = "argument"  # prefix of the arguments of a stage or command in messages
+_QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")  # as pydantic lists the valid words
 _LONG = 80  # maximal length of a value in a message
 
 
@@ -77,8 +78,7 @@ def _explain(
         *parents, last = map(str, detail["loc"])
         return f"{name}: unknown parameter{suggest(last, _fields(config, parents))}"
     if detail["type"] == "missing":
-        remedy = f"add {key}" if where == ARGUMENT else f"set it in params.yaml or as {name}"
-        return f"{name}: missing; {remedy}=VALUE"
+        return f"{name}: missing; {_remedy(key, where)}"
     if detail["type"] in {"union_tag_invalid", "literal_error"} and "ctx" in detail:
         return _unknown_kind(name, detail)
     if detail["type"] in {"union_tag_not_found", "model_attributes_type"}:
@@ -91,13 +91,27 @@ def _explain(
     return f"{name}: {message}, got {shortened(detail['input'])}{_source(name, detail)}"
 
 
+def _remedy(key: str, where: str) -> str:
+    """Return where a missing value is written: in params.yaml, or as an argument.
+
+    An argument does not repeat the name in a section of several blocks: `data.KEY` overrides
+    `data.NAME.KEY`.
+    """
+    section, _, name = where.partition(".")
+    argument = f"{key if where == ARGUMENT else f'{where}.{key}'}=VALUE"
+    if not (PARAMS.is_file() and section in mapping_of(PARAMS)):
+        return f"add {argument}"
+    return f"set it in {PARAMS.name}" if name else f"set it in {PARAMS.name} or as {argument}"
+
+
 def _unknown_kind(name: str, detail: ErrorDetails) -> str:
     """Return the message about a value that is none of several words."""
     context = detail["ctx"]
-    valid = re.findall(r"'([^']*)'", str(context.get("expected_tags", context.get("expected"))))
-    given = str(context.get("tag", detail["input"]))
+    listed = str(context.get("expected_tags", context.get("expected")))
+    valid = [single or double for single, double in _QUOTED.findall(listed)]
+    word = str(context.get("tag", detail["input"]))
     name = f"{name}.kind" if "tag" in context else name.removesuffix(".[key]")
-    return f"{name}: no {given!r}{suggest(given, valid)}{_source(name, detail)}"
+    return f"{name}: no {word!r}{suggest(word, valid)}{_source(name, detail)}"
 
 
 def _source(name: str, detail: ErrorDetails) -> str:

@@ -50,5 +50,7 @@ def paths(stage: str, item: Mapping[str, str], experts: Mapping[str, object]) ->
         command = str(stages[stage]["cmd"])
     except (KeyError, TypeError) as error:
         raise ConfigError(f"{PIPELINE.name}: stage {stage!r} has no cmd; add it") from error
-    words = [(re.sub(r"\$\{([\w.]+)\}", fill, word)).partition("=") for word in command.split()]
-    return {name: value for name, equals, value in words if equals}
+    assignments = [
+        (re.sub(r"\$\{([\w.]+)\}", fill, word)).partition("=") for word in command.split()
+    ]
+    return {name: value for name, equals, value in assignments if equals}

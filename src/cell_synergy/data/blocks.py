@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
-from cell_synergy.data.design import DesignConfig
+from cell_synergy.data.study_design import DesignConfig
 
 _ROUNDING = 1e-6  # um; tolerance for distances of exactly half a gap
 

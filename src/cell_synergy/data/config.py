@@ -6,30 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from cell_synergy.core.config import Config
-from cell_synergy.data.design import BLOCKS, BlockSplit, DesignConfig, Role, Split
-from cell_synergy.data.naming import GroupNames, Labels, Names, OfKind, is_file_name, listed
+from cell_synergy.data.naming import Labels, OfKind, is_file_name
 from cell_synergy.data.reader_config import ReaderConfig
 from cell_synergy.data.source_config import SimulatorSource, Source
-
-__all__ = [
-    "BLOCKS",
-    "PLATFORMS",
-    "RESERVED_NAMES",
-    "BenchmarkConfig",
-    "BlockSplit",
-    "ClassificationTask",
-    "CompositionTask",
-    "DatasetConfig",
-    "GenePanelTask",
-    "GroupNames",
-    "Names",
-    "RawConfig",
-    "Role",
-    "SpatialBenchmarkConfig",
-    "Split",
-    "Task",
-    "listed",
-]  # fmt: skip
+from cell_synergy.data.study_design import DesignConfig
 
 RESERVED_NAMES = {"all", "block", "donor", "section"}  # names that no task can have
 
@@ -187,7 +167,8 @@ class SpatialBenchmarkConfig(BenchmarkConfig):
 class DatasetConfig(RawConfig, SpatialBenchmarkConfig):
     """Source, observations, tasks and donors of one data set: all keys of its block.
 
-    A stage that does not read all of them reads one of the classes above, or `design.DesignConfig`.
+    A stage that does not read all of them reads one of the classes above, or
+    `study_design.DesignConfig`.
     """
 
     @model_validator(mode="before")
@@ -211,7 +192,7 @@ class DatasetConfig(RawConfig, SpatialBenchmarkConfig):
         if self.block_split is not None and self.block_split.gap_um < self.unit_um:
             raise ValueError(f"'split.gap_um' must be at least 'unit_um', {self.unit_um:g}")
         if (donors := self.reader.donors) is not None:
-            names = self.reader.donor_of(()) if self.named == "section" else donors
+            names = self.reader.donor_of(()) if self.grouping == "section" else donors
             if unknown := sorted(set(self.role_of) - set(names)):
                 raise ValueError(f"'roles' names {unknown}, which 'reader.donors' does not")
         return self

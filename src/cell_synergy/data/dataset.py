@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from cell_synergy.data import embeddings, paired
-from cell_synergy.data.design import DesignConfig
 from cell_synergy.data.splits import Fold, folds, split_groups
+from cell_synergy.data.study_design import DesignConfig
 
 
 @dataclass(frozen=True)

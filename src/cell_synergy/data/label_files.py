@@ -214,6 +214,8 @@ def _counts(adata: ad.AnnData, name: str, task: Task) -> dict[str, int]:
 
 def _check(labels: ad.AnnData, where: str) -> None:
     """Refuse the column of a classification task that is not categorical."""
+    if "source" not in labels.uns:
+        raise DataError(f"{where}: no uns['source'], so it is no label file; {_REMEDY}")
     for task in labels.obs:
         if not isinstance(labels.obs[task].dtype, pd.CategoricalDtype):
             raise DataError(f"{where}: obs[{task!r}] is not categorical; convert it")

@@ -41,10 +41,10 @@ def _as_names(values: object) -> tuple[object, ...]:
 
 def _as_group_names(names: object) -> tuple[str, ...]:
     """Return donors or sections in the spelling of `as_labels`, for example `1.0` as `1`."""
-    given = pd.Series(_as_names(names), dtype=object)
-    text = as_labels(given)
+    series = pd.Series(_as_names(names), dtype=object)
+    text = as_labels(series)
     if (missing := text.isna()).any():
-        raise ValueError(f"{given[missing].iloc[0]!r} stands for a missing value; rename it")
+        raise ValueError(f"{series[missing].iloc[0]!r} stands for a missing value; rename it")
     return tuple(text)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.data.design import BLOCKS, DesignConfig
+from cell_synergy.data.study_design import BLOCKS, DesignConfig
 
 BLOCKS_HINT = (
     f"`split: {{kind: {BLOCKS}, blocks: 5, gap_um: 336}}`, which is possible with one section and "

@@ -18,9 +18,10 @@ from cell_synergy.core.labels import as_names
 from cell_synergy.core.messages import suggest
 from cell_synergy.core.names import CONTROLS
 from cell_synergy.data.classes import ClassRule, as_classes
-from cell_synergy.data.config import RESERVED_NAMES, ClassificationTask, Names
+from cell_synergy.data.config import RESERVED_NAMES, ClassificationTask
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
+from cell_synergy.data.naming import Names
 from cell_synergy.data.obsm import as_coords, as_embedding
 from cell_synergy.data.partial import read_obs_and_obsm
 from cell_synergy.data.splits import Fold

@@ -19,9 +19,9 @@ from pydantic import JsonValue
 
 from cell_synergy.core import filetypes
 from cell_synergy.core.config import Config, validate
+from cell_synergy.core.discovery import module_names
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.core.messages import suggest
-from cell_synergy.core.modules import module_names
 
 CARD = "card.json"
 

@@ -18,12 +18,11 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 from jaxtyping import Float32
-from pydantic import JsonValue, PositiveInt, field_validator
+from pydantic import JsonValue, PositiveInt
 from tqdm import tqdm
 
 from cell_synergy.core import arrays, filetypes, hub
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.messages import suggest
 from cell_synergy.encoders import Encoder, read_card, require_frozen, sha256, visible_genes
 from cell_synergy.encoders._nicheformer import checkpoint_layouts, symbols
 from cell_synergy.encoders._nicheformer.configuration import NicheformerConfig
@@ -83,13 +82,6 @@ class Expert(Encoder):
     least_genes: PositiveInt
     pooling: Pooling
     batch_size: PositiveInt
-
-    @field_validator("assay", mode="before")
-    @classmethod
-    def _assay_has_a_token(cls, assay: object) -> object:
-        if assay not in ASSAY:
-            raise ValueError(f"no token{suggest(str(assay), ASSAY)}")
-        return assay
 
     def freeze(self, reference: ad.AnnData, out: Path) -> dict[str, JsonValue]:
         files = self._locate(self.revision)

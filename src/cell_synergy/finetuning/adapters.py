@@ -167,11 +167,13 @@ class AdaptedExpert:
         Parameters
         ----------
         folder
-            Existing folder, which gets `base.json` (name and hash), and adapters in the format of
-            `peft`, or last layers as `last.safetensors`; neither if `params` is empty.
+            Existing folder, which gets `base.json` (name and hash, and the name of the file of
+            parameters), and adapters in the format of `peft`, or last layers as
+            `last.safetensors`; neither if `params` is empty.
         params
             Trained parameters, by their names in `network`.
         """
+        file = ""
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in params.items()}
         if isinstance(self.network, PeftModel):
             base_model = f"{self.expert.name}, sha256 {self.expert.sha256}"
@@ -180,17 +182,21 @@ class AdaptedExpert:
                 str(folder), state_dict=contiguous, save_embedding_layers=False
             )
             (folder / "README.md").unlink()  # peft's model card, an empty template
+            file = _ADAPTERS
         elif contiguous:
-            save_file(contiguous, folder / _LAST)
-        base: dict[str, JsonValue] = {"expert": self.expert.name, "sha256": self.expert.sha256}
+            file = _LAST
+            save_file(contiguous, folder / file)
+        base: dict[str, JsonValue] = {
+            "expert": self.expert.name, "sha256": self.expert.sha256, "parameters": file
+        }  # fmt: skip
         (folder / _BASE).write_text(json.dumps(base, indent=1) + "\n")
 
 
 def load(folder: Path, expert: TunableExpert) -> nn.Module:
     """Return a copy of the expert's network with the parameters that `AdaptedExpert.save` wrote.
 
-    It is in evaluation mode. If the folder holds neither last layers nor adapters, because nothing
-    was trained, it equals the frozen expert. With LoRA it is a model of `peft`, whose
+    It is in evaluation mode. If `base.json` names no file of parameters, because nothing was
+    trained, it equals the frozen expert. With LoRA it is a model of `peft`, whose
     `merge_and_unload()` adds the low-rank updates to the weights.
 
     Parameters
@@ -203,8 +209,8 @@ def load(folder: Path, expert: TunableExpert) -> nn.Module:
     Raises
     ------
     DataError
-        If the folder is of another expert, `base.json` is missing, adapter weights are missing
-        although their settings are there, or a file is damaged or does not match the network.
+        If the folder is of another expert, or a file is missing, damaged or does not match the
+        network.
     """
     base = filetypes.read_json(folder / _BASE, "what says which expert was tuned", _REMEDY)
     if (sha256 := str(base.get("sha256"))) != expert.sha256:
@@ -213,9 +219,13 @@ def load(folder: Path, expert: TunableExpert) -> nn.Module:
             f"not {expert.name} (sha256 {expert.sha256[:12]}...); give that expert, or tune again"
         )
     network: nn.Module = deepcopy(expert.network)
-    if (folder / _LAST).exists():
+    if (file := base.get("parameters")) not in ("", _LAST, _ADAPTERS):
+        raise DataError(
+            f"{folder / _BASE}: `parameters` does not name the file of what was trained; {_REMEDY}"
+        )
+    if file == _LAST:
         _load_some(network, tensors.read(folder / _LAST, _REMEDY), folder / _LAST)
-    elif (folder / _CONFIG).exists():
+    elif file == _ADAPTERS:
         network = _with_saved_adapters(network, folder, expert.linears)
     return network.eval()
 

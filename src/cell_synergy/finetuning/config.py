@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from cell_synergy.core.config import Config
-from cell_synergy.data.config import Names
+from cell_synergy.data.naming import Names
 
 ALL_TASKS = "all"
 

@@ -16,8 +16,8 @@ from cell_synergy.core.files import atomic_write
 from cell_synergy.core.names import FINE_TUNED
 from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
-from cell_synergy.data.design import DesignConfig
 from cell_synergy.data.splits import Fold, folds, split_groups
+from cell_synergy.data.study_design import DesignConfig
 from cell_synergy.downstream.evaluate import Evaluation, FoldEvaluator, score_table
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe

@@ -44,7 +44,7 @@ def run(args: Args) -> None:
     """Fit a method to a data set, and write weights and training curves."""
     from cell_synergy.commands.experiment import Experiment, read_paired
     from cell_synergy.core.device import use_threads
-    from cell_synergy.data.design import DesignConfig
+    from cell_synergy.data.study_design import DesignConfig
     from cell_synergy.finetuning.align import AlignConfig, align
 
     experiment = Experiment.from_overrides(args.models, args.data)

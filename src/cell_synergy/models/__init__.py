@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from importlib import import_module
 
 from cell_synergy.core.config import validate
+from cell_synergy.core.discovery import module_names
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.messages import suggest
-from cell_synergy.core.modules import module_names
 from cell_synergy.training.method import Method
 
 

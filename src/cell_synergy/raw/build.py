@@ -149,7 +149,7 @@ def _read_sections(
     scored_sections: list[str] = []
     for section in tqdm(sections, desc=f"{name}: sections", unit="section"):
         present.append((section.name, section.donor))
-        role = dataset.role_of.get(section.name if dataset.named == "section" else section.donor)
+        role = dataset.role_of.get(section.name if dataset.grouping == "section" else section.donor)
         if role is None:
             tqdm.write(f"{name}: section {section.name} has no role, left out")
             continue

@@ -18,8 +18,9 @@ from scipy import sparse
 
 from cell_synergy.core.config import Config
 from cell_synergy.core.random import stream
-from cell_synergy.data.config import ClassificationTask, Names
+from cell_synergy.data.config import ClassificationTask
 from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.data.naming import Names
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import baseline_representations, evaluate
 from cell_synergy.downstream.information.decompose import PAIR

@@ -61,14 +61,15 @@ def add(name: str) -> None:
     ConfigError
         If there is no such file, params.yaml has its blocks already, or a block cannot be inserted.
     """
+    params, file = mapping_of(PARAMS), LICENSED / f"{name}.yaml"
     if name not in _available():
         raise ConfigError(f"{LICENSED}: no {name!r}{suggest(name, _available())}")
-    file = LICENSED / f"{name}.yaml"
-    params, blocks = mapping_of(PARAMS), mapping_of(file)
-    new = {key: block for key, block in blocks.items() if not set(block) & set(params.get(key, ()))}
+    blocks = mapping_of(file)
+    new = {key: each for key, each in blocks.items() if not set(each) & set(params.get(key) or ())}
     if not new:
         raise ConfigError(f"{PARAMS} has {name!r} already; change its block there")
-    lines, licensed = _lines(PARAMS), _lines(file)
+    lines = _lines(PARAMS)
+    licensed = [line.rstrip("\r\n") + _line_end(lines) for line in _lines(file)]
     for section in new:
         lines = _inserted(lines, section, licensed[_extent(licensed, section)])
     with atomic_write(PARAMS) as path:
@@ -88,8 +89,13 @@ def _available() -> list[str]:
 
 def _lines(path: Path) -> list[str]:
     """Return the lines of a file with their line ends; the last line is given one if need be."""
-    text = path.read_bytes().decode()
-    return re.findall(r"[^\n]*\n", text if text.endswith("\n") else f"{text}\n")
+    lines = re.findall(r"[^\n]*\n|[^\n]+$", path.read_bytes().decode())
+    return [*lines[:-1], lines[-1].rstrip("\r\n") + _line_end(lines)]
+
+
+def _line_end(lines: Sequence[str]) -> str:
+    """Return the line end of a file, which is that of its first line."""
+    return "\r\n" if lines[0].endswith("\r\n") else "\n"
 
 
 def _content(path: Path) -> Mapping[str, Any] | None:
@@ -113,7 +119,7 @@ def _extent(lines: Sequence[str], section: str) -> slice:
 def _inserted(lines: Sequence[str], section: str, block: Sequence[str]) -> list[str]:
     """Return the lines with a block appended to a section; a missing section is added."""
     is_there = any(line.startswith(f"{section}:") for line in lines)
-    name = [] if is_there else [f"{section}:\n"]
+    name = [] if is_there else [f"{section}:{_line_end(lines)}"]
     end = _extent(lines, section).stop
     return [*lines[:end], *name, *block, *lines[end:]]
 

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.data.config import Role
+from cell_synergy.data.study_design import Role
 from cell_synergy.raw.simulator import states
 
 MODALITIES = ("image", "expression")

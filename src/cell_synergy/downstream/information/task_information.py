@@ -74,7 +74,7 @@ def information(
         if reason := _not_estimable(codes[rows], groups[rows]):
             tqdm.write(f"{adata.uns['source']}: task {task!r} left out: {reason}")
             continue
-        held_out = _held_out(task, codes, donor, groups, folds, posteriors)
+        held_out = _held_out(task, codes, donor, groups, folds, tests, posteriors)
         tables.append(decompose(held_out, max_clusters).assign(task=task))
     if not tables:
         return pd.DataFrame(columns=["task", *COLUMNS])
@@ -88,10 +88,10 @@ def _held_out(
     donor: Shaped[np.ndarray, " obs"],
     groups: Shaped[np.ndarray, " obs"],
     folds: Sequence[Fold],
+    tests: Int[np.ndarray, " tests"],
     posteriors: _Posteriors,
 ) -> HeldOutPosteriors:
     """Return the posteriors of one task for its labelled test rows."""
-    tests = np.concatenate([np.flatnonzero(fold.test) for fold in folds])
     labelled = codes[tests] >= 0
     rows = tests[labelled]
     methods = {

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt
 
 from cell_synergy.core.config import Config
-from cell_synergy.data.config import Names, listed
+from cell_synergy.data.naming import Names, listed
 
 BAND_COLUMNS = ["target", "band", "inner_um", "outer_um", "neighbours"]
 """Columns of the score tables that describe the distance band of a task."""

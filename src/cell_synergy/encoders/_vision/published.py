@@ -15,7 +15,7 @@ from torch import Tensor
 from cell_synergy.core import filetypes, hub
 from cell_synergy.core.device import device
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.data.config import listed
+from cell_synergy.data.naming import listed
 from cell_synergy.encoders import sha256
 from cell_synergy.encoders._vision import transformer
 from cell_synergy.encoders._vision.features import Network

@@ -10,9 +10,10 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import check_spellings, fold_name, preview
 from cell_synergy.core.messages import suggest
 from cell_synergy.data import blocks
-from cell_synergy.data.config import BLOCKS, DatasetConfig
+from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.naming import is_file_name
 from cell_synergy.data.splits import BLOCKS_HINT, fold_problems
+from cell_synergy.data.study_design import BLOCKS
 
 
 def name_problems(
@@ -34,10 +35,10 @@ def name_problems(
     """
     sections = {section for section, _ in present}
     donors = {donor for _, donor in present}
-    groups = sections if dataset.named == "section" else donors
+    groups = sections if dataset.grouping == "section" else donors
     for group in sorted(set(dataset.role_of) - groups):
         hint = _suggest_spelling(group, groups)
-        yield f"data.{name}.roles: no {dataset.named} {group!r} in the data{hint}"
+        yield f"data.{name}.roles: no {dataset.grouping} {group!r} in the data{hint}"
     counts = Counter(section for section, _ in present)
     for section in sorted(section for section, count in counts.items() if count > 1):
         yield f"{name}: section {section!r} occurs twice; rename one"
@@ -55,7 +56,7 @@ def _names_in_use(
     dataset: DatasetConfig, present: Sequence[tuple[str, str]]
 ) -> set[tuple[str, str]]:
     """Return the names of sections and donors that have a role, each with its kind."""
-    if dataset.named == "section":
+    if dataset.grouping == "section":
         return {(section, "section") for section, _ in present if section in dataset.role_of}
     with_role = [(section, donor) for section, donor in present if donor in dataset.role_of]
     names = {(section, "section") for section, _ in with_role}

@@ -9,9 +9,9 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+from cell_synergy.core.discovery import module_names
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.messages import suggest
-from cell_synergy.core.modules import module_names
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.raw.external_files import located
 from cell_synergy.raw.sections.section import Section

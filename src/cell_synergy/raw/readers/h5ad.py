@@ -86,7 +86,7 @@ def _read_file(file: Path, dataset: DatasetConfig) -> Iterator[Section]:
         names = _name_column(adata, "section", file)
     else:
         names = pd.Series(file.stem, index=adata.obs.index)
-    groups = names if dataset.named == "section" else donors
+    groups = names if dataset.grouping == "section" else donors
     image_needed = any(dataset.role_of.get(group) != "reference" for group in groups.unique())
     image = _find_image(file, image_needed)
     mpp = None if image is None else _read_mpp(adata, file)

@@ -93,7 +93,7 @@ def needs_image(dataset: DatasetConfig, name: str) -> bool:
         If the reader has no key `units`.
     """
     config = sections_config(dataset)
-    group = name if dataset.named == "section" else config.donor_of([name]).get(name, "")
+    group = name if dataset.grouping == "section" else config.donor_of([name]).get(name, "")
     return config.units == "patches" or dataset.role_of.get(group) != "reference"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cell_synergy.core.files import atomic_write
-from cell_synergy.data.config import Role
+from cell_synergy.data.study_design import Role
 from cell_synergy.raw.simulator import cells, expression, image, native, states
 from cell_synergy.raw.simulator.config import SimulatorConfig
 

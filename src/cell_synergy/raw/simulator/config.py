@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.data.config import Role, listed
+from cell_synergy.data.naming import listed
 from cell_synergy.data.source_config import SimulatedDatasetConfig
+from cell_synergy.data.study_design import Role
 from cell_synergy.raw.simulator.lattice import Lattice
 
 

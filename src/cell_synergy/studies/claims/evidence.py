@@ -7,7 +7,7 @@ import pandas as pd
 
 from cell_synergy.core.config import Config
 from cell_synergy.core.names import DONOR
-from cell_synergy.data.config import Names
+from cell_synergy.data.naming import Names
 from cell_synergy.scoring.inference import MIN_DONORS
 from cell_synergy.scoring.tables import ALL_FOLDS, headline_rows
 

@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from cell_synergy.core.config import Config
 from cell_synergy.core.random import stream
-from cell_synergy.data.config import Names, Task, listed, no_task_message
+from cell_synergy.data.config import Task, no_task_message
 from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.data.naming import Names, listed
 from cell_synergy.data.splits import Fold
 from cell_synergy.studies.scaling import WHOLE
 

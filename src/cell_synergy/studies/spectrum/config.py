@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt
 
 from cell_synergy.core.config import Config
-from cell_synergy.data.config import listed
+from cell_synergy.data.naming import listed
 
 Percent = Annotated[float, Field(gt=0, le=100)]
 

@@ -103,8 +103,8 @@ class DesignConfig(RolesConfig):
             raise ValueError(f"split {kind!r} has the roles {sorted(allowed)}, not {wrong}")
         with_role = [donor for donors in self.roles.values() for donor in donors]
         if twice := sorted({donor for donor in with_role if with_role.count(donor) > 1}):
-            raise ValueError(f"one role for a {self.named}, but {twice} are listed twice")
-        check_spellings(with_role, self.named, "roles")
+            raise ValueError(f"one role for a {self.grouping}, but {twice} are listed twice")
+        check_spellings(with_role, self.grouping, "roles")
         return self
 
     @property
@@ -115,9 +115,9 @@ class DesignConfig(RolesConfig):
     @property
     def group(self) -> str:
         """Column of `obs` whose groups are in training or in test as a whole."""
-        return self.named if self.block_split is None else "block"
+        return self.grouping if self.block_split is None else "block"
 
     @property
-    def named(self) -> Literal["donor", "section"]:
+    def grouping(self) -> Literal["donor", "section"]:
         """Kind of groups in `roles`: sections under `leave-one-section-out`, otherwise donors."""
         return "section" if self.split.kind == "leave-one-section-out" else "donor"
