@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("src/cell_synergy", "runner", "slurm")
 CONTRACTS = {
-    "models": ("training/method.py", "training/loop.py"), "encoders": ("encoders/__init__.py",)
+    "models": ("training/method.py", "training/loop.py"), "encoders": ("encoders/__init__.py",),
+    "readers": ("raw/readers/__init__.py",),
 }  # fmt: skip
 SKIPPED = {"property", "cached_property", "override", "overload"}
 
@@ -65,9 +66,14 @@ def functions(file: Path) -> Iterator[Function]:
 
 
 def contract(folder: str) -> set[str]:
-    """Return the methods that the contract of a folder's classes documents."""
+    """Return the functions and methods that a folder's contract documents for all its modules."""
     files = [ROOT / "src/cell_synergy" / name for name in CONTRACTS[folder]]
-    return {each.name.partition(".")[2] for file in files for each in functions(file)}
+    return {of_any_class(each.name) for file in files for each in functions(file)}
+
+
+def of_any_class(name: str) -> str:
+    """Return the name of a function, or that of a method with a dot in place of its class."""
+    return name[name.find(".") :] if "." in name else name
 
 
 def public() -> Iterator[Function]:
@@ -79,7 +85,7 @@ def public() -> Iterator[Function]:
             if file.name == "__init__.py":
                 of_contract = set()
             for function in functions(file):
-                if function.name.partition(".")[2] not in of_contract - {""}:
+                if of_any_class(function.name) not in of_contract:
                     yield function
 
 

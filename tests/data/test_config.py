@@ -151,7 +151,8 @@ HUB = {"kind": "hub", "repo": "owner/name", "revision": "abc", "folder": "hest"}
 )
 def test_a_source_needs_its_keys(dataset, source, key):
     for block in (source, {"kind": source}):
-        _refused(dataset, rf"data\.lab\.source\.{key}: missing; set it in params\.yaml", source=block)
+        message = rf"data\.lab\.source\.{key}: missing; set it in params\.yaml"
+        _refused(dataset, message, source=block)
     _refused(dataset, rf"data\.lab\.source\.{key}: unknown parameter",
              source={"kind": "manifest", key: "x"})  # fmt: skip
 

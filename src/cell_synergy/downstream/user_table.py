@@ -44,8 +44,7 @@ class UserTableConfig(Config):
     image, expression
         `obsm` keys of the two single-modality embeddings.
     joint
-        `obsm` keys of fused embeddings to score, separated by commas; the concatenation is always
-        scored.
+        `obsm` keys of fused embeddings to score beside the concatenation, separated by commas.
     label
         `obs` columns to predict, separated by commas.
     donor

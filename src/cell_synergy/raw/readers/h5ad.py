@@ -38,13 +38,6 @@ _IMAGE_SUFFIXES = (*IMAGES, ".ome.tif", ".ome.tiff", ".ome.btf")
 def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
     """Yield the sections of every `.h5ad` in a folder, in the order of the file names.
 
-    Parameters
-    ----------
-    raw
-        Folder of the data set's files.
-    dataset
-        Configuration of the data set.
-
     Raises
     ------
     DataError

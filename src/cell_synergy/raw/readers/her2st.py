@@ -70,13 +70,6 @@ _PIXEL_COLUMNS = ["pixel_x", "pixel_y"]
 def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:  # noqa: ARG001 - every reader's signature
     """Yield the 24 sections: six with an image, then 18 of counts only.
 
-    Parameters
-    ----------
-    raw
-        Folder of the data set's files.
-    dataset
-        Configuration of the data set; not used, part of every reader's signature.
-
     Raises
     ------
     DataError

@@ -40,13 +40,6 @@ _SCALE = "pixel_size_um_estimated"
 def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
     """Yield the sections, named by their ids in HEST-1k.
 
-    Parameters
-    ----------
-    raw
-        Folder of the data set's files.
-    dataset
-        Configuration of the data set.
-
     Raises
     ------
     ConfigError

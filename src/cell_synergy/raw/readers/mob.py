@@ -52,13 +52,6 @@ _MPP = 2.75  # micrometres per pixel
 def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:  # noqa: ARG001 - every reader's signature
     """Yield the three sections, Rep1, Rep2 and Rep11.
 
-    Parameters
-    ----------
-    raw
-        Folder of the data set's files.
-    dataset
-        Configuration of the data set; not used, part of every reader's signature.
-
     Raises
     ------
     DataError

@@ -44,13 +44,6 @@ _ROW_UM, _COLUMN_UM = _PITCH_UM * np.sqrt(3) / 2, _PITCH_UM / 2
 def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
     """Yield the sections, one subfolder each.
 
-    Parameters
-    ----------
-    raw
-        Folder of the data set's files.
-    dataset
-        Configuration of the data set.
-
     Raises
     ------
     ConfigError

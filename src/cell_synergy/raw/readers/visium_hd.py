@@ -37,13 +37,6 @@ _SCALE = "microns_per_pixel"
 def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
     """Yield the sections, one subfolder each.
 
-    Parameters
-    ----------
-    raw
-        Folder of the data set's files.
-    dataset
-        Configuration of the data set.
-
     Raises
     ------
     ConfigError

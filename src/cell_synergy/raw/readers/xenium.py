@@ -63,13 +63,6 @@ _LAYOUT = (
 def read(raw: Path, dataset: DatasetConfig) -> Iterator[Section]:
     """Yield the sections, one subfolder each.
 
-    Parameters
-    ----------
-    raw
-        Folder of the data set's files.
-    dataset
-        Configuration of the data set.
-
     Raises
     ------
     ConfigError
