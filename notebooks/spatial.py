@@ -15,11 +15,8 @@ distance = "results/distance"
 spatial = "results/spatial"
 sis = "results/sis"
 labels = "data/labels"
-experts = "data/experts"
 
 # %%
-import json
-import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -36,6 +33,9 @@ style.set_style()
 methods, focal = list(read_section("models")), read_param("method")
 datasets, circular = read_param("datasets"), read_section("circular")
 listed = style.order([m for m in methods if m not in style.UNIMODAL])
+expert = read_section(f"encoders.{read_param('experts.image')}")
+FIELDS = {"context_um": "#f3eef8", "field_um": "#e3d8ee"}  # the wider field of view is optional
+FIELDS = {key: tone for key, tone in FIELDS.items() if expert.get(key)}
 LEVELS = *style.UNIMODAL, focal, "random"
 PAIRS = "consistency"
 
@@ -54,21 +54,8 @@ def curves(dataset):
     return table.assign(um=(table["inner_um"] + table["outer_um"]) / 2)
 
 
-def fields_of_view(dataset):
-    """Return the widths of the image expert's fields of view in micrometres, the widest first.
-
-    The card of the frozen expert states them behind the pooling: `mean at 112 and 336 um`.
-    """
-    card = Path(experts, dataset, read_param("experts.image"), "card.json")
-    pooling = json.loads(card.read_text())["pooling"]
-    stated = re.search(r" at ([\d.]+(?: and [\d.]+)?) um$", pooling)
-    widths = stated[1].split(" and ") if stated else []
-    return sorted(map(float, widths), reverse=True)
-
-
 tables = {dataset: curves(dataset) for dataset in datasets}
 scores = {dataset: read_methods(Path(spatial), dataset, methods) for dataset in datasets}
-fields = {dataset: fields_of_view(dataset) for dataset in datasets}
 tables[datasets[0]].head()
 
 
@@ -80,11 +67,10 @@ def levels(dataset, target):
     return rows.groupby(["method", "task"])["value"].mean()
 
 
-def shade(axes, dataset):
-    """Shade the distances within the image expert's fields of view, the narrowest the darkest."""
-    widths = fields[dataset]
-    for width, tone in zip(widths, ("#f3eef8", "#e3d8ee")[-len(widths) :], strict=True):
-        axes.axvspan(0, width / 2, color=tone, lw=0, zorder=0)
+def shade(axes):
+    """Shade the distances within the image expert's fields of view, the narrower the darker."""
+    for key, tone in FIELDS.items():
+        axes.axvspan(0, expert[key] / 2, color=tone, lw=0, zorder=0)
 
 
 def draw_levels(axes, dataset, target, bands):
@@ -155,7 +141,7 @@ for part, dataset in zip(parts, datasets, strict=True):
         below = part.add_subplot(grid[1, column], sharex=above)
         bands = rows[rows["band"] > 0]
         for axes in (above, below):
-            shade(axes, dataset)
+            shade(axes)
             axes.tick_params(labelsize=6, length=2)
             axes.set_xlim(-12, bands["outer_um"].max() + 12)
         draw_levels(above, dataset, target, bands)
@@ -189,7 +175,7 @@ handles += [
     plt.Line2D([], [], color=style.CONTROL, ls="--", label="controls (null)"),
     plt.Rectangle((0, 0), 1, 1, color="#e3d8ee", label="image expert's field of view"),
 ]
-if max(map(len, fields.values())) > 1:
+if len(FIELDS) > 1:
     handles.append(plt.Rectangle((0, 0), 1, 1, color="#f3eef8", label="its wider field of view"))
 if any(targets.values()):
     fig.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=6.5)
