@@ -24,9 +24,10 @@ import pandas as pd
 from jaxtyping import Float32
 
 from cell_synergy import encoders, models
-from cell_synergy.core.config import load, merge, read_param, read_section, section_of, validate
+from cell_synergy.core.config import load, merge, read_param, read_section, validate
 from cell_synergy.core.device import use_threads
-from cell_synergy.core.errors import report_errors
+from cell_synergy.core.errors import ConfigError, report_errors
+from cell_synergy.core.messages import suggest
 from cell_synergy.core.yaml import mapping_of
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
@@ -74,7 +75,7 @@ def _embedded(name: str, kind: str, adata: ad.AnnData) -> Float32[np.ndarray, "o
 
 def combinations(name: str) -> Iterator[dict[str, Any]]:
     """Yield every combination of the values that a method's grid lists."""
-    grid = section_of(mapping_of(GRIDS), name)
+    grid = mapping_of(GRIDS)[name]
     for chosen in product(*grid.values()):
         yield dict(zip(grid, chosen, strict=True))
 
@@ -120,8 +121,12 @@ def main(names: list[str]) -> None:
     """Tune the named methods, or all that have a grid."""
     use_threads(read_param("threads"))
     probe = load(ProbeConfig, "probe")
+    grids = mapping_of(GRIDS)
+    for name in names:
+        if name not in grids:
+            raise ConfigError(f"{GRIDS}: no {name!r}{suggest(name, grids)}; add the values to try")
     twins = {name: reference(name) for name in TWINS}
-    for name in names or list(mapping_of(GRIDS)):
+    for name in names or list(grids):
         rows = []
         for chosen in combinations(name):
             method = models.load(name, merge(read_section(f"models.{name}"), chosen))

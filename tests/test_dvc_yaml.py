@@ -111,6 +111,15 @@ def test_every_figure_depends_on_what_it_draws_and_on_nothing_else():
         assert made == drawn, stage.name
 
 
+def test_every_figure_declares_the_parameters_that_its_notebook_reads_and_no_others():
+    image_expert = f"encoders.{read_param('experts.image')}"
+    for stage in BY_NAME["figures"]:
+        reads = guard.reads(CODE.tree.source(ROOT / stage.arguments["notebook"]))
+        read = {str(each).replace("encoders.*", image_expert) for each in reads}
+        # A slot cannot be empty: the figure that reads no parameter declares that of its stage.
+        assert stage.params == (read or {"calibrate"}), stage.name
+
+
 def test_studies_without_tissue_come_last():
     names = [stage.name.split("@")[0] for stage in STAGES]
     last = max(place for place, name in enumerate(names) if name in ("sis", "headline", "finetune"))
