@@ -1,5 +1,7 @@
 import hashlib
 import re
+import socketserver
+import threading
 
 import pytest
 
@@ -116,3 +118,30 @@ def test_a_server_that_is_down_is_named(site, kind, command):
     code, said = there.attempt(command)
     assert code != 0
     assert re.search(rf"ERROR: .*127\.0\.0\.1\D+{port}\b", said), said
+
+
+@pytest.fixture
+def closing_server():
+    """Run a server that closes each connection at once; `connections` counts them."""
+
+    class Server(socketserver.ThreadingTCPServer):
+        connections = 0
+
+        def process_request(self, request, client_address):  # noqa: ARG002
+            self.connections += 1
+            self.shutdown_request(request)
+
+    with Server(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_a_server_that_closes_connections_is_not_tried_again_and_again(site, closing_server):
+    there, port = site("a"), closing_server.server_address[1]
+    Remote(f"s3://127.0.0.1:{port}/dvc", **at(f"http://127.0.0.1:{port}")).add(there)
+    code, said = there.attempt("push")
+    assert code != 0
+    assert f"127.0.0.1:{port}" in said
+    # Ten requests, three attempts each; with botocore's default, five attempts each.
+    assert 0 < closing_server.connections <= 30
