@@ -1,7 +1,8 @@
 """Names that occur in several tables: experts, controls, probes, and the control task."""
 
 UNIMODAL = ("image", "expression")  # methods that are one expert alone, the reference of SIS
-CONTROLS = ("shuffled", "random", "pca")
+CONTROLS = ("shuffled", "random", "pca")  # and `self_paired`; `is_control` knows them all
+VERDICT_METRICS = ("bits", "r2")  # that gains are tested in: of classifications, of regressions
 
 LINEAR = "linear"
 NONLINEAR = "mlp"
@@ -10,3 +11,26 @@ FINE_TUNED = "fine-tuned"
 TRANSDUCTIVE = ", transductive"  # suffix of a probe's name if features are scaled per donor
 
 DONOR = "donor"  # control task: predict the donor of an observation
+
+
+def self_paired(method: str, expert: str) -> str:
+    """Return the name of the control of a method that is trained on one expert paired with itself.
+
+    Parameters
+    ----------
+    method, expert
+        Name of the fusion method, and of the expert (one of `UNIMODAL`).
+    """
+    return f"{method}_{expert}"
+
+
+def is_control(name: str) -> bool:
+    """Return whether a method is a control, which no comparison of fusion methods includes.
+
+    Parameters
+    ----------
+    name
+        Name of a method. Controls are `CONTROLS` and the names that `self_paired` returns.
+    """
+    method, _, expert = name.rpartition("_")
+    return name in CONTROLS or (method != "" and expert in UNIMODAL)
