@@ -19,7 +19,7 @@ from cell_synergy.scoring.inference import (
 )
 from cell_synergy.scoring.reference import CASE, Referenced
 
-NO_EXPERT = "no single expert is above chance"
+_NO_EXPERT = "no single expert is above chance"
 
 _BITS, _R2 = VERDICT_METRICS
 
@@ -184,7 +184,7 @@ class _Case:
         if means[1 - self.best] > means[self.best]:
             of_case.append(f"{self.experts[1 - self.best]} is better on the scored donors")
         if not has_ratio:
-            of_case.append(NO_EXPERT)
+            of_case.append(_NO_EXPERT)
         notes = []
         for number in range(len(self.methods)):
             reasons = list(of_case)

@@ -17,7 +17,6 @@ from jaxtyping import Bool
 
 from cell_synergy.core.names import VERDICT_METRICS
 from cell_synergy.downstream.spatial.config import BAND_COLUMNS
-from cell_synergy.scoring.cases import NO_EXPERT
 from cell_synergy.scoring.inference import is_positive
 from cell_synergy.scoring.tables import ALL_FOLDS, INFERENCE_COLUMNS, sis_table
 
@@ -40,8 +39,8 @@ def curves(scores: pd.DataFrame) -> pd.DataFrame:
     :
         The columns of `cell_synergy.scoring.tables.sis_table` and `BAND_COLUMNS`; radii and
         neighbours of a band are means over test donors. In a band where the better expert has no
-        demonstrable information, `sis` is NaN, and `note` begins with `METHOD_ALONE` if the method
-        has demonstrable information and with `NOBODY` if not; in macro F1 all columns inferred from
+        demonstrable information, `sis` is NaN, and `note` is `METHOD_ALONE` if the method
+        has demonstrable information and `NOBODY` if not; in macro F1 all columns inferred from
         gains (`INFERENCE_COLUMNS`) are NaN too. With fewer than five donors there are no intervals,
         and information is demonstrable if its mean is above zero. Empty scores give an empty table.
     """
@@ -58,9 +57,7 @@ def curves(scores: pd.DataFrame) -> pd.DataFrame:
     chance_sensitive = (table["metric"] == _CHANCE_SENSITIVE).to_numpy()
     table.loc[uninformative, ["sis", "low", "high"]] = np.nan
     table.loc[uninformative & chance_sensitive, INFERENCE_COLUMNS] = np.nan
-    others = table["note"].str.replace(NO_EXPERT, "")
-    reason = others.radd(np.where(method, f"{METHOD_ALONE}; ", f"{NOBODY}; ")).str.strip("; ")
-    table.loc[uninformative, "note"] = reason[uninformative]
+    table.loc[uninformative, "note"] = np.where(method, METHOD_ALONE, NOBODY)[uninformative]
     order = ["method", "target", "band", "metric", "probe"]
     single = table["fold"] != ALL_FOLDS
     table = table.assign(single=single).sort_values([*order, "single", "fold"], kind="stable")
