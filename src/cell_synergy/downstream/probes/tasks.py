@@ -150,7 +150,7 @@ class Selection:
 
     def columns(self) -> dict[str, float]:
         """Return the selection as columns of a score table."""
-        return {"inner": self.cv_score, "strength": self.penalty, "sensitivity": self.sensitivity}
+        return {"strength": self.penalty, "sensitivity": self.sensitivity}
 
 
 @dataclass(frozen=True)
