@@ -54,7 +54,8 @@ class Evaluation:
         in predicting an observation's donor, for the first seed.
     posteriors
         Class probabilities (test rows x classes) for the first seed, times 255 and rounded, with
-        keys `<task>/<fold>`, from the probe with the best score on the inner folds.
+        keys `<task>/<fold>`, from the probe with the best score on the inner folds, whose name is
+        under `<task>/<fold>/probe`.
     """
 
     scores: pd.DataFrame
@@ -268,11 +269,14 @@ class FoldEvaluator:
         posteriors = {}
         for name, (target, probe_task) in self.tasks.items():
             if target.classes:
-                candidates = (of_tasks[name] for of_tasks in predictions.values())
-                best = max(candidates, key=lambda candidate: candidate.selection.cv_score)
-                probabilities = all_classes(best.predicted, target, probe_task)
+                candidates = {probe: of_tasks[name] for probe, of_tasks in predictions.items()}
+                best = max(candidates, key=lambda probe: candidates[probe].selection.cv_score)
+                probabilities = all_classes(candidates[best].predicted, target, probe_task)
                 rounded = np.round(255 * probabilities).astype(np.uint8)
                 posteriors[f"{name}/{self.fold.name}"] = rounded
+                posteriors[f"{name}/{self.fold.name}/probe"] = np.array(
+                    probe_name(best, self.paired)
+                )
         return posteriors
 
     def scores(self, predictions: _Predictions) -> Iterator[dict[str, object]]:
