@@ -61,8 +61,12 @@ class Estimate:
         means = len(names) * weights * (groups == np.arange(len(names))[:, None])
         own = np.arange(len(groups)), held_out.y
         chance = np.log2(held_out.prior[own])
-        gains, tables, losses = {}, {}, {}
+        gains: dict[Key, Float64[np.ndarray, " groups"]] = {}
+        tables, losses = {}, {}
         for key, posterior in held_out.posteriors.items():
+            if posterior is held_out.joint and (PAIR, "I_joint") in gains:
+                gains[key] = gains[PAIR, "I_joint"]  # of the method that is the joint probe's
+                continue
             log_p = recalibrate(posterior, held_out.prior, held_out.y, groups)
             gain = log_p[own] / np.log(2) - chance
             gains[key] = means @ np.where(abs(gain) > _ROUNDING, gain, 0)
