@@ -12,7 +12,7 @@ from cell_synergy.data.splits import Fold, folds
 from cell_synergy.downstream.evaluate import (
     FoldEvaluator,
     baseline_representations,
-    standardise_finite,
+    standardised_blocks,
 )
 from cell_synergy.downstream.information.held_out import PAIR
 from cell_synergy.downstream.information.task_information import information
@@ -192,8 +192,8 @@ def test_bits_of_one_probe_are_those_of_the_score_table(cohort, probe):
         posteriors[name] = {}
         for fold in cohort.folds:
             evaluator = FoldEvaluator(cohort, task_targets(cohort, tasks), fold, probe)
-            z = standardise_finite(name, represent(fold, 0), cohort, fold, 0)
-            predictions = {"linear": evaluator.linear(z, {}, donor=False)}
+            blocks = standardised_blocks(name, represent(fold, 0), cohort, fold, 0)
+            predictions = {"linear": evaluator.linear(blocks, {}, donor=False)}
             rows += [row | {"method": name} for row in evaluator.scores(predictions)]
             posteriors[name] |= evaluator.posteriors(predictions)
     of_bits = pd.DataFrame(rows).query("metric == 'bits'")
@@ -203,6 +203,7 @@ def test_bits_of_one_probe_are_those_of_the_score_table(cohort, probe):
         assert bits(table, PAIR, quantity) == pytest.approx(scores[method], abs=0.03)
     assert bits(table, "concat", "I") == pytest.approx(scores["concat"], abs=0.03)
     assert scores["image"] - scores["expression"] > 0.1
+    assert bits(table, PAIR, "H") == pytest.approx(of_bits["entropy"].mean())
     assert set(table.loc[table["probe"] != "", "probe"]) == {"linear"}
 
 
