@@ -1,0 +1,75 @@
+"""Rules for claims about what embeddings retain of shared and unique content."""
+
+from cell_synergy.studies.claims.evidence import (
+    ClaimsConfig,
+    Finding,
+    Tables,
+    if_holds,
+    no_method,
+)
+from cell_synergy.studies.claims.outcomes import NOT_TESTED
+
+_UNIQUE = "unique_image", "unique_expression"
+
+
+def redundancy(tables: Tables, claims: ClaimsConfig) -> Finding:
+    """Return the finding: aligned methods retain more shared than unique content.
+
+    For each method the 95 % interval over donors of the explained variance of the canonical
+    variates must be above the intervals for the residuals of both embeddings.
+
+    Parameters
+    ----------
+    tables, claims
+        Result tables of one data set; methods and tasks that the claims are about.
+    """
+    if not (aligned := tables.aligned(claims)):
+        return no_method(claims.aligned)
+    shares = tables.retained_shares()
+    if isinstance(shares, str):
+        return Finding(NOT_TESTED, shares)
+    means, low, high = (shares[column].loc[aligned] for column in ("value", "low", "high"))
+    holds = low["shared"] > high[list(_UNIQUE)].max(axis=1)
+    ranges = [
+        f"{means[name].min():.2f} to {means[name].max():.2f}" for name in ("shared", *_UNIQUE)
+    ]
+    random = ""
+    if "random" in shares["value"].index:
+        null = shares["value"].loc["random"]
+        listed = ", ".join(f"{null[name]:.2f}" for name in ("shared", *_UNIQUE))
+        random = f" (random projection {listed})"
+    return if_holds(
+        bool(holds.all()),
+        f"{holds.sum()} of {len(holds)} aligned methods; share kept of what both show {ranges[0]}, "
+        f"of what the image alone shows {ranges[1]}, expression {ranges[2]}{random}",
+    )
+
+
+def captured(tables: Tables, claims: ClaimsConfig) -> Finding:
+    """Return the finding: `claims.redundant` (SimCLR) retains mainly shared content.
+
+    Supported if the 95 % interval over donors of its explained variance (1 = all; may be negative)
+    of the canonical variates is above the interval of the control `shuffled`, trained on shuffled
+    pairs, and above its own intervals for the residuals of both embeddings.
+
+    Parameters
+    ----------
+    tables, claims
+        Result tables of one data set; methods and tasks that the claims are about.
+    """
+    if absent := [n for n in (claims.redundant, "shuffled") if n not in tables.methods]:
+        return no_method(absent)
+    shares = tables.retained_shares()
+    if isinstance(shares, str):
+        return Finding(NOT_TESTED, shares)
+    low, high, value = (shares[column] for column in ("low", "high", "value"))
+    method, null = value.loc[claims.redundant], value.loc["shuffled"]
+    unique_high = high.loc[claims.redundant, list(_UNIQUE)]
+    limit = max(high.loc["shuffled", "shared"], *unique_high)
+    return if_holds(
+        bool(low.loc[claims.redundant, "shared"] > limit),
+        f"{claims.redundant} keeps {method['shared']:.2f} of what both show (shuffled pairs "
+        f"{null['shared']:.2f}), {method['unique_image']:.2f} and "
+        f"{method['unique_expression']:.2f} of "
+        "what image and expression alone show",
+    )
