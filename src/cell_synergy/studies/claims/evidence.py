@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from cell_synergy.core.config import Config
-from cell_synergy.core.names import DONOR, LINEAR, UNIMODAL, VERDICT_METRICS, is_control
+from cell_synergy.core.names import DONOR, UNIMODAL, is_control
 from cell_synergy.data.naming import Names
 from cell_synergy.scoring.inference import MIN_DONORS
-from cell_synergy.scoring.tables import ALL_FOLDS
-from cell_synergy.studies.claims.outcomes import NOT_TESTED, Outcome
+from cell_synergy.scoring.tables import ALL_FOLDS, headline_rows
+from cell_synergy.studies.claims.outcomes import NOT_TESTED, Expected, Outcome
 from cell_synergy.studies.scaling import WHOLE
 
 SUPPORTED, NOT_SUPPORTED = "supported", "not supported"  # or `NOT_TESTED`
@@ -94,8 +94,8 @@ class Tables:
 
     def gains(self, tasks: Sequence[str]) -> pd.DataFrame:
         """Return the rows of `sis` of fusion methods on some tasks: all folds, linear probes."""
-        rows = verdict_rows(self.sis)
-        rows = rows[(rows["fold"] == ALL_FOLDS) & rows["task"].isin(tasks)]
+        rows = headline_rows(self.sis, fold=ALL_FOLDS)
+        rows = rows[rows["task"].isin(tasks)]
         return rows[~rows["method"].map(is_control)]
 
     def true(self, task: str, *columns: str) -> float:
@@ -118,6 +118,24 @@ class Tables:
         rows = self.truth[(self.truth["task"] == task) & (self.truth["seen"] == _SEEN)]
         return max(float(rows[list(columns)].sum().sum()), 0.0) if len(rows) else float("nan")
 
+    def expected(self, task: str, truth: float, claims: ClaimsConfig) -> Expected:
+        """Return what is known about a gain on a task.
+
+        Parameters
+        ----------
+        task
+            Name of the task.
+        truth
+            True gain as a share of the label entropy; NaN if none is known.
+        claims
+            Which tasks are negative controls, and the gain below which nothing is to be found. A
+            negative control is one only where all its information is synergy; in a twin without
+            synergy its label is a state of one modality.
+        """
+        single = self.true(task, "redundant", "unique_image", "unique_expression")
+        is_xor = single < claims.zero * self.true(task, "entropy")
+        return Expected(truth, not (is_xor and task in claims.negative_controls), claims.zero)
+
     def entropy(self, task: str) -> float:
         """Return the entropy of a task's labels in bits, the mean over donors; NaN of regressions.
 
@@ -134,7 +152,7 @@ class Tables:
 
         Scores in bits are divided by the entropy of the task's labels.
         """
-        rows = verdict_rows(self.scores)
+        rows = headline_rows(self.scores)
         rows = rows[(rows["task"] != DONOR) & ~rows["method"].isin(UNIMODAL)]
         rows = rows[~rows["method"].map(is_control)]
         entropies = rows["task"].map({task: self.entropy(task) for task in rows["task"].unique()})
@@ -145,7 +163,7 @@ class Tables:
 
     def cross_validated(self) -> bool:
         """Return whether donors were held out in turn."""
-        return self.scores["fold"].nunique() > 1
+        return len(self.scores["fold"].unique()) > 1
 
     def shared_directions(self) -> int | None:
         """Return the number of shared directions of all training pairs; None without estimate."""
@@ -195,24 +213,6 @@ class Finding:
     verdict: str
     evidence: str
     outcomes: tuple[Outcome, ...] = ()
-
-
-def in_verdict_metric(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows in the metric of verdicts: R2 of a task that has it (a regression), else bits.
-
-    Parameters
-    ----------
-    table
-        Table with the columns `task` and `metric`.
-    """
-    rows = table[table["metric"].isin(VERDICT_METRICS)]
-    is_r2 = rows["metric"] == "r2"
-    return rows[is_r2 | ~rows["task"].isin(set(rows.loc[is_r2, "task"]))]
-
-
-def verdict_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of linear probes in the metric of verdicts, of a score table or SIS table."""
-    return in_verdict_metric(table[table["probe"].str.startswith(LINEAR)])
 
 
 def no_method(names: Iterable[str]) -> Finding:

@@ -1,33 +1,35 @@
 """Rules for claims about gains: over the ceiling, on local tasks, and on niches."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from cell_synergy.core.names import UNIMODAL, is_control
-from cell_synergy.scoring.tables import ALL_FOLDS
+from cell_synergy.scoring.tables import ALL_FOLDS, SIGNIFICANCE, headline_rows, is_verdict
 from cell_synergy.studies.claims.evidence import (
     NOT_SUPPORTED,
     SUPPORTED,
     ClaimsConfig,
     Finding,
     Tables,
-    in_verdict_metric,
     no_method,
     too_few,
-    verdict_rows,
 )
 from cell_synergy.studies.claims.outcomes import (
     FALSE_ALARM,
     FOUND,
+    GAIN,
     MISSED,
     NOT_FOUND,
     NOT_TESTED,
+    OVER_CEILING,
     RIGHTLY_NOT_FOUND,
-    SIGNIFICANCE,
     Expected,
     Outcome,
     certified_outcome,
     counts,
     gain_outcome,
+    in_words,
 )
 
 _UNSHARED = "unique_image", "unique_expression", "synergy"
@@ -52,7 +54,7 @@ def ceiling(tables: Tables, claims: ClaimsConfig) -> Finding:
     if not (aligned := tables.aligned(claims)):
         return no_method(claims.aligned)
     over = tables.spectrum[tables.spectrum["quantity"] == "over_ceiling"]
-    over = in_verdict_metric(over)
+    over = over[is_verdict(over)]
     over = over[~over["method"].isin(UNIMODAL) & ~over["method"].map(is_control)]
     if not over["method"].isin(aligned).any():
         return Finding(NOT_TESTED, "no task, or too few training pairs, to compare with a ceiling")
@@ -63,10 +65,10 @@ def ceiling(tables: Tables, claims: ClaimsConfig) -> Finding:
         task = str(name)
         unit = tables.entropy(task) if rows["metric"].iloc[0] == "bits" else 1.0
         gains = rows[["value", "low", "high"]].to_numpy() / unit
-        rows = rows.assign(**dict(zip(["gain", "gain_low", "gain_high"], gains.T, strict=True)))
+        named = rows.assign(**dict(zip(["gain", "gain_low", "gain_high"], gains.T, strict=True)))
         truth = tables.true(task, *_UNSHARED) / tables.true(task, "entropy")
-        expected = _expected(truth, task, claims)
-        outcomes.append(_gain(rows, aligned, expected, claims, references=1))
+        expected = tables.expected(task, truth, claims)
+        outcomes.append(_gain(named, aligned, expected, claims, OVER_CEILING))
     directions = tables.shared_directions()
     known = f"{directions} shared directions; " if directions is not None else ""
     return _decide(outcomes, (MISSED, NOT_FOUND), (FOUND,), claims, known)
@@ -93,7 +95,7 @@ def local(tables: Tables, claims: ClaimsConfig) -> Finding:
     if rows["p_corrected"].isna().all():
         return too_few(tables)
     outcomes = [
-        _gain(group, group["method"], _gain_expected(tables, task, claims), claims)
+        _gain(group, group["method"], _expected(tables, task, claims), claims, GAIN)
         for task, group in rows.groupby("task", sort=False)
     ]
     return _decide(outcomes, (RIGHTLY_NOT_FOUND, NOT_FOUND), (FOUND, MISSED), claims)
@@ -127,12 +129,12 @@ def niches(tables: Tables, claims: ClaimsConfig) -> Finding:
     if rows["p_corrected"].isna().all():
         return too_few(tables)
     outcomes = [
-        _gain(group, [method], _gain_expected(tables, task, claims), claims)
+        _gain(group, [method], _expected(tables, task, claims), claims, GAIN)
         for task, group in rows.groupby("task", sort=False)
     ]
     finding = _decide(outcomes, (FOUND,), (MISSED, FALSE_ALARM, NOT_FOUND), claims)
     certified = _certified(tables, [o.task for o in outcomes], claims)
-    parts = [finding.evidence, _details(certified), _bands(tables, method)]
+    parts = [finding.evidence, in_words(certified), _bands(tables, method)]
     evidence = "; ".join(filter(None, parts))
     return Finding(finding.verdict, evidence, (*outcomes, *certified))
 
@@ -142,21 +144,17 @@ def _gain(
     methods: "pd.Series[str] | list[str]",
     expected: Expected,
     claims: ClaimsConfig,
-    references: int = len(UNIMODAL),
+    quantity: str,
 ) -> Outcome:
     return gain_outcome(
-        rows, methods, expected, references=references, power=claims.power,
+        rows, methods, expected, quantity=quantity, power=claims.power,
         correlation=claims.correlation,
     )  # fmt: skip
 
 
-def _expected(truth: float, task: str, claims: ClaimsConfig) -> Expected:
-    return Expected(truth, task not in claims.negative_controls, claims.zero)
-
-
-def _gain_expected(tables: Tables, task: object, claims: ClaimsConfig) -> Expected:
+def _expected(tables: Tables, task: object, claims: ClaimsConfig) -> Expected:
     """Return what is known about the gain over both experts on a task."""
-    return _expected(tables.true(str(task), "gain"), str(task), claims)
+    return tables.expected(str(task), tables.true(str(task), "gain"), claims)
 
 
 def _decide(
@@ -181,48 +179,38 @@ def _decide(
     known
         First words of the evidence.
     """
-    deciding = {
-        o.outcome for o in outcomes if o.outcome != NOT_FOUND or o.limit <= claims.relevant
-    }
+    deciding = {o.outcome for o in outcomes if o.outcome != NOT_FOUND or o.limit <= claims.relevant}
     verdict = SUPPORTED if deciding & set(supporting) else NOT_TESTED
     if deciding & set(opposing):
         verdict = NOT_SUPPORTED
-    return Finding(verdict, f"{known}{counts(outcomes)}; {_details(outcomes)}", tuple(outcomes))
+    return Finding(verdict, f"{known}{counts(outcomes)}; {in_words(outcomes)}", tuple(outcomes))
 
 
 def _certified(tables: Tables, tasks: list[str], claims: ClaimsConfig) -> list[Outcome]:
     """Return the outcomes of the method's certified synergy on some tasks."""
     rows = tables.information[tables.information["quantity"] == "certified_synergy"]
-    rows = rows[rows["method"] == claims.synergy_aware].set_index("task")
+    rows = rows[rows["method"] == claims.synergy_aware]
     outcomes = []
     for task in tasks:
-        if task in rows.index:  # not of a regression, or of a task with one class
-            bits = tables.true(task, "synergy")
-            zero = claims.zero * tables.entropy(task)
-            known = Expected(bits, task not in claims.negative_controls, zero)
-            row = rows.loc[task, ["bits", "low", "high"]]
-            outcomes.append(certified_outcome(task, claims.synergy_aware, row, known))
+        if task in set(rows["task"]):  # not of a regression, or of a task with one class
+            bits, entropy = tables.true(task, "synergy"), tables.true(task, "entropy")
+            known = tables.expected(task, bits / entropy, claims)
+            known = replace(known, truth=bits, zero=claims.zero * entropy)
+            row = rows[rows["task"] == task].iloc[0]
+            outcomes.append(certified_outcome(row, known))
     return outcomes
 
 
 def _bands(tables: Tables, method: str) -> str:
     """Return in words how often a method gains in predicting neighbours, over targets and bands."""
-    bands = verdict_rows(tables.distance)
+    bands = headline_rows(tables.distance, fold=ALL_FOLDS)
     bands = bands[(bands["method"] == method) & bands["band"].notna()]
-    bands = bands[(bands["fold"] == ALL_FOLDS) & bands["p_corrected"].notna()]
+    bands = bands[bands["p_corrected"].notna()]
     if bands.empty:
         return ""
     stars = int((bands["p_corrected"] < SIGNIFICANCE).sum())
     chance = SIGNIFICANCE * len(bands)
     return (
-        f"neighbours: gains in {stars} of {len(bands)} targets and bands (by chance up to "
+        f"neighbours: gains in {stars} of {len(bands)} tested targets and bands (by chance up to "
         f"{chance:.1f})"
     )
-
-
-def _details(outcomes: list[Outcome]) -> str:
-    return "; ".join(f"{_words(o.task)}: {o.outcome}: {o.evidence}" for o in outcomes)
-
-
-def _words(task: object) -> str:
-    return str(task).replace("_", " ")

@@ -2,21 +2,22 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 from scipy.stats import t
 
+from cell_synergy.core.names import UNIMODAL
 from cell_synergy.scoring.inference import CONFIDENCE
+from cell_synergy.scoring.tables import SIGNIFICANCE
 from cell_synergy.studies.detection import detection_limit
 
 FOUND, NOT_FOUND, MISSED = "found", "not found", "missed"
 RIGHTLY_NOT_FOUND, FALSE_ALARM, NOT_TESTED = "rightly not found", "false alarm", "not tested"
 OUTCOMES = FOUND, MISSED, RIGHTLY_NOT_FOUND, FALSE_ALARM, NOT_FOUND, NOT_TESTED
-GAIN, CERTIFIED, LEAD = "gain", "certified synergy", "lead"
-
-SIGNIFICANCE = 0.05  # a star is a corrected p value below it
+GAIN, OVER_CEILING, CERTIFIED, LEAD = "gain", "over the ceiling", "certified synergy", "lead"
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Outcome:
     task
         Name of the task.
     quantity
-        `GAIN`, over each expert or over the ceiling; `CERTIFIED`, certified synergy in bits; or
-        `LEAD`, the smallest lead of one method over all others.
+        `GAIN`, over each of the experts; `OVER_CEILING`, gain over the ceiling; `CERTIFIED`,
+        certified synergy in bits; or `LEAD`, the smallest lead of one method over all others.
     method, metric
         The method that `value` is of, and its metric.
     outcome
@@ -71,7 +72,7 @@ class Expected:
     truth
         True gain that the best reader would have; NaN if none is known.
     visible
-        False if the methods compared cannot show it in theory.
+        False if the methods compared cannot show it in theory, as an XOR.
     zero
         True gain below which there is nothing to be found.
     """
@@ -79,6 +80,11 @@ class Expected:
     truth: float
     visible: bool
     zero: float
+
+    @property
+    def known(self) -> bool:
+        """Whether the truth is known."""
+        return not np.isnan(self.truth)
 
     def outcome(self, found: bool, limit: float) -> str:
         """Return the outcome of a test.
@@ -94,7 +100,7 @@ class Expected:
         limit
             Detection limit; NaN if there is none.
         """
-        if np.isnan(self.truth):
+        if not self.known:
             return FOUND if found else NOT_FOUND
         if self.truth < self.zero:
             return FALSE_ALARM if found else RIGHTLY_NOT_FOUND
@@ -110,14 +116,14 @@ def gain_outcome(
     methods: Iterable[str],
     expected: Expected,
     *,
-    references: int,
+    quantity: str,
     power: float,
     correlation: float,
 ) -> Outcome:
     """Return the outcome of one task: whether any of some methods has a significant gain.
 
-    The outcome's values are those of the method with the smallest corrected p value, and among
-    equal ones the largest gain; its detection limit is the largest of the methods' limits.
+    All values are of one method: that with the smallest corrected p value, and among equal ones
+    that with the largest gain.
 
     Parameters
     ----------
@@ -129,55 +135,57 @@ def gain_outcome(
         Methods that the claim is about.
     expected
         What is known about the gain.
-    references
-        Number of references that the gains exceed: 2 for both experts, 1 for the ceiling.
+    quantity
+        What the gains are over: `GAIN` or `OVER_CEILING`.
     power, correlation
         As in `cell_synergy.studies.detection.detection_limit`.
     """
+    references = len(UNIMODAL) if quantity == GAIN else 1
     limits = _limits(rows, references, power, correlation)
     own = rows.assign(limit=limits)[rows["method"].isin(list(methods)).to_numpy()]
     row = own.sort_values(["p_corrected", "gain"], ascending=[True, False], kind="stable").iloc[0]
-    stars, limit = int((own["p_corrected"] < SIGNIFICANCE).sum()), float(own["limit"].max())
-    if np.isnan(row["p_corrected"]):
-        outcome = NOT_TESTED
-    else:
-        outcome = expected.outcome(stars > 0, limit)
+    stars, limit = int((own["p_corrected"] < SIGNIFICANCE).sum()), float(row["limit"])
+    tested = not np.isnan(row["p_corrected"])
+    outcome = expected.outcome(stars > 0, limit) if tested else NOT_TESTED
     count = f"{stars} of {len(own)} methods, best {row['method']} " if len(own) > 1 else ""
     by_itself = " by itself" if len(own) > 1 else ""
     evidence = (
         f"{count}{row['gain']:+.3f} ({row['gain_low']:+.3f} to {row['gain_high']:+.3f}{by_itself})"
         f", corrected p {row['p_corrected']:.3f}; {_truth_in_words(expected)}, limit {limit:.3f}"
     )
-    if stars and "alone_low" in row:
+    if stars and quantity == GAIN:
         evidence += f"; {_cross_modal(row['alone_low'])}"
     return Outcome(
-        str(row["task"]), GAIN, str(row["method"]), str(row["metric"]), outcome, float(row["gain"]),
-        float(row["gain_low"]), float(row["gain_high"]), float(row["p_corrected"]), expected.truth,
-        limit, evidence,
+        task=str(row["task"]), quantity=quantity, method=str(row["method"]),
+        metric=str(row["metric"]), outcome=outcome, value=float(row["gain"]),
+        low=float(row["gain_low"]), high=float(row["gain_high"]),
+        p_corrected=float(row["p_corrected"]), truth=expected.truth, limit=limit,
+        evidence=evidence,
     )  # fmt: skip
 
 
-def certified_outcome(task: str, method: str, row: "pd.Series[float]", truth: Expected) -> Outcome:
+def certified_outcome(row: "pd.Series[Any]", expected: Expected) -> Outcome:
     """Return the outcome of certified synergy: found if its lower limit is above 0.
 
     If it is not found, the true synergy is missed if it is above the upper limit.
 
     Parameters
     ----------
-    task, method
-        Names of the task and of the method.
     row
-        Its certified synergy, with `bits, low, high`.
-    truth
+        Row of a method's certified synergy in the information table.
+    expected
         What is known about the synergy of the two embeddings, in bits.
     """
-    bits, low, high = (float(row[name]) + 0.0 for name in ("bits", "low", "high"))
-    outcome = NOT_TESTED if np.isnan(low) else truth.outcome(low > 0, np.nextafter(high, np.inf))
-    evidence = f"certified {bits:.3f} bits ({low:.3f} to {high:.3f}); "
-    evidence += "no truth known" if np.isnan(truth.truth) else f"true S {truth.truth:.3f}"
+    bits, low, high = (float(row[name]) for name in ("bits", "low", "high"))
+    outcome = NOT_TESTED
+    if not np.isnan(low):
+        outcome = expected.outcome(low > 0, float(np.nextafter(high, np.inf)))
+    known = f"true S {expected.truth:.3f}" if expected.known else "no truth known"
     return Outcome(
-        task, CERTIFIED, method, "bits", outcome, bits, low, high, float("nan"), truth.truth,
-        float("nan"), evidence,
+        task=str(row["task"]), quantity=CERTIFIED, method=str(row["method"]), metric="bits",
+        outcome=outcome, value=bits, low=low, high=high, p_corrected=float("nan"),
+        truth=expected.truth, limit=float("nan"),
+        evidence=f"certified {bits:.3f} bits ({low:.3f} to {high:.3f}); {known}",
     )  # fmt: skip
 
 
@@ -195,6 +203,12 @@ def interval_limit(low: float, high: float, donors: int, power: float) -> float:
     """
     quantile = t.ppf((1 + CONFIDENCE) / 2, donors - 1)
     return float((high - low) / 2 * (1 + t.ppf(power, donors - 1) / quantile))
+
+
+def in_words(outcomes: Iterable[Outcome]) -> str:
+    """Return the outcomes of tasks and their evidence."""
+    details = (f"{o.task.replace('_', ' ')}: {o.outcome}: {o.evidence}" for o in outcomes)
+    return "; ".join(details)
 
 
 def counts(outcomes: Iterable[Outcome]) -> str:
@@ -219,11 +233,11 @@ def _limits(
         1.0, donors=donors, methods=len(rows), references=references, correlation=correlation,
         power=power, level=SIGNIFICANCE,
     )  # fmt: skip
-    return unit * np.maximum(sd, scale).to_numpy(dtype=float)
+    return np.asarray(unit * np.maximum(sd, scale), dtype=np.float64)
 
 
 def _truth_in_words(expected: Expected) -> str:
-    if np.isnan(expected.truth):
+    if not expected.known:
         return "no truth known"
     unseen = ""
     if expected.truth >= expected.zero and not expected.visible:

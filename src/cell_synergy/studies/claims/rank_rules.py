@@ -8,13 +8,13 @@ from jaxtyping import Float64
 
 from cell_synergy.scoring.inference import MIN_DONORS, donor_interval, inflation, sign_flip
 from cell_synergy.scoring.reference import require_complete
+from cell_synergy.scoring.tables import SIGNIFICANCE, is_verdict
 from cell_synergy.studies.claims.evidence import (
     NOT_SUPPORTED,
     SUPPORTED,
     ClaimsConfig,
     Finding,
     Tables,
-    in_verdict_metric,
     no_method,
     too_few,
 )
@@ -24,10 +24,9 @@ from cell_synergy.studies.claims.outcomes import (
     MISSED,
     NOT_FOUND,
     NOT_TESTED,
-    SIGNIFICANCE,
-    Expected,
     Outcome,
     counts,
+    in_words,
     interval_limit,
 )
 from cell_synergy.studies.scaling import DRAWN_LABELS, FROZEN, PRIOR, TUNED
@@ -98,8 +97,9 @@ class _Lead:
     def outcome(self, task: str, method: str, metric: str, judged: str, truth: float) -> Outcome:
         """Return the outcome of a task with these values."""
         return Outcome(
-            task, LEAD, method, metric, judged, self.value, self.low, self.high, float("nan"),
-            truth, self.limit, self.evidence(),
+            task=task, quantity=LEAD, method=method, metric=metric, outcome=judged,
+            value=self.value, low=self.low, high=self.high, p_corrected=float("nan"), truth=truth,
+            limit=self.limit, evidence=self.evidence(),
         )  # fmt: skip
 
 
@@ -136,8 +136,7 @@ def highest_on_niches(tables: Tables, claims: ClaimsConfig) -> Finding:
         lead = _Lead.of(scores.loc[task], method, tables.cross_validated(), claims.power)
         star = bool(gains.loc[task, "p_corrected"] < SIGNIFICANCE)
         truth = tables.true(task, "gain")
-        expected = Expected(truth, task not in claims.negative_controls, claims.zero)
-        outcome = expected.outcome(star and lead.first, 0.0)
+        outcome = tables.expected(task, truth, claims).outcome(star and lead.first, 0.0)
         if outcome == MISSED:  # the truth does not say which method is highest
             outcome = NOT_FOUND
         against |= outcome == NOT_FOUND and _decides(lead, claims)
@@ -202,7 +201,7 @@ def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
     """
     rows = tables.scaling
     rows = rows[(rows["labels"] == DRAWN_LABELS) & (rows["note"] == "")]
-    rows = in_verdict_metric(rows[rows["task"].isin(claims.local)])
+    rows = rows[is_verdict(rows) & rows["task"].isin(claims.local)]
     keys = ["task", "fraction", "donor"]
     table = rows.pivot_table(index=keys, columns="method", values="value").dropna()
     if TUNED not in table or table.empty:
@@ -212,7 +211,7 @@ def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
     same = tables.expression_expert == tables.tuned_expert
     if not same:
         table = table[[name for name in (TUNED, FROZEN, PRIOR) if name in table]]
-    outcomes, against, crossed = [], False, rows["fold"].nunique() > 1
+    outcomes, against, crossed = [], False, len(rows["fold"].unique()) > 1
     for task, of_task in table.groupby("task"):
         metric = rows.loc[rows["task"] == task, "metric"].iloc[0]
         unit = tables.entropy(str(task)) if metric == "bits" else 1.0
@@ -251,5 +250,4 @@ def _decides(lead: _Lead, claims: ClaimsConfig) -> bool:
 
 
 def _evidence(outcomes: list[Outcome]) -> str:
-    details = (f"{o.task.replace('_', ' ')}: {o.outcome}: {o.evidence}" for o in outcomes)
-    return f"{counts(outcomes)}; {'; '.join(details)}"
+    return f"{counts(outcomes)}; {in_words(outcomes)}"

@@ -1,6 +1,6 @@
 """The verdicts on all claims as one table, and as Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,14 +23,16 @@ WHOLE = "all"  # the column `task` of the row with the verdict on a claim and da
 
 _UNIQUE = ["unique_image", "unique_expression"]
 _LEGEND = """\
-Gains are usable bits of linear probes over each of the two experts, as a share of the entropy of
-the labels, or R2; they are no synergy, which is what is certified. A task is *found* if a gain is
-significant after correction for all methods; *missed* if it is not, though the truth of the
-simulated tissue holds a gain that this study finds with a probability of {power:.0%} (the detection
-limit); *rightly not found* if the truth holds none, or no method compared can show it; a *false
-alarm* if something is found where the truth holds nothing; *not tested* if the true gain is below
-the detection limit. Real tissue has no truth: there a task is *found* or *not found*, which counts
-if a gain of {relevant:g} would have been found. Numbers of every task: `claims.csv`.
+Gains are usable bits of linear probes over each of the two experts (or over the ceiling), as a
+share of the entropy of the labels, or R2. They are no synergy; that is what is certified, in bits.
+A task is *found* if something is significant after correction for all methods; *missed* if not,
+though the truth of the simulated tissue is at least the detection limit, a gain that this study
+finds with a probability of {power:.0%}; *rightly not found* if nothing is to be found, or nothing
+that the methods compared can show; a *false alarm* if something is found where nothing is; *not
+tested* if the true gain is below the limit. Real tissue has no truth: a task is *found* or *not
+found*, and the latter counts if a gain of {relevant:g} would have been found. A gain found on a
+local task, or over the ceiling, is evidence against that claim; content above the ceiling that no
+aligned method keeps, *missed*, is evidence for it. The numbers of every task are in claims.csv.
 """
 
 
@@ -155,32 +157,35 @@ def markdown(table: pd.DataFrame, stars: tuple[int, int, float], claims: ClaimsC
         Sizes of gains that decide.
     """
     tasks = table[table["task"] != WHOLE]
-    cells = {
-        (row.claim, row.dataset): f"{row.verdict}{_counted(tasks, row)}"
+    cells: dict[tuple[str, ...], str] = {
+        (str(row.claim), str(row.dataset)): f"{row.verdict}{_counted(tasks, row)}"
         for row in table[table["task"] == WHOLE].itertuples()
     }
     lines = _grid(table, ["claim"], [(claim,) for claim in table["claim"].unique()], cells)
     lines += ["", *_LEGEND.format(power=claims.power, relevant=claims.relevant).splitlines()]
     found, families, chance = stars
-    lines += [
-        f"Stars (corrected p below .05) in all tables of gains: {found} in {families} tests over "
-        f"all methods; chance alone gives up to {chance:.1f}."
-    ]
+    lines.append(
+        f"The tables of gains have {found} stars (corrected p below .05) in {families} families of "
+        f"tests; chance alone gives a star in up to {chance:.1f} families."
+    )
     lines += [f"\n{name}: {remark}" for name, remark in remarks_by_dataset(table).items()]
     keys = list(dict.fromkeys(zip(tasks["claim"], tasks["task"], tasks["quantity"], strict=True)))
     cells = {
-        (row.claim, row.task, row.quantity, row.dataset): f"{row.verdict} {_numbers(row)}"
+        tuple(map(str, (row.claim, row.task, row.quantity, row.dataset))): (
+            f"{row.verdict} {_numbers(row)}"
+        )
         for row in tasks.itertuples()
     }
     if keys:
-        lines += ["", *_grid(table, ["claim", "task", "quantity"], keys, cells)]
+        judged = table[table["dataset"].isin(tasks["dataset"])]
+        lines += ["", *_grid(judged, ["claim", "task", "quantity"], keys, cells)]
     return "\n".join(lines) + "\n"
 
 
 def _grid(
     table: pd.DataFrame,
     heads: list[str],
-    keys: list[tuple[str, ...]],
+    keys: Sequence[tuple[str, ...]],
     cells: Mapping[tuple[str, ...], str],
 ) -> list[str]:
     """Return the lines of a Markdown table with a column per data set.
@@ -199,12 +204,11 @@ def _grid(
         f"{row.dataset} (simulated)" if row.simulated else str(row.dataset)
         for row in names.itertuples()
     ]
-    rows = [[*heads, *titles], *(
-        [*(part.replace("_", " ") for part in key), *(cells.get((*key, d), "") for d in names["dataset"])]
-        for key in keys
-    )]  # fmt: skip
-    lines = [f"| {' | '.join(cells_of_row)} |" for cells_of_row in rows]
-    return [lines[0], "|---" * len(rows[0]) + "|", *lines[1:]]
+    rows = [[*heads, *titles], ["---"] * (len(heads) + len(titles))]
+    for key in keys:
+        own = [cells.get((*key, dataset), "") for dataset in names["dataset"]]
+        rows.append([*(part.replace("_", " ") for part in key), *own])
+    return [f"| {' | '.join(row)} |" for row in rows]
 
 
 def _counted(tasks: pd.DataFrame, row: Any) -> str:  # noqa: ANN401 - a row of `itertuples`
