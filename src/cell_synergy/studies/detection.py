@@ -15,9 +15,10 @@ from jaxtyping import Bool, Float64
 
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.random import stream
-from cell_synergy.scoring.inference import MIN_DONORS, sign_flip
+from cell_synergy.scoring.inference import EXACT_DONORS, MIN_DONORS, sign_flip
 
-_DATASETS = 500  # simulated for each factor: its standard error is about 2 %
+_DATASETS = 2000  # simulated for each factor, whose standard error is about 1 %
+_TESTS = 2**21  # flips times data sets; with more than 10 donors it allows fewer data sets
 _PRECISION = 0.005  # of the factor, relative
 _BATCH = 5  # data sets tested at once; for the cache of the processor
 
@@ -136,11 +137,11 @@ def _factor(
     low, high = 0.0, 8 / np.sqrt(donors)
     while _found(noise, high, level).mean() < power:
         high *= 2
-    undecided, found_below = np.arange(_DATASETS), 0
+    undecided, found_below = np.arange(len(noise)), 0
     while high - low > _PRECISION * high:
         middle = (low + high) / 2
         found = _found(noise[undecided], middle, level)
-        if found_below + found.sum() >= power * _DATASETS:
+        if found_below + found.sum() >= power * len(noise):
             high, undecided = middle, undecided[found]
         else:
             low, found_below = middle, found_below + int(found.sum())
@@ -153,8 +154,9 @@ def _noise(
 ) -> Float64[np.ndarray, "datasets references donors methods"]:
     """Return gains with mean 0 and standard deviation 1; the parts of methods are equal for all."""
     rng = stream(0, "detection limit", str(donors), str(methods))
-    own = rng.standard_normal((_DATASETS, 1, donors, methods))
-    shared = rng.standard_normal((_DATASETS, references, donors, 1))
+    datasets = min(_DATASETS, _TESTS >> min(donors, EXACT_DONORS))
+    own = rng.standard_normal((datasets, 1, donors, methods))
+    shared = rng.standard_normal((datasets, references, donors, 1))
     noise: Float64[np.ndarray, "datasets references donors methods"]
     noise = np.sqrt(1 - correlation) * own + np.sqrt(correlation) * shared
     return noise

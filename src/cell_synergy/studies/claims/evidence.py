@@ -95,8 +95,7 @@ class Tables:
     def gains(self, tasks: Sequence[str]) -> pd.DataFrame:
         """Return the rows of `sis` of fusion methods on some tasks: all folds, linear probes."""
         rows = headline_rows(self.sis, fold=ALL_FOLDS)
-        rows = rows[rows["task"].isin(tasks)]
-        return rows[~rows["method"].map(is_control)]
+        return fusion_rows(rows[rows["task"].isin(tasks)])
 
     def true(self, task: str, *columns: str) -> float:
         """Return the sum of some columns of the truth of what embeddings show of a task.
@@ -152,9 +151,8 @@ class Tables:
 
         Scores in bits are divided by the entropy of the task's labels.
         """
-        rows = headline_rows(self.scores)
-        rows = rows[(rows["task"] != DONOR) & ~rows["method"].isin(UNIMODAL)]
-        rows = rows[~rows["method"].map(is_control)]
+        rows = fusion_rows(headline_rows(self.scores))
+        rows = rows[rows["task"] != DONOR]
         entropies = rows["task"].map({task: self.entropy(task) for task in rows["task"].unique()})
         share = np.where(rows["metric"] == "bits", rows["value"] / entropies, rows["value"])
         rows = rows.assign(share=share)
@@ -213,6 +211,18 @@ class Finding:
     verdict: str
     evidence: str
     outcomes: tuple[Outcome, ...] = ()
+
+
+def fusion_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of fusion methods, without single experts and controls.
+
+    Parameters
+    ----------
+    table
+        Table with the column `method`.
+    """
+    others = [name for name in table["method"].unique() if name in UNIMODAL or is_control(name)]
+    return table[~table["method"].isin(others)]
 
 
 def no_method(names: Iterable[str]) -> Finding:

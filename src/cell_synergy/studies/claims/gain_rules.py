@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pandas as pd
 
-from cell_synergy.core.names import UNIMODAL, is_control
 from cell_synergy.scoring.tables import ALL_FOLDS, SIGNIFICANCE, headline_rows, is_verdict
 from cell_synergy.studies.claims.evidence import (
     NOT_SUPPORTED,
@@ -12,6 +11,7 @@ from cell_synergy.studies.claims.evidence import (
     ClaimsConfig,
     Finding,
     Tables,
+    fusion_rows,
     no_method,
     too_few,
 )
@@ -54,8 +54,7 @@ def ceiling(tables: Tables, claims: ClaimsConfig) -> Finding:
     if not (aligned := tables.aligned(claims)):
         return no_method(claims.aligned)
     over = tables.spectrum[tables.spectrum["quantity"] == "over_ceiling"]
-    over = over[is_verdict(over)]
-    over = over[~over["method"].isin(UNIMODAL) & ~over["method"].map(is_control)]
+    over = fusion_rows(over[is_verdict(over)])
     if not over["method"].isin(aligned).any():
         return Finding(NOT_TESTED, "no task, or too few training pairs, to compare with a ceiling")
     if over["low"].isna().all():

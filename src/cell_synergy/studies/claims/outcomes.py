@@ -176,7 +176,7 @@ def certified_outcome(row: "pd.Series[Any]", expected: Expected) -> Outcome:
     expected
         What is known about the synergy of the two embeddings, in bits.
     """
-    bits, low, high = (float(row[name]) for name in ("bits", "low", "high"))
+    bits, low, high = (float(row[name]) + 0.0 for name in ("bits", "low", "high"))  # no -0
     outcome = NOT_TESTED
     if not np.isnan(low):
         outcome = expected.outcome(low > 0, float(np.nextafter(high, np.inf)))

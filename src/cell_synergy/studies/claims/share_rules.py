@@ -42,13 +42,10 @@ def redundancy(tables: Tables, claims: ClaimsConfig) -> Finding:
     ranges = [
         f"{means[name].min():.2f} to {means[name].max():.2f}" for name in ("shared", *_UNIQUE)
     ]
+    parts = shares["value"].loc[unaligned, ["shared", *_UNIQUE]].to_numpy()
     controls = "".join(
         f"; {name} {both:.2f}, {image:.2f}, {expression:.2f}"
-        for name, both, image, expression in zip(
-            unaligned,
-            *shares["value"].loc[unaligned, ["shared", *_UNIQUE]].T.to_numpy(),
-            strict=True,
-        )
+        for name, (both, image, expression) in zip(unaligned, parts, strict=True)
     )
     return if_holds(
         bool(holds.all()),

@@ -165,8 +165,8 @@ def markdown(table: pd.DataFrame, stars: tuple[int, int, float], claims: ClaimsC
     lines += ["", *_LEGEND.format(power=claims.power, relevant=claims.relevant).splitlines()]
     found, families, chance = stars
     lines.append(
-        f"The tables of gains have {found} stars (corrected p below .05) in {families} families of "
-        f"tests; chance alone gives a star in up to {chance:.1f} families."
+        f"Stars (corrected p below .05) in all tables of gains: {found}, in {families} families of "
+        f"tests; chance alone gives one in up to {chance:.1f} families."
     )
     lines += [f"\n{name}: {remark}" for name, remark in remarks_by_dataset(table).items()]
     keys = list(dict.fromkeys(zip(tasks["claim"], tasks["task"], tasks["quantity"], strict=True)))
@@ -204,11 +204,12 @@ def _grid(
         f"{row.dataset} (simulated)" if row.simulated else str(row.dataset)
         for row in names.itertuples()
     ]
-    rows = [[*heads, *titles], ["---"] * (len(heads) + len(titles))]
+    rows = [[*heads, *titles]]
     for key in keys:
         own = [cells.get((*key, dataset), "") for dataset in names["dataset"]]
         rows.append([*(part.replace("_", " ") for part in key), *own])
-    return [f"| {' | '.join(row)} |" for row in rows]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return [lines[0], "|---" * len(rows[0]) + "|", *lines[1:]]
 
 
 def _counted(tasks: pd.DataFrame, row: Any) -> str:  # noqa: ANN401 - a row of `itertuples`
