@@ -48,18 +48,19 @@ def sis_table(
     :
         Columns `dataset, method, task, metric, probe, fold, score`; one `<expert>_score` per
         expert; `best, best_score`, of the better expert; `gain` over the expert over which the
-        method gains less, with its 95 % interval over donors `gain_low, gain_high`; `p`, one-sided,
-        and `p_corrected`, corrected for the methods compared in a data set, task and probe: the
-        larger of the values for both experts, in the metric of verdicts only (bits of
-        classifications, R2 of regressions); `alone_gain, alone_low, alone_high`, the same gain over
-        the method trained on one expert paired with itself, where such a control was scored; `sis`
-        with its interval `low, high`, where the better expert is above chance; `n_donors`; and
-        `note`, which gives the reason of other NaN and says where the other expert is better on the
-        scored donors. `gain` is a share of the mean entropy in bits of classifications. At an exact
-        tie of both experts it is biased downwards (`scoring.gains`). Fold "all" is the estimate
-        over all donors, followed by one row per fold if there are several folds, with gains over
-        the same expert and without intervals and p values. The control task `donor` has scores and
-        gains only. Remarks are copied to a last column `remark`. Without scores the table is empty.
+        method gains less, a share of the mean entropy in bits of classifications, with its 95 %
+        interval over donors `gain_low, gain_high`; `p`, one-sided, and `p_corrected`, corrected for
+        the methods compared in a data set, task and probe: the largest of the values for both
+        experts and for chance, in the metric of verdicts only (bits of classifications, R2 of
+        regressions); `alone_gain, alone_low, alone_high`, the same gain over the method trained on
+        one expert paired with itself, where such a control was scored; `sis` with its interval
+        `low, high`, where the better expert is above chance; `n_donors`; and `note`, which gives
+        the reason of other NaN and says where the other expert is better on the scored donors. At
+        an exact tie of both experts `gain` is too low by about .007 (`scoring.gains`). Fold "all"
+        is the estimate over all donors, followed by one row per fold if there are several folds,
+        with gains over the same expert and without intervals and p values. The control task `donor`
+        has scores and gains only. Remarks are copied to a last column `remark`. Without scores the
+        table is empty.
 
     Raises
     ------

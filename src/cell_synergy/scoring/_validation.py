@@ -86,9 +86,10 @@ def require_context(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) 
         if missing.any():
             row = rows.loc[missing].iloc[0]
             where = format_key(["method", *CASE, "donor"], row[["method", *CASE, "donor"]])
+            found = "is empty" if pd.isna(row[column]) else f"contains {row[column]:g}"
             raise DataError(
-                f"scores: column {column!r} has {row[column]} at {where}; fill in "
-                f"{_MEANING[column]}, or compute the scores again"
+                f"scores: column {column!r} {found} at {where}; fill in {_MEANING[column]}, or "
+                "compute the scores again"
             )
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Float64
 
 from cell_synergy.core.names import VERDICT_METRICS, self_paired
-from cell_synergy.scoring.gains import Gain, larger_p, smaller_gain
+from cell_synergy.scoring.gains import Gain, largest_p, smaller_gain
 from cell_synergy.scoring.inference import (
     MIN_DONORS,
     Interval,
@@ -19,7 +19,7 @@ from cell_synergy.scoring.inference import (
 )
 from cell_synergy.scoring.reference import CASE, Referenced
 
-NO_EXPERT = "no single expert is above chance"
+_NO_EXPERT = "no single expert is above chance"
 
 _BITS, _R2 = VERDICT_METRICS
 
@@ -68,15 +68,16 @@ def inference_table(referenced: Referenced, is_control: Callable[[str], bool]) -
     experts = [names.index(name) for name in referenced.experts]
     best, folds = referenced.best.to_dict(), n_folds.to_dict()
     cases = []
-    for rows in keys.groupby(CASE).indices.values():
+    for indices in keys.groupby(CASE).indices.values():
+        rows = np.asarray(indices)
         key = tuple(keys.iloc[rows[0]])
-        in_bits, scored = dict(zip(CASE, key, strict=True))["metric"] == _BITS, values[rows[0]]
-        scored = ~np.isnan(scored)
+        in_bits = dict(zip(CASE, key, strict=True))["metric"] == _BITS
+        scored = ~np.isnan(values[rows[0]])
         scored[experts] = False
         case = _Case(
             methods=[name for name, is_scored in zip(names, scored, strict=True) if is_scored],
-            scores=values[np.ix_(rows, scored)],
-            of_experts=values[np.ix_(rows, experts)],
+            scores=values[rows][:, scored],
+            of_experts=values[rows][:, experts],
             experts=referenced.experts,
             best=referenced.experts.index(best[key]),
             chance=chance[rows],
@@ -123,8 +124,10 @@ class _Case:
         p = corrected = nothing
         if tested:
             compared = np.array([not is_control(name) for name in self.methods], dtype=bool)
-            both = larger_p(differences, compared, cross_validated=self.cross_validated)
-            p, corrected = both.uncorrected, both.corrected
+            over_chance = (self.scores - self.chance[:, None])[None]
+            all_three = np.concatenate([differences, over_chance])
+            largest = largest_p(all_three, compared, cross_validated=self.cross_validated)
+            p, corrected = largest.uncorrected, largest.corrected
         has_ratio = self._has_ratio()
         ratio = Interval(nothing, nothing)
         if has_ratio:
@@ -181,7 +184,7 @@ class _Case:
         if means[1 - self.best] > means[self.best]:
             of_case.append(f"{self.experts[1 - self.best]} is better on the scored donors")
         if not has_ratio:
-            of_case.append(NO_EXPERT)
+            of_case.append(_NO_EXPERT)
         notes = []
         for number in range(len(self.methods)):
             reasons = list(of_case)

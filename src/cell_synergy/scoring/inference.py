@@ -245,19 +245,20 @@ def sign_flip(
         returns it; the squared statistic of the observed gains is divided by it.
     """
     donors = gain.shape[-2]
-    mean = _signs(donors) @ gain / donors
-    square = (gain**2).mean(axis=-2, keepdims=True)
+    by_method = np.swapaxes(gain, -1, -2)
+    mean = by_method @ _signs(donors).T / donors  # ... methods flips
+    square = (by_method**2).mean(axis=-1, keepdims=True)
     variance = np.maximum(square - mean**2, _ROUNDING * square)  # not 0 where all gains are equal
     if compared.any():
-        variance = (variance + variance[..., compared].mean(axis=-1, keepdims=True)) / 2
+        variance += variance[..., compared, :].mean(axis=-2, keepdims=True)
     null = np.divide(mean, np.sqrt(variance), out=np.zeros_like(mean), where=variance > 0)
-    observed = null[..., :1, :] / np.sqrt(inflation)
+    observed = null[..., :1] / np.sqrt(inflation)
     observed = observed - _TIE * abs(observed) - _ROUNDING
-    uncorrected = (null >= observed).mean(axis=-2)
+    uncorrected = (null >= observed).mean(axis=-1)
     corrected = np.full_like(uncorrected, np.nan)
     if compared.any():
-        largest = null[..., compared].max(axis=-1, keepdims=True)
-        corrected[..., compared] = (largest >= observed[..., compared]).mean(axis=-2)
+        largest = null[..., compared, :].max(axis=-2, keepdims=True)
+        corrected[..., compared] = (largest >= observed[..., compared, :]).mean(axis=-1)
     return PValues(uncorrected, corrected)
 
 

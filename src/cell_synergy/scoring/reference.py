@@ -47,9 +47,13 @@ class Referenced:
             Names of the index levels beside `CASE` that the result has.
         """
         by = [*CASE, *keys]
-        tables = (self.scores, self.chance, self.entropy)
-        scores, chance, entropy = (table.groupby(level=by).mean() for table in tables)
-        return Referenced(scores, chance, entropy, self.best, self.experts)
+        return Referenced(
+            self.scores.groupby(level=by).mean(),
+            self.chance.groupby(level=by).mean(),
+            self.entropy.groupby(level=by).mean(),
+            self.best,
+            self.experts,
+        )
 
     def long(self) -> pd.DataFrame:
         """Return one row per row of `scores` and method that is not an expert.
@@ -121,7 +125,7 @@ def _better_expert(of_experts: pd.DataFrame, unimodal: tuple[str, str]) -> "pd.S
             "fill in its mean score on the inner folds of the training donors, by which the better "
             "expert is chosen"
         )
-    return inner.idxmax(axis=1).rename("best")
+    return inner.idxmax(axis=1).astype(str).rename("best")
 
 
 def pivot_methods(scores: pd.DataFrame, index: list[str]) -> pd.DataFrame:
