@@ -94,7 +94,7 @@ def test_equal_designs_have_equal_limits():
     ],
 )  # fmt: skip
 def test_an_argument_outside_its_range_is_named(name, value):
-    with pytest.raises(ConfigError, match=rf"^{name}: {value} is outside its range"):
+    with pytest.raises(ConfigError, match=rf"^{name}: {value} is outside its range; give a number"):
         limit(**{name: value})
 
 

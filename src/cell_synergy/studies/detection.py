@@ -80,15 +80,7 @@ def detection_limit(
     ConfigError
         If an argument is outside its range.
     """
-    ranges = {
-        "sd": (sd, sd >= 0), "donors": (donors, donors >= 1), "methods": (methods, methods >= 1),
-        "references": (references, references >= 1),
-        "correlation": (correlation, 0 <= correlation <= 1),
-        "power": (power, 0 < power < 1), "level": (level, 0 < level < 1),
-    }  # fmt: skip
-    for name, (value, valid) in ranges.items():
-        if not valid:
-            raise ConfigError(f"{name}: {value} is outside its range; see `detection_limit`")
+    _check_ranges(sd, donors, methods, references, correlation, power, level)
     if donors < MIN_DONORS or 2.0**-donors > level:
         return float("inf")
     return sd * _factor(donors, methods, references, correlation, power, level)
@@ -122,6 +114,29 @@ def study_sd(between: float, within: float, observations: float) -> float:
             "are at least 0, and observations above 0"
         )
     return float(np.sqrt(between**2 + within**2 / observations))
+
+
+def _check_ranges(
+    sd: float,
+    donors: int,
+    methods: int,
+    references: int,
+    correlation: float,
+    power: float,
+    level: float,
+) -> None:
+    """Raise an error for an argument of `detection_limit` outside its range."""
+    ranges = {
+        "sd": (sd, sd >= 0, "at least 0"), "donors": (donors, donors >= 1, "at least 1"),
+        "methods": (methods, methods >= 1, "at least 1"),
+        "references": (references, references >= 1, "at least 1"),
+        "correlation": (correlation, 0 <= correlation <= 1, "from 0 to 1"),
+        "power": (power, 0 < power < 1, "between 0 and 1"),
+        "level": (level, 0 < level < 1, "between 0 and 1"),
+    }  # fmt: skip
+    for name, (value, valid, allowed) in ranges.items():
+        if not valid:
+            raise ConfigError(f"{name}: {value} is outside its range; give a number {allowed}")
 
 
 @cache

@@ -108,8 +108,8 @@ def highest_on_niches(tables: Tables, claims: ClaimsConfig) -> Finding:
 
     On a niche task it is highest (found) if it gains over both experts (corrected p below 0.05) and
     the 95 % interval of its lead over each other method is above 0. The claim is supported if it is
-    highest on every niche task that has a gain to be found, and not supported if on one of them
-    another method is significantly better, or its lead would have been found from a size of
+    highest on a niche task; not if on another one that has a gain to be found it is not, and either
+    a method is significantly better there, or its lead would have been found from a size of
     `claims.relevant` on. A task without true gain and an XOR of independent states
     (`claims.negative_controls`) test nothing. Scores are of linear probes, in bits as a share of
     the label entropy or R2; their differences equal those of gains.
