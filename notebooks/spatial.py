@@ -88,7 +88,7 @@ def draw_sis(axes, table):
     for method in [*[m for m in listed if m != focal], *[m for m in listed if m == focal]]:
         rows = table[table["method"] == method].sort_values("um")
         tone, is_focal = style.colour(method, focal), method == focal
-        line = "--" if method in style.CONTROLS else "-"
+        line = "--" if style.is_control(method) else "-"
         axes.plot(
             rows["um"], rows["sis"], color=tone, ls=line, lw=1.5 if is_focal else 0.7,
             alpha=1 if is_focal else 0.7, marker="o", ms=3 if is_focal else 1.5,
@@ -173,6 +173,7 @@ handles = [
 ]  # fmt: skip
 handles += [
     plt.Line2D([], [], color=style.CONTROL, ls="--", label="controls (null)"),
+    plt.Line2D([], [], color=style.SELF_PAIRED, ls="--", label="one expert twice"),
     plt.Rectangle((0, 0), 1, 1, color="#e3d8ee", label="image expert's field of view"),
 ]
 if len(FIELDS) > 1:

@@ -195,9 +195,7 @@ for row, dataset in zip(grid, datasets, strict=True):
     draw_comparison(row[3], table, methods, list(task_table.tasks.index))
     row[0].set_title(style.title(dataset, task_table.simulated), fontsize=10, pad=12)
     row[3].set_title("linear score less the ceiling's (in brackets)", fontsize=7, pad=12)
-compared = len(style.order(list(read_section("models")))) - len(
-    set(read_section("models")) & set(style.CONTROLS)
-)
+compared = sum(not style.is_control(m) for m in style.order(list(read_section("models"))))
 count = {1: "one method", 10: "ten methods"}.get(compared, f"{compared} methods")
 fig.supxlabel(
     f"▲ above the ceiling (p < 0.05, corrected for the {count}; experts and controls: interval "

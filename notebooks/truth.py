@@ -92,7 +92,7 @@ else:
             for step, method in enumerate(listed):
                 x = position - 0.36 + 0.72 * step / max(len(listed) - 1, 1)
                 tone = style.colour(method, focal)
-                marker = "x" if method in style.CONTROLS else "o"
+                marker = "x" if style.is_control(method) else "o"
                 right.scatter(
                     x, scores.get(method, np.nan), s=14, color=tone, marker=marker, lw=0.9, zorder=3
                 )
