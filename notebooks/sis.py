@@ -6,9 +6,9 @@
 # interval over donors. A star marks a gain above zero (one-sided sign-flip test over donors,
 # corrected for the methods compared, p < 0.05). Grey rows are controls, which have no star: the
 # last are methods fitted on one expert paired with itself, so that a method's gain is cross-modal
-# only where it exceeds theirs. The dashed line is the Bayes gain of simulated tissue: what a perfect
-# reader of both experts' states would gain. Under each title: what either expert knows by itself.
-# All probes are linear.
+# only where it exceeds theirs. The dashed line is the Bayes gain of simulated tissue: what a
+# perfect reader of both experts' states would gain. Under each title: what either expert knows by
+# itself. All probes are linear.
 
 # %% tags=["parameters"]
 figure = "figures/sis"
@@ -77,7 +77,8 @@ def draw(axes, dataset, task):
     axes.set_yticks(range(len(listed)), [style.METHOD_NAMES.get(m, m) for m in listed])
     is_r2 = table["metric"].iloc[0] == "r2"
     known = ", ".join(f"{e} {table[f'{e}_score'].iloc[0]:.2f}" for e in UNIMODAL)
-    axes.set_title(f"{known} {'R$^2$' if is_r2 else 'bits'}", loc="left", fontsize=5.5, fontweight="normal", pad=2)
+    known += " R$^2$" if is_r2 else " bits"
+    axes.set_title(known, loc="left", fontsize=5.5, fontweight="normal", pad=2)
     axes.annotate(
         task.replace("_", " "), (0, 1), (0, 11), xycoords="axes fraction",
         textcoords="offset points", fontweight="bold", fontsize=9,
