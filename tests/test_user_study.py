@@ -61,7 +61,7 @@ def small(tasks, models, **changed):
         "datasets": ["mine"], "data": {"mine": block}, "models": blocks, "method": models[1],
         "align": {"seed": 0, "seeds": 1, "held": 0.1},
         "training": PARAMS["training"] | {"max_epochs": 1, "batch_size": 32},
-        "probe": PARAMS["probe"] | {"mlp": mlp, "strengths": 2},
+        "probe": PARAMS["probe"] | {"mlp": mlp, "strongest": 1.0, "strengths": 2},
         "spatial": PARAMS["spatial"] | {"least": 4},
         "spectrum": PARAMS["spectrum"] | {"axes": 4, "permutations": 5},
         "scaling": PARAMS["scaling"] | {"draws": 1, "pairs": 10, "labels": 10},
