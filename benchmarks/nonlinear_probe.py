@@ -14,8 +14,8 @@ sets and `SEEDS` seeds. `inner` is the score on the inner folds (nats per observ
 `bits` the usable bits on test donors (R2 of the regression). `start_error` is the standard
 deviation of `bits` between seeds, `donor_error` the standard error of its mean over test donors.
 `moved` and `moved_f1` are the largest changes of the bits and the macro F1 of any test donor when
-normal noise of standard deviation 1e-6 is added to every standardised feature. `seconds` is the CPU time
-of one call for all tasks on one thread. Takes five minutes.
+normal noise of standard deviation 1e-6 is added to every standardised feature. `seconds` is the CPU
+time of one call for all tasks on one thread. Takes five minutes.
 """
 
 from collections.abc import Iterator, Mapping

@@ -19,8 +19,8 @@ from cell_synergy.downstream.probes._mlp_init import draw_normal, tensor
 from cell_synergy.downstream.probes.tasks import ProbeTask
 
 _CONSTANT = 1e-12  # deviation below which an output is constant
-# Smallest shrinkage factor, and so small that it costs no information. With 0 and equal class shares
-# all classes tie, the first is predicted everywhere, and F1 is not what a guess scores.
+# Smallest shrinkage factor, so small that it costs no information. With 0 and equal class shares
+# all classes tie, the first one is predicted everywhere, and macro F1 is not what a guess scores.
 _LEAST = 1e-3
 _NEWTON = 5  # steps for one bounded parameter of a concave score
 _TINY = 1e-30  # avoids a division by zero; equal weights, if no network has learnt anything
@@ -202,7 +202,7 @@ def shrunk_logits(
 ) -> Float64[Tensor, "2 decays"]:
     """Return the best log-likelihood of validation rows over shrinkage factors, and that factor.
 
-    The factor, between `_LEAST` and 1, that maximises the likelihood is computed by Newton's method.
+    The factor, from `_LEAST` to 1, that maximises the likelihood is computed by Newton's method.
 
     Parameters
     ----------
@@ -236,7 +236,7 @@ def shrunk_values(
 ) -> Float64[Tensor, "2 decays"]:
     """Return the best mean R2 of the inner folds over shrinkage factors, and that factor.
 
-    The factor, between `_LEAST` and 1, that maximises R2 has a closed form.
+    The factor, from `_LEAST` to 1, that maximises R2 has a closed form.
 
     Parameters
     ----------

@@ -160,7 +160,8 @@ class Training:
         count = starts * self.settings.hidden
         contrasts = fit.contrasts(count, self.seed)
         x = gather_rows(self.x, fit.x_rows(fit.rows))
-        blocks = x.split(self.widths, dim=1)
+        ends = np.cumsum(self.widths).tolist()
+        blocks = [x[:, end - w : end] for w, end in zip(self.widths, ends, strict=True)]
         drawn = []
         for n, (width, axes) in enumerate(zip(self.widths, self.axes[fit.x_offset], strict=True)):
             along = axes.T @ draw_normal(self.seed, f"block {n}", len(axes), count)
@@ -244,8 +245,8 @@ class Training:
         """Return the outputs of the networks of one fit for some rows of `x`."""
         i = self.fits.index(fit)
         added = forward(gather_rows(self.x, rows[None]), [w[i : i + 1] for w in self.weights])[0]
-        used = added[:, : len(fit.origin)].transpose(1, 2).double()
-        return used.unflatten(0, (len(self.decays), self.settings.starts))
+        used: Tensor = added[:, : len(fit.origin)].transpose(1, 2).double()
+        return used.reshape(len(self.decays), self.settings.starts, *used.shape[1:])
 
     def _predict(self, task: Sequence[Fit]) -> Prediction:
         """Select a task's weight decay, and predict its test rows with the ensemble of starts."""
