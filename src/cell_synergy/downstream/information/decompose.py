@@ -22,7 +22,9 @@ Intervals are over donors. A jackknife does not see that all donors' posteriors 
 that misses the true posterior, which takes bits off R and S. Limits of the parts and of certified
 synergy are therefore moved outwards by an allowance, .28 / sqrt(n) bits with n observations per
 test donor: it was fitted to the errors on the designs of the study `calibrate` with seed 0, and
-`benchmarks/coverage.py` measures the coverage on other seeds.
+`benchmarks/coverage.py` measures the coverage on other seeds. The intervals hold more than the
+95 % that they claim where probes miss little and where a part is 0, since limits end at 0: with
+exact posteriors 98 to 100 % of parts above 0, and nearly all zeros.
 
 References
 ----------
