@@ -3,9 +3,9 @@
 Each embedding is represented by the posteriors that probes predict from it for held-out donors.
 Every term uses one estimate of information, usable bits [2]_: the gain in log-likelihood of a
 posterior over the label shares of the probe's training rows, as the metric `bits` of the score
-table. The posterior is recalibrated first, by one slope about these shares that is fitted on other
-donors [1]_. Donors have equal weights, however many observations they have. H is the log-loss of
-the training shares: the bits of a posterior that is always right.
+table. A posterior that overstates is recalibrated first, by one slope about these shares that is
+fitted on other donors [1]_. Donors have equal weights, however many observations they have. H is
+the log-loss of the training shares: the bits of a posterior that is always right.
 
 The unimodal posteriors determine the tables p(z1, y) and p(z2, y), from which BROJA computes the
 redundant and unique information. Observations are clustered by their posteriors [3]_, and the table
