@@ -56,7 +56,8 @@ def sis_table(
         one expert paired with itself, where such a control was scored; `sis` with its interval
         `low, high`, where the better expert is above chance; `n_donors`; and `note`, which gives
         the reason of other NaN and says where the other expert is better on the scored donors. At
-        an exact tie of both experts `gain` is too low by about .007 (`scoring.gains`). Fold "all"
+        an exact tie of both experts `gain` is too low, by about .007 of the score
+        (`scoring.gains`). Fold "all"
         is the estimate over all donors, followed by one row per fold if there are several folds,
         with gains over the same expert and without intervals and p values. The control task `donor`
         has scores and gains only. Remarks are copied to a last column `remark`. Without scores the
