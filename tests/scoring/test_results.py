@@ -57,6 +57,17 @@ def test_the_study_s_scores_load_into_the_published_layout(folder):
     assert compute_sis(results, "Multimodal comm")["R2"] == pytest.approx(0.1 / 0.305)
 
 
+def test_donors_not_scores_decide_whether_a_gain_can_be_tested(folder):
+    results = load_all_results(folder, "toy")
+    assert len(results["Multimodal comm"]["R2"]) == 4
+    note = compute_sis(results, "Multimodal comm").note["R2"]
+    assert note == "not testable (2 donors, 5 needed)"
+    donors = [f"d{i}" for i in range(5)]
+    for method, shift in (("image", 0.0), ("expression", 0.1), ("comm", 0.2)):
+        write_scores(folder, method, shift, donors=donors)
+    assert compute_sis(load_all_results(folder, "toy"), "Multimodal comm").note["R2"] == ""
+
+
 def test_the_order_of_rows_in_a_file_does_not_matter(folder):
     before = load_all_results(folder, "toy")
     path = folder / "toy" / "comm.csv"
