@@ -21,8 +21,7 @@ from cell_synergy.core.names import LINEAR
 from cell_synergy.core.pipeline import paths
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
-from cell_synergy.data.embeddings import standardise
-from cell_synergy.downstream.evaluate import FoldEvaluator
+from cell_synergy.downstream.evaluate import FoldEvaluator, standardised_blocks
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import task_targets
 from cell_synergy.training import weights
@@ -69,8 +68,8 @@ def _rows(
         for fold in paired.folds:
             seed = weights.seeds(folder, fold.name)[0]
             learnt = weights.load(folder, fold.name, seed)
-            joint = method.transform(learnt, *paired.standardised(fold))
-            z = standardise(joint, fold.align, paired.groups, paired.mode)
+            joint = method.embed(learnt, *paired.standardised(fold))
+            z = standardised_blocks(name, joint, paired, fold, seed)
             asked = FoldEvaluator(paired, every, fold, probe)
             for row in asked.scores({LINEAR: asked.linear(z, {}, donor=False)}):
                 yield {"method": name, **row}

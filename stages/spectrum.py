@@ -3,9 +3,6 @@
 import sys
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float32
-
 from cell_synergy import models
 from cell_synergy.core.config import Config, arguments, load, load_keys, read_param, read_section
 from cell_synergy.core.device import use_threads
@@ -15,6 +12,7 @@ from cell_synergy.data.config import BenchmarkConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.method_scores import TrainedMethod
+from cell_synergy.downstream.probes.blocks import Embedding
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.scoring.tables import read_methods
 from cell_synergy.studies.spectrum.config import SpectrumConfig
@@ -45,7 +43,7 @@ def main(args: Args) -> None:
     }
     seeds = {name: method.seeds() for name, method in trained.items()}
 
-    def embed(name: str, fold: Fold, seed: int) -> Float32[np.ndarray, "obs d"]:
+    def embed(name: str, fold: Fold, seed: int) -> Embedding:
         return trained[name].embed(fold, seed)
 
     table = tabulate(

@@ -10,9 +10,11 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.downstream.evaluate import (
     COLUMNS,
     FIT_COLUMNS,
+    FoldEvaluator,
     baseline_representations,
     evaluate,
 )
+from cell_synergy.downstream.probes.tasks import Prediction, Selection, task_targets
 
 CLASSES = ["accuracy", "balanced_accuracy", "bits", "macro_f1"]
 VALUES = ["bits", "pearson", "r2"]
@@ -63,9 +65,9 @@ def test_in_a_holdout_each_test_donor_has_its_own_scores(run):
 
 
 def of_fold(judged, fold):
-    """Return a fold's scores without their values, and its posteriors."""
-    scores = judged.scores[judged.scores.fold == fold].drop(columns="value")
-    said = {k: v for k, v in judged.posteriors.items() if k.endswith(f"/{fold}")}
+    """Return a fold's scores without what test labels determine, and its posteriors."""
+    scores = judged.scores[judged.scores.fold == fold].drop(columns=["value", "entropy"])
+    said = {k: v for k, v in judged.posteriors.items() if f"/{fold}" in k}
     return scores.to_csv(index=False), {k: v.tobytes() for k, v in said.items()}
 
 
@@ -105,8 +107,10 @@ def test_posteriors_are_of_every_test_unit_and_the_first_seed(run, relabel, code
     codes[:20] = -1
     both = run(relabel(codes), seeds=(1, 0), embed=embed)
     first = run(relabel(codes), seeds=(1,), embed=embed)
-    assert both.posteriors.keys() == {f"region/{fold}" for fold in "ABCD"}
-    for key, array in both.posteriors.items():
+    keys = [f"region/{fold}" for fold in "ABCD"]
+    assert both.posteriors.keys() == {*keys, *(f"{key}/probe" for key in keys)}
+    for key in keys:
+        array = both.posteriors[key]
         assert array.shape == (40, 3)
         assert array.dtype == np.uint8
         np.testing.assert_array_equal(array, first.posteriors[key])
@@ -192,7 +196,7 @@ def test_the_nonlinear_probe_judges_the_first_seed_of_every_task(run_all):
     assert set(mlp["task"]) == {"region", "composition", "gene_panel"}
     fitted = mlp.dropna(subset=["strength"])
     assert (fitted["iterations"] > 0).all()
-    assert np.isfinite(fitted[FIT_COLUMNS].to_numpy(float)).all()
+    assert np.isfinite(fitted[FIT_COLUMNS[1:]].to_numpy(float)).all()
 
 
 def test_late_fusion_is_of_both_embeddings_side_by_side_alone(
@@ -209,19 +213,40 @@ def test_late_fusion_is_of_both_embeddings_side_by_side_alone(
     assert kinds["image"] == kinds["expression"] == {"linear", "mlp"}
 
 
-def test_posteriors_are_of_the_probe_with_the_best_inner_score(run_all, codes):
-    rng = np.random.default_rng(8)
-    z = (np.eye(3)[codes] + 0.2 * rng.standard_normal((160, 3))).astype(np.float32)
-    judged = run_all(embed=lambda *_: z, tasks=REGION)
-    own = judged.scores.query("task == 'region' and metric == 'accuracy'")
-    inner = own.pivot_table(index="fold", columns="probe", values="inner")
-    for fold, row in inner.iterrows():
-        right = (
-            judged.posteriors[f"region/{fold}"].argmax(axis=1)
-            == codes["ABCD".index(fold) * 40 :][:40]
-        )
-        value = own[(own["fold"] == fold) & (own["probe"] == row.idxmax())]["value"].item()
-        assert right.mean() == pytest.approx(value)
+@pytest.mark.parametrize("mode", ["train", "donor"])
+def test_posteriors_are_of_the_probe_with_the_best_inner_likelihood(
+    mode, units, make_tissue, make_dataset, probe
+):
+    dataset = make_dataset(tasks=REGION, standardise=mode)
+    paired = make_tissue(units, dataset)
+    evaluator = FoldEvaluator(paired, task_targets(paired, dataset.tasks), paired.folds[0], probe)
+    shares = np.eye(3)[np.arange(40) % 3]
+    cv_predicted = np.full((120, 3), 1 / 3)
+    for scores, best in ((-0.3, -0.5), "linear"), ((-0.9, -0.5), "own estimator"):
+        predictions = {
+            name: {"region": Prediction(p, Selection(1.0, score, 0.0, cv_predicted), 0.0, 0)}
+            for name, p, score in zip(
+                ("linear", "own estimator"), (shares, shares[:, ::-1]), scores, strict=True
+            )
+        }
+        found = evaluator.posteriors(predictions)
+        expected = 255 * predictions[best]["region"].predicted
+        np.testing.assert_array_equal(found["region/A"], expected)
+        suffix = "" if mode == "train" else ", transductive"
+        assert found["region/A/probe"] == best + suffix
+        rows = pd.DataFrame(evaluator.scores(predictions))
+        assert found["region/A/probe"].item() in set(rows["probe"])
+
+
+def test_inner_is_the_mean_of_each_metric_over_training_donors(run):
+    scores = run(tasks=REGION, seeds=(0, 1)).scores
+    filled = scores.dropna(subset=["inner"]).query("fold == 'A'")
+    assert set(filled["metric"]) == set(CLASSES)
+    assert filled.groupby("metric")["inner"].nunique().eq(1).all()  # later seeds have it too
+    inner = filled.set_index("metric")["inner"]
+    others = scores[(scores["fold"] != "A") & (scores["metric"] == "accuracy")]["value"].mean()
+    assert inner["accuracy"].iloc[0] == pytest.approx(others, abs=0.1)
+    assert inner["bits"].iloc[0] > 1
 
 
 def test_without_a_task_there_is_the_control_alone(units, make_tissue, make_dataset, probe):

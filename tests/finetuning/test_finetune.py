@@ -51,7 +51,7 @@ def test_the_table_is_that_of_all_methods(tuned, paired, make_dataset, probe):
     assert set(scores.method) == {"tiny lora"}
     assert set(scores.probe) == {"fine-tuned"}
     assert set(scores.dataset) == {"tiny"}
-    assert set(evaluated.posteriors) == {"region/A"}
+    assert set(evaluated.posteriors) == {"region/A", "region/A/probe"}
     expected = evaluate(
         "x", paired, make_dataset().tasks, [0], lambda *_: paired.expression, probe
     ).scores

@@ -60,6 +60,9 @@ def test_the_head_alone_is_the_linear_probe(name, tune, probe):
     linear = LinearProbe(tuning.frozen.z, probe)
     expected = linear.predict(task, linear.select(task))
     assert result.prediction.selection.penalty == 0
+    validated = np.isfinite(result.prediction.selection.cv_predicted).all(axis=1)
+    left_out = np.isin(task.cv_folds, tuning._validation_folds())
+    np.testing.assert_array_equal(validated, left_out)
     assert result.prediction.iterations == 0
     assert result.params == {}
     # up to the shrinkage factor that inner folds select
@@ -93,11 +96,17 @@ def test_equal_inputs_give_equal_bytes_and_another_seed_others(tune):
 
 def test_the_round_with_the_best_score_is_taken(tune, monkeypatch):
     validations = [(0.1, 1.0), (0.3, 0.5), (0.2, 1.0), (0.3, 1.0)]
-    monkeypatch.setattr(Finetuner, "_validate", lambda _, trainers: validations[trainers[0].rounds])
+
+    def validate(tuning, trainers):
+        rounds = trainers[0].rounds
+        return *validations[rounds], np.full((len(tuning.task.train), 1), rounds)
+
+    monkeypatch.setattr(Finetuner, "_validate", validate)
     result, task, tuning = tune(rounds=3)
     assert result.prediction.selection.penalty == 1  # of equal scores the earlier
     assert result.prediction.selection.cv_score == 0.3
     assert result.prediction.selection.sensitivity == pytest.approx(0.2)
+    assert (result.prediction.selection.cv_predicted == 1).all()
     # the head is shrunk by the factor of that round
     z = tuning.frozen.z[task.test]
     assert np.abs(result.coefficients).max() < np.abs(z).max()

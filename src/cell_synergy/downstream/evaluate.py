@@ -1,11 +1,10 @@
 """Evaluation of one representation: probes are fitted on training donors and score test donors."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float32
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.names import DONOR, LATE_FUSION, LINEAR, NONLINEAR, TRANSDUCTIVE
@@ -15,12 +14,12 @@ from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.remarks import add_remark
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.probes import mlp
-from cell_synergy.downstream.probes._scorers import all_classes, scorer
+from cell_synergy.downstream.probes.blocks import Block, Embedding, as_blocks, equal_variance
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
+from cell_synergy.downstream.probes.scorers import scorer, scores_by_donor
 from cell_synergy.downstream.probes.tasks import (
     Prediction,
-    ProbeTask,
     Selection,
     Target,
     make_donor_task,
@@ -28,12 +27,16 @@ from cell_synergy.downstream.probes.tasks import (
     task_targets,
 )
 
-Representation = Callable[[Fold, int], Float32[np.ndarray, "obs d"]]
-"""Function from a fold and a seed to a representation, one row per observation of the data set."""
+Representation = Callable[[Fold, int], Embedding]
+"""Function from a fold and a seed to a representation, one row per observation of the data set.
+
+A representation of several blocks (see `probes.blocks`) is a sequence of arrays, one per block.
+"""
 
 COLUMNS = [
     "dataset", "method", "task", "metric", "probe", "fold", "donor", "seed", "value", "n",
-    "inner", "classes", "strength", "sensitivity", "gradient_norm", "iterations",
+    "inner", "classes", "chance", "entropy", "strength", "sensitivity", "gradient_norm",
+    "iterations",
 ]  # fmt: skip
 FIT_COLUMNS = ["inner", "strength", "sensitivity", "gradient_norm", "iterations"]
 
@@ -47,14 +50,18 @@ class Evaluation:
     Attributes
     ----------
     scores
-        One row per task, metric, probe, fold, donor and seed. `strength` is the selected penalty
-        or weight decay, `inner` its mean score on the inner folds, `sensitivity` its lead over the
-        worse neighbour on the grid (empty without one). `FIT_COLUMNS` are filled in the first row
-        of each task, metric, probe, fold and seed only. The control task `donor` is the accuracy
-        in predicting an observation's donor, for the first seed.
+        One row per task, metric, probe, fold, donor and seed. `chance` is the score of a
+        representation without information; `entropy` the log-loss of the training label shares, in
+        bits (empty for a regression); `strength` the selected penalty or weight decay; `inner` the
+        mean of the row's metric over training donors, predicted on the inner folds with it; and
+        `sensitivity` its lead over the worse neighbour on the grid (empty without one).
+        `FIT_COLUMNS` are filled in the first row of each task, metric, probe, fold and seed only.
+        The control task `donor` is the accuracy in predicting an observation's donor, for the first
+        seed.
     posteriors
         Class probabilities (test rows x classes) for the first seed, times 255 and rounded, with
-        keys `<task>/<fold>`, from the probe with the best score on the inner folds.
+        keys `<task>/<fold>`, from the probe with the highest likelihood on the inner folds, whose
+        name in the scores has the key `<task>/<fold>/probe`.
     """
 
     scores: pd.DataFrame
@@ -72,8 +79,8 @@ def evaluate(
     """Fit probes of a representation to every task; return their scores and class probabilities.
 
     Linear probes are fitted for every seed, with the penalties selected for the first. Nonlinear
-    probes are fitted for the first seed only; probes of the concatenated embeddings also with late
-    fusion, one hidden layer per embedding.
+    probes are fitted for the first seed only; those of a representation with several blocks also
+    with late fusion, one hidden layer per block.
 
     Parameters
     ----------
@@ -98,28 +105,24 @@ def evaluate(
         evaluator = FoldEvaluator(paired, targets, fold, probe)
         selections: dict[str, Selection] = {}
         for seed in seeds:
-            representation = represent(fold, seed)
-            z = standardise_finite(name, representation, paired, fold, seed)
+            blocks = standardised_blocks(name, represent(fold, seed), paired, fold, seed)
             first = seed == seeds[0]
-            predictions = {LINEAR: evaluator.linear(z, selections, donor=first)}
+            predictions = {LINEAR: evaluator.linear(blocks, selections, donor=first)}
             if first:
-                both = np.concatenate(paired.standardised(fold), axis=1)
-                concatenated = np.array_equal(representation, both)
-                borders = [paired.image.shape[1]] if concatenated else []
-                predictions |= evaluator.nonlinear(np.split(z, borders, axis=1), seed)
+                predictions |= evaluator.nonlinear(blocks, seed)
                 posteriors |= evaluator.posteriors(predictions)
             rows += [row | {"seed": seed} for row in evaluator.scores(predictions)]
     return Evaluation(score_table(name, paired, rows, require_labels=bool(targets)), posteriors)
 
 
-def standardise_finite(
+def standardised_blocks(
     name: str,
-    representation: Float32[np.ndarray, "obs d"],
+    representation: Embedding,
     paired: PairedDataset,
     fold: Fold,
     seed: int,
-) -> Float32[np.ndarray, "obs d"]:
-    """Return a representation with standardised features; constant features become zero.
+) -> list[Block]:
+    """Return the blocks of a representation with standardised features; constant ones become zero.
 
     Means and standard deviations are those of the observations in `fold.align` if `paired.mode` is
     `train`, and those of each group of `paired.groups` if it is `donor`.
@@ -129,25 +132,28 @@ def standardise_finite(
     name, seed
         Name and seed of the method, for messages.
     representation, paired, fold
-        A representation with one row per observation of the data set, the data set, and the fold.
+        A representation with one row per observation of the data set: an array, or one array per
+        block; the data set; and the fold.
 
     Raises
     ------
     DataError
         If the representation has another number of rows, or a standardised value is not finite.
     """
-    if representation.shape[:-1] != paired.donor.shape:
-        raise DataError(
-            f"{name}: transform returns an array of shape {representation.shape}, not one row for "
-            f"each of {len(paired.donor)} observations; correct it"
-        )
-    z = standardise(representation, fold.align, paired.groups, paired.mode)
-    if not np.isfinite(z).all():
-        raise DataError(
-            f"{name}: the embedding of fold {fold.name!r}, seed {seed} is not finite; "
-            "train it again, with a smaller lr"
-        )
-    return z
+    blocks = []
+    for block in as_blocks(representation):
+        if block.shape[:-1] != paired.donor.shape:
+            raise DataError(
+                f"{name}: transform returns an array of shape {block.shape}, not one row for each "
+                f"of {len(paired.donor)} observations; correct it"
+            )
+        blocks.append(standardise(block, fold.align, paired.groups, paired.mode))
+        if not np.isfinite(blocks[-1]).all():
+            raise DataError(
+                f"{name}: the embedding of fold {fold.name!r}, seed {seed} is not finite; "
+                "train it again, with a smaller lr"
+            )
+    return blocks
 
 
 def probe_name(probe: str, paired: PairedDataset) -> str:
@@ -190,11 +196,11 @@ def score_table(
 
 
 def baseline_representations(paired: PairedDataset) -> dict[str, Representation]:
-    """Return the two embeddings `image` and `expression`, and their concatenation `concat`."""
+    """Return the two embeddings `image` and `expression`, and both as the blocks of `concat`."""
     return {
         "image": lambda fold, _: paired.standardised(fold)[0],
         "expression": lambda fold, _: paired.standardised(fold)[1],
-        "concat": lambda fold, _: np.concatenate(paired.standardised(fold), axis=1),
+        "concat": lambda fold, _: paired.standardised(fold),
     }
 
 
@@ -221,14 +227,14 @@ class FoldEvaluator:
         self.with_control = self.tasks | ({DONOR: control} if control else {})
 
     def linear(
-        self, z: Float[np.ndarray, "obs d"], selections: dict[str, Selection], *, donor: bool
+        self, blocks: Sequence[Block], selections: dict[str, Selection], *, donor: bool
     ) -> dict[str, Prediction]:
         """Fit a linear probe per task to training rows; return predictions for test rows by task.
 
         Parameters
         ----------
-        z
-            Standardised representation of all observations.
+        blocks
+            Standardised features of all observations; blocks are scaled to equal total variance.
         selections
             Selected penalty by task. Changed in place: penalties of missing tasks are selected by
             inner cross-validation and added.
@@ -236,16 +242,14 @@ class FoldEvaluator:
             Whether the control task `donor`, the donor of held-out rows of the training donors, is
             predicted too; it never is if the fold trains on one donor.
         """
-        probe, predictions = LinearProbe(z, self.probe), {}
+        probe, predictions = LinearProbe(equal_variance(blocks), self.probe), {}
         for name, (_, probe_task) in (self.with_control if donor else self.tasks).items():
             if name not in selections:
                 selections[name] = probe.select(probe_task)
             predictions[name] = probe.predict(probe_task, selections[name])
         return predictions
 
-    def nonlinear(
-        self, blocks: list[Float32[np.ndarray, "obs _"]], seed: int
-    ) -> dict[str, dict[str, Prediction]]:
+    def nonlinear(self, blocks: Sequence[Block], seed: int) -> dict[str, dict[str, Prediction]]:
         """Fit nonlinear probes to training rows; return test predictions by probe, then by task.
 
         Parameters
@@ -265,14 +269,16 @@ class FoldEvaluator:
 
     def posteriors(self, predictions: _Predictions) -> dict[str, np.ndarray]:
         """Return `Evaluation.posteriors` of this fold, given the predictions by probe and task."""
-        posteriors = {}
+        posteriors: dict[str, np.ndarray] = {}
         for name, (target, probe_task) in self.tasks.items():
             if target.classes:
-                candidates = (of_tasks[name] for of_tasks in predictions.values())
-                best = max(candidates, key=lambda candidate: candidate.selection.cv_score)
-                probabilities = all_classes(best.predicted, target, probe_task)
-                rounded = np.round(255 * probabilities).astype(np.uint8)
-                posteriors[f"{name}/{self.fold.name}"] = rounded
+                candidates = {probe: of_tasks[name] for probe, of_tasks in predictions.items()}
+                best = max(candidates, key=lambda probe: candidates[probe].selection.cv_score)
+                rounded = np.zeros((len(probe_task.test), len(target.classes)), dtype=np.uint8)
+                rounded[:, probe_task.present] = np.round(255 * candidates[best].predicted)
+                key = f"{name}/{self.fold.name}"
+                posteriors[key] = rounded
+                posteriors[f"{key}/probe"] = np.array(probe_name(best, self.paired))
         return posteriors
 
     def scores(self, predictions: _Predictions) -> Iterator[dict[str, object]]:
@@ -281,19 +287,8 @@ class FoldEvaluator:
             for name, prediction in of_tasks.items():
                 key = {"task": name, "probe": probe_name(probe, self.paired)}
                 key |= {"fold": self.fold.name}
-                for row in self._scores_by_donor(*self.with_control[name], prediction):
-                    yield key | prediction.columns() | row
-
-    def _scores_by_donor(
-        self, target: Target, probe_task: ProbeTask, prediction: Prediction
-    ) -> Iterator[dict[str, object]]:
-        donors, labelled = self.paired.donor[probe_task.test], target.labelled[probe_task.test]
-        score = scorer(target, probe_task, prediction)
-        for donor in np.unique(donors[labelled]):
-            mask = (donors == donor) & labelled
-            codes = target.codes[probe_task.test[mask]]
-            n_classes = len(np.unique(codes)) if target.classes else 0
-            key = {"donor": donor, "n": len(codes), "classes": n_classes}
-            for metric, value in score(mask).items():
-                if not np.isnan(value):  # an undefined score has no row, rather than a zero
-                    yield {**key, "metric": metric, "value": value}
+                target, probe_task = self.with_control[name]
+                score = scorer(target, probe_task, prediction)
+                donor, labelled = self.paired.donor, target.labelled
+                for row in scores_by_donor(score, probe_task, prediction, donor, labelled):
+                    yield key | row

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
 
 from cell_synergy.core.files import atomic_write
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import Evaluation
+from cell_synergy.downstream.probes.blocks import Block
 from cell_synergy.training import weights
 from cell_synergy.training.method import Method
 
@@ -42,8 +42,8 @@ class TrainedMethod:
         """
         return weights.seeds(self.folder, self.paired.folds[0].name)
 
-    def embed(self, fold: Fold, seed: int) -> Float32[np.ndarray, "obs d"]:
-        """Return the joint embedding of all observations, with the weights of one fold and seed.
+    def embed(self, fold: Fold, seed: int) -> list[Block]:
+        """Return the blocks of the joint embedding of all observations, for one fold and seed.
 
         Parameters
         ----------
@@ -58,7 +58,7 @@ class TrainedMethod:
             If the weights are missing or damaged.
         """
         fitted = weights.load(self.folder, fold.name, seed)
-        return self.method.transform(fitted, *self.paired.standardised(fold))
+        return self.method.embed(fitted, *self.paired.standardised(fold))
 
 
 def write_scores(evaluation: Evaluation, path: Path) -> None:

@@ -33,7 +33,8 @@ from cell_synergy.finetuning.config import FinetuneConfig
 from cell_synergy.finetuning.tunable import TunableExpert
 from cell_synergy.finetuning.tuning import Finetuner, FinetuneResult, FrozenFeatures
 
-_HEAD, _SUMMARY, _PREDICTED = "head.safetensors", "answer.json", "predicted.npy"
+_HEAD, _SUMMARY = "head.safetensors", "answer.json"
+_PREDICTED, _CV_PREDICTED = "predicted.npy", "cv_predicted.npy"
 
 
 def finetune(
@@ -176,8 +177,11 @@ def _complete(folder: Path) -> bool:
 def _load(folder: Path) -> Prediction:
     """Read the prediction that `_save` wrote."""
     summary = json.loads((folder / _SUMMARY).read_text())
-    selection = Selection(summary["rounds"], summary["inner"], summary["sensitivity"])
-    predicted = arrays.read_npy(folder / _PREDICTED, "an .npy of predictions", "tune again")
+    predicted, cv_predicted = (
+        arrays.read_npy(folder / name, "an .npy of predictions", "tune again")
+        for name in (_PREDICTED, _CV_PREDICTED)
+    )
+    selection = Selection(summary["rounds"], summary["inner"], summary["sensitivity"], cv_predicted)
     return Prediction(predicted, selection, summary["gradient_norm"], summary["iterations"])
 
 
@@ -214,3 +218,4 @@ def _save(
         save_file({name: np.ascontiguousarray(array) for name, array in head.items()}, new / _HEAD)
         (new / _SUMMARY).write_text(json.dumps(summary, indent=1) + "\n")
         np.save(new / _PREDICTED, prediction.predicted)
+        np.save(new / _CV_PREDICTED, prediction.selection.cv_predicted)

@@ -152,13 +152,12 @@ class Finetuner:
             for trainer in trainers:
                 trainer.train()
             validations.append(self._validate(trainers))
-        scores, factors = zip(*validations, strict=True)
-        rounds = [float(number) for number in range(len(scores))]
-        selection = Selection.best(rounds, np.array(scores))
+        scores, factors, predicted = map(np.array, zip(*validations, strict=True))
+        selection = Selection.best([*map(float, range(len(scores)))], scores, predicted)
         final = _Trainer(self, None)
         while final.rounds < selection.penalty:
             final.train()
-        return self._result(final, selection, factors[final.rounds])
+        return self._result(final, selection, float(factors[final.rounds]))
 
     def _validation_folds(self) -> list[int]:
         """Return the smallest inner folds that together have `settings.held` rows or more."""
@@ -168,15 +167,18 @@ class Finetuner:
         return [int(inner_fold) for inner_fold in inner_folds[order[:enough]]]
 
     @torch.no_grad()
-    def _validate(self, trainers: Sequence["_Trainer"]) -> tuple[float, float]:
-        """Return the best score on validation rows, and the shrinkage factor that reaches it."""
+    def _validate(
+        self, trainers: Sequence["_Trainer"]
+    ) -> tuple[float, float, Float64[np.ndarray, "train outputs"]]:
+        """Return the best score on validation rows, its shrinkage factor, and the predictions."""
         fits, train = [trainer.fit for trainer in trainers], self.task.train
-        outputs = torch.cat(
-            [trainer.outputs(train[trainer.fit.validation_rows]) for trainer in trainers]
-        )
+        outputs = [trainer.outputs(train[trainer.fit.validation_rows]) for trainer in trainers]
         shrunk = shrunk_logits if self.task.classes else shrunk_values
-        score, factor = shrunk(fits, outputs[None].double())[:, 0].tolist()
-        return score, factor
+        score, factor = shrunk(fits, torch.cat(outputs)[None].double())[:, 0].tolist()
+        predicted = np.full((len(train), self.task.outputs), np.nan)
+        for fit, output in zip(fits, outputs, strict=True):
+            predicted[fit.validation_rows] = fit.predicted(output.double().cpu().numpy(), factor)
+        return score, factor, predicted
 
     @torch.no_grad()
     def _result(self, final: "_Trainer", selection: Selection, factor: float) -> FinetuneResult:

@@ -9,6 +9,9 @@ from cell_synergy.training.method import Untrained, Weights
 class Model(Untrained):
     """Concatenation; it has no hyperparameters."""
 
+    def block_widths(self, image: int, expression: int) -> tuple[int, ...]:
+        return image, expression
+
     def transform(
         self,
         weights: Weights,

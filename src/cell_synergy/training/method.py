@@ -135,6 +135,42 @@ class Method(Config, ABC):
             If the weights are those of another network.
         """
 
+    def block_widths(self, image: int, expression: int) -> tuple[int, ...]:
+        """Return the widths of the blocks of the joint embedding; empty if it is one block.
+
+        Blocks are features that one penalty would not treat alike, such as the embeddings of two
+        experts side by side: the linear probe scales them to equal total variance, and late fusion
+        has a hidden layer for each.
+
+        Parameters
+        ----------
+        image, expression
+            Numbers of features of the two experts.
+        """
+        return ()
+
+    def embed(
+        self,
+        weights: Weights,
+        image: Float32[np.ndarray, "obs d1"],
+        expression: Float32[np.ndarray, "obs d2"],
+    ) -> list[Float32[np.ndarray, "obs _"]]:
+        """Return the blocks of the joint embedding: `transform`, divided by `block_widths`.
+
+        Parameters
+        ----------
+        weights, image, expression
+            As `transform` takes them.
+
+        Raises
+        ------
+        ConfigError
+            As `transform` does.
+        """
+        joint = self.transform(weights, image, expression)
+        widths = self.block_widths(image.shape[1], expression.shape[1])
+        return np.split(joint, np.cumsum(widths)[:-1], axis=1) if widths else [joint]
+
     @property
     def seeded(self) -> bool:
         """Whether the result depends on the seed; a method without randomness is fitted once."""

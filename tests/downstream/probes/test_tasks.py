@@ -86,8 +86,11 @@ def test_one_penalty_needs_no_choice(run, probe):
 def test_sensitivity_is_what_the_worse_neighbour_of_the_best_penalty_costs(
     scores, strength, sensitivity
 ):
-    found = Selection.best([1.0, 0.1, 0.01, 0.001], np.array(scores))
+    penalties = [1.0, 0.1, 0.01, 0.001]
+    predicted = np.array(penalties)[:, None, None] * np.ones((4, 3, 2))
+    found = Selection.best(penalties, np.array(scores), predicted)
     assert (found.penalty, found.cv_score) == (strength, max(scores))
+    assert (found.cv_predicted == strength).all()
     assert found.sensitivity == pytest.approx(sensitivity)
 
 

@@ -67,7 +67,8 @@ def test_who_knows_the_neighbours_is_right_in_their_band_alone(judged):
 def test_rows_are_those_of_the_stage_probe_with_the_band(judged):
     scores = judged(of_neighbours(1), seeds=(0, 1))
     assert scores.columns.tolist() == [*COLUMNS, *BAND_COLUMNS]
-    assert set(scores["metric"]) == {"macro_f1", "bits", "r2", "f1", "accuracy", "roc_auc"}
+    labels, pairs = {"macro_f1", "balanced_accuracy", "bits"}, {"f1", "accuracy", "roc_auc"}
+    assert set(scores["metric"]) == {*labels, "r2", *pairs}
     assert set(scores["donor"]) == set("ABCD")
     assert set(scores["seed"]) == {0, 1}
     key = ["task", "metric", "probe", "fold", "donor", "seed"]
@@ -79,6 +80,8 @@ def test_rows_are_those_of_the_stage_probe_with_the_band(judged):
     assert np.isfinite(first["inner"])
     pairs = scores[scores["task"] == "consistency"]
     assert pairs["band"].isna().all()
+    assert (pairs["chance"] == 0.5).all()
+    assert pairs["entropy"].to_numpy() == pytest.approx(1)
     assert (pairs["target"] == "consistency").all()
 
 

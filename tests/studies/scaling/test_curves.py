@@ -25,7 +25,7 @@ def rows(means, donors=8, spread=0.01, draws=2, **words):
                         {"dataset": "lung", "method": method, "task": "region", "note": "",
                          "metric": "macro_f1", "labels": DRAWN_LABELS, "fold": "holdout", "seed": 0,
                          "fraction": fraction, "pairs": pairs, "draw": draw, "donor": f"T{donor}",
-                         "value": value, "inner": mean}
+                         "value": value, "inner": mean, "chance": 0.25, "entropy": 1.5}
                     )  # fmt: skip
     return pd.DataFrame(found).assign(**words)
 
@@ -93,10 +93,12 @@ def test_donors_held_out_in_turn_have_wider_intervals():
     np.testing.assert_allclose(width, np.sqrt(7 / 6))
 
 
-def test_the_better_single_expert_is_chosen_on_inner_folds():
+def test_the_better_single_expert_is_chosen_on_inner_folds_in_each_metric():
     table = rows({"image": (0.1, 0.2, 0.3), "expression": (0.5, 0.6, 0.2)})
     table["value"] *= -1
-    assert better_single(table)["method"].tolist() == ["image"]
+    bits = table.assign(metric="bits", inner=-table["inner"])
+    better = better_single(pd.concat([table, bits])).set_index("metric")["method"]
+    assert better.to_dict() == {table["metric"].iloc[0]: "image", "bits": "expression"}
 
 
 def test_tables_are_read_and_what_was_left_out_is_said_once(tmp_path):

@@ -189,7 +189,10 @@ class Training:
         predictions = []
         for number, task in enumerate(self.tasks):
             scores, factors = np.array([epoch[number] for epoch in history]).swapaxes(0, 1)
-            selection = Selection.best(self.decays, scores.max(axis=0))
+            probe_task = task[-1].probe_task
+            shape = len(self.decays), len(probe_task.train), probe_task.outputs
+            unknown = np.full(shape, np.nan)
+            selection = Selection.best(self.decays, scores.max(axis=0), unknown)
             decay = self.decays.index(selection.penalty)
             epoch = int(scores[:, decay].argmax())
             axes = zip(snapshots[epoch], (2, 2, 1, 1), strict=True)

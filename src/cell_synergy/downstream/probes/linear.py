@@ -1,7 +1,7 @@
 """The linear probe: penalty selected by inner cross-validation, then a fit to all training rows."""
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float64, Int
 
 from cell_synergy.downstream.probes import metrics
 from cell_synergy.downstream.probes.config import ProbeConfig
@@ -33,6 +33,7 @@ class LinearProbe:
         """
         penalties = self.probe.penalties()
         totals = np.zeros(len(penalties))
+        predicted = np.full((len(penalties), len(probe_task.train), probe_task.outputs), np.nan)
         for number in np.unique(probe_task.cv_folds):
             validation_mask = probe_task.cv_folds == number
             train_mask = ~validation_mask
@@ -41,9 +42,11 @@ class LinearProbe:
             )
             x = self.z[probe_task.train[validation_mask]].astype(np.float64)
             y = probe_task.y[validation_mask]
-            scores = [_validation_score(fit, x, y, probe_task.classes) for fit in fits]
+            of_fold = np.array([_predict(fit, x, probe_task.classes) for fit in fits])
+            scores = [_validation_score(p, y, probe_task.classes) for p in of_fold]
             totals += validation_mask.sum() * np.array(scores)
-        return Selection.best(penalties, totals / len(probe_task.train))
+            predicted[:, validation_mask] = of_fold
+        return Selection.best(penalties, totals / len(probe_task.train), predicted)
 
     def predict(self, probe_task: ProbeTask, selection: Selection) -> Prediction:
         """Fit to all training rows with the selected penalty, and predict the test rows.
@@ -64,7 +67,7 @@ class LinearProbe:
         all_rows = np.ones(len(probe_task.train), dtype=bool)
         (linear,) = self._fit(self._design(probe_task), probe_task, all_rows, [selection.penalty])
         x = self.z[probe_task.test]
-        predicted = linear.probabilities(x) if probe_task.classes else linear.scores(x)
+        predicted = _predict(linear, x, probe_task.classes)
         return Prediction(predicted, selection, linear.gradient_norm, linear.iterations)
 
     def _design(
@@ -97,15 +100,21 @@ class LinearProbe:
         return design.logistic(y, probe_task.classes, penalties, tolerance, iterations)
 
 
+def _predict(
+    linear: Linear, x: Float[np.ndarray, "rows d"], classes: int
+) -> Float64[np.ndarray, "rows outputs"]:
+    """Return the class probabilities, or values of a regression (`classes` is 0)."""
+    return linear.probabilities(x) if classes else linear.scores(x)
+
+
 def _validation_score(
-    linear: Linear,
-    x: Float[np.ndarray, "validation d"],
+    predicted: Float64[np.ndarray, "validation outputs"],
     y: Int[np.ndarray, " validation"] | Float[np.ndarray, "validation outputs"],
     classes: int,
 ) -> float:
     """Return the mean log-likelihood, or R2 of a regression (`classes` is 0)."""
     if not classes:
-        r2 = metrics.regression(y, linear.scores(x))["r2"]
+        r2 = metrics.regression(y, predicted)["r2"]
         return float(np.nan_to_num(r2))  # without variation no penalty is better than another
-    likelihood = linear.probabilities(x)[np.arange(len(y)), y]
+    likelihood = predicted[np.arange(len(y)), y]
     return float(np.log(np.maximum(likelihood, np.finfo(np.float64).tiny)).mean())

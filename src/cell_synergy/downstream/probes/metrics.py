@@ -47,6 +47,49 @@ def classification(
     }
 
 
+def classification_chance(
+    y: Int[np.ndarray, " obs"], prior: Float[np.ndarray, " classes"]
+) -> dict[str, float]:
+    """Return the metrics of `classification` for a representation without information.
+
+    Parameters
+    ----------
+    y
+        True class of each observation, from 0.
+    prior
+        Share of each class among the probe's training rows.
+
+    Returns
+    -------
+    :
+        For `macro_f1` and `balanced_accuracy` 1 over the number of classes present in `y`; for
+        `accuracy` the largest share; for `bits` 0.
+    """
+    share = 1 / len(np.unique(y))
+    largest = float(prior.max())
+    return {"macro_f1": share, "balanced_accuracy": share, "accuracy": largest, "bits": 0.0}
+
+
+def label_entropy(y: Int[np.ndarray, " obs"], prior: Float[np.ndarray, " classes"]) -> float:
+    """Return the log-loss of the training label shares, in bits: the `bits` of perfect predictions.
+
+    Parameters
+    ----------
+    y
+        True class of each observation, from 0.
+    prior
+        Share of each class among the probe's training rows.
+
+    Returns
+    -------
+    :
+        The mean of -log2 prior(y), without observations of a class that is absent from training;
+        NaN if no other is left.
+    """
+    shares = prior[y][prior[y] > 0]
+    return float(-np.log2(shares).mean()) if len(shares) else float("nan")
+
+
 def gaussian_bits(
     y: Float[np.ndarray, "obs outputs"],
     predicted: Float[np.ndarray, "obs outputs"],

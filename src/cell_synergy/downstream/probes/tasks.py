@@ -94,6 +94,11 @@ class ProbeTask:
         """Number of classes; 0 for a regression."""
         return len(self.present)
 
+    @property
+    def outputs(self) -> int:
+        """Number of columns of a prediction: of classes, or of values."""
+        return self.classes or self.y.shape[-1]
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -109,14 +114,23 @@ class Selection:
     sensitivity
         Best score minus the lower score of the neighbouring penalties on the grid; NaN if there is
         no other penalty.
+    cv_predicted
+        Predictions for the training rows by the models of the inner folds that left them out, in
+        the layout of `Prediction.predicted`; NaN in rows that no such model predicted.
     """
 
     penalty: float
     cv_score: float
     sensitivity: float
+    cv_predicted: Float[np.ndarray, "train outputs"]
 
     @classmethod
-    def best(cls, penalties: list[float], scores: Float[np.ndarray, " penalties"]) -> "Selection":
+    def best(
+        cls,
+        penalties: list[float],
+        scores: Float[np.ndarray, " penalties"],
+        cv_predicted: Float[np.ndarray, "penalties train outputs"],
+    ) -> "Selection":
         """Select the penalty with the highest score; of penalties with equal scores, the largest.
 
         Parameters
@@ -125,15 +139,18 @@ class Selection:
             Penalties of the grid, largest first.
         scores
             Mean score on the inner folds with each penalty, in the order of `penalties`.
+        cv_predicted
+            Predictions for the training rows with each penalty by the models of the inner folds
+            that left them out; those of the selected penalty are kept.
         """
         best = int(scores.argmax())
         neighbours = [scores[i] for i in (best - 1, best + 1) if 0 <= i < len(penalties)]
         drop = float(scores[best] - min(neighbours)) if neighbours else float("nan")
-        return cls(penalties[best], float(scores[best]), drop)
+        return cls(penalties[best], float(scores[best]), drop, cv_predicted[best])
 
     def columns(self) -> dict[str, float]:
         """Return the selection as columns of a score table."""
-        return {"inner": self.cv_score, "strength": self.penalty, "sensitivity": self.sensitivity}
+        return {"strength": self.penalty, "sensitivity": self.sensitivity}
 
 
 @dataclass(frozen=True)

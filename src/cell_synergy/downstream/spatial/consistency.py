@@ -18,7 +18,9 @@ from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.splits import Fold, inner_folds
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
-from cell_synergy.downstream.probes.tasks import Prediction, ProbeTask, Selection
+from cell_synergy.downstream.probes.metrics import label_entropy
+from cell_synergy.downstream.probes.scorers import Scorer, Scores, scores_by_donor
+from cell_synergy.downstream.probes.tasks import ProbeTask, Selection
 from cell_synergy.downstream.spatial.config import CONSISTENCY, ConsistencyConfig
 from cell_synergy.downstream.spatial.graph import nearest_neighbours
 
@@ -154,20 +156,25 @@ class PairTask:
         if CONSISTENCY not in selections:
             selections[CONSISTENCY] = linear.select(self.probe_task)
         prediction = linear.predict(self.probe_task, selections[CONSISTENCY])
-        for row in self._scores_by_donor(self.probe_task, prediction):
-            yield row | prediction.columns()
+        share, donor = float(self.probe_task.y.mean()), self.paired.donor[self.pairs.first]
+        scorer, every = _pair_scorer(self.pairs.close, share), np.ones(len(donor), dtype=bool)
+        key = {"task": CONSISTENCY, "fold": self.fold.name}
+        for row in scores_by_donor(scorer, self.probe_task, prediction, donor, every):
+            yield key | row
 
-    def _scores_by_donor(
-        self, probe_task: ProbeTask, prediction: Prediction
-    ) -> Iterator[dict[str, object]]:
-        donors = self.paired.donor[self.pairs.first[probe_task.test]]
-        close, probability = self.pairs.close[probe_task.test], prediction.predicted[:, 1]
-        key = {"task": CONSISTENCY, "fold": self.fold.name, "classes": _CLASSES}
-        for donor in np.unique(donors):
-            mask = donors == donor
-            row = {**key, "donor": donor, "n": int(mask.sum())}
-            for metric, value in pair_scores(close[mask], probability[mask]).items():
-                yield {**row, "metric": metric, "value": value}
+
+def _pair_scorer(close: Bool[np.ndarray, " pairs"], share: float) -> Scorer:
+    """Return the function that scores predictions, given the share of close pairs in training."""
+    prior = np.array([1 - share, share])
+    chance = {"f1": 1 / _CLASSES, "accuracy": float(prior.max()), "roc_auc": 1 / _CLASSES}
+
+    def score(
+        rows: Int[np.ndarray, " rows"], predicted: Float[np.ndarray, "rows outputs"]
+    ) -> Scores:
+        entropy = label_entropy(close[rows].astype(np.int64), prior)
+        return Scores(pair_scores(close[rows], predicted[:, 1]), chance, entropy, _CLASSES)
+
+    return score
 
 
 def pair_scores(

@@ -1,11 +1,10 @@
 """Spatial evaluation of one representation: prediction of neighbours, and of close pairs."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32
 from tqdm import tqdm
 
 from cell_synergy.core.names import LINEAR, NONLINEAR
@@ -17,8 +16,9 @@ from cell_synergy.downstream.evaluate import (
     Representation,
     probe_name,
     score_table,
-    standardise_finite,
+    standardised_blocks,
 )
+from cell_synergy.downstream.probes.blocks import Block, equal_variance
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import Prediction, Selection, Target
 from cell_synergy.downstream.spatial.config import BAND_COLUMNS, CONSISTENCY, SpatialConfig
@@ -28,7 +28,7 @@ from cell_synergy.downstream.spatial.targets import BandTarget, band_targets
 
 TOO_FEW = "no donor has enough labelled neighbours (`spatial.least`) or pairs of observations"
 
-_LABEL_METRICS, _COMPOSITION_METRICS = ("macro_f1", "bits"), ("r2",)
+_LABEL_METRICS, _COMPOSITION_METRICS = ("macro_f1", "balanced_accuracy", "bits"), ("r2",)
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,8 @@ def evaluate(
     for fold in paired.folds:
         evaluator = _SpatialEvaluator(paired, spatial_tasks, fold, probe, kinds)
         for seed in seeds:
-            z = standardise_finite(name, represent(fold, seed), paired, fold, seed)
-            scores = evaluator.scores(z, seed, first=seed == seeds[0])
+            blocks = standardised_blocks(name, represent(fold, seed), paired, fold, seed)
+            scores = evaluator.scores(blocks, seed, first=seed == seeds[0])
             rows += [row | {"seed": seed} for row in scores]
     table_of_scores = score_table(name, paired, rows, require_labels=False)
     return table_of_scores.join(_band_columns(paired, spatial_tasks, rows))
@@ -159,14 +159,14 @@ class _SpatialEvaluator:
         self.kinds, self.selections = kinds, dict[str, Selection]()
 
     def scores(
-        self, z: Float32[np.ndarray, "obs d"], seed: int, *, first: bool
+        self, blocks: Sequence[Block], seed: int, *, first: bool
     ) -> Iterator[dict[str, object]]:
         """Yield the scores, one dictionary per task, metric, probe and test donor.
 
         Parameters
         ----------
-        z
-            Standardised representation of all observations.
+        blocks
+            Standardised features of all observations.
         seed
             Seed of the representation.
         first
@@ -174,7 +174,8 @@ class _SpatialEvaluator:
         """
         predictions: dict[str, dict[str, Prediction]] = {}
         if LINEAR in self.kinds:
-            predictions[LINEAR] = self.neighbours.linear(z, self.selections, donor=False)
+            predictions[LINEAR] = self.neighbours.linear(blocks, self.selections, donor=False)
+        z = equal_variance(blocks)
         if NONLINEAR in self.kinds and first:
             predictions |= self.neighbours.nonlinear([z], seed)
         for row in self.neighbours.scores(predictions):

@@ -31,7 +31,7 @@ COMPARED = [
     *CASE, "first", "second", "fraction", "pairs", "difference", "low", "high", "crossing",
     "crossing_low", "crossing_high", "said",
 ]  # fmt: skip
-_NUMBERS = ["seed", "value", "inner", "fraction", "draw", "pairs"]
+_NUMBERS = ["seed", "value", "inner", "chance", "entropy", "fraction", "draw", "pairs"]
 _NAMES = ["dataset", "method", "task", "metric", "probe", "fold", "donor", "labels", "note"]
 
 
@@ -69,7 +69,7 @@ def read(scaling: Path, finetune: Path, dataset: str, methods: Sequence[str]) ->
             p,
             dtype=dict.fromkeys(_NAMES, str),
             keep_default_na=False,
-            na_values={"value": "", "inner": "", "seed": ""},
+            na_values=dict.fromkeys(_NUMBERS, ""),
         )
         for p in paths
     ]
@@ -197,19 +197,20 @@ def better_single(scores: pd.DataFrame) -> pd.DataFrame:
     """Return which of the frozen experts `image` and `expression` is better in each task.
 
     The better expert has the higher mean score of inner cross-validation with all training pairs,
-    the criterion that also selects the reference modality of SIS. `scores` are those of `read`.
+    in the metric of the row: the criterion that also selects the reference modality of SIS.
+    `scores` are those of `read`.
 
     Returns
     -------
     :
-        One row per data set and task, with the columns `dataset, task, method` (the better expert);
-        empty without scores of single experts at 100 %.
+        One row per data set, task and metric, with the columns `dataset, task, metric, method` (the
+        better expert); empty without scores of single experts at 100 %.
     """
     whole = scores[(scores["labels"] == DRAWN_LABELS) & (scores["fraction"] == WHOLE)]
     inner = whole[whole["method"].isin(UNIMODAL)].dropna(subset=["inner"])
     if inner.empty:
-        return pd.DataFrame(columns=["dataset", "task", "method"])
-    means = inner.pivot_table("inner", ["dataset", "task"], "method")
+        return pd.DataFrame(columns=["dataset", "task", "metric", "method"])
+    means = inner.pivot_table("inner", ["dataset", "task", "metric"], "method")
     return means.idxmax(axis=1).rename("method").reset_index()
 
 

@@ -73,7 +73,7 @@ def _score_arms(adapted: AdaptedExpert, evaluator: SubsetEvaluator, seed: int) -
         yield from ({"method": arm, **row} for row in evaluator.omitted)
     constant = np.zeros((paired.adata.n_obs, 1), dtype=np.float32)
     for arm, x in ((PRIOR, constant), (FROZEN, paired.expression)):
-        for row in linear_rows(evaluator, x):
+        for row in linear_rows(evaluator, [x]):
             yield {"method": arm, "seed": seed, **row}
     for row in _score_tuned(adapted, evaluator, seed):
         yield {"method": TUNED, "seed": seed, **row}
@@ -82,7 +82,7 @@ def _score_arms(adapted: AdaptedExpert, evaluator: SubsetEvaluator, seed: int) -
 def _score_tuned(adapted: AdaptedExpert, evaluator: SubsetEvaluator, seed: int) -> Iterator[Row]:
     """Fine-tune on each task of one subset, and yield the scores."""
     paired, subset = evaluator.paired, evaluator.subset
-    linear = evaluator.predict(DRAWN_LABELS, paired.expression)
+    linear = evaluator.predict(DRAWN_LABELS, [paired.expression])
     frozen = FrozenFeatures.of(paired.expression, subset.drawn.align, paired.groups, paired.mode)
     with_drawn: dict[str, Prediction] = {}
     with_all: dict[str, Prediction] = {}
@@ -94,7 +94,7 @@ def _score_tuned(adapted: AdaptedExpert, evaluator: SubsetEvaluator, seed: int) 
         with_drawn[name] = fitted.prediction
         if subset.fraction != WHOLE and subset.draw == 0:
             x = adapted.embed(fitted.params, np.arange(paired.adata.n_obs)).cpu().numpy()
-            with_all |= evaluator.predict(ALL_LABELS, x, [name])
+            with_all |= evaluator.predict(ALL_LABELS, [x], [name])
     if subset.fraction == WHOLE:
         with_all = with_drawn
     yield from evaluator.rows(DRAWN_LABELS, with_drawn, FINE_TUNED)

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool
 
 from cell_synergy.core.resume.part_store import PartStore
 from cell_synergy.data.config import BenchmarkConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold, draw_validation_mask
+from cell_synergy.downstream.probes.blocks import Block
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import task_targets
 from cell_synergy.finetuning.align import AlignConfig
@@ -83,8 +84,8 @@ class SubsampledMethod:
             fit_spec = self._fit_spec(subset, mask)
             yield fit_spec.seed, self._fit_draw(fit_spec, int(mask.sum()))
 
-    def embed(self, subset: Subset, fitted: Weights) -> Float32[np.ndarray, "obs d"]:
-        """Return the joint embedding of all observations, including those of test donors.
+    def embed(self, subset: Subset, fitted: Weights) -> list[Block]:
+        """Return the blocks of the joint embedding of all observations, also of test donors.
 
         Parameters
         ----------
@@ -93,7 +94,7 @@ class SubsampledMethod:
         fitted
             Weights of the method, as `fit` yields them.
         """
-        return self._method.transform(fitted, *self.paired.standardised(subset.drawn))
+        return self._method.embed(fitted, *self.paired.standardised(subset.drawn))
 
     def _fit_spec(self, subset: Subset, mask: Bool[np.ndarray, " obs"]) -> FitSpec:
         """Return the fit to the observations of a subset that are in a mask, without validation."""

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import anndata as ad
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32
 
 from cell_synergy.core.names import LINEAR
 from cell_synergy.data.dataset import PairedDataset
@@ -14,6 +13,7 @@ from cell_synergy.data.remarks import add_remark
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import COLUMNS as SCORE_COLUMNS
 from cell_synergy.downstream.evaluate import FIT_COLUMNS, FoldEvaluator
+from cell_synergy.downstream.probes.blocks import Block, equal_variance
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import Prediction, Target
@@ -21,11 +21,10 @@ from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, WHOLE
 from cell_synergy.studies.scaling.subsets import ScalingConfig, Subset
 
 COLUMNS = [*SCORE_COLUMNS, "labels", "fraction", "draw", "pairs", "labelled", "note"]
-METRICS = "macro_f1", "r2", "bits"
+METRICS = "macro_f1", "balanced_accuracy", "r2", "bits"
 _FIT_KEY = ["method", "task", "metric", "fold", "seed", "labels", "fraction", "draw"]
 
 Row = dict[str, object]
-Embedding = Float32[np.ndarray, "obs d"]
 
 
 class SubsetEvaluator:
@@ -93,16 +92,16 @@ class SubsetEvaluator:
         }  # fmt: skip
 
     def predict(
-        self, labels: str, x: Embedding, names: Sequence[str] | None = None
+        self, labels: str, blocks: Sequence[Block], names: Sequence[str] | None = None
     ) -> dict[str, Prediction]:
-        """Standardise an embedding and fit linear probes; return the probes' predictions by task.
+        """Standardise features and fit linear probes; return the probes' predictions by task.
 
         Parameters
         ----------
         labels
             Training labels: `DRAWN_LABELS` or `ALL_LABELS`.
-        x
-            Embedding of all observations.
+        blocks
+            Features of all observations, by block.
         names
             Names of the tasks; None for all that have enough labels.
 
@@ -114,7 +113,8 @@ class SubsetEvaluator:
         if labels not in self.by_labels:
             return {}
         evaluator = self.by_labels[labels]
-        z = standardise(x, evaluator.fold.align, self.paired.groups, self.paired.mode)
+        fit, groups, mode = evaluator.fold.align, self.paired.groups, self.paired.mode
+        z = equal_variance([standardise(block, fit, groups, mode) for block in blocks])
         probe, predictions = LinearProbe(z, self.probe), {}
         for name in evaluator.tasks if names is None else names:
             task = evaluator.tasks[name][1]
@@ -126,7 +126,7 @@ class SubsetEvaluator:
     ) -> Iterator[Row]:
         """Yield the scores of predictions, one dictionary per task, metric and test donor.
 
-        Metrics are macro F1, R2 and bits. The columns `method` and `seed` are missing.
+        Metrics are those in `METRICS`. The columns `method` and `seed` are missing.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class SubsetEvaluator:
                     yield row | self._key(labels) | noted
 
 
-def linear_rows(evaluator: SubsetEvaluator, x: Embedding) -> Iterator[Row]:
+def linear_rows(evaluator: SubsetEvaluator, blocks: Sequence[Block]) -> Iterator[Row]:
     """Fit linear probes to the drawn labels and, in draw 0, to all labels; yield their scores.
 
     Scores are dictionaries as of `SubsetEvaluator.rows`. At 100 % the drawn labels are all labels,
@@ -156,15 +156,15 @@ def linear_rows(evaluator: SubsetEvaluator, x: Embedding) -> Iterator[Row]:
     ----------
     evaluator
         Evaluation on one subset.
-    x
-        Embedding of all observations.
+    blocks
+        Features of all observations, by block.
     """
-    predictions = evaluator.predict(DRAWN_LABELS, x)
+    predictions = evaluator.predict(DRAWN_LABELS, blocks)
     yield from evaluator.rows(DRAWN_LABELS, predictions)
     if evaluator.subset.fraction == WHOLE:
         yield from evaluator.rows(ALL_LABELS, predictions)
     elif evaluator.subset.draw == 0:
-        yield from evaluator.rows(ALL_LABELS, evaluator.predict(ALL_LABELS, x))
+        yield from evaluator.rows(ALL_LABELS, evaluator.predict(ALL_LABELS, blocks))
 
 
 def table(rows: list[Row], adata: ad.AnnData) -> pd.DataFrame:

@@ -4,14 +4,17 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.names import CONTROLS, DONOR, LINEAR, UNIMODAL
 from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
-from cell_synergy.data.embeddings import standardise
-from cell_synergy.downstream.evaluate import FoldEvaluator, Representation, score_table
+from cell_synergy.downstream.evaluate import (
+    FoldEvaluator,
+    Representation,
+    score_table,
+    standardised_blocks,
+)
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import task_targets
 from cell_synergy.scoring.inference import (
@@ -23,7 +26,7 @@ from cell_synergy.scoring.inference import (
 )
 
 CEILING = "ceiling"  # name of the canonical variates in the column `method`
-METRICS = "macro_f1", "r2", "bits"
+METRICS = "macro_f1", "balanced_accuracy", "r2", "bits"
 ABOVE, AT, BELOW = "above", "at", "below"
 
 _SIGNIFICANCE = 0.05
@@ -58,11 +61,9 @@ def ceiling_scores(
     rows: list[dict[str, object]] = []
     targets = task_targets(paired, tasks)
     for fold in paired.folds:
-        z: Float32[np.ndarray, "obs d"] = standardise(
-            variates(fold, 0), fold.align, paired.groups, paired.mode
-        )
+        blocks = standardised_blocks(CEILING, variates(fold, 0), paired, fold, 0)
         evaluator = FoldEvaluator(paired, targets, fold, probe)
-        predictions = {LINEAR: evaluator.linear(z, {}, donor=False)}
+        predictions = {LINEAR: evaluator.linear(blocks, {}, donor=False)}
         rows += [row | {"seed": 0} for row in evaluator.scores(predictions)]
     return score_table(CEILING, paired, rows, require_labels=bool(targets))
 

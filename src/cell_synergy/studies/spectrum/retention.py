@@ -9,6 +9,7 @@ from jaxtyping import Float, Float64
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.splits import Fold
+from cell_synergy.downstream.probes.blocks import Embedding, as_blocks, equal_variance
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import ProbeTask, Selection, Target, make_probe_task
@@ -109,7 +110,7 @@ class RetentionProbe:
         }
 
     def explained(
-        self, z: Float[np.ndarray, "obs d"], selections: dict[str, Selection]
+        self, embedding: Embedding, selections: dict[str, Selection]
     ) -> dict[str, dict[str, float]]:
         """Return the explained variance of each target within each test donor.
 
@@ -119,8 +120,9 @@ class RetentionProbe:
 
         Parameters
         ----------
-        z
-            Joint embedding of all observations; it is centred within donors and standardised.
+        embedding
+            Joint embedding of all observations; it is centred within donors and standardised, and
+            blocks are scaled to equal total variance.
         selections
             Selected penalty by target. Changed in place: missing penalties are selected by inner
             cross-validation and added.
@@ -131,9 +133,12 @@ class RetentionProbe:
             `{target: {donor: explained variance}}`.
         """
         paired, test = self.paired, self.fold.test
-        centred = centre_within_donors(z, paired.donor).astype(np.float32)
-        scaled = standardise(centred, self.fold.align, paired.groups, "train")
-        linear, shares = LinearProbe(scaled, self.probe), {}
+        centred = [
+            centre_within_donors(block, paired.donor).astype(np.float32)
+            for block in as_blocks(embedding)
+        ]
+        scaled = [standardise(z, self.fold.align, paired.groups, "train") for z in centred]
+        linear, shares = LinearProbe(equal_variance(scaled), self.probe), {}
         donors = paired.donor[test]
         for name, task in self.tasks.items():
             if name not in selections:

@@ -14,6 +14,7 @@ from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.remarks import add_remark
 from cell_synergy.data.splits import Fold, draw_validation_mask
+from cell_synergy.downstream.probes.blocks import Embedding
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import Selection
 from cell_synergy.scoring.inference import MIN_DONORS, donor_interval, not_testable
@@ -43,7 +44,7 @@ _ALL_PAIRS = 100.0  # per cent
 _MIN_PER_DONOR = 2  # observations, so that centred features vary
 
 Rows = list[dict[str, object]]
-Embed = Callable[[str, Fold, int], Float32[np.ndarray, "obs d"]]
+Embed = Callable[[str, Fold, int], Embedding]
 
 
 def tabulate(
