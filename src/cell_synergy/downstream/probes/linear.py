@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
 
 from cell_synergy.downstream.probes import metrics
-from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.downstream.probes.config import LinearConfig
 from cell_synergy.downstream.probes.design import Design, Linear
 from cell_synergy.downstream.probes.tasks import Prediction, ProbeTask, Selection
 
@@ -17,10 +17,10 @@ class LinearProbe:
     z
         Standardised representation of all observations.
     probe
-        Configuration of the probes.
+        Configuration of the linear probe.
     """
 
-    def __init__(self, z: Float[np.ndarray, "obs d"], probe: ProbeConfig) -> None:
+    def __init__(self, z: Float[np.ndarray, "obs d"], probe: LinearConfig) -> None:
         self.z, self.probe = z, probe
         self._designs: dict[tuple[bytes, bytes], Design] = {}
 
