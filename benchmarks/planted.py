@@ -47,8 +47,8 @@ MLP_SETTINGS = MLPConfig(
     strongest=3.0, strengths=2,
 )  # fmt: skip
 PROBE = ProbeConfig(
-    weakest=0.01, strongest=1.0, strengths=2, inner_folds=3, tolerance=1e-3, iterations=100,
-    mlp=MLP_SETTINGS,
+    weakest=0.01, strongest=1.0, strengths=2, block_steps=0, inner_folds=3, tolerance=1e-3,
+    iterations=100, mlp=MLP_SETTINGS,
 )  # fmt: skip
 SPATIAL = SpatialConfig.model_validate(
     {

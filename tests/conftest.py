@@ -126,6 +126,6 @@ def probe():
         strengths=2,
     )  # fmt: skip
     return ProbeConfig(
-        weakest=0.01, strongest=1.0, strengths=3, inner_folds=2, tolerance=1e-5, iterations=200,
-        mlp=mlp,
+        weakest=0.01, strongest=1.0, strengths=3, block_steps=1, inner_folds=2, tolerance=1e-5,
+        iterations=200, mlp=mlp,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.remarks import add_remark
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.probes import mlp
-from cell_synergy.downstream.probes.blocks import Block, Embedding, as_blocks, equal_variance
+from cell_synergy.downstream.probes.blocks import Block, Embedding, as_blocks
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.scorers import scorer, scores_by_donor
@@ -234,7 +234,7 @@ class FoldEvaluator:
         Parameters
         ----------
         blocks
-            Standardised features of all observations; blocks are scaled to equal total variance.
+            Standardised features of all observations.
         selections
             Selected penalty by task. Changed in place: penalties of missing tasks are selected by
             inner cross-validation and added.
@@ -242,12 +242,10 @@ class FoldEvaluator:
             Whether the control task `donor`, the donor of held-out rows of the training donors, is
             predicted too; it never is if the fold trains on one donor.
         """
-        probe, predictions = LinearProbe(equal_variance(blocks), self.probe), {}
-        for name, (_, probe_task) in (self.with_control if donor else self.tasks).items():
-            if name not in selections:
-                selections[name] = probe.select(probe_task)
-            predictions[name] = probe.predict(probe_task, selections[name])
-        return predictions
+        probe, tasks = LinearProbe(blocks, self.probe), self.with_control if donor else self.tasks
+        missing = {name: task for name, (_, task) in tasks.items() if name not in selections}
+        selections |= zip(missing, probe.select_each([*missing.values()]), strict=True)
+        return {name: probe.predict(task, selections[name]) for name, (_, task) in tasks.items()}
 
     def nonlinear(self, blocks: Sequence[Block], seed: int) -> dict[str, dict[str, Prediction]]:
         """Fit nonlinear probes to training rows; return test predictions by probe, then by task.

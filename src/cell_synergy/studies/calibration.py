@@ -26,7 +26,6 @@ from cell_synergy.downstream.evaluate import baseline_representations, evaluate
 from cell_synergy.downstream.information.decompose import PAIR
 from cell_synergy.downstream.information.task_information import information
 from cell_synergy.downstream.probes import metrics
-from cell_synergy.downstream.probes.blocks import as_blocks, equal_variance
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import ProbeTask
@@ -178,13 +177,14 @@ def gaussian_rows(replicate: Replicate, probe: ProbeConfig) -> Iterator[dict[str
     (fold,) = paired.folds
     train, test = np.flatnonzero(fold.probe), np.flatnonzero(fold.test)
     inner = np.unique(paired.groups[train], return_inverse=True)[1] % probe.inner_folds
-    masks = [paired.donor[test] == donor for donor in np.unique(paired.donor[test])]
+    donors = paired.donor[test]
+    masks = [donors == donor for donor in np.unique(donors)]
     for case, weights in GAUSSIANS.items():
         y = (sources @ weights + rng.standard_normal(len(sources)))[:, None]
         task = ProbeTask(train, inner, test, np.zeros(0, dtype=np.int64), y[train])
         bits = []
         for represent in baseline_representations(paired).values():
-            linear = LinearProbe(equal_variance(as_blocks(represent(fold, 0))), probe)
+            linear = LinearProbe(represent(fold, 0), probe)
             predicted = linear.predict(task, linear.select(task)).predicted
             scores = [metrics.regression(y[test][mask], predicted[mask])["r2"] for mask in masks]
             bits.append(float(-0.5 * np.log2(1 - np.mean(scores))))

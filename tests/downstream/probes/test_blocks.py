@@ -1,5 +1,7 @@
 """Blocks of a representation: equal total variance, whatever their widths."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,19 +18,20 @@ def standard_normal(*widths, rows=200, seed=0):
 
 @pytest.mark.parametrize("widths", [(3, 3), (944, 64), (1, 5, 30)])
 def test_blocks_have_equal_total_variance(widths):
-    z = equal_variance(standard_normal(*widths))
-    assert z.dtype == np.float32
-    variances = np.split(z.var(axis=0), np.cumsum(widths)[:-1])
-    total = sum(widths)
-    assert [v.sum() for v in variances] == pytest.approx([total / len(widths)] * len(widths))
+    scaled = equal_variance(standard_normal(*widths))
+    assert all(block.dtype == np.float32 for block in scaled)
+    variances = [block.var(axis=0).sum() for block in scaled]
+    assert variances == pytest.approx([sum(widths) / len(widths)] * len(widths), rel=1e-5)
 
 
 def test_one_block_is_not_changed():
     (block,) = standard_normal(7)
-    np.testing.assert_array_equal(equal_variance([block]), block)
     empty = block[:, :0]
-    np.testing.assert_array_equal(equal_variance([empty, block]), block)
-    assert equal_variance([empty]).shape == (200, 0)
+    for blocks in ([block], [empty, block]):
+        (same,) = equal_variance(blocks)
+        np.testing.assert_array_equal(same, block)
+    (none,) = equal_variance([empty, empty])
+    assert none.shape == (200, 0)
 
 
 def test_an_array_is_one_block_and_a_sequence_several():
@@ -37,23 +40,77 @@ def test_an_array_is_one_block_and_a_sequence_several():
     assert [b.shape[1] for b in as_blocks((image, expression))] == [4, 2]
 
 
-def test_what_the_narrow_block_holds_is_not_lost_beside_a_wide_one(probe):
-    """A label in 16 of 64 features, beside 944 features without information."""
+@pytest.fixture(scope="module")
+def beside():
+    """Return two blocks, and tasks whose label is in the narrow one, in the wide one, in neither.
+
+    16 of 64 features hold the first label, 16 of 944 features the second.
+    """
     wide, narrow = standard_normal(944, 64, rows=900)
     rng = np.random.default_rng(1)
-    logits = narrow[:, :16] @ rng.standard_normal((16, 3))
-    y = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
     train, test = np.arange(600), np.arange(600, 900)
-    task = ProbeTask(train, train % 2, test, np.arange(3), y[train])
-    likelihood = {}
-    for name, z in {
-        "narrow": narrow,
-        "side by side": np.concatenate([wide, narrow], axis=1),
-        "scaled": equal_variance([wide, narrow]),
-    }.items():
-        linear = LinearProbe(z, probe)
-        predicted = linear.predict(task, linear.select(task)).predicted
-        likelihood[name] = np.log2(predicted[np.arange(300), y[test]]).mean()
-    loss = {name: likelihood["narrow"] - likelihood[name] for name in ("side by side", "scaled")}
-    assert loss["side by side"] > 0.2
-    assert loss["scaled"] < loss["side by side"] / 2
+    labels, tasks = {}, {}
+    for name, x in (("narrow", narrow), ("wide", wide), ("neither", 0 * wide)):
+        logits = x[:, :16] @ rng.standard_normal((16, 3))
+        y = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+        labels[name], tasks[name] = y, ProbeTask(train, train % 2, test, np.arange(3), y[train])
+    return wide, narrow, labels, tasks
+
+
+def test_blocks_side_by_side_keep_what_each_one_knows(beside, probe):
+    wide, narrow, labels, tasks = beside
+    one_penalty, two_penalties = (
+        probe.model_copy(update={"block_steps": steps}) for steps in (0, 2)
+    )
+    probes = {
+        "narrow": LinearProbe(narrow, probe),
+        "wide": LinearProbe(wide, probe),
+        "one block": LinearProbe(np.concatenate([wide, narrow], axis=1), probe),
+        "one penalty": LinearProbe([wide, narrow], one_penalty),
+        "two penalties": LinearProbe([wide, narrow], two_penalties),
+    }
+    bits = {}
+    for name, linear in probes.items():
+        for task, selection in zip(tasks, linear.select_each([*tasks.values()]), strict=True):
+            predicted = linear.predict(tasks[task], selection).predicted
+            right = predicted[np.arange(300), labels[task][600:]]
+            bits[task, name] = np.log2(3 * right).mean()
+    lost = {name: bits["narrow", "narrow"] - bits["narrow", name] for name in probes}
+    assert lost["one block"] > 0.2
+    assert lost["one penalty"] < lost["one block"] / 2
+    assert lost["two penalties"] < lost["one penalty"] / 2
+    assert bits["wide", "two penalties"] > bits["wide", "wide"] - 0.03
+    assert bits["neither", "two penalties"] > -0.05
+
+
+def test_tasks_are_selected_alike_alone_and_beside_others(beside, probe):
+    wide, narrow, _, tasks = beside
+    linear = LinearProbe([wide, narrow], probe)
+    together = linear.select_each([*tasks.values()])
+    for task, found in zip(tasks.values(), together, strict=True):
+        alone = LinearProbe([wide, narrow], probe).select(task)
+        assert alone.block_factors == found.block_factors
+        assert (alone.penalty, alone.cv_score) == (found.penalty, found.cv_score)
+        np.testing.assert_array_equal(alone.cv_predicted, found.cv_predicted)
+
+
+def test_predictions_are_of_the_selected_factors(beside, probe):
+    wide, narrow, _, tasks = beside
+    task = tasks["narrow"]
+    linear = LinearProbe([wide, narrow], probe)
+    selection = linear.select(task)
+    assert selection.block_factors == pytest.approx((1, 10**0.5))
+    scaled = [block * f for block, f in zip(linear.blocks, selection.block_factors, strict=True)]
+    z = np.concatenate(scaled, axis=1).astype(np.float32)
+    one_block = replace(selection, block_factors=(1.0,))
+    np.testing.assert_allclose(
+        linear.predict(task, selection).predicted,
+        LinearProbe(z, probe).predict(task, one_block).predicted,
+        atol=1e-5,
+    )
+
+
+def test_one_block_has_one_penalty(beside, probe):
+    wide, narrow, _, tasks = beside
+    found = LinearProbe(np.concatenate([wide, narrow], axis=1), probe).select(tasks["narrow"])
+    assert found.block_factors == (1,)

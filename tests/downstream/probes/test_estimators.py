@@ -82,7 +82,13 @@ def test_ridge_has_scikit_learns_solution(x, values, outputs):
 @pytest.mark.parametrize("kind", [LogisticProbe, RidgeProbe])
 def test_penalty_is_that_of_the_studys_probe_on_the_same_groups(kind, x, labels, values, donor):
     config = LinearConfig(
-        weakest=1e-4, strongest=10.0, strengths=11, inner_folds=3, tolerance=1e-4, iterations=200
+        weakest=1e-4,
+        strongest=10.0,
+        strengths=11,
+        block_steps=0,
+        inner_folds=3,
+        tolerance=1e-4,
+        iterations=200,
     )
     folds = inner_folds(donor, np.zeros((ROWS, 2)), 3)
     present, codes = np.unique(labels, return_inverse=True)
@@ -92,8 +98,7 @@ def test_penalty_is_that_of_the_studys_probe_on_the_same_groups(kind, x, labels,
     probe = LinearProbe(x.astype(np.float32), config)
     selection = probe.select(task)
     assert selection.penalty in config.penalties()[1:-1]  # a choice that could be another one
-    arguments = {name: getattr(config, name) for name in inspect.signature(kind).parameters
-                 if name != "penalty"}  # fmt: skip
+    arguments = config.model_dump(include={*inspect.signature(kind).parameters})
     ours = kind(**arguments).fit(x, labels if kind is LogisticProbe else values, groups=donor)
     assert ours.penalty_ == selection.penalty
     predicted = ours.predict_proba(x[:5]) if kind is LogisticProbe else ours.predict(x[:5])

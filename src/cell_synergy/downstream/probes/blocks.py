@@ -1,8 +1,8 @@
 """Blocks of a representation: features that belong together, such as the embedding of one expert.
 
 One penalty shrinks every feature alike, so that of two concatenated embeddings the wider one would
-decide the strength for both. Blocks are therefore scaled to equal total variance before the linear
-probe: a block's share of the penalty does not depend on its width.
+decide how strongly both are shrunk. Blocks are therefore scaled to equal total variance before the
+linear probe.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ def as_blocks(embedding: Embedding) -> list[Block]:
     return [embedding] if isinstance(embedding, np.ndarray) else list(embedding)
 
 
-def equal_variance(blocks: Sequence[Block]) -> Float32[np.ndarray, "obs d"]:
-    """Concatenate blocks of standardised features, scaled so that their total variances are equal.
+def equal_variance(blocks: Sequence[Block]) -> list[Block]:
+    """Scale blocks of standardised features to equal total variance; one block is not changed.
 
-    With K blocks that have features and d features in all, a block of k features is multiplied by
-    sqrt(d / (K k)): the total variance stays d, and a single block is not changed.
+    With K blocks and d features in all, a block of k features is multiplied by sqrt(d / (K k)): the
+    total variance stays d. Blocks without features are left out, unless no block has any.
 
     Parameters
     ----------
@@ -35,7 +35,6 @@ def equal_variance(blocks: Sequence[Block]) -> Float32[np.ndarray, "obs d"]:
     """
     filled = [block for block in blocks if block.shape[1]]
     if len(filled) <= 1:
-        return np.concatenate(blocks, axis=1)
+        return filled or list(blocks[:1])
     mean = sum(block.shape[1] for block in filled) / len(filled)
-    factors = [np.float32((mean / block.shape[1]) ** 0.5) for block in filled]
-    return np.concatenate([b * f for b, f in zip(filled, factors, strict=True)], axis=1)
+    return [block * np.float32((mean / block.shape[1]) ** 0.5) for block in filled]

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from cell_synergy.core.config import Config
 
@@ -50,6 +50,9 @@ class LinearConfig(Config):
     weakest, strongest, strengths
         Smallest and largest L2 penalty of the linear probe and number of penalties, evenly spaced
         on a log scale.
+    block_steps
+        In a representation of several blocks, the largest number of steps of the grid by which the
+        penalty of one block may be below that of the others.
     inner_folds
         Number of folds of the inner cross-validation over training donors, which selects the
         regularisation of every probe.
@@ -61,6 +64,7 @@ class LinearConfig(Config):
     weakest: PositiveFloat
     strongest: PositiveFloat
     strengths: PositiveInt
+    block_steps: NonNegativeInt
     inner_folds: Annotated[int, Field(ge=2)]
     tolerance: PositiveFloat
     iterations: PositiveInt

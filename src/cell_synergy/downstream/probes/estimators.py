@@ -48,7 +48,7 @@ class _Probe(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
         case of logistic regression.
     """
 
-    _no_arguments: ClassVar[dict[str, float]] = {}  # settings that do not matter here
+    _no_arguments: ClassVar[dict[str, float]] = {"block_steps": 0}  # settings without effect here
 
     def _solve(
         self,
@@ -121,8 +121,8 @@ class LogisticProbe(ClassifierMixin, _Probe):  # type: ignore[misc]
         penalty: float | None = None,
         *,
         weakest: float = 0.001,
-        strongest: float = 1.0,
-        strengths: int = 4,
+        strongest: float = 100.0,
+        strengths: int = 6,
         inner_folds: int = 3,
         tolerance: float = 1e-4,
         iterations: int = 200,
@@ -219,15 +219,15 @@ class RidgeProbe(RegressorMixin, _Probe):  # type: ignore[misc]
         Parameter `alpha` with which scikit-learn's Ridge has the same solution.
     """
 
-    _no_arguments: ClassVar = {"tolerance": 1.0, "iterations": 1}
+    _no_arguments: ClassVar = {"block_steps": 0, "tolerance": 1.0, "iterations": 1}
 
     def __init__(
         self,
         penalty: float | None = None,
         *,
         weakest: float = 0.001,
-        strongest: float = 1.0,
-        strengths: int = 4,
+        strongest: float = 100.0,
+        strengths: int = 6,
         inner_folds: int = 3,
     ) -> None:
         self.penalty = penalty

@@ -78,11 +78,9 @@ class ProbeTask:
 
         Parameters
         ----------
-        target
-            Target of every observation.
-        train, cv_folds, test
-            Indices of training rows, which have labels; inner fold of each of them; and indices of
-            the rows to predict.
+        target, train, cv_folds, test
+            Target of every observation; indices of training rows, which have labels; inner fold of
+            each of them; and indices of the rows to predict.
         """
         if not target.classes:
             return cls(train, cv_folds, test, np.zeros(0, dtype=np.int64), target.outputs[train])
@@ -117,12 +115,15 @@ class Selection:
     cv_predicted
         Predictions for the training rows by the models of the inner folds that left them out, in
         the layout of `Prediction.predicted`; NaN in rows that no such model predicted.
+    block_factors
+        Factors by which the linear probe multiplies the blocks; empty for other probes.
     """
 
     penalty: float
     cv_score: float
     sensitivity: float
     cv_predicted: Float[np.ndarray, "train outputs"]
+    block_factors: tuple[float, ...] = ()
 
     @classmethod
     def best(

@@ -16,6 +16,7 @@ from cell_synergy.core.random import stream
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.splits import Fold, inner_folds
+from cell_synergy.downstream.probes.blocks import Embedding, as_blocks
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.metrics import label_entropy
@@ -135,7 +136,7 @@ class PairTask:
         return ProbeTask(train, cv, test, np.arange(_CLASSES), y)
 
     def scores(
-        self, z: Float32[np.ndarray, "obs d"], selections: dict[str, Selection]
+        self, embedding: Embedding, selections: dict[str, Selection]
     ) -> Iterator[dict[str, object]]:
         """Yield the scores of a linear probe of pairs, one dictionary per metric and test donor.
 
@@ -143,16 +144,18 @@ class PairTask:
 
         Parameters
         ----------
-        z
-            Standardised representation of all observations.
+        embedding
+            Standardised features of all observations.
         selections
             Selected penalty by task. Changed in place: a missing penalty of `CONSISTENCY` is
             selected by inner cross-validation and added.
         """
         if self.probe_task is None:
             return
-        x, groups = pair_features(z, self.pairs), self.paired.groups[self.pairs.first]
-        linear = LinearProbe(standardise(x, self.train, groups, "train"), self.probe)
+        groups = self.paired.groups[self.pairs.first]
+        features = [pair_features(block, self.pairs) for block in as_blocks(embedding)]
+        standardised = [standardise(x, self.train, groups, "train") for x in features]
+        linear = LinearProbe(standardised, self.probe)
         if CONSISTENCY not in selections:
             selections[CONSISTENCY] = linear.select(self.probe_task)
         prediction = linear.predict(self.probe_task, selections[CONSISTENCY])

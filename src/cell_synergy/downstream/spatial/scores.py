@@ -175,13 +175,13 @@ class _SpatialEvaluator:
         predictions: dict[str, dict[str, Prediction]] = {}
         if LINEAR in self.kinds:
             predictions[LINEAR] = self.neighbours.linear(blocks, self.selections, donor=False)
-        z = equal_variance(blocks)
         if NONLINEAR in self.kinds and first:
+            z = np.concatenate(equal_variance(blocks), axis=1)
             predictions |= self.neighbours.nonlinear([z], seed)
         for row in self.neighbours.scores(predictions):
             if row["metric"] in (_LABEL_METRICS if row["classes"] else _COMPOSITION_METRICS):
                 yield row
-        for row in self.pairs.scores(z, self.selections):
+        for row in self.pairs.scores(blocks, self.selections):
             yield row | {"probe": self.pair_probe}
 
 

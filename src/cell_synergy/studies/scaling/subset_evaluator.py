@@ -13,7 +13,7 @@ from cell_synergy.data.remarks import add_remark
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import COLUMNS as SCORE_COLUMNS
 from cell_synergy.downstream.evaluate import FIT_COLUMNS, FoldEvaluator
-from cell_synergy.downstream.probes.blocks import Block, equal_variance
+from cell_synergy.downstream.probes.blocks import Block
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import Prediction, Target
@@ -114,12 +114,11 @@ class SubsetEvaluator:
             return {}
         evaluator = self.by_labels[labels]
         fit, groups, mode = evaluator.fold.align, self.paired.groups, self.paired.mode
-        z = equal_variance([standardise(block, fit, groups, mode) for block in blocks])
-        probe, predictions = LinearProbe(z, self.probe), {}
-        for name in evaluator.tasks if names is None else names:
-            task = evaluator.tasks[name][1]
-            predictions[name] = probe.predict(task, probe.select(task))
-        return predictions
+        probe = LinearProbe([standardise(b, fit, groups, mode) for b in blocks], self.probe)
+        names = list(evaluator.tasks) if names is None else names
+        tasks = [evaluator.tasks[name][1] for name in names]
+        selected = zip(tasks, probe.select_each(tasks), strict=True)
+        return {n: probe.predict(*chosen) for n, chosen in zip(names, selected, strict=True)}
 
     def rows(
         self, labels: str, predictions: Mapping[str, Prediction], probe: str = LINEAR

@@ -9,7 +9,7 @@ from jaxtyping import Float, Float64
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.splits import Fold
-from cell_synergy.downstream.probes.blocks import Embedding, as_blocks, equal_variance
+from cell_synergy.downstream.probes.blocks import Embedding, as_blocks
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import ProbeTask, Selection, Target, make_probe_task
@@ -121,8 +121,7 @@ class RetentionProbe:
         Parameters
         ----------
         embedding
-            Joint embedding of all observations; it is centred within donors and standardised, and
-            blocks are scaled to equal total variance.
+            Joint embedding of all observations; it is centred within donors and standardised.
         selections
             Selected penalty by target. Changed in place: missing penalties are selected by inner
             cross-validation and added.
@@ -138,7 +137,7 @@ class RetentionProbe:
             for block in as_blocks(embedding)
         ]
         scaled = [standardise(z, self.fold.align, paired.groups, "train") for z in centred]
-        linear, shares = LinearProbe(equal_variance(scaled), self.probe), {}
+        linear, shares = LinearProbe(scaled, self.probe), {}
         donors = paired.donor[test]
         for name, task in self.tasks.items():
             if name not in selections:
