@@ -51,7 +51,7 @@ def beside():
     train, test = np.arange(600), np.arange(600, 900)
     labels, tasks = {}, {}
     for name, x in (("narrow", narrow), ("wide", wide), ("neither", 0 * wide)):
-        logits = x[:, :16] @ rng.standard_normal((16, 3))
+        logits = 3 * x[:, :16] @ rng.standard_normal((16, 3))
         y = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
         labels[name], tasks[name] = y, ProbeTask(train, train % 2, test, np.arange(3), y[train])
     return wide, narrow, labels, tasks
@@ -59,6 +59,7 @@ def beside():
 
 def test_blocks_side_by_side_keep_what_each_one_knows(beside, probe):
     wide, narrow, labels, tasks = beside
+    probe = probe.model_copy(update={"strongest": 100.0, "strengths": 5})
     one_penalty, two_penalties = (
         probe.model_copy(update={"block_steps": steps}) for steps in (0, 2)
     )
@@ -79,7 +80,8 @@ def test_blocks_side_by_side_keep_what_each_one_knows(beside, probe):
     assert lost["one block"] > 0.2
     assert lost["one penalty"] < lost["one block"] / 2
     assert lost["two penalties"] < lost["one penalty"] / 2
-    assert bits["wide", "two penalties"] > bits["wide", "wide"] - 0.03
+    lost = {name: bits["wide", "wide"] - bits["wide", name] for name in probes}
+    assert lost["two penalties"] < lost["one penalty"] / 2
     assert bits["neither", "two penalties"] > -0.05
 
 
