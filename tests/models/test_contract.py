@@ -51,6 +51,17 @@ def test_the_joint_embedding_has_the_width_of_the_parameters(name, load, fitted,
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_blocks_side_by_side_are_the_joint_embedding(name, load, fitted, pairs):
+    method, weights = load(name), fitted(name)
+    blocks = method.embed(weights, pairs.image, pairs.expression)
+    widths = method.block_widths(pairs.image.shape[1], pairs.expression.shape[1])
+    assert not widths or [block.shape[1] for block in blocks] == list(widths)
+    joint = method.transform(weights, pairs.image, pairs.expression)
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=1), joint)
+    assert (len(blocks) == 2) == (name == "concat")
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_embedding_of_an_observation_does_not_depend_on_the_others(name, load, fitted, pairs):
     weights, method = fitted(name), load(name)
     joint = method.transform(weights, pairs.image, pairs.expression)

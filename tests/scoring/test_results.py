@@ -9,7 +9,21 @@ from cell_synergy.sis import compute_sis
 
 def write_scores(folder, method, shift, *, seeds=(0, 1), donors=("d1", "d2"), probe="linear"):
     rows = [
-        ["toy", method, task, metric, probe, 0, donor, seed, base + shift + 0.01 * seed, 10, shift]
+        [
+            "toy",
+            method,
+            task,
+            metric,
+            probe,
+            0,
+            donor,
+            seed,
+            base + shift + 0.01 * seed,
+            10,
+            shift,
+            0,
+            1,
+        ]
         for task, metric, base in (
             ("region", "macro_f1", 0.5),
             ("niche", "macro_f1", 0.3),
@@ -21,7 +35,7 @@ def write_scores(folder, method, shift, *, seeds=(0, 1), donors=("d1", "d2"), pr
     ]
     columns = ["dataset", "method", "task", "metric", "probe", "fold", "donor", "seed", "value"]
     (folder / "toy").mkdir(exist_ok=True)
-    table = pd.DataFrame(rows, columns=[*columns, "n", "inner"])
+    table = pd.DataFrame(rows, columns=[*columns, "n", "inner", "chance", "entropy"])
     table.to_csv(folder / "toy" / f"{method}.csv", index=False)
 
 

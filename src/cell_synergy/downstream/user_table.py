@@ -25,7 +25,7 @@ from cell_synergy.data.obsm import as_coords, as_embedding
 from cell_synergy.data.partial import read_obs_and_obsm
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import Representation, baseline_representations, evaluate
-from cell_synergy.downstream.information.decompose import PAIR
+from cell_synergy.downstream.information.held_out import PAIR
 from cell_synergy.downstream.information.task_information import information
 from cell_synergy.downstream.method_scores import write_tables
 from cell_synergy.downstream.probes.config import ProbeConfig

@@ -187,7 +187,7 @@ def stage(tmp_path, monkeypatch):
     """Run the stage on a tiny setting, in a folder of its own; return the table's text."""
     small = {"training": PARAMS["training"] | {"max_epochs": 1}, "models": {}}
     own = {"seeds": 2, "methods": PARAMS["trifeature"]["methods"]}
-    small["probe"] = PARAMS["probe"] | {"mlp": SMALL_MLP, "strengths": 2}
+    small["probe"] = PARAMS["probe"] | {"mlp": SMALL_MLP, "strongest": 1.0, "strengths": 2}
     with (tmp_path / "params.yaml").open("w") as file:
         YAML().dump(PARAMS | small | {"trifeature": TINY | own}, file)
     monkeypatch.chdir(tmp_path)
