@@ -1,12 +1,15 @@
 """Synergistic integration of frozen single-modality experts for spatial tissue data.
 
-The functions of the Synergistic Information Score and `load_all_results` can be imported from here.
-They are loaded on first access, so that importing the package runs no other code.
+The functions of the Synergistic Information Score, `load_all_results`, and the linear probes as
+scikit-learn estimators can be imported from here. They are loaded on first access, so that
+importing the package runs no other code.
 """
 
 from importlib import import_module
 
 _MODULES = {
+    "LogisticProbe": "cell_synergy.downstream.probes.estimators",
+    "RidgeProbe": "cell_synergy.downstream.probes.estimators",
     "SIS": "cell_synergy.sis",
     "analyze_synergy_patterns": "cell_synergy.sis",
     "compute_sis": "cell_synergy.sis",

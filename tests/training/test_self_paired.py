@@ -74,6 +74,13 @@ def test_the_validation_curve_is_of_the_same_pairs(pairs, context):
     assert first == second
 
 
+@pytest.mark.parametrize("expert", UNIMODAL)
+def test_blocks_of_the_joint_embedding_are_those_of_the_expert_twice(expert, pairs):
+    first, second = control_of("concat", expert).embed({}, pairs.image, pairs.expression)
+    np.testing.assert_array_equal(first, getattr(pairs, expert))
+    np.testing.assert_array_equal(second, first)
+
+
 def test_both_views_of_cca_are_the_same_directions(pairs, context, fit_one):
     """Which have no rotation left to choose: with a ridge, correlations fall with the variance."""
     control = control_of("cca", "image")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,6 +76,7 @@ def evaluate(
     seeds: list[int],
     represent: Representation,
     probe: ProbeConfig,
+    estimators: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Fit probes of a representation to every task; return their scores and class probabilities.
 
@@ -89,6 +91,8 @@ def evaluate(
     paired, tasks, probe
         The data set, its tasks by name (without any, only the control task `donor` is scored), and
         the configuration of the probes.
+    estimators
+        Estimators of scikit-learn that are further probes, by name; posteriors are not of them.
 
     Raises
     ------
@@ -111,6 +115,10 @@ def evaluate(
             if first:
                 predictions |= evaluator.nonlinear(blocks, seed)
                 posteriors |= evaluator.posteriors(predictions)
+                if estimators:
+                    from cell_synergy.downstream.probes import own_estimators  # noqa: PLC0415 - slow
+
+                    predictions |= own_estimators.predict(estimators, blocks, evaluator.tasks, seed)
             rows += [row | {"seed": seed} for row in evaluator.scores(predictions)]
     return Evaluation(score_table(name, paired, rows, require_labels=bool(targets)), posteriors)
 

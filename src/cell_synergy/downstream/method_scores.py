@@ -1,9 +1,10 @@
-"""Embeddings of a trained method, and the files that its probe scores are written to."""
+"""Embeddings of a trained method, and the files that scores are written to."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from cell_synergy.core.files import atomic_write
 from cell_synergy.data.dataset import PairedDataset
@@ -75,3 +76,18 @@ def write_scores(evaluation: Evaluation, path: Path) -> None:
         np.savez_compressed(file, allow_pickle=False, **evaluation.posteriors)
     with atomic_write(path) as new:
         evaluation.scores.to_csv(new, index=False, float_format="%.5g")
+
+
+def write_tables(out: Path, tables: dict[str, pd.DataFrame]) -> None:
+    """Write tables as CSV files in one folder, with six significant digits.
+
+    Parameters
+    ----------
+    out, tables
+        Path of the main table, and tables by the text that is appended to the stem of that path,
+        such as `-scores`; the main table has the key "".
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for suffix, table in tables.items():
+        with atomic_write(out.with_name(f"{out.stem}{suffix}{out.suffix}")) as new:
+            table.to_csv(new, index=False, float_format="%.6g")

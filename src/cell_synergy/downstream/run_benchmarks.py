@@ -7,7 +7,9 @@ reads two embeddings from `obsm`, labels and donors from `obs`, holds each donor
 writes the SIS of their concatenation and of every embedding named by `joint` (optional, several
 separated by commas), with intervals from five donors on. The scores are written beside it, as
 sis-scores.csv, and redundant, unique and synergistic bits, as sis-information.csv.
-`standardise=donor` scales features with the observations of each donor.
+`standardise=donor` scales features with the observations of each donor. Estimators of
+scikit-learn's kind, `estimator=sklearn.ensemble:RandomForestClassifier` or one of a file of your
+own, are further probes.
 
 python -m cell_synergy.downstream.run_benchmarks --config-name downstream \
     evaluation.modality=multimodal data.dataset=lung

@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from cell_synergy.core.config import Config
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.files import atomic_write
 from cell_synergy.core.labels import as_names
 from cell_synergy.core.messages import suggest
 from cell_synergy.core.names import CONTROLS
@@ -28,7 +27,9 @@ from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import Representation, baseline_representations, evaluate
 from cell_synergy.downstream.information.held_out import PAIR
 from cell_synergy.downstream.information.task_information import information
+from cell_synergy.downstream.method_scores import write_tables
 from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.downstream.user_estimators import load_estimators
 from cell_synergy.scoring.tables import ALL_FOLDS, sis_table
 
 CLASSES = ClassificationTask(kind="classification")
@@ -49,6 +50,9 @@ class UserTableConfig(Config):
         `obs` columns to predict, separated by commas.
     donor
         `obs` column of the donor; each donor is held out in turn.
+    estimator
+        Estimators of scikit-learn's kind that are further probes, as `package.module:Name`,
+        separated by commas.
     standardise
         `train`: features are standardised by the training donors; `donor`: within each donor, for
         data whose donors differ more than their labels do.
@@ -62,6 +66,7 @@ class UserTableConfig(Config):
     joint: Names = ()
     label: Names
     donor: str
+    estimator: Names = ()
     standardise: Literal["train", "donor"] = "train"
     out: Path = Path("runs/sis.csv")
 
@@ -82,34 +87,21 @@ def write_table_scores(
     Raises
     ------
     DataError
-        If a column or an embedding is missing or not valid, or no test observation has a label.
+        If a column, an embedding or an estimator is missing or not valid, or no test observation
+        has a label.
     """
+    estimators = load_estimators(config.estimator)
     adata = read_table(config.units, {config.image, config.expression, *config.joint})
     paired = paired_dataset(config, adata, rule)
     tasks = dict.fromkeys(config.label, CLASSES)
     evaluations = {
-        name: evaluate(name, paired, tasks, [0], represent, probe)
+        name: evaluate(name, paired, tasks, [0], represent, probe, estimators)
         for name, represent in representations(config, adata, paired).items()
     }
     scores = pd.concat(evaluation.scores for evaluation in evaluations.values())
     posteriors = {name: evaluation.posteriors for name, evaluation in evaluations.items()}
     bits = information(paired.adata, paired.groups, paired.folds, tasks, posteriors, cells)
     write_tables(config.out, {"-scores": scores, "-information": bits, "": sis_table(scores)})
-
-
-def write_tables(out: Path, tables: dict[str, pd.DataFrame]) -> None:
-    """Write tables as CSV files in one folder, with six significant digits.
-
-    Parameters
-    ----------
-    out, tables
-        Path of the main table, and tables by the text that is appended to the stem of that path,
-        such as `-scores`; the main table has the key "".
-    """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    for suffix, table in tables.items():
-        with atomic_write(out.with_name(f"{out.stem}{suffix}{out.suffix}")) as new:
-            table.to_csv(new, index=False, float_format="%.6g")
 
 
 def representations(

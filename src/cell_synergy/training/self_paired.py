@@ -72,6 +72,17 @@ class SelfPaired(Method):
         x = image if self.expert == "image" else expression
         return super().transform(weights, x, x)  # type: ignore[safe-super] # as in `fit`
 
+    def block_widths(self, image: int, expression: int) -> tuple[int, ...]:
+        """Return the widths of the blocks of the joint embedding of the expert with itself.
+
+        Parameters
+        ----------
+        image, expression
+            Numbers of features of the two experts, of which only that of `expert` is used.
+        """
+        width = image if self.expert == "image" else expression
+        return super().block_widths(width, width)
+
     def _twice(self, pairs: Pairs) -> Pairs:
         x = pairs.image if self.expert == "image" else pairs.expression
         return Pairs(x, x, pairs.donor)

@@ -95,6 +95,12 @@ def types(values):
             r"obs\['slide'\]: the section is missing for 1 of 160 rows, first 'u0'; name it",
         ),
         (column("slide", [*"1" * 158, "s", "S"]), {}, DataError, "'S' and 's' differ in blanks"),
+        (
+            None,
+            {"estimator": ["my:probe"]},
+            DataError,
+            "estimator: scores over space have the study",
+        ),
         (None, {"label": ["slide"]}, DataError, "label=slide is also the section, which all neigh"),
         (None, {"label": ["who"]}, DataError, "label=who is also the donor"),
         (

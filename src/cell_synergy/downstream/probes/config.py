@@ -45,8 +45,8 @@ class MLPConfig(Config):
         return [float(s) for s in np.geomspace(self.strongest, self.weakest, self.strengths)]
 
 
-class ProbeConfig(Config):
-    """Configuration of the linear and the nonlinear probe.
+class LinearConfig(Config):
+    """Configuration of the linear probe.
 
     Attributes
     ----------
@@ -62,8 +62,6 @@ class ProbeConfig(Config):
     tolerance, iterations
         The logistic probe's optimiser stops when the largest entry of the preconditioned gradient
         is at most `tolerance`, or after `iterations` conjugate-gradient steps.
-    mlp
-        Configuration of the nonlinear probe.
     """
 
     weakest: PositiveFloat
@@ -73,8 +71,19 @@ class ProbeConfig(Config):
     inner_folds: Annotated[int, Field(ge=2)]
     tolerance: PositiveFloat
     iterations: PositiveInt
-    mlp: MLPConfig
 
     def penalties(self) -> list[float]:
         """Return the L2 penalties, largest first."""
         return [float(s) for s in np.geomspace(self.strongest, self.weakest, self.strengths)]
+
+
+class ProbeConfig(LinearConfig):
+    """Configuration of the linear and the nonlinear probe.
+
+    Attributes
+    ----------
+    mlp
+        Configuration of the nonlinear probe.
+    """
+
+    mlp: MLPConfig

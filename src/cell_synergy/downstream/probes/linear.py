@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Float64, Int
 
 from cell_synergy.downstream.probes import metrics
 from cell_synergy.downstream.probes.blocks import Embedding, as_blocks, equal_variance
-from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.downstream.probes.config import LinearConfig
 from cell_synergy.downstream.probes.design import Design, Linear
 from cell_synergy.downstream.probes.tasks import Prediction, ProbeTask, Selection
 
@@ -25,10 +25,10 @@ class LinearProbe:
     embedding
         Standardised features of all observations: an array, or an array per block.
     probe
-        Configuration of the probes.
+        Configuration of the linear probe.
     """
 
-    def __init__(self, embedding: Embedding, probe: ProbeConfig) -> None:
+    def __init__(self, embedding: Embedding, probe: LinearConfig) -> None:
         self.blocks, self.probe = equal_variance(as_blocks(embedding)), probe
         self._scaled: dict[tuple[float, ...], _ScaledProbe] = {}
 
@@ -102,7 +102,7 @@ class LinearProbe:
 class _ScaledProbe:
     """Linear probes of features with one penalty; tasks with equal training rows share a design."""
 
-    def __init__(self, z: Float[np.ndarray, "obs d"], probe: ProbeConfig) -> None:
+    def __init__(self, z: Float[np.ndarray, "obs d"], probe: LinearConfig) -> None:
         self.z, self.probe = z, probe
         self._designs: dict[tuple[bytes, bytes], Design] = {}
 
@@ -124,7 +124,7 @@ class _ScaledProbe:
             x = self.z[probe_task.train[validation_mask]].astype(np.float64)
             y = probe_task.y[validation_mask]
             of_fold = np.array([_predict(fit, x, probe_task.classes) for fit in fits])
-            scores = [_validation_score(p, y, probe_task.classes) for p in of_fold]
+            scores = [validation_score(p, y, probe_task.classes) for p in of_fold]
             totals += validation_mask.sum() * np.array(scores)
             predicted[:, validation_mask] = of_fold
         return Selection.best(penalties, totals / len(probe_task.train), predicted)
@@ -174,12 +174,21 @@ def _predict(
     return linear.probabilities(x) if classes else linear.scores(x)
 
 
-def _validation_score(
+def validation_score(
     predicted: Float64[np.ndarray, "validation outputs"],
     y: Int[np.ndarray, " validation"] | Float[np.ndarray, "validation outputs"],
     classes: int,
 ) -> float:
-    """Return the mean log-likelihood, or R2 of a regression (`classes` is 0)."""
+    """Return the score that selects a regularisation: on the rows of one inner fold.
+
+    Parameters
+    ----------
+    predicted, y
+        Predictions for the rows, and their classes or values.
+    classes
+        Number of classes, of which the score is the mean log-likelihood per row (nats); 0 for a
+        regression, of which it is the R2.
+    """
     if not classes:
         r2 = metrics.regression(y, predicted)["r2"]
         return float(np.nan_to_num(r2))  # without variation no penalty is better than another

@@ -15,6 +15,7 @@ from cell_synergy.data.composition import as_shares
 from cell_synergy.data.config import CompositionTask, Task
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.obsm import as_numbers
+from cell_synergy.downstream.method_scores import write_tables
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.spatial.checks import check
 from cell_synergy.downstream.spatial.config import CONSISTENCY, SpatialConfig
@@ -27,7 +28,6 @@ from cell_synergy.downstream.user_table import (
     paired_dataset,
     read_table,
     representations,
-    write_tables,
 )
 
 COMPOSITION = "composition"  # the task's name
@@ -74,9 +74,11 @@ def write_section_scores(
     Raises
     ------
     DataError
-        If a column, an embedding or the coordinates are missing or not valid, or no donor has
-        enough labelled neighbours or pairs of observations.
+        If a column, an embedding or the coordinates are missing or not valid, no donor has enough
+        labelled neighbours or pairs of observations, or estimators are named.
     """
+    if config.estimator:
+        raise DataError("estimator: scores over space have the study's probes only; leave it out")
     keys = {config.image, config.expression, *config.joint, config.composition} - {None}
     adata = read_table(config.units, {str(key) for key in keys})
     paired = spatial_dataset(config, adata, rule)
