@@ -1,269 +1,295 @@
-"""Null study of SIS: coverage of intervals, family-wise error, power with seven donors.
+"""Null study: coverage of intervals, family-wise error and power of gains over both experts.
 
-python benchmarks/null_study.py [ARM ...]
+python -m benchmarks.null_study [--datasets N] [--fitted N] [--out FILE]
 
-Every arm simulates data sets with seven test donors, two single modalities and thirteen methods:
-ten that are as good as the better modality, and one each with a planted SIS near 0.05, 0.1 and 0.2.
-All scores are evaluated by `sis_table`, like those of the study. The true gain is the mean gain
-over all data sets, and the true SIS its ratio to the mean reference score.
+Every row simulates data sets with two experts and ten fusion methods that are as good as the better
+expert, of which some may be worse instead (`losers`). `difference` is that of the two experts'
+true scores. `family_wise` is the share of data sets with a corrected p value of at most .05 for a
+method without a gain, `power_X` that for one method with a planted SIS of X beside the others, and
+`bias` the mean estimate of a gain that is 0. Columns `_before` are those of an older rule: gains
+over the expert with the better inner score, with each method's own root mean square as scale.
 
-`normal`, `heavy`, `right`, `left`: donors' scores are drawn, with donor shifts and random slopes
-that methods share in part; noise is normal, has outliers, or is skewed to the right or to the left.
-`holdout`, `leave-one-donor-out`: embeddings are drawn, with shifts and random slopes that differ
-between donors. Probes are fitted on ten other donors, or on six of the seven, and their penalty is
-selected on inner folds of donors: ridge regression (R2) and, in `holdout`, logistic regression
-(macro F1).
+Noise `normal`, `heavy` (one in ten values is three times as wide), `left 1` (gamma, skewness -1),
+`left 2` (exponential, skewness -2), `left lognormal` (skewness -3.7) and `unequal` (donors of
+unequal spread): donors' scores are drawn, with gains that methods share in part and whose spread
+differs between methods. In bits, gains are shares of the entropy of a donor's labels, which differs
+between donors. `holdout` and `leave-one-donor-out`: embeddings are drawn and probes are fitted
+(`null_fits.py`).
 
-Without ARM all arms are run and written to benchmarks/null_study.csv, which takes about 25 minutes
-on one core.
+Without arguments benchmarks/null_study.csv is written, which takes about 20 minutes on one core.
 """
 
-import sys
+import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64, Int
+from jaxtyping import Bool, Float64
 
+from benchmarks import null_fits
 from cell_synergy.core.device import use_threads
-from cell_synergy.core.names import UNIMODAL
 from cell_synergy.core.random import stream
-from cell_synergy.downstream.probes import metrics
-from cell_synergy.downstream.probes.design import Design, Linear
-from cell_synergy.scoring.tables import ALL_FOLDS, sis_table
+from cell_synergy.scoring.gains import largest_p, smaller_gain
+from cell_synergy.scoring.inference import EXACT_DONORS, inflation, ratio_interval
 
-DRAWN, FITTED = 4000, 1000
-DONORS, TRAINING = 7, 10
+DRAWN, FITTED = 2000, 600
 LEVEL = 0.05
-ZEROS = [f"zero{i}" for i in range(10)]
-PLANTED = {"small": 0.05, "middle": 0.1, "large": 0.2}
-METHODS = [*UNIMODAL, *ZEROS, *PLANTED]
-# Noise of an embedding relative to that of the better modality: of the other modality, and of the
-# planted methods, whose noise gives about the planted SIS in each metric.
-WORSE = 1.6
-QUIETER = {"r2": (0.92, 0.85, 0.71), "macro_f1": (0.84, 0.7, 0.43)}
-# Drawn scores: mean, deviation between donors, deviation of gains, share of their variance that
-# methods have in common, and decrease of gains with the best score; as in the simulated data sets.
-BEST, SPREAD, GAIN, SHARED, SLOPE = 0.6, 0.05, 0.04, 0.7, 0.3
-# Drawn embeddings: observations per donor, features, classes; deviations of shifts, slopes and
-# noise, and the share of their variance that methods have in common.
-UNITS, WIDTH, CLASSES = 50, 8, 3
-SHIFTS, SLOPES, NOISES, IN_COMMON = 0.3, 0.3, 2.0, 0.5
-STRENGTHS, INNER, TOLERANCE, ITERATIONS = (1.0, 0.1, 0.01), 3, 1e-3, 200
+PLANTED = (0.05, 0.1, 0.2)
+NOISES = "normal", "heavy", "left 1", "left 2", "left lognormal", "unequal"
+METHODS = [f"method{i}" for i in range(10)]
+# Drawn scores: mean of the better expert, deviations between donors, of experts and of gains, share
+# of the variance of gains that methods have in common, logarithmic deviation of their spread, and
+# deviation of inner scores; losers have an SIS of -.05 to -.4. Entropies in bits.
+BEST, SPREAD, EXPERT, GAIN, SHARED, UNLIKE, INNER = 0.6, 0.05, 0.02, 0.04, 0.5, 0.3, 0.02
+LOSSES = (0.05, 0.4)
+ENTROPY, ENTROPY_SPREAD = 1.5, 0.15
+ELEMENTS = 1e6  # of the largest array: data sets are evaluated in chunks
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one arm and metric; methods in the order of `METHODS`.
+    """Scores of many data sets.
 
     Attributes
     ----------
-    value
-        Scores on test donors.
+    experts, methods
+        Scores of the two experts and of the methods; chance scores 0.
     inner
-        Scores on inner folds; the larger one of the first two methods selects the better modality.
+        Inner scores of the experts; the larger one selects the better expert.
+    entropy
+        Entropy of the donors' labels; None where gains are not divided by it.
     cross_validated
-        Whether each donor is held out in turn, in a fold of its own.
+        Whether each donor is held out in turn.
     """
 
-    value: Float64[np.ndarray, "datasets donors methods"]
-    inner: Float64[np.ndarray, "datasets methods"]
+    experts: Float64[np.ndarray, "datasets donors 2"]
+    methods: Float64[np.ndarray, "datasets donors methods"]
+    inner: Float64[np.ndarray, "datasets 2"]
+    entropy: Float64[np.ndarray, "datasets donors"] | None
     cross_validated: bool
 
+    @property
+    def differences(self) -> Float64[np.ndarray, "datasets 2 donors methods"]:
+        """Scores of methods minus those of each expert."""
+        return np.asarray(self.methods[:, None] - np.moveaxis(self.experts, 2, 1)[..., None])
 
-def drawn(arm: str, datasets: int) -> Scores:
+    def part(self, rows: slice) -> "Scores":
+        """Return some of the data sets."""
+        entropy = None if self.entropy is None else self.entropy[rows]
+        return replace(
+            self,
+            experts=self.experts[rows],
+            methods=self.methods[rows],
+            inner=self.inner[rows],
+            entropy=entropy,
+        )
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a row of the study simulates."""
+
+    noise: str = "normal"
+    metric: str = "r2"
+    donors: int = 7
+    losers: int = 0
+    difference: float = 0.0
+
+
+def settings() -> Iterator[Setting]:
+    """Yield the settings of drawn scores."""
+    for noise in NOISES:
+        for difference in (0, 0.01, 0.02, 0.03, 0.05):
+            for metric in ("r2", "bits"):
+                yield Setting(noise, metric, difference=difference)
+        for difference in (0, 0.02):
+            for losers in (5, 9):
+                yield Setting(noise, losers=losers, difference=difference)
+            for donors in (5, 8):
+                yield Setting(noise, donors=donors, difference=difference)
+    for noise in ("normal", "left 2"):
+        for donors in (12, 16):
+            for difference in (0, 0.02):
+                yield Setting(noise, donors=donors, difference=difference)
+
+
+def drawn(setting: Setting, datasets: int) -> Scores:
     """Draw donors' scores."""
-    rng = stream(0, "null study", arm)
-
-    def noise(*shape: int) -> Float64[np.ndarray, "..."]:
-        if arm == "heavy":
-            wide = np.where(rng.random(shape) < 0.1, 3.0, 1.0)  # noqa: PLR2004 - one in ten
-            return np.asarray(rng.standard_normal(shape) * wide / np.sqrt(1.8))
-        if arm == "normal":
-            return rng.standard_normal(shape)
-        return np.asarray((rng.gamma(4.0, size=shape) - 4) / 2 * (-1 if arm == "left" else 1))
-
-    shift = noise(datasets, DONORS, 1)
-    planted = np.array([PLANTED.get(name, 0.0) for name in METHODS[2:]])
-    gain = np.sqrt(SHARED) * noise(datasets, DONORS, 1)
-    gain = gain + np.sqrt(1 - SHARED) * noise(datasets, DONORS, len(planted))
-    best = BEST + SPREAD * shift
-    methods = best + BEST * planted + GAIN * gain - SLOPE * SPREAD * shift
-    value = np.concatenate([best - 0.1, best, methods], axis=2)
-    return Scores(value, value.mean(axis=1), cross_validated=False)
-
-
-def embeddings(
-    metric: str, rng: np.random.Generator, donors: int
-) -> tuple[Float64[np.ndarray, "methods donors obs d"], Float64[np.ndarray, "donors obs 3"]]:
-    """Draw the embeddings of every method, and the states of the tissue: one state per class.
-
-    Features are slopes times states, plus a shift, plus noise. Slopes differ between donors and
-    between methods. All embeddings have the same distribution except for the standard deviation of
-    the noise: at equal noise no method is better than another.
-    """
-
-    def alike(*shape: int) -> Float64[np.ndarray, "methods ..."]:
-        own = rng.standard_normal((len(METHODS), *shape))
-        common = rng.standard_normal(shape)
-        return np.asarray(np.sqrt(1 - IN_COMMON) * own + np.sqrt(IN_COMMON) * common)
-
-    states = rng.standard_normal((donors, UNITS, CLASSES))
-    basis = np.linalg.qr(stream(0, "null study").standard_normal((WIDTH, CLASSES)))[0].T
-    slopes = np.sqrt(WIDTH) * basis + SLOPES * alike(donors, CLASSES, WIDTH)
-    noise = NOISES * np.array([WORSE, 1.0, *[1.0] * len(ZEROS), *QUIETER[metric]])
-    seen = states @ slopes + SHIFTS * alike(donors, 1, WIDTH)
-    return seen + noise[:, None, None, None] * alike(donors, UNITS, WIDTH), states
-
-
-class DonorFits:
-    """Fits of one kind, "r2" or "macro_f1", on some donors of one embedding."""
-
-    def __init__(
-        self,
-        metric: str,
-        z: Float64[np.ndarray, "donors obs d"],
-        states: Float64[np.ndarray, "donors obs 3"],
-    ) -> None:
-        self.metric = metric
-        self.z, self.states = z.reshape(-1, WIDTH), states.reshape(-1, CLASSES)
-        self.labels: Int[np.ndarray, " rows"] = self.states.argmax(axis=1)
-        self.inner = np.repeat(np.arange(len(z)), UNITS) % INNER
-        self.design = Design.of(self.z)
-
-    def chosen(self) -> tuple[Linear, float]:
-        """Return the fit with the penalty that is best on inner folds, and its score there."""
-        total = np.zeros(len(STRENGTHS))
-        for number in range(INNER):
-            rest, out = self.inner != number, self.inner == number
-            fits = self._fits(self.design.part(rest), rest, STRENGTHS)
-            total += out.sum() * np.array([self._inner(fit, out) for fit in fits])
-        best = int(total.argmax())
-        everyone = np.ones(len(self.z), dtype=bool)
-        (fit,) = self._fits(self.design, everyone, STRENGTHS[best : best + 1])
-        return fit, float(total[best] / len(self.z))
-
-    def _fits(self, design: Design, rows: np.ndarray, strengths: tuple[float, ...]) -> list[Linear]:
-        if self.metric == "r2":
-            return design.ridge(self.states[rows], strengths)
-        return design.logistic(self.labels[rows], CLASSES, strengths, TOLERANCE, ITERATIONS)
-
-    def _inner(self, fit: Linear, rows: np.ndarray) -> float:
-        if self.metric == "r2":
-            return metrics.regression(self.states[rows], fit.scores(self.z[rows]))["r2"]
-        shares = fit.probabilities(self.z[rows])[np.arange(rows.sum()), self.labels[rows]]
-        return float(np.log(shares).mean())
-
-
-def score(
-    metric: str,
-    fit: Linear,
-    z: Float64[np.ndarray, "obs d"],
-    states: Float64[np.ndarray, "obs 3"],
-) -> float:
-    """Return the score on one donor."""
-    if metric == "r2":
-        return metrics.regression(states, fit.scores(z))["r2"]
-    prior = np.full(CLASSES, 1 / CLASSES)
-    return metrics.classification(states.argmax(axis=1), fit.probabilities(z), prior)["macro_f1"]
-
-
-def fitted(arm: str, metric: str, datasets: int) -> Scores:
-    """Draw embeddings, fit probes and score them on held-out donors."""
-    value = np.zeros((datasets, DONORS, len(METHODS)))
-    inner = np.zeros((datasets, len(METHODS)))
-    extra = TRAINING if arm == "holdout" else 0
-    everyone = np.arange(DONORS + extra)
-    for number in range(datasets):
-        z, states = embeddings(metric, stream(number, "null study", arm), len(everyone))
-        folds = [everyone[extra:]] if extra else [everyone[k : k + 1] for k in range(DONORS)]
-        for test in folds:
-            train = np.setdiff1d(everyone, test)
-            for method in range(len(METHODS)):
-                fit, cv_score = DonorFits(metric, z[method, train], states[train]).chosen()
-                inner[number, method] += cv_score / len(folds)
-                for donor in test:
-                    value[number, donor - extra, method] = score(
-                        metric, fit, z[method, donor], states[donor]
-                    )
-    return Scores(value, inner, cross_validated=not extra)
-
-
-def tidy(scores: Scores) -> pd.DataFrame:
-    """Return a tidy score table with one name per simulated data set."""
-    datasets, donors, methods = scores.value.shape
-    names = [f"{i:05}" for i in range(datasets)], [f"D{i}" for i in range(donors)], METHODS
-    table = pd.MultiIndex.from_product(names, names=["dataset", "donor", "method"]).to_frame(
-        index=False
+    rng = stream(0, "null study", *map(str, vars(setting).values()))
+    donors = setting.donors
+    spread = np.ones((datasets, donors, 1))
+    if setting.noise == "unequal":
+        spread = np.exp(0.8 * rng.standard_normal((datasets, donors, 1)))
+        spread /= np.sqrt((spread**2).mean(axis=1, keepdims=True))
+    shift = BEST + SPREAD * rng.standard_normal((datasets, donors, 1))
+    experts = shift + EXPERT * rng.standard_normal((datasets, donors, 2))
+    experts[..., 0] -= setting.difference
+    common = _noise(setting.noise, rng, (datasets, donors, 1))
+    own = _noise(setting.noise, rng, (datasets, donors, len(METHODS)))
+    unlike = np.exp(UNLIKE * rng.standard_normal((datasets, 1, len(METHODS))))
+    unlike /= np.sqrt((unlike**2).mean(axis=2, keepdims=True))
+    gain = GAIN * unlike * spread * (np.sqrt(SHARED) * common + np.sqrt(1 - SHARED) * own)
+    gain[..., len(METHODS) - setting.losers :] -= BEST * rng.uniform(
+        *LOSSES, (datasets, 1, setting.losers)
     )
-    inner = np.broadcast_to(scores.inner[:, None], (datasets, donors, methods))
-    return table.assign(
-        task="simulated", metric="r2", probe="linear", seed=0, n=UNITS,
-        fold=table["donor"] if scores.cross_validated else "holdout",
-        value=scores.value.ravel(), inner=inner.ravel(),
-    )  # fmt: skip
+    inner = [BEST - setting.difference, BEST] + INNER * rng.standard_normal((datasets, 2))
+    entropy = None
+    if setting.metric == "bits":
+        entropy = ENTROPY * np.exp(ENTROPY_SPREAD * rng.standard_normal((datasets, donors)))
+        experts, shift, gain = (each * entropy[..., None] for each in (experts, shift, gain))
+    return Scores(experts, shift + gain, np.asarray(inner), entropy, cross_validated=False)
 
 
-def report(scores: Scores) -> Iterator[dict[str, object]]:
-    """Yield coverage of every kind of method, the family-wise error, and the power.
+def _noise(
+    kind: str, rng: np.random.Generator, shape: tuple[int, ...]
+) -> Float64[np.ndarray, "..."]:
+    """Draw values with mean 0 and variance 1."""
+    if kind == "heavy":
+        wide = np.where(rng.random(shape) < 0.1, 3.0, 1.0)  # noqa: PLR2004 - one in ten
+        return np.asarray(rng.standard_normal(shape) * wide / np.sqrt(1.8))
+    if kind in ("left 1", "left 2"):
+        form = 4.0 if kind == "left 1" else 1.0
+        return np.asarray((form - rng.gamma(form, size=shape)) / np.sqrt(form))
+    if kind == "left lognormal":
+        scale = 0.64
+        wide = np.sqrt((np.exp(scale) - 1) * np.exp(scale))
+        return np.asarray((np.exp(scale / 2) - np.exp(0.8 * rng.standard_normal(shape))) / wide)
+    return rng.standard_normal(shape)
 
-    p values are corrected over ten methods: the error is that of the ten methods without a gain,
-    the power that of one planted method beside nine methods without a gain.
+
+def planted(scores: Scores, sis: float) -> Scores:
+    """Return scores in which the first method has a gain."""
+    scale = 1.0 if scores.entropy is None else scores.entropy
+    methods = scores.methods.copy()
+    methods[..., 0] += BEST * sis * scale
+    return replace(scores, methods=methods)
+
+
+def corrected_p(scores: Scores) -> Float64[np.ndarray, "datasets methods"]:
+    """Return corrected p values of gains over both experts, as `sis_table` does."""
+    references = np.concatenate([scores.differences, scores.methods[:, None]], axis=1)
+    compared = np.ones(scores.methods.shape[2], dtype=bool)
+    return largest_p(references, compared, cross_validated=scores.cross_validated).corrected
+
+
+def corrected_p_before(scores: Scores) -> Float64[np.ndarray, "datasets methods"]:
+    """Return the corrected p values of the older rule."""
+    datasets, donors, _ = scores.methods.shape
+    gain = scores.differences[np.arange(datasets), scores.inner.argmax(axis=1)]
+    flipped = np.arange(2**donors)[:, None] >> np.arange(donors) & 1
+    if donors > EXACT_DONORS:
+        flipped = stream(0, "flips before").integers(2, size=(2**EXACT_DONORS, donors))
+        flipped[0] = 0
+    scaled = np.swapaxes(gain / np.sqrt((gain**2).mean(axis=1, keepdims=True)), 1, 2)
+    null = scaled @ (1.0 - 2.0 * flipped).T / donors
+    factor = inflation(donors, cross_validated=scores.cross_validated)
+    first = null[..., :1]
+    observed = first / np.sqrt(first**2 + factor * (1 - first**2)) - 1e-12
+    return np.asarray((null.max(axis=1, keepdims=True) >= observed).mean(axis=2))
+
+
+def found(scores: Scores, methods: slice) -> tuple[Bool[np.ndarray, " datasets"], ...]:
+    """Return the data sets with a corrected p of at most .05 for some of the methods, by rule."""
+    donors = scores.methods.shape[1]
+    flips = 2 ** min(donors, EXACT_DONORS)
+    chunk = max(1, int(ELEMENTS / (3 * flips * scores.methods.shape[2])))
+    starts = range(0, len(scores.methods), chunk)
+    parts = [scores.part(slice(start, start + chunk)) for start in starts]
+    return tuple(
+        np.concatenate([(rule(part)[:, methods] <= LEVEL).any(axis=1) for part in parts])
+        for rule in (corrected_p, corrected_p_before)
+    )
+
+
+def intervals(
+    scores: Scores, methods: slice, true_sis: Float64[np.ndarray, " 2"]
+) -> dict[str, float]:
+    """Return coverage and bias of methods whose true gain is 0.
+
+    `true_sis` is the true ratio of such a method over either expert.
     """
-    table = tidy(scores)
-    for group in (ZEROS, *([name] for name in PLANTED)):
-        others = ZEROS[1:] if group != ZEROS else []
-        family = table[table["method"].isin([*UNIMODAL, *group, *others])]
-        found = sis_table(family)
-        found = found[found["method"].isin(group) & (found["fold"] == ALL_FOLDS)]
-        means = found.groupby("method")[["gain", "best_score"]].mean()
-        gain = found["method"].map(means["gain"])
-        sis = gain / found["method"].map(means["best_score"])
-        significant = found["p_corrected"] <= LEVEL
-        yield {
-            "methods": "zeros" if group == ZEROS else group[0],
-            "datasets": found["dataset"].nunique(),
-            "truth": (means["gain"] / means["best_score"]).mean(),
-            "largest_sis": found.groupby("dataset")["sis"].max().mean(),
-            "covers_sis": found["low"].le(sis).mul(found["high"].ge(sis)).mean(),
-            "covers_gain": found["gain_low"].le(gain).mul(found["gain_high"].ge(gain)).mean(),
-            "significant": (found["p"] <= LEVEL).mean(),
-            "significant_corrected": significant.groupby(found["dataset"]).any().mean(),
-        }
+    best, every = scores.inner.argmax(axis=1), np.arange(len(scores.inner))
+    differences = scores.differences[..., methods]
+    gain = smaller_gain(differences, scores.entropy, cross_validated=scores.cross_validated)
+    ratio = ratio_interval(
+        differences[every, best],
+        scores.experts[every, :, best],
+        cross_validated=scores.cross_validated,
+    )
+    truth = true_sis[best][:, None]
+    return {
+        "covers_gain": float(((gain.interval.low <= 0) & (gain.interval.high >= 0)).mean()),
+        "covers_sis": float(((ratio.low <= truth) & (ratio.high >= truth)).mean()),
+        "bias": float(gain.value.mean()),
+    }
 
 
-ARMS: dict[str, list[str]] = {
-    "normal": [],
-    "heavy": [],
-    "right": [],
-    "left": [],
-    "holdout": ["r2", "macro_f1"],
-    "leave-one-donor-out": ["r2"],
-}
+def row(scores: Scores, losers: int, true_sis: Float64[np.ndarray, " 2"]) -> dict[str, float]:
+    """Return coverage, bias and family-wise errors."""
+    zeros = slice(0, scores.methods.shape[2] - losers)
+    now, before = found(scores, zeros)
+    errors = {"family_wise": float(now.mean()), "family_wise_before": float(before.mean())}
+    return intervals(scores, zeros, true_sis) | errors
 
 
-def run(arm: str, datasets: int) -> pd.DataFrame:
-    """Return the results of one arm, one row per metric and kind of method."""
-    tables = []
-    for metric in ARMS[arm] or [""]:
-        scores = fitted(arm, metric, datasets) if metric else drawn(arm, datasets)
-        tables.append(pd.DataFrame({"arm": arm, "metric": metric, **row} for row in report(scores)))
-    return pd.concat(tables, ignore_index=True)
+def drawn_row(setting: Setting, datasets: int) -> dict[str, object]:
+    """Return the results of one setting of drawn scores."""
+    scores = drawn(setting, datasets)
+    true_sis = np.array([setting.difference / (BEST - setting.difference), 0.0])
+    columns: dict[str, object] = {**vars(setting), "datasets": datasets}
+    columns |= row(scores, setting.losers, true_sis)
+    for sis in PLANTED:
+        now, before = found(planted(scores, sis), slice(0, 1))
+        columns |= {f"power_{sis}": now.mean(), f"power_{sis}_before": before.mean()}
+    return columns
 
 
-def main(arms: list[str]) -> None:
-    """Print the named arms, or print and write all."""
+def fitted_rows(arm: str, metric: str, datasets: int) -> Iterator[dict[str, object]]:
+    """Yield the results of fitted probes: both experts as good, and one worse."""
+    value, inner = null_fits.fitted(arm, metric, datasets)
+    experts, methods = value[..., :3], value[..., 3:]
+    zeros = null_fits.ZEROS
+    entropy = np.full(value.shape[:2], np.log2(null_fits.CLASSES)) if metric == "bits" else None
+    means = experts.mean(axis=(0, 1))
+    for other in (0, 1):
+        both = [other, 2]
+        scores = Scores(
+            experts[..., both],
+            methods[..., :zeros],
+            inner[:, both],
+            entropy,
+            cross_validated=arm != "holdout",
+        )
+        columns: dict[str, object] = {"noise": arm, "metric": metric, "donors": null_fits.DONORS}
+        columns |= {"losers": 0, "difference": means[2] - means[other], "datasets": datasets}
+        true_sis = np.array([(means[2] - means[other]) / means[other], 0.0])
+        columns |= row(scores, 0, true_sis)
+        for number, sis in enumerate(PLANTED):
+            better = methods[..., zeros + number : zeros + number + 1]
+            among = np.concatenate([better, methods[..., 1:zeros]], axis=2)
+            now, before = found(replace(scores, methods=among), slice(0, 1))
+            columns |= {f"power_{sis}": now.mean(), f"power_{sis}_before": before.mean()}
+        yield columns
+
+
+def main() -> None:
+    """Print and write the study."""
+    parser = argparse.ArgumentParser(description="Null study of gains over both experts.")
+    parser.add_argument("--datasets", type=int, default=DRAWN, help="data sets of a drawn row")
+    parser.add_argument("--fitted", type=int, default=FITTED, help="data sets of a fitted row")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".csv"))
+    arguments = parser.parse_args()
     use_threads(1)
-    tables = []
-    for arm in arms or ARMS:
-        tables.append(run(arm, FITTED if ARMS[arm] else DRAWN))
-        print(tables[-1].to_string(index=False, float_format="%.3f"), flush=True)
-    if not arms:
-        written = Path(__file__).with_suffix(".csv")
-        pd.concat(tables).to_csv(written, index=False, float_format="%.4f")
+    rows = [drawn_row(setting, arguments.datasets) for setting in settings()]
+    for arm in null_fits.ARMS:
+        for metric in ("r2", "bits"):
+            rows += fitted_rows(arm, metric, arguments.fitted)
+    table = pd.DataFrame(rows)
+    print(table.to_string(index=False, float_format="%.3f"))
+    table.to_csv(arguments.out, index=False, float_format="%.4f")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -1,4 +1,4 @@
-"""Detection of synergy at a known distance by the curve of SIS over distance.
+"""Detection of synergy at a known distance by the curve of gains over distance.
 
 python benchmarks/planted.py
 
@@ -33,6 +33,7 @@ from cell_synergy.downstream.spatial.scores import SpatialTasks, evaluate
 from cell_synergy.scoring.inference import paired_t
 from cell_synergy.scoring.tables import sis_by_donor
 
+MEASURES = {"macro_f1": "gain in macro F1", "bits": "gain, share of H"}
 TRAIN, TEST, NODULES = 24, 16, 6  # training donors, test donors, nodules of each
 # Micrometres: width of a ring, which is also the radius of a core; distances between observations
 # of a core, between those of rings, and between nodules.
@@ -121,7 +122,8 @@ def scores(drawn: PairedDataset, seed: int) -> pd.DataFrame:
 def excess(seed: int) -> pd.DataFrame:
     """Return the curves of planted and unplanted tissue, and the excess with its 95 % interval.
 
-    `measure` is `sis`, by macro F1, or `gain`, over the better embedding, in bits.
+    `measure` is the metric of the gain over both embeddings: macro F1, or bits as a share of the
+    labels' entropy.
     """
     of = {
         kind: scores(paired(seed, planted=kind == "planted"), seed)
@@ -129,22 +131,22 @@ def excess(seed: int) -> pd.DataFrame:
     }
     places = of["planted"].groupby("band")[["inner_um", "outer_um"]].mean()
     tables = []
-    for metric, column in (("macro_f1", "sis"), ("bits", "gain")):
-        shares = {kind: _by_donor(found, metric, column) for kind, found in of.items()}
+    for metric in MEASURES:
+        shares = {kind: _by_donor(found, metric) for kind, found in of.items()}
         difference = shares["planted"] - shares["unplanted"]
         interval = paired_t(difference.to_numpy())
-        found = places.assign(measure=column, excess=difference.mean())
+        found = places.assign(measure=metric, excess=difference.mean())
         found = found.assign(low=interval.low, high=interval.high)
         means = pd.DataFrame({kind: share.mean() for kind, share in shares.items()})
         tables.append(found.join(means).reset_index())
     return pd.concat(tables, ignore_index=True)
 
 
-def _by_donor(found: pd.DataFrame, metric: str, column: str) -> pd.DataFrame:
-    """Return each donor's share in the SIS, or its gain, with one column per band."""
+def _by_donor(found: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return each donor's gain, with one column per band."""
     own = found[(found["target"] == "label") & (found["metric"] == metric)]
     band = own.groupby("task")["band"].first()
-    shares = sis_by_donor(own).pivot_table(column, "donor", "task")
+    shares = sis_by_donor(own).pivot_table("gain", "donor", "task")
     shares.columns = pd.Index(band.loc[shares.columns])
     return shares
 
@@ -153,9 +155,8 @@ def report(found: pd.DataFrame) -> Iterator[str]:
     """Yield the lines that are printed."""
     ring = f"{PLANTED * WIDTH:g} to {(PLANTED + 1) * WIDTH:g}"
     yield f"synergy planted {ring} um from a nodule's centre"
-    names = {"sis": "SIS (macro F1)", "gain": "gain in bits"}
     for measure, rows in found.groupby("measure", sort=False):
-        yield f"{names[str(measure)]:16} micrometres  planted  unplanted  excess   95 % interval"
+        yield f"{MEASURES[str(measure)]:16} micrometres  planted  unplanted  excess   95 % interval"
         for _, row in rows.iterrows():
             sure = f"{row['low']:.3f} to {row['high']:.3f}"
             yield (

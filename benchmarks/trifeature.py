@@ -15,12 +15,13 @@ from cell_synergy import models
 from cell_synergy.core.config import load, load_keys, merge, read_param, read_section
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import report_errors
+from cell_synergy.core.names import UNIMODAL
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.studies.trifeature.trifeature_scores import score_method
 from cell_synergy.studies.trifeature.world import TrifeatureConfig
 
 SEEDS = 3
-OTHERS = {"image", "expression", "shuffled"}  # single modalities, and a control that needs donors
+NEEDS_DONORS = "shuffled"  # a control
 TASKS = ["redundancy", "unique_image", "unique_expression", "synergy"]
 
 
@@ -34,13 +35,13 @@ def row(table: pd.DataFrame, probe: str) -> str:
 
 
 def main(names: list[str]) -> None:
-    """Score the named methods, or all fusion methods and controls."""
+    """Score the named methods, or all fusion methods and controls of two modalities."""
     use_threads(read_param("threads"))
     settings = load_keys(TrifeatureConfig, "trifeature").model_copy(update={"seeds": SEEDS})
     training = merge(read_section("training"), {"max_epochs": settings.max_epochs})
     probe = load(ProbeConfig, "probe")
     print(f"{'':12} | {'probe':6} | " + " | ".join(f"{task:20}" for task in TASKS))
-    for name in names or [n for n in models.names() if n not in OTHERS]:
+    for name in names or [n for n in models.names() if not n.endswith((*UNIMODAL, NEEDS_DONORS))]:
         block = merge(
             read_section(f"models.{name}"), read_section("trifeature.methods").get(name, {})
         )

@@ -2,12 +2,12 @@
 # # Information of an embedding about the surroundings of its observation
 # Columns: target of the neighbours in annuli around an observation; distance 0 is the observation
 # itself. Above: mean score over test donors of both experts, the focal method and the random
-# projection: macro F1 of the majority label, or R2 of the composition. Below: SIS of every method
-# over the better expert, with the focal method's 95 % interval over donors; grey methods are
-# controls. There are no points where the better expert has no usable information: there macro F1
-# compares guesses. In shaded annuli the neighbours are in the narrower or wider field of view of
-# the image expert. Right: classification of pairs of observations as close together or far apart;
-# each point is a test donor, the bar is their mean, and 0.5 is chance. All probes are linear.
+# projection: usable bits about the majority label, or R2 of the composition. Below: gain of every
+# method over both experts, as a share of the label's entropy H or in R2, with the focal method's
+# 95 % interval over donors; grey methods are controls. In shaded annuli the neighbours are in the
+# narrower or wider field of view of the image expert. Right: classification of pairs of
+# observations as close together or far apart; each point is a test donor, the bar is their mean,
+# and 0.5 is chance. All probes are linear.
 
 # %% tags=["parameters"]
 figure = "figures/spatial"
@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from cell_synergy.core.config import read_param, read_section
-from cell_synergy.core.names import TRANSDUCTIVE
+from cell_synergy.core.names import TRANSDUCTIVE, is_control
 from cell_synergy.data.label_files import read_task_table
 from cell_synergy.figures import style
 from cell_synergy.scoring.tables import ALL_FOLDS, headline_rows, read_methods, read_sis
@@ -41,14 +41,11 @@ PAIRS = "consistency"
 
 
 def curves(dataset):
-    """Return SIS and scores of every target by distance; the observation itself is at 0."""
+    """Return gains and scores of every target by distance; the observation itself is at 0."""
     bands = headline_rows(read_sis(Path(distance), dataset), fold=ALL_FOLDS)
     bands = bands.assign(**{c: pd.to_numeric(bands[c]) for c in ("band", "inner_um", "outer_um")})
-    table = read_sis(Path(sis), dataset)
-    bits = table[(table["metric"] == "bits") & (table["best_score"] > 0)]
-    centre = headline_rows(table, fold=ALL_FOLDS)
-    is_informative = centre["task"].isin(set(bits["task"])) | (centre["metric"] == "r2")
-    centre = centre[is_informative & centre["task"].isin(set(bands["target"]))]
+    centre = headline_rows(read_sis(Path(sis), dataset), fold=ALL_FOLDS)
+    centre = centre[centre["task"].isin(set(bands["target"]))]
     centre = centre.assign(target=centre["task"], band=0, inner_um=0.0, outer_um=0.0)
     table = pd.concat([centre, bands])
     return table.assign(um=(table["inner_um"] + table["outer_um"]) / 2)
@@ -83,22 +80,20 @@ def draw_levels(axes, dataset, target, bands):
     axes.axhline(0, color="black", lw=0.4, ls=":")
 
 
-def draw_sis(axes, table):
+def draw_gains(axes, table):
     axes.axhline(0, color="black", lw=0.6)
     for method in [*[m for m in listed if m != focal], *[m for m in listed if m == focal]]:
         rows = table[table["method"] == method].sort_values("um")
         tone, is_focal = style.colour(method, focal), method == focal
-        line = "--" if method in style.CONTROLS else "-"
+        line = "--" if is_control(method) else "-"
         axes.plot(
-            rows["um"], rows["sis"], color=tone, ls=line, lw=1.5 if is_focal else 0.7,
+            rows["um"], rows["gain"], color=tone, ls=line, lw=1.5 if is_focal else 0.7,
             alpha=1 if is_focal else 0.7, marker="o", ms=3 if is_focal else 1.5,
             zorder=4 if is_focal else 3,
         )  # fmt: skip
         if is_focal:
-            spread = [rows["sis"] - rows["low"], rows["high"] - rows["sis"]]
-            axes.errorbar(rows["um"], rows["sis"], spread, color=tone, lw=1, ls="", zorder=4)
-    if table["sis"].isna().all():
-        axes.text(0.5, 0.7, "no expert knows", transform=axes.transAxes, ha="center", fontsize=6)
+            spread = [rows["gain"] - rows["gain_low"], rows["gain_high"] - rows["gain"]]
+            axes.errorbar(rows["um"], rows["gain"], spread, color=tone, lw=1, ls="", zorder=4)
 
 
 def draw_pairs(axes, dataset):
@@ -145,19 +140,20 @@ for part, dataset in zip(parts, datasets, strict=True):
             axes.tick_params(labelsize=6, length=2)
             axes.set_xlim(-12, bands["outer_um"].max() + 12)
         draw_levels(above, dataset, target, bands)
-        draw_sis(below, rows)
-        limits = rows.loc[rows["method"] == focal, ["low", "high"]].to_numpy().ravel()
-        values = np.concatenate([rows["sis"], limits, [0.0]])
+        draw_gains(below, rows)
+        limits = rows.loc[rows["method"] == focal, ["gain_low", "gain_high"]].to_numpy().ravel()
+        values = np.concatenate([rows["gain"], limits, [0.0]])
         low, high = np.nanmin(values), np.nanmax(values)
         below.set_ylim(max(low - 0.05, -1), min(high + 0.05, 1))
         edges = [0, *bands.groupby("band")["outer_um"].mean()]
         below.set_xticks(edges, [f"{edge:.0f}" for edge in edges], fontsize=5.5)
         above.tick_params(labelbottom=False)
         above.set_title(target.replace("_", " "))
-        metric = "R$^2$" if rows["metric"].iloc[0] == "r2" else "macro F1"
+        is_r2 = rows["metric"].iloc[0] == "r2"
+        metric = "R$^2$" if is_r2 else "bits"
         note = ", circular" if target in circular.get(dataset, []) else ""
         above.set_ylabel(metric + note, fontsize=6)
-        below.set_ylabel("SIS" if column == 0 else "", fontsize=6)
+        below.set_ylabel("gain in R$^2$" if is_r2 else "gain / H", fontsize=6)
         below.set_xlabel("distance of neighbours (µm)", fontsize=6)
     draw_pairs(part.add_subplot(grid[:, columns]), dataset)
     name = style.title(dataset, read_task_table(Path(labels), dataset).simulated)
@@ -173,6 +169,7 @@ handles = [
 ]  # fmt: skip
 handles += [
     plt.Line2D([], [], color=style.CONTROL, ls="--", label="controls (null)"),
+    plt.Line2D([], [], color=style.SELF_PAIRED, ls="--", label="one expert twice"),
     plt.Rectangle((0, 0), 1, 1, color="#e3d8ee", label="image expert's field of view"),
 ]
 if len(FIELDS) > 1:

@@ -6,8 +6,8 @@
 # on test donors (95 % interval). Second: the ceiling (sum of squared correlations) by number of
 # pairs; in the shaded range it is not estimable, whatever the sample shows. Third: shares of the
 # shared and of the unique content of both embeddings that a linear probe predicts from each
-# method's joint embedding on test donors. Fourth: linear scores of the methods minus that of the
-# canonical variates above the edge.
+# method's joint embedding on test donors. Fourth: scores of linear probes of the methods (bits, or
+# R2 of a composition) minus that of the canonical variates above the edge.
 
 # %% tags=["parameters"]
 figure = "figures/spectrum"
@@ -23,9 +23,9 @@ import pandas as pd
 from matplotlib.colors import TwoSlopeNorm
 
 from cell_synergy.core.config import read_param, read_section
+from cell_synergy.core.names import VERDICT_METRICS, is_control
 from cell_synergy.data.label_files import read_task_table
 from cell_synergy.figures import style
-from cell_synergy.scoring.tables import HEADLINE_METRICS
 
 style.set_style()
 datasets, focal = read_param("datasets"), read_param("method")
@@ -151,9 +151,9 @@ def draw_comparison(axes, table, methods, tasks):
         style.write_message(axes, reason)
         return
     over = select(table, "over_ceiling")
-    over = over[over["metric"].isin(HEADLINE_METRICS)]
+    over = over[over["metric"].isin(VERDICT_METRICS)]
     ceiling = select(table, "score", method="ceiling")
-    ceiling = ceiling[ceiling["metric"].isin(HEADLINE_METRICS)].set_index("task")
+    ceiling = ceiling[ceiling["metric"].isin(VERDICT_METRICS)].set_index("task")
     tasks = [task for task in tasks if task in ceiling.index]
     gain, verdict = (
         over.pivot_table(index="method", columns="task", values=column, aggfunc="first").reindex(
@@ -195,9 +195,7 @@ for row, dataset in zip(grid, datasets, strict=True):
     draw_comparison(row[3], table, methods, list(task_table.tasks.index))
     row[0].set_title(style.title(dataset, task_table.simulated), fontsize=10, pad=12)
     row[3].set_title("linear score less the ceiling's (in brackets)", fontsize=7, pad=12)
-compared = len(style.order(list(read_section("models")))) - len(
-    set(read_section("models")) & set(style.CONTROLS)
-)
+compared = sum(not is_control(m) for m in style.order(list(read_section("models"))))
 count = {1: "one method", 10: "ten methods"}.get(compared, f"{compared} methods")
 fig.supxlabel(
     f"▲ above the ceiling (p < 0.05, corrected for the {count}; experts and controls: interval "

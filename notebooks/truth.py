@@ -1,10 +1,11 @@
 # %% [markdown]
-# # True decomposition and measured SIS of the simulated data sets
+# # True decomposition and measured gains of the simulated data sets
 # Left: information about the label of each task, in bits, in the latent states that the two
 # modalities show; in these states as a linear probe decodes them from each expert's embedding (an
-# estimate); and estimated from embeddings and labels, without the states. Right: the SIS of an
-# optimal classifier of the decoded states (dashed), which is no bound because decoding loses
-# information; and the measured SIS of every method and control.
+# estimate); and estimated from embeddings and labels, without the states. Right: the Bayes gain of
+# the decoded states over both experts, as a share of the label's entropy H (dashed), which is no
+# bound because decoding loses information; and the measured gain of every method (points) and
+# control (crosses) under linear probes.
 
 # %% tags=["parameters"]
 figure = "figures/truth"
@@ -21,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from cell_synergy.core.config import read_param, read_section
+from cell_synergy.core.names import is_control
 from cell_synergy.data.label_files import read_task_table
 from cell_synergy.figures import style
 from cell_synergy.scoring.tables import ALL_FOLDS, headline_rows, read_sis
@@ -84,19 +86,19 @@ else:
         expected = parts_of["embeddings"].loc[tasks]
         right.axhline(0, color="black", lw=0.6)
         for position, task in enumerate(tasks):
-            optimum = expected.loc[task, "sis_macro_f1"]
+            bayes = expected.loc[task, "gain"]
             right.plot(
-                [position - 0.42, position + 0.42], [optimum] * 2, color="black", lw=1.2, ls="--"
+                [position - 0.42, position + 0.42], [bayes] * 2, color="black", lw=1.2, ls="--"
             )
-            scores = table[table["task"] == task].set_index("method")["sis"]
+            gains = table[table["task"] == task].set_index("method")["gain"]
             for step, method in enumerate(listed):
                 x = position - 0.36 + 0.72 * step / max(len(listed) - 1, 1)
                 tone = style.colour(method, focal)
-                marker = "x" if method in style.CONTROLS else "o"
+                marker = "x" if is_control(method) else "o"
                 right.scatter(
-                    x, scores.get(method, np.nan), s=14, color=tone, marker=marker, lw=0.9, zorder=3
+                    x, gains.get(method, np.nan), s=14, color=tone, marker=marker, lw=0.9, zorder=3
                 )
         right.set_xticks(range(len(tasks)), names, fontsize=6)
-        right.set_ylabel("SIS (macro F1)")
-        right.set_title("points: measured; dashed: reader of decoded states", fontsize=8)
+        right.set_ylabel("gain over both experts / H")
+        right.set_title("points: measured; dashed: Bayes gain of decoded states", fontsize=8)
 style.save(fig, Path(figure))

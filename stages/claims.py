@@ -13,28 +13,30 @@ from cell_synergy.core.files import atomic_write
 from cell_synergy.core.messages import suggest
 from cell_synergy.data.label_files import read_task_table
 from cell_synergy.data.remarks import copy_remarks
-from cell_synergy.scoring.tables import read_methods, read_sis
+from cell_synergy.scoring.tables import chance_stars, read_methods, read_sis
 from cell_synergy.studies.claims.evidence import ClaimsConfig, Tables
 from cell_synergy.studies.claims.verdicts import markdown, verdicts
 from cell_synergy.studies.scaling import curves
 
 
 class Args(Config):
-    """Folders of tables, and outputs: a table, and the verdicts alone in Markdown.
+    """Folders of tables, and outputs: a table of verdicts and tasks, and the same in Markdown.
 
     Attributes
     ----------
-    sis, scores, information, spectrum, distance, scaling, finetune, trifeature
-        Folders of the tables of the stages of these names; `scores` are those of probes.
+    sis, scores, information, truth, spectrum, distance, scaling, finetune, trifeature
+        Folders of the tables of the stages of these names; `scores` are those of probes, and
+        `truth` has the true decompositions of simulated data sets.
     labels
         Folder of the label files, whose tables of tasks say which data sets are simulated.
     out, summary
-        The table of verdicts, and the verdicts in Markdown.
+        The table of verdicts on claims and of their tasks, and the same in Markdown.
     """
 
     sis: Path
     scores: Path
     information: Path
+    truth: Path
     spectrum: Path
     distance: Path
     scaling: Path
@@ -65,11 +67,14 @@ def tables(args: Args, dataset: str) -> Tables:
     return Tables(
         sis=read_sis(args.sis, dataset),
         information=read(args.information / f"{dataset}.csv"),
+        truth=read(args.truth / f"{dataset}.csv"),
         spectrum=read(args.spectrum / f"{dataset}.csv"),
         distance=read(args.distance / f"{dataset}.csv"),
         scores=read_methods(args.scores, dataset, read_param("models")),
         scaling=curves.read(args.scaling, args.finetune, dataset, [read_param("method"), "concat"]),
         methods=frozenset(read_param("models")),
+        expression_expert=str(read_param("experts.expression")),
+        tuned_expert=str(read_param("experts.finetuned")),
     )
 
 
@@ -94,8 +99,9 @@ def main(args: Args) -> None:
     table = copy_remarks(table, pd.concat(each.scores for each in by_dataset.values()))
     with atomic_write(args.out) as new:
         table.to_csv(new, index=False)
+    stars = chance_stars(pd.concat(each.sis for each in by_dataset.values()))
     with atomic_write(args.summary) as new:
-        new.write_text(markdown(table))
+        new.write_text(markdown(table, stars, claims))
 
 
 if __name__ == "__main__":

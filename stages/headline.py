@@ -1,4 +1,4 @@
-"""The focal method's SIS per data set and task, as DVC metrics."""
+"""The focal method's gain and SIS per data set and task, as DVC metrics."""
 
 import json
 import sys
@@ -12,7 +12,9 @@ from cell_synergy.core.files import atomic_write
 from cell_synergy.core.messages import suggest
 from cell_synergy.core.names import DONOR, UNIMODAL
 from cell_synergy.data.remarks import remarks_by_dataset
-from cell_synergy.scoring.tables import ALL_FOLDS, headline_rows, read_sis
+from cell_synergy.scoring.tables import ALL_FOLDS, headline_rows, paper_rows, read_sis
+
+GAIN = ["gain", "gain_low", "gain_high", "p_corrected", "score"]
 
 
 class Args(Config):
@@ -23,7 +25,7 @@ class Args(Config):
 
 
 def main(args: Args) -> None:
-    """Select the focal method's rows: macro F1 of classifications, R2 of regressions."""
+    """Select the focal method's rows: its gain in bits or R2, the SIS in macro F1 or R2."""
     method = str(read_param("method"))
     fusion = [name for name in read_param("models") if name not in UNIMODAL]
     if method not in fusion:
@@ -33,14 +35,14 @@ def main(args: Args) -> None:
     for dataset in read_param("datasets"):
         table = read_sis(args.sis, dataset)
         remarks |= remarks_by_dataset(table)
-        rows = headline_rows(table, fold=ALL_FOLDS)
-        rows = rows[(rows["method"] == method) & (rows["task"] != DONOR)]
+        table = table[(table["method"] == method) & (table["task"] != DONOR)]
+        sis = paper_rows(table, fold=ALL_FOLDS).set_index("task")["sis"]
         headline[dataset] = {
             str(row["task"]): {
-                name: None if pd.isna(row[name]) else round(float(row[name]), 6)
-                for name in ("sis", "low", "high", "gain", "score", "best_score")
+                name: None if pd.isna(value) else round(float(value), 6)
+                for name, value in [*((key, row[key]) for key in GAIN), ("sis", sis[row["task"]])]
             }
-            for _, row in rows.iterrows()
+            for _, row in headline_rows(table, fold=ALL_FOLDS).iterrows()
         }
     with atomic_write(args.out) as new:
         noted = {"remarks": remarks} if remarks else {}

@@ -1,4 +1,4 @@
-"""The Synergistic Information Score of every method on every data set, of probes and over space."""
+"""Gain and SIS of every method on every data set, of probes and over space."""
 
 import sys
 from pathlib import Path
@@ -18,7 +18,7 @@ class Args(Config):
     scores, spatial
         Scores of probes, and scores over space.
     out, distance
-        SIS of both: per task, and per band of distance.
+        Gain and SIS of both: per task, and per band of distance.
     """
 
     scores: Path

@@ -5,9 +5,11 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cell_synergy import sis
+from cell_synergy.scoring import inference, model_scores
 from cell_synergy.sis import (
     SIS,
     analyze_synergy_patterns,
@@ -18,6 +20,8 @@ from cell_synergy.sis import (
     print_sis_summary,
     set_RESULTS,
 )
+
+ONE_SCORE = "not testable (1 score, 5 needed)"
 
 
 @pytest.fixture
@@ -67,19 +71,69 @@ def test_models_without_a_metric_in_common_have_no_score(results, capsys):
         get_sis_ranking(results, "R2")
 
 
-@pytest.mark.parametrize(
-    ("scores", "message"),
-    [
-        ([], "the list of scores is empty; leave the metric out"),
-        ([0.5, math.nan], r"a score is not finite \(\[0.5, nan\]\)"),
-        ([math.inf], r"a score is not finite \(\[inf\]\)"),
-    ],
-)
+NESTED = "scores are nested; give one list of numbers"
+NO_SCORES = [
+    ([], "the list of scores is empty; leave the metric out"),
+    (np.zeros(0), "the list of scores is empty; leave the metric out"),
+    ([0.5, math.nan], r"a score is not finite \(\[0.5, nan\]\)"),
+    ([math.inf], r"a score is not finite \(\[inf\]\)"),
+    (math.nan, r"a score is not finite \(\[nan\]\)"),
+    ("0.5", "'0.5' is no score; give a number, or one list of numbers"),
+    (["0.5", 0.6], "'0.5' is no score; give a number, or one list of numbers"),
+    (None, "None is no score; give a number, or one list of numbers"),
+    ([0.5, None], "None is no score; give a number, or one list of numbers"),
+    (True, "True is no score; give a number, or one list of numbers"),
+    ([0.5, np.True_], ".*True.* is no score; give a number, or one list of numbers"),
+    ({"mean": 0.5}, "{'mean': 0.5} is no score; give a number, or one list of numbers"),
+    ([[0.5, 0.6], [0.7, 0.8]], NESTED),
+    ([[0.5], 0.6], NESTED),
+    (np.zeros((2, 2)), NESTED),
+    ([np.zeros((2, 2)), np.zeros((2, 3))], NESTED),
+    ([np.zeros(30), 0.5], NESTED),
+    ([[[0.5], [0.6, 0.7]], 0.5], NESTED),
+    (pd.DataFrame({"a": [0.5], "b": [0.6]}), NESTED),
+]
+
+
+@pytest.mark.parametrize(("scores", "message"), NO_SCORES)
 @pytest.mark.parametrize("model", ["Unimodal GEX", "Unimodal IMG", "Multimodal A"])
 def test_scores_that_are_no_numbers_are_refused_by_name(results, model, scores, message):
     results[model]["R2"] = scores
-    with pytest.raises(ValueError, match=f"^{model}, R2: {message}$"):
-        compute_sis(results, "Multimodal A")
+    functions = (compute_sis_all_models, print_sis_summary, get_sis_ranking)
+    for refuses in (*functions, analyze_synergy_patterns):
+        with pytest.raises(ValueError, match=f"^{model}, R2: {message}$"):
+            refuses(results)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        (0.7, 0.8), np.array([0.7, 0.8], np.float32), pd.Series([0.7, 0.8]),
+        pd.Series([0.7, 0.8], dtype="Float64"), np.float64(0.75), [np.float32(0.75)], 0.75,
+    ],
+    ids=lambda scores: type(scores).__name__,
+)  # fmt: skip
+def test_numbers_in_any_container_are_scores(results, scores):
+    expected = compute_sis(results, "Multimodal A")["R2"]
+    results["Multimodal A"]["R2"] = scores
+    assert compute_sis(results, "Multimodal A")["R2"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("results", "message"),
+    [
+        ([0.5], "results are of type list; give a dictionary"),
+        (None, "results are of type NoneType; give a dictionary"),
+        ({"Multimodal A": 0.5}, r"Multimodal A: 0.5 is not {metric: \[score, ...\]}"),
+        ({"Multimodal A": None}, r"Multimodal A: empty is not {metric: \[score, ...\]}"),
+        ({1: {"R2": [0.5]}}, "a model is named 1; name it with a text"),
+    ],
+)
+def test_results_that_are_no_metrics_by_model_are_refused(results, message):
+    functions = (compute_sis_all_models, print_sis_summary, get_sis_ranking)
+    for refuses in (*functions, analyze_synergy_patterns, set_RESULTS):
+        with pytest.raises(ValueError, match=message):
+            refuses(results)
 
 
 def test_an_unknown_model_is_refused_with_the_nearest_name(results):
@@ -90,7 +144,13 @@ def test_an_unknown_model_is_refused_with_the_nearest_name(results):
 
 
 @pytest.mark.parametrize(
-    ("best", "shown"), [(0.0, r"0, .*absolute: \+0.75"), (-0.2, r"-0.2, .*absolute: \+0.95")]
+    ("best", "shown"),
+    [
+        (0.0, r"0, which is not positive, .*absolute: \+0.75"),
+        (-0.2, r"-0.2, which is not positive, .*absolute: \+0.95"),
+        (1e-300, r"1e-300, which is zero but for rounding, .*absolute: \+0.75"),
+        (9e-7, r"9e-07, which is zero but for rounding, .*absolute: \+0.75"),
+    ],
 )
 def test_without_a_positive_unimodal_score_there_is_a_gain_but_no_ratio(results, best, shown):
     results["Unimodal GEX"]["R2"] = results["Unimodal IMG"]["R2"] = [best]
@@ -168,8 +228,8 @@ def test_the_summary_prints_the_same_from_scores_and_from_computed_sis(results, 
     assert raw.splitlines()[:4] == [
         "Synergistic Information Score (SIS)",
         "Multimodal A",
-        "  F1 Macro   +0.0933  Moderate   absolute gain +0.0700",
-        "  R2         +0.1029  High       absolute gain +0.0700",
+        f"  F1 Macro   +0.0933  Moderate    absolute gain +0.0700  {ONE_SCORE}",
+        f"  R2         +0.1029  High        absolute gain +0.0700  {ONE_SCORE}",
     ]
 
 
@@ -178,10 +238,110 @@ def test_the_summary_of_one_model_prints_that_model(results, capsys):
         print_sis_summary(given, "Multimodal C")
         assert capsys.readouterr().out.splitlines()[1:] == [
             "Multimodal C",
-            "  F1 Macro   +0.0133  Moderate   absolute gain +0.0100",
+            f"  F1 Macro   +0.0133  Moderate    absolute gain +0.0100  {ONE_SCORE}",
         ]
         with pytest.raises(ValueError, match="'Multimodal D'"):
             print_sis_summary(given, "Multimodal D")
+
+
+PLAIN = {"Unimodal GEX": {"R2": 0.5}, "Unimodal IMG": {"R2": 0.4}, "Multimodal X": {"R2": 0.6}}
+
+
+def test_plain_numbers_beside_a_unimodal_model_are_scores(capsys):
+    assert compute_sis_all_models(PLAIN) == {"Multimodal X": {"R2": pytest.approx(0.2)}}
+    ranking = get_sis_ranking(PLAIN, "R2")
+    assert [name for name, _ in ranking] == ["Multimodal X"]
+    assert ranking[0][1] == pytest.approx(0.2)
+    assert analyze_synergy_patterns(PLAIN)["best"].tolist() == pytest.approx([0.2])
+    print_sis_summary(PLAIN)
+    printed = capsys.readouterr().out
+    print_sis_summary(PLAIN, "Multimodal X")
+    assert capsys.readouterr().out == printed
+    assert printed.splitlines()[1:] == [
+        "Multimodal X",
+        f"  R2         +0.2000  High        absolute gain +0.1000  {ONE_SCORE}",
+    ]
+    renamed = {name.removeprefix("Unimodal "): scores for name, scores in PLAIN.items()}
+    assert get_sis_ranking(renamed, "R2", "GEX", "IMG") == get_sis_ranking(PLAIN, "R2")
+
+
+def test_one_unimodal_model_makes_numbers_scores_and_the_other_is_missing():
+    partial = {name: scores for name, scores in PLAIN.items() if name != "Unimodal IMG"}
+    with pytest.raises(ValueError, match="no model 'Unimodal IMG' in the results"):
+        get_sis_ranking(partial, "R2")
+
+
+def test_numbers_that_may_be_scores_or_sis_are_refused():
+    unknown = {"rna": {"R2": 0.5}, "he": {"R2": 0.4}, "Multimodal X": {"R2": 0.6}}
+    message = "^rna: its numbers may be scores or SIS; .*gex_key and img_key.*'Multimodal'$"
+    for refuses in (print_sis_summary, analyze_synergy_patterns, get_sis_ranking):
+        with pytest.raises(ValueError, match=message):
+            refuses(unknown)
+
+
+def test_sis_of_any_name_are_sis_if_they_were_computed(results):
+    computed = {"mine": compute_sis(results, "Multimodal A")}
+    assert get_sis_ranking(computed, "R2") == [("mine", computed["mine"]["R2"])]
+
+
+def test_a_negative_sis_is_called_a_loss(results, capsys):
+    print_sis_summary(results, "Multimodal B")
+    assert "  F1 Macro   -0.2000  Low (loss)  absolute gain -0.1500" in capsys.readouterr().out
+    print_sis_summary({"Multimodal A": {"R2": 0.0}})
+    assert "loss" not in capsys.readouterr().out
+    given = {"a": -0.1, "b": 0.0, "c": 0.05, "d": math.nan}
+    table = analyze_synergy_patterns({f"Multimodal {k}": {"R2": v} for k, v in given.items()})
+    assert table[["low", "loss", "undefined"]].iloc[0].tolist() == [2, 1, 1]
+
+
+@pytest.fixture
+def with_controls(results):
+    """The same with two controls, which would be first and last."""
+    first, last = {"F1 Macro": [0.99], "R2": [0.9]}, {"F1 Macro": [0.1], "R2": [0.1]}
+    return {"Multimodal comm_image": first, "Multimodal pca": last} | results
+
+
+def test_controls_are_listed_apart_and_neither_ranked_nor_counted(results, with_controls, capsys):
+    for given in (with_controls, compute_sis_all_models(with_controls)):
+        assert get_sis_ranking(given, "R2") == get_sis_ranking(results, "R2")
+        pd.testing.assert_frame_equal(
+            analyze_synergy_patterns(given), analyze_synergy_patterns(results)
+        )
+        print_sis_summary(given)
+        lines = capsys.readouterr().out.splitlines()
+        names = [line for line in lines if not line.startswith("  ")]
+        methods = [f"Multimodal {name}" for name in "ABC"]
+        controls = ["Multimodal comm_image", "Multimodal pca"]
+        assert names[1:] == [*methods, "Controls", *controls]
+        print_sis_summary(given, "Multimodal pca")
+        assert capsys.readouterr().out.splitlines()[1:3] == ["Controls", "Multimodal pca"]
+    assert "Multimodal comm_image" in compute_sis_all_models(with_controls)
+
+
+def test_controls_alone_have_no_ranking(with_controls):
+    alone = {name: sis for name, sis in with_controls.items() if name[-1] not in "ABC"}
+    with pytest.raises(ValueError, match=r"only controls have the metric 'R2' \(.*_image, .*pca\)"):
+        get_sis_ranking(alone, "R2")
+    assert analyze_synergy_patterns(alone).empty
+
+
+@pytest.mark.parametrize(
+    ("n_scores", "note"), [(4, "  not testable (4 scores, 5 needed)"), (5, "")]
+)
+def test_too_few_scores_are_not_testable(n_scores, note, capsys):
+    rows = {"Unimodal GEX": 0.5, "Unimodal IMG": 0.4, "Multimodal A": 0.6}
+    print_sis_summary({name: {"R2": [value] * n_scores} for name, value in rows.items()})
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f"  R2         +0.2000  High        absolute gain +0.1000{note}"
+
+
+def test_the_shortest_list_counts(results):
+    results["Multimodal A"]["R2"] = [0.7] * 8
+    assert compute_sis(results, "Multimodal A").note["R2"] == ONE_SCORE
+
+
+def test_five_are_needed_here_as_for_intervals():
+    assert model_scores.MIN_DONORS == inference.MIN_DONORS
 
 
 def test_a_summary_of_plain_dictionaries_prints_without_gains(capsys):
@@ -193,8 +353,9 @@ def test_the_ranking_descends_and_ends_with_nan(results):
     assert [name for name, _ in get_sis_ranking(results)] == [f"Multimodal {x}" for x in "ACB"]
     summary = compute_sis_all_models(results)
     assert [name for name, _ in get_sis_ranking(summary, "R2")] == ["Multimodal A", "Multimodal B"]
-    given = {"a": {"R2": math.nan}, "b": {"R2": -0.1}, "c": {"R2": 0.3}}
-    assert [name for name, _ in get_sis_ranking(given, "R2")] == ["c", "b", "a"]
+    scores = {"a": math.nan, "b": -0.1, "c": 0.3}
+    given = {f"Multimodal {name}": {"R2": score} for name, score in scores.items()}
+    assert [name[-1] for name, _ in get_sis_ranking(given, "R2")] == ["c", "b", "a"]
     with pytest.raises(ValueError, match=r"'F1 macro'.*did you mean 'F1 Macro'"):
         get_sis_ranking(results, "F1 macro")
 

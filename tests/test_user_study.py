@@ -19,7 +19,7 @@ from scipy import sparse
 
 from cell_synergy.data import embeddings
 from cell_synergy.figures import style
-from cell_synergy.studies.claims.evidence import NOT_TESTABLE
+from cell_synergy.studies.claims.outcomes import NOT_TESTED
 from stages import (
     align,
     claims,
@@ -138,7 +138,16 @@ def run_stages(models):
     ))  # fmt: skip
     headline.main(headline.Args(sis="results/sis", out="results/headline.json"))
     Path("results/trifeature").mkdir()
-    folders = ("sis", "information", "spectrum", "distance", "scaling", "finetune", "trifeature")
+    folders = (
+        "sis",
+        "information",
+        "truth",
+        "spectrum",
+        "distance",
+        "scaling",
+        "finetune",
+        "trifeature",
+    )
     claims.main(claims.Args(
         **{name: f"results/{name}" for name in folders}, scores="results/probe",
         labels="data/labels", out="results/claims.csv", summary="results/claims.md",
@@ -222,7 +231,7 @@ def test_whatever_its_tasks_a_study_comes_to_claims_and_figures(study, words, ta
     scored = pd.read_csv("results/sis/mine.csv")
     assert set(scored["task"]) - {"donor"} == set(tasks)
     verdicts = pd.read_csv("results/claims.csv")
-    assert set(verdicts["verdict"]) == {NOT_TESTABLE}
+    assert set(verdicts["verdict"]) == {NOT_TESTED}
     assert not verdicts["evidence"].isna().any()
     pictures = {name: words(name) for name in DRAWN}
     assert "no task of scaling.tasks in this data set" in pictures["scaling"]
@@ -239,11 +248,11 @@ def test_whatever_its_tasks_a_study_comes_to_claims_and_figures(study, words, ta
 def test_claims_about_methods_that_are_left_out_say_so():
     table = pd.read_csv("results/claims.csv").query("dataset == 'mine'").set_index("claim")
     said = table["evidence"].to_dict()
-    assert said["CoMM has the highest SIS"] == "not tested: no method 'comm'"
-    assert said["SimCLR captures redundancy"] == "not tested: no method 'simclr' or 'shuffled'"
+    assert said["CoMM has the highest SIS over all tasks"] == "no method 'comm'"
+    assert said["SimCLR captures redundancy"] == "no method 'simclr' or 'shuffled'"
     kept = said["alignment keeps what both modalities show more than the rest"]
-    assert kept.startswith("not tested: no method 'cca' or 'dcca' or 'simclr'")
-    assert set(table["verdict"]) == {NOT_TESTABLE}
+    assert kept.startswith("no method 'cca' or 'dcca' or 'simclr'")
+    assert set(table["verdict"]) == {NOT_TESTED}
 
 
 @pytest.mark.usefixtures("study_without_training")
@@ -263,5 +272,5 @@ def test_with_too_few_pairs_for_the_ceiling_the_figure_says_so(study, words):
     assert "too few training pairs for a ceiling" in said
     table = pd.read_csv("results/claims.csv").query("dataset == 'mine'").set_index("claim")
     ceiling = table.loc["what is aligned stays at or under the linear ceiling"]
-    assert ceiling["verdict"] == NOT_TESTABLE
+    assert ceiling["verdict"] == NOT_TESTED
     assert "too few training pairs" in ceiling["evidence"]

@@ -8,43 +8,41 @@ with the terms of a partial information decomposition (`cell_synergy.pid.discret
 and unique information U1, U2 of both modalities raise it.
 
 `results` is `{model: {metric: [score, ...]}}`; names of multimodal models begin with "Multimodal".
+Controls, such as "Multimodal shuffled" (`core.names.is_control` knows them), are listed apart and
+neither ranked nor counted. Scores and SIS are told apart by content: results with a unimodal model
+are scores, also where a score stands without a list; multimodal models alone, with one number per
+metric, are SIS. Input that cannot be used is a `DataError`, which is a `ValueError`.
 """
 
 import math
 import warnings
-from collections.abc import Collection, Mapping
-from numbers import Real
+from collections.abc import Collection, Iterator, Mapping
 from typing import cast
 
 import numpy as np
 import pandas as pd
 
+from cell_synergy.core.errors import DataError
 from cell_synergy.core.messages import suggest
-
-Results = Mapping[str, Mapping[str, Collection[float]]]
-Summary = Mapping[str, Mapping[str, float]]
+from cell_synergy.scoring.model_scores import (
+    MULTIMODAL,
+    Results,
+    SISResult,
+    Summary,
+    apart,
+    is_summary,
+    require_models,
+    scores_of,
+    testability,
+)
 
 GEX_KEY = "Unimodal GEX"
 IMG_KEY = "Unimodal IMG"
-MULTIMODAL = "Multimodal"
 HIGH = 0.1
 LEVELS = "High", "Moderate", "Low", "Undefined"
 
-_results: dict[str, Mapping[str, Collection[float]]] = {}
-
-
-class SISResult(dict[str, float]):
-    """SIS of one multimodal model: a dictionary `{metric: SIS}`.
-
-    Attributes
-    ----------
-    gain
-        Absolute gain `{metric: gain}`: mean score of the model minus the better unimodal mean.
-    """
-
-    def __init__(self, sis: Mapping[str, float], gain: Mapping[str, float]) -> None:
-        super().__init__(sis)
-        self.gain = dict(gain)
+_SMALLEST = 1e-6  # a smaller reference score is zero but for rounding in single precision
+_results: dict[str, Mapping[str, Collection[float] | float]] = {}
 
 
 def compute_sis(
@@ -62,36 +60,44 @@ def compute_sis(
     Returns
     -------
     :
-        `{metric: SIS}`, with the absolute gains in the attribute `gain`. If the better unimodal
-        score is not positive, there is no relative gain: the SIS is NaN, with a warning.
+        `{metric: SIS}`, with the absolute gains in the attribute `gain`; negative ones are losses.
+        If the better unimodal score is below 1e-6, the SIS is NaN, with a warning.
 
     Raises
     ------
-    ValueError
-        If `results` lacks a model, or a list of scores is empty or has a value that is not finite.
+    DataError
+        If `results` lacks a model, or the scores of a metric are no finite numbers, nested or none.
     """
-    _require_model(multimodal_model, results)
-    sis, gains = {}, {}
+    models = multimodal_model, gex_key, img_key
+    require_models(results, *models)
+    sis, gains, notes = {}, {}, {}
     for metric in results[multimodal_model]:
-        unimodal = [results[_require_model(key, results)] for key in (gex_key, img_key)]
-        if not all(metric in scores for scores in unimodal):
+        if metric not in results[gex_key] or metric not in results[img_key]:
             continue
-        best = max(_mean_score(results, gex_key, metric), _mean_score(results, img_key, metric))
-        gains[metric] = _mean_score(results, multimodal_model, metric) - best
-        sis[metric] = gains[metric] / best if best > 0 else math.nan
-        if not best > 0:
-            warnings.warn(
-                f"{multimodal_model}, {metric}: the best unimodal score is {best:.4g}, which is "
-                f"not positive, so there is no relative gain (absolute: {gains[metric]:+.4g})",
-                stacklevel=2,
-            )
-    return SISResult(sis, gains)
+        score, *unimodal = (float(scores_of(results, model, metric).mean()) for model in models)
+        gains[metric] = score - max(unimodal)
+        sis[metric] = _ratio(gains[metric], max(unimodal), f"{multimodal_model}, {metric}")
+        notes[metric] = testability(results, models, metric)
+    return SISResult(sis, gains, notes)
+
+
+def _ratio(gain: float, best: float, where: str) -> float:
+    """Return a gain relative to the better unimodal score; NaN with a warning if there is none."""
+    if best >= _SMALLEST:
+        return gain / best
+    reason = "not positive" if best <= 0 else "zero but for rounding"
+    warnings.warn(
+        f"{where}: the best unimodal score is {best:.4g}, which is {reason}, so there is no "
+        f"relative gain (absolute: {gain:+.4g})",
+        stacklevel=3,
+    )
+    return math.nan
 
 
 def compute_sis_all_models(
     results: Results, gex_key: str = GEX_KEY, img_key: str = IMG_KEY
 ) -> dict[str, SISResult]:
-    """Return the SIS of every model whose name begins with "Multimodal".
+    """Return the SIS of every model whose name begins with "Multimodal", controls included.
 
     Parameters
     ----------
@@ -107,13 +113,13 @@ def compute_sis_all_models(
 
     Raises
     ------
-    ValueError
-        If there is no multimodal model, a unimodal model is missing, or a list of scores is empty
-        or has a value that is not finite.
+    DataError
+        If there is no multimodal model, or as `compute_sis` does.
     """
+    require_models(results)
     models = [name for name in results if name.startswith(MULTIMODAL)]
     if not models:
-        raise ValueError(
+        raise DataError(
             f"no model is named {MULTIMODAL!r} and something{suggest(MULTIMODAL, results)}"
         )
     return {name: compute_sis(results, name, gex_key, img_key) for name in models}
@@ -132,7 +138,10 @@ def print_sis_summary(
     gex_key: str = GEX_KEY,
     img_key: str = IMG_KEY,
 ) -> None:
-    """Print SIS, level and absolute gain of one multimodal model, or of all.
+    """Print SIS, level and absolute gain of one multimodal model, or of all, controls last.
+
+    A negative SIS is printed as "Low (loss)". Beside the SIS of fewer than five donors, or scores
+    where donors are unknown (`load_all_results` tells them), stands "not testable".
 
     Parameters
     ----------
@@ -145,23 +154,33 @@ def print_sis_summary(
 
     Raises
     ------
-    ValueError
-        If `results` lacks a model, there is no multimodal model to print, or a list of scores is
-        empty or has a value that is not finite.
+    DataError
+        If `results` lacks a model, there is no multimodal model to print, numbers may be scores or
+        SIS, or as `compute_sis` does.
     """
     if model_name is None:
         summary = _summary(results, gex_key, img_key)
-    elif _is_summary(results):
-        summary = {model_name: cast("Summary", results)[_require_model(model_name, results)]}
+    elif is_summary(results, (gex_key, img_key)):
+        require_models(results, model_name)
+        summary = {model_name: cast("Summary", results)[model_name]}
     else:
-        summary = {model_name: compute_sis(cast("Results", results), model_name, gex_key, img_key)}
+        summary = {model_name: compute_sis(results, model_name, gex_key, img_key)}
+    methods, controls = apart(summary)
     print("Synergistic Information Score (SIS)")  # noqa: T201 - the function prints
-    for name, scores in summary.items():
-        gains = scores.gain if isinstance(scores, SISResult) else {}
-        print(name)  # noqa: T201
-        for metric, sis in scores.items():
-            gain = f"  absolute gain {gains[metric]:+.4f}" if metric in gains else ""
-            print(f"  {metric:<10} {sis:+.4f}  {level(sis):<9}{gain}".rstrip())  # noqa: T201
+    for heading, models in (("", methods), ("Controls", controls)):
+        if heading and models:
+            print(heading)  # noqa: T201
+        for name, scores in models.items():
+            print("\n".join([name, *map(str.rstrip, _lines(scores))]))  # noqa: T201
+
+
+def _lines(scores: Mapping[str, float]) -> Iterator[str]:
+    """Yield the line of each metric in the summary of one model."""
+    gains, notes = (scores.gain, scores.note) if isinstance(scores, SISResult) else ({}, {})
+    for metric, sis in scores.items():
+        shown = f"{level(sis)} (loss)" if sis < 0 else level(sis)
+        gain = f"  absolute gain {gains[metric]:+.4f}" if metric in gains else ""
+        yield f"  {metric:<10} {sis:+.4f}  {shown:<10}{gain}  {notes.get(metric, '')}"
 
 
 def get_sis_ranking(
@@ -171,6 +190,8 @@ def get_sis_ranking(
     img_key: str = IMG_KEY,
 ) -> list[tuple[str, float]]:
     """Return (model, SIS) of every multimodal model that has a metric, by descending SIS, NaN last.
+
+    Controls are left out: they are no competitors. `print_sis_summary` lists them.
 
     Parameters
     ----------
@@ -183,15 +204,17 @@ def get_sis_ranking(
 
     Raises
     ------
-    ValueError
-        If no multimodal model has `metric`, a unimodal model is missing, or a list of scores is
-        empty or has a value that is not finite.
+    DataError
+        If no multimodal model has `metric`, or only controls have it; or as `print_sis_summary`
+        does.
     """
-    summary = _summary(results, gex_key, img_key)
-    scores = [(name, sis[metric]) for name, sis in summary.items() if metric in sis]
+    methods, controls = apart(_summary(results, gex_key, img_key))
+    scores = [(name, sis[metric]) for name, sis in methods.items() if metric in sis]
     if not scores:
-        metrics = {name for sis in summary.values() for name in sis}
-        raise ValueError(f"no model has the metric {metric!r}{suggest(metric, metrics)}")
+        if only := [name for name, sis in controls.items() if metric in sis]:
+            raise DataError(f"only controls have the metric {metric!r} ({', '.join(only)})")
+        metrics = {name for sis in methods.values() for name in sis}
+        raise DataError(f"no model has the metric {metric!r}{suggest(metric, metrics)}")
     return sorted(scores, key=lambda pair: (math.isnan(pair[1]), -pair[1]))
 
 
@@ -210,34 +233,36 @@ def analyze_synergy_patterns(
     Returns
     -------
     :
-        Columns `metric`; `n_models`, the number of multimodal models that have it; `mean`, their
-        mean SIS without NaN; `best_model`, the model of the highest SIS, and that SIS, `best`; and
-        the number of models at each `level`, `high, moderate, low, undefined`. If all SIS of a
-        metric are NaN, `best_model` is "", and `mean` and `best` are NaN.
+        Columns `metric`; `n_models`, the number of multimodal models that have it, without
+        controls; `mean`, their mean SIS without NaN; `best_model`, the model of the highest SIS,
+        and that SIS, `best`; the number of models at each `level`, `high, moderate, low,
+        undefined`; and `loss`, how many of the `low` ones are negative. If all SIS of a metric are
+        NaN, `best_model` is "", and `mean` and `best` are NaN.
 
     Raises
     ------
-    ValueError
-        If there is no multimodal model, a unimodal model is missing, or a list of scores is empty
-        or has a value that is not finite.
+    DataError
+        As `print_sis_summary` does.
     """
-    summary = _summary(results, gex_key, img_key)
+    methods, _ = apart(_summary(results, gex_key, img_key))
     rows: list[dict[str, object]] = []
-    for metric in dict.fromkeys(metric for scores in summary.values() for metric in scores):
-        ranking = get_sis_ranking(summary, metric)
+    for metric in dict.fromkeys(metric for scores in methods.values() for metric in scores):
+        ranking = get_sis_ranking(methods, metric)
         defined = [sis for _, sis in ranking if not math.isnan(sis)]
         best_model, best = ranking[0] if defined else ("", math.nan)
         mean = float(np.mean(defined)) if defined else math.nan
         row = {"metric": metric, "n_models": len(ranking), "mean": mean}
         row |= {"best_model": best_model, "best": best}
         levels = [level(sis) for _, sis in ranking]
-        rows.append(row | {name.lower(): levels.count(name) for name in LEVELS})
-    columns = ["metric", "n_models", "mean", "best_model", "best", *map(str.lower, LEVELS)]
-    return pd.DataFrame(rows, columns=columns)
+        row |= {name.lower(): levels.count(name) for name in LEVELS}
+        rows.append(row | {"loss": sum(sis < 0 for sis in defined)})
+    counts = [*map(str.lower, LEVELS), "loss"]
+    return pd.DataFrame(rows, columns=["metric", "n_models", "mean", "best_model", "best", *counts])
 
 
 def set_RESULTS(results: Results) -> None:  # noqa: N802 - the published name
     """Set the scores `{model: {metric: [score, ...]}}` that `SIS` uses, replacing others."""
+    require_models(results)
     _results.clear()
     _results.update(results)
 
@@ -257,40 +282,19 @@ def SIS(model_name: str, gex_key: str = GEX_KEY, img_key: str = IMG_KEY) -> SISR
 
     Raises
     ------
-    ValueError
-        If no scores are set or they lack a model, or a list of scores is empty or has a value that
-        is not finite.
+    DataError
+        If no scores are set, or as `compute_sis` does.
     """
     if not _results:
-        raise ValueError(
+        raise DataError(
             "no results are set: call set_RESULTS(results), for the study's own scores with "
             "set_RESULTS(load_all_results(folder, dataset))"
         )
     return compute_sis(_results, model_name, gex_key, img_key)
 
 
-def _is_summary(results: Results | Summary) -> bool:
-    """Return whether every model and metric has one number, not a list of scores."""
-    return all(isinstance(value, Real) for scores in results.values() for value in scores.values())
-
-
 def _summary(results: Results | Summary, gex_key: str, img_key: str) -> Summary:
     """Return the SIS for each model and metric; `results` may be scores or a summary."""
-    if results and _is_summary(results):
+    if is_summary(results, (gex_key, img_key)):
         return cast("Summary", results)
-    return compute_sis_all_models(cast("Results", results), gex_key, img_key)
-
-
-def _require_model(model: str, results: Results | Summary) -> str:
-    if model not in results:
-        raise ValueError(f"no model {model!r} in the results{suggest(model, results)}")
-    return model
-
-
-def _mean_score(results: Results, model: str, metric: str) -> float:
-    scores = np.asarray(results[model][metric], dtype=np.float64)
-    if scores.size == 0:
-        raise ValueError(f"{model}, {metric}: the list of scores is empty; leave the metric out")
-    if not np.all(np.isfinite(scores)):
-        raise ValueError(f"{model}, {metric}: a score is not finite ({scores.tolist()})")
-    return float(scores.mean())
+    return compute_sis_all_models(results, gex_key, img_key)

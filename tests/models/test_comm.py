@@ -1,11 +1,13 @@
 """CoMM: what its loss contrasts, the mask of modalities, and the control with shuffled pairs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from cell_synergy.models.comm import comm_loss, permute_within_donor
-from cell_synergy.training.method import Pairs
+from cell_synergy.training.method import FitSpec, Pairs
 
 
 @pytest.fixture
@@ -91,6 +93,23 @@ def test_shuffled_is_comm_on_shuffled_pairs(load, pairs, context, fit_one):
     by_hand = fit_one(load("comm"), permute_within_donor(pairs, 0), context)
     for name, array in control.items():
         np.testing.assert_array_equal(array, by_hand[name])
+
+
+def test_each_seed_has_pairs_shuffled_by_itself_also_beside_others(load, pairs, context):
+    """Fits of one image array share its memory, and each still has an expression of its own."""
+    specs = [FitSpec(f"holdout-{seed}", pairs, pairs, seed) for seed in (0, 1)]
+    runs = []
+    for _ in range(2):
+        losses: list[float] = []
+        run = replace(context, log=lambda _, loss, __, to=losses: to.append(loss))
+        load("shuffled").fit(specs, run)
+        runs.append(losses)
+        specs = [replace(spec, pairs=_copied(spec.pairs)) for spec in specs]
+    assert runs[0] == runs[1]
+
+
+def _copied(pairs):
+    return Pairs(pairs.image.copy(), pairs.expression.copy(), pairs.donor)
 
 
 def test_a_donor_of_one_observation_keeps_its_pair(pairs):

@@ -74,6 +74,17 @@ def test_the_page_names_files_that_are_there():
     assert missing == ["tests/models/test_softcca.py"]  # which the reader writes
 
 
+def test_the_pages_control_of_the_template_sees_one_expert(template, pairs, context, fit_one):
+    (source,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    module: dict[str, type] = {"__name__": "softcca_image"}
+    exec(source.replace(".models.softcca", ".models._template"), module)  # noqa: S102 - our page's
+    control = validate(module["Model"], template.model_dump(), "models.softcca_image")
+    weights = fit_one(control, pairs, context)
+    joint = control.transform(weights, pairs.image, pairs.expression)
+    assert (control.transform(weights, pairs.image, 2 * pairs.expression) == joint).all()
+    assert (control.transform(weights, 2 * pairs.image, pairs.expression) != joint).any()
+
+
 def test_equal_projections_of_uncorrelated_features_have_no_loss(white):
     assert soft_cca(white, 3 * white + 1, 1.0).item() == pytest.approx(0, abs=1e-4)
 

@@ -8,10 +8,13 @@ from scipy import stats
 
 from cell_synergy.scoring.inference import (
     EXACT_DONORS,
-    donor_inference,
     donor_interval,
+    inflation,
+    is_positive,
     jackknife_t,
+    not_testable,
     paired_t,
+    ratio_interval,
     ratio_t,
     sign_flip,
 )
@@ -65,21 +68,32 @@ def test_a_ratio_to_a_constant_is_the_gain_in_other_units():
     np.testing.assert_allclose(ratio.high, 2 * absolute.high)
 
 
-def t_statistics(gain):
-    return gain.mean(axis=0) / gain.std(axis=0, ddof=1)
+def statistics(gain, compared=slice(None)):
+    """Return means over half-pooled deviations, computed the long way."""
+    variance = gain.var(axis=0)
+    return gain.mean(axis=0) / np.sqrt((variance + variance[compared].mean()) / 2)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_p_values_are_the_share_of_flips_that_reach_the_t_statistic(seed):
-    gain = gains(6, 3, seed)
+def test_p_values_are_the_share_of_flips_that_reach_the_half_pooled_statistic(seed):
+    gain = gains(6, 4, seed)
+    compared = np.array([True, True, True, False])
     flips = [np.array(signs)[:, None] for signs in itertools.product([1, -1], repeat=6)]
-    null = np.array([t_statistics(gain * signs) for signs in flips])
-    reached = t_statistics(gain) - 1e-9
-    result = sign_flip(gain, all_compared(3), 1.0)
+    null = np.array([statistics(gain * signs, compared) for signs in flips])
+    reached = statistics(gain, compared) - 1e-9
+    result = sign_flip(gain, compared, 1.0)
     np.testing.assert_allclose(result.uncorrected, (null >= reached).mean(axis=0))
-    np.testing.assert_allclose(
-        result.corrected, (null.max(axis=1)[:, None] >= reached).mean(axis=0)
-    )
+    largest = null[:, compared].max(axis=1)[:, None]
+    np.testing.assert_allclose(result.corrected[:3], (largest >= reached[:3]).mean(axis=0))
+
+
+def test_one_method_alone_is_tested_by_its_t_statistic():
+    gain = gains(6, 1)
+    flips = np.array(list(itertools.product([1, -1], repeat=6)))[:, :, None]
+    t = stats.ttest_1samp(gain * flips, 0, axis=1).statistic[:, 0]
+    result = sign_flip(gain, all_compared(1), 1.0)
+    expected = (t >= t[0] - 1e-9).mean()
+    assert result.uncorrected == result.corrected == pytest.approx(expected)
 
 
 def test_the_smallest_p_is_one_flip_of_all():
@@ -92,10 +106,9 @@ def test_the_correction_is_over_the_methods_compared():
     controls = np.array([False, False, True, True])
     result, alone = sign_flip(gain, ~controls, 1.0), sign_flip(gain[:, :2], all_compared(2), 1.0)
     np.testing.assert_array_equal(result.corrected[:2], alone.corrected)
+    np.testing.assert_array_equal(result.uncorrected[:2], alone.uncorrected)
     assert np.isnan(result.corrected[2:]).all()
-    np.testing.assert_array_equal(
-        result.uncorrected, sign_flip(gain, all_compared(4), 1.0).uncorrected
-    )
+    assert np.isfinite(result.uncorrected).all()
     assert np.isnan(sign_flip(gain, ~all_compared(4), 1.0).corrected).all()
 
 
@@ -108,11 +121,21 @@ def test_a_correction_never_lowers_p_and_equal_methods_cost_nothing():
     np.testing.assert_array_equal(twice.corrected[:5], result.corrected)
 
 
-def test_noise_of_one_method_does_not_hide_another():
-    steady = np.array([0.04, 0.05, 0.06, 0.05, 0.05, 0.04, 0.06])
-    wild = 100 * np.random.default_rng(3).standard_normal(7)
-    result = sign_flip(np.column_stack([steady, wild]), all_compared(2), 1.0)
-    assert result.corrected[0] == pytest.approx(2**-7)
+def test_a_variance_that_is_small_by_chance_is_not_trusted():
+    rng = np.random.default_rng(3)
+    lucky = 0.003 + 0.001 * rng.standard_normal(7)
+    others = 0.04 * rng.standard_normal((7, 9))
+    alone = sign_flip(lucky[:, None], all_compared(1), 1.0)
+    among = sign_flip(np.column_stack([lucky, others]), all_compared(10), 1.0)
+    assert alone.corrected[0] < 0.05
+    assert among.corrected[0] > 0.5
+
+
+def test_equal_gains_of_all_donors_have_the_smallest_p_and_none_has_one():
+    result = sign_flip(np.column_stack([np.full(7, 0.05), np.zeros(7)]), all_compared(2), 1.0)
+    assert result.uncorrected.tolist() == [2**-7, 1]
+    assert result.corrected.tolist() == [2**-7, 1]
+    assert sign_flip(np.full((7, 1), 0.05), all_compared(1), 1.2).corrected[0] == 2**-7
 
 
 def test_ties_count_against_a_method():
@@ -121,6 +144,19 @@ def test_ties_count_against_a_method():
     one = np.zeros((7, 1))
     one[0] = 0.1  # six donors tie: half of the flips leave the sum as it is
     assert sign_flip(one, all_compared(1), 1.0).uncorrected == pytest.approx(0.5)
+
+
+def test_cases_are_evaluated_together_as_apart():
+    gain = np.random.default_rng(4).normal(0.02, 0.04, (3, 2, 7, 4))
+    compared, scale = np.array([True, True, True, False]), np.full((3, 2, 7), 1.5)
+    together = sign_flip(gain, compared, 1.2)
+    ratio = ratio_interval(gain, scale, cross_validated=True)
+    for case in np.ndindex(3, 2):
+        apart = sign_flip(gain[case], compared, 1.2)
+        np.testing.assert_array_equal(together.uncorrected[case], apart.uncorrected)
+        np.testing.assert_array_equal(together.corrected[case], apart.corrected)
+        alone = ratio_interval(gain[case], scale[case], cross_validated=True)
+        np.testing.assert_allclose(ratio.low[case], alone.low)
 
 
 def test_many_donors_have_as_many_flips_and_the_same_ones_each_time():
@@ -135,61 +171,52 @@ def test_many_donors_have_as_many_flips_and_the_same_ones_each_time():
     assert least.uncorrected.tolist() == [2.0**-EXACT_DONORS] * 2
 
 
-@pytest.mark.parametrize(
-    ("donors", "note"),
-    [
-        (1, r"not testable: 1 donor, 5 needed (sections of one donor are no sample of donors)"),
-        (2, "not testable: 2 donors, 5 needed"),
-        (4, "not testable: 4 donors, 5 needed"),
-    ],
-)
-def test_too_few_donors_are_not_tested(donors, note):
-    result = donor_inference(gains(donors, 2), bests(donors), all_compared(2), cross_validated=True)
-    assert result.notes == (note, note)
-    for values in (result.gain.low, result.ratio.high, result.p.uncorrected, result.p.corrected):
-        assert np.isnan(values).all()
-
-
-def test_five_donors_are_tested_without_a_note():
-    result = donor_inference(gains(5, 2), bests(5), all_compared(2), cross_validated=False)
-    assert result.notes == ("", "")
-    assert np.isfinite(
-        [result.gain.low, result.ratio.high, result.p.uncorrected, result.p.corrected]
-    ).all()
+def test_too_few_donors_are_named():
+    assert not_testable(1) == "not testable: 1 donor, 5 needed"
+    assert not_testable(4) == "not testable: 4 donors, 5 needed"
 
 
 @pytest.mark.parametrize("shift", [0.62, 0.8])
 def test_a_ratio_to_what_may_be_zero_has_no_interval(shift):
-    best = bests(7) - shift
-    note = "no interval of sis: the best unimodal mean is not clearly above 0"
-    result = donor_inference(gains(7, 1), best, all_compared(1), cross_validated=False)
-    assert result.notes == (note if best.mean() > 0 else "",)
-    assert np.isnan([result.ratio.low, result.ratio.high]).all()
-    assert np.isfinite([result.gain.low, result.gain.high, result.p.corrected]).all()
+    result = ratio_t(gains(7, 1), bests(7) - shift)
+    assert np.isnan([result.low, result.high]).all()
 
 
-def test_a_quantity_without_variation_over_donors_has_no_interval_and_says_so():
+def test_a_quantity_without_variation_over_donors_has_no_interval():
     best = bests(7)
     gain = np.column_stack([np.full(7, 0.05), 0.1 * best, np.zeros(7), gains(7, 1)])
-    result = donor_inference(gain, best, all_compared(4), cross_validated=False)
-    of_gain = "no interval of the gain: it is the same for every donor"
-    of_ratio = "no interval of sis: it is the same without any donor"
-    assert result.notes == (of_gain, of_ratio, f"{of_gain}; {of_ratio}", "")
-    assert np.isnan(result.gain.low).tolist() == [True, False, True, False]
-    assert np.isnan(result.ratio.low).tolist() == [False, True, True, False]
-    assert result.p.uncorrected[:3].tolist() == [2**-7, 2**-7, 1]
+    assert np.isnan(paired_t(gain).low).tolist() == [True, False, True, False]
+    assert np.isnan(ratio_t(gain, best).low).tolist() == [False, True, True, False]
+
+
+def test_what_is_positive_has_its_interval_above_zero():
+    values = np.stack([np.linspace(-0.1, 0.5, 7), np.linspace(0.1, 0.2, 7), np.full(7, -0.1)])
+    assert is_positive(values, cross_validated=False).tolist() == [True, True, False]
+    assert not is_positive(np.linspace(-0.2, 0.5, 7), cross_validated=False)
+    barely = np.linspace(-0.098, 0.5, 7)
+    assert is_positive(barely, cross_validated=False)
+    assert not is_positive(barely - 0.01, cross_validated=True)
+    assert is_positive(np.linspace(-0.2, 0.5, 4), cross_validated=False)  # too few: the mean
+    assert is_positive(np.full(7, 0.1), cross_validated=False)
+    assert not is_positive(np.full(7, 1e-300), cross_validated=False)
 
 
 def test_donors_held_out_in_turn_widen_intervals_and_raise_p():
     gain, best = gains(7, 6), bests(7)
-    apart = donor_inference(gain, best, all_compared(6), cross_validated=False)
-    turns = donor_inference(gain, best, all_compared(6), cross_validated=True)
-    for one, other in ((apart.gain, turns.gain), (apart.ratio, turns.ratio)):
+    for one, other in (
+        (donor_interval(gain, cross_validated=False), donor_interval(gain, cross_validated=True)),
+        (
+            ratio_interval(gain, best, cross_validated=False),
+            ratio_interval(gain, best, cross_validated=True),
+        ),
+    ):
         np.testing.assert_allclose(other.high - other.low, np.sqrt(6 / 5) * (one.high - one.low))
         np.testing.assert_allclose(other.high + other.low, one.high + one.low)
+    apart = sign_flip(gain, all_compared(6), inflation(7, cross_validated=False))
+    turns = sign_flip(gain, all_compared(6), inflation(7, cross_validated=True))
     won = gain.mean(axis=0) > 0
-    assert (turns.p.uncorrected >= apart.p.uncorrected)[won].all()
-    assert (turns.p.corrected > apart.p.corrected)[won].any()
+    assert (turns.uncorrected >= apart.uncorrected)[won].all()
+    assert (turns.corrected > apart.corrected)[won].any()
 
 
 def test_deviations_from_the_others_vary_more_than_they_show():
@@ -206,23 +233,14 @@ def test_intervals_cover_the_truth_as_often_as_they_say(cross_validated):
     if cross_validated:  # squared deviations from the other donors, over twenty features
         values = (values - (values.sum(axis=2, keepdims=True) - values) / 6) ** 2
     gain = (values[0] - values[1]).sum(axis=0)
-    result = donor_inference(
-        gain, bests(7), all_compared(gain.shape[1]), cross_validated=cross_validated
-    )
-    covered = (result.gain.low <= 0) & (result.gain.high >= 0)
+    result = donor_interval(gain, cross_validated=cross_validated)
+    covered = (result.low <= 0) & (result.high >= 0)
     assert covered.mean() == pytest.approx(0.95, abs=0.01)
 
 
-@pytest.mark.parametrize("cross_validated", [False, True])
-def test_the_interval_over_donors_is_that_of_the_inference(cross_validated):
-    gain = gains(7, 3)
-    result = donor_interval(gain, cross_validated=cross_validated)
-    expected = donor_inference(
-        gain, bests(7), all_compared(3), cross_validated=cross_validated
-    ).gain
-    np.testing.assert_array_equal([result.low, result.high], [expected.low, expected.high])
-
-
 def test_too_few_donors_have_no_interval():
-    result = donor_interval(gains(4, 2), cross_validated=True)
-    assert np.isnan([result.low, result.high]).all()
+    for result in (
+        donor_interval(gains(4, 2), cross_validated=True),
+        ratio_interval(gains(4, 2), bests(4), cross_validated=True),
+    ):
+        assert np.isnan([result.low, result.high]).all()

@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cell_synergy.scoring.inference import donor_inference
-from cell_synergy.scoring.reference import INFERENCE_COLUMNS, with_reference
-from cell_synergy.scoring.tables import sis_table
+from cell_synergy.core.errors import DataError
+from cell_synergy.scoring.gains import largest_p, smaller_gain
+from cell_synergy.scoring.inference import ratio_interval
+from cell_synergy.scoring.reference import with_reference
+from cell_synergy.scoring.tables import INFERENCE_COLUMNS, sis_table
 
 
 def rows(probe, values, *, inner=None, metric="macro_f1", donors=7):
@@ -16,7 +18,7 @@ def rows(probe, values, *, inner=None, metric="macro_f1", donors=7):
             "dataset": "toy", "method": method, "task": "region", "metric": metric,
             "probe": probe, "fold": "0", "donor": f"d{donor}", "seed": 0,
             "value": value + donor * (0.015 if method == "concat" else 0.01),
-            "n": 10, "inner": (inner or values)[method],
+            "n": 10, "inner": (inner or values)[method], "chance": 0.0, "entropy": 1.5,
         }
         for method, value in values.items()
         for donor in range(donors)
@@ -42,8 +44,32 @@ def test_the_better_modality_is_that_of_the_inner_scores_not_of_the_test_donors(
         rows("linear", LINEAR, inner={"image": 0.1, "expression": 0.2, "concat": 0}),
         ("image", "expression"),
     )
-    assert set(found["best"]) == {"expression"}
-    np.testing.assert_allclose(found["best_score"], 0.5 + 0.01 * np.arange(7))
+    assert set(found.best) == {"expression"}
+    rows_of_concat = found.long()
+    np.testing.assert_allclose(rows_of_concat["best_score"], 0.5 + 0.01 * np.arange(7))
+    np.testing.assert_allclose(rows_of_concat["image_score"], 0.6 + 0.01 * np.arange(7))
+
+
+def test_the_better_modality_may_differ_between_metrics():
+    first = {"image": 0.2, "expression": 0.1, "concat": 0}
+    second = {"image": 0.1, "expression": 0.2, "concat": 0}
+    scores = [
+        rows("linear", LINEAR, inner=first),
+        rows("linear", LINEAR, inner=second, metric="bits"),
+    ]
+    best = sis_table(pd.concat(scores)).set_index("metric")["best"]
+    assert best.to_dict() == {"macro_f1": "image", "bits": "expression"}
+
+
+def test_an_expert_without_inner_scores_is_refused_with_the_remedy():
+    scores = rows("linear", LINEAR)
+    scores.loc[scores["method"] == "expression", "inner"] = np.nan
+    expected = (
+        "column 'inner' has no number for method 'expression' at dataset toy, task region, metric "
+        "macro_f1, probe linear; fill in"
+    )
+    with pytest.raises(DataError, match=expected):
+        sis_table(scores)
 
 
 def test_late_fusion_stands_beside_the_mlp_s_better_modality(scores):
@@ -57,7 +83,6 @@ def test_late_fusion_stands_beside_the_mlp_s_better_modality(scores):
     assert late["method"] == "concat"
     assert late["best_score"] == pytest.approx(0.73)
     assert late["gain"] == pytest.approx(0.035)
-    assert late["p_corrected"] == pytest.approx(2**-7)
     pd.testing.assert_frame_equal(
         table.drop(index="late fusion").reset_index(), sis_table(scores), check_like=True
     )
@@ -97,28 +122,84 @@ def many_donors(*, probe="linear", seed=0, donors=7, cross_validated=False, low=
     )
 
 
-@pytest.mark.parametrize("cross_validated", [False, True])
-def test_donors_are_inferred_from_and_folds_are_not(cross_validated):
-    scores = many_donors(cross_validated=cross_validated)
-    table = sis_table(scores).set_index(["method", "fold"])
+def expected_columns(scores, methods, compared, *, shares, cross_validated):
+    """Return the columns of inference, from the functions that compute them."""
     wide = scores.pivot_table("value", index="donor", columns="method")
-    best = wide["expression"].to_numpy()
+    experts = wide[["image", "expression"]].to_numpy()
+    both = (wide[methods].to_numpy()[:, None] - experts[:, :, None]).transpose(1, 0, 2)
+    entropy = scores.groupby("donor")["entropy"].first().to_numpy() if shares else None
+    gain = smaller_gain(both, entropy, cross_validated=cross_validated)
+    all_three = np.concatenate([both, wide[methods].to_numpy()[None]])
+    p = largest_p(all_three, compared, cross_validated=cross_validated)
+    ratio = ratio_interval(both[1], experts[:, 1], cross_validated=cross_validated)
+    limits = gain.value, gain.interval.low, gain.interval.high
+    return np.column_stack([*limits, p.uncorrected, p.corrected, ratio.low, ratio.high])
+
+
+@pytest.mark.parametrize("metric", ["r2", "bits"])
+@pytest.mark.parametrize("cross_validated", [False, True])
+def test_donors_are_inferred_from_and_folds_are_not(cross_validated, metric):
+    scores = many_donors(cross_validated=cross_validated).assign(metric=metric)
+    scores["entropy"] = 1 + scores["donor"].str[1:].astype(int) / 10
+    table = sis_table(scores).set_index(["method", "fold"])
     methods = ["cca", "comm", "pca"]
-    result = donor_inference(
-        wide[methods].to_numpy() - best[:, None],
-        best,
+    expected = expected_columns(
+        scores,
+        methods,
         np.array([True, True, False]),
+        shares=metric == "bits",
         cross_validated=cross_validated,
     )
-    limits = result.gain.low, result.gain.high, result.ratio.low, result.ratio.high
-    expected = np.column_stack([*limits, result.p.uncorrected, result.p.corrected])
-    found = table.xs("all", level="fold").loc[methods, INFERENCE_COLUMNS]
+    columns = ["gain", "gain_low", "gain_high", "p", "p_corrected", "low", "high"]
+    found = table.xs("all", level="fold").loc[methods, columns]
     np.testing.assert_allclose(found.to_numpy(dtype=float), expected)
     assert found["p_corrected"].isna().tolist() == [False, False, True]
     per_fold = table[table.index.get_level_values("fold") != "all"]
     assert len(per_fold) == (21 if cross_validated else 0)
     assert per_fold[INFERENCE_COLUMNS].isna().to_numpy().all()
     assert set(table["note"]) == {""}
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "balanced_accuracy", "accuracy", "pearson"])
+def test_other_metrics_have_intervals_and_no_p(metric):
+    table = sis_table(many_donors().assign(metric=metric))
+    assert table[["gain_low", "gain_high", "low", "high"]].notna().to_numpy().all()
+    assert table[["p", "p_corrected"]].isna().to_numpy().all()
+
+
+def test_bits_of_a_regression_are_plain_and_not_tested():
+    r2, bits = many_donors(), many_donors(seed=1).assign(metric="bits", entropy=np.nan)
+    table = sis_table(pd.concat([r2, bits])).set_index(["metric", "method"])
+    assert table.loc["r2", "p_corrected"].notna().sum() == 2
+    assert table.loc["bits", "p"].isna().all()
+    row = table.loc[("bits", "comm")]
+    assert row["gain"] == pytest.approx(
+        row["score"] - max(row["image_score"], row["expression_score"])
+    )
+
+
+def test_a_gain_is_over_the_expert_that_is_better_here_whichever_was_chosen():
+    inner = {"image": 0.9, "expression": 0.1, "comm": 0, "cca": 0, "pca": 0}
+    scores = many_donors()
+    chosen = sis_table(scores.assign(inner=scores["method"].map(inner)))
+    usual = sis_table(scores)
+    columns = ["gain", "gain_low", "gain_high", "p", "p_corrected"]
+    pd.testing.assert_frame_equal(chosen[columns], usual[columns])
+    assert set(chosen["best"]) == {"image"}
+    assert set(chosen["note"]) == {"expression is better on the scored donors"}
+    assert (chosen["sis"] > usual["sis"]).all()
+
+
+def test_losing_less_than_two_experts_without_information_is_no_star():
+    scores = many_donors(donors=8).assign(metric="bits")
+    scores["value"] = scores["method"].map({"image": -0.3, "expression": -0.2}).fillna(-0.05)
+    scores["value"] += np.random.default_rng(0).normal(0, 0.01, len(scores))
+    row = sis_table(scores).set_index("method").loc["comm"]
+    assert row["gain_low"] > 0
+    assert row["p"] > 0.5
+    assert row["p_corrected"] > 0.5
+    assert np.isnan(row["sis"])
+    assert row["note"] == "no single expert is above chance"
 
 
 def test_controls_can_be_named_and_change_nothing_for_others():
@@ -129,6 +210,27 @@ def test_controls_can_be_named_and_change_nothing_for_others():
     usual = sis_table(scores).set_index("method")
     pd.testing.assert_frame_equal(usual.drop(index="pca"), without)
     assert (with_pca["p_corrected"] > usual["p_corrected"]).any()
+
+
+def test_a_method_stands_beside_itself_trained_on_one_expert():
+    scores = many_donors()
+    image, expression = (
+        scores[scores["method"] == "comm"].assign(
+            method=f"comm_{expert}", value=lambda t, gain=gain: t["value"] - gain
+        )
+        for expert, gain in (("image", 0.02), ("expression", 0.01))
+    )
+    noise = np.random.default_rng(5).normal(0, 0.01, len(image))
+    image = image.assign(value=image["value"] + noise)
+    table = sis_table(pd.concat([scores, image, expression])).set_index("method")
+    usual = sis_table(scores).set_index("method")
+    np.testing.assert_allclose(table.loc["comm", "alone_gain"], min(0.02 - noise.mean(), 0.01))
+    assert table.loc[["cca", "pca", "comm_image"], "alone_gain"].isna().all()
+    assert table.loc[["comm_image", "comm_expression"], "p_corrected"].isna().all()
+    assert table.loc["cca", "p_corrected"] == usual.loc["cca", "p_corrected"]
+    one = sis_table(pd.concat([scores, image])).set_index("method").loc["comm"]
+    assert one["alone_gain"] == pytest.approx(0.02 - noise.mean())
+    assert one["alone_low"] < one["alone_gain"] < one["alone_high"]
 
 
 def test_every_probe_is_a_case_of_its_own():
@@ -148,11 +250,32 @@ def test_few_donors_have_points_and_the_note():
     assert table[["gain", "sis"]].notna().to_numpy().all()
 
 
-def test_without_a_ratio_the_gain_is_still_tested():
-    row = sis_table(many_donors(low=-0.5)).set_index("method").loc["comm"]
-    assert row["note"] == "best unimodal mean <= 0: no relative gain"
+def test_few_donors_have_a_ratio_only_to_an_expert_above_chance():
+    scores = many_donors(donors=3).assign(chance=0.9, metric="macro_f1")
+    table = sis_table(scores)
+    assert table["sis"].isna().all()
+    assert set(table["note"]) == {
+        "not testable: 3 donors, 5 needed; no single expert is above chance"
+    }
+
+
+@pytest.mark.parametrize("low", [-0.5, 0.0, 1e-300])
+def test_without_a_ratio_the_gain_is_still_tested(low):
+    scores = many_donors(low=low)
+    if low == 1e-300:
+        scores.loc[scores["method"].isin(["image", "expression"]), "value"] = low
+    row = sis_table(scores).set_index("method").loc["comm"]
+    assert row["note"] == "no single expert is above chance"
     assert row[["sis", "low", "high"]].isna().all()
     assert row[["gain", "gain_low", "gain_high", "p", "p_corrected"]].notna().all()
+
+
+def test_a_ratio_needs_an_expert_clearly_above_chance_not_above_zero():
+    scores = many_donors().assign(metric="balanced_accuracy")
+    assert sis_table(scores.assign(chance=0.25))["sis"].notna().all()
+    table = sis_table(scores.assign(chance=0.42))
+    assert table[["sis", "low", "high"]].isna().to_numpy().all()
+    assert set(table["note"]) == {"no single expert is above chance"}
 
 
 def test_a_perfect_score_of_everyone_is_no_gain():
@@ -160,6 +283,6 @@ def test_a_perfect_score_of_everyone_is_no_gain():
     row = sis_table(scores).set_index("method").loc["comm"]
     assert list(row[["sis", "gain", "p", "p_corrected"]]) == [0, 0, 1, 1]
     assert row["note"] == (
-        "no interval of the gain: it is the same for every donor; "
+        "no interval of the gain: it is the same without any donor; "
         "no interval of sis: it is the same without any donor"
     )

@@ -9,7 +9,21 @@ from cell_synergy.sis import compute_sis
 
 def write_scores(folder, method, shift, *, seeds=(0, 1), donors=("d1", "d2"), probe="linear"):
     rows = [
-        ["toy", method, task, metric, probe, 0, donor, seed, base + shift + 0.01 * seed, 10, shift]
+        [
+            "toy",
+            method,
+            task,
+            metric,
+            probe,
+            0,
+            donor,
+            seed,
+            base + shift + 0.01 * seed,
+            10,
+            shift,
+            0,
+            1,
+        ]
         for task, metric, base in (
             ("region", "macro_f1", 0.5),
             ("niche", "macro_f1", 0.3),
@@ -21,7 +35,7 @@ def write_scores(folder, method, shift, *, seeds=(0, 1), donors=("d1", "d2"), pr
     ]
     columns = ["dataset", "method", "task", "metric", "probe", "fold", "donor", "seed", "value"]
     (folder / "toy").mkdir(exist_ok=True)
-    table = pd.DataFrame(rows, columns=[*columns, "n", "inner"])
+    table = pd.DataFrame(rows, columns=[*columns, "n", "inner", "chance", "entropy"])
     table.to_csv(folder / "toy" / f"{method}.csv", index=False)
 
 
@@ -41,6 +55,17 @@ def test_the_study_s_scores_load_into_the_published_layout(folder):
     assert list(one["Unimodal GEX"]) == ["F1 Macro"]
     assert one["Unimodal GEX"]["F1 Macro"] == pytest.approx([0.60, 0.61, 0.60, 0.61])
     assert compute_sis(results, "Multimodal comm")["R2"] == pytest.approx(0.1 / 0.305)
+
+
+def test_donors_not_scores_decide_whether_a_gain_can_be_tested(folder):
+    results = load_all_results(folder, "toy")
+    assert len(results["Multimodal comm"]["R2"]) == 4
+    note = compute_sis(results, "Multimodal comm").note["R2"]
+    assert note == "not testable (2 donors, 5 needed)"
+    donors = [f"d{i}" for i in range(5)]
+    for method, shift in (("image", 0.0), ("expression", 0.1), ("comm", 0.2)):
+        write_scores(folder, method, shift, donors=donors)
+    assert compute_sis(load_all_results(folder, "toy"), "Multimodal comm").note["R2"] == ""
 
 
 def test_the_order_of_rows_in_a_file_does_not_matter(folder):

@@ -6,7 +6,10 @@ import pytest
 
 from cell_synergy.scoring.tables import (
     COLUMNS,
+    INFERENCE_COLUMNS,
+    chance_stars,
     headline_rows,
+    paper_rows,
     read_scores,
     read_sis,
     sis_by_donor,
@@ -14,13 +17,12 @@ from cell_synergy.scoring.tables import (
 )
 
 CASE = ["dataset", "method", "task", "metric", "probe"]
-INFERENCE_COLUMNS = ["gain_low", "gain_high", "low", "high", "p", "p_corrected"]
 
 
 def tidy(values, *, metric="r2", folds=None):
     """Build scores from {method: {donor: [one value per seed]}}; `folds` gives a donor's folds."""
     rows = [
-        ["toy", method, "genes", metric, "linear", fold, donor, seed, value, 10, value]
+        ["toy", method, "genes", metric, "linear", fold, donor, seed, value, 10, value, 0, 2]
         for method, donors in values.items()
         for donor, seeds in donors.items()
         for fold in (folds or {}).get(donor, ["0"])
@@ -45,15 +47,28 @@ def test_the_table_holds_the_numbers_worked_out_by_hand(scores):
     table = sis_table(scores).set_index(["method", "fold"])
     assert table.index.tolist() == [(m, f) for m in ("comm", "random") for f in ("all", "0", "1")]
     assert set(table["best"]) == {"expression"}
-    expected = {  # score, best_score, gain, sis, n_donors
-        "all": (0.675, 0.5, 0.175, 0.35, 2),
-        "0": (0.7, 0.6, 0.1, 0.1 / 0.6, 1),
-        "1": (0.65, 0.4, 0.25, 0.625, 1),
+    expected = {  # score, best_score, image_score, gain, sis, n_donors
+        "all": (0.675, 0.5, 0.4, 0.175, 0.35, 2),
+        "0": (0.7, 0.6, 0.2, 0.1, 0.1 / 0.6, 1),
+        "1": (0.65, 0.4, 0.6, 0.25, 0.625, 1),
     }
-    columns = ["score", "best_score", "gain", "sis", "n_donors"]
+    columns = ["score", "best_score", "image_score", "gain", "sis", "n_donors"]
     for fold, numbers in expected.items():
         assert list(table.loc[("comm", fold), columns]) == pytest.approx(numbers)
     assert table.loc[("random", "all"), "sis"] == pytest.approx(-0.5)
+
+
+def test_bits_of_classes_are_shares_of_the_mean_entropy(scores):
+    entropy = scores["donor"].map({"a": 1.0, "b": 3.0})
+    scores = scores.assign(metric="bits", entropy=entropy)
+    table = sis_table(scores).set_index(["method", "fold"])
+    assert table.loc[("comm", "all"), "gain"] == pytest.approx(0.175 / 2)
+    assert table.loc[("comm", "0"), "gain"] == pytest.approx(0.1 / 1)
+    assert table.loc[("comm", "1"), "gain"] == pytest.approx(0.25 / 3)
+    assert table.loc[("comm", "all"), "sis"] == pytest.approx(0.35)
+    donors = sis_by_donor(scores).set_index(["method", "donor"])["gain"]
+    assert donors[("comm", "a")] == pytest.approx(0.1 / 2)
+    assert donors["comm"].mean() == pytest.approx(0.175 / 2)
 
 
 def test_each_donor_s_share_is_its_gain_over_the_mean_of_the_best(scores):
@@ -89,10 +104,10 @@ def random_scores(seed):
 def test_the_mean_over_donors_of_the_shares_is_the_score(seed):
     scores = random_scores(seed)
     table = sis_table(scores)
-    whole = table[table["fold"] == "all"].set_index(CASE)["sis"]
-    shares = sis_by_donor(scores).groupby(CASE)["sis"].mean()
+    whole = table[table["fold"] == "all"].set_index(CASE)[["sis", "gain"]]
+    shares = sis_by_donor(scores).groupby(CASE)[["sis", "gain"]].mean()
     assert len(whole) == 4
-    pd.testing.assert_series_equal(shares, whole, check_like=True)
+    pd.testing.assert_frame_equal(shares, whole, check_like=True)
 
 
 def test_the_order_of_rows_changes_nothing():
@@ -111,13 +126,14 @@ def test_without_a_positive_unimodal_mean_the_score_is_nan_with_a_note():
         row = table.iloc[0]
         assert np.isnan(row["sis"])
         assert row["gain"] == pytest.approx(0.3)
-        assert row["note"].startswith("best unimodal mean <= 0: no relative gain")
+        assert "no single expert is above chance" in row["note"]
 
 
 def test_the_columns_stand_in_one_order():
     assert list(sis_table(random_scores(0))) == [
-        "dataset", "method", "task", "metric", "probe", "fold", "best", "score", "best_score",
-        "gain", "gain_low", "gain_high", "sis", "low", "high", "p", "p_corrected", "n_donors",
+        "dataset", "method", "task", "metric", "probe", "fold", "score", "image_score",
+        "expression_score", "best", "best_score", "gain", "gain_low", "gain_high", "p",
+        "p_corrected", "alone_gain", "alone_low", "alone_high", "sis", "low", "high", "n_donors",
         "note",
     ]  # fmt: skip
 
@@ -178,22 +194,6 @@ def test_a_method_scored_on_fewer_donors_is_refused(scores):
         sis_table(lacking)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_value_that_is_not_finite_is_refused_by_place(scores, value):
-    scores.loc[scores["method"] == "comm", "value"] = value
-    with pytest.raises(ValueError, match=r"not finite at .*method comm.*donor a, seed 0"):
-        sis_table(scores)
-
-
-def test_repeated_rows_and_missing_columns_are_refused(scores):
-    with pytest.raises(ValueError, match="a duplicate row at"):
-        sis_by_donor(pd.concat([scores, scores]))
-    with pytest.raises(ValueError, match="column 'probe' is missing"):
-        sis_table(scores.drop(columns="probe"))
-    with pytest.raises(ValueError, match="an empty name at"):
-        sis_table(scores.assign(donor=None))
-
-
 def write(folder, method, table):
     (folder / "toy").mkdir(exist_ok=True)
     table.to_csv(folder / "toy" / f"{method}.csv", index=False)
@@ -239,20 +239,44 @@ def test_whose_tissue_a_unit_is_has_scores_and_no_sis(scores):
     own = table[table["task"] == "donor"]
     assert len(own)
     assert own["score"].notna().all()
-    assert own[["sis", "low", "high", "p", "p_corrected"]].isna().all(axis=None)
+    assert own[["sis", *INFERENCE_COLUMNS]].isna().all(axis=None)
     assert (own["note"] == "whose tissue a unit is: a control, no task").all()
     assert table.loc[table["task"] != "donor", "sis"].notna().any()
 
 
 def test_headline_rows_are_those_of_linear_probes_in_one_metric_per_task(scores):
-    others = [scores.assign(metric="pearson"), scores.assign(probe="mlp")]
-    donor = scores.assign(probe="linear, transductive", metric="macro_f1")
-    table = pd.concat([scores, *others, donor], ignore_index=True)
-    pd.testing.assert_frame_equal(headline_rows(table), table[~table.index.isin(range(16, 48))])
+    bits_of_numbers = scores.assign(metric="bits")  # scores have R2: a regression
+    classes = scores.assign(task="region", metric="bits")
+    f1, mlp = classes.assign(metric="macro_f1"), scores.assign(probe="mlp")
+    donor = classes.assign(probe="linear, transductive", dataset="other")
+    table = pd.concat([scores, bits_of_numbers, classes, f1, mlp, donor], ignore_index=True)
+    rows = [len(scores) * part + row for part in (0, 2, 5) for row in range(len(scores))]
+    pd.testing.assert_frame_equal(headline_rows(table), table.loc[rows])
+    rows = [len(scores) * part + row for part in (0, 3) for row in range(len(scores))]
+    pd.testing.assert_frame_equal(paper_rows(table), table.loc[rows])
 
 
 def test_headline_rows_of_one_fold_leave_out_the_other_folds(scores):
     table = sis_table(scores)
-    overall = headline_rows(table, fold="all")
-    assert overall["fold"].tolist() == ["all", "all"]
-    assert len(headline_rows(table)) == len(table)
+    for select in (headline_rows, paper_rows):
+        assert select(table, fold="all")["fold"].tolist() == ["all", "all"]
+        assert len(select(table)) == len(table)
+
+
+def test_stars_are_counted_beside_those_that_chance_gives():
+    columns = ["dataset", "task", "metric", "probe", "p_corrected"]
+    table = pd.DataFrame(
+        [
+            ["lung", "region", "bits", "linear", 0.01],
+            ["lung", "region", "bits", "linear", 0.05],
+            ["lung", "region", "bits", "mlp", 0.2],
+            ["lung", "genes", "r2", "linear", 0.04],
+            ["twin", "genes", "r2", "linear", np.nan],
+            ["lung", "region", "macro_f1", "linear", np.nan],
+        ],
+        columns=columns,
+    )
+    stars, families, by_chance = chance_stars(table)
+    assert (stars, families) == (2, 3)
+    assert by_chance == pytest.approx(0.15)
+    assert chance_stars(table.iloc[:0]) == (0, 0, 0)

@@ -74,6 +74,10 @@ WRONG = {
     "scaling.tasks": (["cell_typ"], r"scaling\.tasks: .* 'cell_typ' \(did you mean 'cell_type'"),
     "claims.local": (["cell_type", "laier"], r"claims\.local: .* 'laier' \(did you mean 'layer'"),
     "claims.niches": (["nich"], r"claims\.niches: .* 'nich' \(did you mean 'niche'"),
+    "claims.negative_controls": (
+        ["nich"],
+        r"claims\.negative_controls: .* 'nich' \(did you mean 'niche'",
+    ),
     "finetune.tasks": (["regoin"], r"finetune\.tasks: .* 'regoin' \(did you mean 'region'"),
     "claims.aligned": (
         ["cca", "simclear"],

@@ -58,6 +58,18 @@ def test_an_xor_is_one_bit_of_synergy_and_nothing_else():
         assert result[part] == pytest.approx(0, abs=1e-6)
 
 
+def test_the_gain_is_what_the_pair_tells_beyond_each_side_as_a_share_of_the_entropy():
+    both = np.zeros((2, 2, 4))  # y = (x1, x2): two unique parts, and no synergy
+    both[[0, 0, 1, 1], [0, 1, 0, 1], np.arange(4)] = 0.25
+    noisy = 0.8 * XOR + 0.2 / 8
+    rare = np.stack([0.9 * np.array([[1.0]]), 0.1 * np.array([[1.0]])], axis=2)
+    found = [describe(table) for table in (XOR, COPY, both, noisy, rare)]
+    assert [each["entropy"] for each in found] == pytest.approx([1, 1, 2, 1, 0.4690], abs=1e-4)
+    gains = [each["gain"] for each in found]
+    assert gains == pytest.approx([1, 0, 0.5, 1 - 0.4690, 0], abs=1e-4)
+    assert np.isnan(describe(np.full((2, 2, 1), 0.25))["gain"])
+
+
 def test_a_copy_is_one_bit_of_redundancy_and_nothing_is_gained_by_the_pair():
     result = describe(COPY)
     assert result["redundant"] == pytest.approx(1, abs=1e-6)
@@ -139,8 +151,9 @@ def test_only_scored_and_labelled_units_count(paired):
     result = ground_truth(latent, changed, visible, _confusions(0.1), scored)
     assert result.loc[result["task"] == "niche", "synergy"].iloc[0] == pytest.approx(1, abs=1e-6)
     bits = np.log2(3) - 2 / 3  # half of the zeros have no label: one to two
-    own = result.loc[result["task"] == "own", "unique_image"]
-    assert own.iloc[0] == pytest.approx(bits, abs=1e-6)
+    own = result[result["task"] == "own"]
+    assert own["unique_image"].iloc[0] == pytest.approx(bits, abs=1e-6)
+    assert own["entropy"].to_numpy() == pytest.approx(bits)
 
 
 def test_tasks_without_labels_are_left_out(paired):

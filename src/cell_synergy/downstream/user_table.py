@@ -26,7 +26,7 @@ from cell_synergy.data.obsm import as_coords, as_embedding
 from cell_synergy.data.partial import read_obs_and_obsm
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import Representation, baseline_representations, evaluate
-from cell_synergy.downstream.information.decompose import PAIR
+from cell_synergy.downstream.information.held_out import PAIR
 from cell_synergy.downstream.information.task_information import information
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.scoring.tables import ALL_FOLDS, sis_table

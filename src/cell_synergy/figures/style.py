@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cell_synergy.core.files import atomic_write
-from cell_synergy.core.names import CONTROLS, UNIMODAL
+from cell_synergy.core.names import CONTROLS, UNIMODAL, is_control, self_paired
 
 METHOD_NAMES = {
     "concat": "Concat",
@@ -29,7 +29,13 @@ METHOD_NAMES = {
     "random": "Random projection",
     "pca": "PCA",
 }
-FOCUS, PLAIN, CONTROL = "#c1272d", "#2f6690", "#9aa5b1"
+METHOD_NAMES |= {
+    self_paired(method, expert): f"{name}, {expert} twice"
+    for method, name in METHOD_NAMES.items()
+    if method not in (*UNIMODAL, *CONTROLS)
+    for expert in UNIMODAL
+}
+FOCUS, PLAIN, CONTROL, SELF_PAIRED = "#c1272d", "#2f6690", "#9aa5b1", "#5f6973"
 IMAGE, EXPRESSION = "#7b4fa3", "#2a9d6f"
 PALETTE = (
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#e6862b", "#7a5c3e",
@@ -65,13 +71,16 @@ def set_style() -> None:
 def colour(method: str, focal: str) -> str:
     """Return the colour (`#rrggbb`) of a method by its role: focal, expert, control or other.
 
+    Controls on one expert paired with itself have a darker grey than the other controls.
+
     Parameters
     ----------
     method, focal
         Names of the method and of the focal method.
     """
+    if is_control(method):
+        return CONTROL if method in CONTROLS else SELF_PAIRED
     special = {focal: FOCUS, "image": IMAGE, "expression": EXPRESSION}
-    special |= dict.fromkeys(CONTROLS, CONTROL)
     return special.get(method, PLAIN)
 
 
@@ -79,11 +88,12 @@ def order(methods: Sequence[str]) -> list[str]:
     """Return the names of the methods in the order of figures, without the single experts.
 
     Fusion methods come first, in the order of `METHOD_NAMES`; then methods that `METHOD_NAMES`
-    lacks, in alphabetic order; then the controls.
+    lacks, in alphabetic order; then shuffled pairs, random projection and PCA; last the controls
+    on one expert paired with itself.
     """
-    fusions = [m for m in METHOD_NAMES if m in methods and m not in (*UNIMODAL, *CONTROLS)]
-    others = sorted(set(methods) - set(METHOD_NAMES))
-    return [*fusions, *others, *(m for m in CONTROLS if m in methods)]
+    known = [m for m in METHOD_NAMES if m in methods and m not in UNIMODAL]
+    unknown = sorted(set(methods) - set(METHOD_NAMES))
+    return sorted([*known, *unknown], key=lambda m: (is_control(m), m not in CONTROLS))
 
 
 def title(dataset: str, simulated: bool) -> str:

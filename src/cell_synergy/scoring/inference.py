@@ -10,13 +10,15 @@ scores of donors are positively correlated. No unbiased estimate of the variance
 exists (Bengio & Grandvalet 2004). The sample variance is multiplied by the factor that is exact for
 a case with a closed form, the mean of n squared deviations, each from the mean of the other n - 1
 values: (n - 1) / (n - 2).
+
+Leading axes of an array (`*cases`) are separate cases, such as data sets, evaluated together.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from cell_synergy.core.random import stream
 
@@ -25,7 +27,7 @@ MIN_DONORS = 5
 EXACT_DONORS = 12  # for up to 12 donors all sign flips are enumerated, for more 2^12 are drawn
 
 _ROUNDING = 1e-12
-_REFERENCE_NOT_POSITIVE = "the best unimodal mean is not clearly above 0"
+_TIE = 1e-9  # relative difference of two statistics up to which they are equal
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class Interval:
         Lower and upper limit; NaN where there is no interval.
     """
 
-    low: Float64[np.ndarray, " methods"]
-    high: Float64[np.ndarray, " methods"]
+    low: Float64[np.ndarray, "*cases methods"]
+    high: Float64[np.ndarray, "*cases methods"]
 
     def widened(self, factor: float) -> "Interval":
         """Return intervals of equal centres and `factor` times the width."""
@@ -47,9 +49,9 @@ class Interval:
         return Interval(centre - half, centre + half)
 
     @classmethod
-    def missing(cls, methods: int) -> "Interval":
-        """Return NaN limits for a number of methods."""
-        return cls(np.full(methods, np.nan), np.full(methods, np.nan))
+    def missing(cls, *shape: int) -> "Interval":
+        """Return NaN limits, for cases and a number of methods."""
+        return cls(np.full(shape, np.nan), np.full(shape, np.nan))
 
 
 @dataclass(frozen=True)
@@ -64,87 +66,12 @@ class PValues:
         p value with family-wise error control over the compared methods; NaN for other methods.
     """
 
-    uncorrected: Float64[np.ndarray, " methods"]
-    corrected: Float64[np.ndarray, " methods"]
-
-
-@dataclass(frozen=True)
-class Inference:
-    """Intervals and p values of every method.
-
-    Attributes
-    ----------
-    gain, ratio
-        95 % intervals of the mean gain, and of its ratio to the mean reference score.
-    p
-        p values for a mean gain above zero.
-    notes
-        For each method the reason why a value is missing; "" if none is.
-    """
-
-    gain: Interval
-    ratio: Interval
-    p: PValues
-    notes: tuple[str, ...]
-
-
-def donor_inference(
-    gain: Float[np.ndarray, "donors methods"],
-    reference: Float[np.ndarray, " donors"],
-    compared: Bool[np.ndarray, " methods"],
-    cross_validated: bool,
-) -> Inference:
-    """Return intervals and p values of gains over the better single modality.
-
-    Parameters
-    ----------
-    gain
-        Score minus reference score, for each donor and method.
-    reference
-        Score of the better single modality, for each donor.
-    compared
-        Mask of the methods over which p values are corrected for multiple comparisons; false for
-        controls.
-    cross_validated
-        Whether donors were held out in turn (cross-validation); if not, all were scored by one
-        model that was trained on other donors.
-
-    Returns
-    -------
-    :
-        With fewer than `MIN_DONORS` donors all values are NaN and the notes begin with "not
-        testable". Limits of a ratio are NaN if the mean reference score is not positive or its
-        interval contains 0, since the confidence set is then unbounded (Fieller 1954). Limits of a
-        gain are NaN if it is equal for all donors, those of a ratio if leaving out a donor never
-        changes it.
-    """
-    donors, methods = gain.shape
-    if donors < MIN_DONORS:
-        missing, note = Interval.missing(methods), not_testable(donors)
-        if donors == 1:
-            note += " (sections of one donor are no sample of donors)"
-        nothing = np.full(methods, np.nan)
-        return Inference(missing, missing, PValues(nothing, nothing), (note,) * methods)
-    variance_factor = inflation(donors, cross_validated=cross_validated)
-    absolute = donor_interval(gain, cross_validated=cross_validated)
-    relative = ratio_t(gain, reference).widened(np.sqrt(variance_factor))
-    reason = _REFERENCE_NOT_POSITIVE
-    if _is_positive(reference):
-        reason = "it is the same without any donor"
-    notes = []
-    for gain_low, ratio_low in zip(absolute.low, relative.low, strict=True):
-        reasons = []
-        if np.isnan(gain_low):
-            reasons.append("no interval of the gain: it is the same for every donor")
-        if np.isnan(ratio_low) and reference.mean() > 0:
-            reasons.append(f"no interval of sis: {reason}")
-        notes.append("; ".join(reasons))
-    p = sign_flip(gain, compared, variance_factor)
-    return Inference(absolute, relative, p, tuple(notes))
+    uncorrected: Float64[np.ndarray, "*cases methods"]
+    corrected: Float64[np.ndarray, "*cases methods"]
 
 
 def donor_interval(
-    values: Float[np.ndarray, "donors methods"], *, cross_validated: bool
+    values: Float[np.ndarray, "*cases donors methods"], *, cross_validated: bool
 ) -> Interval:
     """Return the 95 % t interval of each method's mean over donors.
 
@@ -157,10 +84,53 @@ def donor_interval(
     cross_validated
         Whether donors were held out in turn; the interval is then widened for correlated scores.
     """
-    donors, methods = values.shape
+    *cases, donors, methods = values.shape
     if donors < MIN_DONORS:
-        return Interval.missing(methods)
+        return Interval.missing(*cases, methods)
     return paired_t(values).widened(np.sqrt(inflation(donors, cross_validated=cross_validated)))
+
+
+def ratio_interval(
+    values: Float[np.ndarray, "*cases donors methods"],
+    scale: Float[np.ndarray, "*cases donors"],
+    *,
+    cross_validated: bool,
+) -> Interval:
+    """Return the 95 % interval of each method's mean over donors as a share of a mean scale.
+
+    Limits are NaN with fewer than `MIN_DONORS` donors, and where `ratio_t` has none.
+
+    Parameters
+    ----------
+    values, scale
+        Value of each donor with each method, and the value of each donor that they are divided by.
+    cross_validated
+        Whether donors were held out in turn; the interval is then widened for correlated scores.
+    """
+    *cases, donors, methods = values.shape
+    if donors < MIN_DONORS:
+        return Interval.missing(*cases, methods)
+    factor = inflation(donors, cross_validated=cross_validated)
+    return ratio_t(values, scale).widened(np.sqrt(factor))
+
+
+def is_positive(
+    values: Float[np.ndarray, "*cases donors"], *, cross_validated: bool
+) -> Bool[np.ndarray, "*cases"]:
+    """Return whether the mean over donors is above 0, and its 95 % interval where it has one.
+
+    With fewer than `MIN_DONORS` donors, or where all donors are equal, the mean decides alone. What
+    is not above 1e-12 is a rounding error of scores, and not above 0.
+
+    Parameters
+    ----------
+    values
+        Value of each donor, such as a score minus what chance scores.
+    cross_validated
+        Whether donors were held out in turn.
+    """
+    low = donor_interval(values[..., None], cross_validated=cross_validated).low[..., 0]
+    return np.asarray((values.mean(axis=-1) > _ROUNDING) & ~(low <= _ROUNDING))
 
 
 def not_testable(donors: int) -> str:
@@ -185,37 +155,45 @@ def inflation(donors: int, *, cross_validated: bool) -> float:
     return (donors - 1) / (donors - 2) if cross_validated else 1.0
 
 
-def paired_t(gain: Float[np.ndarray, "donors methods"]) -> Interval:
+def paired_t(gain: Float[np.ndarray, "*cases donors methods"]) -> Interval:
     """Return the 95 % t interval of each mean over donors; NaN if all donors have equal gains."""
-    donors = len(gain)
-    error = gain.std(axis=0, ddof=1) / np.sqrt(donors)
-    error = np.where(error > _ROUNDING * abs(gain).max(axis=0), error, np.nan)
-    return _t_interval(gain.mean(axis=0), error, donors)
+    donors = gain.shape[-2]
+    error = gain.std(axis=-2, ddof=1) / np.sqrt(donors)
+    error = np.where(error > _ROUNDING * abs(gain).max(axis=-2), error, np.nan)
+    return _t_interval(gain.mean(axis=-2), error, donors)
 
 
 def ratio_t(
-    gain: Float[np.ndarray, "donors methods"], reference: Float[np.ndarray, " donors"]
+    gain: Float[np.ndarray, "*cases donors methods"],
+    reference: Float[np.ndarray, "*cases donors"],
 ) -> Interval:
     """Return the 95 % jackknife t interval over donors of `mean(gain) / mean(reference)`.
 
     The limits of a method are NaN if leaving out a donor never changes its ratio, those of all
-    methods if `mean(reference)` is not positive or its t interval contains 0.
+    methods if `mean(reference)` is not positive or its t interval contains 0, since the confidence
+    set is then unbounded (Fieller 1954).
 
     Parameters
     ----------
     gain
         Score minus reference score, for each donor and method.
     reference
-        Score of the better single modality, for each donor.
+        What the ratio is to, for each donor: the reference score, or the entropy of the labels.
     """
-    if not _is_positive(reference):
-        return Interval.missing(gain.shape[1])
-    without = (gain.sum(axis=0) - gain) / (reference.sum() - reference)[:, None]
-    return jackknife_t(gain.mean(axis=0) / reference.mean(), without)
+    positive = is_positive(reference, cross_validated=False)
+    scale = np.where(positive[..., None], reference, 1.0)
+    left = scale.sum(axis=-1, keepdims=True) - scale
+    without = (gain.sum(axis=-2, keepdims=True) - gain) / left[..., None]
+    interval = jackknife_t(gain.mean(axis=-2) / scale.mean(axis=-1)[..., None], without)
+    defined = positive[..., None]
+    return Interval(
+        np.where(defined, interval.low, np.nan), np.where(defined, interval.high, np.nan)
+    )
 
 
 def jackknife_t(
-    value: Float[np.ndarray, " methods"], without: Float[np.ndarray, "donors methods"]
+    value: Float[np.ndarray, "*cases methods"],
+    without: Float[np.ndarray, "*cases donors methods"],
 ) -> Interval:
     """Return 95 % jackknife t intervals of statistics (Efron & Tibshirani 1993, chapter 11).
 
@@ -232,25 +210,28 @@ def jackknife_t(
         `value` plus and minus the jackknife standard error times the t quantile of donors - 1
         degrees of freedom; NaN if leaving out a donor never changes the statistic.
     """
-    donors = len(without)
-    error = np.sqrt(donors - 1) * without.std(axis=0)
-    error = np.where(error > _ROUNDING * abs(without).max(axis=0), error, np.nan)
+    donors = without.shape[-2]
+    error = np.sqrt(donors - 1) * without.std(axis=-2)
+    error = np.where(error > _ROUNDING * abs(without).max(axis=-2), error, np.nan)
     return _t_interval(value, error, donors)
 
 
 def sign_flip(
-    gain: Float[np.ndarray, "donors methods"],
+    gain: Float[np.ndarray, "*cases donors methods"],
     compared: Bool[np.ndarray, " methods"],
     inflation: float,
 ) -> PValues:
     """Return one-sided p values of a sign-flip test of mean gains above zero.
 
     Under the null hypothesis the gains are symmetric about zero, so that all gains of a donor may
-    change their sign together. The statistic is the mean divided by the root mean square, which
-    flips leave unchanged; it is a monotone function of t. The corrected p value is the share of
-    flips in which the largest statistic of all compared methods reaches the observed one of a
-    method (max-T; Westfall & Young 1993). The smallest possible p value is 2^-donors, and 2^-12
-    with more than 12 donors.
+    change their sign together. The statistic is the mean divided by a standard deviation over
+    donors whose square is half the method's own variance and half the mean variance of the compared
+    methods, both computed anew in each flip; without it, few donors make some method's variance
+    small by chance. For a single method it is a monotone function of t. The corrected p value is
+    the share of flips in which the largest statistic of all compared methods reaches the observed
+    one of a method (max-T; Westfall & Young 1993); it is never below the uncorrected one, which has
+    the same statistic. The smallest possible p value is 2^-donors, and 2^-12 with more than 12
+    donors. A method whose gains vary far more than the others' takes power from them.
 
     Parameters
     ----------
@@ -261,23 +242,24 @@ def sign_flip(
         corrected p values of other methods are NaN.
     inflation
         Factor by which the sample variance of a mean is too small, as the function `inflation`
-        returns it; the squared t statistic of the observed gains is divided by it.
+        returns it; the squared statistic of the observed gains is divided by it.
     """
-    square = (gain**2).mean(axis=0)
-    scaled = np.divide(gain, np.sqrt(square), out=np.zeros_like(gain), where=square > 0)
-    null = _signs(len(gain)) @ scaled / len(gain)
-    observed = null[0] / np.sqrt(null[0] ** 2 + inflation * (1 - null[0] ** 2)) - _ROUNDING
-    uncorrected = (null >= observed).mean(axis=0)
-    corrected = np.full(len(uncorrected), np.nan)
+    donors = gain.shape[-2]
+    by_method = np.swapaxes(gain, -1, -2)
+    mean = by_method @ _signs(donors).T / donors  # ... methods flips
+    square = (by_method**2).mean(axis=-1, keepdims=True)
+    variance = np.maximum(square - mean**2, _ROUNDING * square)  # not 0 where all gains are equal
     if compared.any():
-        largest = null[:, compared].max(axis=1)
-        corrected[compared] = (largest[:, None] >= observed[compared]).mean(axis=0)
+        variance += variance[..., compared, :].mean(axis=-2, keepdims=True)
+    null = np.divide(mean, np.sqrt(variance), out=np.zeros_like(mean), where=variance > 0)
+    observed = null[..., :1] / np.sqrt(inflation)
+    observed = observed - _TIE * abs(observed) - _ROUNDING
+    uncorrected = (null >= observed).mean(axis=-1)
+    corrected = np.full_like(uncorrected, np.nan)
+    if compared.any():
+        largest = null[..., compared, :].max(axis=-2, keepdims=True)
+        corrected[..., compared] = (largest >= observed[..., compared, :]).mean(axis=-1)
     return PValues(uncorrected, corrected)
-
-
-def _is_positive(reference: Float[np.ndarray, " donors"]) -> bool:
-    """Return whether the mean is positive, and its t interval too unless all donors are equal."""
-    return bool(reference.mean() > 0 and not paired_t(reference[:, None]).low[0] <= 0)
 
 
 def _signs(donors: int) -> Float64[np.ndarray, "flips donors"]:
@@ -291,7 +273,9 @@ def _signs(donors: int) -> Float64[np.ndarray, "flips donors"]:
 
 
 def _t_interval(
-    centre: Float[np.ndarray, " methods"], error: Float[np.ndarray, " methods"], donors: int
+    centre: Float[np.ndarray, "*cases methods"],
+    error: Float[np.ndarray, "*cases methods"],
+    donors: int,
 ) -> Interval:
-    half = t.ppf((1 + CONFIDENCE) / 2, donors - 1) * error
+    half = stdtrit(donors - 1, (1 + CONFIDENCE) / 2) * error
     return Interval(centre - half, centre + half)

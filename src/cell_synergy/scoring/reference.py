@@ -1,6 +1,7 @@
-"""Scores joined with the better single modality's score, and inference on the difference."""
+"""Scores of methods beside those of both single experts, and inference on their differences."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,165 +10,122 @@ import pandas as pd
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.messages import suggest
 from cell_synergy.core.names import LATE_FUSION, NONLINEAR
-from cell_synergy.scoring.inference import donor_inference
 
 CASE = ["dataset", "task", "metric", "probe"]
-INFERENCE_COLUMNS = ["gain_low", "gain_high", "low", "high", "p", "p_corrected"]
 
 
-def with_reference(scores: pd.DataFrame, unimodal: tuple[str, str]) -> pd.DataFrame:
-    """Return each method's score and the reference score, one row per case, method, fold and donor.
+@dataclass(frozen=True)
+class Referenced:
+    """Scores of all methods in wide form, and what they stand beside.
 
-    A case is a data set, task, metric and probe. The reference score is that of the better single
-    modality. Late fusion is a probe of both modalities; its reference is scored with the probe
-    "mlp".
+    Attributes
+    ----------
+    scores
+        Mean score over seeds: a row for each case (`CASE`), fold and donor, a column per method,
+        with those of the experts; NaN for a method that a case was not scored with.
+    chance, entropy
+        What chance scores in the metric, and the entropy of the donor's labels in bits (NaN for
+        regressions), with the rows of `scores`.
+    best
+        Better expert of each case, by its inner scores in the case's own metric.
+    experts
+        Names of the two experts.
+    """
+
+    scores: pd.DataFrame
+    chance: "pd.Series[float]"
+    entropy: "pd.Series[float]"
+    best: "pd.Series[str]"
+    experts: tuple[str, str]
+
+    def mean(self, *keys: str) -> "Referenced":
+        """Return the means over the folds of each donor, or over other rows that share `keys`.
+
+        Parameters
+        ----------
+        keys
+            Names of the index levels beside `CASE` that the result has.
+        """
+        by = [*CASE, *keys]
+        return Referenced(
+            self.scores.groupby(level=by).mean(),
+            self.chance.groupby(level=by).mean(),
+            self.entropy.groupby(level=by).mean(),
+            self.best,
+            self.experts,
+        )
+
+    def long(self) -> pd.DataFrame:
+        """Return one row per row of `scores` and method that is not an expert.
+
+        Returns
+        -------
+        :
+            The columns of the index, `method, score`, a column `<expert>_score` per expert, `best`,
+            `best_score` and `entropy`.
+        """
+        keys, (first, second) = list(self.scores.index.names), self.experts
+        wide = self.scores.assign(_entropy=self.entropy).reset_index()
+        rows = wide.melt(
+            [*keys, first, second, "_entropy"], var_name="method", value_name="score"
+        ).dropna(subset=["score"])
+        rows = rows.merge(self.best.reset_index(), on=CASE)
+        rows["best_score"] = rows[first].where(rows["best"] == first, rows[second])
+        names = {name: f"{name}_score" for name in self.experts}
+        return rows.rename(columns=names | {"_entropy": "entropy"})
+
+
+def with_reference(scores: pd.DataFrame, unimodal: tuple[str, str]) -> Referenced:
+    """Return scores beside those of both experts, and which expert is the better one in each case.
+
+    A case is a data set, task, metric and probe. The better expert has the higher mean inner
+    cross-validation score in the case's own metric (the first in a tie), over all folds: selection
+    on the scored donors would bias a comparison with it. Late fusion is a probe of both experts;
+    there they are scored with the probe "mlp".
 
     Parameters
     ----------
     scores
         Score table, validated; seeds are averaged.
     unimodal
-        The two single-modality methods, which have no rows of their own; the better one in a case
-        has the higher mean inner cross-validation score (the first in a tie).
-
-    Returns
-    -------
-    :
-        Columns `dataset, task, metric, probe, fold, donor, method, best, score, best_score`; `best`
-        is the better single modality.
+        Names of the two experts.
 
     Raises
     ------
     DataError
-        If a unimodal method is missing, its probe "mlp" is missing where late fusion was scored, or
-        methods were not scored on the same donors.
+        If an expert or one of its inner scores is missing, its probe "mlp" is missing where late
+        fusion was scored, or methods were not scored on the same donors.
     """
     for name in unimodal:
         if name not in set(scores["method"]):
             raise DataError(f"scores: no method {name!r}{suggest(name, set(scores['method']))}")
     scores = _with_reference_of_late_fusion(scores, unimodal)
-    means = pivot_methods(scores, [*CASE, "fold", "donor"])
-    first, second = unimodal
+    keys = [*CASE, "fold", "donor"]
+    means = pivot_methods(scores, keys)
     expected = means.notna().groupby(CASE).transform("any")
-    expected[[first, second]] = True
+    expected[list(unimodal)] = True
     require_complete(expected & means.isna())
-    inner = scores.pivot_table(index=CASE, columns="method", values="inner", observed=True)
-    best = inner[[first, second]].idxmax(axis=1).rename("best").reset_index()
-    rows = means.reset_index().melt(
-        [*CASE, "fold", "donor", first, second], var_name="method", value_name="score"
-    )
-    rows = rows.dropna(subset=["score"]).merge(best, on=CASE)
-    rows["best_score"] = rows[first].where(rows["best"] == first, rows[second])
-    return rows.drop(columns=[first, second])
+    of_experts = scores[scores["method"].isin(unimodal)]
+    context = of_experts.groupby(keys)[["chance", "entropy"]].mean().reindex(means.index)
+    best = _better_expert(of_experts, unimodal)
+    return Referenced(means, context["chance"], context["entropy"], best, unimodal)
 
 
-def mean_over_folds(rows: pd.DataFrame) -> pd.DataFrame:
-    """Average the rows of `with_reference` over the folds of each donor.
-
-    Returns
-    -------
-    :
-        Columns `dataset, task, metric, probe, method, best, donor, score, best_score`.
-    """
-    keys = [*CASE, "method", "best", "donor"]
-    return rows.groupby(keys)[["score", "best_score"]].mean().reset_index()
-
-
-def mean_over_donors(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Average scores and reference scores over donors.
-
-    Parameters
-    ----------
-    rows
-        Rows of `with_reference` or `mean_over_folds`.
-    keys
-        Columns by which rows are grouped.
-
-    Returns
-    -------
-    :
-        One row per group: `keys`, the means `score` and `best_score`, and the number of donors,
-        `n_donors`.
-    """
-    return (
-        rows.groupby(keys)
-        .agg(
-            score=("score", "mean"),
-            best_score=("best_score", "mean"),
-            n_donors=("donor", "nunique"),
+def _better_expert(of_experts: pd.DataFrame, unimodal: tuple[str, str]) -> "pd.Series[str]":
+    """Return the expert with the higher mean inner score in each case."""
+    keys = of_experts[CASE].drop_duplicates()
+    inner = of_experts.pivot_table(
+        index=CASE, columns="method", values="inner", aggfunc="mean", observed=True
+    ).reindex(index=pd.MultiIndex.from_frame(keys.sort_values(CASE)), columns=list(unimodal))
+    rows, columns = np.nonzero(inner.isna().to_numpy())
+    if len(rows):
+        where = format_key(CASE, inner.index[rows[0]])
+        raise DataError(
+            f"scores: column 'inner' has no number for method {unimodal[columns[0]]!r} at {where}; "
+            "fill in its mean score on the inner folds of the training donors, by which the better "
+            "expert is chosen"
         )
-        .reset_index()
-    )
-
-
-def relative_gain(table: pd.DataFrame, scale: "pd.Series[float]") -> pd.DataFrame:
-    """Return a table with the gain over the reference score and its ratio to a scale.
-
-    Parameters
-    ----------
-    table
-        Table with the columns `score` and `best_score`, and optionally `note`.
-    scale
-        Divisor of the gain of each row, with the index of `table`.
-
-    Returns
-    -------
-    :
-        `table` with the columns `gain`, which is `score - best_score`; `sis`, the gain divided by
-        the scale, NaN where the scale is not positive; and `note`, which then begins with the
-        reason of the NaN.
-    """
-    gain = table["score"] - table["best_score"]
-    defined = scale > 0
-    undefined = defined.map({True: "", False: "best unimodal mean <= 0: no relative gain"})
-    note = table["note"].fillna("") if "note" in table else ""
-    note = (undefined + "; " + note).str.strip("; ")
-    return table.assign(gain=gain, sis=gain / scale.where(defined), note=note)
-
-
-def inference_table(rows: pd.DataFrame, controls: Collection[str]) -> pd.DataFrame:
-    """Return intervals and p values of the gain, one row per case and method.
-
-    Parameters
-    ----------
-    rows
-        Rows of `with_reference`. A case with several folds is cross-validated over donors.
-    controls
-        Methods that are left out of the correction for multiple comparisons.
-
-    Returns
-    -------
-    :
-        Columns `dataset, task, metric, probe, method`; `gain_low, gain_high`, the 95 % interval of
-        the mean gain over donors; `low, high`, that of the ratio of the mean gain to the mean
-        reference score; `p`, the one-sided p value of a gain above zero; `p_corrected`, corrected
-        for multiple comparisons, NaN for `controls`; and `note`, the reason of any other NaN.
-    """
-    donors = mean_over_folds(rows)
-    keys = [*CASE, "donor"]
-    scores = donors.pivot_table("score", index=keys, columns="method")
-    references = donors.groupby(keys)["best_score"].first()
-    cases = zip(
-        scores.sub(references, axis=0).groupby(CASE),
-        references.groupby(CASE),
-        rows.groupby(CASE)["fold"].nunique().tolist(),
-        strict=True,
-    )
-    parts = []
-    for (_, gains), (_, reference), folds in cases:
-        gain = gains.dropna(axis="columns")
-        compared = ~gain.columns.isin(list(controls))
-        result = donor_inference(
-            gain.to_numpy(), reference.to_numpy(), compared, cross_validated=folds > 1
-        )
-        values = (
-            result.gain.low, result.gain.high, result.ratio.low, result.ratio.high,
-            result.p.uncorrected, result.p.corrected,
-        )  # fmt: skip
-        columns = dict(zip(INFERENCE_COLUMNS, values, strict=True))
-        columns |= dict(zip(CASE, gain.index[0], strict=False))
-        parts.append(pd.DataFrame({"method": gain.columns, **columns, "note": result.notes}))
-    return pd.concat(parts)
+    return inner.idxmax(axis=1).astype(str).rename("best")
 
 
 def pivot_methods(scores: pd.DataFrame, index: list[str]) -> pd.DataFrame:

@@ -7,8 +7,9 @@ import pandas as pd
 from cell_synergy.core.config import read_param, read_section
 from cell_synergy.core.names import TRANSDUCTIVE
 from cell_synergy.core.pipeline import paths
+from cell_synergy.scoring.model_scores import MULTIMODAL, DonorScores
 from cell_synergy.scoring.tables import by_donor_and_seed, read_scores, select_rows
-from cell_synergy.sis import GEX_KEY, IMG_KEY, MULTIMODAL
+from cell_synergy.sis import GEX_KEY, IMG_KEY
 
 METRIC_NAMES = {"macro_f1": "F1 Macro", "r2": "R2"}
 
@@ -18,7 +19,7 @@ def load_all_results(
     dataset: str | None = None,
     task: str | None = None,
     probe: str = "linear",
-) -> dict[str, dict[str, list[float]]]:
+) -> dict[str, dict[str, DonorScores]]:
     """Read the study's scores as `{model: {metric: [score, ...]}}`.
 
     Method `expression` becomes "Unimodal GEX", `image` "Unimodal IMG", any other "Multimodal
@@ -40,7 +41,7 @@ def load_all_results(
     -------
     :
         `{model: {metric: [score, ...]}}`, one score per data set, donor and seed, in one order for
-        all models; folds are averaged.
+        all models; folds are averaged. Each list has the attribute `n_donors`.
 
     Raises
     ------
@@ -54,7 +55,7 @@ def load_all_results(
         axes = {"dataset": "any", "method": "any"}
         out = paths("evaluate", axes, read_section("experts"))["out"]
         folder = Path(out).parent.parent
-    results: dict[str, dict[str, list[float]]] = {}
+    results: dict[str, dict[str, DonorScores]] = {}
     for name in read_param("datasets") if dataset is None else [dataset]:
         scores = read_scores(Path(folder), name)
         _add(results, scores[scores["metric"].isin(METRIC_NAMES)], task, probe)
@@ -62,7 +63,7 @@ def load_all_results(
 
 
 def _add(
-    results: dict[str, dict[str, list[float]]],
+    results: dict[str, dict[str, DonorScores]],
     scores: pd.DataFrame,
     task: str | None,
     probe: str,
@@ -76,4 +77,6 @@ def _add(
     for metric, rows in scores.groupby("metric"):
         for method, values in by_donor_and_seed(rows).items():
             model = results.setdefault(names.get(str(method), f"{MULTIMODAL} {method}"), {})
-            model.setdefault(METRIC_NAMES[str(metric)], []).extend(values.tolist())
+            listed = model.setdefault(METRIC_NAMES[str(metric)], DonorScores())
+            listed.extend(values.tolist())
+            listed.n_donors += values.index.unique("donor").size

@@ -1,51 +1,47 @@
-"""Tidy probe scores, and the SIS of every method, task, metric and probe computed from them.
+"""Tidy probe scores, and the gain and SIS of every method, task, metric and probe from them.
 
 A score table has one row per held-out donor and seed, with the columns `dataset, method, task,
-metric, probe, fold, donor, seed, value, n, inner`; `n` counts test observations. The estimand is
+metric, probe, fold, donor, seed, value, n, inner, chance, entropy`. `n` counts test observations;
+`inner` is the mean score on inner folds of the training donors; `chance` is what a representation
+without information scores, and `entropy` that of the donor's labels, in bits, under the training
+shares. The tables of this module have two estimands:
 
+    gain = min over both experts of mean over donors of (score - score of the expert)
     SIS = mean over donors of (score - best score) / mean over donors of the best score
 
-One single modality is the better one for all donors, selected by the inner cross-validation score
-on training donors (`inner`): selection on the test donors would bias the ratio downwards.
+In bits of a classification, the gain is divided by the mean entropy over donors: it is usable
+information beyond each expert, as a share of the labels' entropy. Verdicts are on the gain. It is
+not synergy: joining what either expert alone knows raises it too. SIS is the ratio of the paper;
+its best expert is the same for all donors, selected by inner scores.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.messages import suggest
-from cell_synergy.core.names import CONTROLS, DONOR, LINEAR, UNIMODAL
-from cell_synergy.data.remarks import copy_remarks
-from cell_synergy.scoring.reference import (
-    CASE,
+from cell_synergy.core.names import LINEAR
+from cell_synergy.scoring._sis_tables import (
+    ALL_FOLDS,
     INFERENCE_COLUMNS,
-    format_key,
-    inference_table,
-    mean_over_donors,
-    mean_over_folds,
-    pivot_methods,
-    relative_gain,
-    require_complete,
-    with_reference,
+    METRICS,
+    sis_by_donor,
+    sis_table,
 )
+from cell_synergy.scoring._validation import COLUMNS, NUMBER_COLUMNS, TEXT_COLUMNS, validated
+from cell_synergy.scoring.cases import is_verdict
+from cell_synergy.scoring.reference import CASE, pivot_methods, require_complete
 
-COLUMNS = (
-    "dataset", "method", "task", "metric", "probe", "fold", "donor", "seed", "value", "n", "inner",
-)  # fmt: skip
-METRICS = "macro_f1", "balanced_accuracy", "accuracy", "r2", "pearson", "bits"
-HEADLINE_METRICS = "macro_f1", "r2"  # for classification and for regression
-ALL_FOLDS = "all"
-
-_TEXT_COLUMNS = ["dataset", "method", "task", "metric", "probe", "fold", "donor"]
-_ROW_KEY = [*_TEXT_COLUMNS, "seed"]
-_SIS_KEY = ["dataset", "method", "task", "metric", "probe"]
-_SIS_COLUMNS = [
-    *_SIS_KEY, "fold", "best", "score", "best_score", "gain", "gain_low", "gain_high", "sis", "low",
-    "high", "p", "p_corrected", "n_donors", "note",
+__all__ = [
+    "ALL_FOLDS", "COLUMNS", "HEADLINE_METRICS", "INFERENCE_COLUMNS", "METRICS", "SIGNIFICANCE",
+    "by_donor_and_seed", "chance_stars", "headline_rows", "is_verdict", "paper_rows",
+    "read_methods", "read_scores", "read_sis", "select_rows", "sis_by_donor", "sis_table",
 ]  # fmt: skip
+
+HEADLINE_METRICS = "macro_f1", "r2"  # of the paper's ratio: of classifications, of regressions
+SIGNIFICANCE = 0.05  # a star is a corrected p value below it
 
 
 def read_scores(folder: Path, dataset: str) -> pd.DataFrame:
@@ -119,12 +115,25 @@ def read_sis(folder: Path, dataset: str) -> pd.DataFrame:
     path = folder / f"{dataset}.csv"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such table; compute it with `dvc repro`")
-    empty = dict.fromkeys(["sis", *INFERENCE_COLUMNS], "")
+    empty = dict.fromkeys(["sis", "gain", *INFERENCE_COLUMNS], "")
     return pd.read_csv(path, dtype={"fold": str}, keep_default_na=False, na_values=empty)
 
 
 def headline_rows(table: pd.DataFrame, fold: str | None = None) -> pd.DataFrame:
-    """Return the rows of linear probes in the headline metric of each task (macro F1 or R2).
+    """Return the rows of linear probes in the metric of verdicts: bits of classes, R2 of numbers.
+
+    Parameters
+    ----------
+    table
+        Score table or SIS table. A task with rows of R2 is a regression.
+    fold
+        Fold of the rows, `ALL_FOLDS` for a SIS table's estimate over all folds; None for all rows.
+    """
+    return _linear_rows(table, is_verdict(table), fold)
+
+
+def paper_rows(table: pd.DataFrame, fold: str | None = None) -> pd.DataFrame:
+    """Return the rows of linear probes in the metric of the paper's ratio: macro F1 or R2.
 
     Parameters
     ----------
@@ -133,10 +142,30 @@ def headline_rows(table: pd.DataFrame, fold: str | None = None) -> pd.DataFrame:
     fold
         Fold of the rows, `ALL_FOLDS` for a SIS table's estimate over all folds; None for all rows.
     """
-    is_headline = table["metric"].isin(HEADLINE_METRICS) & table["probe"].str.startswith(LINEAR)
-    if fold is not None:
-        is_headline &= table["fold"] == fold
-    return table[is_headline]
+    return _linear_rows(table, table["metric"].isin(HEADLINE_METRICS), fold)
+
+
+def chance_stars(table: pd.DataFrame) -> tuple[int, int, float]:
+    """Return how many gains have a star, and how many stars chance gives over a whole table.
+
+    A star is a corrected p value below .05. It is corrected for the methods of one family, a data
+    set, task and probe; over several families nothing is corrected.
+
+    Parameters
+    ----------
+    table
+        SIS table, of any number of data sets.
+
+    Returns
+    -------
+    :
+        Number of stars, number of families with a test, and the expected number of families with a
+        star where no method has a gain, at most .05 per family.
+    """
+    tested = table[table["p_corrected"].notna()]
+    stars = int((tested["p_corrected"] < SIGNIFICANCE).sum())
+    families = len(tested[CASE].drop_duplicates())
+    return stars, families, SIGNIFICANCE * families
 
 
 def select_rows(scores: pd.DataFrame, column: str, value: str) -> pd.DataFrame:
@@ -176,95 +205,23 @@ def by_donor_and_seed(scores: pd.DataFrame) -> pd.DataFrame:
     return wide.groupby(["donor", "seed"]).mean()
 
 
-def sis_table(
-    scores: pd.DataFrame,
-    unimodal: tuple[str, str] = UNIMODAL,
-    controls: Collection[str] = CONTROLS,
+def _linear_rows(
+    table: pd.DataFrame, selected: "pd.Series[bool]", fold: str | None
 ) -> pd.DataFrame:
-    """Return the SIS of every method but the two single modalities, per task, metric and probe.
-
-    Seeds are averaged within donor and fold, then folds within donor, then donors with equal
-    weights. Intervals and p values are those of `cell_synergy.scoring.inference`.
-
-    Parameters
-    ----------
-    scores
-        Score table of all methods; metrics other than `METRICS` are ignored.
-    unimodal
-        The two single-modality methods. The one with the higher inner cross-validation score (the
-        first in a tie) is the reference `best` of every method and fold. The reference of late
-        fusion is scored with the probe "mlp".
-    controls
-        Methods that are left out of the correction of p values; their own `p_corrected` is NaN.
-
-    Returns
-    -------
-    :
-        Columns `dataset, method, task, metric, probe, fold, best, score, best_score, gain,
-        gain_low, gain_high, sis, low, high, p, p_corrected, n_donors, note`; fold "all" is the
-        estimate over all donors, followed by one row per fold if there are several folds. `gain` is
-        `score - best_score`; `gain_low, gain_high` are its 95 % interval over donors, and `low,
-        high` that of `sis`; `p` is one-sided, and `p_corrected` is corrected for the methods
-        compared in a data set, task, metric and probe. Intervals and p values are NaN for single
-        folds; for the control task `donor`, `sis` is NaN too; `note` gives the reason of other NaN.
-        Remarks are copied to a last column `remark`. Without scores the table is empty.
-
-    Raises
-    ------
-    DataError
-        If the scores are not valid, a unimodal method or its probe "mlp" is missing, or methods
-        were not scored on the same donors.
-    """
-    if scores.empty:
-        return pd.DataFrame(columns=_SIS_COLUMNS, dtype=object)
-    rows = _validated_with_reference(scores, unimodal)
-    several = rows.groupby(CASE)["fold"].transform("nunique") > 1
-    per_fold = mean_over_donors(rows[several], [*_SIS_KEY, "fold", "best"])
-    overall = mean_over_donors(mean_over_folds(rows), [*_SIS_KEY, "best"]).assign(fold=ALL_FOLDS)
-    overall = overall.merge(inference_table(rows, controls), on=_SIS_KEY)
-    table = pd.concat([overall, per_fold]).sort_values(_SIS_KEY, kind="stable", ignore_index=True)
-    table = relative_gain(table, table["best_score"])[_SIS_COLUMNS]
-    is_control = table["task"] == DONOR
-    table.loc[is_control, ["sis", *INFERENCE_COLUMNS]] = np.nan
-    table.loc[is_control, "note"] = "whose tissue a unit is: a control, no task"
-    return copy_remarks(table, scores)
-
-
-def sis_by_donor(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) -> pd.DataFrame:
-    """Return the contribution of each donor to the SIS.
-
-    Parameters
-    ----------
-    scores, unimodal
-        Score table of all methods, and the two single-modality methods.
-
-    Returns
-    -------
-    :
-        Columns `dataset, method, task, metric, probe, donor, best, score, best_score, gain, sis,
-        note` as in `sis_table`, but `sis` is `gain` divided by the mean `best_score` over donors.
-
-    Raises
-    ------
-    DataError
-        If scores are not valid, or a single modality or a donor of a method is missing.
-    """
-    columns = [*_SIS_KEY, "donor", "best", "score", "best_score", "gain", "sis", "note"]
-    if scores.empty:
-        return pd.DataFrame(columns=columns, dtype=object)
-    donors = mean_over_folds(_validated_with_reference(scores, unimodal))
-    scale = donors.groupby([*_SIS_KEY, "best"])["best_score"].transform("mean")
-    return copy_remarks(relative_gain(donors, scale)[columns], scores)
+    selected = selected & table["probe"].str.startswith(LINEAR)
+    if fold is not None:
+        selected &= table["fold"] == fold
+    return table[selected]
 
 
 def _read(path: Path, dataset: str) -> pd.DataFrame:
     table = pd.read_csv(
         path,
-        dtype=dict.fromkeys(_TEXT_COLUMNS, str),
+        dtype=dict.fromkeys(TEXT_COLUMNS, str),
         keep_default_na=False,
-        na_values={"value": ["", "nan", "NaN", "NA"], "inner": ""},
+        na_values={column: ["", "nan", "NaN", "NA"] for column in NUMBER_COLUMNS},
     )
-    _validate(table, str(path))
+    table = validated(table, str(path))
     for column, expected in (("dataset", dataset), ("method", path.stem)):
         mismatched = table.loc[table[column] != expected, column]
         if len(mismatched):
@@ -273,28 +230,3 @@ def _read(path: Path, dataset: str) -> pd.DataFrame:
                 f"file says {expected!r}; recompute it with `dvc repro`"
             )
     return table
-
-
-def _validate(scores: pd.DataFrame, source: str) -> None:
-    """Raise an error for missing columns, empty names, duplicate rows and values not finite."""
-    missing = [column for column in COLUMNS if column not in scores.columns]
-    if missing:
-        raise DataError(f"{source}: column {missing[0]!r} is missing; a score table has {COLUMNS}")
-    faults = {
-        "a value that is not finite": ~np.isfinite(scores["value"].to_numpy(dtype=float)),
-        "an empty name": scores[_ROW_KEY].isna().any(axis=1).to_numpy(),
-        "a duplicate row": scores.duplicated(_ROW_KEY).to_numpy(),
-    }
-    for fault, rows in faults.items():
-        if rows.any():
-            row = scores.loc[rows, _ROW_KEY].iloc[0]
-            raise DataError(
-                f"{source}: {fault} at {format_key(_ROW_KEY, row.tolist())}; compute the scores "
-                "of this method again"
-            )
-
-
-def _validated_with_reference(scores: pd.DataFrame, unimodal: tuple[str, str]) -> pd.DataFrame:
-    """Validate scores; return those in `METRICS` with reference scores."""
-    _validate(scores, "scores")
-    return with_reference(scores[scores["metric"].isin(METRICS)], unimodal)

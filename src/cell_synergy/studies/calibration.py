@@ -23,7 +23,7 @@ from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.naming import Names
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import baseline_representations, evaluate
-from cell_synergy.downstream.information.decompose import PAIR
+from cell_synergy.downstream.information.held_out import PAIR
 from cell_synergy.downstream.information.task_information import information
 from cell_synergy.downstream.probes import metrics
 from cell_synergy.downstream.probes.config import ProbeConfig

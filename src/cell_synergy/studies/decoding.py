@@ -42,9 +42,8 @@ def true_decompositions(
     -------
     :
         One row per `task` and value of `seen`: `tissue` for the states themselves, `embeddings` for
-        the decoded states. Other columns: `redundant, unique_image, unique_expression, synergy` in
-        bits, and `sis_bits` and `sis_macro_f1`, the synergistic information scores in mutual
-        information and of Bayes classifiers.
+        the decoded states. Other columns are those of `truth.ground_truth`: the parts, `entropy`,
+        `gain`, `sis_bits` and `sis_macro_f1`.
     """
     (fold,) = paired.folds
     embeddings = zip(("image", "expression"), paired.standardised(fold), strict=True)

@@ -131,6 +131,7 @@ def _task_errors(params: Params) -> Iterator[str]:
         "scaling.tasks": _config(ScalingConfig, params, "scaling").tasks,
         "claims.local": claims.local,
         "claims.niches": claims.niches,
+        "claims.negative_controls": claims.negative_controls,
         "finetune.tasks": [task for task in finetuned if task != ALL_TASKS],
     }
     for key, tasks in lists.items():

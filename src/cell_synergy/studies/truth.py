@@ -9,6 +9,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Float64, Int
+from scipy.special import entr
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.pid import discrete
@@ -16,7 +17,7 @@ from cell_synergy.raw.registration import nearest_within
 
 COLUMNS = [
     "dataset", "task", "seen", "redundant", "unique_image", "unique_expression", "synergy",
-    "sis_bits", "sis_macro_f1",
+    "entropy", "gain", "sis_bits", "sis_macro_f1",
 ]  # fmt: skip
 
 Confusions = Mapping[str, Float[np.ndarray, "_true _decoded"]]
@@ -131,20 +132,26 @@ def channel(
 
 
 def describe(table: Float64[np.ndarray, "x1 x2 y"]) -> dict[str, float]:
-    """Return the decomposition and the synergistic information scores (SIS) of a joint table.
+    """Return the decomposition, the gain and the synergistic information scores of a joint table.
 
     Returns
     -------
     :
-        `redundant`, `unique_image`, `unique_expression` and `synergy`, in bits; `sis_bits`, the SIS
-        in mutual information; and `sis_macro_f1`, the SIS in macro F1 of Bayes classifiers.
+        `redundant`, `unique_image`, `unique_expression` and `synergy`, in bits; `entropy`, that of
+        the label, in bits; `gain`, the information of both sources beyond each alone as a share of
+        the entropy, NaN of a single class: the synergy and the smaller unique part; `sis_bits`, the
+        SIS in mutual information; and `sis_macro_f1`, the SIS in macro F1 of Bayes classifiers.
     """
     parts = discrete.broja(table)
+    entropy = float(entr(table.sum((0, 1))).sum() / np.log(2))
+    gain = parts.synergy + min(parts.unique1, parts.unique2)
     return {
         "redundant": parts.redundant,
         "unique_image": parts.unique1,
         "unique_expression": parts.unique2,
         "synergy": parts.synergy,
+        "entropy": entropy,
+        "gain": gain / entropy if entropy > 0 else float("nan"),
         "sis_bits": discrete.information_sis(table),
         "sis_macro_f1": discrete.bayes_sis(table),
     }
@@ -180,9 +187,11 @@ def ground_truth(
     :
         Two rows per task, in the order of `visible`: `seen` is `tissue` for the true states and
         `embeddings` for the decoded ones. Other columns: `task`; `redundant, unique_image,
-        unique_expression, synergy`, in bits; `sis_bits` and `sis_macro_f1`, the synergistic
-        information scores in mutual information and of Bayes classifiers. Tasks that `labels` lacks
-        are left out; every other needs a labelled test observation.
+        unique_expression, synergy`, in bits; `entropy` of the scored labels, in bits; `gain`, what
+        both modalities tell beyond each alone, as a share of the entropy; `sis_bits` and
+        `sis_macro_f1`, the synergistic information scores in mutual information and of Bayes
+        classifiers. Tasks that `labels` lacks are left out; every other needs a labelled test
+        observation.
     """
     rows = []
     for task, states in visible.items():

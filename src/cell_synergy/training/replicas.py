@@ -113,8 +113,8 @@ class DeviceBatches:
     Parameters
     ----------
     inputs
-        Image and expression embeddings of each fit. Fits of one image array, such as the seeds of a
-        fold, share its memory.
+        Image and expression embeddings of each fit. Fits of the same two arrays, such as the seeds
+        of a fold, share their memory.
     device
         Device of the embeddings.
 
@@ -125,13 +125,14 @@ class DeviceBatches:
     """
 
     def __init__(self, inputs: Sequence[_FitInputs], device: torch.device) -> None:
-        unique = {pair[0].data_ptr(): pair for pair in inputs}
+        keys = [(image.data_ptr(), expression.data_ptr()) for image, expression in inputs]
+        unique = dict(zip(keys, inputs, strict=True))
         starts, total = {}, 0
         for key, pair in unique.items():
             starts[key] = total
             total += len(pair[0])
         self.n_obs = [len(pair[0]) for pair in inputs]
-        offsets = [starts[pair[0].data_ptr()] for pair in inputs]
+        offsets = [starts[key] for key in keys]
         self._offsets = torch.tensor(offsets, device=device)[:, None]
         modalities = zip(*unique.values(), strict=True)
         self._embeddings = tuple(_concatenate(parts).to(device) for parts in modalities)

@@ -28,10 +28,11 @@ def table():
                     for number, donor in enumerate(donors):
                         rows.append(
                             ["twin", method, task, metric, "linear", "holdout", donor, 0,
-                             mean + 0.01 * number, 9, value, *place]
+                             mean + 0.01 * number, 9, value, 0, 1.5, *place]
                         )  # fmt: skip
         names = ["dataset", "method", "task", "metric", "probe", "fold", "donor", "seed", "value",
-                 "n", "inner", "target", "band", "inner_um", "outer_um", "neighbours"]  # fmt: skip
+                 "n", "inner", "chance", "entropy", "target", "band", "inner_um", "outer_um",
+                 "neighbours"]  # fmt: skip
         scores = pd.DataFrame(rows, columns=names)
         found = curves(scores)
         found = found[(found["metric"] == "bits") == in_bits]
@@ -64,9 +65,18 @@ def test_what_the_method_alone_knows_has_a_gain_in_bits_and_nothing_relative(tab
     assert far["note"] == METHOD_ALONE
     assert np.isnan([far["sis"], far["p"], far["gain_low"]]).all()
     bits = table(alone, in_bits=True).loc["neighbours niche 2"]
-    assert bits["gain"] == pytest.approx(0.3)
+    assert bits["gain"] == pytest.approx(0.3 / 1.5)
     assert bits["p"] < 0.05
     assert np.isnan(bits["sis"])
+    assert bits["note"] == METHOD_ALONE
+
+
+def test_losing_less_than_experts_that_know_nothing_is_tested_and_not_found(table):
+    nothing = {"image": -0.3, "expression": -0.3, "comm": -0.2}
+    bits = table(nothing, in_bits=True).loc["neighbours niche 2"]
+    assert bits["gain"] == pytest.approx(0.1 / 1.5)
+    assert bits["p"] == bits["p_corrected"] == 1
+    assert bits["note"] == NOBODY
 
 
 def test_an_expert_knows_something_if_its_interval_over_donors_is_above_zero(table):

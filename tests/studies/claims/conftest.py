@@ -8,15 +8,18 @@ from cell_synergy.studies.claims.evidence import ClaimsConfig, Tables
 
 ALIGNED = ["cca", "simclr"]
 METHODS = ["concat", *ALIGNED, "comm"]
-CONTROLS = ["shuffled", "random", "pca"]
+CONTROLS = ["shuffled", "random", "pca", "comm_image"]
 DONORS = [f"D{i}" for i in range(6)]
+ENTROPY = 2.0  # of every task, bits
+TASKS = "cell_type", "region", "niche", "xor"
 
 
 @pytest.fixture
 def claims():
     return ClaimsConfig(
         aligned=["cca", "simclr"], synergy_aware="comm", redundant="simclr",
-        local=["cell_type", "region"], niches=["niche"],
+        local=["cell_type", "region"], niches=["niche", "xor"], negative_controls=["xor"],
+        zero=0.01, relevant=0.3, power=0.8, correlation=0.5,
     )  # fmt: skip
 
 
@@ -31,35 +34,63 @@ def kept(values):
     return pd.DataFrame(rows)
 
 
-def over_ceiling(verdicts):
+def directions():
+    row = {"quantity": "directions", "space": "axes", "pairs": "own", "fraction": 100.0, "value": 3}
+    return pd.DataFrame([row])
+
+
+def over_ceiling(p, half=0.2):
+    """Return gains over the ceiling in bits; `p` is the corrected p of each method, else 0.5."""
     rows = [
-        {"quantity": "over_ceiling", "method": m, "task": "cell_type", "metric": "macro_f1",
-         "value": 0.1, "low": 0.0, "high": 0.2, "verdict": v}
-        for m, v in verdicts.items()
+        {"quantity": "over_ceiling", "method": m, "task": "cell_type", "metric": "bits",
+         "value": 0.1, "low": 0.1 - half, "high": 0.1 + half, "p_corrected": p.get(m, 0.5),
+         "n_donors": 6}
+        for m in METHODS
     ]  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def sis(p):
+def spectrum(*parts):
+    return pd.concat([*parts, directions()]).assign(dataset="lung")
+
+
+def sis(p, half=0.1, alone=np.nan):
     """Return SIS rows; `p` is the corrected p of each task and method, else 0.5."""
     rows = [
-        {"task": t, "method": m, "metric": "macro_f1", "probe": "linear", "fold": "all",
-         "best": "image", "best_score": 0.6, "gain": 0.1 - 0.01 * i, "gain_low": 0.0,
-         "gain_high": 0.2, "sis": 0.1, "low": 0.0, "high": 0.2,
-         "p_corrected": np.nan if m in CONTROLS else p.get((t, m), 0.5)}
-        for t in ("cell_type", "region", "niche")
+        {"dataset": "lung", "task": t, "method": m, "metric": metric, "probe": "linear",
+         "fold": "all", "best": "image", "score": 0.7, "best_score": 0.6, "gain": 0.1 - 0.01 * i,
+         "gain_low": 0.1 - 0.01 * i - half, "gain_high": 0.1 - 0.01 * i + half, "p": np.nan,
+         "p_corrected": p.get((t, m), 0.5) if m in METHODS and metric == "bits" else np.nan,
+         "alone_gain": alone, "alone_low": alone, "alone_high": alone, "sis": 0.1, "low": 0.0,
+         "high": 0.2, "n_donors": 6, "note": ""}
+        for t in TASKS
+        for metric in ("bits", "macro_f1")
         for i, m in enumerate([*METHODS, *CONTROLS])
     ]  # fmt: skip
     return pd.DataFrame(rows)
 
 
+def truth(**gains):
+    """Return true decompositions; `gains` are those of tasks, as shares of the label entropy."""
+    rows = [
+        {"dataset": "lung", "task": t, "seen": seen, "redundant": 0.0 if t == "xor" else 0.5,
+         "unique_image": 0.0 if t == "xor" else 0.3, "unique_expression": 0.0,
+         "synergy": share * ENTROPY, "entropy": ENTROPY, "gain": share}
+        for t, gain in gains.items()
+        for seen, share in (("tissue", 0.9), ("embeddings", gain))
+    ]  # fmt: skip
+    columns = ["dataset", "task", "seen", "entropy", "gain"]
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
+
+
 def scores(means, donors=DONORS):
-    """Return scores of methods around their means, each donor with its own level."""
+    """Return scores in bits around the methods' means, each donor with its own level."""
     noise = np.random.default_rng(0).normal(0, 0.005, (len(means), len(donors)))
     rows = [
-        {"task": t, "method": m, "metric": "macro_f1", "probe": "linear", "fold": "holdout",
-         "donor": d, "seed": 0, "value": v + 0.05 * j + noise[i, j]}
-        for t in ("cell_type", "niche")
+        {"dataset": "lung", "task": t, "method": m, "metric": "bits", "probe": "linear",
+         "fold": "holdout", "donor": d, "seed": 0, "value": v + 0.05 * j + noise[i, j],
+         "chance": 0.0, "entropy": ENTROPY}
+        for t in ("cell_type", "niche", "xor")
         for i, (m, v) in enumerate(means.items())
         for j, d in enumerate(donors)
     ]  # fmt: skip
@@ -68,36 +99,55 @@ def scores(means, donors=DONORS):
 
 def scaling(means, donors=DONORS):
     table = scores(means, donors)
-    parts = [table.assign(fraction=f, draw=0, labels="drawn", note="") for f in (10.0, 100.0)]
+    f1 = table.assign(metric="macro_f1", value=-table["value"])
+    parts = [
+        part.assign(fraction=f, draw=0, labels="drawn", note="")
+        for f in (10.0, 100.0)
+        for part in (table, f1)
+    ]
     other = table.assign(fraction=10.0, draw=0, labels="all", note="", value=0.0)
     refused = table.head(1).assign(fraction=1.0, labels="drawn", note="11 pairs", value=np.nan)
     return pd.concat([*parts, other, refused])
 
 
-def information():
-    rows = [("niche", "pair", "S", 0.2), ("niche", "comm", "certified_synergy", 0.1)]
-    return pd.DataFrame(rows, columns=["task", "method", "quantity", "bits"])
+def information(low=0.05, high=0.3):
+    rows = [
+        ("lung", t, m, q, "linear", bits, low, high)
+        for t in ("niche", "xor")
+        for m, q, bits in (("pair", "S", 0.2), ("comm", "certified_synergy", 0.1))
+    ]
+    columns = ["dataset", "task", "method", "quantity", "probe", "bits", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def distance():
     rows = [
-        ("comm", 1, "all", "linear", 0.01), ("comm", 2, "all", "linear", 0.5),
-        ("comm", None, "all", "linear", 0.01), ("comm", 1, "all", "mlp", 0.01),
-        ("comm", 1, "T1", "linear", np.nan), ("cca", 1, "all", "linear", 0.01),
+        ("comm", 1, "all", "linear", "bits", 0.01), ("comm", 2, "all", "linear", "bits", 0.5),
+        ("comm", None, "all", "linear", "bits", 0.01), ("comm", 1, "all", "mlp", "bits", 0.01),
+        ("comm", 1, "all", "linear", "macro_f1", np.nan),
+        ("comm", 3, "all", "linear", "bits", np.nan), ("comm", 1, "T1", "linear", "bits", np.nan),
+        ("cca", 1, "all", "linear", "bits", 0.01),
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=["method", "band", "fold", "probe", "p_corrected"])
+    columns = ["method", "band", "fold", "probe", "metric", "p_corrected"]
+    return pd.DataFrame(rows, columns=columns).assign(dataset="lung", task="neighbours niche 1")
+
+
+SHARES = {
+    "cca": (0.9, 0.2, 0.3), "simclr": (0.8, 0.3, 0.2), "shuffled": (0.5, 0.3, 0.2),
+    "random": (0.5, 0.5, 0.1), "comm": (0.9, 0.9, 0.9),
+}  # fmt: skip
+PLAIN = {"concat": 0.5, "cca": 0.5, "simclr": 0.5, "comm": 0.7, "image": 0.5, "shuffled": 0.9}
+ARMS = {"comm": 0.5, "concat": 0.5, "frozen": 0.4, "prior": 0.1, "finetuned": 0.7}
+TRUE = {"cell_type": 0.0, "region": 0.0, "niche": 0.4, "xor": 0.4}
 
 
 def made(**changed):
     """Return tables that support every claim, with some of them changed."""
-    shares = {"cca": (0.9, 0.2, 0.3), "simclr": (0.8, 0.3, 0.2)}
-    shares |= {"shuffled": (0.5, 0.3, 0.2), "random": (0.5, 0.5, 0.1), "comm": (0.9, 0.9, 0.9)}
-    spectrum = pd.concat([kept(shares), over_ceiling({"cca": "at", "simclr": "below"})])
-    plain = {"concat": 0.5, "cca": 0.5, "simclr": 0.5, "comm": 0.7, "image": 0.5, "shuffled": 0.9}
-    arms = {"comm": 0.5, "concat": 0.5, "frozen": 0.4, "finetuned": 0.7}
     whole = {
-        "sis": sis({("niche", "comm"): 0.01}), "information": information(), "spectrum": spectrum,
-        "distance": distance(), "scores": scores(plain), "scaling": scaling(arms),
+        "sis": sis({("niche", "comm"): 0.01}), "information": information(),
+        "spectrum": spectrum(kept(SHARES), over_ceiling({})), "distance": distance(),
+        "truth": truth(**TRUE), "scores": scores(PLAIN), "scaling": scaling(ARMS),
         "methods": frozenset([*METHODS, *CONTROLS, "image", "expression"]),
+        "expression_expert": "small", "tuned_expert": "small",
     }  # fmt: skip
     return Tables(**whole | changed)

@@ -1,104 +1,259 @@
-"""Each rule says yes, no and "not testable here" when it should."""
+"""Each rule says supported, not supported and not tested when it should, and can say each."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from cell_synergy.studies.claims import rules
-from cell_synergy.studies.claims.evidence import NOT_SUPPORTED, NOT_TESTABLE, SUPPORTED
+from cell_synergy.studies.claims.evidence import NOT_SUPPORTED, SUPPORTED
+from cell_synergy.studies.claims.gain_rules import ceiling, local, niches
+from cell_synergy.studies.claims.outcomes import (
+    CERTIFIED,
+    FALSE_ALARM,
+    FOUND,
+    MISSED,
+    NOT_FOUND,
+    NOT_TESTED,
+    RIGHTLY_NOT_FOUND,
+)
+from cell_synergy.studies.claims.rank_rules import efficiency, highest, highest_on_niches
 from cell_synergy.studies.claims.rules import RULES
+from cell_synergy.studies.claims.share_rules import captured, redundancy
 
-from .conftest import DONORS, information, kept, made, over_ceiling, scaling, scores, sis
+from .conftest import (
+    ARMS,
+    DONORS,
+    PLAIN,
+    SHARES,
+    TRUE,
+    information,
+    kept,
+    made,
+    over_ceiling,
+    scaling,
+    scores,
+    sis,
+    spectrum,
+    truth,
+)
 
-SHARES = {
-    "cca": (0.9, 0.2, 0.3), "simclr": (0.8, 0.3, 0.2), "shuffled": (0.5, 0.3, 0.2),
-    "random": (0.5, 0.5, 0.1),
-}  # fmt: skip
-PLAIN = {"concat": 0.5, "cca": 0.5, "simclr": 0.5, "comm": 0.7}
-ARMS = {"comm": 0.5, "concat": 0.5, "frozen": 0.4, "finetuned": 0.7}
+NARROW = 0.01  # half of an interval, so that the detection limit is about .02
 
 
-@pytest.mark.parametrize("claim", RULES)
-def test_evidence_for_a_claim_supports_it(claim, claims):
-    verdict, evidence = RULES[claim](made(), claims)
-    assert verdict == SUPPORTED
-    assert any(letter.isdigit() for letter in evidence)
+def outcomes(finding):
+    """Return the outcomes of gains and leads by task."""
+    return {o.task: o.outcome for o in finding.outcomes if o.quantity != CERTIFIED}
 
 
+# The ceiling needs content above it, the truth's .15 unique to the image.
+SUPPORTING = {ceiling: {"spectrum": spectrum(over_ceiling({}, half=0.02))}}
 AGAINST = {
-    rules.redundancy: {"spectrum": kept(SHARES | {"cca": (0.9, 0.85, 0.3)})},
-    rules.ceiling: {"spectrum": over_ceiling({"cca": "above", "simclr": "at"})},
-    rules.local: {"sis": sis({("region", "concat"): 0.01})},
-    rules.niches: {"sis": sis({})},
-    rules.efficiency: {"scaling": scaling(ARMS | {"concat": 0.7})},
-    rules.highest: {"scores": scores(PLAIN | {"concat": 0.7})},
-    rules.captured: {"spectrum": kept(SHARES | {"shuffled": (0.78, 0.3, 0.2)})},
-}
-FEW = [
-    (rules.efficiency, {"scaling": scaling(ARMS, DONORS[:4])}),
-    (rules.highest, {"scores": scores(PLAIN, DONORS[:4])}),
-]
+    redundancy: {"spectrum": spectrum(kept(SHARES | {"cca": (0.9, 0.85, 0.3)}))},
+    ceiling: {"spectrum": spectrum(over_ceiling({"cca": 0.01}))},
+    local: {
+        "sis": sis({("region", "concat"): 0.01}), "truth": truth(**TRUE | {"region": 0.2}),
+    },
+    niches: {"sis": sis({}, half=NARROW)},
+    efficiency: {"scaling": scaling(ARMS | {"concat": 0.9})},
+    highest_on_niches: {"scores": scores(PLAIN | {"concat": 0.9})},
+    highest: {"scores": scores(PLAIN | {"concat": 0.9})},
+    captured: {"spectrum": spectrum(kept(SHARES | {"shuffled": (0.78, 0.3, 0.2)}))},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", RULES.values())
+def test_evidence_for_a_claim_supports_it(rule, claims):
+    finding = rule(made(**SUPPORTING.get(rule, {})), claims)
+    assert finding.verdict == SUPPORTED
+    assert any(letter.isdigit() for letter in finding.evidence)
 
 
 @pytest.mark.parametrize("rule", RULES.values())
 def test_evidence_against_a_claim_does_not(rule, claims):
-    assert rule(made(**AGAINST[rule]), claims)[0] == NOT_SUPPORTED
+    assert rule(made(**AGAINST[rule]), claims).verdict == NOT_SUPPORTED
 
 
-@pytest.mark.parametrize(("rule", "changed"), FEW)
-def test_four_donors_decide_nothing(rule, changed, claims):
-    few = {"scores": scores(PLAIN, DONORS[:4])} | changed
-    result = rule(made(**few), claims)
-    assert result == (NOT_TESTABLE, "4 test donors, 5 needed")
+RANKED = efficiency, highest, highest_on_niches
 
 
-@pytest.mark.parametrize("rule", [rules.redundancy, rules.ceiling, rules.captured])
+@pytest.mark.parametrize("rule", RANKED)
+def test_four_donors_decide_nothing(rule, claims):
+    few = {"scores": scores(PLAIN, DONORS[:4]), "scaling": scaling(ARMS, DONORS[:4])}
+    finding = rule(made(**few), claims)
+    assert (finding.verdict, finding.evidence) == (NOT_TESTED, "4 test donors, 5 needed")
+
+
+@pytest.mark.parametrize("rule", [redundancy, ceiling, captured])
 def test_a_spectrum_without_intervals_decides_nothing(rule, claims):
-    spectrum = pd.concat([kept(SHARES), over_ceiling({"cca": "", "simclr": ""})])
-    result = rule(made(spectrum=spectrum.assign(low=np.nan, high=np.nan)), claims)
-    assert result[0] == NOT_TESTABLE
+    table = spectrum(kept(SHARES), over_ceiling({})).assign(low=np.nan, high=np.nan)
+    assert rule(made(spectrum=table), claims).verdict == NOT_TESTED
 
 
-@pytest.mark.parametrize("rule", [rules.local, rules.niches])
+@pytest.mark.parametrize("rule", [local, niches])
 def test_sis_without_intervals_decides_nothing(rule, claims):
     table = sis({}).assign(gain_low=np.nan, gain_high=np.nan, p_corrected=np.nan)
-    assert rule(made(sis=table), claims)[0] == NOT_TESTABLE
+    assert rule(made(sis=table), claims).verdict == NOT_TESTED
 
 
-@pytest.mark.parametrize("rule", [rules.local, rules.niches])
+@pytest.mark.parametrize("rule", [local, niches, highest_on_niches])
 def test_a_data_set_without_such_tasks_says_so(rule, claims):
-    table = sis({}).assign(task="layer")
-    assert rule(made(sis=table), claims)[1].startswith("the data set has no")
+    finding = rule(made(sis=sis({}).assign(task="layer")), claims)
+    assert finding.evidence.startswith("the data set has no")
+
+
+@pytest.mark.parametrize("rule", [niches, highest, highest_on_niches])
+def test_a_study_without_the_method_says_so(rule, claims):
+    finding = rule(made(methods=frozenset(["concat"])), claims)
+    assert (finding.verdict, finding.evidence) == (NOT_TESTED, "no method 'comm'")
 
 
 def test_without_a_direction_above_the_edge_nothing_is_shared_to_be_kept(claims):
-    spectrum = kept(SHARES)
-    assert rules.redundancy(made(spectrum=spectrum[spectrum["quantity"] != "shared"]), claims) == (
-        NOT_TESTABLE, "no canonical correlation is above the edge of noise"
-    )  # fmt: skip
+    table = spectrum(kept(SHARES))
+    finding = redundancy(made(spectrum=table[table["quantity"] != "shared"]), claims)
+    assert finding.verdict == NOT_TESTED
+    assert finding.evidence == "no canonical correlation is above the edge of noise"
+
+
+@pytest.mark.parametrize("control", ["random", "shuffled"])
+def test_keeping_no_more_than_what_aligns_nothing_is_no_alignment(control, claims):
+    shares = SHARES | {control: (0.85, 0.3, 0.2)}
+    assert redundancy(made(spectrum=spectrum(kept(shares))), claims).verdict == NOT_SUPPORTED
 
 
 def test_controls_and_experts_are_no_fusion(claims):
-    table = sis({("cell_type", "shuffled"): 0.001})
-    table.loc[table["method"] == "shuffled", "p_corrected"] = 0.001
-    assert rules.local(made(sis=table), claims)[0] == SUPPORTED
-    assert "of 4 others" not in rules.highest(made(), claims)[1]
+    table = sis({})
+    table.loc[table["method"].isin(["shuffled", "comm_image"]), "p_corrected"] = 0.001
+    assert local(made(sis=table), claims).verdict == SUPPORTED
+    means = PLAIN | {"comm_image": 0.9}
+    assert "of 3 others" in highest(made(scores=scores(means)), claims).evidence
+
+
+def test_a_false_alarm_on_a_local_task_counts_on_neither_side(claims):
+    table = sis({("region", "concat"): 0.01})
+    finding = local(made(sis=table), claims)
+    assert outcomes(finding) == {"cell_type": RIGHTLY_NOT_FOUND, "region": FALSE_ALARM}
+    assert finding.verdict == SUPPORTED
+    assert "1 false alarm" in finding.evidence
+
+
+def test_a_gain_that_the_truth_holds_and_no_method_shows_is_against_one_modality(claims):
+    tables = {"sis": sis({}, half=NARROW), "truth": truth(**TRUE | {"region": 0.2})}
+    finding = local(made(**tables), claims)
+    assert outcomes(finding)["region"] == MISSED
+    assert finding.verdict == NOT_SUPPORTED
+
+
+@pytest.mark.parametrize(("half", "verdict"), [(NARROW, SUPPORTED), (0.3, NOT_TESTED)])
+def test_without_truth_a_small_study_does_not_show_that_there_is_no_gain(half, verdict, claims):
+    finding = local(made(sis=sis({}, half=half), truth=truth()), claims)
+    assert set(outcomes(finding).values()) == {NOT_FOUND}
+    assert finding.verdict == verdict
+
+
+@pytest.mark.parametrize(("half", "verdict"), [(NARROW, NOT_SUPPORTED), (0.3, NOT_TESTED)])
+def test_without_truth_a_small_study_does_not_refute_a_gain(half, verdict, claims):
+    finding = niches(made(sis=sis({}, half=half), truth=truth()), claims)
+    assert set(outcomes(finding).values()) == {NOT_FOUND}
+    assert finding.verdict == verdict
+
+
+def test_an_xor_is_no_evidence_against_a_method_that_cannot_show_it(claims):
+    finding = niches(made(sis=sis({("niche", "comm"): 0.01}, half=NARROW)), claims)
+    assert outcomes(finding) == {"niche": FOUND, "xor": RIGHTLY_NOT_FOUND}
+    assert finding.verdict == SUPPORTED
+    alone = sis({}, half=NARROW)
+    alone = alone[alone["task"] == "xor"]
+    assert niches(made(sis=alone), claims).verdict == NOT_TESTED
+    assert highest_on_niches(made(sis=alone), claims).verdict == NOT_TESTED
+
+
+def test_a_twin_whose_negative_control_is_one_modality_s_state_has_no_xor(claims):
+    gains = truth(**TRUE)
+    gains.loc[gains["task"] == "xor", "unique_image"] = 0.5
+    finding = niches(made(sis=sis({}, half=NARROW), truth=gains), claims)
+    assert outcomes(finding)["xor"] == MISSED
+
+
+@pytest.mark.parametrize("rule", [niches, highest_on_niches])
+def test_the_twin_without_synergy_is_no_evidence_against_a_gain(rule, claims):
+    null = truth(**dict.fromkeys(TRUE, 0.0))
+    finding = rule(made(sis=sis({}, half=NARROW), truth=null), claims)
+    assert set(outcomes(finding).values()) == {RIGHTLY_NOT_FOUND}
+    assert finding.verdict == NOT_TESTED
+    alarm = niches(made(truth=null), claims)
+    assert outcomes(alarm)["niche"] == FALSE_ALARM
+    assert alarm.verdict == NOT_SUPPORTED
+
+
+def test_a_gain_below_the_detection_limit_is_not_tested(claims):
+    finding = niches(made(sis=sis({}, half=0.3)), claims)
+    assert outcomes(finding)["niche"] == NOT_TESTED
+    assert finding.verdict == NOT_TESTED
 
 
 def test_evidence_on_niches_names_its_numbers(claims):
-    _, evidence = rules.niches(made(), claims)
-    assert "niche +0.070 (+0.000 to +0.200)" in evidence
-    assert "niche: S 0.20 bits, certified 0.10" in evidence
-    assert "above the better expert in 1 of 2 targets and bands" in evidence
-    bits = information().assign(bits=-0.001)
-    assert "S 0.00 bits, certified 0.00" in rules.niches(made(information=bits), claims)[1]
+    finding = niches(made(), claims)
+    assert "niche: found: +0.070 (-0.030 to +0.170), corrected p 0.010; true gain 0.400, limit 0." \
+        in finding.evidence  # fmt: skip
+    assert "true gain 0.400 of an XOR that no method compared makes linear" in finding.evidence
+    assert "niche: found: certified 0.100 bits (0.050 to 0.300); true S 0.800" in finding.evidence
+    assert "gains in 1 of 2 tested targets and bands (by chance up to 0.1)" in finding.evidence
+
+
+def test_certified_synergy_where_there_is_none_is_a_false_alarm_that_does_not_decide(claims):
+    gains = truth(**TRUE)
+    gains.loc[gains["task"] == "niche", "synergy"] = 0.0
+    finding = niches(made(truth=gains), claims)
+    certified = {o.task: o.outcome for o in finding.outcomes if o.quantity == CERTIFIED}
+    assert certified == {"niche": FALSE_ALARM, "xor": FOUND}
+    assert finding.verdict == SUPPORTED
+    wide = niches(made(information=information(low=0.0)), claims)
+    assert {o.outcome for o in wide.outcomes if o.quantity == CERTIFIED} == {
+        MISSED, RIGHTLY_NOT_FOUND,
+    }  # fmt: skip
+
+
+def test_gains_over_the_ceiling_are_shares_of_the_label_entropy(claims):
+    finding = ceiling(made(), claims)
+    (outcome,) = finding.outcomes
+    assert (outcome.value, outcome.low) == pytest.approx((0.05, -0.05))
+    assert outcome.truth == pytest.approx(0.15)
+    assert finding.evidence.startswith("3 shared directions; ")
+
+
+def test_where_nothing_is_above_the_ceiling_the_claim_on_it_is_not_tested(claims):
+    gains = truth(**TRUE).assign(unique_image=0.0, synergy=0.0)
+    finding = ceiling(made(truth=gains), claims)
+    assert (finding.verdict, outcomes(finding)) == (NOT_TESTED, {"cell_type": RIGHTLY_NOT_FOUND})
+
+
+def test_fusion_of_another_expert_does_not_decide_which_is_efficient(claims):
+    table = scaling(ARMS | {"concat": 0.9})
+    finding = efficiency(made(scaling=table, expression_expert="pca"), claims)
+    assert (finding.verdict, outcomes(finding)) == (NOT_TESTED, {"cell_type": NOT_TESTED})
+    assert finding.evidence.startswith("fusion methods read pca, the tuned expert is small")
+    assert "to frozen" in finding.evidence
 
 
 def test_the_fine_tuned_expert_may_be_missing(claims):
     table = scaling({name: value for name, value in ARMS.items() if name != "finetuned"})
-    assert rules.efficiency(made(scaling=table), claims)[0] == NOT_TESTABLE
+    assert efficiency(made(scaling=table), claims).verdict == NOT_TESTED
 
 
-def test_labels_that_do_not_shrink_are_another_curve(claims):
-    _, evidence = rules.efficiency(made(), claims)
-    assert evidence.startswith("mean over 10 to 100 % of the pairs: +0.2")
+def test_labels_that_do_not_shrink_and_macro_f1_are_other_curves(claims):
+    evidence = efficiency(made(), claims).evidence
+    assert evidence.startswith("mean over 10 to 100 % of the pairs: 1 found; cell type: found: ")
+    assert "found: place 1 of 5; +0.099 (" in evidence  # .7 and .5 bits of 2
+
+
+def test_the_highest_must_gain_over_the_experts_as_well(claims):
+    finding = highest_on_niches(made(sis=sis({})), claims)
+    assert outcomes(finding)["niche"] == NOT_FOUND
+    assert highest_on_niches(made(), claims).verdict == SUPPORTED
+
+
+@pytest.mark.parametrize("rule", [highest, highest_on_niches])
+def test_a_lead_that_no_small_study_finds_is_not_tested(rule, claims):
+    rng = np.random.default_rng(1)
+    table = scores(PLAIN | {"comm": 0.5})
+    table["value"] += rng.normal(0, 2, len(table))
+    finding = rule(made(scores=table), claims)
+    assert finding.verdict == NOT_TESTED

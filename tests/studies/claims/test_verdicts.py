@@ -1,5 +1,6 @@
 """The table of claims, Trifeature's part of it, and the stage that writes it."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +9,7 @@ from ruamel.yaml import YAML
 
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.studies.claims.evidence import NOT_SUPPORTED, SUPPORTED
-from cell_synergy.studies.claims.rules import CAPTURED, COLLAPSE, HIGHEST, RULES
+from cell_synergy.studies.claims.rules import CAPTURED, COLLAPSE, HIGHEST_ON_NICHES, RULES
 from cell_synergy.studies.claims.verdicts import COLUMNS, markdown, on_trifeature, verdicts
 from stages.claims import Args, main
 
@@ -33,51 +34,76 @@ def test_every_claim_is_judged_on_every_data_set_and_on_trifeature(claims):
     result = {"lung": made(), "mine": made()}
     table = verdicts(result, {"lung": True, "mine": False}, drawn(), claims)
     assert list(table.columns) == COLUMNS
-    assert len(table) == 3 * len(RULES)
-    assert not table.isna().any(axis=None)
-    assert table.set_index("dataset")["simulated"].to_dict() == {
+    whole = table[table["task"] == "all"]
+    assert len(whole) == 3 * len(RULES)
+    assert not whole[["claim", "dataset", "verdict", "evidence"]].isna().any(axis=None)
+    assert whole.groupby("dataset")["simulated"].first().to_dict() == {
         "lung": True, "mine": False, "trifeature": True,
     }  # fmt: skip
 
 
+def test_every_task_of_a_claim_has_a_row_with_its_numbers(claims):
+    table = verdicts({"lung": made()}, {"lung": True}, drawn(), claims)
+    gains = table[(table["dataset"] == "lung") & (table["quantity"] == "gain")]
+    assert set(gains["task"]) == {"cell_type", "region", "niche", "xor"}
+    numbers = ["value", "low", "high", "p_corrected", "truth", "limit"]
+    assert not gains[numbers].isna().any(axis=None)
+    niche = gains.set_index("task").loc["niche"]
+    assert (niche["verdict"], niche["method"], niche["truth"]) == ("found", "comm", 0.4)
+
+
 def test_trifeature_decides_by_intervals_over_its_pairs(claims):
-    result = {claim: verdict for claim, (verdict, _) in on_trifeature(drawn(), claims).items()}
-    assert result == dict.fromkeys([COLLAPSE, CAPTURED, HIGHEST], SUPPORTED)
+    found = on_trifeature(drawn(), claims)
+    result = {claim: finding.verdict for claim, finding in found.items()}
+    assert result == dict.fromkeys([COLLAPSE, CAPTURED, HIGHEST_ON_NICHES], SUPPORTED)
     near = on_trifeature(drawn(simclr=(0.86, 0.85, 0.65, 0.79)), claims)
-    assert {verdict for verdict, _ in near.values()} == {NOT_SUPPORTED}
+    assert {finding.verdict for finding in near.values()} == {NOT_SUPPORTED}
     chance = on_trifeature(drawn(comm=(1, 0.99, 0.97, 0.505)), claims)
-    assert chance[HIGHEST][0] == NOT_SUPPORTED
-    assert "comm 0.51" in chance[HIGHEST][1] or "comm 0.50" in chance[HIGHEST][1]
+    assert chance[HIGHEST_ON_NICHES].verdict == NOT_SUPPORTED
+    assert re.search(r"comm 0\.5[01]", chance[HIGHEST_ON_NICHES].evidence)
 
 
-def test_the_markdown_names_what_is_simulated(claims):
+STARS = 3, 40, 2.0
+
+
+def test_the_markdown_counts_tasks_and_names_what_is_simulated(claims):
     table = verdicts(
         {"lung": made(), "mine": made()}, {"lung": True, "mine": False}, drawn(), claims
     )
-    lines = markdown(table).splitlines()
+    lines = markdown(table, STARS, claims).splitlines()
     assert lines[0] == "| claim | lung (simulated) | mine | trifeature (simulated) |"
     assert lines[1] == "|---|---|---|---|"
-    assert len(lines) == 2 + len(RULES)
     assert lines[2].endswith("| supported | supported | supported |")
+    counted = "supported: 1 found, 1 rightly not found"
+    row = f"| niches gain from synergy-aware fusion | {counted} | {counted} | not tested |"
+    assert row in lines
+
+
+def test_the_markdown_explains_itself_and_has_the_numbers_of_tasks(claims):
+    table = verdicts({"lung": made()}, {"lung": True}, drawn(), claims)
+    text = markdown(table, STARS, claims)
+    assert "a gain that this study\nfinds with a probability of 80%" in text
+    assert "gains: 3, in 40 families of tests; chance alone gives one in up to 2.0" in text
+    line = next(line for line in text.splitlines() if "| niche | gain |" in line)
+    assert re.search(r"\| found \(0\.070, true 0\.400, limit 0\.\d{3}\) \|$", line)
+    assert "| claim | task | quantity | lung (simulated) |" in text
 
 
 @pytest.fixture
 def args(tmp_path, monkeypatch):
     """A folder with tables of one data set."""
     tables = made()
-    rows = tables.scores.assign(dataset="lung", n=9, inner=0.5)
-    folders = "sis", "information", "spectrum", "distance"
+    rows = tables.scores.assign(n=9, inner=0.5)
+    folders = "sis", "information", "truth", "spectrum", "distance"
     for name in folders:
         (tmp_path / name).mkdir()
-        getattr(tables, name).assign(dataset="lung").to_csv(
-            tmp_path / name / "lung.csv", index=False
-        )
+        getattr(tables, name).to_csv(tmp_path / name / "lung.csv", index=False)
     for name in ("scores/lung", "scaling/lung", "finetune", "trifeature"):
         (tmp_path / name).mkdir(parents=True)
     for method, own in rows.groupby("method"):
         own.to_csv(tmp_path / f"scores/lung/{method}.csv", index=False)
-    arms = tables.scaling.assign(dataset="lung", n=9, inner=0.5, pairs=100)
-    tuned = arms["method"].isin(["finetuned", "frozen"])
+    arms = tables.scaling.assign(n=9, inner=0.5, pairs=100)
+    tuned = arms["method"].isin(["finetuned", "frozen", "prior"])
     arms[tuned].to_csv(tmp_path / "finetune/lung.csv", index=False)
     for method, own in arms[~tuned].groupby("method"):
         own.to_csv(tmp_path / f"scaling/lung/{method}.csv", index=False)
@@ -87,8 +113,11 @@ def args(tmp_path, monkeypatch):
         "method": "comm", "datasets": ["lung"], "models": {name: {} for name in known},
         "claims": {
             "aligned": ["cca", "simclr"], "synergy_aware": "comm", "redundant": "simclr",
-            "local": ["cell_type", "region"], "niches": ["niche"],
+            "local": ["cell_type", "region"], "niches": ["niche", "xor"],
+            "negative_controls": ["xor"], "zero": 0.01, "relevant": 0.3, "power": 0.8,
+            "correlation": 0.5,
         },
+        "experts": {"image": "cnn", "expression": "small", "finetuned": "small"},
     }  # fmt: skip
     with (tmp_path / "params.yaml").open("w") as file:
         YAML().dump(params, file)
@@ -101,13 +130,15 @@ def args(tmp_path, monkeypatch):
     return Args(**{name: tmp_path / name for name in places}, **outs)
 
 
-def test_the_stage_reads_what_other_stages_write(args):
+def test_the_stage_reads_what_other_stages_write(args, claims):
     main(args)
-    table = pd.read_csv(args.out)
+    table = pd.read_csv(args.out, dtype=str, keep_default_na=False)
     assert set(table["dataset"]) == {"lung", "trifeature"}
-    assert set(table.loc[table["dataset"] == "lung", "verdict"]) == {SUPPORTED}
-    assert table["simulated"].all()
-    assert args.summary.read_text() == markdown(table)
+    expected = verdicts({"lung": made()}, {"lung": True}, drawn(), claims)
+    assert table["verdict"].tolist() == expected["verdict"].tolist()
+    assert table["evidence"].tolist() == expected["evidence"].tolist()
+    assert "| lung (simulated) |" in args.summary.read_text()
+    assert "tables of gains: 1, in 4 families" in args.summary.read_text()
     first = args.out.read_bytes()
     main(args)
     assert args.out.read_bytes() == first
@@ -131,6 +162,6 @@ def test_a_method_that_the_study_has_not_is_named(args):
 def test_what_is_remarked_of_a_data_set_stands_below_the_markdown(claims):
     table = verdicts({"mine": made()}, {"mine": False}, drawn(), claims)
     remarks = table["dataset"].map({"mine": "blocks of a section"}).fillna("")
-    lines = markdown(table.assign(remark=remarks)).splitlines()
-    assert lines[-2:] == ["", "mine: blocks of a section"]
-    assert len(lines) == 2 + len(RULES) + 2
+    lines = markdown(table.assign(remark=remarks), STARS, claims).splitlines()
+    index = lines.index("mine: blocks of a section")
+    assert lines[index - 1] == lines[index + 1] == ""

@@ -41,11 +41,11 @@ def test_methods_stand_above_at_or_below(ceiling):
 def test_controls_and_single_experts_are_not_corrected_for(ceiling):
     noise = np.random.default_rng(0).normal(0, 0.01, 8)
     result, over = verdicts(
-        *(scores(m, ceiling + 0.1 + noise) for m in ("image", "random")),
+        *(scores(m, ceiling + 0.1 + noise) for m in ("image", "random", "comm_image")),
         scores("comm", ceiling + noise), ceiling=ceiling,
     )  # fmt: skip
-    assert result["image"] == result["random"] == "above"
-    assert over["p_corrected"].isna().to_dict() == {"comm": False, "image": True, "random": True}
+    assert result["image"] == result["random"] == result["comm_image"] == "above"
+    assert over.index[over["p_corrected"].notna()].tolist() == ["comm"]
 
 
 def test_under_five_donors_nothing_is_said():

@@ -1,4 +1,4 @@
-"""Recalibration of posteriors by a temperature and an offset per class, fitted on other donors.
+"""Recalibration of posteriors by one slope about the training label shares, fitted on other donors.
 
 References
 ----------
@@ -10,28 +10,34 @@ from jaxtyping import Float, Float64, Int, Shaped
 from scipy.special import log_softmax, softmax
 
 _FLOOR = 0.25 / 255  # value of a stored 0: the middle of the probabilities that round to 0 of 255
-_PRIOR_WEIGHT = 0.1  # weight, in observations, of a prior at slope 1 and offset 0
+_PRIOR_WEIGHT = 0.1  # weight, in observations, of a Gaussian prior of variance 1 about slope 1
 _MAX_STEPS = 100  # Newton's method takes under ten
-_TOLERANCE = 1e-10
+_TOLERANCE = 1e-8  # relative change of the slope
 
 
 def recalibrate(
     posterior: Float[np.ndarray, "obs classes"],
+    prior: Float[np.ndarray, "obs classes"],
     y: Int[np.ndarray, " obs"],
     groups: Shaped[np.ndarray, " obs"],
 ) -> Float64[np.ndarray, "obs classes"]:
-    """Return recalibrated log posteriors: `slope * log p + offset`, normalised over classes.
+    """Return recalibrated log posteriors: `log prior + slope * (log p - log prior)`, normalised.
 
-    Slope and offsets (one per class) of a group maximise the likelihood of the labels of all other
-    groups, each of equal weight. If that maximum is at a negative slope, the slope is 0: the
-    posterior carries no information.
+    The slope of a group maximises the likelihood of the labels of all other groups, each of equal
+    weight. It is at least 0; slope 0 is the prior, and gains no bits over it. There is no offset
+    per class: offsets would carry the label shares of other donors over to a donor whose shares may
+    differ.
 
     Parameters
     ----------
     posterior
-        Predicted class probabilities, from 0 to 1.
+        Predicted class probabilities, from 0 to 1. A probability of 0 counts as the mean of those
+        that are stored as 0 of 255, or as the prior if that is smaller.
+    prior
+        Share of each class among the training rows of the probe that predicted the observation. The
+        result has probability 0 where it is 0.
     y
-        Class of each observation, from 0.
+        Class of each observation, from 0, with a prior above 0.
     groups
         Group of each observation, of at least two; each is recalibrated by a fit to all others.
 
@@ -40,14 +46,17 @@ def recalibrate(
     :
         Logarithms (natural) of the recalibrated class probabilities.
     """
-    logits = np.log(np.maximum(posterior.astype(np.float64), _FLOOR))
-    onehot = np.eye(logits.shape[1])[y]
-    calibrated = np.zeros(logits.shape)
-    fit = np.eye(1 + logits.shape[1])[0]
+    known = prior > 0
+    base = np.log(prior, out=np.full(prior.shape, -np.inf), where=known)
+    p = np.maximum(posterior.astype(np.float64), np.minimum(_FLOOR, prior))
+    evidence = np.log(p, out=np.zeros(prior.shape), where=known) - np.where(known, base, 0)
+    calibrated = np.zeros(prior.shape)
+    slope = 1.0
     for group in np.unique(groups):
         mask = groups == group
-        fit = _fit(logits[~mask], onehot[~mask], equal_weights(groups[~mask]), fit)
-        calibrated[mask] = log_softmax(fit[0] * logits[mask] + fit[1:], axis=1)
+        rest, start = ~mask, slope or 1.0
+        slope = _fit(base[rest], evidence[rest], y[rest], equal_weights(groups[rest]), start)
+        calibrated[mask] = log_softmax(base[mask] + slope * evidence[mask], axis=1)
     return calibrated
 
 
@@ -58,53 +67,36 @@ def equal_weights(groups: Shaped[np.ndarray, " obs"]) -> Float64[np.ndarray, " o
 
 
 def _fit(
-    logits: Float64[np.ndarray, "obs classes"],
-    onehot: Float64[np.ndarray, "obs classes"],
+    base: Float64[np.ndarray, "obs classes"],
+    evidence: Float64[np.ndarray, "obs classes"],
+    y: Int[np.ndarray, " obs"],
     weights: Float64[np.ndarray, " obs"],
-    start: Float64[np.ndarray, " parameters"],
-) -> Float64[np.ndarray, " parameters"]:
-    """Return slope and offsets of maximal likelihood, with a slope of at least 0."""
-    fit = _newton(logits, onehot, weights, start)
-    if fit[0] < 0:
-        fit = _newton(np.zeros_like(logits), onehot, weights, start)
-        fit[0] = 0
-    return fit
+    start: float,
+) -> float:
+    """Return the slope of maximal penalised likelihood, at least 0, by Newton's method.
 
-
-def _newton(
-    logits: Float64[np.ndarray, "obs classes"],
-    onehot: Float64[np.ndarray, "obs classes"],
-    weights: Float64[np.ndarray, " obs"],
-    start: Float64[np.ndarray, " parameters"],
-) -> Float64[np.ndarray, " parameters"]:
-    """Minimise the penalised log-loss, which is convex, by Newton's method with damped steps.
-
-    A step is halved while it overshoots the minimum along its direction so far that the slope at
-    its end is above half the initial one, with the opposite sign.
+    The derivative of the penalised log-loss in the slope increases, so that its signs bracket the
+    root; a step out of the bracket is replaced by one to its middle.
     """
-    fit, prior_weight = start.copy(), _PRIOR_WEIGHT / len(logits)
-    prior = np.eye(1, len(fit))[0]
+    observed = weights @ evidence[np.arange(len(y)), y]
+    prior_weight = _PRIOR_WEIGHT / len(y)
 
-    def gradient(
-        at: Float64[np.ndarray, " parameters"],
-    ) -> tuple[Float64[np.ndarray, " parameters"], Float64[np.ndarray, "obs classes"]]:
-        p = softmax(at[0] * logits + at[1:], axis=1)
-        residual = weights[:, None] * (p - onehot)
-        slopes = np.concatenate([[np.vdot(residual, logits)], residual.sum(axis=0)])
-        return slopes + prior_weight * (at - prior), p
+    def derivatives(slope: float) -> tuple[float, float]:
+        p = softmax(base + slope * evidence, axis=1)
+        weighted = p * evidence
+        expected = weighted.sum(axis=1)
+        variance = np.einsum("ij,ij->i", weighted, evidence) - expected**2
+        first = weights @ expected - observed + prior_weight * (slope - 1)
+        return float(first), float(weights @ variance + prior_weight)
 
-    g, p = gradient(fit)
+    if derivatives(0.0)[0] >= 0:
+        return 0.0
+    low, high, slope = 0.0, np.inf, start
     for _ in range(_MAX_STEPS):
-        if abs(g).max() <= _TOLERANCE:
+        first, second = derivatives(slope)
+        if abs(first) <= _TOLERANCE * slope * second:
             break
-        weighted = weights[:, None] * p
-        centred = logits - (p * logits).sum(axis=1, keepdims=True)
-        hessian = np.diag(np.concatenate([[np.vdot(weighted * centred, logits)], weighted.sum(0)]))
-        hessian[0, 1:] = hessian[1:, 0] = (weighted * centred).sum(axis=0)
-        hessian[1:, 1:] -= weighted.T @ p
-        step = -np.linalg.solve(hessian + prior_weight * np.eye(len(fit)), g)
-        slope = step @ g
-        while (new := gradient(fit + step))[0] @ step > -slope / 2:
-            step, slope = step / 2, slope / 2
-        fit, (g, p) = fit + step, new
-    return fit
+        low, high = (slope, high) if first < 0 else (low, slope)
+        step = slope - first / second
+        slope = step if low < step < high else (low + high) / 2
+    return slope

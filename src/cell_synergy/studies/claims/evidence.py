@@ -1,22 +1,26 @@
-"""Inputs of the rules for claims: the methods and tasks concerned, and the study's tables."""
+"""Inputs of the rules for claims, the study's tables, and their results: a verdict per data set."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from cell_synergy.core.config import Config
-from cell_synergy.core.names import DONOR
+from cell_synergy.core.names import DONOR, UNIMODAL, is_control
 from cell_synergy.data.naming import Names
 from cell_synergy.scoring.inference import MIN_DONORS
 from cell_synergy.scoring.tables import ALL_FOLDS, headline_rows
+from cell_synergy.studies.claims.outcomes import NOT_TESTED, Expected, Outcome
+from cell_synergy.studies.scaling import WHOLE
 
-SUPPORTED, NOT_SUPPORTED, NOT_TESTABLE = "supported", "not supported", "not testable here"
+SUPPORTED, NOT_SUPPORTED = "supported", "not supported"  # or `NOT_TESTED`
 _ALL_SEEDS = "all"  # rows of the table of the stage `spectrum` that are means over seeds
+_SEEN = "embeddings"  # rows of the truth that are about what the embeddings show of the states
 
 
 class ClaimsConfig(Config):
-    """Methods and tasks that the claims are about.
+    """Methods and tasks that the claims are about, and the sizes of gains that decide them.
 
     Attributes
     ----------
@@ -27,6 +31,17 @@ class ClaimsConfig(Config):
         redundancy according to the paper (SimCLR).
     local, niches
         Tasks on the observation itself, and tasks on the organisation of its surroundings.
+    negative_controls
+        Tasks of simulated tissue whose label is the XOR of two independent states, which no method
+        that is compared makes linear: not to find a gain there is right.
+    zero
+        True gain (share of the label entropy) below which there is nothing to be found.
+    relevant
+        Gain (share of the label entropy, or R2) that a study must be able to find for its "not
+        found" to count where no truth is known.
+    power, correlation
+        Power of detection limits, and the correlation that they assume between the gains of two
+        methods over donors.
     """
 
     aligned: Names
@@ -34,6 +49,11 @@ class ClaimsConfig(Config):
     redundant: str
     local: Names
     niches: Names
+    negative_controls: Names
+    zero: float
+    relevant: float
+    power: float
+    correlation: float
 
 
 @dataclass(frozen=True)
@@ -45,30 +65,110 @@ class Tables:
     sis, information, spectrum, distance
         Tables of the SIS, of the information decomposition, of the spectral ceiling, and of the SIS
         over distance.
+    truth
+        True decompositions of a simulated data set; without rows for real tissue.
     scores
         Tidy scores of the stage `evaluate`.
     scaling
         Table that `cell_synergy.studies.scaling.curves.read` returns.
     methods
         Names of all methods of the study.
+    expression_expert, tuned_expert
+        Names of the expression expert that fusion methods read, and of the one that is fine-tuned.
     """
 
     sis: pd.DataFrame
     information: pd.DataFrame
     spectrum: pd.DataFrame
     distance: pd.DataFrame
+    truth: pd.DataFrame
     scores: pd.DataFrame
     scaling: pd.DataFrame
     methods: frozenset[str]
+    expression_expert: str
+    tuned_expert: str
 
     def aligned(self, claims: ClaimsConfig) -> list[str]:
         """Return the aligned methods that are in the study."""
         return [name for name in claims.aligned if name in self.methods]
 
-    def headline_sis(self, tasks: Sequence[str]) -> pd.DataFrame:
-        """Return the rows of `sis` of some tasks: over all folds, linear probes, macro F1 or R2."""
+    def gains(self, tasks: Sequence[str]) -> pd.DataFrame:
+        """Return the rows of `sis` of fusion methods on some tasks: all folds, linear probes."""
         rows = headline_rows(self.sis, fold=ALL_FOLDS)
-        return rows[rows["task"].isin(tasks)]
+        return fusion_rows(rows[rows["task"].isin(tasks)])
+
+    def true(self, task: str, *columns: str) -> float:
+        """Return the sum of some columns of the truth of what embeddings show of a task.
+
+        Parameters
+        ----------
+        task
+            Name of the task.
+        columns
+            Names of columns of `truth`, for example `gain` (share of the label entropy).
+
+        Returns
+        -------
+        :
+            The sum, at least 0; NaN if no truth is known of the task.
+        """
+        if self.truth.empty:
+            return float("nan")
+        rows = self.truth[(self.truth["task"] == task) & (self.truth["seen"] == _SEEN)]
+        return max(float(rows[list(columns)].sum().sum()), 0.0) if len(rows) else float("nan")
+
+    def expected(self, task: str, truth: float, claims: ClaimsConfig) -> Expected:
+        """Return what is known about a gain on a task.
+
+        Parameters
+        ----------
+        task
+            Name of the task.
+        truth
+            True gain as a share of the label entropy; NaN if none is known.
+        claims
+            Which tasks are negative controls, and the gain below which nothing is to be found. A
+            negative control is one only where all its information is synergy; in a twin without
+            synergy its label is a state of one modality.
+        """
+        single = self.true(task, "redundant", "unique_image", "unique_expression")
+        is_xor = single < claims.zero * self.true(task, "entropy")
+        return Expected(truth, not (is_xor and task in claims.negative_controls), claims.zero)
+
+    def entropy(self, task: str) -> float:
+        """Return the entropy of a task's labels in bits, the mean over donors; NaN of regressions.
+
+        Parameters
+        ----------
+        task
+            Name of the task.
+        """
+        rows = self.scores[self.scores["task"] == task]
+        return float(rows.groupby("donor")["entropy"].mean().mean())
+
+    def fusion_scores(self) -> pd.DataFrame:
+        """Return mean scores of linear probes by task and donor (rows) and fusion method (columns).
+
+        Scores in bits are divided by the entropy of the task's labels.
+        """
+        rows = fusion_rows(headline_rows(self.scores))
+        rows = rows[rows["task"] != DONOR]
+        entropies = rows["task"].map({task: self.entropy(task) for task in rows["task"].unique()})
+        share = np.where(rows["metric"] == "bits", rows["value"] / entropies, rows["value"])
+        rows = rows.assign(share=share)
+        means = rows.groupby(["task", "donor", "method"])["share"].mean().reset_index()
+        return means.pivot_table(index=["task", "donor"], columns="method", values="share")
+
+    def cross_validated(self) -> bool:
+        """Return whether donors were held out in turn."""
+        return len(self.scores["fold"].unique()) > 1
+
+    def shared_directions(self) -> int | None:
+        """Return the number of shared directions of all training pairs; None without estimate."""
+        rows = self.spectrum[self.spectrum["quantity"] == "directions"]
+        rows = rows[(rows["space"] == "axes") & (rows["pairs"] == "own")]
+        rows = rows[rows["fraction"] == WHOLE].dropna(subset="value")
+        return round(rows["value"].iloc[0]) if len(rows) else None
 
     def retained_shares(self) -> dict[str, pd.DataFrame] | str:
         """Return how much of the shared and the unique content each method's embedding retains.
@@ -87,26 +187,53 @@ class Tables:
         if "shared" not in set(rows["quantity"]):
             return "no canonical correlation is above the edge of noise"
         if rows["low"].isna().all():
-            return too_few(self)[1]
+            return too_few(self).evidence
         return {
             column: rows.pivot_table(index="method", columns="quantity", values=column)
             for column in ("value", "low", "high")
         }
 
 
-Finding = tuple[str, str]
-"""A verdict (`supported`, `not supported`, `not testable here`) and its evidence in words."""
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on a claim for one data set.
+
+    Attributes
+    ----------
+    verdict
+        `SUPPORTED`, `NOT_SUPPORTED` or `NOT_TESTED`.
+    evidence
+        The evidence in words and numbers, or the reason why nothing was tested.
+    outcomes
+        Outcomes of the tasks that the claim is about; none for a claim about embeddings.
+    """
+
+    verdict: str
+    evidence: str
+    outcomes: tuple[Outcome, ...] = ()
+
+
+def fusion_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of fusion methods, without single experts and controls.
+
+    Parameters
+    ----------
+    table
+        Table with the column `method`.
+    """
+    others = [name for name in table["method"].unique() if name in UNIMODAL or is_control(name)]
+    return table[~table["method"].isin(others)]
 
 
 def no_method(names: Iterable[str]) -> Finding:
     """Return the finding for a claim about methods that are not in the study."""
-    return NOT_TESTABLE, f"not tested: no method {' or '.join(map(repr, names))}"
+    return Finding(NOT_TESTED, f"no method {' or '.join(map(repr, names))}")
 
 
 def too_few(tables: Tables) -> Finding:
     """Return the finding for a data set with too few test donors."""
     scored = tables.scores.loc[tables.scores["task"] != DONOR, "donor"].unique()
-    return NOT_TESTABLE, f"{len(scored)} test donors, {MIN_DONORS} needed"
+    return Finding(NOT_TESTED, f"{len(scored)} test donors, {MIN_DONORS} needed")
 
 
 def if_holds(holds: bool, evidence: str) -> Finding:
@@ -119,4 +246,4 @@ def if_holds(holds: bool, evidence: str) -> Finding:
     evidence
         The evidence in words and numbers.
     """
-    return SUPPORTED if holds else NOT_SUPPORTED, evidence
+    return Finding(SUPPORTED if holds else NOT_SUPPORTED, evidence)

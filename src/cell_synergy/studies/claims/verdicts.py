@@ -1,6 +1,7 @@
-"""The verdicts on all claims as one table."""
+"""The verdicts on all claims as one table, and as Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,19 +10,30 @@ from scipy.stats import norm
 from cell_synergy.core.names import LINEAR
 from cell_synergy.data.remarks import remarks_by_dataset
 from cell_synergy.scoring.inference import CONFIDENCE
-from cell_synergy.studies.claims.evidence import (
-    NOT_TESTABLE,
-    ClaimsConfig,
-    Finding,
-    Tables,
-    if_holds,
-)
-from cell_synergy.studies.claims.rules import CAPTURED, COLLAPSE, HIGHEST, RULES
+from cell_synergy.studies.claims.evidence import ClaimsConfig, Finding, Tables, if_holds
+from cell_synergy.studies.claims.outcomes import CERTIFIED, NOT_TESTED, OUTCOMES
+from cell_synergy.studies.claims.rules import CAPTURED, COLLAPSE, HIGHEST_ON_NICHES, RULES
 
-COLUMNS = ["claim", "dataset", "verdict", "evidence", "simulated"]
+COLUMNS = [
+    "claim", "dataset", "task", "quantity", "method", "metric", "verdict", "value", "low", "high",
+    "p_corrected", "truth", "limit", "evidence", "simulated",
+]  # fmt: skip
 TRIFEATURE = "trifeature"
+WHOLE = "all"  # the column `task` of the row with the verdict on a claim and data set
 
 _UNIQUE = ["unique_image", "unique_expression"]
+_LEGEND = """\
+Gains are usable bits of linear probes over each of the two experts (or over the ceiling), as a
+share of the entropy of the labels, or R2. They are no synergy; that is what is certified, in bits.
+A task is *found* if something is significant after correction for all methods; *missed* if not,
+though the truth of the simulated tissue is at least the detection limit, a gain that this study
+finds with a probability of {power:.0%}; *rightly not found* if nothing is to be found, or nothing
+that the methods compared can show; a *false alarm* if something is found where nothing is; *not
+tested* if the true gain is below the limit. Real tissue has no truth: a task is *found* or *not
+found*, and the latter counts if a gain of {relevant:g} would have been found. A gain found on a
+local task, or over the ceiling, is evidence against that claim; content above the ceiling that no
+aligned method keeps, *missed*, is evidence for it. The numbers of every task are in claims.csv.
+"""
 
 
 def verdicts(
@@ -39,30 +51,44 @@ def verdicts(
     trifeature
         Scores of the stage `trifeature`.
     claims
-        Methods and tasks that the claims are about.
+        Methods and tasks that the claims are about, and sizes of gains that decide them.
 
     Returns
     -------
     :
-        One row per data set and claim, those of Trifeature last, with the columns `claim, dataset,
-        verdict, evidence, simulated`; claims that Trifeature cannot test are `not testable here`.
+        For each data set and claim, those of Trifeature last, a row with `all` in the column
+        `task`, whose `verdict` is `supported`, `not supported` or `not tested`; and a row for each
+        task, with its outcome in `verdict`, the test's `quantity`, `method`, `metric`, `value`,
+        interval `low, high` and `p_corrected`, the `truth` and the detection `limit` (the
+        attributes of `cell_synergy.studies.claims.outcomes.Outcome`). Further columns: `claim,
+        dataset, evidence, simulated`.
 
     Raises
     ------
     DataError
         If a method lacks a score of a task and donor that others have.
     """
-    rows = [
-        (claim, dataset, *rule(of_dataset, claims), simulated[dataset])
+    rows = []
+    findings = {
+        dataset: {claim: rule(of_dataset, claims) for claim, rule in RULES.items()}
         for dataset, of_dataset in tables.items()
-        for claim, rule in RULES.items()
-    ]
-    findings = on_trifeature(trifeature, claims)
-    rows += [(claim, TRIFEATURE, *findings.get(claim, _NO_TISSUE), True) for claim in RULES]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    }
+    on_drawn = on_trifeature(trifeature, claims)
+    findings[TRIFEATURE] = {claim: on_drawn.get(claim, _NO_TISSUE) for claim in RULES}
+    for dataset, by_claim in findings.items():
+        for claim, finding in by_claim.items():
+            key = {"claim": claim, "dataset": dataset, "simulated": simulated.get(dataset, True)}
+            said = {"task": WHOLE, "verdict": finding.verdict, "evidence": finding.evidence}
+            rows.append(key | said)
+            for outcome in finding.outcomes:
+                values = vars(outcome)
+                rows.append(key | values | {"verdict": values["outcome"]})
+    table = pd.DataFrame(rows).reindex(columns=COLUMNS)
+    words = ["quantity", "method", "metric"]
+    return table.assign(**{name: table[name].fillna("") for name in words})
 
 
-_NO_TISSUE: Finding = (NOT_TESTABLE, "the task has no tissue, donors or niches")
+_NO_TISSUE = Finding(NOT_TESTED, "the benchmark has no tissue, donors or niches")
 
 
 def on_trifeature(scores: pd.DataFrame, claims: ClaimsConfig) -> dict[str, Finding]:
@@ -107,30 +133,98 @@ def on_trifeature(scores: pd.DataFrame, claims: ClaimsConfig) -> dict[str, Findi
         chance = 1 / linear.loc[linear["task"] == "synergy", "classes"].iloc[0]
         synergy_low = low.loc[claims.synergy_aware, "synergy"]
         listed = ", ".join(f"{name} {value.loc[name, 'synergy']:.2f}" for name in value.index)
-        findings[HIGHEST] = if_holds(
+        findings[HIGHEST_ON_NICHES] = if_holds(
             bool(synergy_low > max(chance, others.max())),
             f"synergy, balanced accuracy of a linear probe: {listed} (chance {chance:.2f})",
         )
     return findings
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """Return the verdicts as a Markdown table with a row per claim and a column per data set.
+def markdown(table: pd.DataFrame, stars: tuple[int, int, float], claims: ClaimsConfig) -> str:
+    """Return the verdicts in Markdown: a table of claims, and one of their tasks.
 
-    Titles of simulated data sets end in "(simulated)"; remarks on data sets follow the table.
+    Titles of simulated data sets end in "(simulated)". What the words mean, how many stars chance
+    gives, and remarks on data sets follow the first table.
+
+    Parameters
+    ----------
+    table
+        The verdicts, as `verdicts` returns them.
+    stars
+        Significant gains in the SIS tables, families of tests, and significant gains expected by
+        chance, as `cell_synergy.scoring.tables.chance_stars` returns them.
+    claims
+        Sizes of gains that decide.
+    """
+    tasks = table[table["task"] != WHOLE]
+    cells: dict[tuple[str, ...], str] = {
+        (str(row.claim), str(row.dataset)): f"{row.verdict}{_counted(tasks, row)}"
+        for row in table[table["task"] == WHOLE].itertuples()
+    }
+    lines = _grid(table, ["claim"], [(claim,) for claim in table["claim"].unique()], cells)
+    lines += ["", *_LEGEND.format(power=claims.power, relevant=claims.relevant).splitlines()]
+    found, families, chance = stars
+    lines.append(
+        f"Stars (corrected p below .05) in all tables of gains: {found}, in {families} families of "
+        f"tests; chance alone gives one in up to {chance:.1f} families."
+    )
+    lines += [f"\n{name}: {remark}" for name, remark in remarks_by_dataset(table).items()]
+    keys = list(dict.fromkeys(zip(tasks["claim"], tasks["task"], tasks["quantity"], strict=True)))
+    cells = {
+        tuple(map(str, (row.claim, row.task, row.quantity, row.dataset))): (
+            f"{row.verdict} {_numbers(row)}"
+        )
+        for row in tasks.itertuples()
+    }
+    if keys:
+        judged = table[table["dataset"].isin(tasks["dataset"])]
+        lines += ["", *_grid(judged, ["claim", "task", "quantity"], keys, cells)]
+    return "\n".join(lines) + "\n"
+
+
+def _grid(
+    table: pd.DataFrame,
+    heads: list[str],
+    keys: Sequence[tuple[str, ...]],
+    cells: Mapping[tuple[str, ...], str],
+) -> list[str]:
+    """Return the lines of a Markdown table with a column per data set.
+
+    Parameters
+    ----------
+    table
+        The verdicts, which name the data sets.
+    heads, keys
+        Titles of the first columns, and their values in each row.
+    cells
+        Text by the values of the first columns and data set; others are empty.
     """
     names = table.drop_duplicates("dataset")
     titles = [
         f"{row.dataset} (simulated)" if row.simulated else str(row.dataset)
         for row in names.itertuples()
     ]
-    wide = table.pivot_table(index="claim", columns="dataset", values="verdict", aggfunc="first")
-    lines = [f"| {' | '.join(['claim', *titles])} |", "|---" * (len(titles) + 1) + "|"]
-    for claim in table["claim"].drop_duplicates():
-        cells = [str(wide.loc[claim, name]) for name in names["dataset"]]
-        lines.append(f"| {' | '.join([claim, *cells])} |")
-    lines += [f"\n{name}: {remark}" for name, remark in remarks_by_dataset(table).items()]
-    return "\n".join(lines) + "\n"
+    rows = [[*heads, *titles]]
+    for key in keys:
+        own = [cells.get((*key, dataset), "") for dataset in names["dataset"]]
+        rows.append([*(part.replace("_", " ") for part in key), *own])
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return [lines[0], "|---" * len(rows[0]) + "|", *lines[1:]]
+
+
+def _counted(tasks: pd.DataFrame, row: Any) -> str:  # noqa: ANN401 - a row of `itertuples`
+    """Return the number of tasks by outcome, ": 1 found, 2 missed", of gains before all others."""
+    of_claim = tasks[(tasks["claim"] == row.claim) & (tasks["dataset"] == row.dataset)]
+    outcomes = list(of_claim.loc[of_claim["quantity"] != CERTIFIED, "verdict"])
+    listed = [f"{outcomes.count(name)} {name}" for name in OUTCOMES if name in outcomes]
+    return f": {', '.join(listed)}" if listed else ""
+
+
+def _numbers(row: Any) -> str:  # noqa: ANN401 - a row of `itertuples`
+    """Return value, truth and detection limit in brackets."""
+    values = {"": row.value, "true ": row.truth, "limit ": row.limit}
+    listed = [f"{name}{value:.3f}" for name, value in values.items() if not np.isnan(value)]
+    return f"({', '.join(listed)})"
 
 
 def _accuracies(value: pd.DataFrame, name: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.names import CONTROLS, DONOR, LINEAR, UNIMODAL
+from cell_synergy.core.names import DONOR, LINEAR, UNIMODAL, is_control
 from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.downstream.evaluate import (
@@ -121,7 +121,7 @@ def _compare_case(scores: pd.DataFrame, cross_validated: bool) -> pd.DataFrame:
     methods = scores.columns.drop(CEILING)
     ceiling = scores[CEILING].to_numpy()
     gain = scores[methods].to_numpy() - ceiling[:, None]
-    compared = ~methods.isin([*CONTROLS, *UNIMODAL])
+    compared = np.array([name not in UNIMODAL and not is_control(name) for name in methods])
     gains = pd.DataFrame({"method": methods, "value": gain.mean(axis=0)})
     interval = donor_interval(gain, cross_validated=cross_validated)
     gains["low"], gains["high"], gains["p_corrected"] = interval.low, interval.high, np.nan

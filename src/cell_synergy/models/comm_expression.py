@@ -1,0 +1,13 @@
+"""Self-paired control: CoMM fitted on the expression embedding paired with itself.
+
+Hyperparameters are those of `comm`. What CoMM gains beyond this control needs both modalities.
+"""
+
+from cell_synergy.models.comm import Model as CoMM
+from cell_synergy.training.self_paired import SelfPaired
+
+
+class Model(SelfPaired, CoMM):
+    """CoMM on two copies of the expression embedding."""
+
+    expert = "expression"

@@ -1,0 +1,204 @@
+"""Inference on every case of a score table: a data set, task, metric and probe."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64
+
+from cell_synergy.core.names import VERDICT_METRICS, self_paired
+from cell_synergy.scoring.gains import Gain, largest_p, smaller_gain
+from cell_synergy.scoring.inference import (
+    MIN_DONORS,
+    Interval,
+    is_positive,
+    not_testable,
+    ratio_interval,
+)
+from cell_synergy.scoring.reference import CASE, Referenced
+
+_NO_EXPERT = "no single expert is above chance"
+
+_BITS, _R2 = VERDICT_METRICS
+
+
+def is_verdict(table: pd.DataFrame) -> "pd.Series[bool]":
+    """Return a mask of the rows in the metric that gains are tested in.
+
+    It is R2 for a regression, which is a task that has rows of it, and bits for a classification.
+
+    Parameters
+    ----------
+    table
+        Table with the columns `dataset, task, metric`.
+    """
+    is_r2 = table["metric"] == _R2
+    is_regression = is_r2.groupby([table["dataset"], table["task"]]).transform("any")
+    return is_r2 | ((table["metric"] == _BITS) & ~is_regression)
+
+
+def inference_table(referenced: Referenced, is_control: Callable[[str], bool]) -> pd.DataFrame:
+    """Return gains, intervals and p values, one row per case and method.
+
+    Parameters
+    ----------
+    referenced
+        Scores of all methods and both experts. A case with several folds is cross-validated over
+        donors.
+    is_control
+        Function that says of a method whether the correction for multiple comparisons leaves it
+        out.
+
+    Returns
+    -------
+    :
+        The columns of `CASE`, `method`, and those of `scoring.tables.sis_table` from `gain` to
+        `high` but for `sis`; `limiting`, the expert over which the method gains less; `shared`,
+        whether gains are shares of the mean entropy; `has_ratio`, whether the better expert is
+        above chance; and `note`.
+    """
+    by_donor = referenced.mean("donor")
+    n_folds = referenced.scores.reset_index("fold").groupby(level=CASE)["fold"].nunique()
+    keys = by_donor.scores.index.to_frame(index=False)[CASE]
+    tested = is_verdict(keys).to_numpy()
+    names, values = list(by_donor.scores.columns), by_donor.scores.to_numpy()
+    chance, entropy = by_donor.chance.to_numpy(), by_donor.entropy.to_numpy()
+    experts = [names.index(name) for name in referenced.experts]
+    best, folds = referenced.best.to_dict(), n_folds.to_dict()
+    cases = []
+    for indices in keys.groupby(CASE).indices.values():
+        rows = np.asarray(indices)
+        key = tuple(keys.iloc[rows[0]])
+        in_bits = dict(zip(CASE, key, strict=True))["metric"] == _BITS
+        scored = ~np.isnan(values[rows[0]])
+        scored[experts] = False
+        case = _Case(
+            methods=[name for name, is_scored in zip(names, scored, strict=True) if is_scored],
+            scores=values[rows][:, scored],
+            of_experts=values[rows][:, experts],
+            experts=referenced.experts,
+            best=referenced.experts.index(best[key]),
+            chance=chance[rows],
+            entropy=entropy[rows] if tested[rows[0]] and in_bits else None,
+            cross_validated=folds[key] > 1,
+        )
+        columns = case.columns(is_control, tested=bool(tested[rows[0]]))
+        of_key = {name: [value] * len(case.methods) for name, value in zip(CASE, key, strict=True)}
+        cases.append(of_key | columns)
+    return pd.DataFrame({name: np.concatenate([case[name] for case in cases]) for name in cases[0]})
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Scores of one case.
+
+    Attributes
+    ----------
+    methods, experts
+        Names of the methods, and of the two experts.
+    scores, of_experts, chance, entropy
+        Scores of methods and experts, what chance scores, and what gains are divided by (None for
+        gains as they are), for each donor.
+    best
+        Number of the better expert.
+    cross_validated
+        Whether donors were held out in turn.
+    """
+
+    methods: list[str]
+    scores: Float64[np.ndarray, "donors methods"]
+    of_experts: Float64[np.ndarray, "donors 2"]
+    experts: tuple[str, str]
+    best: int
+    chance: Float64[np.ndarray, " donors"]
+    entropy: Float64[np.ndarray, " donors"] | None
+    cross_validated: bool
+
+    def columns(self, is_control: Callable[[str], bool], *, tested: bool) -> dict[str, Any]:
+        """Return the columns of `inference_table` but for the case's own."""
+        differences = self.scores - self.of_experts.T[:, :, None]
+        gain = smaller_gain(differences, self.entropy, cross_validated=self.cross_validated)
+        nothing = np.full(len(self.methods), np.nan)
+        p = corrected = nothing
+        if tested:
+            compared = np.array([not is_control(name) for name in self.methods], dtype=bool)
+            over_chance = (self.scores - self.chance[:, None])[None]
+            all_three = np.concatenate([differences, over_chance])
+            largest = largest_p(all_three, compared, cross_validated=self.cross_validated)
+            p, corrected = largest.uncorrected, largest.corrected
+        has_ratio = self._has_ratio()
+        ratio = Interval(nothing, nothing)
+        if has_ratio:
+            best = self.of_experts[:, self.best]
+            ratio = ratio_interval(
+                differences[self.best], best, cross_validated=self.cross_validated
+            )
+        return {
+            "method": self.methods,
+            **_named("gain", gain),
+            "limiting": [self.experts[number] for number in gain.limiting],
+            "p": p,
+            "p_corrected": corrected,
+            **self._alone(),
+            "low": ratio.low,
+            "high": ratio.high,
+            "shared": [self.entropy is not None] * len(self.methods),
+            "has_ratio": [has_ratio] * len(self.methods),
+            "note": self._notes(gain.interval, ratio, has_ratio=has_ratio),
+        }
+
+    def _has_ratio(self) -> bool:
+        """Return whether the better expert is above chance."""
+        excess = self.of_experts[:, self.best] - self.chance
+        return bool(is_positive(excess, cross_validated=self.cross_validated))
+
+    def _alone(self) -> dict[str, Float64[np.ndarray, " methods"]]:
+        """Return the gains over the same method trained on one expert paired with itself."""
+        names = "alone_gain", "alone_low", "alone_high"
+        columns = {name: np.full(len(self.methods), np.nan) for name in names}
+        position = {name: number for number, name in enumerate(self.methods)}
+        for number, method in enumerate(self.methods):
+            paired = [position.get(self_paired(method, expert)) for expert in self.experts]
+            controls = [control for control in paired if control is not None]
+            if controls:
+                differences = (self.scores[:, [number]] - self.scores[:, controls]).T[:, :, None]
+                alone = smaller_gain(
+                    differences, self.entropy, cross_validated=self.cross_validated
+                )
+                for name, value in _named("alone", alone).items():
+                    key = "alone_gain" if name == "alone" else name
+                    columns[key][number] = value[0]
+        return columns
+
+    def _notes(self, gain: Interval, ratio: Interval, *, has_ratio: bool) -> list[str]:
+        """Return, for each method, why a value is missing, and which expert is better here."""
+        of_case = []
+        donors, means = len(self.scores), self.of_experts.mean(axis=0)
+        if donors < MIN_DONORS:
+            few = not_testable(donors)
+            of_case.append(
+                f"{few} (sections of one donor are no sample of donors)" if donors == 1 else few
+            )
+        if means[1 - self.best] > means[self.best]:
+            of_case.append(f"{self.experts[1 - self.best]} is better on the scored donors")
+        if not has_ratio:
+            of_case.append(_NO_EXPERT)
+        notes = []
+        for number in range(len(self.methods)):
+            reasons = list(of_case)
+            if donors >= MIN_DONORS and np.isnan(gain.low[number]):
+                reasons.append("no interval of the gain: it is the same without any donor")
+            if donors >= MIN_DONORS and has_ratio and np.isnan(ratio.low[number]):
+                reasons.append("no interval of sis: it is the same without any donor")
+            notes.append("; ".join(reasons))
+        return notes
+
+
+def _named(name: str, gain: Gain) -> dict[str, Float64[np.ndarray, " methods"]]:
+    return {
+        name: gain.value,
+        f"{name}_low": gain.interval.low,
+        f"{name}_high": gain.interval.high,
+    }

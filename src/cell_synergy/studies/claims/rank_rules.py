@@ -1,0 +1,253 @@
+"""Rules for claims that one method is the best of all: by gain, and by sample efficiency."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64
+
+from cell_synergy.scoring.inference import MIN_DONORS, donor_interval, inflation, sign_flip
+from cell_synergy.scoring.reference import require_complete
+from cell_synergy.scoring.tables import SIGNIFICANCE, is_verdict
+from cell_synergy.studies.claims.evidence import (
+    NOT_SUPPORTED,
+    SUPPORTED,
+    ClaimsConfig,
+    Finding,
+    Tables,
+    no_method,
+    too_few,
+)
+from cell_synergy.studies.claims.outcomes import (
+    FOUND,
+    LEAD,
+    MISSED,
+    NOT_FOUND,
+    NOT_TESTED,
+    Outcome,
+    counts,
+    in_words,
+    interval_limit,
+)
+from cell_synergy.studies.scaling import DRAWN_LABELS, FROZEN, PRIOR, TUNED
+
+_ALL_TASKS = "mean of all tasks"
+
+
+@dataclass(frozen=True)
+class _Lead:
+    """Lead of one method over all others, by donor.
+
+    Attributes
+    ----------
+    runner_up
+        The other method with the highest mean.
+    value, low, high
+        Mean lead over it, and its 95 % interval.
+    limit
+        Smallest lead over it whose interval would be above 0 with the power of detection limits.
+    first
+        Whether the interval of every lead is above 0. All of them must be, so that none needs a
+        correction for the number of others: of all tests the least favourable decides (an
+        intersection-union test has the level of one test).
+    above, below
+        Number of others whose interval is below the method, and of those that are significantly
+        better than it (sign-flip test, p corrected for the number of others, since one is enough).
+    place, others
+        Place of the method by its mean, and number of the other methods.
+    """
+
+    runner_up: str
+    value: float
+    low: float
+    high: float
+    limit: float
+    first: bool
+    above: int
+    below: int
+    place: int
+    others: int
+
+    @classmethod
+    def of(cls, donors: pd.DataFrame, method: str, cross_validated: bool, power: float) -> "_Lead":
+        """Compare a column of scores by donor (rows) and method (columns) with all others."""
+        means = donors.mean().sort_values(ascending=False, kind="stable")
+        others = means.index.drop(method)
+        lead: Float64[np.ndarray, "donors others"]
+        lead = donors[[method]].to_numpy() - donors[others].to_numpy()
+        interval = donor_interval(lead, cross_validated=cross_validated)
+        factor = inflation(len(donors), cross_validated=cross_validated)
+        behind = sign_flip(-lead, np.ones(len(others), dtype=bool), factor).corrected
+        low, high = float(interval.low[0]), float(interval.high[0])
+        return cls(
+            str(others[0]), float(lead[:, 0].mean()), low, high,
+            interval_limit(low, high, len(donors), power), bool((interval.low > 0).all()),
+            int((interval.low > 0).sum()), int((behind < SIGNIFICANCE).sum()),
+            list(means.index).index(method) + 1, len(others),
+        )  # fmt: skip
+
+    def evidence(self) -> str:
+        """Return place and lead in words."""
+        return (
+            f"place {self.place} of {self.others + 1}; {self.value:+.3f} ({self.low:+.3f} to "
+            f"{self.high:+.3f}) to {self.runner_up}, limit {self.limit:.3f}; above {self.above} and"
+            f" below {self.below} of {self.others} others"
+        )
+
+    def outcome(self, task: str, method: str, metric: str, judged: str, truth: float) -> Outcome:
+        """Return the outcome of a task with these values."""
+        return Outcome(
+            task=task, quantity=LEAD, method=method, metric=metric, outcome=judged,
+            value=self.value, low=self.low, high=self.high, p_corrected=float("nan"), truth=truth,
+            limit=self.limit, evidence=self.evidence(),
+        )  # fmt: skip
+
+
+def highest_on_niches(tables: Tables, claims: ClaimsConfig) -> Finding:
+    """Return the finding: the synergy-aware method gains most of all fusion methods on niches.
+
+    On a niche task it is highest (found) if it gains over both experts (corrected p below 0.05) and
+    the 95 % interval of its lead over each other method is above 0. The claim is supported if it is
+    highest on a niche task; not if on another one that has a gain to be found it is not, and either
+    a method is significantly better there, or its lead would have been found from a size of
+    `claims.relevant` on. A task without true gain and an XOR of independent states
+    (`claims.negative_controls`) test nothing. Scores are of linear probes, in bits as a share of
+    the label entropy or R2; their differences equal those of gains.
+
+    Parameters
+    ----------
+    tables, claims
+        Result tables of one data set; methods and tasks that the claims are about.
+
+    Raises
+    ------
+    DataError
+        If a method lacks a score of a task and donor that others have.
+    """
+    method = claims.synergy_aware
+    scores = tables.fusion_scores()
+    finding = _untestable(tables, scores, method)
+    if finding is not None:
+        return finding
+    gains = tables.gains(claims.niches)
+    gains = gains[gains["method"] == method].set_index("task")
+    outcomes, against = [], False
+    for task in gains.index:
+        lead = _Lead.of(scores.loc[task], method, tables.cross_validated(), claims.power)
+        star = bool(gains.loc[task, "p_corrected"] < SIGNIFICANCE)
+        truth = tables.true(task, "gain")
+        outcome = tables.expected(task, truth, claims).outcome(star and lead.first, 0.0)
+        if outcome == MISSED:  # the truth does not say which method is highest
+            outcome = NOT_FOUND
+        against |= outcome == NOT_FOUND and _decides(lead, claims)
+        metric = str(gains.loc[task, "metric"])
+        outcomes.append(lead.outcome(str(task), method, metric, outcome, truth))
+    if not outcomes:
+        return Finding(NOT_TESTED, "the data set has no niche task")
+    verdict = SUPPORTED if any(o.outcome == FOUND for o in outcomes) else NOT_TESTED
+    verdict = NOT_SUPPORTED if against else verdict
+    return Finding(verdict, _evidence(outcomes), tuple(outcomes))
+
+
+def highest(tables: Tables, claims: ClaimsConfig) -> Finding:
+    """Return the finding: the synergy-aware method has the highest mean gain over all tasks.
+
+    It is highest if the 95 % interval of its lead over each other fusion method is above 0; all
+    intervals must be, so that none needs a correction. The claim is not supported if another method
+    is significantly better (corrected), or a lead would have been found from a size of
+    `claims.relevant` on; else it is not tested. Scores as in `highest_on_niches`; controls, single
+    experts and the donor task are left out.
+
+    Parameters
+    ----------
+    tables, claims
+        Result tables of one data set; methods and tasks that the claims are about.
+
+    Raises
+    ------
+    DataError
+        If a method lacks a score of a task and donor that others have.
+    """
+    method = claims.synergy_aware
+    scores = tables.fusion_scores()
+    finding = _untestable(tables, scores, method)
+    if finding is not None:
+        return finding
+    donors = scores.groupby("donor").mean()
+    lead = _Lead.of(donors, method, tables.cross_validated(), claims.power)
+    outcome = lead.outcome(
+        _ALL_TASKS, method, "bits, r2", FOUND if lead.first else NOT_FOUND, float("nan")
+    )
+    verdict = NOT_SUPPORTED if _decides(lead, claims) else NOT_TESTED
+    verdict = SUPPORTED if lead.first else verdict
+    tasks = len(scores.index.unique("task"))
+    return Finding(verdict, f"mean of {tasks} tasks: {lead.evidence()}", (outcome,))
+
+
+def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
+    """Return the finding: the fine-tuned expert has the highest mean over all fractions.
+
+    Tested only if fusion methods read the same expert that is fine-tuned: otherwise the claim would
+    be decided by which expert is better. Then, on every local task, the 95 % interval of its lead
+    over each other arm must be above 0 (all of them must, so that none needs a correction). Labels
+    are subsampled with the pairs. Scores, bits as a share of the label entropy or R2, are averaged
+    within donors over fractions of the pairs, draws and seeds. What is said without the same
+    expert is the comparison of the tuned with the frozen expert.
+
+    Parameters
+    ----------
+    tables, claims
+        Result tables of one data set; methods and tasks that the claims are about.
+    """
+    rows = tables.scaling
+    rows = rows[(rows["labels"] == DRAWN_LABELS) & (rows["note"] == "")]
+    rows = rows[is_verdict(rows) & rows["task"].isin(claims.local)]
+    keys = ["task", "fraction", "donor"]
+    table = rows.pivot_table(index=keys, columns="method", values="value").dropna()
+    if TUNED not in table or table.empty:
+        return Finding(NOT_TESTED, "too few pairs, or no local task, for the fine-tuned expert")
+    if len(table.index.unique("donor")) < MIN_DONORS:
+        return too_few(tables)
+    same = tables.expression_expert == tables.tuned_expert
+    if not same:
+        table = table[[name for name in (TUNED, FROZEN, PRIOR) if name in table]]
+    outcomes, against, crossed = [], False, len(rows["fold"].unique()) > 1
+    for task, of_task in table.groupby("task"):
+        metric = rows.loc[rows["task"] == task, "metric"].iloc[0]
+        unit = tables.entropy(str(task)) if metric == "bits" else 1.0
+        donors = of_task.groupby("donor").mean() / unit
+        lead = _Lead.of(donors, TUNED, crossed, claims.power)
+        outcome = (FOUND if lead.first else NOT_FOUND) if same else NOT_TESTED
+        against |= outcome == NOT_FOUND and _decides(lead, claims)
+        outcomes.append(lead.outcome(str(task), TUNED, metric, outcome, float("nan")))
+    verdict = SUPPORTED if all(o.outcome == FOUND for o in outcomes) else NOT_TESTED
+    verdict = NOT_SUPPORTED if against else verdict
+    fractions = sorted(table.index.unique("fraction"))
+    said = f"mean over {fractions[0]:g} to {fractions[-1]:g} % of the pairs: {_evidence(outcomes)}"
+    if not same:
+        said = (
+            f"fusion methods read {tables.expression_expert}, the tuned expert is "
+            f"{tables.tuned_expert}: another expert, so that only {TUNED} and {FROZEN} compare; "
+        ) + said
+    return Finding(verdict, said, tuple(outcomes))
+
+
+def _untestable(tables: Tables, scores: pd.DataFrame, method: str) -> Finding | None:
+    """Return the reason why methods cannot be ranked, or None if they can."""
+    if method not in tables.methods:
+        return no_method([method])
+    if len(scores.columns) < 2:  # noqa: PLR2004 - itself and another
+        return Finding(NOT_TESTED, "no task, or no other fusion method, to compare by")
+    require_complete(scores.isna())
+    if len(scores.index.unique("donor")) < MIN_DONORS:
+        return too_few(tables)
+    return None
+
+
+def _decides(lead: _Lead, claims: ClaimsConfig) -> bool:
+    """Return whether a lead that was not found counts against the claim."""
+    return lead.below > 0 or lead.limit <= claims.relevant
+
+
+def _evidence(outcomes: list[Outcome]) -> str:
+    return f"{counts(outcomes)}; {in_words(outcomes)}"
