@@ -44,7 +44,7 @@ FEATURES, NOISE = 6, 0.6  # of each embedding; standard deviation of its noise (
 # Mean number of neighbours within 1, 2, ... 5 widths of an observation.
 NEIGHBOURS = [15, 37, 70, 106, 148]
 MLP_SETTINGS = MLPConfig(
-    hidden=16, axes=2 * FEATURES, powers=8, epochs=6, batches=20, lr=0.01, weakest=0.3,
+    starts=1, hidden=16, axes=2 * FEATURES, powers=8, epochs=6, batches=20, lr=0.01, weakest=0.3,
     strongest=3.0, strengths=2,
 )  # fmt: skip
 PROBE = ProbeConfig(

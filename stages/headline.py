@@ -37,12 +37,14 @@ def main(args: Args) -> None:
         remarks |= remarks_by_dataset(table)
         table = table[(table["method"] == method) & (table["task"] != DONOR)]
         sis = paper_rows(table, fold=ALL_FOLDS).set_index("task")["sis"]
+        rows = headline_rows(table, fold=ALL_FOLDS).set_index("task")
+        rows = rows[GAIN].assign(sis=sis.reindex(rows.index))
         headline[dataset] = {
-            str(row["task"]): {
-                name: None if pd.isna(value) else round(float(value), 6)
-                for name, value in [*((key, row[key]) for key in GAIN), ("sis", sis[row["task"]])]
+            str(task): {
+                str(name): None if pd.isna(value) else round(float(value), 6)
+                for name, value in row.items()
             }
-            for _, row in headline_rows(table, fold=ALL_FOLDS).iterrows()
+            for task, row in rows.iterrows()
         }
     with atomic_write(args.out) as new:
         noted = {"remarks": remarks} if remarks else {}

@@ -122,8 +122,8 @@ def units():
 def probe():
     """Three penalties, chosen by two inner folds, and a quick nonlinear probe."""
     mlp = MLPConfig(
-        hidden=4, axes=8, powers=2, epochs=3, batches=4, lr=0.02, weakest=0.1, strongest=1.0,
-        strengths=2,
+        starts=2, hidden=4, axes=8, powers=2, epochs=3, batches=4, lr=0.02, weakest=0.1,
+        strongest=1.0, strengths=2,
     )  # fmt: skip
     return ProbeConfig(
         weakest=0.01, strongest=1.0, strengths=3, block_steps=1, inner_folds=2, tolerance=1e-5,

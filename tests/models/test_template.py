@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,7 +77,7 @@ def test_the_page_names_files_that_are_there():
 
 def test_the_pages_control_of_the_template_sees_one_expert(template, pairs, context, fit_one):
     (source,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-    module: dict[str, type] = {"__name__": "softcca_image"}
+    module: dict[str, Any] = {"__name__": "softcca_image"}
     exec(source.replace(".models.softcca", ".models._template"), module)  # noqa: S102 - our page's
     control = validate(module["Model"], template.model_dump(), "models.softcca_image")
     weights = fit_one(control, pairs, context)

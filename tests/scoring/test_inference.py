@@ -75,16 +75,32 @@ def statistics(gain, compared=slice(None)):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_p_values_are_the_share_of_flips_that_reach_the_half_pooled_statistic(seed):
+def test_p_values_are_the_shares_of_flips_that_reach_the_statistics(seed):
     gain = gains(6, 4, seed)
     compared = np.array([True, True, True, False])
     flips = [np.array(signs)[:, None] for signs in itertools.product([1, -1], repeat=6)]
-    null = np.array([statistics(gain * signs, compared) for signs in flips])
-    reached = statistics(gain, compared) - 1e-9
+    t = np.array([(gain * signs).mean(axis=0) / (gain * signs).std(axis=0) for signs in flips])
     result = sign_flip(gain, compared, 1.0)
-    np.testing.assert_allclose(result.uncorrected, (null >= reached).mean(axis=0))
-    largest = null[:, compared].max(axis=1)[:, None]
-    np.testing.assert_allclose(result.corrected[:3], (largest >= reached[:3]).mean(axis=0))
+    np.testing.assert_allclose(result.uncorrected, (t >= t[0] - 1e-9).mean(axis=0))
+    null = np.array([statistics(gain * signs, compared) for signs in flips])[:, :3]
+    largest = null.max(axis=1)[:, None]
+    np.testing.assert_allclose(result.corrected[:3], (largest >= null[0] - 1e-9).mean(axis=0))
+
+
+def test_methods_that_lose_make_no_other_significant():
+    rng = np.random.default_rng(0)
+    gain = 0.04 * rng.standard_normal((2000, 7, 10))
+    gain[..., 1:] -= 0.1
+    result = sign_flip(gain, all_compared(10), 1.0)
+    assert (result.uncorrected[:, 0] <= 0.05).mean() == pytest.approx(0.047, abs=0.015)
+    assert (result.corrected[:, 0] <= 0.05).mean() < 0.03
+
+
+def test_a_corrected_p_value_is_never_below_the_uncorrected_one():
+    gain = np.random.default_rng(6).normal(0.03, 0.04, (300, 7, 10))
+    gain[..., 0] *= 2
+    result = sign_flip(gain, all_compared(10), 1.0)
+    assert (result.corrected >= result.uncorrected).all()
 
 
 def test_one_method_alone_is_tested_by_its_t_statistic():

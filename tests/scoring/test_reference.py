@@ -254,9 +254,8 @@ def test_few_donors_have_a_ratio_only_to_an_expert_above_chance():
     scores = many_donors(donors=3).assign(chance=0.9, metric="macro_f1")
     table = sis_table(scores)
     assert table["sis"].isna().all()
-    assert set(table["note"]) == {
-        "not testable: 3 donors, 5 needed; no single expert is above chance"
-    }
+    note = "not testable: 3 donors, 5 needed; no single expert is above chance"
+    assert set(table["note"]) == {note}
 
 
 @pytest.mark.parametrize("low", [-0.5, 0.0, 1e-300])
@@ -276,6 +275,19 @@ def test_a_ratio_needs_an_expert_clearly_above_chance_not_above_zero():
     table = sis_table(scores.assign(chance=0.42))
     assert table[["sis", "low", "high"]].isna().to_numpy().all()
     assert set(table["note"]) == {"no single expert is above chance"}
+
+
+def test_a_guess_above_chance_in_macro_f1_has_no_ratio_where_bits_know_nothing():
+    f1 = many_donors().assign(metric="macro_f1", chance=0.3)
+    bits = many_donors(low=-0.1).assign(metric="bits")
+    alone = sis_table(f1)
+    assert alone["sis"].notna().all()
+    table = sis_table(pd.concat([f1, bits])).query("metric == 'macro_f1'")
+    assert table[["sis", "low", "high"]].isna().to_numpy().all()
+    assert set(table["note"]) == {"no single expert is above chance in bits"}
+    assert table["gain"].tolist() == alone["gain"].tolist()
+    other = sis_table(pd.concat([f1, bits.assign(probe="mlp")]))
+    assert other.loc[other["metric"] == "macro_f1", "sis"].notna().all()
 
 
 def test_a_perfect_score_of_everyone_is_no_gain():

@@ -1,12 +1,12 @@
 """Inference on every case of a score table: a data set, task, metric and probe."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from cell_synergy.core.names import VERDICT_METRICS, self_paired
 from cell_synergy.scoring.gains import Gain, largest_p, smaller_gain
@@ -57,8 +57,18 @@ def inference_table(referenced: Referenced, is_control: Callable[[str], bool]) -
         The columns of `CASE`, `method`, and those of `scoring.tables.sis_table` from `gain` to
         `high` but for `sis`; `limiting`, the expert over which the method gains less; `shared`,
         whether gains are shares of the mean entropy; `has_ratio`, whether the better expert is
-        above chance; and `note`.
+        above chance, in this metric and in that of verdicts, which no guess can raise; and `note`.
     """
+    cases = list(_cases(referenced))
+    verdicts = {case.key: case for case in cases if case.tested}
+    columns = [case.columns(is_control, verdicts.get(case.key, case)) for case in cases]
+    return pd.DataFrame(
+        {name: np.concatenate([each[name] for each in columns]) for name in columns[0]}
+    )
+
+
+def _cases(referenced: Referenced) -> Iterator["_Case"]:
+    """Yield the cases, with scores that are means over folds."""
     by_donor = referenced.mean("donor")
     n_folds = referenced.scores.reset_index("fold").groupby(level=CASE)["fold"].nunique()
     keys = by_donor.scores.index.to_frame(index=False)[CASE]
@@ -67,14 +77,15 @@ def inference_table(referenced: Referenced, is_control: Callable[[str], bool]) -
     chance, entropy = by_donor.chance.to_numpy(), by_donor.entropy.to_numpy()
     experts = [names.index(name) for name in referenced.experts]
     best, folds = referenced.best.to_dict(), n_folds.to_dict()
-    cases = []
     for indices in keys.groupby(CASE).indices.values():
         rows = np.asarray(indices)
         key = tuple(keys.iloc[rows[0]])
-        in_bits = dict(zip(CASE, key, strict=True))["metric"] == _BITS
+        case = dict(zip(CASE, key, strict=True))
+        in_bits = case["metric"] == _BITS
         scored = ~np.isnan(values[rows[0]])
         scored[experts] = False
-        case = _Case(
+        yield _Case(
+            case=case,
             methods=[name for name, is_scored in zip(names, scored, strict=True) if is_scored],
             scores=values[rows][:, scored],
             of_experts=values[rows][:, experts],
@@ -83,11 +94,8 @@ def inference_table(referenced: Referenced, is_control: Callable[[str], bool]) -
             chance=chance[rows],
             entropy=entropy[rows] if tested[rows[0]] and in_bits else None,
             cross_validated=folds[key] > 1,
+            tested=bool(tested[rows[0]]),
         )
-        columns = case.columns(is_control, tested=bool(tested[rows[0]]))
-        of_key = {name: [value] * len(case.methods) for name, value in zip(CASE, key, strict=True)}
-        cases.append(of_key | columns)
-    return pd.DataFrame({name: np.concatenate([case[name] for case in cases]) for name in cases[0]})
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,8 @@ class _Case:
 
     Attributes
     ----------
+    case
+        Data set, task, metric and probe.
     methods, experts
         Names of the methods, and of the two experts.
     scores, of_experts, chance, entropy
@@ -103,10 +113,11 @@ class _Case:
         gains as they are), for each donor.
     best
         Number of the better expert.
-    cross_validated
-        Whether donors were held out in turn.
+    cross_validated, tested
+        Whether donors were held out in turn, and whether gains are tested in this metric.
     """
 
+    case: dict[str, str]
     methods: list[str]
     scores: Float64[np.ndarray, "donors methods"]
     of_experts: Float64[np.ndarray, "donors 2"]
@@ -115,27 +126,42 @@ class _Case:
     chance: Float64[np.ndarray, " donors"]
     entropy: Float64[np.ndarray, " donors"] | None
     cross_validated: bool
+    tested: bool
 
-    def columns(self, is_control: Callable[[str], bool], *, tested: bool) -> dict[str, Any]:
-        """Return the columns of `inference_table` but for the case's own."""
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Data set, task and probe."""
+        return tuple(value for name, value in self.case.items() if name != "metric")
+
+    def above_chance(self) -> Bool[np.ndarray, " 2"]:
+        """Return whether each expert is above chance."""
+        excess = self.of_experts - self.chance[:, None]
+        return is_positive(excess.T, cross_validated=self.cross_validated)
+
+    def columns(self, is_control: Callable[[str], bool], verdict: "_Case") -> dict[str, Any]:
+        """Return the columns of `inference_table`.
+
+        `verdict` has the scores in the metric of verdicts, or in this one if that was not scored.
+        """
         differences = self.scores - self.of_experts.T[:, :, None]
         gain = smaller_gain(differences, self.entropy, cross_validated=self.cross_validated)
         nothing = np.full(len(self.methods), np.nan)
         p = corrected = nothing
-        if tested:
+        if self.tested:
             compared = np.array([not is_control(name) for name in self.methods], dtype=bool)
             over_chance = (self.scores - self.chance[:, None])[None]
             all_three = np.concatenate([differences, over_chance])
             largest = largest_p(all_three, compared, cross_validated=self.cross_validated)
             p, corrected = largest.uncorrected, largest.corrected
-        has_ratio = self._has_ratio()
+        no_ratio = self._why_no_ratio(verdict)
         ratio = Interval(nothing, nothing)
-        if has_ratio:
+        if not no_ratio:
             best = self.of_experts[:, self.best]
             ratio = ratio_interval(
                 differences[self.best], best, cross_validated=self.cross_validated
             )
         return {
+            **{name: [value] * len(self.methods) for name, value in self.case.items()},
             "method": self.methods,
             **_named("gain", gain),
             "limiting": [self.experts[number] for number in gain.limiting],
@@ -145,14 +171,17 @@ class _Case:
             "low": ratio.low,
             "high": ratio.high,
             "shared": [self.entropy is not None] * len(self.methods),
-            "has_ratio": [has_ratio] * len(self.methods),
-            "note": self._notes(gain.interval, ratio, has_ratio=has_ratio),
+            "has_ratio": [not no_ratio] * len(self.methods),
+            "note": self._notes(gain.interval, ratio, no_ratio),
         }
 
-    def _has_ratio(self) -> bool:
-        """Return whether the better expert is above chance."""
-        excess = self.of_experts[:, self.best] - self.chance
-        return bool(is_positive(excess, cross_validated=self.cross_validated))
+    def _why_no_ratio(self, verdict: "_Case") -> str:
+        """Return the reason why the better expert has no ratio to it; "" if it has."""
+        if not self.above_chance()[self.best]:
+            return _NO_EXPERT
+        if not verdict.above_chance()[self.best]:
+            return f"{_NO_EXPERT} in {verdict.case['metric']}"
+        return ""
 
     def _alone(self) -> dict[str, Float64[np.ndarray, " methods"]]:
         """Return the gains over the same method trained on one expert paired with itself."""
@@ -172,7 +201,7 @@ class _Case:
                     columns[key][number] = value[0]
         return columns
 
-    def _notes(self, gain: Interval, ratio: Interval, *, has_ratio: bool) -> list[str]:
+    def _notes(self, gain: Interval, ratio: Interval, no_ratio: str) -> list[str]:
         """Return, for each method, why a value is missing, and which expert is better here."""
         of_case = []
         donors, means = len(self.scores), self.of_experts.mean(axis=0)
@@ -183,14 +212,14 @@ class _Case:
             )
         if means[1 - self.best] > means[self.best]:
             of_case.append(f"{self.experts[1 - self.best]} is better on the scored donors")
-        if not has_ratio:
-            of_case.append(_NO_EXPERT)
+        if no_ratio:
+            of_case.append(no_ratio)
         notes = []
         for number in range(len(self.methods)):
             reasons = list(of_case)
             if donors >= MIN_DONORS and np.isnan(gain.low[number]):
                 reasons.append("no interval of the gain: it is the same without any donor")
-            if donors >= MIN_DONORS and has_ratio and np.isnan(ratio.low[number]):
+            if donors >= MIN_DONORS and not no_ratio and np.isnan(ratio.low[number]):
                 reasons.append("no interval of sis: it is the same without any donor")
             notes.append("; ".join(reasons))
         return notes

@@ -11,9 +11,9 @@ interval holds the true value in 94.8 to 96.7 % of data sets if noise is normal,
 it has a skewness of -1, and 91.4 to 98.0 % for -2. The smaller mean's own interval holds it in 74 %
 where the two differences vary unequally, the wider of the two in 18 to 98 %, and the estimate plus
 and minus the larger half width in 95 to 100 %, at up to five times the width. Where both
-differences are truly equal, the smaller mean is too low: by .003 to .005 on scores whose
-differences have a standard deviation of .045 over 5 to 12 donors, by up to .01 if one of them
-varies more.
+differences are truly equal, the smaller mean is too low: by .003 to .005 on scores of .6 whose
+differences have a standard deviation of .045 over 5 to 12 donors (with 7 donors, .007 of the
+score), by up to .01 if one of them varies more.
 """
 
 from dataclasses import dataclass

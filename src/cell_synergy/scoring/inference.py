@@ -224,14 +224,18 @@ def sign_flip(
     """Return one-sided p values of a sign-flip test of mean gains above zero.
 
     Under the null hypothesis the gains are symmetric about zero, so that all gains of a donor may
-    change their sign together. The statistic is the mean divided by a standard deviation over
-    donors whose square is half the method's own variance and half the mean variance of the compared
-    methods, both computed anew in each flip; without it, few donors make some method's variance
-    small by chance. For a single method it is a monotone function of t. The corrected p value is
-    the share of flips in which the largest statistic of all compared methods reaches the observed
-    one of a method (max-T; Westfall & Young 1993); it is never below the uncorrected one, which has
-    the same statistic. The smallest possible p value is 2^-donors, and 2^-12 with more than 12
-    donors. A method whose gains vary far more than the others' takes power from them.
+    change their sign together. The uncorrected p value is the share of flips that reach the t
+    statistic. The corrected one is that of flips in which the largest statistic of all compared
+    methods reaches the observed one of a method (max-T; Westfall & Young 1993). Its statistic is
+    the mean divided by a standard deviation over donors whose square is half the method's own
+    variance and half the mean variance of the compared methods, both computed anew in each flip;
+    else, of few donors, some method's variance would be small by chance. It serves the correction
+    only: methods that lose have their smallest variance without a flip, which would make a single
+    method's p value too small (at most .05 in 20 to 27 % of methods without a gain among five or
+    nine that lose, against 5 % with t). A corrected p value is never below the uncorrected one. The
+    smallest possible p value is 2^-donors, and 2^-12 with more than 12 donors. A method whose gains
+    vary far more than the others' takes power from them: of an SIS of .1, found in 84 % of data
+    sets, 69 % and 9 % are found if one method in ten varies three and ten times as much.
 
     Parameters
     ----------
@@ -248,18 +252,32 @@ def sign_flip(
     by_method = np.swapaxes(gain, -1, -2)
     mean = by_method @ _signs(donors).T / donors  # ... methods flips
     square = (by_method**2).mean(axis=-1, keepdims=True)
-    variance = np.maximum(square - mean**2, _ROUNDING * square)  # not 0 where all gains are equal
-    if compared.any():
-        variance += variance[..., compared, :].mean(axis=-2, keepdims=True)
-    null = np.divide(mean, np.sqrt(variance), out=np.zeros_like(mean), where=variance > 0)
-    observed = null[..., :1] / np.sqrt(inflation)
-    observed = observed - _TIE * abs(observed) - _ROUNDING
-    uncorrected = (null >= observed).mean(axis=-1)
+    root = np.sqrt(square)
+    first = np.divide(mean[..., :1], root, out=np.zeros_like(root), where=square > 0)
+    least = first / np.sqrt(first**2 + inflation * (1 - first**2)) - _ROUNDING
+    uncorrected = (mean >= least * root).mean(axis=-1)
     corrected = np.full_like(uncorrected, np.nan)
     if compared.any():
-        largest = null[..., compared, :].max(axis=-2, keepdims=True)
-        corrected[..., compared] = (largest >= observed[..., compared, :]).mean(axis=-1)
+        max_t = _max_t(mean[..., compared, :], square[..., compared, :], inflation)
+        corrected[..., compared] = np.maximum(max_t, uncorrected[..., compared])
     return PValues(uncorrected, corrected)
+
+
+def _max_t(
+    mean: Float[np.ndarray, "*cases methods flips"],
+    square: Float[np.ndarray, "*cases methods 1"],
+    inflation: float,
+) -> Float64[np.ndarray, "*cases methods"]:
+    """Return the share of flips whose largest half-pooled statistic reaches each method's.
+
+    `mean` and `square` are means over donors of the flipped gains and of their squares.
+    """
+    own = np.maximum(square - mean**2, _ROUNDING * square)  # not 0 where all gains are equal
+    scale = np.sqrt((own + own.mean(axis=-2, keepdims=True)) / 2)
+    null = np.divide(mean, scale, out=np.zeros_like(mean), where=scale > 0)
+    observed = null[..., :1] / np.sqrt(inflation)
+    observed = observed - _TIE * abs(observed) - _ROUNDING
+    return np.asarray((null.max(axis=-2, keepdims=True) >= observed).mean(axis=-1))
 
 
 def _signs(donors: int) -> Float64[np.ndarray, "flips donors"]:

@@ -30,6 +30,7 @@ def sloped(posterior, slope):
 
 def test_the_fit_is_that_of_greatest_likelihood_on_the_other_groups(case):
     posterior, prior, y, groups = case
+    posterior = sloped(posterior, 2.0)
     rest = groups != "b"
     base = np.log(PRIOR)
     evidence, own = np.log(np.maximum(posterior, 0.25 / 255)) - base, y[rest]
@@ -37,20 +38,27 @@ def test_the_fit_is_that_of_greatest_likelihood_on_the_other_groups(case):
 
     def loss(slope):
         log_p = log_softmax(base + slope * evidence[rest], axis=1)
-        return 0.05 * (slope - 1) ** 2 / len(own) - weights @ log_p[np.arange(len(own)), own]
+        return -weights @ log_p[np.arange(len(own)), own]
 
-    best = minimize_scalar(loss, bounds=(0, 10), options={"xatol": 1e-9}).x
+    best = minimize_scalar(loss, bounds=(0, 1), options={"xatol": 1e-9}).x
+    assert 0.3 < best < 0.7
     expected = log_softmax(base + best * evidence[~rest], axis=1)
     found = recalibrate(posterior, prior, y, groups)[~rest]
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("slope", [0.3, 1.0, 2.0])
-def test_a_wrong_temperature_is_undone(case, slope):
+@pytest.mark.parametrize("slope", [1.2, 1.5, 2.0])
+def test_what_is_overstated_is_taken_back(case, slope):
     posterior, prior, y, groups = case
     honest = recalibrate(posterior, prior, y, groups)
     mended = recalibrate(sloped(np.maximum(posterior, 0.05), slope), prior, y, groups)
     assert log_loss(mended, y) == pytest.approx(log_loss(honest, y), abs=0.02)
+
+
+def test_what_is_understated_stays(case):
+    posterior, prior, y, groups = case
+    timid = sloped(posterior, 0.3)
+    np.testing.assert_allclose(np.exp(recalibrate(timid, prior, y, groups)), timid, rtol=1e-12)
 
 
 def test_other_donors_label_shares_are_not_carried_over(case):

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from cell_synergy.core.errors import ConfigError, DataError
-from cell_synergy.downstream.probes import mlp
+from cell_synergy.downstream.probes import metrics, mlp
+from cell_synergy.downstream.probes._mlp_training import Training
 from cell_synergy.downstream.probes.config import MLPConfig
 from cell_synergy.downstream.probes.design import Design
 from cell_synergy.downstream.probes.tasks import ProbeTask
 
 SETTINGS = MLPConfig(
-    hidden=16, axes=16, powers=8, epochs=12, batches=6, lr=0.02,
+    starts=3, hidden=16, axes=16, powers=8, epochs=12, batches=6, lr=0.02,
     weakest=0.1, strongest=3.0, strengths=2,
 )  # fmt: skip
 UNITS, TRAIN, TEST = 900, np.arange(600), np.arange(600, 900)
@@ -146,6 +147,81 @@ def test_noise_is_answered_with_the_prior(blocks):
     assert found.selection.cv_score == pytest.approx(
         share * np.log(share) + (1 - share) * np.log(1 - share), abs=0.005
     )
+
+
+def test_few_rows_of_noise_tell_nothing():
+    """Held-out bits of two embeddings that know nothing, with 120 labelled rows."""
+    bits = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        parts = [rng.standard_normal((UNITS, d)).astype(np.float32) for d in (60, 20)]
+        y = rng.integers(0, 2, UNITS)
+        (found,) = answer(parts, ask(y, np.arange(120), np.arange(120) % 3), axes=60)
+        prior = np.bincount(y[:120]) / 120
+        bits.append(metrics.classification(y[TEST], found.predicted, prior)["bits"])
+    assert -0.04 < np.mean(bits) < 0.002
+    assert np.median(bits) > -0.01
+
+
+def test_without_information_and_with_equal_shares_both_classes_are_guessed(blocks):
+    """A factor of exactly 0 would predict the first class everywhere, by a tie."""
+    for seed in range(6):
+        y = np.random.default_rng(seed).permutation(np.arange(UNITS) % 2)
+        y[TRAIN] = np.random.default_rng(seed).permutation(np.arange(len(TRAIN)) % 2)
+        (found,) = answer(blocks, ask(y))
+        assert 0.1 < found.predicted.argmax(axis=1).mean() < 0.9
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_noise_of_a_rounding_error_s_size_moves_no_prediction(blocks, xor, others, late):
+    """Features are isotropic: their principal axes, and these axes' signs, are arbitrary."""
+    rng = np.random.default_rng(5)
+    wide = rng.standard_normal((UNITS, 700)).astype(np.float32)  # more features than rows
+    classes, values = others
+    asked = [ask(xor), ask(classes), ask(values / values.std(axis=0))]
+    for parts in (blocks, [blocks[0], wide]):
+        tiny = [(1e-6 * rng.standard_normal(part.shape)).astype(np.float32) for part in parts]
+        moved = [part + noise for part, noise in zip(parts, tiny, strict=True)]
+        before, after = (answer(x, *asked, late=late) for x in (parts, moved))
+        for a, b in zip(before, after, strict=True):
+            np.testing.assert_allclose(a.predicted, b.predicted, atol=0.02)
+            assert a.selection.cv_score == pytest.approx(b.selection.cv_score, abs=1e-3)
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("collapsed", ["dead", "constant"])
+def test_a_start_that_collapsed_does_not_decide(monkeypatch, blocks, collapsed, late):
+    """The first start has no living hidden unit, or predicts one class whatever the features."""
+    intact = Training._initial_weights
+    y = (blocks[0][:, 0] + blocks[1][:, 0] > 0).astype(np.int64)
+    (without,) = answer(clear(blocks), ask(y), late=late)
+
+    def broken(self):
+        weights = intact(self)
+        layer, value = (1, -1e4) if collapsed == "dead" else (3, 1e4)
+        first = weights[layer][:, :: self.settings.starts]  # of every weight decay
+        (first if collapsed == "dead" else first[:, :, 1])[:] = value
+        return weights
+
+    monkeypatch.setattr(Training, "_initial_weights", broken)
+    (found,) = answer(clear(blocks), ask(y), late=late)
+    assert accuracy(found, y) > 0.93
+    np.testing.assert_allclose(found.predicted, without.predicted, atol=0.1)
+    (alone,) = answer(clear(blocks), ask(y), late=late, starts=1)  # nothing but a collapsed start
+    assert accuracy(alone, y) < 0.6
+
+
+def test_held_out_predictions_of_training_rows_have_the_score_of_selection(blocks, others):
+    classes, values = others
+    first, second = answer(blocks, ask(classes), ask(values))
+    likelihood = first.selection.cv_predicted[np.arange(600), classes[TRAIN]]
+    assert np.log(likelihood).mean() == pytest.approx(first.selection.cv_score, abs=1e-6)
+    folds = [np.arange(number, 600, 3) for number in range(3)]
+    r2 = [
+        metrics.regression(values[TRAIN][fold], second.selection.cv_predicted[fold])["r2"]
+        for fold in folds
+    ]
+    assert np.mean(r2) == pytest.approx(second.selection.cv_score, abs=1e-4)
 
 
 def test_a_class_may_be_absent_from_an_inner_fold(blocks):

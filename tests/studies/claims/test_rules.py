@@ -257,3 +257,14 @@ def test_a_lead_that_no_small_study_finds_is_not_tested(rule, claims):
     table["value"] += rng.normal(0, 2, len(table))
     finding = rule(made(scores=table), claims)
     assert finding.verdict == NOT_TESTED
+
+
+@pytest.mark.parametrize("rule", [highest, highest_on_niches, efficiency])
+def test_a_method_that_is_significantly_better_refutes_the_highest(rule, claims):
+    strict = claims.model_copy(update={"relevant": 0.0})  # no limit is small enough to count
+    worse = {"scores": scores(PLAIN | {"concat": 0.9}), "scaling": scaling(ARMS | {"concat": 0.9})}
+    finding = rule(made(**worse), strict)
+    assert finding.verdict == NOT_SUPPORTED
+    assert "below 1 of" in finding.evidence
+    equal = {"scores": scores(PLAIN | {"comm": 0.5}), "scaling": scaling(ARMS | {"comm": 0.7})}
+    assert rule(made(**equal), strict).verdict == NOT_TESTED

@@ -3,9 +3,9 @@
 Each embedding is represented by the posteriors that probes predict from it for held-out donors.
 Every term uses one estimate of information, usable bits [2]_: the gain in log-likelihood of a
 posterior over the label shares of the probe's training rows, as the metric `bits` of the score
-table. The posterior is recalibrated first, by one slope about these shares that is fitted on other
-donors [1]_. Donors have equal weights, however many observations they have. H is the log-loss of
-the training shares: the bits of a posterior that is always right.
+table. A posterior that overstates is recalibrated first, by one slope about these shares that is
+fitted on other donors [1]_. Donors have equal weights, however many observations they have. H is
+the log-loss of the training shares: the bits of a posterior that is always right.
 
 The unimodal posteriors determine the tables p(z1, y) and p(z2, y), from which BROJA computes the
 redundant and unique information. Observations are clustered by their posteriors [3]_, and the table
@@ -22,7 +22,9 @@ Intervals are over donors. A jackknife does not see that all donors' posteriors 
 that misses the true posterior, which takes bits off R and S. Limits of the parts and of certified
 synergy are therefore moved outwards by an allowance, .28 / sqrt(n) bits with n observations per
 test donor: it was fitted to the errors on the designs of the study `calibrate` with seed 0, and
-`benchmarks/coverage.py` measures the coverage on other seeds.
+`benchmarks/coverage.py` measures the coverage on other seeds. The intervals hold more than the
+95 % that they claim where probes miss little and where a part is 0, since limits end at 0: with
+exact posteriors 98 to 100 % of parts above 0, and nearly all zeros.
 
 References
 ----------

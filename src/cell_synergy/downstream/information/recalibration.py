@@ -7,12 +7,11 @@ Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICM
 
 import numpy as np
 from jaxtyping import Float, Float64, Int, Shaped
+from scipy.optimize import brentq
 from scipy.special import log_softmax, softmax
 
 _FLOOR = 0.25 / 255  # value of a stored 0: the middle of the probabilities that round to 0 of 255
-_PRIOR_WEIGHT = 0.1  # weight, in observations, of a Gaussian prior of variance 1 about slope 1
-_MAX_STEPS = 100  # Newton's method takes under ten
-_TOLERANCE = 1e-8  # relative change of the slope
+_TOLERANCE = 1e-8  # of the slope
 
 
 def recalibrate(
@@ -24,9 +23,13 @@ def recalibrate(
     """Return recalibrated log posteriors: `log prior + slope * (log p - log prior)`, normalised.
 
     The slope of a group maximises the likelihood of the labels of all other groups, each of equal
-    weight. It is at least 0; slope 0 is the prior, and gains no bits over it. There is no offset
-    per class: offsets would carry the label shares of other donors over to a donor whose shares may
-    differ.
+    weight, from 0 to 1. Slope 0 is the prior, and gains no bits over it. The slope takes back what
+    a probe overstates and never sharpens what it says: where donors differ, a slope above 1 that
+    suits the others costs the donor that it does not suit more bits than it gains them. (Eight
+    donors of her2st, features standardised per donor, linear probe: .189, .113 and .153 bits of
+    own, neighbours' and both embeddings without recalibration; .181, .112 and .153 with slopes up
+    to 1; .172, .086 and .095 with any slope.) There is no offset per class: offsets would carry the
+    label shares of other donors over to a donor whose shares may differ.
 
     Parameters
     ----------
@@ -51,11 +54,10 @@ def recalibrate(
     p = np.maximum(posterior.astype(np.float64), np.minimum(_FLOOR, prior))
     evidence = np.log(p, out=np.zeros(prior.shape), where=known) - np.where(known, base, 0)
     calibrated = np.zeros(prior.shape)
-    slope = 1.0
     for group in np.unique(groups):
         mask = groups == group
-        rest, start = ~mask, slope or 1.0
-        slope = _fit(base[rest], evidence[rest], y[rest], equal_weights(groups[rest]), start)
+        rest = ~mask
+        slope = _fit(base[rest], evidence[rest], y[rest], equal_weights(groups[rest]))
         calibrated[mask] = log_softmax(base[mask] + slope * evidence[mask], axis=1)
     return calibrated
 
@@ -71,32 +73,19 @@ def _fit(
     evidence: Float64[np.ndarray, "obs classes"],
     y: Int[np.ndarray, " obs"],
     weights: Float64[np.ndarray, " obs"],
-    start: float,
 ) -> float:
-    """Return the slope of maximal penalised likelihood, at least 0, by Newton's method.
+    """Return the slope of maximal likelihood from 0 to 1.
 
-    The derivative of the penalised log-loss in the slope increases, so that its signs bracket the
-    root; a step out of the bracket is replaced by one to its middle.
+    The derivative of the log-loss in the slope increases, so that its signs bracket the root.
     """
     observed = weights @ evidence[np.arange(len(y)), y]
-    prior_weight = _PRIOR_WEIGHT / len(y)
 
-    def derivatives(slope: float) -> tuple[float, float]:
+    def derivative(slope: float) -> float:
         p = softmax(base + slope * evidence, axis=1)
-        weighted = p * evidence
-        expected = weighted.sum(axis=1)
-        variance = np.einsum("ij,ij->i", weighted, evidence) - expected**2
-        first = weights @ expected - observed + prior_weight * (slope - 1)
-        return float(first), float(weights @ variance + prior_weight)
+        return float(weights @ (p * evidence).sum(axis=1) - observed)
 
-    if derivatives(0.0)[0] >= 0:
+    if derivative(1.0) <= 0:
+        return 1.0
+    if derivative(0.0) >= 0:
         return 0.0
-    low, high, slope = 0.0, np.inf, start
-    for _ in range(_MAX_STEPS):
-        first, second = derivatives(slope)
-        if abs(first) <= _TOLERANCE * slope * second:
-            break
-        low, high = (slope, high) if first < 0 else (low, slope)
-        step = slope - first / second
-        slope = step if low < step < high else (low + high) / 2
-    return slope
+    return float(brentq(derivative, 0.0, 1.0, xtol=_TOLERANCE))

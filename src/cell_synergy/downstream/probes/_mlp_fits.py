@@ -1,8 +1,8 @@
 """The separate fits of the nonlinear probe: their rows, targets, minibatches and validation scores.
 
-A fit is one task trained on all training rows, or on those outside one inner fold. The output of
-its network is multiplied by a shrinkage factor, selected on validation rows, and added to the
-prediction without features.
+A fit is one task trained on all training rows, or on those outside one inner fold, by several
+networks with different initial weights. The weighted mean of their outputs is multiplied by a
+shrinkage factor, selected on validation rows, and added to the prediction without features.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,8 +19,11 @@ from cell_synergy.downstream.probes._mlp_init import draw_normal, tensor
 from cell_synergy.downstream.probes.tasks import ProbeTask
 
 _CONSTANT = 1e-12  # deviation below which an output is constant
+# Smallest shrinkage factor, so small that it costs no information. With 0 and equal class shares
+# all classes tie, the first one is predicted everywhere, and macro F1 is not what a guess scores.
+_LEAST = 1e-3
 _NEWTON = 5  # steps for one bounded parameter of a concave score
-_TINY = 1e-30  # avoids a division by zero
+_TINY = 1e-30  # avoids a division by zero; equal weights, if no network has learnt anything
 
 
 class Fit:
@@ -93,18 +96,52 @@ class Fit:
         deviation: Tensor = mixed.std(dim=0, correction=0)
         return mixed / (deviation + _TINY)
 
-    def predicted(self, added: Float64[np.ndarray, "rows outputs"], shrink: float) -> np.ndarray:
-        """Return the predicted class probabilities or values, one row per row of `added`.
+    def start_weights(
+        self, added: Float64[Tensor, "decays starts train outputs"]
+    ) -> Float64[Tensor, "decays starts 1 1"]:
+        """Return the weight of each network in the ensemble: its share of what they have learnt.
+
+        A network has learnt the mean log-likelihood (classification) or the mean squared error
+        (regression) of the fitted rows that it gains over the prediction without features; nothing,
+        if it is worse. One that collapsed to a constant, or diverged, thus has no weight, and
+        weights are continuous in the networks' outputs.
 
         Parameters
         ----------
         added
-            Outputs of the network, which are added to the prediction without features.
+            Outputs of the networks for all training rows of the task.
+
+        Returns
+        -------
+        :
+            The weights, which sum to one over the starts.
+        """
+        added, y = added[:, :, self.rows], tensor(self.target[self.rows]).double()
+        if self.probe_task.classes:
+            prior = tensor(self.origin).double().log_softmax(0)
+            gained = (((prior + added).log_softmax(3) - prior) * y).sum(3).mean(2)
+        else:
+            gained = (y**2 - (added - y) ** 2).mean((2, 3))
+        learnt = gained.clamp_min(0) + _TINY
+        weights: Tensor = learnt / learnt.sum(dim=1, keepdim=True)
+        return weights[:, :, None, None]
+
+    def predicted(
+        self,
+        added: Float64[np.ndarray, "*decays rows outputs"],
+        shrink: Float64[np.ndarray, "*decays 1 1"] | float,
+    ) -> Float64[np.ndarray, "*decays rows outputs"]:
+        """Return the predicted class probabilities or values, in the layout of `added`.
+
+        Parameters
+        ----------
+        added
+            Mean outputs of the networks, which are added to the prediction without features.
         shrink
-            Shrinkage factor of the network's output, 0 to 1.
+            Shrinkage factor of the outputs, up to 1.
         """
         values = self.origin + shrink * self.scale * added
-        return np.asarray(softmax(values, axis=1) if self.probe_task.classes else values)
+        return np.asarray(softmax(values, axis=-1) if self.probe_task.classes else values)
 
 
 def batches(
@@ -144,8 +181,8 @@ def batches(
 
 def forward(
     x: Float32[Tensor, "fits rows d"], weights: Sequence[Tensor]
-) -> Float32[Tensor, "fits decays rows outputs"]:
-    """Return the outputs of the networks of all fits and weight decays.
+) -> Float32[Tensor, "fits nets outputs rows"]:
+    """Return the outputs of all networks of all fits; rows come last, which is fastest.
 
     Parameters
     ----------
@@ -155,9 +192,8 @@ def forward(
         Hidden layer, its bias, output layer and its bias, in the shapes of `Training.weights`.
     """
     first, bias, second, offset = weights
-    hidden = torch.baddbmm(bias.flatten(2), x, first.flatten(2)).relu()
-    layers = hidden.view(*hidden.shape[:2], *first.shape[2:]).transpose(1, 2)
-    outputs: Tensor = layers @ second + offset
+    hidden = torch.baddbmm(bias.flatten(1, 2), first.flatten(1, 2), x.transpose(1, 2)).relu()
+    outputs: Tensor = second @ hidden.view(*first.shape[:3], -1) + offset
     return outputs
 
 
@@ -166,14 +202,14 @@ def shrunk_logits(
 ) -> Float64[Tensor, "2 decays"]:
     """Return the best log-likelihood of validation rows over shrinkage factors, and that factor.
 
-    The factor, between 0 and 1, that maximises the likelihood is computed by Newton's method.
+    The factor, from `_LEAST` to 1, that maximises the likelihood is computed by Newton's method.
 
     Parameters
     ----------
     fits
         The fits of one classification to the rows outside each inner fold.
     added
-        Outputs of the networks for the validation rows of all fits, one fit after the other.
+        Mean outputs of the networks for the validation rows of all fits, one fit after the other.
 
     Returns
     -------
@@ -190,7 +226,7 @@ def shrunk_logits(
         mean = (probabilities * added).sum(2)
         slope = ((y * added).sum(2) - mean).sum(1)
         curvature = ((probabilities * added**2).sum(2) - mean**2).sum(1)
-        factor = (factor + (slope / (curvature + _TINY))[:, None, None]).clamp(0, 1)
+        factor = (factor + (slope / (curvature + _TINY))[:, None, None]).clamp(_LEAST, 1)
     log_likelihood = ((prior + factor * added).log_softmax(2) * y).sum(2)
     return torch.stack([log_likelihood.mean(1), factor[:, 0, 0]])
 
@@ -200,15 +236,15 @@ def shrunk_values(
 ) -> Float64[Tensor, "2 decays"]:
     """Return the best mean R2 of the inner folds over shrinkage factors, and that factor.
 
-    The factor, between 0 and 1, that maximises R2 has a closed form.
+    The factor, from `_LEAST` to 1, that maximises R2 has a closed form.
 
     Parameters
     ----------
     fits
         The fits of one regression to the rows outside each inner fold.
     added
-        Outputs of the networks for the validation rows of all fits, one fit after the other, in
-        units of each fit's `scale`.
+        Mean outputs of the networks for the validation rows of all fits, one fit after the other,
+        in units of each fit's `scale`.
 
     Returns
     -------
@@ -228,6 +264,6 @@ def shrunk_values(
     y = tensor(np.concatenate([fit.target[fit.validation_rows] for fit in fits])).double()
     weight = tensor(np.concatenate(weights)).double()
     factor = (weight * y * added).sum((1, 2)) / ((weight * added**2).sum((1, 2)) + _TINY)
-    factor = factor.clamp(0, 1)
+    factor = factor.clamp(_LEAST, 1)
     errors = (weight * (y - factor[:, None, None] * added) ** 2).sum((1, 2))
     return torch.stack([best_possible - errors, factor])

@@ -17,8 +17,8 @@ _TINY = 1e-30  # avoids a division by zero
 
 
 def principal_components(
-    block: Float32[np.ndarray, "obs _"], rows: Int[np.ndarray, " rows"], axes: int
-) -> Float32[Tensor, "obs _"]:
+    block: Float32[np.ndarray, "obs d"], rows: Int[np.ndarray, " rows"], axes: int
+) -> tuple[Float32[Tensor, "obs _"], Float32[Tensor, "d _"]]:
     """Project all observations on the leading principal axes of some rows.
 
     All scores share one scale factor, so that their variances over `rows` have mean one and keep
@@ -37,7 +37,8 @@ def principal_components(
     -------
     :
         Scores, one row per observation, in ascending order of variance: at most `axes` columns,
-        fewer if other axes vary by rounding only.
+        fewer if other axes vary by rounding only; and the axes, orthonormal columns whose signs,
+        and rotation among equal variances, are arbitrary.
     """
     x = tensor(block)
     centred = gather_rows(x, rows).double()
@@ -51,9 +52,9 @@ def principal_components(
     eigenvalues, vectors = eigenvalues[leading], vectors[:, leading]
     if wide:
         vectors = centred.T @ (vectors / eigenvalues.sqrt())
-    vectors *= (len(rows) / eigenvalues.mean()).sqrt()
-    components: Tensor = (x - mean.float()) @ vectors.float()
-    return components
+    scale = (len(rows) / eigenvalues.mean()).sqrt()
+    components: Tensor = (x - mean.float()) @ (scale * vectors).float()
+    return components, vectors.float()
 
 
 def interaction_directions(

@@ -34,7 +34,10 @@ _NO_CLASS = -1e30  # logit of a padded output
 
 
 class Training:
-    """Networks of all fits (classifications first) and weight decays, trained as one model.
+    """Networks of all fits (classifications first), decays and starts, trained as one model.
+
+    The networks of a fit are numbered by weight decay, then by start. All see equal minibatches;
+    starts differ in their initial weights, which are equal for all weight decays.
 
     Parameters
     ----------
@@ -58,13 +61,13 @@ class Training:
         Targets of the training rows of all fits, below each other and padded with zeros to equally
         many outputs.
     prior, output_weight
-        Arrays (fits, 1, 1, outputs): logits of the class shares, and weights of a regression's
+        Arrays (fits, 1, outputs, 1): logits of the class shares, and weights of a regression's
         squared errors. Padded outputs have no probability and no weight.
     connected
-        Mask (d, hidden) of the features that a hidden unit reads.
+        Mask (hidden, d) of the features that a hidden unit reads.
     weights
-        Hidden layer (fits, d, decays, hidden) and its bias, output layer (fits, decays, hidden,
-        outputs) and its bias.
+        Hidden layer (fits, nets, hidden, d) and its bias (fits, nets, hidden, 1), output layer
+        (fits, nets, outputs, hidden) and its bias (fits, nets, outputs, 1).
     """
 
     def __init__(
@@ -86,11 +89,16 @@ class Training:
         ]
         self.fits = [fit for task in self.tasks for fit in task]
         self.random = [stream(seed, "mlp", "batches", fit.name) for fit in self.fits]
-        components = [
+        projections = [
             [principal_components(block, rows, settings.axes) for rows in row_sets.values()]
             for block in blocks
         ]
+        components = [[scores for scores, _ in parts] for parts in projections]
         self.widths = [max(1, *(part.shape[1] for part in parts)) for parts in components]
+        self.axes = {
+            offset: [axes for _, axes in parts]
+            for offset, *parts in zip(offsets.values(), *projections, strict=True)
+        }
         stacked = [pad_and_stack(*pair) for pair in zip(components, self.widths, strict=True)]
         self.x = torch.cat(stacked, dim=1)
         self.n_outputs = max(len(fit.origin) for fit in self.fits)
@@ -99,68 +107,74 @@ class Training:
         target_offset = 0
         for fit in self.fits:
             fit.target_offset, target_offset = target_offset, target_offset + len(fit.target)
-        self.connected = self._join_blocks([torch.ones(w, settings.hidden) for w in self.widths])
-        self.connected = self.connected.to(device())
+        ones = [torch.ones(1, settings.hidden, w, device=device()) for w in self.widths]
+        self.connected = self._join_blocks(ones)[0]
         self.weights = self._initial_weights()
 
     def _output_masks(self) -> tuple[Tensor, Tensor]:
         """Return `prior` and `output_weight`."""
-        shape = len(self.fits), 1, 1, self.n_outputs
+        shape = len(self.fits), 1, self.n_outputs, 1
         priors, output_weights = torch.zeros(2, *shape, device=device())
         for fit, prior, weight in zip(self.fits, priors, output_weights, strict=True):
             if fit.probe_task.classes:
-                prior[..., len(fit.origin) :] = _NO_CLASS
-                prior[..., : len(fit.origin)] = tensor(fit.origin)
+                prior[:, len(fit.origin) :] = _NO_CLASS
+                prior[:, : len(fit.origin)] = tensor(fit.origin)[:, None]
             else:
-                weight[..., : len(fit.origin)] = 1 / len(fit.origin)
+                weight[:, : len(fit.origin)] = 1 / len(fit.origin)
         return priors, output_weights
 
     def _initial_weights(self) -> list[Tensor]:
-        """Return the initial `weights`, with equal hidden layers for all weight decays."""
-        layers = [self._hidden_layer(fit) for fit in self.fits]
-        decays, hidden = self.settings.strengths, self.connected.shape[1]
-        second = torch.zeros(len(self.fits), decays, hidden, self.n_outputs, device=device())
+        """Return the initial `weights`, equal for all weight decays."""
+        decays, starts, hidden = len(self.decays), self.settings.starts, len(self.connected)
+        layers = torch.stack([self._hidden_layer(fit) for fit in self.fits])
+        second = torch.zeros(len(self.fits), starts, self.n_outputs, hidden, device=device())
         for fit, layer in zip(self.fits, second, strict=True):
-            drawn = draw_normal(self.seed, "outputs", len(fit.origin), hidden)
-            layer[..., : len(fit.origin)] = drawn.T * _OUTPUT_SCALE / hidden**0.5
+            for start, by_output in enumerate(layer):
+                drawn = draw_normal(self.seed, f"outputs {start}", len(fit.origin), hidden)
+                by_output[: len(fit.origin)] = drawn * _OUTPUT_SCALE / hidden**0.5
         return [
-            torch.stack(layers)[:, :, None].repeat(1, 1, decays, 1),
-            torch.zeros(len(layers), 1, decays, hidden, device=device()),
-            second,
-            torch.zeros(len(layers), decays, 1, self.n_outputs, device=device()),
+            layers.repeat(1, decays, 1, 1),
+            torch.zeros(len(layers), decays * starts, hidden, 1, device=device()),
+            second.repeat(1, decays, 1, 1),
+            torch.zeros(len(layers), decays * starts, self.n_outputs, 1, device=device()),
         ]
 
     def _join_blocks(
-        self, layers: Sequence[Float32[Tensor, "_ hidden"]]
-    ) -> Float32[Tensor, "d wide"]:
+        self, layers: Sequence[Float32[Tensor, "starts hidden _"]]
+    ) -> Float32[Tensor, "starts wide d"]:
         """Concatenate the blocks' hidden layers; in late fusion a layer reads one block only."""
         if not self.late:
-            return torch.cat(list(layers))
+            return torch.cat(list(layers), dim=2)
         hidden, last = self.settings.hidden, len(layers) - 1
-        margins = [(hidden * i, hidden * (last - i)) for i in range(len(layers))]
-        return torch.cat([pad(layer, m) for layer, m in zip(layers, margins, strict=True)])
+        margins = [(0, 0, hidden * i, hidden * (last - i)) for i in range(len(layers))]
+        padded = [pad(layer, m) for layer, m in zip(layers, margins, strict=True)]
+        return torch.cat(padded, dim=2)
 
-    def _hidden_layer(self, fit: Fit) -> Float32[Tensor, "d hidden"]:
-        """Return initial weights of the hidden layer, computed from the fitted rows."""
-        hidden, powers = self.settings.hidden, self.settings.powers
-        contrasts = fit.contrasts(hidden, self.seed)
+    def _hidden_layer(self, fit: Fit) -> Float32[Tensor, "starts hidden d"]:
+        """Return initial weights of the hidden layer, computed from the fitted rows.
+
+        Directions are drawn in the space of the features: in coordinates along principal axes they
+        would change with the axes' arbitrary signs, and so would every prediction.
+        """
+        starts, powers = self.settings.starts, self.settings.powers
+        count = starts * self.settings.hidden
+        contrasts = fit.contrasts(count, self.seed)
         x = gather_rows(self.x, fit.x_rows(fit.rows))
         ends = np.cumsum(self.widths).tolist()
         blocks = [x[:, end - w : end] for w, end in zip(self.widths, ends, strict=True)]
-        random = [
-            draw_normal(self.seed, f"block {n}", w, hidden) for n, w in enumerate(self.widths)
-        ]
-        if not self.late:
-            return self._join_blocks(interaction_directions(blocks, contrasts, random, powers))
-        return self._join_blocks(
-            [
-                interaction_directions([block], contrasts, [start], powers)[0]
-                for block, start in zip(blocks, random, strict=True)
-            ]
-        )
+        drawn = []
+        for n, (width, axes) in enumerate(zip(self.widths, self.axes[fit.x_offset], strict=True)):
+            along = axes.T @ draw_normal(self.seed, f"block {n}", len(axes), count)
+            drawn.append(pad(along, (0, 0, 0, width - len(along))))
+        groups = [[n] for n in range(len(blocks))] if self.late else [list(range(len(blocks)))]
+        layers = []
+        for group in groups:
+            of_group, random = [blocks[n] for n in group], [drawn[n] for n in group]
+            layers += interaction_directions(of_group, contrasts, random, powers)
+        return self._join_blocks([d.T.reshape(starts, -1, len(d)) for d in layers])
 
     def run(self) -> list[Prediction]:
-        """Train, score the validation rows after each epoch, and predict every task's test rows.
+        """Train, and predict every task's test rows.
 
         Returns
         -------
@@ -175,37 +189,22 @@ class Training:
         for w in self.weights:
             w.requires_grad_()
         adam = torch.optim.Adam(self.weights, lr=self.settings.lr, fused=True)
-        full_fits = [i for i, fit in enumerate(self.fits) if not len(fit.validation_rows)]
-        history, snapshots = [], []
         for epoch in range(self.settings.epochs):
-            loss = self._train(adam, epoch)
-            history.append(self._validation_scores())
-            if not (np.isfinite(loss) and np.isfinite(history[-1]).all()):
-                raise ConfigError(
-                    f"the nonlinear probe's loss is {loss:g} in epoch {epoch}; "
-                    f"lower probe.mlp.lr, now {self.settings.lr:g}"
-                )
-            snapshots.append([w.detach()[full_fits] for w in self.weights])
-        predictions = []
-        for number, task in enumerate(self.tasks):
-            scores, factors = np.array([epoch[number] for epoch in history]).swapaxes(0, 1)
-            probe_task = task[-1].probe_task
-            shape = len(self.decays), len(probe_task.train), probe_task.outputs
-            unknown = np.full(shape, np.nan)
-            selection = Selection.best(self.decays, scores.max(axis=0), unknown)
-            decay = self.decays.index(selection.penalty)
-            epoch = int(scores[:, decay].argmax())
-            axes = zip(snapshots[epoch], (2, 2, 1, 1), strict=True)
-            weights = [w[number : number + 1].narrow(axis, decay, 1) for w, axis in axes]
-            steps = (epoch + 1) * self.settings.batches
-            predictions.append(
-                self._predict(task[-1], weights, factors[epoch, decay], selection, steps)
+            self._refuse_infinite(self._train(adam, epoch), f"loss in epoch {epoch}")
+        return [self._predict(task) for task in self.tasks]
+
+    def _refuse_infinite(self, value: float, name: str) -> None:
+        """Raise ConfigError if a value is not finite."""
+        if not np.isfinite(value):
+            raise ConfigError(
+                f"the nonlinear probe's {name} is {value:g}; "
+                f"lower probe.mlp.lr, now {self.settings.lr:g}"
             )
-        return predictions
 
     def _train(self, adam: torch.optim.Adam, epoch: int) -> float:
         """Take the optimiser steps of one epoch and return the last loss."""
         s, decays = self.settings, torch.tensor(self.decays, device=device())
+        decays = decays.repeat_interleave(s.starts)
         drawn = batches(self.fits, self.random, s.batches)
         for step, batch in enumerate(drawn, start=epoch * s.batches):
             lr = s.lr * (1 + np.cos(np.pi * step / (s.epochs * s.batches))) / 2
@@ -215,9 +214,9 @@ class Training:
             loss.backward()  # type: ignore[no-untyped-call]
             adam.step()
             with torch.no_grad():  # decoupled weight decay; unconnected weights are set to zero
-                factor = 1 - lr * decays[:, None]
-                self.weights[0] *= factor * self.connected[:, None]
-                self.weights[2] *= factor[:, None]
+                factor = 1 - lr * decays[:, None, None]
+                self.weights[0] *= factor * self.connected
+                self.weights[2] *= factor
         return float(loss.detach())
 
     def _loss(
@@ -230,37 +229,56 @@ class Training:
     ) -> Float32[Tensor, ""]:
         """Return the sum over networks of cross entropies and halved mean squared errors."""
         added = forward(gather_rows(self.x, x_index), weights)
-        y = gather_rows(self.target, target_index)[:, None]
-        row_weight = row_weight[:, None, :, None]
+        y = gather_rows(self.target, target_index).transpose(1, 2)[:, None].contiguous()
+        row_weight = row_weight[:, None, None]
         split = sum(fit.probe_task.classes > 0 for fit in self.fits[fits])
-        log_p = (self.prior[fits][:split] + added[:split]).log_softmax(3)
+        log_p = (self.prior[fits][:split] + added[:split]).log_softmax(2)
         squares = (added[split:] - y[split:]) ** 2 * self.output_weight[fits][split:]
         loss: Tensor = (squares * row_weight[split:]).sum() / 2
         loss -= (log_p * y[:split] * row_weight[:split]).sum()
         return loss
 
     @torch.no_grad()
-    def _validation_scores(self) -> Float64[np.ndarray, "tasks 2 decays"]:
-        """Return each weight decay's best validation score and its shrinkage factor."""
-        cv = [i for i, fit in enumerate(self.fits) if len(fit.validation_rows)]
-        most = max(len(self.fits[i].validation_rows) for i in cv)
-        x_index = [np.resize(f.x_rows(f.validation_rows), most) for f in (self.fits[i] for i in cv)]
-        x = gather_rows(self.x, np.stack(x_index))
-        added = iter(forward(x, [w[cv] for w in self.weights]))
-        scores = []
-        for *task, _ in self.tasks:
-            parts = [next(added)[:, : len(fit.validation_rows), : len(fit.origin)] for fit in task]
-            shrunk = shrunk_logits if task[0].probe_task.classes else shrunk_values
-            scores.append(shrunk(task, torch.cat(parts, dim=1).double()).cpu().numpy())
-        return np.array(scores)
+    def _outputs(
+        self, fit: Fit, rows: Int[np.ndarray, " rows"]
+    ) -> Float64[Tensor, "decays starts rows outputs"]:
+        """Return the outputs of the networks of one fit for some rows of `x`."""
+        i = self.fits.index(fit)
+        added = forward(gather_rows(self.x, rows[None]), [w[i : i + 1] for w in self.weights])[0]
+        used: Tensor = added[:, : len(fit.origin)].transpose(1, 2).double()
+        return used.reshape(len(self.decays), self.settings.starts, *used.shape[1:])
 
-    def _predict(
-        self, fit: Fit, weights: Sequence[Tensor], shrink: float, selection: Selection, steps: int
-    ) -> Prediction:
-        """Predict a task's test rows with one weight decay of its fit to all training rows."""
-        test = gather_rows(self.x, fit.x_offset + fit.probe_task.test[None])
-        added = forward(test, weights)[0, 0, :, : len(fit.origin)]
-        i, leaves = self.fits.index(fit), [w.clone().requires_grad_() for w in weights]
+    def _predict(self, task: Sequence[Fit]) -> Prediction:
+        """Select a task's weight decay, and predict its test rows with the ensemble of starts."""
+        *inner, full = task
+        train = full.probe_task.train
+        validated, weights = [], torch.empty(0)
+        for fit in task:
+            added = self._outputs(fit, fit.x_offset + train)
+            weights = fit.start_weights(added)
+            validated.append((weights * added[:, :, fit.validation_rows]).sum(1))
+        shrunk = shrunk_logits if full.probe_task.classes else shrunk_values
+        scores, factors = shrunk(inner, torch.cat(validated, dim=1)).cpu().numpy()
+        self._refuse_infinite(scores.sum(), "score on the inner folds")
+        cv_predicted = np.full((len(self.decays), len(train), len(full.origin)), np.nan)
+        for fit, added in zip(inner, validated, strict=False):
+            predicted = fit.predicted(added.cpu().numpy(), factors[:, None, None])
+            cv_predicted[:, fit.validation_rows] = predicted
+        selection = Selection.best(self.decays, scores, cv_predicted)
+        decay = self.decays.index(selection.penalty)
+        added = (weights * self._outputs(full, full.x_offset + full.probe_task.test)).sum(1)
+        return Prediction(
+            full.predicted(added[decay].cpu().numpy(), factors[decay]),
+            selection,
+            self._gradient_norm(full, decay),
+            self.settings.epochs * self.settings.batches,
+        )
+
+    def _gradient_norm(self, fit: Fit, decay: int) -> float:
+        """Return the largest absolute entry of the loss's gradient in one fit's networks."""
+        i, starts = self.fits.index(fit), self.settings.starts
+        nets = slice(decay * starts, (decay + 1) * starts)
+        leaves = [w.detach()[i : i + 1, nets].clone().requires_grad_() for w in self.weights]
         x_index, target_index = (
             torch.from_numpy(a[None]).to(device())
             for a in (fit.x_rows(fit.rows), fit.target_offset + fit.rows)
@@ -268,6 +286,4 @@ class Training:
         row_weight = torch.full(x_index.shape, 1 / len(fit.rows), device=device())
         loss = self._loss(leaves, slice(i, i + 1), x_index, target_index, row_weight)
         first, *rest = torch.autograd.grad(loss, leaves)
-        norm = max(float(g.abs().max()) for g in (first * self.connected[:, None], *rest))
-        predicted = fit.predicted(added.double().cpu().numpy(), shrink)
-        return Prediction(predicted, selection, norm, steps)
+        return max(float(g.abs().max()) for g in (first * self.connected, *rest))

@@ -13,8 +13,10 @@ class MLPConfig(Config):
 
     Attributes
     ----------
+    starts
+        Number of networks, with different initial weights, whose outputs are averaged.
     hidden
-        Number of hidden units; in late fusion, of the layer of each block (embedding).
+        Number of hidden units of a network; in late fusion, of the layer of each block (embedding).
     axes
         Maximal number of principal components of a block that are its inputs.
     powers
@@ -27,6 +29,7 @@ class MLPConfig(Config):
         Smallest and largest weight decay and number of weight decays, evenly spaced on a log scale.
     """
 
+    starts: PositiveInt
     hidden: PositiveInt
     axes: PositiveInt
     powers: PositiveInt
