@@ -23,9 +23,10 @@ import pandas as pd
 from matplotlib.colors import TwoSlopeNorm
 
 from cell_synergy.core.config import read_param, read_section
-from cell_synergy.core.names import VERDICT_METRICS, is_control
+from cell_synergy.core.names import is_control
 from cell_synergy.data.label_files import read_task_table
 from cell_synergy.figures import style
+from cell_synergy.scoring.tables import is_verdict
 
 style.set_style()
 datasets, focal = read_param("datasets"), read_param("method")
@@ -151,9 +152,9 @@ def draw_comparison(axes, table, methods, tasks):
         style.write_message(axes, reason)
         return
     over = select(table, "over_ceiling")
-    over = over[over["metric"].isin(VERDICT_METRICS)]
+    over = over[is_verdict(over)]
     ceiling = select(table, "score", method="ceiling")
-    ceiling = ceiling[ceiling["metric"].isin(VERDICT_METRICS)].set_index("task")
+    ceiling = ceiling[is_verdict(ceiling)].set_index("task")
     tasks = [task for task in tasks if task in ceiling.index]
     gain, verdict = (
         over.pivot_table(index="method", columns="task", values=column, aggfunc="first").reindex(

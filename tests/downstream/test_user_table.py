@@ -119,6 +119,7 @@ def one_class(units):
         (named("concat"), {"joint": ["concat"]}, "joint=concat: this name is taken"),
         (named("pca"), {"joint": ["pca"]}, "joint=pca: this name is taken"),
         (named("pair"), {"joint": ["pair"]}, "joint=pair: this name is taken"),
+        (named("x_image"), {"joint": ["x_image"]}, "is a control, the method 'x' on one expert"),
         (None, {"joint": ["img"]}, "joint=img: this expert is always scored"),
         (None, {"expression": "img"}, "image=img and expression=img are the same"),
         (None, {"label": ["who"]}, "label=who is also the donor"),

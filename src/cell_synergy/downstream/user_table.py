@@ -15,7 +15,7 @@ from cell_synergy.core.config import Config
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.labels import as_names
 from cell_synergy.core.messages import suggest
-from cell_synergy.core.names import CONTROLS
+from cell_synergy.core.names import CONTROLS, is_control
 from cell_synergy.data.classes import ClassRule, as_classes
 from cell_synergy.data.config import RESERVED_NAMES, ClassificationTask
 from cell_synergy.data.dataset import PairedDataset
@@ -127,6 +127,12 @@ def representations(
             raise DataError(f"joint={key}: this expert is always scored; leave it out")
         if key in by_name or key in (PAIR, *CONTROLS):
             raise DataError(f"joint={key}: this name is taken; rename obsm[{key!r}]")
+        if is_control(key) and key.rpartition("_")[0] not in config.joint:
+            raise DataError(
+                f"joint={key}: a name that ends in _image or _expression is a control, the method "
+                f"{key.rpartition('_')[0]!r} on one expert paired with itself, and joint does not "
+                f"name that method; name it too, or rename obsm[{key!r}]"
+            )
         z = _embedding(adata, key, config.units)
         by_name[key] = lambda _fold, _seed, z=z: z  # type: ignore[misc]
     return by_name

@@ -30,6 +30,11 @@ class SelfPaired(Method):
 
     expert: ClassVar[Literal["image", "expression"]]
 
+    @property
+    def seeded(self) -> bool:
+        """False: a control is fitted with the first seed only, as its weights are large."""
+        return False
+
     def fit(self, specs: Sequence[FitSpec], context: RunContext) -> list[Weights]:
         """Fit the method to pairs of the expert with itself; as `fit` of the method otherwise.
 
