@@ -23,6 +23,7 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -234,11 +235,11 @@ def row(scores: Scores, losers: int, true_sis: Float64[np.ndarray, " 2"]) -> dic
     return intervals(scores, zeros, true_sis) | errors
 
 
-def drawn_row(setting: Setting, datasets: int) -> dict[str, object]:
+def drawn_row(setting: Setting, datasets: int) -> dict[str, Any]:
     """Return the results of one setting of drawn scores."""
     scores = drawn(setting, datasets)
     true_sis = np.array([setting.difference / (BEST - setting.difference), 0.0])
-    columns: dict[str, object] = {**vars(setting), "datasets": datasets}
+    columns: dict[str, Any] = {**vars(setting), "datasets": datasets}
     columns |= row(scores, setting.losers, true_sis)
     for sis in PLANTED:
         now, before = found(planted(scores, sis), slice(0, 1))
@@ -246,7 +247,7 @@ def drawn_row(setting: Setting, datasets: int) -> dict[str, object]:
     return columns
 
 
-def fitted_rows(arm: str, metric: str, datasets: int) -> Iterator[dict[str, object]]:
+def fitted_rows(arm: str, metric: str, datasets: int) -> Iterator[dict[str, Any]]:
     """Yield the results of fitted probes: both experts as good, and one worse."""
     value, inner = null_fits.fitted(arm, metric, datasets)
     experts, methods = value[..., :3], value[..., 3:]
@@ -262,7 +263,7 @@ def fitted_rows(arm: str, metric: str, datasets: int) -> Iterator[dict[str, obje
             entropy,
             cross_validated=arm != "holdout",
         )
-        columns: dict[str, object] = {"noise": arm, "metric": metric, "donors": null_fits.DONORS}
+        columns: dict[str, Any] = {"noise": arm, "metric": metric, "donors": null_fits.DONORS}
         columns |= {"losers": 0, "difference": means[2] - means[other], "datasets": datasets}
         true_sis = np.array([(means[2] - means[other]) / means[other], 0.0])
         columns |= row(scores, 0, true_sis)

@@ -1,5 +1,7 @@
 """A small null study: limits are about four standard errors wide, seeds fixed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -48,8 +50,8 @@ def tidy(scores):
     datasets, donors, _ = scores.methods.shape
     names = [*UNIMODAL, *null_study.METHODS]
     axes = [f"{i:03}" for i in range(datasets)], [f"D{i}" for i in range(donors)], names
-    table = pd.MultiIndex.from_product(axes, names=["dataset", "donor", "method"])
-    table = table.to_frame(index=False)
+    index = pd.MultiIndex.from_product(axes, names=["dataset", "donor", "method"])
+    table = index.to_frame(index=False)
     value = np.concatenate([scores.experts, scores.methods], axis=2)
     inner = np.concatenate([scores.inner, np.zeros((datasets, len(names) - 2))], axis=1)
     in_bits = scores.entropy is not None
@@ -65,7 +67,7 @@ def tidy(scores):
 @pytest.mark.parametrize("cross_validated", [False, True])
 def test_the_study_tests_what_the_table_says(metric, cross_validated):
     drawn = null_study.drawn(Setting(metric=metric, donors=6, losers=5), 8)
-    drawn = null_study.replace(drawn, cross_validated=cross_validated)
+    drawn = replace(drawn, cross_validated=cross_validated)
     scores = null_study.planted(drawn, 0.1)
     table = sis_table(tidy(scores)).query("fold == 'all'")
     p = table.pivot_table(index="dataset", columns="method", values="p_corrected")

@@ -1,5 +1,7 @@
 """The benchmark of pure noise counts stars and ratios, and finds what is there."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,7 +33,7 @@ def scores(monkeypatch):
 
 def test_every_metric_is_tested_and_those_without_a_test_are_named(scores):
     table = sis_table(scores)
-    found = pure_noise.outcomes(table, scores).set_index(["task", "metric"])
+    found: Any = pure_noise.outcomes(table, scores).set_index(["task", "metric"])
     used = {key: row["used"] for key, row in found.iterrows()}
     assert used == {
         ("composition", "pearson"): "not used",

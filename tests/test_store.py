@@ -15,18 +15,18 @@ LOCK = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]
 OUTS = [out for stage in LOCK.values() for out in stage["outs"]]
 IN_GIT = {".png"}  # figures for README are not cached
 
-# Megabytes of the default study, by what they are; all of them together are at most 63.
+# Megabytes of the default study, by what they are; all of them together are at most 68.
 BUDGETS = {
     "results/code": 0.7,
     "data/raw": 15,
     ("data/pairs", "data/labels"): 3,
     ("data/embeddings", "data/experts"): 24,
-    ("results/align", "results/curves"): 13.5,
+    ("results/align", "results/curves"): 15.5,
     ("data/reference", "results/probe", "results/truth", "results/sis", "results/headline.json",
      "figures", "results/notebooks", "results/trifeature", "results/information",
-     "results/calibrate.csv"): 5.5,
+     "results/calibrate.csv"): 7,
     ("results/spatial", "results/distance", "results/spectrum", "results/scaling",
-     "results/finetune", "results/claims"): 3,
+     "results/finetune", "results/claims"): 5,
 }  # fmt: skip
 
 

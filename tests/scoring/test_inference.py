@@ -106,7 +106,7 @@ def test_a_corrected_p_value_is_never_below_the_uncorrected_one():
 def test_one_method_alone_is_tested_by_its_t_statistic():
     gain = gains(6, 1)
     flips = np.array(list(itertools.product([1, -1], repeat=6)))[:, :, None]
-    t = stats.ttest_1samp(gain * flips, 0, axis=1).statistic[:, 0]
+    t = np.asarray(stats.ttest_1samp(gain * flips, 0, axis=1).statistic)[:, 0]
     result = sign_flip(gain, all_compared(1), 1.0)
     expected = (t >= t[0] - 1e-9).mean()
     assert result.uncorrected == result.corrected == pytest.approx(expected)

@@ -1,5 +1,7 @@
 """Which single modality a score stands beside, and what of it is tested."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -169,7 +171,7 @@ def test_other_metrics_have_intervals_and_no_p(metric):
 
 def test_bits_of_a_regression_are_plain_and_not_tested():
     r2, bits = many_donors(), many_donors(seed=1).assign(metric="bits", entropy=np.nan)
-    table = sis_table(pd.concat([r2, bits])).set_index(["metric", "method"])
+    table: Any = sis_table(pd.concat([r2, bits])).set_index(["metric", "method"])
     assert table.loc["r2", "p_corrected"].notna().sum() == 2
     assert table.loc["bits", "p"].isna().all()
     row = table.loc[("bits", "comm")]
@@ -222,8 +224,8 @@ def test_a_method_stands_beside_itself_trained_on_one_expert():
     )
     noise = np.random.default_rng(5).normal(0, 0.01, len(image))
     image = image.assign(value=image["value"] + noise)
-    table = sis_table(pd.concat([scores, image, expression])).set_index("method")
-    usual = sis_table(scores).set_index("method")
+    table: Any = sis_table(pd.concat([scores, image, expression])).set_index("method")
+    usual: Any = sis_table(scores).set_index("method")
     np.testing.assert_allclose(table.loc["comm", "alone_gain"], min(0.02 - noise.mean(), 0.01))
     assert table.loc[["cca", "pca", "comm_image"], "alone_gain"].isna().all()
     assert table.loc[["comm_image", "comm_expression"], "p_corrected"].isna().all()
