@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from cell_synergy import models
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.training import weights as files
+from cell_synergy.training.self_paired import SelfPaired
 
 NAMES = models.names()
 BLOCKS = YAML(typ="safe").load(Path(__file__).parents[2] / "params.yaml")["models"]
