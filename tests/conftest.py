@@ -129,3 +129,15 @@ def probe():
         weakest=0.01, strongest=1.0, strengths=3, block_steps=1, inner_folds=2, tolerance=1e-5,
         iterations=200, mlp=mlp,
     )  # fmt: skip
+
+
+@pytest.fixture
+def results():
+    """The example of the published README, with a model that loses and one that has F1 only."""
+    return {
+        "Unimodal GEX": {"F1 Macro": [0.75], "R2": [0.68]},
+        "Unimodal IMG": {"F1 Macro": [0.70, 0.74], "R2": [0.65]},
+        "Multimodal A": {"F1 Macro": [0.80, 0.84], "R2": [0.75]},
+        "Multimodal B": {"F1 Macro": [0.60], "R2": [0.70]},
+        "Multimodal C": {"F1 Macro": [0.76]},
+    }

@@ -253,11 +253,10 @@ def test_few_donors_have_points_and_the_note():
 
 
 def test_few_donors_have_a_ratio_only_to_an_expert_above_chance():
-    scores = many_donors(donors=3).assign(chance=0.9, metric="macro_f1")
-    table = sis_table(scores)
+    table = sis_table(many_donors(donors=3).assign(chance=0.9, metric="macro_f1"))
     assert table["sis"].isna().all()
-    note = "not testable: 3 donors, 5 needed; no single expert is above chance"
-    assert set(table["note"]) == {note}
+    expected = {"not testable: 3 donors, 5 needed; no single expert is above chance"}
+    assert set(table["note"]) == expected
 
 
 @pytest.mark.parametrize("low", [-0.5, 0.0, 1e-300])
@@ -282,8 +281,7 @@ def test_a_ratio_needs_an_expert_clearly_above_chance_not_above_zero():
 def test_a_guess_above_chance_in_macro_f1_has_no_ratio_where_bits_know_nothing():
     f1 = many_donors().assign(metric="macro_f1", chance=0.3)
     bits = many_donors(low=-0.1).assign(metric="bits")
-    alone = sis_table(f1)
-    assert alone["sis"].notna().all()
+    assert (alone := sis_table(f1))["sis"].notna().all()
     table = sis_table(pd.concat([f1, bits])).query("metric == 'macro_f1'")
     assert table[["sis", "low", "high"]].isna().to_numpy().all()
     assert set(table["note"]) == {"no single expert is above chance in bits"}

@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.downstream.information import decompose as module
-from cell_synergy.downstream.information.decompose import COLUMNS, InformationConfig, decompose
+from cell_synergy.downstream.information.decompose import COLUMNS, decompose
 from cell_synergy.downstream.information.held_out import PAIR, HeldOutPosteriors
 
 GATES = json.loads((Path(__file__).parents[2] / "golden" / "pid_gates.json").read_text())["gates"]
@@ -275,13 +275,9 @@ def test_too_few_clusters_for_the_information_are_noted():
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (
-            lambda c: {"y": np.zeros_like(c.y)},
-            r"of one class only \(0\): drop the task",
-        ),
+        (lambda c: {"y": np.zeros_like(c.y)}, r"of one class only \(0\): drop the task"),
         (lambda c: {"y": c.y[1:]}, "y has 1199 observations, the image posterior 1200"),
         (lambda c: {"donors": c.donors[1:]}, "donors has 1199 observations"),
-        (lambda c: {"y": c.y - 1}, "of classes 0 to 1 only"),
         (lambda c: {"y": c.y + 1}, "of classes 0 to 1 only"),
         (lambda c: {"groups": np.full(len(c.y), "d0")}, r"observations of one group only \(d0\)"),
         (lambda c: {"groups": np.arange(len(c.y)) % 7}, "groups: not the 6 donors"),
@@ -290,10 +286,7 @@ def test_too_few_clusters_for_the_information_are_noted():
             lambda c: {"image": np.where(np.arange(len(c.y))[:, None] == 7, np.nan, c.image)},
             "observation 7",
         ),
-        (
-            lambda c: {"expression": 2 * c.expression},
-            "observation 0 has no probabilities",
-        ),
+        (lambda c: {"expression": 2 * c.expression}, "observation 0 has no probabilities"),
         (lambda c: {"methods": {"z3": -c.joint}}, "posterior I of z3: observation 0"),
         (lambda c: {"prior": 2 * c.prior}, "prior: observation 0 has no probabilities"),
         (
@@ -305,8 +298,3 @@ def test_too_few_clusters_for_the_information_are_noted():
 def test_posteriors_that_cannot_be_decomposed_are_refused(case, change, reason):
     with pytest.raises(DataError, match=reason):
         decompose(replace(case, **change(case)), 8)
-
-
-def test_a_single_cluster_is_refused():
-    with pytest.raises(ValueError, match="cells"):
-        InformationConfig(cells=1)

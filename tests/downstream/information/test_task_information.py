@@ -14,6 +14,7 @@ from cell_synergy.downstream.evaluate import (
     baseline_representations,
     standardised_blocks,
 )
+from cell_synergy.downstream.information.decompose import InformationConfig
 from cell_synergy.downstream.information.held_out import PAIR
 from cell_synergy.downstream.information.task_information import information
 from cell_synergy.downstream.probes.tasks import task_targets
@@ -237,3 +238,8 @@ def test_labels_of_one_class_or_of_one_donor_are_left_out_and_said(case, capsys)
         printed = capsys.readouterr().out
         assert "task 'region' left out: labelled test observations" in printed
         assert why in printed
+
+
+def test_a_single_cluster_is_refused():
+    with pytest.raises(ValueError, match="cells"):
+        InformationConfig(cells=1)
