@@ -76,7 +76,8 @@ def draw(axes, dataset, task):
     axes.set_ylim(len(listed) - 0.4, -0.6)
     axes.set_yticks(range(len(listed)), [style.METHOD_NAMES.get(m, m) for m in listed])
     is_r2 = table["metric"].iloc[0] == "r2"
-    known = ", ".join(f"{e} {table[f'{e}_score'].iloc[0]:.2f}" for e in UNIMODAL)
+    # Adding 0.0 turns a negative zero into zero.
+    known = ", ".join(f"{e} {round(table[f'{e}_score'].iloc[0], 2) + 0.0:.2f}" for e in UNIMODAL)
     known += " R$^2$" if is_r2 else " bits"
     axes.set_title(known, loc="left", fontsize=5.5, fontweight="normal", pad=2)
     axes.annotate(
