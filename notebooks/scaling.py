@@ -26,7 +26,7 @@ from cell_synergy.core.config import read_param
 from cell_synergy.core.names import TRANSDUCTIVE
 from cell_synergy.data.label_files import read_task_table
 from cell_synergy.figures import style
-from cell_synergy.scoring.tables import HEADLINE_METRICS
+from cell_synergy.scoring.tables import PAPER_METRICS
 from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, FROZEN, PRIOR, TUNED
 from cell_synergy.studies.scaling.curves import better_single, crossovers, curves, left_out, read
 
@@ -36,7 +36,7 @@ expert = read_param("experts.finetuned")
 titles = {d: style.title(d, read_task_table(Path(labels), d).simulated) for d in datasets}
 methods = [focal, "concat", "image", "expression"]
 scores = pd.concat([read(Path(scaling), Path(finetune), d, methods) for d in datasets])
-scores = scores[scores["metric"].isin([*HEADLINE_METRICS, ""])]
+scores = scores[scores["metric"].isin([*PAPER_METRICS, ""])]
 lines = curves(scores)
 best = better_single(scores).set_index(["dataset", "task"])["method"]
 crossings = crossovers(scores)

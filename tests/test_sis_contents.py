@@ -5,7 +5,6 @@ import math
 import pandas as pd
 import pytest
 
-from cell_synergy.scoring import inference, model_scores
 from cell_synergy.sis import (
     analyze_synergy_patterns,
     compute_sis,
@@ -111,7 +110,3 @@ def test_too_few_scores_are_not_testable(n_scores, note, capsys):
 def test_the_shortest_list_counts(results):
     results["Multimodal A"]["R2"] = [0.7] * 8
     assert compute_sis(results, "Multimodal A").note["R2"] == ONE_SCORE
-
-
-def test_five_are_needed_here_as_for_intervals():
-    assert model_scores.MIN_DONORS == inference.MIN_DONORS

@@ -1,4 +1,4 @@
-"""Names that occur in several tables: experts, controls, probes, and the control task."""
+"""Names that occur in several tables, and the number of donors that intervals need."""
 
 UNIMODAL = ("image", "expression")  # methods that are one expert alone, the reference of SIS
 CONTROLS = ("shuffled", "random", "pca")  # and `self_paired`; `is_control` knows them all
@@ -11,6 +11,7 @@ FINE_TUNED = "fine-tuned"
 TRANSDUCTIVE = ", transductive"  # suffix of a probe's name if features are scaled per donor
 
 DONOR = "donor"  # control task: predict the donor of an observation
+MIN_DONORS = 5  # with fewer donors, results have neither intervals nor p values
 
 
 def self_paired(method: str, expert: str) -> str:

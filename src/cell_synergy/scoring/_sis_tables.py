@@ -19,6 +19,7 @@ INFERENCE_COLUMNS = [
 ]  # fmt: skip
 
 _SIS_KEY = ["dataset", "method", "task", "metric", "probe"]
+_REFERENCES = ["limiting", "shared", "has_ratio"]
 
 
 def sis_table(
@@ -74,18 +75,9 @@ def sis_table(
         return pd.DataFrame(columns=columns, dtype=object)
     referenced = _referenced(scores, unimodal)
     inferred = _inferred(referenced, controls)
-    by_donor = referenced.mean("donor").long()
-    overall = _mean_over_donors(by_donor, _SIS_KEY).assign(fold=ALL_FOLDS)
-    overall = overall.merge(inferred, on=_SIS_KEY)
-    rows = referenced.long()
-    several = rows.groupby(CASE)["fold"].transform("nunique") > 1
-    folds = _mean_over_donors(rows[several], [*_SIS_KEY, "fold"])
-    few = inferred[[*_SIS_KEY, "limiting", "shared", "has_ratio"]]
-    folds = _with_gain(folds.merge(few, on=_SIS_KEY), folds["entropy"])
-    table = pd.concat([overall, folds], ignore_index=True)
-    table = _with_sis(table, table["best_score"])
-    table = table.sort_values(_SIS_KEY, kind="stable", ignore_index=True)
-    table = table.reindex(columns=columns).fillna({"note": ""})
+    rows = [_overall_rows(referenced, inferred), _fold_rows(referenced, inferred)]
+    table = pd.concat(rows).sort_values(_SIS_KEY, kind="stable", ignore_index=True)
+    table = _with_sis(table, table["best_score"]).reindex(columns=columns).fillna({"note": ""})
     is_donor = table["task"] == DONOR
     table.loc[is_donor, ["sis", *INFERENCE_COLUMNS]] = np.nan
     table.loc[is_donor, "note"] = "whose tissue a unit is: a control, no task"
@@ -121,7 +113,7 @@ def sis_by_donor(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) -> 
     referenced = _referenced(scores, unimodal)
     inferred = _inferred(referenced, None)
     donors = referenced.mean("donor").long()
-    donors = donors.merge(inferred[[*_SIS_KEY, "limiting", "shared", "has_ratio", "note"]])
+    donors = donors.merge(inferred[[*_SIS_KEY, *_REFERENCES, "note"]])
     means = donors.groupby(_SIS_KEY)[["entropy", "best_score"]].transform("mean")
     donors = _with_sis(_with_gain(donors, means["entropy"]), means["best_score"])
     return copy_remarks(donors[columns], scores)
@@ -159,6 +151,21 @@ def _mean_over_donors(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     groups = rows.groupby([*keys, "best"])
     averages = groups[[*means, "entropy"]].mean()
     return averages.assign(n_donors=groups["donor"].nunique()).reset_index()
+
+
+def _overall_rows(referenced: Referenced, inferred: pd.DataFrame) -> pd.DataFrame:
+    """Return scores over all donors beside the inference on them."""
+    rows = _mean_over_donors(referenced.mean("donor").long(), _SIS_KEY)
+    return rows.assign(fold=ALL_FOLDS).merge(inferred, on=_SIS_KEY)
+
+
+def _fold_rows(referenced: Referenced, inferred: pd.DataFrame) -> pd.DataFrame:
+    """Return scores and gains of each fold, for the cases that have several."""
+    rows = referenced.long()
+    several = rows.groupby(CASE)["fold"].transform("nunique") > 1
+    folds = _mean_over_donors(rows[several], [*_SIS_KEY, "fold"])
+    folds = folds.merge(inferred[[*_SIS_KEY, *_REFERENCES]], on=_SIS_KEY)
+    return _with_gain(folds, folds["entropy"])
 
 
 def _with_gain(rows: pd.DataFrame, entropy: "pd.Series[float]") -> pd.DataFrame:

@@ -5,6 +5,7 @@ import pandas as pd
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.names import DONOR, UNIMODAL
+from cell_synergy.scoring.cases import is_verdict
 from cell_synergy.scoring.reference import CASE, format_key
 
 COLUMNS = (
@@ -78,17 +79,15 @@ def require_context(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) 
         If a number is missing, or an entropy is not positive.
     """
     rows = scores[scores["method"].isin(unimodal) & (scores["task"] != DONOR)]
-    is_r2 = rows["metric"] == "r2"
-    regression = is_r2.groupby([rows["dataset"], rows["task"]]).transform("any")
-    in_bits = (rows["metric"] == "bits") & ~regression
+    in_bits = is_verdict(rows) & (rows["metric"] == "bits")
     faults = {"chance": ~np.isfinite(rows["chance"]), "entropy": in_bits & ~(rows["entropy"] > 0)}
     for column, missing in faults.items():
         if missing.any():
             row = rows.loc[missing].iloc[0]
             where = format_key(["method", *CASE, "donor"], row[["method", *CASE, "donor"]])
-            found = "is empty" if pd.isna(row[column]) else f"contains {row[column]:g}"
+            content = "is empty" if pd.isna(row[column]) else f"contains {row[column]:g}"
             raise DataError(
-                f"scores: column {column!r} {found} at {where}; fill in {_MEANING[column]}, or "
+                f"scores: column {column!r} {content} at {where}; fill in {_MEANING[column]}, or "
                 "compute the scores again"
             )
 

@@ -8,15 +8,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float64
 
-from cell_synergy.core.names import VERDICT_METRICS, self_paired
+from cell_synergy.core.names import MIN_DONORS, VERDICT_METRICS, self_paired
 from cell_synergy.scoring.gains import Gain, largest_p, smaller_gain
-from cell_synergy.scoring.inference import (
-    MIN_DONORS,
-    Interval,
-    is_positive,
-    not_testable,
-    ratio_interval,
-)
+from cell_synergy.scoring.inference import Interval, is_positive, not_testable, ratio_interval
 from cell_synergy.scoring.reference import CASE, Referenced
 
 _NO_EXPERT = "no single expert is above chance"

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
 
+from cell_synergy.core.names import MIN_DONORS
 from cell_synergy.scoring.inference import (
-    MIN_DONORS,
     Interval,
     PValues,
     donor_interval,

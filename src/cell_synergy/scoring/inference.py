@@ -20,10 +20,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64
 from scipy.special import stdtrit
 
+from cell_synergy.core.names import MIN_DONORS
 from cell_synergy.core.random import stream
 
 CONFIDENCE = 0.95
-MIN_DONORS = 5
 EXACT_DONORS = 12  # for up to 12 donors all sign flips are enumerated, for more 2^12 are drawn
 
 _ROUNDING = 1e-12

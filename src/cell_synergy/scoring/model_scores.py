@@ -8,10 +8,9 @@ from jaxtyping import Float64
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.messages import shortened, suggest
-from cell_synergy.core.names import is_control
+from cell_synergy.core.names import MIN_DONORS, is_control
 
 MULTIMODAL = "Multimodal"  # names of multimodal models begin with it
-MIN_DONORS = 5  # that of `inference`, whose import takes a second
 
 Summary = Mapping[str, Mapping[str, float]]
 """SIS `{model: {metric: SIS}}`."""

@@ -35,12 +35,12 @@ from cell_synergy.scoring.cases import is_verdict
 from cell_synergy.scoring.reference import CASE, pivot_methods, require_complete
 
 __all__ = [
-    "ALL_FOLDS", "COLUMNS", "HEADLINE_METRICS", "INFERENCE_COLUMNS", "METRICS", "SIGNIFICANCE",
+    "ALL_FOLDS", "COLUMNS", "INFERENCE_COLUMNS", "METRICS", "PAPER_METRICS", "SIGNIFICANCE",
     "by_donor_and_seed", "chance_stars", "headline_rows", "is_verdict", "paper_rows",
     "read_methods", "read_scores", "read_sis", "select_rows", "sis_by_donor", "sis_table",
 ]  # fmt: skip
 
-HEADLINE_METRICS = "macro_f1", "r2"  # of the paper's ratio: of classifications, of regressions
+PAPER_METRICS = "macro_f1", "r2"  # of the paper's ratio: of classifications, of regressions
 SIGNIFICANCE = 0.05  # a star is a corrected p value below it
 
 
@@ -142,7 +142,7 @@ def paper_rows(table: pd.DataFrame, fold: str | None = None) -> pd.DataFrame:
     fold
         Fold of the rows, `ALL_FOLDS` for a SIS table's estimate over all folds; None for all rows.
     """
-    return _linear_rows(table, table["metric"].isin(HEADLINE_METRICS), fold)
+    return _linear_rows(table, table["metric"].isin(PAPER_METRICS), fold)
 
 
 def chance_stars(table: pd.DataFrame) -> tuple[int, int, float]:

@@ -14,8 +14,9 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.names import MIN_DONORS
 from cell_synergy.core.random import stream
-from cell_synergy.scoring.inference import EXACT_DONORS, MIN_DONORS, sign_flip
+from cell_synergy.scoring.inference import EXACT_DONORS, sign_flip
 
 _DATASETS = 2000  # simulated for each factor, whose standard error is about 1 %
 _TESTS = 2**21  # flips times data sets; with more than 10 donors it allows fewer data sets

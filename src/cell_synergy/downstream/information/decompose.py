@@ -42,9 +42,10 @@ import pandas as pd
 from pydantic import Field
 
 from cell_synergy.core.config import Config
+from cell_synergy.core.names import MIN_DONORS
 from cell_synergy.downstream.information.estimate import Estimate
 from cell_synergy.downstream.information.held_out import HeldOutPosteriors
-from cell_synergy.scoring.inference import MIN_DONORS, inflation, jackknife_t, not_testable
+from cell_synergy.scoring.inference import inflation, jackknife_t, not_testable
 
 COLUMNS = ["method", "quantity", "probe", "bits", "low", "high", "n_donors", "note"]
 

@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 
 from cell_synergy.core.config import Config
-from cell_synergy.core.names import DONOR, UNIMODAL, is_control
+from cell_synergy.core.names import DONOR, MIN_DONORS, UNIMODAL, is_control
 from cell_synergy.data.naming import Names
-from cell_synergy.scoring.inference import MIN_DONORS
 from cell_synergy.scoring.tables import ALL_FOLDS, headline_rows
 from cell_synergy.studies.claims.outcomes import NOT_TESTED, Expected, Outcome
 from cell_synergy.studies.scaling import WHOLE

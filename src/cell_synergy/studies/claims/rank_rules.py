@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from cell_synergy.scoring.inference import MIN_DONORS, donor_interval, inflation, sign_flip
+from cell_synergy.core.names import MIN_DONORS
+from cell_synergy.scoring.inference import donor_interval, inflation, sign_flip
 from cell_synergy.scoring.reference import require_complete
 from cell_synergy.scoring.tables import SIGNIFICANCE, is_verdict
 from cell_synergy.studies.claims.evidence import (

@@ -14,14 +14,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.names import UNIMODAL
-from cell_synergy.scoring.inference import (
-    MIN_DONORS,
-    donor_interval,
-    inflation,
-    jackknife_t,
-    not_testable,
-)
+from cell_synergy.core.names import MIN_DONORS, UNIMODAL
+from cell_synergy.scoring.inference import donor_interval, inflation, jackknife_t, not_testable
 from cell_synergy.studies.scaling import DRAWN_LABELS, TUNED, WHOLE
 
 __all__ = ["TUNED", "better_single", "by_donor", "crossovers", "curves", "left_out", "read"]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.names import DONOR, LINEAR, UNIMODAL, is_control
+from cell_synergy.core.names import DONOR, LINEAR, MIN_DONORS, UNIMODAL, is_control
 from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.downstream.evaluate import (
@@ -17,13 +17,7 @@ from cell_synergy.downstream.evaluate import (
 )
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import task_targets
-from cell_synergy.scoring.inference import (
-    MIN_DONORS,
-    donor_interval,
-    inflation,
-    not_testable,
-    sign_flip,
-)
+from cell_synergy.scoring.inference import donor_interval, inflation, not_testable, sign_flip
 
 CEILING = "ceiling"  # name of the canonical variates in the column `method`
 METRICS = "macro_f1", "balanced_accuracy", "r2", "bits"

@@ -9,6 +9,7 @@ from jaxtyping import Float32, Float64, Int
 from tqdm import tqdm
 
 from cell_synergy.core.errors import DataError
+from cell_synergy.core.names import MIN_DONORS
 from cell_synergy.core.random import stream
 from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
@@ -17,7 +18,7 @@ from cell_synergy.data.splits import Fold, draw_validation_mask
 from cell_synergy.downstream.probes.blocks import Embedding
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import Selection
-from cell_synergy.scoring.inference import MIN_DONORS, donor_interval, not_testable
+from cell_synergy.scoring.inference import donor_interval, not_testable
 from cell_synergy.studies.spectrum.ceiling_scores import ceiling_scores, compare
 from cell_synergy.studies.spectrum.config import SpectrumConfig
 from cell_synergy.studies.spectrum.correlations import (
