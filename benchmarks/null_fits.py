@@ -45,9 +45,9 @@ def embeddings(
     deviations = noise(metric)
 
     def alike(*shape: int) -> Float64[np.ndarray, "embeddings ..."]:
-        own = rng.standard_normal((len(deviations), *shape))
+        separate = rng.standard_normal((len(deviations), *shape))
         common = rng.standard_normal(shape)
-        return np.asarray(np.sqrt(1 - IN_COMMON) * own + np.sqrt(IN_COMMON) * common)
+        return np.asarray(np.sqrt(1 - IN_COMMON) * separate + np.sqrt(IN_COMMON) * common)
 
     states = rng.standard_normal((donors, UNITS, CLASSES))
     basis = np.linalg.qr(stream(0, "null study").standard_normal((WIDTH, CLASSES)))[0].T

@@ -128,10 +128,10 @@ def drawn(setting: Setting, datasets: int) -> Scores:
     experts = shift + EXPERT * rng.standard_normal((datasets, donors, 2))
     experts[..., 0] -= setting.difference
     common = _noise(setting.noise, rng, (datasets, donors, 1))
-    own = _noise(setting.noise, rng, (datasets, donors, len(METHODS)))
+    separate = _noise(setting.noise, rng, (datasets, donors, len(METHODS)))
     unlike = np.exp(UNLIKE * rng.standard_normal((datasets, 1, len(METHODS))))
     unlike /= np.sqrt((unlike**2).mean(axis=2, keepdims=True))
-    gain = GAIN * unlike * spread * (np.sqrt(SHARED) * common + np.sqrt(1 - SHARED) * own)
+    gain = GAIN * unlike * spread * (np.sqrt(SHARED) * common + np.sqrt(1 - SHARED) * separate)
     gain[..., len(METHODS) - setting.losers :] -= BEST * rng.uniform(
         *LOSSES, (datasets, 1, setting.losers)
     )
@@ -191,7 +191,7 @@ def corrected_p_before(scores: Scores) -> Float64[np.ndarray, "datasets methods"
     return np.asarray((null.max(axis=1, keepdims=True) >= observed).mean(axis=2))
 
 
-def found(scores: Scores, methods: slice) -> tuple[Bool[np.ndarray, " datasets"], ...]:
+def detected(scores: Scores, methods: slice) -> tuple[Bool[np.ndarray, " datasets"], ...]:
     """Return the data sets with a corrected p of at most .05 for some of the methods, by rule."""
     donors = scores.methods.shape[1]
     flips = 2 ** min(donors, EXACT_DONORS)
@@ -211,12 +211,12 @@ def intervals(
 
     `true_sis` is the true ratio of such a method over either expert.
     """
-    best, every = scores.inner.argmax(axis=1), np.arange(len(scores.inner))
+    best, datasets = scores.inner.argmax(axis=1), np.arange(len(scores.inner))
     differences = scores.differences[..., methods]
     gain = smaller_gain(differences, scores.entropy, cross_validated=scores.cross_validated)
     ratio = ratio_interval(
-        differences[every, best],
-        scores.experts[every, :, best],
+        differences[datasets, best],
+        scores.experts[datasets, :, best],
         cross_validated=scores.cross_validated,
     )
     truth = true_sis[best][:, None]
@@ -230,7 +230,7 @@ def intervals(
 def row(scores: Scores, losers: int, true_sis: Float64[np.ndarray, " 2"]) -> dict[str, float]:
     """Return coverage, bias and family-wise errors."""
     zeros = slice(0, scores.methods.shape[2] - losers)
-    now, before = found(scores, zeros)
+    now, before = detected(scores, zeros)
     errors = {"family_wise": float(now.mean()), "family_wise_before": float(before.mean())}
     return intervals(scores, zeros, true_sis) | errors
 
@@ -242,7 +242,7 @@ def drawn_row(setting: Setting, datasets: int) -> dict[str, Any]:
     columns: dict[str, Any] = {**vars(setting), "datasets": datasets}
     columns |= row(scores, setting.losers, true_sis)
     for sis in PLANTED:
-        now, before = found(planted(scores, sis), slice(0, 1))
+        now, before = detected(planted(scores, sis), slice(0, 1))
         columns |= {f"power_{sis}": now.mean(), f"power_{sis}_before": before.mean()}
     return columns
 
@@ -270,7 +270,7 @@ def fitted_rows(arm: str, metric: str, datasets: int) -> Iterator[dict[str, Any]
         for number, sis in enumerate(PLANTED):
             better = methods[..., zeros + number : zeros + number + 1]
             among = np.concatenate([better, methods[..., 1:zeros]], axis=2)
-            now, before = found(replace(scores, methods=among), slice(0, 1))
+            now, before = detected(replace(scores, methods=among), slice(0, 1))
             columns |= {f"power_{sis}": now.mean(), f"power_{sis}_before": before.mean()}
         yield columns
 

@@ -65,8 +65,8 @@ def hexagons(pitch: float, inner: float, outer: float) -> Float64[np.ndarray, "o
     row, column = (part.ravel() for part in np.mgrid[-reach : reach + 1, -reach : reach + 1])
     places = pitch * np.column_stack([column + row % 2 / 2, row * np.sqrt(3) / 2])
     distance = np.linalg.norm(places, axis=1)
-    found: Float64[np.ndarray, "obs 2"] = places[(distance > inner) & (distance <= outer)]
-    return found
+    within: Float64[np.ndarray, "obs 2"] = places[(distance > inner) & (distance <= outer)]
+    return within
 
 
 def nodule() -> tuple[Float64[np.ndarray, "obs 2"], Int[np.ndarray, " obs"]]:
@@ -89,10 +89,10 @@ def paired(seed: int, *, planted: bool) -> PairedDataset:
     if planted:
         labels[:, PLANTED] = states[:, 0] ^ states[:, 1]
     label = labels[:, ring].ravel()
-    shown = np.zeros((2, nodules * count, FEATURES))
-    shown[:, :, 0] = 2 * label - 1
-    shown[:, :, 1] = ((2 * states.T - 1)[:, :, None] * (ring == 0)).reshape(2, -1)
-    shown += NOISE * random.standard_normal(shown.shape)
+    embeddings = np.zeros((2, nodules * count, FEATURES))
+    embeddings[:, :, 0] = 2 * label - 1
+    embeddings[:, :, 1] = ((2 * states.T - 1)[:, :, None] * (ring == 0)).reshape(2, -1)
+    embeddings += NOISE * random.standard_normal(embeddings.shape)
     donor = np.repeat([f"D{number:02d}" for number in range(donors)], NODULES * count)
     obs = pd.DataFrame({"donor": donor, "section": donor})
     obs.index = pd.Index([f"u{number}" for number in range(len(obs))])
@@ -102,7 +102,7 @@ def paired(seed: int, *, planted: bool) -> PairedDataset:
     units.obsm["spatial"] = np.tile(places, (nodules, 1)) + centre[:, None] * np.array([1.0, 0.0])
     units.uns["source"] = "planted" if planted else "unplanted"
     train = donor < f"D{TRAIN:02d}"
-    image, expression = shown.astype(np.float32)
+    image, expression = embeddings.astype(np.float32)
     folds = [Fold("holdout", train, train, ~train)]
     return PairedDataset(units, image, expression, donor, donor, folds, "train")
 
@@ -112,11 +112,11 @@ def scores(drawn: PairedDataset, seed: int) -> pd.DataFrame:
     spatial_tasks = SpatialTasks.of(
         drawn, {"label": ClassificationTask(kind="classification")}, SPATIAL
     )
-    found = [
+    tables = [
         evaluate(name, drawn, spatial_tasks, [seed], represent, PROBE, SPATIAL.probes)
         for name, represent in baseline_representations(drawn).items()
     ]
-    return pd.concat(found, ignore_index=True)
+    return pd.concat(tables, ignore_index=True)
 
 
 def excess(seed: int) -> pd.DataFrame:
@@ -125,44 +125,44 @@ def excess(seed: int) -> pd.DataFrame:
     `measure` is the metric of the gain over both embeddings: macro F1, or bits as a share of the
     labels' entropy.
     """
-    of = {
+    by_kind = {
         kind: scores(paired(seed, planted=kind == "planted"), seed)
         for kind in ("planted", "unplanted")
     }
-    places = of["planted"].groupby("band")[["inner_um", "outer_um"]].mean()
+    places = by_kind["planted"].groupby("band")[["inner_um", "outer_um"]].mean()
     tables = []
     for metric in MEASURES:
-        shares = {kind: _by_donor(found, metric) for kind, found in of.items()}
+        shares = {kind: _by_donor(table, metric) for kind, table in by_kind.items()}
         difference = shares["planted"] - shares["unplanted"]
         interval = paired_t(difference.to_numpy())
-        found = places.assign(measure=metric, excess=difference.mean())
-        found = found.assign(low=interval.low, high=interval.high)
+        curve = places.assign(measure=metric, excess=difference.mean())
+        curve = curve.assign(low=interval.low, high=interval.high)
         means = pd.DataFrame({kind: share.mean() for kind, share in shares.items()})
-        tables.append(found.join(means).reset_index())
+        tables.append(curve.join(means).reset_index())
     return pd.concat(tables, ignore_index=True)
 
 
-def _by_donor(found: pd.DataFrame, metric: str) -> pd.DataFrame:
+def _by_donor(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return each donor's gain, with one column per band."""
-    own = found[(found["target"] == "label") & (found["metric"] == metric)]
-    band = own.groupby("task")["band"].first()
-    shares = sis_by_donor(own).pivot_table("gain", "donor", "task")
+    scores = scores[(scores["target"] == "label") & (scores["metric"] == metric)]
+    band = scores.groupby("task")["band"].first()
+    shares = sis_by_donor(scores).pivot_table("gain", "donor", "task")
     shares.columns = pd.Index(band.loc[shares.columns])
     return shares
 
 
-def report(found: pd.DataFrame) -> Iterator[str]:
+def report(curves: pd.DataFrame) -> Iterator[str]:
     """Yield the lines that are printed."""
     ring = f"{PLANTED * WIDTH:g} to {(PLANTED + 1) * WIDTH:g}"
     yield f"synergy planted {ring} um from a nodule's centre"
-    for measure, rows in found.groupby("measure", sort=False):
+    for measure, rows in curves.groupby("measure", sort=False):
         yield f"{MEASURES[str(measure)]:16} micrometres  planted  unplanted  excess   95 % interval"
         for _, row in rows.iterrows():
-            sure = f"{row['low']:.3f} to {row['high']:.3f}"
+            interval = f"{row['low']:.3f} to {row['high']:.3f}"
             yield (
                 f"  band {row['band']}       {row['inner_um']:5.0f} - {row['outer_um']:3.0f}  "
                 f"{row['planted']:7.3f}  {row['unplanted']:9.3f}  {row['excess']:6.3f}   "
-                f"{'the same for every donor' if np.isnan(row['low']) else sure}"
+                f"{'the same for every donor' if np.isnan(row['low']) else interval}"
             )
 
 

@@ -148,15 +148,15 @@ def outcomes(table: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     tables = tables[tables["fold"] == ALL_FOLDS]
     tables = tables.assign(star=tables["p_corrected"] < SIGNIFICANCE)
     case = ["task", "probe", "metric"]
-    found = tables.groupby([*case, "used"]).agg(star=("star", "any"), gain=("gain", "max"))
+    tests = tables.groupby([*case, "used"]).agg(star=("star", "any"), gain=("gain", "max"))
     ratios = table["sis"].notna().groupby([table[name] for name in case]).any().rename("ratio")
-    return found.reset_index("used").join(ratios).reset_index()
+    return tests.reset_index("used").join(ratios).reset_index()
 
 
-def summary(found: pd.DataFrame) -> pd.DataFrame:
+def summary(results: pd.DataFrame) -> pd.DataFrame:
     """Return the share of data sets with a star and its upper limit, by size, task and probe."""
-    every = found.assign(size="all")
-    groups = pd.concat([found, every]).groupby(
+    pooled = results.assign(size="all")
+    groups = pd.concat([results, pooled]).groupby(
         ["through", "size", "task", "probe", "metric", "used"]
     )
     table = groups.agg(
@@ -170,17 +170,17 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
 
 def study(library: int, command: int) -> pd.DataFrame:
     """Return the outcomes of data sets of every size."""
-    probe, found = load(ProbeConfig, "probe"), []
+    probe, results = load(ProbeConfig, "probe"), []
     for name, size in SIZES.items():
         for seed in range(library // len(SIZES)):
             scores = library_scores(size, seed, probe)
             part = outcomes(sis_table(scores), scores)
-            found.append(part.assign(through="library", size=name))
+            results.append(part.assign(through="library", size=name))
         for seed in range(command // len(SIZES)):
             with TemporaryDirectory() as folder:
                 part = outcomes(*command_tables(size, seed, Path(folder)))
-            found.append(part.assign(through="command", size=name))
-    return pd.concat(found, ignore_index=True)
+            results.append(part.assign(through="command", size=name))
+    return pd.concat(results, ignore_index=True)
 
 
 def main() -> None:

@@ -73,7 +73,7 @@ def test_the_study_tests_what_the_table_says(metric, cross_validated):
     p = table.pivot_table(index="dataset", columns="method", values="p_corrected")
     np.testing.assert_allclose(p[null_study.METHODS], null_study.corrected_p(scores))
     stars = (p[["method0"]] <= 0.05).any(axis=1)
-    np.testing.assert_array_equal(null_study.found(scores, slice(0, 1))[0], stars)
+    np.testing.assert_array_equal(null_study.detected(scores, slice(0, 1))[0], stars)
     zeros = null_study.intervals(scores, slice(1, 5), np.array([0.0, 0.0]))
     rows = table[table["method"].isin(null_study.METHODS[1:5])]
     assert zeros["bias"] == pytest.approx(rows["gain"].mean())
@@ -96,9 +96,9 @@ def test_the_rule_before_had_one_expert_and_each_method_s_own_scale():
 
 def test_chunks_change_nothing(monkeypatch):
     scores = null_study.drawn(Setting(), 7)
-    whole = null_study.found(scores, slice(None))
+    whole = null_study.detected(scores, slice(None))
     monkeypatch.setattr(null_study, "ELEMENTS", 3 * 128 * 10 * 2)
-    for one, other in zip(whole, null_study.found(scores, slice(None)), strict=True):
+    for one, other in zip(whole, null_study.detected(scores, slice(None)), strict=True):
         np.testing.assert_array_equal(one, other)
 
 

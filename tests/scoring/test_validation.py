@@ -37,6 +37,34 @@ def test_repeated_rows_and_missing_columns_are_refused(scores):
         sis_table(scores.assign(donor=None))
 
 
+@pytest.mark.parametrize("table", [sis_table, sis_by_donor])
+def test_without_methods_or_metrics_the_table_is_empty(scores, table):
+    columns = table(scores).columns.tolist()
+    experts = scores[scores["method"] != "comm"]
+    for nothing in (scores.iloc[:0], experts, scores.assign(metric="auc")):
+        empty = table(nothing)
+        assert empty.empty
+        assert empty.columns.tolist() == columns
+
+
+@pytest.mark.parametrize("name", ["donor", "score", "method", "value", "entropy"])
+def test_methods_may_have_the_names_of_columns(scores, name):
+    renamed = sis_table(scores.replace({"method": {"comm": name}}))
+    pd.testing.assert_frame_equal(renamed.assign(method="comm"), sis_table(scores))
+
+
+def test_numbers_and_categories_serve_as_names(scores):
+    numbers = sis_table(scores.assign(dataset=1, task=2, probe=3, donor=scores["donor"] == "a"))
+    assert numbers[["dataset", "task", "probe"]].iloc[0].tolist() == ["1", "2", "3"]
+    categories = scores.astype(dict.fromkeys(["method", "task", "metric", "donor"], "category"))
+    pd.testing.assert_frame_equal(sis_table(categories), sis_table(scores))
+
+
+def test_two_experts_of_one_name_are_refused(scores):
+    with pytest.raises(DataError, match="both experts are named 'image'; name two different"):
+        sis_table(scores, unimodal=("image", "image"))
+
+
 @pytest.mark.parametrize("column", ["inner", "chance", "entropy"])
 def test_a_missing_column_is_explained(scores, column):
     with pytest.raises(DataError, match=rf"scores: column '{column}' is missing; add it \(.+\)"):

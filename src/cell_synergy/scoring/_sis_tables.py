@@ -59,10 +59,9 @@ def sis_table(
         (guesses raise macro F1 too); `n_donors`; and `note`, which gives the reason of other NaN
         and says where the other expert is better on the scored donors. At an exact tie of both
         experts `gain` is too low, by about .007 of the score (`scoring.gains`). Fold "all" is the
-        estimate over all donors, followed by one row per fold if there are several folds, with
-        gains over the same expert and without intervals and p values. The control task `donor` has
-        scores and gains only. Remarks are copied to a last column `remark`. Without scores the
-        table is empty.
+        estimate over all donors; if there are several folds, one row each follows, with gains over
+        the same expert and nothing inferred. The control task `donor` has scores and gains only.
+        Remarks are copied to a last column `remark`. Without other methods the table is empty.
 
     Raises
     ------
@@ -71,9 +70,10 @@ def sis_table(
         scored on the same donors.
     """
     columns = _sis_columns(unimodal)
-    if scores.empty:
+    usable = _usable(scores, unimodal)
+    if usable.empty:
         return pd.DataFrame(columns=columns, dtype=object)
-    referenced = _referenced(scores, unimodal)
+    referenced = with_reference(usable, unimodal)
     inferred = _inferred(referenced, controls)
     rows = [_overall_rows(referenced, inferred), _fold_rows(referenced, inferred)]
     table = pd.concat(rows).sort_values(_SIS_KEY, kind="stable", ignore_index=True)
@@ -108,9 +108,10 @@ def sis_by_donor(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) -> 
     """
     columns = [*_SIS_KEY, "donor", "score", *_score_columns(unimodal), "best", "best_score"]
     columns += ["gain", "sis", "note"]
-    if scores.empty:
+    usable = _usable(scores, unimodal)
+    if usable.empty:
         return pd.DataFrame(columns=columns, dtype=object)
-    referenced = _referenced(scores, unimodal)
+    referenced = with_reference(usable, unimodal)
     inferred = _inferred(referenced, None)
     donors = referenced.mean("donor").long()
     donors = donors.merge(inferred[[*_SIS_KEY, *_REFERENCES, "note"]])
@@ -130,12 +131,14 @@ def _sis_columns(unimodal: tuple[str, str]) -> list[str]:
     ]  # fmt: skip
 
 
-def _referenced(scores: pd.DataFrame, unimodal: tuple[str, str]) -> Referenced:
-    """Validate scores; return those in `METRICS` beside those of the experts."""
+def _usable(scores: pd.DataFrame, unimodal: tuple[str, str]) -> pd.DataFrame:
+    """Validate scores, unless there are none, and return those in `METRICS`."""
+    if scores.empty:
+        return scores
     scores = validated(scores, "scores")
     scores = scores[scores["metric"].isin(METRICS)]
     require_context(scores, unimodal)
-    return with_reference(scores, unimodal)
+    return scores
 
 
 def _inferred(referenced: Referenced, controls: Collection[str] | None) -> pd.DataFrame:

@@ -28,7 +28,7 @@ _MEANING = {
 
 
 def validated(scores: pd.DataFrame, source: str) -> pd.DataFrame:
-    """Return a score table with numbers in its number columns.
+    """Return a score table with numbers in its number columns and text in its text columns.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def validated(scores: pd.DataFrame, source: str) -> pd.DataFrame:
                 f"{source}: {fault} at {format_key(_ROW_KEY, row.tolist())}; compute the scores "
                 "of this method again"
             )
-    return scores
+    return scores.astype(dict.fromkeys(TEXT_COLUMNS, str))
 
 
 def require_context(scores: pd.DataFrame, unimodal: tuple[str, str] = UNIMODAL) -> None:

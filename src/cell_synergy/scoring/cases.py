@@ -155,19 +155,23 @@ class _Case:
                 differences[self.best], best, cross_validated=self.cross_validated
             )
         return {
-            **{name: [value] * len(self.methods) for name, value in self.case.items()},
-            "method": self.methods,
+            **{name: self._texts(value) for name, value in self.case.items()},
+            "method": self._texts(self.methods),
             **_named("gain", gain),
-            "limiting": [self.experts[number] for number in gain.limiting],
+            "limiting": self._texts([self.experts[number] for number in gain.limiting]),
             "p": p,
             "p_corrected": corrected,
             **self._alone(),
             "low": ratio.low,
             "high": ratio.high,
-            "shared": [self.entropy is not None] * len(self.methods),
-            "has_ratio": [not no_ratio] * len(self.methods),
-            "note": self._notes(gain.interval, ratio, no_ratio),
+            "shared": np.full(len(self.methods), self.entropy is not None),
+            "has_ratio": np.full(len(self.methods), not no_ratio),
+            "note": self._texts(self._notes(gain.interval, ratio, no_ratio)),
         }
+
+    def _texts(self, value: str | list[str]) -> np.ndarray:
+        """Return one text per method, as an array of texts also where there is no method."""
+        return np.full(len(self.methods), value, dtype=object)
 
     def _why_no_ratio(self, verdict: "_Case") -> str:
         """Return the reason why the better expert has no ratio to it; "" if it has."""

@@ -64,15 +64,15 @@ class Referenced:
             The columns of the index, `method, score`, a column `<expert>_score` per expert, `best`,
             `best_score` and `entropy`.
         """
-        keys, (first, second) = list(self.scores.index.names), self.experts
-        wide = self.scores.assign(_entropy=self.entropy).reset_index()
-        rows = wide.melt(
-            [*keys, first, second, "_entropy"], var_name="method", value_name="score"
-        ).dropna(subset=["score"])
-        rows = rows.merge(self.best.reset_index(), on=CASE)
-        rows["best_score"] = rows[first].where(rows["best"] == first, rows[second])
-        names = {name: f"{name}_score" for name in self.experts}
-        return rows.rename(columns=names | {"_entropy": "entropy"})
+        methods = self.scores.drop(columns=list(self.experts))
+        beside = self.scores[list(self.experts)].add_suffix("_score").assign(entropy=self.entropy)
+        rows = beside.reset_index().iloc[np.tile(np.arange(len(beside)), methods.shape[1])]
+        names = np.repeat(methods.columns.to_numpy(dtype=object), len(beside))
+        rows = rows.assign(method=names, score=methods.to_numpy().ravel(order="F"))
+        rows = rows.dropna(subset=["score"]).merge(self.best.reset_index(), on=CASE)
+        first, second = (f"{name}_score" for name in self.experts)
+        is_first = rows["best"] == self.experts[0]
+        return rows.assign(best_score=rows[first].where(is_first, rows[second]))
 
 
 def with_reference(scores: pd.DataFrame, unimodal: tuple[str, str]) -> Referenced:
@@ -96,6 +96,8 @@ def with_reference(scores: pd.DataFrame, unimodal: tuple[str, str]) -> Reference
         If an expert or one of its inner scores is missing, its probe "mlp" is missing where late
         fusion was scored, or methods were not scored on the same donors.
     """
+    if unimodal[0] == unimodal[1]:
+        raise DataError(f"both experts are named {unimodal[0]!r}; name two different methods")
     for name in unimodal:
         if name not in set(scores["method"]):
             raise DataError(f"scores: no method {name!r}{suggest(name, set(scores['method']))}")

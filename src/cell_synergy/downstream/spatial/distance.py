@@ -79,4 +79,4 @@ def _is_among(
 ) -> Bool[np.ndarray, " rows"]:
     """Return a mask of rows whose (task, probe, method named in `column`) is informative."""
     cases = zip(table["task"], table["probe"], table[column], strict=True)
-    return np.array([case in informative for case in cases])
+    return np.array([case in informative for case in cases], dtype=bool)
