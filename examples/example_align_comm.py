@@ -26,8 +26,8 @@ def main(dataset: str = "lung", epochs: str = "5") -> None:
     for part in ("train", "validation"):
         for table in sorted(Path(f"{out}-curves", part).glob("*.tsv")):
             losses = pd.read_csv(table, sep="\t").iloc[:, 1]
-            told = " ".join(f"{loss:.2f}" for loss in losses)
-            print(f"{part} loss of {table.stem}, epoch by epoch: {told}")
+            history = " ".join(f"{loss:.2f}" for loss in losses)
+            print(f"{part} loss of {table.stem}, epoch by epoch: {history}")
     paired, spec = read(dataset)
     folders = {"image": None, "expression": None, "comm": out}
     print(f"\nLinear probe, mean over test donors of {dataset}:")

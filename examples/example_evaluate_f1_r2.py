@@ -24,6 +24,7 @@ from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.downstream.evaluate import FoldEvaluator, standardised_blocks
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import task_targets
+from cell_synergy.scoring.tables import PAPER_METRICS
 from cell_synergy.training import weights
 
 
@@ -61,7 +62,7 @@ def linear_scores(
 def _rows(
     paired: PairedDataset, spec: DatasetConfig, dataset: str, folders: Mapping[str, Path | None]
 ) -> Iterator[dict[str, object]]:
-    probe, every = load(ProbeConfig, "probe"), task_targets(paired, spec.tasks)
+    probe, targets = load(ProbeConfig, "probe"), task_targets(paired, spec.tasks)
     for name, given in folders.items():
         method = models.load(name, read_section(f"models.{name}"))
         folder = given or weights_folder(dataset, name)
@@ -70,14 +71,14 @@ def _rows(
             learnt = weights.load(folder, fold.name, seed)
             joint = method.embed(learnt, *paired.standardised(fold))
             z = standardised_blocks(name, joint, paired, fold, seed)
-            asked = FoldEvaluator(paired, every, fold, probe)
-            for row in asked.scores({LINEAR: asked.linear(z, {}, donor=False)}):
+            evaluator = FoldEvaluator(paired, targets, fold, probe)
+            for row in evaluator.scores({LINEAR: evaluator.linear(z, {}, donor=False)}):
                 yield {"method": name, **row}
 
 
 def summary(scores: pd.DataFrame, over_donors: Literal["mean", "min", "max"]) -> pd.DataFrame:
     """Return macro F1 (or R2) over test donors: a row per task, a column per method."""
-    main = scores[scores["metric"].isin(["macro_f1", "r2"])]
+    main = scores[scores["metric"].isin(PAPER_METRICS)]
     return main.pivot_table("value", ["task", "metric"], "method", over_donors, sort=False)
 
 

@@ -15,12 +15,13 @@ import pandas as pd
 from cell_synergy.core.config import read_section
 from cell_synergy.core.errors import positional_arguments, report_errors
 from cell_synergy.finetuning import run_expert
+from cell_synergy.scoring.tables import PAPER_METRICS
 
 
 def main(dataset: str = "lung", task: str = "cell_type") -> None:
     """Fine-tune, then print scores per test donor."""
     expert = read_section("experts")["finetuned"]
-    found = {}
+    by_run = {}
     for how in ("last", "linear"):
         out = Path("runs/examples/finetune", how)
         run_expert.main(
@@ -28,11 +29,11 @@ def main(dataset: str = "lung", task: str = "cell_type") -> None:
              f"finetune.how={how}", f"finetune.tasks={task}", f"out={out}"]
         )  # fmt: skip
         scores = pd.read_csv(out / "scores.csv")
-        own = scores[scores["metric"].isin(["macro_f1", "r2"])]
-        found["fine-tuned" if how == "last" else "frozen"] = own.groupby("donor")["value"].mean()
+        rows = scores[scores["metric"].isin(PAPER_METRICS)]
+        by_run["fine-tuned" if how == "last" else "frozen"] = rows.groupby("donor")["value"].mean()
         rounds = scores["strength"].iloc[0]
         print(f"{how}: {rounds:g} rounds, chosen on training donors that were left out")
-    table = pd.DataFrame(found)
+    table = pd.DataFrame(by_run)
     table["difference"] = table["fine-tuned"] - table["frozen"]
     print(f"\n{expert} on {dataset}, {task}: macro F1 or R2 per test donor")
     print(pd.concat([table, table.mean().to_frame("mean").T]).round(3).to_string())

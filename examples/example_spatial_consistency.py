@@ -17,9 +17,9 @@ from cell_synergy.downstream.spatial.config import CONSISTENCY
 def main(dataset: str = "lung", *methods: str) -> None:
     """Print F1, accuracy and ROC-AUC of each representation."""
     scores = spatial_scores(dataset, methods or ("image", "expression", "concat"), [])
-    own = scores[scores["task"] == CONSISTENCY]
-    print(f"{dataset}: close or far? Mean over {own['donor'].nunique()} test donors")
-    print(own.pivot_table("value", "method", "metric", sort=False).round(3).to_string())
+    rows = scores[scores["task"] == CONSISTENCY]
+    print(f"{dataset}: close or far? Mean over {rows['donor'].nunique()} test donors")
+    print(rows.pivot_table("value", "method", "metric", sort=False).round(3).to_string())
 
 
 if __name__ == "__main__":

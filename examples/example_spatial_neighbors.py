@@ -20,6 +20,7 @@ from cell_synergy.downstream.method_scores import TrainedMethod
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.spatial.config import SpatialConfig
 from cell_synergy.downstream.spatial.scores import SpatialTasks, evaluate
+from cell_synergy.scoring.tables import PAPER_METRICS
 
 
 def spatial_scores(dataset: str, methods: Sequence[str], probes: Sequence[str]) -> pd.DataFrame:
@@ -42,13 +43,13 @@ def spatial_scores(dataset: str, methods: Sequence[str], probes: Sequence[str]) 
 def main(dataset: str = "lung", *methods: str) -> None:
     """Print the scores, from the nearest band to the farthest."""
     scores = spatial_scores(dataset, methods or ("image", "expression", "concat"), [LINEAR])
-    own = scores[scores["metric"].isin(["macro_f1", "r2"]) & scores["task"].str.startswith("nei")]
-    rings = own.groupby("task")[["inner_um", "outer_um"]].mean()
+    rows = scores[scores["metric"].isin(PAPER_METRICS) & scores["task"].str.startswith("nei")]
+    rings = rows.groupby("task")[["inner_um", "outer_um"]].mean()
     reach = {t: f"{r.inner_um:.0f} to {r.outer_um:.0f} um" for t, r in rings.iterrows()}
-    own = own.assign(ring=own["task"].map(reach))
-    print(f"{dataset}: neighbours, mean over {own['donor'].nunique()} test donors")
-    rows = ["target", "metric", "band", "ring"]
-    print(own.pivot_table("value", rows, "method", sort=False).round(3).to_string())
+    rows = rows.assign(ring=rows["task"].map(reach))
+    print(f"{dataset}: neighbours, mean over {rows['donor'].nunique()} test donors")
+    index = ["target", "metric", "band", "ring"]
+    print(rows.pivot_table("value", index, "method", sort=False).round(3).to_string())
 
 
 if __name__ == "__main__":
