@@ -44,13 +44,12 @@ def test_data_sets_are_computed_once_and_a_summary_is_written_when_all_are_there
 def test_results_of_another_code_or_configuration_are_not_mixed_in(computed, tmp_path, monkeypatch):
     study.main(tmp_path, [])
     count = len(computed)
-    read = study.load
 
     def other_cells(kind, section):
         cells = {"cells": 5} if section == "information" else {}
-        return read(kind, section).model_copy(update=cells)
+        return load(kind, section).model_copy(update=cells)
 
-    monkeypatch.setattr(study, "load", other_cells)
+    monkeypatch.setattr("benchmarks.coverage.load", other_cells)
     study.main(tmp_path, [])
     assert len(computed) == 2 * count
     monkeypatch.setattr(calibration, "__file__", str(tmp_path / "coverage.csv"))
