@@ -29,6 +29,7 @@ from scipy.spatial import cKDTree
 
 from cell_synergy.core.config import load
 from cell_synergy.core.device import use_threads
+from cell_synergy.core.errors import report_errors
 from cell_synergy.data.classes import ClassRule
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.downstream.evaluate import Evaluation, evaluate
@@ -115,15 +116,15 @@ def compared(
     for name, evaluation in evaluations.items():
         scores = evaluation.scores.query("metric == 'bits' and task == 'region'")
         by_probe = scores.pivot_table(index="donor", columns="probe", values="value")
-        own = {"table": "scores", "representation": NAMES[name]}
+        key = {"table": "scores", "representation": NAMES[name]}
         for probe, values in by_probe.items():
-            yield own | {"probe": probe, "value": values.mean()}
+            yield key | {"probe": probe, "value": values.mean()}
         chosen = {d: str(evaluation.posteriors[f"region/{d}/probe"]) for d in by_probe.index}
         best = [by_probe.loc[donor, probe] for donor, probe in chosen.items()]
         row = bits[bits["method"].isin([PAIR, name]) & (bits["quantity"] == BITS[name])].iloc[0]
-        own["probe"] = row["probe"]
-        yield own | {"table": "scores of chosen probes", "value": np.mean(best)}
-        yield own | {"table": "information", "value": row["bits"]}
+        key["probe"] = row["probe"]
+        yield key | {"table": "scores of chosen probes", "value": np.mean(best)}
+        yield key | {"table": "information", "value": row["bits"]}
     for part, quantity in PARTS.items():
         row = bits[(bits["method"] == PAIR) & (bits["quantity"] == quantity)].iloc[0]
         yield {"table": "information", "representation": part, "value": row["bits"]}
@@ -164,6 +165,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:  # noqa: PLR2004 - the script and the folder
-        sys.exit(__doc__)
-    main(Path(sys.argv[1]))
+    with report_errors(__doc__, bare=False):
+        main(Path(sys.argv[1]))

@@ -65,9 +65,9 @@ kinds = {
 }
 for kind, (name, offset, look) in kinds.items():
     count, share = summary[kind], summary[f"coverage_{kind}"]
-    held = count * share
-    low, high = beta.ppf(0.025, held, count - held + 1), beta.ppf(0.975, held + 1, count - held)
-    limits = np.where(held > 0, low, 0), np.where(held < count, high, 1)
+    hits = count * share
+    low, high = beta.ppf(0.025, hits, count - hits + 1), beta.ppf(0.975, hits + 1, count - hits)
+    limits = np.where(hits > 0, low, 0), np.where(hits < count, high, 1)
     ends = 100 * np.stack([share - limits[0], limits[1] - share])
     right.errorbar(
         x + offset, 100 * share, ends, fmt="o", ms=4.5, lw=0.8, zorder=3,

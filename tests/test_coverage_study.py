@@ -5,6 +5,8 @@ import pytest
 
 from benchmarks import coverage as study
 from cell_synergy.core.config import load
+from cell_synergy.core.errors import ConfigError
+from cell_synergy.studies import calibration
 from cell_synergy.studies.calibration import GATES, PARTS, CalibrationConfig
 
 
@@ -39,6 +41,22 @@ def test_data_sets_are_computed_once_and_a_summary_is_written_when_all_are_there
     assert (summary["coverage"] == 1).all()
 
 
+def test_results_of_another_code_or_configuration_are_not_mixed_in(computed, tmp_path, monkeypatch):
+    study.main(tmp_path, [])
+    count = len(computed)
+
+    def other_cells(kind, section):
+        cells = {"cells": 5} if section == "information" else {}
+        return load(kind, section).model_copy(update=cells)
+
+    monkeypatch.setattr("benchmarks.coverage.load", other_cells)
+    study.main(tmp_path, [])
+    assert len(computed) == 2 * count
+    monkeypatch.setattr(calibration, "__file__", str(tmp_path / "coverage.csv"))
+    study.main(tmp_path, [])
+    assert len(computed) == 3 * count
+
+
 def test_no_data_set_is_one_that_anything_was_fitted_on(computed, tmp_path):
     study.main(tmp_path / "rows", [])
     assert {replicate.config.seed for replicate in computed} == {study.SEED}
@@ -50,6 +68,6 @@ def test_every_design_has_400_intervals_at_least():
 
 
 def test_an_unknown_design_is_refused(computed, tmp_path):
-    with pytest.raises(SystemExit, match="no design 7x7; give some of 5x200"):
+    with pytest.raises(ConfigError, match="no design 7x7; give some of 5x200"):
         study.main(tmp_path / "rows", ["7x7"])
     assert not computed

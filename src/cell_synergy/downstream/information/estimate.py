@@ -59,8 +59,8 @@ class Estimate:
         names, groups = np.unique(held_out.groups, return_inverse=True)
         weights = equal_weights(groups)
         means = len(names) * weights * (groups == np.arange(len(names))[:, None])
-        own = np.arange(len(groups)), held_out.y
-        chance = np.log2(held_out.prior[own])
+        labelled = np.arange(len(groups)), held_out.y
+        chance = np.log2(held_out.prior[labelled])
         gains: dict[Key, Float64[np.ndarray, " groups"]] = {}
         tables, losses = {}, {}
         for key, posterior in held_out.posteriors.items():
@@ -68,7 +68,7 @@ class Estimate:
                 gains[key] = gains[PAIR, "I_joint"]  # of the method that is the joint probe's
                 continue
             log_p = recalibrate(posterior, held_out.prior, held_out.y, groups)
-            gain = log_p[own] / np.log(2) - chance
+            gain = log_p[labelled] / np.log(2) - chance
             gains[key] = means @ np.where(abs(gain) > _ROUNDING, gain, 0)
             if (expert := key[1].removeprefix("I_")) in UNIMODAL:
                 p = softmax(log_p[:, occurring], axis=1)
