@@ -92,10 +92,16 @@ class Tables:
         """Return the aligned methods that are in the study."""
         return [name for name in claims.aligned if name in self.methods]
 
-    def gains(self, tasks: Sequence[str]) -> pd.DataFrame:
-        """Return the rows of `sis` of fusion methods on some tasks: all folds, linear probes."""
-        rows = headline_rows(self.sis, fold=ALL_FOLDS)
-        return fusion_rows(rows[rows["task"].isin(tasks)])
+    def gains(self, tasks: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the rows of `sis` of fusion methods: all folds, linear probes.
+
+        Parameters
+        ----------
+        tasks
+            Names of tasks; all but the donor task if omitted.
+        """
+        rows = fusion_rows(headline_rows(self.sis, fold=ALL_FOLDS))
+        return rows[rows["task"] != DONOR if tasks is None else rows["task"].isin(tasks)]
 
     def true(self, task: str, *columns: str) -> float:
         """Return the sum of some columns of the truth of what embeddings show of a task.
