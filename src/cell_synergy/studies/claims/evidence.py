@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from cell_synergy.core.config import Config
 from cell_synergy.core.names import DONOR, UNIMODAL, is_control
@@ -37,8 +39,8 @@ class ClaimsConfig(Config):
     zero
         True gain (share of the label entropy) below which there is nothing to be found.
     relevant
-        Gain (share of the label entropy, or R2) that a study must be able to find for its "not
-        found" to count where no truth is known.
+        Gain or lead (share of the label entropy, or R2) that a study must be able to find for its
+        "not found" to count where no truth is known, and in rankings.
     power, correlation
         Power of detection limits, and the correlation that they assume between the gains of two
         methods over donors.
@@ -50,10 +52,10 @@ class ClaimsConfig(Config):
     local: Names
     niches: Names
     negative_controls: Names
-    zero: float
-    relevant: float
-    power: float
-    correlation: float
+    zero: Annotated[float, Field(ge=0, le=1)]
+    relevant: Annotated[float, Field(ge=0, le=1)]
+    power: Annotated[float, Field(gt=0, lt=1)]
+    correlation: Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
