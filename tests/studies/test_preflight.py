@@ -84,11 +84,13 @@ WRONG = {
         r"claims\.aligned: no 'simclear' \(did you mean 'simclr'",
     ),
     "claims.synergy_aware": ("com", r"claims\.synergy_aware: no 'com' \(did you mean 'comm'"),
+    "claims.power": (80, r"claims\.power: Input should be less than 1, got 80"),
+    "claims.zero": (-0.1, r"claims\.zero: Input should be greater than or equal to 0"),
 }
 
 
 @pytest.mark.parametrize("key", WRONG)
-def test_unknown_names_are_refused_with_a_remedy(check, key):
+def test_wrong_values_are_refused_with_a_remedy(check, key):
     wrong, said = WRONG[key]
 
     def change(params):

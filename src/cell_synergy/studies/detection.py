@@ -37,10 +37,9 @@ def detection_limit(
     """Return the smallest mean gain that the test finds with a given power.
 
     A gain is found if its one-sided p value, corrected for the methods compared, is at most `level`
-    against every reference. The gain of one method over all references is the limit; the other
-    methods have none. Gains are normally distributed over donors, with the same standard deviation
-    for all methods and references. References are equally good, which is the hardest case: where
-    one expert is clearly worse than the other, the limit is that of one reference.
+    against every reference. One method has a gain over all references, the others have none. Gains
+    are normal over donors, with one standard deviation for all. References are equally good, the
+    hardest case: where one expert is clearly worse, the limit is that of one reference.
 
     To plan a study, choose the smallest number of donors whose limit is below the gain that matters
     (`study_sd` says how the standard deviation depends on the observations of each donor)::
@@ -151,17 +150,17 @@ def _factor(
     """
     noise = _noise(donors, methods, references, correlation)
     low, high = 0.0, 8 / np.sqrt(donors)
-    while _found(noise, high, level).mean() < power:
+    while _detected(noise, high, level).mean() < power:
         high *= 2
-    undecided, found_below = np.arange(len(noise)), 0
+    undecided, below = np.arange(len(noise)), 0
     while high - low > _PRECISION * high:
         middle = (low + high) / 2
-        found = _found(noise[undecided], middle, level)
-        if found_below + found.sum() >= power * len(noise):
-            high, undecided = middle, undecided[found]
+        detected = _detected(noise[undecided], middle, level)
+        if below + detected.sum() >= power * len(noise):
+            high, undecided = middle, undecided[detected]
         else:
-            low, found_below = middle, found_below + int(found.sum())
-            undecided = undecided[~found]
+            low, below = middle, below + int(detected.sum())
+            undecided = undecided[~detected]
     return float(high)
 
 
@@ -171,21 +170,21 @@ def _noise(
     """Return gains with mean 0 and standard deviation 1; the parts of methods are equal for all."""
     rng = stream(0, "detection limit", str(donors), str(methods))
     datasets = min(_DATASETS, _TESTS >> min(donors, EXACT_DONORS))
-    own = rng.standard_normal((datasets, 1, donors, methods))
+    individual = rng.standard_normal((datasets, 1, donors, methods))
     shared = rng.standard_normal((datasets, references, donors, 1))
     noise: Float64[np.ndarray, "datasets references donors methods"]
-    noise = np.sqrt(1 - correlation) * own + np.sqrt(correlation) * shared
+    noise = np.sqrt(1 - correlation) * individual + np.sqrt(correlation) * shared
     return noise
 
 
-def _found(
-    noise: Float64[np.ndarray, "some references donors methods"], gain: float, level: float
-) -> Bool[np.ndarray, " some"]:
+def _detected(
+    noise: Float64[np.ndarray, "datasets references donors methods"], gain: float, level: float
+) -> Bool[np.ndarray, " datasets"]:
     """Return in which data sets the first method's gain is found against every reference."""
     methods = noise.shape[-1]
     planted = noise + gain * (np.arange(methods) == 0)
     compared = np.ones(methods, dtype=bool)
     batches = np.array_split(planted, max(len(planted) // _BATCH, 1))
     p = [sign_flip(batch, compared, 1.0).corrected[..., 0].max(axis=1) for batch in batches]
-    found: Bool[np.ndarray, " some"] = np.concatenate(p) <= level
-    return found
+    detected: Bool[np.ndarray, " datasets"] = np.concatenate(p) <= level
+    return detected

@@ -268,3 +268,37 @@ def test_a_method_that_is_significantly_better_refutes_the_highest(rule, claims)
     assert "below 1 of" in finding.evidence
     equal = {"scores": scores(PLAIN | {"comm": 0.5}), "scaling": scaling(ARMS | {"comm": 0.7})}
     assert rule(made(**equal), strict).verdict == NOT_TESTED
+
+
+def test_a_lead_on_a_task_that_no_probe_reads_has_the_limit_of_other_tasks(claims):
+    strict = claims.model_copy(update={"relevant": 1e-4})
+    table = scores(PLAIN | {"comm": 0.5})
+    silent = table["task"] == "niche"
+    jitter = 1e-6 * np.random.default_rng(1).standard_normal(silent.sum())
+    table.loc[silent, "value"] = 0.5 + jitter
+    finding = highest_on_niches(made(scores=table), strict)
+    limits = {o.task: o.limit for o in finding.outcomes}
+    assert outcomes(finding)["niche"] == NOT_FOUND
+    assert limits["niche"] == pytest.approx(limits["xor"], rel=0.5)
+    assert finding.verdict == NOT_TESTED
+
+
+@pytest.mark.parametrize(
+    ("rule", "silent", "other"), [(niches, "niche", "xor"), (local, "region", "cell_type")]
+)
+def test_a_gain_on_a_task_that_no_probe_reads_has_the_limit_of_other_tasks(
+    rule, silent, other, claims
+):
+    table = sis({})
+    table.loc[table["task"] == silent, ["gain_low", "gain_high"]] = 0.0, 1e-6
+    finding = rule(made(sis=table), claims)
+    limits = {o.task: o.limit for o in finding.outcomes if o.quantity != CERTIFIED}
+    assert limits[silent] == pytest.approx(limits[other])
+
+
+def test_a_ceiling_on_a_task_that_no_probe_reads_has_the_limit_of_other_tasks(claims):
+    wide = over_ceiling({})
+    silent = wide.assign(task="niche", low=0.1 - 1e-6, high=0.1 + 1e-6)
+    finding = ceiling(made(spectrum=spectrum(wide, wide.assign(task="xor"), silent)), claims)
+    limits = {o.task: o.limit for o in finding.outcomes}
+    assert limits["niche"] == pytest.approx(limits["xor"])

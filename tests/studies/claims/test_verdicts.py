@@ -82,8 +82,9 @@ def test_the_markdown_counts_tasks_and_names_what_is_simulated(claims):
 def test_the_markdown_explains_itself_and_has_the_numbers_of_tasks(claims):
     table = verdicts({"lung": made()}, {"lung": True}, drawn(), claims)
     text = markdown(table, STARS, claims)
-    assert "a gain that this study\nfinds with a probability of 80%" in text
-    assert "gains: 3, in 40 families of tests; chance alone gives one in up to 2.0" in text
+    assert "a gain that this\n  study finds with a probability of 80%" in text
+    assert "have a star in all tables: 3 of them, in 40 families of tests\n" in text
+    assert "found, up to 2.0 families would be expected to have a star by chance." in text
     line = next(line for line in text.splitlines() if "| niche | gain |" in line)
     assert re.search(r"\| found \(0\.070, true 0\.400, limit 0\.\d{3}\) \|$", line)
     assert "| claim | task | quantity | lung (simulated) |" in text
@@ -138,7 +139,7 @@ def test_the_stage_reads_what_other_stages_write(args, claims):
     assert table["verdict"].tolist() == expected["verdict"].tolist()
     assert table["evidence"].tolist() == expected["evidence"].tolist()
     assert "| lung (simulated) |" in args.summary.read_text()
-    assert "tables of gains: 1, in 4 families" in args.summary.read_text()
+    assert "tables: 1 of them, in 4 families" in args.summary.read_text()
     first = args.out.read_bytes()
     main(args)
     assert args.out.read_bytes() == first

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from cell_synergy.core.config import Config
 from cell_synergy.core.names import DONOR, MIN_DONORS, UNIMODAL, is_control
@@ -36,8 +38,8 @@ class ClaimsConfig(Config):
     zero
         True gain (share of the label entropy) below which there is nothing to be found.
     relevant
-        Gain (share of the label entropy, or R2) that a study must be able to find for its "not
-        found" to count where no truth is known.
+        Gain or lead (share of the label entropy, or R2) that a study must be able to find for its
+        "not found" to count where no truth is known, and in rankings.
     power, correlation
         Power of detection limits, and the correlation that they assume between the gains of two
         methods over donors.
@@ -49,10 +51,10 @@ class ClaimsConfig(Config):
     local: Names
     niches: Names
     negative_controls: Names
-    zero: float
-    relevant: float
-    power: float
-    correlation: float
+    zero: Annotated[float, Field(ge=0, le=1)]
+    relevant: Annotated[float, Field(ge=0, le=1)]
+    power: Annotated[float, Field(gt=0, lt=1)]
+    correlation: Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,16 @@ class Tables:
         """Return the aligned methods that are in the study."""
         return [name for name in claims.aligned if name in self.methods]
 
-    def gains(self, tasks: Sequence[str]) -> pd.DataFrame:
-        """Return the rows of `sis` of fusion methods on some tasks: all folds, linear probes."""
-        rows = headline_rows(self.sis, fold=ALL_FOLDS)
-        return fusion_rows(rows[rows["task"].isin(tasks)])
+    def gains(self, tasks: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the rows of `sis` of fusion methods: all folds, linear probes.
+
+        Parameters
+        ----------
+        tasks
+            Names of tasks; all but the donor task if omitted.
+        """
+        rows = fusion_rows(headline_rows(self.sis, fold=ALL_FOLDS))
+        return rows[rows["task"] != DONOR if tasks is None else rows["task"].isin(tasks)]
 
     def true(self, task: str, *columns: str) -> float:
         """Return the sum of some columns of the truth of what embeddings show of a task.

@@ -30,6 +30,7 @@ from cell_synergy.studies.claims.outcomes import (
     counts,
     gain_outcome,
     in_words,
+    typical_sd,
 )
 
 _UNSHARED = "unique_image", "unique_expression", "synergy"
@@ -59,18 +60,19 @@ def ceiling(tables: Tables, claims: ClaimsConfig) -> Finding:
         return Finding(NOT_TESTED, "no task, or too few training pairs, to compare with a ceiling")
     if over["low"].isna().all():
         return too_few(tables)
-    outcomes = []
+    bits = over["metric"] == "bits"
+    unit = over["task"].map({task: tables.entropy(task) for task in over["task"].unique()})
+    gains = over[["value", "low", "high"]].to_numpy() / unit.where(bits, 1.0).to_numpy()[:, None]
+    over = over.assign(**dict(zip(["gain", "gain_low", "gain_high"], gains.T, strict=True)))
+    sd, outcomes = typical_sd(over), []
     for name, rows in over.groupby("task", sort=False):
         task = str(name)
-        unit = tables.entropy(task) if rows["metric"].iloc[0] == "bits" else 1.0
-        gains = rows[["value", "low", "high"]].to_numpy() / unit
-        named = rows.assign(**dict(zip(["gain", "gain_low", "gain_high"], gains.T, strict=True)))
         truth = tables.true(task, *_UNSHARED) / tables.true(task, "entropy")
         expected = tables.expected(task, truth, claims)
-        outcomes.append(_gain(named, aligned, expected, claims, OVER_CEILING))
+        outcomes.append(_gain(rows, aligned, expected, claims, OVER_CEILING, sd))
     directions = tables.shared_directions()
-    known = f"{directions} shared directions; " if directions is not None else ""
-    return _decide(outcomes, (MISSED, NOT_FOUND), (FOUND,), claims, known)
+    prefix = f"{directions} shared directions; " if directions is not None else ""
+    return _decide(outcomes, (MISSED, NOT_FOUND), (FOUND,), claims, prefix)
 
 
 def local(tables: Tables, claims: ClaimsConfig) -> Finding:
@@ -93,8 +95,9 @@ def local(tables: Tables, claims: ClaimsConfig) -> Finding:
         return Finding(NOT_TESTED, "the data set has no local task")
     if rows["p_corrected"].isna().all():
         return too_few(tables)
+    sd = typical_sd(tables.gains())
     outcomes = [
-        _gain(group, group["method"], _expected(tables, task, claims), claims, GAIN)
+        _gain(group, group["method"], _expected(tables, task, claims), claims, GAIN, sd)
         for task, group in rows.groupby("task", sort=False)
     ]
     return _decide(outcomes, (RIGHTLY_NOT_FOUND, NOT_FOUND), (FOUND, MISSED), claims)
@@ -127,8 +130,9 @@ def niches(tables: Tables, claims: ClaimsConfig) -> Finding:
         return Finding(NOT_TESTED, "the data set has no niche task")
     if rows["p_corrected"].isna().all():
         return too_few(tables)
+    sd = typical_sd(tables.gains())
     outcomes = [
-        _gain(group, [method], _expected(tables, task, claims), claims, GAIN)
+        _gain(group, [method], _expected(tables, task, claims), claims, GAIN, sd)
         for task, group in rows.groupby("task", sort=False)
     ]
     finding = _decide(outcomes, (FOUND,), (MISSED, FALSE_ALARM, NOT_FOUND), claims)
@@ -144,10 +148,11 @@ def _gain(
     expected: Expected,
     claims: ClaimsConfig,
     quantity: str,
+    sd: float,
 ) -> Outcome:
     return gain_outcome(
         rows, methods, expected, quantity=quantity, power=claims.power,
-        correlation=claims.correlation,
+        correlation=claims.correlation, typical_sd=sd,
     )  # fmt: skip
 
 
@@ -161,7 +166,7 @@ def _decide(
     supporting: tuple[str, ...],
     opposing: tuple[str, ...],
     claims: ClaimsConfig,
-    known: str = "",
+    prefix: str = "",
 ) -> Finding:
     """Return the finding on a claim; one opposing task outweighs all supporting ones.
 
@@ -175,14 +180,14 @@ def _decide(
         Outcomes that support the claim, and those that oppose it; all others do not decide.
     claims
         Sizes of gains that decide.
-    known
+    prefix
         First words of the evidence.
     """
     deciding = {o.outcome for o in outcomes if o.outcome != NOT_FOUND or o.limit <= claims.relevant}
     verdict = SUPPORTED if deciding & set(supporting) else NOT_TESTED
     if deciding & set(opposing):
         verdict = NOT_SUPPORTED
-    return Finding(verdict, f"{known}{counts(outcomes)}; {in_words(outcomes)}", tuple(outcomes))
+    return Finding(verdict, f"{prefix}{counts(outcomes)}; {in_words(outcomes)}", tuple(outcomes))
 
 
 def _certified(tables: Tables, tasks: list[str], claims: ClaimsConfig) -> list[Outcome]:
@@ -193,10 +198,10 @@ def _certified(tables: Tables, tasks: list[str], claims: ClaimsConfig) -> list[O
     for task in tasks:
         if task in set(rows["task"]):  # not of a regression, or of a task with one class
             bits, entropy = tables.true(task, "synergy"), tables.true(task, "entropy")
-            known = tables.expected(task, bits / entropy, claims)
-            known = replace(known, truth=bits, zero=claims.zero * entropy)
+            expected = tables.expected(task, bits / entropy, claims)
+            expected = replace(expected, truth=bits, zero=claims.zero * entropy)
             row = rows[rows["task"] == task].iloc[0]
-            outcomes.append(certified_outcome(row, known))
+            outcomes.append(certified_outcome(row, expected))
     return outcomes
 
 

@@ -119,6 +119,7 @@ def gain_outcome(
     quantity: str,
     power: float,
     correlation: float,
+    typical_sd: float,
 ) -> Outcome:
     """Return the outcome of one task: whether any of some methods has a significant gain.
 
@@ -139,16 +140,24 @@ def gain_outcome(
         What the gains are over: `GAIN` or `OVER_CEILING`.
     power, correlation
         As in `cell_synergy.studies.detection.detection_limit`.
+    typical_sd
+        Smallest standard deviation over donors that the limit assumes where no method has a
+        significant gain (`typical_sd`): gains of probes that read nothing hardly vary, which does
+        not say how much a true gain would.
     """
     references = len(UNIMODAL) if quantity == GAIN else 1
-    limits = _limits(rows, references, power, correlation)
-    own = rows.assign(limit=limits)[rows["method"].isin(list(methods)).to_numpy()]
-    row = own.sort_values(["p_corrected", "gain"], ascending=[True, False], kind="stable").iloc[0]
-    stars, limit = int((own["p_corrected"] < SIGNIFICANCE).sum()), float(row["limit"])
+    limits = _limits(rows, references, power, correlation, typical_sd)
+    eligible = rows.assign(limit=limits)[rows["method"].isin(list(methods)).to_numpy()]
+    row = eligible.sort_values(
+        ["p_corrected", "gain"], ascending=[True, False], kind="stable"
+    ).iloc[0]
+    stars, limit = int((eligible["p_corrected"] < SIGNIFICANCE).sum()), float(row["limit"])
     tested = not np.isnan(row["p_corrected"])
     outcome = expected.outcome(stars > 0, limit) if tested else NOT_TESTED
-    count = f"{stars} of {len(own)} methods, best {row['method']} " if len(own) > 1 else ""
-    by_itself = " by itself" if len(own) > 1 else ""
+    count = (
+        f"{stars} of {len(eligible)} methods, best {row['method']} " if len(eligible) > 1 else ""
+    )
+    by_itself = " by itself" if len(eligible) > 1 else ""
     evidence = (
         f"{count}{row['gain']:+.3f} ({row['gain_low']:+.3f} to {row['gain_high']:+.3f}{by_itself})"
         f", corrected p {row['p_corrected']:.3f}; {_truth_in_words(expected)}, limit {limit:.3f}"
@@ -180,12 +189,12 @@ def certified_outcome(row: "pd.Series[Any]", expected: Expected) -> Outcome:
     outcome = NOT_TESTED
     if not np.isnan(low):
         outcome = expected.outcome(low > 0, float(np.nextafter(high, np.inf)))
-    known = f"true S {expected.truth:.3f}" if expected.known else "no truth known"
+    truth = f"true S {expected.truth:.3f}" if expected.known else "no truth known"
     return Outcome(
         task=str(row["task"]), quantity=CERTIFIED, method=str(row["method"]), metric="bits",
         outcome=outcome, value=bits, low=low, high=high, p_corrected=float("nan"),
         truth=expected.truth, limit=float("nan"),
-        evidence=f"certified {bits:.3f} bits ({low:.3f} to {high:.3f}); {known}",
+        evidence=f"certified {bits:.3f} bits ({low:.3f} to {high:.3f}); {truth}",
     )  # fmt: skip
 
 
@@ -217,23 +226,51 @@ def counts(outcomes: Iterable[Outcome]) -> str:
     return ", ".join(f"{listed.count(name)} {name}" for name in OUTCOMES if name in listed)
 
 
+def typical_sd(rows: pd.DataFrame) -> float:
+    """Return the median over tasks of the gains' standard deviation over donors, of all methods.
+
+    Parameters
+    ----------
+    rows
+        Rows of all tasks of a data set, with columns as for `gain_outcome`.
+
+    Returns
+    -------
+    :
+        Of each task the root mean square over methods, then the median over tasks; NaN without
+        intervals.
+    """
+    variances = rows.assign(variance=_sd(rows) ** 2).groupby("task")["variance"].mean()
+    return float(np.sqrt(variances.median()))
+
+
+def _sd(rows: pd.DataFrame) -> "pd.Series[float]":
+    """Return the standard deviation of gains over donors, from their intervals."""
+    donors = rows["n_donors"]
+    quantile = t.ppf((1 + CONFIDENCE) / 2, donors - 1)
+    sd: pd.Series[float] = (rows["gain_high"] - rows["gain_low"]) / 2 * np.sqrt(donors) / quantile
+    return sd
+
+
 def _limits(
-    rows: pd.DataFrame, references: int, power: float, correlation: float
+    rows: pd.DataFrame, references: int, power: float, correlation: float, typical_sd: float
 ) -> Float64[np.ndarray, " methods"]:
     """Return the detection limit of every method, from the intervals over donors.
 
     The test divides a mean by the pooled scale: half the method's own variance and half the mean
-    variance. The limit's standard deviation is the larger of this scale and the method's own.
+    variance. The limit's standard deviation is the larger of this scale and the method's own; and
+    at least `typical_sd` if no method has a significant gain.
     """
-    donors = int(rows["n_donors"].iloc[0])
-    quantile = t.ppf((1 + CONFIDENCE) / 2, donors - 1)
-    sd = (rows["gain_high"] - rows["gain_low"]) / 2 * np.sqrt(donors) / quantile
+    sd = _sd(rows)
     scale = np.sqrt((sd**2 + (sd**2).mean()) / 2)
+    scale = np.maximum(sd, scale)
+    if not (rows["p_corrected"] < SIGNIFICANCE).any():
+        scale = np.fmax(scale, typical_sd)
     unit = detection_limit(
-        1.0, donors=donors, methods=len(rows), references=references, correlation=correlation,
-        power=power, level=SIGNIFICANCE,
+        1.0, donors=int(rows["n_donors"].iloc[0]), methods=len(rows), references=references,
+        correlation=correlation, power=power, level=SIGNIFICANCE,
     )  # fmt: skip
-    return np.asarray(unit * np.maximum(sd, scale), dtype=np.float64)
+    return np.asarray(unit * scale, dtype=np.float64)
 
 
 def _truth_in_words(expected: Expected) -> str:

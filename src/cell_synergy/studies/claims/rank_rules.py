@@ -1,6 +1,6 @@
 """Rules for claims that one method is the best of all: by gain, and by sample efficiency."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -78,14 +78,21 @@ class _Lead:
         lead = donors[[method]].to_numpy() - donors[others].to_numpy()
         interval = donor_interval(lead, cross_validated=cross_validated)
         factor = inflation(len(donors), cross_validated=cross_validated)
-        behind = sign_flip(-lead, np.ones(len(others), dtype=bool), factor).corrected
+        worse = sign_flip(-lead, np.ones(len(others), dtype=bool), factor).corrected
         low, high = float(interval.low[0]), float(interval.high[0])
         return cls(
             str(others[0]), float(lead[:, 0].mean()), low, high,
             interval_limit(low, high, len(donors), power), bool((interval.low > 0).all()),
-            int((interval.low > 0).sum()), int((behind < SIGNIFICANCE).sum()),
+            int((interval.low > 0).sum()), int((worse < SIGNIFICANCE).sum()),
             list(means.index).index(method) + 1, len(others),
         )  # fmt: skip
+
+    def at_least(self, limit: float) -> "_Lead":
+        """Return the lead with at least this limit, unless it is the first.
+
+        Scores of probes that read nothing hardly vary, which does not say how much a lead would.
+        """
+        return self if self.first else replace(self, limit=float(np.fmax(self.limit, limit)))
 
     def evidence(self) -> str:
         """Return place and lead in words."""
@@ -111,7 +118,8 @@ def highest_on_niches(tables: Tables, claims: ClaimsConfig) -> Finding:
     the 95 % interval of its lead over each other method is above 0. The claim is supported if it is
     highest on a niche task; not if on another one that has a gain to be found it is not, and either
     a method is significantly better there, or its lead would have been found from a size of
-    `claims.relevant` on. A task without true gain and an XOR of independent states
+    `claims.relevant` on. Where it is not first, the limit of its lead is at least the median limit
+    of all tasks. A task without true gain and an XOR of independent states
     (`claims.negative_controls`) test nothing. Scores are of linear probes, in bits as a share of
     the label entropy or R2; their differences equal those of gains.
 
@@ -132,9 +140,12 @@ def highest_on_niches(tables: Tables, claims: ClaimsConfig) -> Finding:
         return finding
     gains = tables.gains(claims.niches)
     gains = gains[gains["method"] == method].set_index("task")
+    crossed, tasks = tables.cross_validated(), scores.index.unique("task")
+    leads = {task: _Lead.of(scores.loc[task], method, crossed, claims.power) for task in tasks}
+    typical = float(pd.Series([lead.limit for lead in leads.values()]).median())
     outcomes, against = [], False
     for task in gains.index:
-        lead = _Lead.of(scores.loc[task], method, tables.cross_validated(), claims.power)
+        lead = leads[task].at_least(typical)
         star = bool(gains.loc[task, "p_corrected"] < SIGNIFICANCE)
         truth = tables.true(task, "gain")
         outcome = tables.expected(task, truth, claims).outcome(star and lead.first, 0.0)
@@ -192,8 +203,8 @@ def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
     be decided by which expert is better. Then, on every local task, the 95 % interval of its lead
     over each other arm must be above 0 (all of them must, so that none needs a correction). Labels
     are subsampled with the pairs. Scores, bits as a share of the label entropy or R2, are averaged
-    within donors over fractions of the pairs, draws and seeds. What is said without the same
-    expert is the comparison of the tuned with the frozen expert.
+    within donors over fractions of the pairs, draws and seeds. Without the same
+    expert the evidence is the comparison of the tuned with the frozen expert.
 
     Parameters
     ----------
@@ -224,13 +235,15 @@ def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
     verdict = SUPPORTED if all(o.outcome == FOUND for o in outcomes) else NOT_TESTED
     verdict = NOT_SUPPORTED if against else verdict
     fractions = sorted(table.index.unique("fraction"))
-    said = f"mean over {fractions[0]:g} to {fractions[-1]:g} % of the pairs: {_evidence(outcomes)}"
+    evidence = (
+        f"mean over {fractions[0]:g} to {fractions[-1]:g} % of the pairs: {_evidence(outcomes)}"
+    )
     if not same:
-        said = (
+        evidence = (
             f"fusion methods read {tables.expression_expert}, the tuned expert is "
             f"{tables.tuned_expert}: another expert, so that only {TUNED} and {FROZEN} compare; "
-        ) + said
-    return Finding(verdict, said, tuple(outcomes))
+        ) + evidence
+    return Finding(verdict, evidence, tuple(outcomes))
 
 
 def _untestable(tables: Tables, scores: pd.DataFrame, method: str) -> Finding | None:

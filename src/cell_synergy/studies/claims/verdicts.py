@@ -23,16 +23,41 @@ WHOLE = "all"  # the column `task` of the row with the verdict on a claim and da
 
 _UNIQUE = ["unique_image", "unique_expression"]
 _LEGEND = """\
-Gains are usable bits of linear probes over each of the two experts (or over the ceiling), as a
-share of the entropy of the labels, or R2. They are no synergy; that is what is certified, in bits.
-A task is *found* if something is significant after correction for all methods; *missed* if not,
-though the truth of the simulated tissue is at least the detection limit, a gain that this study
-finds with a probability of {power:.0%}; *rightly not found* if nothing is to be found, or nothing
-that the methods compared can show; a *false alarm* if something is found where nothing is; *not
-tested* if the true gain is below the limit. Real tissue has no truth: a task is *found* or *not
-found*, and the latter counts if a gain of {relevant:g} would have been found. A gain found on a
-local task, or over the ceiling, is evidence against that claim; content above the ceiling that no
-aligned method keeps, *missed*, is evidence for it. The numbers of every task are in claims.csv.
+A verdict is followed by the number of tasks with each outcome:
+
+- *found*: something is significant after correction for all methods compared;
+- *missed*: nothing is, although the true value is at least the detection limit, a gain that this
+  study finds with a probability of {power:.0%} (certified synergy has no limit: it is missed if the
+  true value is above its 95% interval);
+- *rightly not found*: there is nothing to be found, or nothing that the methods compared can show
+  (an XOR of two independent states, which no method makes linear);
+- *false alarm*: something is found where there is nothing;
+- *not found*: the truth does not decide, because the tissue is real or because the claim ranks
+  methods. It counts if a gain or lead of {relevant:g} would have been found, or, in a ranking, if
+  another method is significantly better;
+- *not tested*: the true value is below the limit, or the comparison would not be fair.
+
+An outcome is not yet a verdict: a gain found on a local task, or over the ceiling, is evidence
+against that claim; content above the ceiling that no aligned method keeps, *missed*, is evidence
+for it.
+
+A *gain* is the usable information of a linear probe, less that of the better of the two experts,
+and a gain *over the ceiling* is less that of the canonical variates; both in bits as a share of the
+entropy of the labels, or R2 for regressions. Gains are not synergy, and claims on the highest SIS
+are judged by gains. *Certified synergy* is in bits. A *lead* is the difference to the next best
+method. Probes that read nothing hardly vary over donors, which does not say how much a true gain or
+lead would: where nothing is found, limits on one task assume at least the median spread of all
+tasks of the data set.
+"""
+_STARS = """\
+Gains with a corrected p below .05 have a star in all tables: {} of them, in {} families of tests
+(a family is the methods compared on one task with one probe and metric). If nothing were to be
+found, up to {:.1f} families would be expected to have a star by chance.
+"""
+_CAPTION = """\
+Outcomes of all tasks. In brackets: the value of the best method that the claim is about, the true
+value (what the best reader of both embeddings would have) and the detection limit, where there are
+any. Intervals, p values and evidence in words are in claims.csv.
 """
 
 
@@ -78,8 +103,8 @@ def verdicts(
     for dataset, by_claim in findings.items():
         for claim, finding in by_claim.items():
             key = {"claim": claim, "dataset": dataset, "simulated": simulated.get(dataset, True)}
-            said = {"task": WHOLE, "verdict": finding.verdict, "evidence": finding.evidence}
-            rows.append(key | said)
+            verdict = {"task": WHOLE, "verdict": finding.verdict, "evidence": finding.evidence}
+            rows.append(key | verdict)
             for outcome in finding.outcomes:
                 values = vars(outcome)
                 rows.append(key | values | {"verdict": values["outcome"]})
@@ -163,11 +188,8 @@ def markdown(table: pd.DataFrame, stars: tuple[int, int, float], claims: ClaimsC
     }
     lines = _grid(table, ["claim"], [(claim,) for claim in table["claim"].unique()], cells)
     lines += ["", *_LEGEND.format(power=claims.power, relevant=claims.relevant).splitlines()]
-    found, families, chance = stars
-    lines.append(
-        f"Stars (corrected p below .05) in all tables of gains: {found}, in {families} families of "
-        f"tests; chance alone gives one in up to {chance:.1f} families."
-    )
+    significant, families, chance = stars
+    lines += ["", *_STARS.format(significant, families, chance).splitlines()]
     lines += [f"\n{name}: {remark}" for name, remark in remarks_by_dataset(table).items()]
     keys = list(dict.fromkeys(zip(tasks["claim"], tasks["task"], tasks["quantity"], strict=True)))
     cells = {
@@ -178,7 +200,12 @@ def markdown(table: pd.DataFrame, stars: tuple[int, int, float], claims: ClaimsC
     }
     if keys:
         judged = table[table["dataset"].isin(tasks["dataset"])]
-        lines += ["", *_grid(judged, ["claim", "task", "quantity"], keys, cells)]
+        lines += [
+            "",
+            *_CAPTION.splitlines(),
+            "",
+            *_grid(judged, ["claim", "task", "quantity"], keys, cells),
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -206,8 +233,8 @@ def _grid(
     ]
     rows = [[*heads, *titles]]
     for key in keys:
-        own = [cells.get((*key, dataset), "") for dataset in names["dataset"]]
-        rows.append([*(part.replace("_", " ") for part in key), *own])
+        texts = [cells.get((*key, dataset), "") for dataset in names["dataset"]]
+        rows.append([*(part.replace("_", " ") for part in key), *texts])
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return [lines[0], "|---" * len(rows[0]) + "|", *lines[1:]]
 
