@@ -9,6 +9,8 @@ import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
+from benchmarks import readme
+
 ROOT = Path(__file__).parents[1]
 STORE = ROOT / "dvcstore/files/md5"
 LOCK = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]
@@ -101,6 +103,24 @@ def test_make_store_refuses_what_may_not_be_passed_on(tmp_path):
     assert found.returncode != 0
     assert "may not be passed on" in found.stderr
     assert (tmp_path / "dvcstore").is_dir()
+
+
+def test_the_tables_of_readme_are_those_of_the_results(tmp_path):
+    for out in cached():
+        path = tmp_path / out["path"]
+        if out["path"].startswith(("results/sis", "results/truth", "results/information")):
+            files = {path: out["md5"]}
+            if out["md5"].endswith(".dir"):
+                listed = json.loads(place(out["md5"]).read_text())
+                files = {path / entry["relpath"]: entry["md5"] for entry in listed}
+            for file, md5 in files.items():
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(place(md5).read_bytes())
+        elif out["path"] == "results/claims.md":
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(place(out["md5"]).read_bytes())
+    text = (ROOT / "README.md").read_text()
+    assert readme.rendered(text, tmp_path / "results") == text
 
 
 def test_the_store_is_at_most_68_megabytes():
