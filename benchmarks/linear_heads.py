@@ -96,7 +96,7 @@ def linear(directions: int) -> dict[str, Method]:
 def learnt(method: Method, name: str, pairs: Pairs, rest: Pairs) -> list[Weights]:
     """Fit one method with every seed of the study."""
     align = read_section("align")
-    seeds = range(align["seed"], align["seed"] + (align["seeds"] if method.seeded else 1))
+    seeds = range(align["seed"], align["seed"] + method.n_seeds(align["seeds"]))
     jobs = [FitSpec(f"{name}-{seed}", pairs, rest, seed) for seed in seeds]
     with TemporaryDirectory() as scratch:
         checkpoint = Path(scratch, "checkpoint.pt")

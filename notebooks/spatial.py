@@ -78,6 +78,8 @@ def draw_levels(axes, dataset, target, bands):
         tone = style.colour(method, focal)
         axes.plot(distances["um"], values, color=tone, marker="o", ms=2.5, lw=1)
     axes.axhline(0, color="black", lw=0.4, ls=":")
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, -0.02), max(high, 0.1))  # so that differences of .001 do not fill it
 
 
 def draw_gains(axes, table):

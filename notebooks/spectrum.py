@@ -171,9 +171,8 @@ def draw_comparison(axes, table, methods, tasks):
         text = f"{number:+.2f}".replace("0.", ".") if round(abs(number), 2) else "0"
         axes.text(column, row, f"{text}{sign}", ha="center", va="center", fontsize=5.5,
                   color="white" if is_dark else "black")  # fmt: skip
-    names = [
-        f"{t.replace('_', ' ')}\n({ceiling.loc[t, 'value']:.2f})".replace("0.", ".") for t in tasks
-    ]
+    scores = ceiling["value"].round(2) + 0.0  # which turns a negative zero into zero
+    names = [f"{t.replace('_', ' ')}\n({scores[t]:.2f})".replace("0.", ".") for t in tasks]
     axes.set_xticks(range(len(tasks)), names, fontsize=6, rotation=40, ha="right",
                     rotation_mode="anchor")  # fmt: skip
     axes.set_yticks(range(len(methods)), [])

@@ -57,7 +57,8 @@ for axes, (task, (title, label, index)) in zip(panels, tasks.items(), strict=Tru
         axes.scatter(points, [y] * len(points), s=26, color=tone, lw=0, zorder=3, clip_on=False)
         axes.annotate(
             f"{points.mean():.1f}", (points.mean(), y), (0, 6), textcoords="offset points",
-            ha="center", fontsize=6, color=tone,
+            ha="center", fontsize=6, color=tone, zorder=6,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
         )  # fmt: skip
         if method in images:
             axes.scatter(

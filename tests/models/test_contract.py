@@ -81,11 +81,14 @@ def test_the_same_seed_gives_the_same_bytes(name, fit, fitted):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_another_seed_gives_other_weights_only_if_the_method_is_seeded(name, load, fit, fitted):
+    assert (content(fit(name, 1)) != content(fitted(name))) == load(name).seeded
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_self_paired_controls_and_methods_without_randomness_are_fitted_once(name, load):
     method = load(name)
-    if isinstance(method, SelfPaired):
-        assert not method.seeded  # fitted with one seed, whatever its randomness
-    else:
-        assert (content(fit(name, 1)) != content(fitted(name))) == method.seeded
+    is_fitted_once = isinstance(method, SelfPaired) or not method.seeded
+    assert method.n_seeds(3) == (1 if is_fitted_once else 3)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -91,7 +91,6 @@ def align(
 
 def _fit_specs(method: Method, paired: PairedDataset, config: AlignConfig) -> Iterator[FitSpec]:
     """Yield one specification per fold and seed."""
-    n_seeds = config.seeds if method.seeded else 1
     for fold in paired.folds:
         image, expression = paired.standardised(fold)
         validation_mask = draw_validation_mask(paired.adata, fold.align, config.held)
@@ -99,7 +98,7 @@ def _fit_specs(method: Method, paired: PairedDataset, config: AlignConfig) -> It
             Pairs(image[rows], expression[rows], paired.donor[rows])
             for rows in (fold.align & ~validation_mask, validation_mask)
         )
-        for seed in range(config.seed, config.seed + n_seeds):
+        for seed in range(config.seed, config.seed + method.n_seeds(config.seeds)):
             yield FitSpec(f"{fold.name}-{seed}", training, validation, seed)
 
 

@@ -173,8 +173,18 @@ class Method(Config, ABC):
 
     @property
     def seeded(self) -> bool:
-        """Whether the result depends on the seed; a method without randomness is fitted once."""
+        """Whether the result depends on the seed."""
         return False
+
+    def n_seeds(self, seeds: int) -> int:
+        """Return how many seeds to fit the method with: one if the result does not depend on it.
+
+        Parameters
+        ----------
+        seeds
+            Number of seeds of the study.
+        """
+        return seeds if self.seeded else 1
 
 
 class ClosedForm(Method):

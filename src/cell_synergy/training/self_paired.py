@@ -30,10 +30,9 @@ class SelfPaired(Method):
 
     expert: ClassVar[Literal["image", "expression"]]
 
-    @property
-    def seeded(self) -> bool:
-        """False: a control is fitted with the first seed only, as its weights are large."""
-        return False
+    def n_seeds(self, seeds: int) -> int:  # noqa: ARG002 - the signature of every method
+        """Return 1: a control is fitted with the first seed only, to keep the store small."""
+        return 1
 
     def fit(self, specs: Sequence[FitSpec], context: RunContext) -> list[Weights]:
         """Fit the method to pairs of the expert with itself; as `fit` of the method otherwise.
