@@ -12,8 +12,8 @@ from cell_synergy.data.config import BenchmarkConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.method_scores import TrainedMethod
-from cell_synergy.downstream.probes.blocks import Embedding
 from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.downstream.probes.feature_blocks import Embedding
 from cell_synergy.scoring.tables import read_methods
 from cell_synergy.studies.spectrum.config import SpectrumConfig
 from cell_synergy.studies.spectrum.tabulate import tabulate

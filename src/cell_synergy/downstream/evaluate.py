@@ -15,8 +15,8 @@ from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.remarks import add_remark
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.probes import mlp
-from cell_synergy.downstream.probes.blocks import Block, Embedding, as_blocks
 from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.downstream.probes.feature_blocks import Block, Embedding, as_blocks
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.scorers import scorer, scores_by_donor
 from cell_synergy.downstream.probes.tasks import (
@@ -31,7 +31,8 @@ from cell_synergy.downstream.probes.tasks import (
 Representation = Callable[[Fold, int], Embedding]
 """Function from a fold and a seed to a representation, one row per observation of the data set.
 
-A representation of several blocks (see `probes.blocks`) is a sequence of arrays, one per block.
+A representation of several blocks (see `probes.feature_blocks`) is a sequence of arrays, one per
+block.
 """
 
 COLUMNS = [
@@ -116,9 +117,11 @@ def evaluate(
                 predictions |= evaluator.nonlinear(blocks, seed)
                 posteriors |= evaluator.posteriors(predictions)
                 if estimators:
-                    from cell_synergy.downstream.probes import own_estimators  # noqa: PLC0415 - slow
+                    from cell_synergy.downstream.probes import estimator_probes  # noqa: PLC0415 - slow
 
-                    predictions |= own_estimators.predict(estimators, blocks, evaluator.tasks, seed)
+                    predictions |= estimator_probes.predict(
+                        estimators, blocks, evaluator.tasks, seed
+                    )
             rows += [row | {"seed": seed} for row in evaluator.scores(predictions)]
     return Evaluation(score_table(name, paired, rows, require_labels=bool(targets)), posteriors)
 

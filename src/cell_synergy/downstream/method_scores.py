@@ -10,7 +10,7 @@ from cell_synergy.core.files import atomic_write
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import Evaluation
-from cell_synergy.downstream.probes.blocks import Block
+from cell_synergy.downstream.probes.feature_blocks import Block
 from cell_synergy.training import weights
 from cell_synergy.training.method import Method
 

@@ -43,14 +43,14 @@ def _load(text: str, module: str, name: str) -> Any:  # noqa: ANN401 - scikit-le
         raise DataError(
             f"estimator={text}: {error}; install the package, or run this in the folder of the file"
         ) from error
-    found = getattr(loaded, name, None)
-    if found is None:
+    value = getattr(loaded, name, None)
+    if value is None:
         near = get_close_matches(name, vars(loaded))
         raise DataError(f"estimator={text}: no {name!r} in {module}{suggest(name, near)}")
-    if not isinstance(found, type):
-        return found
+    if not isinstance(value, type):
+        return value
     try:
-        return found()
+        return value()
     except TypeError as error:
         raise DataError(
             f"estimator={text}: {error}; name an object of the class, in a file of your own"

@@ -91,9 +91,9 @@ def order(methods: Sequence[str]) -> list[str]:
     lacks, in alphabetic order; then shuffled pairs, random projection and PCA; last the controls
     on one expert paired with itself.
     """
-    known = [m for m in METHOD_NAMES if m in methods and m not in UNIMODAL]
-    unknown = sorted(set(methods) - set(METHOD_NAMES))
-    return sorted([*known, *unknown], key=lambda m: (is_control(m), m not in CONTROLS))
+    listed = [m for m in METHOD_NAMES if m in methods and m not in UNIMODAL]
+    unlisted = sorted(set(methods) - set(METHOD_NAMES))
+    return sorted([*listed, *unlisted], key=lambda m: (is_control(m), m not in CONTROLS))
 
 
 def title(dataset: str, simulated: bool) -> str:

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
 
 from cell_synergy.downstream.probes import metrics
-from cell_synergy.downstream.probes.blocks import Embedding, as_blocks, equal_variance
 from cell_synergy.downstream.probes.config import LinearConfig
 from cell_synergy.downstream.probes.design import Design, Linear
+from cell_synergy.downstream.probes.feature_blocks import Embedding, as_blocks, equal_variance
 from cell_synergy.downstream.probes.tasks import Prediction, ProbeTask, Selection
 
 
@@ -52,7 +52,7 @@ class LinearProbe:
         for factors in self._block_factors():
             scaled = self._at(factors)
             selections = [scaled.select(probe_task) for probe_task in probe_tasks]
-            by_factors.append([replace(found, block_factors=factors) for found in selections])
+            by_factors.append([replace(s, block_factors=factors) for s in selections])
             if len(self.blocks) > 1:
                 self._scaled.clear()  # designs of one scaling at a time are in memory
         return [max(of, key=lambda s: s.cv_score) for of in zip(*by_factors, strict=True)]
@@ -82,13 +82,13 @@ class LinearProbe:
         or more steps of the grid.
         """
         ones, penalties = [1.0] * len(self.blocks), self.probe.penalties()
-        found = [tuple(ones)]
+        combinations = [tuple(ones)]
         if len(ones) > 1:
             for block in range(len(ones)):
                 for penalty in penalties[1 : 1 + self.probe.block_steps]:
                     factor = (penalties[0] / penalty) ** 0.5
-                    found.append((*ones[:block], factor, *ones[block + 1 :]))
-        return found
+                    combinations.append((*ones[:block], factor, *ones[block + 1 :]))
+        return combinations
 
     def _at(self, factors: tuple[float, ...]) -> "_ScaledProbe":
         """Return the probes of the blocks multiplied by some factors."""

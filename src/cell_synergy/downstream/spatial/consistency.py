@@ -16,8 +16,8 @@ from cell_synergy.core.random import stream
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.splits import Fold, inner_folds
-from cell_synergy.downstream.probes.blocks import Embedding, as_blocks
 from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.downstream.probes.feature_blocks import Embedding, as_blocks
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.metrics import label_entropy
 from cell_synergy.downstream.probes.scorers import Scorer, Scores, scores_by_donor

@@ -18,8 +18,8 @@ from cell_synergy.downstream.evaluate import (
     score_table,
     standardised_blocks,
 )
-from cell_synergy.downstream.probes.blocks import Block, equal_variance
 from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.downstream.probes.feature_blocks import Block, equal_variance
 from cell_synergy.downstream.probes.tasks import Prediction, Selection, Target
 from cell_synergy.downstream.spatial.config import BAND_COLUMNS, CONSISTENCY, SpatialConfig
 from cell_synergy.downstream.spatial.consistency import PairSample, PairTask, sample_pairs

@@ -17,8 +17,8 @@ from cell_synergy.core.resume.part_store import PartStore
 from cell_synergy.data.config import BenchmarkConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold, draw_validation_mask
-from cell_synergy.downstream.probes.blocks import Block
 from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.downstream.probes.feature_blocks import Block
 from cell_synergy.downstream.probes.tasks import task_targets
 from cell_synergy.finetuning.align import AlignConfig
 from cell_synergy.studies.scaling import WHOLE

@@ -13,8 +13,8 @@ from cell_synergy.data.remarks import add_remark
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.evaluate import COLUMNS as SCORE_COLUMNS
 from cell_synergy.downstream.evaluate import FIT_COLUMNS, FoldEvaluator
-from cell_synergy.downstream.probes.blocks import Block
 from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.downstream.probes.feature_blocks import Block
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import Prediction, Target
 from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, WHOLE

@@ -9,8 +9,8 @@ from jaxtyping import Float, Float64
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.data.splits import Fold
-from cell_synergy.downstream.probes.blocks import Embedding, as_blocks
 from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.downstream.probes.feature_blocks import Embedding, as_blocks
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import ProbeTask, Selection, Target, make_probe_task
 from cell_synergy.studies.spectrum.correlations import (

@@ -15,8 +15,8 @@ from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.remarks import add_remark
 from cell_synergy.data.splits import Fold, draw_validation_mask
-from cell_synergy.downstream.probes.blocks import Embedding
 from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.downstream.probes.feature_blocks import Embedding
 from cell_synergy.downstream.probes.tasks import Selection
 from cell_synergy.scoring.inference import donor_interval, not_testable
 from cell_synergy.studies.spectrum.ceiling_scores import ceiling_scores, compare

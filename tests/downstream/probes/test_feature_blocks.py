@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cell_synergy.downstream.probes.blocks import as_blocks, equal_variance
+from cell_synergy.downstream.probes.feature_blocks import as_blocks, equal_variance
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import ProbeTask
 

@@ -1,4 +1,4 @@
-"""Probes of your own: scikit-learn estimators that are scored like the study's probes.
+"""Any scikit-learn estimator as a probe: estimators that are scored like the study's probes.
 
 A classifier solves the classification tasks and a regressor the regressions. It is cloned and
 fitted for each task, to the folds of the inner cross-validation and to all training rows. If its
@@ -17,7 +17,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from cell_synergy.core.errors import DataError
 from cell_synergy.core.names import FINE_TUNED, LATE_FUSION, LINEAR, NONLINEAR, TRANSDUCTIVE
-from cell_synergy.downstream.probes.blocks import Embedding, as_blocks, equal_variance
+from cell_synergy.downstream.probes.feature_blocks import Embedding, as_blocks, equal_variance
 from cell_synergy.downstream.probes.linear import validation_score
 from cell_synergy.downstream.probes.tasks import Prediction, ProbeTask, Selection, Target
 
@@ -54,7 +54,7 @@ def predict(
     z = np.concatenate(equal_variance(as_blocks(embedding)), axis=1)
     predictions = {}
     for name, estimator in estimators.items():
-        probe = _OwnProbe(name, estimator, z, seed)
+        probe = _EstimatorProbe(name, estimator, z, seed)
         solved = {task: each for task, (_, each) in tasks.items() if probe.solves(each)}
         if tasks and not solved:
             raise DataError(
@@ -64,7 +64,7 @@ def predict(
     return predictions
 
 
-class _OwnProbe:
+class _EstimatorProbe:
     """One estimator as a probe of one representation."""
 
     def __init__(
@@ -103,18 +103,18 @@ class _OwnProbe:
 
     def predict(self, probe_task: ProbeTask) -> Prediction:
         """Return predictions for test rows, and for training rows by models of the inner folds."""
-        every = np.arange(len(probe_task.train))
-        cv_predicted = np.full((len(every), probe_task.outputs), np.nan)
+        rows = np.arange(len(probe_task.train))
+        cv_predicted = np.full((len(rows), probe_task.outputs), np.nan)
         total = 0.0
         for number in np.unique(probe_task.cv_folds):
             inside = probe_task.cv_folds != number
-            held = probe_task.train[~inside]
-            of_fold = self._fit_predict(probe_task, every[inside], held)
+            validation = probe_task.train[~inside]
+            of_fold = self._fit_predict(probe_task, rows[inside], validation)
             cv_predicted[~inside] = of_fold
             score = validation_score(of_fold, probe_task.y[~inside], probe_task.classes)
-            total += len(held) * score
-        selection = Selection(np.nan, total / len(every), np.nan, cv_predicted)
-        predicted = self._fit_predict(probe_task, every, probe_task.test)
+            total += len(validation) * score
+        selection = Selection(np.nan, total / len(rows), np.nan, cv_predicted)
+        predicted = self._fit_predict(probe_task, rows, probe_task.test)
         return Prediction(predicted, selection, np.nan, 0)
 
     def _fit_predict(
@@ -143,11 +143,11 @@ class _OwnProbe:
             if not probe_task.classes:
                 predicted = np.asarray(estimator.predict(self.z[rows]), dtype=np.float64)
                 return self._checked(predicted.reshape(len(rows), -1), probe_task.outputs)
-            shown = np.asarray(estimator.predict_proba(self.z[rows]), dtype=np.float64)
+            by_class = np.asarray(estimator.predict_proba(self.z[rows]), dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise DataError(f"estimator {self.name!r}: {error}") from error
         probabilities = np.zeros((len(rows), probe_task.classes))
-        probabilities[:, estimator.classes_] = self._checked(shown, len(estimator.classes_))
+        probabilities[:, estimator.classes_] = self._checked(by_class, len(estimator.classes_))
         return _without_zeros(probabilities, len(fitted))
 
     def _checked(
