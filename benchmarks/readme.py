@@ -154,12 +154,37 @@ def coverage(_: Path) -> str:
     return table(header, rows)
 
 
+def pure_noise(_: Path) -> str:
+    """Return in how many data sets of pure noise some gain has a star, and a ratio is printed."""
+    noise = pd.read_csv(ROOT / "benchmarks" / "pure_noise.csv")
+    noise = noise[noise["size"] == "all"].sort_values("used", ascending=False, kind="stable")
+    rows = (
+        [
+            str(row["through"]), str(row["probe"]), str(row["metric"]), str(row["used"]),
+            f"{row['stars']} of {row['datasets']}", number(float(row["upper"]), 3),
+            f"{row['ratios']}",
+        ]
+        for _, row in noise.iterrows()
+    )  # fmt: skip
+    header = [
+        "through",
+        "probe",
+        "metric",
+        "test",
+        "data sets with a star",
+        "upper limit",
+        "ratios",
+    ]
+    return table(header, rows)
+
+
 TABLES: dict[str, Callable[[Path], str]] = {
     "gains": gains,
     "bits": bits,
     "claims": claims,
     "null study": null_study,
     "coverage": coverage,
+    "pure noise": pure_noise,
 }
 
 
