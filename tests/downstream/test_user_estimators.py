@@ -22,13 +22,19 @@ nothing = None
 class Needy:
     def __init__(self, size):
         self.size = size
+
+class Unlicensed:
+    def __init__(self):
+        raise RuntimeError("no licence\\nfor this machine")
 """
+BROKEN = {"half_written": "def forest(:", "no_gpu": "raise RuntimeError('no GPU')"}
 
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
     """A module `my_probes` in the working directory."""
-    (tmp_path / "my_probes.py").write_text(FILE)
+    for name, text in {"my_probes": FILE, **BROKEN}.items():
+        (tmp_path / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield "my_probes"
     sys.modules.pop("my_probes", None)
@@ -48,8 +54,13 @@ def test_classes_are_called_and_objects_taken(own):
         (["RandomForestClassifier"], "estimator=RandomForestClassifier: write package.module:Name"),
         ([":Name"], "estimator=:Name: write package.module:Name"),
         (["a:b:c"], "estimator=a:b:c: write package.module:Name"),
-        (["no_such_module:X"], "No module named 'no_such_module'; install the package, or run"),
+        (["no_such_module:X"], "No module named 'no_such_module'; install the package, or put"),
+        (["..:X"], "estimator=..:X: write package.module:Name"),
         (["my_probes:smal_forest"], "no 'smal_forest' in my_probes .did you mean 'small_forest'"),
+        (["my_probes:n"], "no 'n' in my_probes; valid: RandomForestClassifier, SVC, small_forest$"),
+        (["half_written:X"], "SyntaxError: invalid syntax .*line 1.; correct half_written"),
+        (["no_gpu:X"], "RuntimeError: no GPU; correct no_gpu"),
+        (["my_probes:Unlicensed"], "RuntimeError: no licence for this machine; name an object"),
         (["my_probes:nothing"], "no 'nothing' in my_probes"),
         (["my_probes:Needy"], "missing 1 required .* 'size'; name an object of the class"),
         (["my_probes:SVC", "sklearn.svm:SVC"], "another estimator is called SVC; rename one"),

@@ -1,7 +1,6 @@
 """Estimators that a user's command line names: `sklearn.ensemble:RandomForestClassifier`."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -21,13 +20,13 @@ def load_estimators(names: Sequence[str]) -> dict[str, Any]:
     Raises
     ------
     DataError
-        If a text has another form, there is no such module or name, a class needs arguments, or
-        two estimators have one name.
+        If a text has another form, there is no such module or name, a module or class raises an
+        error, or two estimators have one name.
     """
     estimators: dict[str, Any] = {}
     for text in names:
         module, _, name = text.partition(":")
-        if not (module and name.isidentifier()):
+        if not all(part.isidentifier() for part in (*module.split("."), name)):
             raise DataError(f"estimator={text}: write package.module:Name")
         if name in estimators:
             raise DataError(f"estimator={text}: another estimator is called {name}; rename one")
@@ -41,17 +40,25 @@ def _load(text: str, module: str, name: str) -> Any:  # noqa: ANN401 - scikit-le
         loaded = import_module(module)
     except ImportError as error:
         raise DataError(
-            f"estimator={text}: {error}; install the package, or run this in the folder of the file"
+            f"estimator={text}: {error}; install the package, or put the file into this folder"
         ) from error
+    except Exception as error:
+        raise DataError(f"estimator={text}: {_one_line(error)}; correct {module}") from error
     value = getattr(loaded, name, None)
     if value is None:
-        near = get_close_matches(name, vars(loaded))
-        raise DataError(f"estimator={text}: no {name!r} in {module}{suggest(name, near)}")
+        valid = [key for key, member in vars(loaded).items() if hasattr(member, "fit")]
+        raise DataError(f"estimator={text}: no {name!r} in {module}{suggest(name, valid)}")
     if not isinstance(value, type):
         return value
     try:
         return value()
-    except TypeError as error:
+    except Exception as error:
         raise DataError(
-            f"estimator={text}: {error}; name an object of the class, in a file of your own"
+            f"estimator={text}: {_one_line(error)}; name an object of the class, in a file of your "
+            "own"
         ) from error
+
+
+def _one_line(error: Exception) -> str:
+    """Return type and text of an error of code that is not ours."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
