@@ -58,7 +58,7 @@ lock: install  ## write requirements.lock anew from pyproject.toml
 	@command -v uv > /dev/null || { echo "error: make lock needs uv:" \
 	  "$(VENV)/bin/python -m pip install uv" >&2; exit 1; }
 	uv pip compile --quiet --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-	  --python-version 3.11.7 --extra dev --extra remotes --output-file requirements.lock pyproject.toml
+	  --python-version 3.11.0 --extra dev --extra remotes --output-file requirements.lock pyproject.toml
 
 store: install  ## empty the embedded store and fill it with what dvc.lock names
 	@if grep -ls '"redistribute": false' data/experts/*/*/card.json; then \

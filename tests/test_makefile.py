@@ -4,9 +4,12 @@ import shlex
 import shutil
 import subprocess
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[1]
 SILENT = "exit 0"
@@ -190,3 +193,17 @@ def test_text_has_the_same_bytes_in_every_clone(tmp_path):
         assert said[name, "eol"] == "lf"
     for name in ("dvcstore/files/md5/00/a", "a.npz", "a.png"):
         assert said[name, "text"] == "unset"
+
+
+def test_the_locked_packages_allow_the_oldest_python_of_the_project():
+    lock = (ROOT / "requirements.lock").read_text().splitlines()
+    locked = {Requirement(line).name.lower() for line in lock if line and line[0].isalpha()}
+    refused = [
+        f"{distribution.name} {distribution.version} needs Python {needed}"
+        for distribution in distributions()
+        if distribution.name.lower() in locked
+        and (needed := distribution.metadata["Requires-Python"])
+        and not SpecifierSet(needed).contains("3.11.0")
+    ]
+    assert locked
+    assert not refused
