@@ -116,6 +116,7 @@ def test_numbers_in_any_container_are_scores(results, scores):
         ({1: {"R2": [0.5]}}, "a model is named 1; name it with a text"),
     ],
 )
+@pytest.mark.usefixtures("any_shape")
 def test_results_that_are_no_metrics_by_model_are_refused(results, message):
     functions = (compute_sis_all_models, print_sis_summary, get_sis_ranking)
     for refuses in (*functions, analyze_synergy_patterns, set_RESULTS):

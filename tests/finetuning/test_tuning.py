@@ -99,7 +99,7 @@ def test_the_round_with_the_best_score_is_taken(tune, monkeypatch):
 
     def validate(tuning, trainers):
         rounds = trainers[0].rounds
-        return *validations[rounds], np.full((len(tuning.task.train), 1), rounds)
+        return *validations[rounds], np.full((len(tuning.task.train), 1), float(rounds))
 
     monkeypatch.setattr(Finetuner, "_validate", validate)
     result, task, tuning = tune(rounds=3)

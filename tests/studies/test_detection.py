@@ -99,14 +99,16 @@ def test_an_argument_outside_its_range_is_named(name, value):
 
 
 def test_more_observations_leave_what_varies_between_donors():
-    assert study_sd(0.03, 0.4, 100) == pytest.approx(0.05)
+    assert study_sd(0.03, 0.4, 100.0) == pytest.approx(0.05)
     assert study_sd(0.03, 0.4, 1e12) == pytest.approx(0.03)
     rng = np.random.default_rng(0)
     means = 0.03 * rng.standard_normal(4000) + (0.4 * rng.standard_normal((4000, 100))).mean(axis=1)
-    assert means.std() == pytest.approx(study_sd(0.03, 0.4, 100), rel=0.05)
+    assert means.std() == pytest.approx(study_sd(0.03, 0.4, 100.0), rel=0.05)
 
 
-@pytest.mark.parametrize(("between", "within", "n"), [(-1, 1, 9), (1, -1, 9), (1, 1, 0)])
+@pytest.mark.parametrize(
+    ("between", "within", "n"), [(-1.0, 1.0, 9.0), (1.0, -1.0, 9.0), (1.0, 1.0, 0.0)]
+)
 def test_impossible_spreads_are_refused(between, within, n):
     with pytest.raises(ConfigError, match="standard deviations are at least 0"):
         study_sd(between, within, n)

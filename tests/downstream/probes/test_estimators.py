@@ -21,6 +21,7 @@ from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import ProbeTask
 
 
+@pytest.mark.usefixtures("any_shape")
 @parametrize_with_checks([LogisticProbe(), RidgeProbe(), LogisticProbe(0.1), RidgeProbe(0.1)])
 def test_scikit_learn_checks_pass_without_exception(estimator, check):
     check(estimator)
@@ -131,6 +132,7 @@ def test_a_single_group_is_divided_like_rows_without_groups(x, values):
     assert alone.penalty_ == one.penalty_
 
 
+@pytest.mark.usefixtures("any_shape")
 def test_groups_without_a_name_are_refused(x, values, donor):
     groups = donor.astype(object)
     groups[7] = None
@@ -150,6 +152,7 @@ def test_groups_without_a_name_are_refused(x, values, donor):
         ({"inner_folds": 1}, r"LogisticProbe.inner_folds: .*greater than or equal to 2, got 1"),
     ],
 )
+@pytest.mark.usefixtures("any_shape")
 def test_parameters_out_of_range_are_refused(changed, message, x, labels):
     with pytest.raises(ValueError, match=message):
         LogisticProbe(**changed).fit(x, labels)
