@@ -30,6 +30,7 @@ from dvc.exceptions import DvcException
 from runner.console import INTERRUPTED, echo
 
 _PROGRAMS = ("slurmctld", "slurmd", "sbatch")
+_SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # of daemons; not in every user's PATH
 _CONTROLLER = """
 ClusterName=throwaway
 SlurmctldHost={host}(127.0.0.1)
@@ -113,12 +114,15 @@ class Cluster:
     def __init__(self, folder: Path, nodes: Sequence[Node]) -> None:
         self.folder = folder
         self.nodes = {f"n{number}": node for number, node in enumerate(nodes, start=1)}
-        self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf")}
+        self.environment = os.environ | {
+            "SLURM_CONF": str(folder / "slurm.conf"),
+            "PATH": f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_FOLDERS}",
+        }
         self.daemons: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
         for program in _PROGRAMS:
-            if not shutil.which(program):
+            if not shutil.which(program, path=self.environment["PATH"]):
                 raise DvcException(
                     f"there is no `{program}` here: apt-get install slurmctld slurmd slurm-client"
                 )

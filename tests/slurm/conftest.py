@@ -126,7 +126,8 @@ def name_of(pid):
 
 def install():
     """Install SLURM where that is possible; else skip."""
-    if all(shutil.which(name) for name in ("slurmctld", "slurmd", "sbatch")):
+    path = f"{os.environ['PATH']}:/usr/sbin"  # of daemons, and not in every user's PATH
+    if all(shutil.which(name, path=path) for name in ("slurmctld", "slurmd", "sbatch")):
         return
     if os.getuid() or not shutil.which("apt-get"):
         pytest.skip("SLURM is not installed, and without root and apt-get it cannot be")
