@@ -75,7 +75,7 @@ def test_an_interrupt_is_for_the_command(throwaway, begin, tmp_path, eventually)
 
 
 def test_without_slurm_it_says_what_to_install(monkeypatch, capsys):
-    monkeypatch.setattr("shutil.which", lambda name, path: None if name == "slurmd" else name)
+    monkeypatch.setattr("shutil.which", lambda name, **_: None if name == "slurmd" else name)
     assert throwaway_slurm.main(["true"]) == 1
     said = capsys.readouterr().err
     assert said == (
