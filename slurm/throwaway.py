@@ -88,6 +88,16 @@ class Node:
     gpus: int
 
 
+def missing_programs() -> list[str]:
+    """Return the programs of SLURM that a cluster needs and this machine lacks."""
+    return [name for name in _PROGRAMS if not shutil.which(name, path=_search_path())]
+
+
+def _search_path() -> str:
+    """Return `PATH` with the folders of daemons."""
+    return f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_FOLDERS}"
+
+
 class Cluster:
     """A SLURM cluster on this machine, which runs inside a `with` block.
 
@@ -115,17 +125,15 @@ class Cluster:
         self.folder = folder
         self.nodes = {f"n{number}": node for number, node in enumerate(nodes, start=1)}
         self.environment = os.environ | {
-            "SLURM_CONF": str(folder / "slurm.conf"),
-            "PATH": f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_FOLDERS}",
-        }
+            "SLURM_CONF": str(folder / "slurm.conf"), "PATH": _search_path(),
+        }  # fmt: skip
         self.daemons: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
-        for program in _PROGRAMS:
-            if not shutil.which(program, path=self.environment["PATH"]):
-                raise DvcException(
-                    f"there is no `{program}` here: apt-get install slurmctld slurmd slurm-client"
-                )
+        if missing := missing_programs():
+            raise DvcException(
+                f"there is no `{missing[0]}` here: apt-get install slurmctld slurmd slurm-client"
+            )
         self._configure()
         try:
             self._begin()

@@ -27,7 +27,10 @@ class Unlicensed:
     def __init__(self):
         raise RuntimeError("no licence\\nfor this machine")
 """
-BROKEN = {"half_written": "def forest(:", "no_gpu": "raise RuntimeError('no GPU')"}
+BROKEN = {
+    "half_written": "def forest(:", "no_gpu": "raise RuntimeError('no GPU')",
+    "a_script": "raise SystemExit(0)",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -60,6 +63,7 @@ def test_classes_are_called_and_objects_taken(own):
         (["my_probes:n"], "no 'n' in my_probes; valid: RandomForestClassifier, SVC, small_forest$"),
         (["half_written:X"], "SyntaxError: invalid syntax .*line 1.; correct half_written"),
         (["no_gpu:X"], "RuntimeError: no GPU; correct no_gpu"),
+        (["a_script:X"], "SystemExit: 0; correct a_script"),  # not a silent success
         (["my_probes:Unlicensed"], "RuntimeError: no licence for this machine; name an object"),
         (["my_probes:nothing"], "no 'nothing' in my_probes"),
         (["my_probes:Needy"], "missing 1 required .* 'size'; name an object of the class"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from slurm import throwaway as throwaway_slurm
-from slurm.throwaway import Node, wait_until
+from slurm.throwaway import Node, missing_programs, wait_until
 from tests.runner.conftest import (
     ENVIRONMENT,
     ROOT,
@@ -126,8 +126,7 @@ def name_of(pid):
 
 def install():
     """Install SLURM where that is possible; else skip."""
-    path = f"{os.environ['PATH']}:/usr/sbin"  # of daemons, and not in every user's PATH
-    if all(shutil.which(name, path=path) for name in ("slurmctld", "slurmd", "sbatch")):
+    if not missing_programs():
         return
     if os.getuid() or not shutil.which("apt-get"):
         pytest.skip("SLURM is not installed, and without root and apt-get it cannot be")

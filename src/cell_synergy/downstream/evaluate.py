@@ -29,11 +29,8 @@ from cell_synergy.downstream.probes.tasks import (
 )
 
 Representation = Callable[[Fold, int], Embedding]
-"""Function from a fold and a seed to a representation, one row per observation of the data set.
-
-A representation of several blocks (see `probes.feature_blocks`) is a sequence of arrays, one per
-block.
-"""
+"""Function from a fold and a seed to a representation, one row per observation of the data set:
+an array, or a sequence of arrays if it has several blocks (see `probes.feature_blocks`)."""
 
 COLUMNS = [
     "dataset", "method", "task", "metric", "probe", "fold", "donor", "seed", "value", "n",

@@ -42,7 +42,7 @@ def _load(text: str, module: str, name: str) -> Any:  # noqa: ANN401 - scikit-le
         raise DataError(
             f"estimator={text}: {error}; install the package, or put the file into this folder"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DataError(f"estimator={text}: {_one_line(error)}; correct {module}") from error
     value = getattr(loaded, name, None)
     if value is None:
@@ -52,13 +52,13 @@ def _load(text: str, module: str, name: str) -> Any:  # noqa: ANN401 - scikit-le
         return value
     try:
         return value()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DataError(
             f"estimator={text}: {_one_line(error)}; name an object of the class, in a file of your "
             "own"
         ) from error
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     """Return type and text of an error of code that is not ours."""
     return " ".join(f"{type(error).__name__}: {error}".split())
