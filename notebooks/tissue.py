@@ -24,6 +24,7 @@ from sklearn.metrics import f1_score
 from cell_synergy.core.config import read_param
 from cell_synergy.data.label_files import read_task_table
 from cell_synergy.data.paired import read
+from cell_synergy.downstream.method_scores import read_posteriors
 from cell_synergy.figures import style
 from cell_synergy.raw.images import open_slide
 
@@ -35,8 +36,8 @@ columns = ("image", "expression", focal)
 # %%
 def predictions(dataset, method, task, fold):
     """Return the predicted class of every test observation of a fold."""
-    with np.load(Path(scores, dataset, f"{method}.npz")) as file:
-        return file[f"{task}/{fold}"].argmax(axis=1)
+    posteriors = read_posteriors(Path(scores, dataset, f"{method}.safetensors"))
+    return posteriors[f"{task}/{fold}"].argmax(axis=1)
 
 
 def test_masks(dataset, obs):

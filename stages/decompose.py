@@ -8,10 +8,8 @@ have at best; of real tissue its table is empty.
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from cell_synergy.core import arrays
 from cell_synergy.core.config import Config, arguments, load, read_param
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import report_errors
@@ -20,6 +18,7 @@ from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.downstream.information.decompose import InformationConfig
 from cell_synergy.downstream.information.task_information import information
+from cell_synergy.downstream.method_scores import read_posteriors
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.studies.decoding import true_decompositions
 from cell_synergy.studies.truth import COLUMNS, read
@@ -39,12 +38,6 @@ class Args(Config):
     truth: Path
 
 
-def read_posteriors(folder: Path, method: str) -> dict[str, np.ndarray]:
-    """Read the posteriors of a method's probes on test observations."""
-    remedy = "compute them with `dvc repro`"
-    return arrays.read_npz(folder / f"{method}.npz", "a file of posteriors (.npz)", remedy)
-
-
 def truth_table(args: Args, dataset: DatasetConfig, paired: PairedDataset) -> pd.DataFrame:
     """Compute the true decompositions of a simulated data set; of real tissue none are known."""
     if dataset.simulator is None:
@@ -61,7 +54,10 @@ def main(args: Args) -> None:
     dataset = load(DatasetConfig, f"data.{args.dataset}")
     clusters = load(InformationConfig, "information").cells
     paired = PairedDataset.read(args.pairs, args.image, args.expression, dataset, args.labels)
-    posteriors = {name: read_posteriors(args.posteriors, name) for name in read_param("models")}
+    posteriors = {
+        name: read_posteriors(args.posteriors / f"{name}.safetensors")
+        for name in read_param("models")
+    }
     table = information(
         paired.adata, paired.groups, paired.folds, dataset.tasks, posteriors, clusters
     )

@@ -21,7 +21,7 @@ from cell_synergy.downstream.spatial.config import SpatialConfig
 
 
 class Args(ExperimentArgs):
-    """Inputs and outputs; the posteriors of the probes are written beside `out`, as .npz."""
+    """Inputs and outputs; the posteriors of the probes are written beside `out`, as safetensors."""
 
     labels: Path
     weights: Path

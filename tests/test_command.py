@@ -43,7 +43,7 @@ def _command(argv):
 
     def run(args):
         passed.update(args.model_dump())
-        for ending in (".csv", ".npz"):
+        for ending in (".csv", ".safetensors"):
             args.out.with_suffix(ending).write_text("result")
 
     command.command(argv, "How to use it.", "downstream", Args, _stage_of, run)
@@ -59,7 +59,7 @@ def _written(argv, capsys):
     """Return where a command says that its result is, which is there."""
     _command(argv)
     path = Path(capsys.readouterr().out.removeprefix("written: ").rstrip())
-    assert path.read_text() == path.with_suffix(".npz").read_text() == "result"
+    assert path.read_text() == path.with_suffix(".safetensors").read_text() == "result"
     return str(path)
 
 
@@ -81,7 +81,7 @@ def test_words_win_over_the_stages_paths_and_reach_the_command():
     assert found["data"] == {"dataset": "mylab"}
 
 
-@pytest.mark.parametrize("name", ["comm.csv", "comm.npz"])
+@pytest.mark.parametrize("name", ["comm.csv", "comm.safetensors"])
 def test_a_file_at_the_output_is_reported_before_anything_runs(name):
     ran: list[object] = []
     Path("mine").mkdir()

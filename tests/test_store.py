@@ -17,7 +17,7 @@ LOCK = YAML(typ="safe").load(ROOT / "dvc.lock")["stages"]
 OUTS = [out for stage in LOCK.values() for out in stage["outs"]]
 IN_GIT = {".png"}  # figures for README are not cached
 
-# Megabytes of the default study, by what they are; all of them together are at most 68.
+# Megabytes of the default study, by what they are; all of them together are at most 69.
 BUDGETS = {
     "results/code": 0.7,
     "data/raw": 15,
@@ -26,7 +26,7 @@ BUDGETS = {
     ("results/align", "results/curves"): 15.5,
     ("data/reference", "results/probe", "results/truth", "results/sis", "results/headline.json",
      "figures", "results/notebooks", "results/trifeature", "results/information",
-     "results/calibrate.csv"): 7,
+     "results/calibrate.csv"): 7.5,
     ("results/spatial", "results/distance", "results/spectrum", "results/scaling",
      "results/finetune", "results/claims"): 5,
 }  # fmt: skip
@@ -123,5 +123,5 @@ def test_the_tables_of_readme_are_those_of_the_results(tmp_path):
     assert readme.rendered(text, tmp_path / "results") == text
 
 
-def test_the_store_is_at_most_68_megabytes():
-    assert sum(f.stat().st_size for f in STORE.rglob("*") if f.is_file()) < 68e6
+def test_the_store_is_at_most_69_megabytes():
+    assert sum(f.stat().st_size for f in STORE.rglob("*") if f.is_file()) < 69e6

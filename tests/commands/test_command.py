@@ -14,6 +14,7 @@ from scipy import sparse
 
 from cell_synergy.data import embeddings
 from cell_synergy.downstream import run_benchmarks
+from cell_synergy.downstream.method_scores import read_posteriors
 from cell_synergy.finetuning import run_alignment
 from tests import labelled
 
@@ -101,15 +102,15 @@ def test_align_then_judge_writes_under_runs_only(workspace, capsys):
     name = ",".join(["simclr", f"evaluation.weights={Path(folder).name}", *method[:2]])
     assert capsys.readouterr().out == f"written: runs/probe/tiny/{name}.csv\n"
     judged = files(workspace) - before - written
-    assert judged == {f"runs/probe/tiny/{name}.csv", f"runs/probe/tiny/{name}.npz"}
+    assert judged == {f"runs/probe/tiny/{name}.csv", f"runs/probe/tiny/{name}.safetensors"}
     scores = pd.read_csv(f"runs/probe/tiny/{name}.csv")
     # folds, metrics, seeds of the linear probe and one of the other; folds, training donors
     assert len(scores) == 3 * 4 * (2 + 1) + 3 * 2
     assert set(scores.method) == {"simclr"}
-    with np.load(f"runs/probe/tiny/{name}.npz") as posteriors:
-        keys = {f"region/{fold}" for fold in "ABC"}
-        assert set(posteriors) == keys | {f"{key}/probe" for key in keys}
-        assert all(posteriors[key].shape == (40, 2) for key in keys)
+    posteriors = read_posteriors(Path(f"runs/probe/tiny/{name}.safetensors"))
+    keys = {f"region/{fold}" for fold in "ABC"}
+    assert set(posteriors) == keys | {f"{key}/probe" for key in keys}
+    assert all(posteriors[key].shape == (40, 2) for key in keys)
 
 
 def test_the_same_commands_write_the_same_bytes(workspace):
@@ -136,7 +137,7 @@ def test_a_modality_is_judged_by_the_words_of_the_reference_release(modality, me
     scores = pd.read_csv("scores.csv")
     assert set(scores.method) == {method}
     assert len(scores) == 3 * 4 * 2 + 3 * 2  # folds, metrics, probes; folds, training donors
-    assert workspace.joinpath("scores.npz").is_file()
+    assert workspace.joinpath("scores.safetensors").is_file()
 
 
 def test_multimodal_alone_judges_the_focal_method(workspace, capsys):

@@ -142,7 +142,7 @@ def test_a_record_that_says_nothing_proves_nothing(tmp_path, record):
 
 def test_a_deleted_output_is_written_again(tmp_path):
     write_table(tmp_path / "sis.csv")
-    (tmp_path / "sis.npz").unlink()
+    (tmp_path / "sis.safetensors").unlink()
     write_table(tmp_path / "sis.csv", "2\n")
     assert content(tmp_path) == dict.fromkeys(NAMES, "2\n")
 

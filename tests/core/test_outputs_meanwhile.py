@@ -74,7 +74,7 @@ def counted(self, target, real=Path.replace):
         os.kill(os.getpid(), signal.SIGKILL)
     return real(self, target)
 Path.replace = counted
-place = outputs.table_output("out", sys.argv[1], Path("x.csv"), ("-scores", ".npz"))
+place = outputs.table_output("out", sys.argv[1], Path("x.csv"), ("-scores", ".safetensors"))
 with outputs.guarded_outputs("judge", [place], {}) as new:
     for path in outputs.OutputPath("out", new["out"], place.beside).files:
         path.write_text("2\\n")

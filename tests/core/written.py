@@ -2,8 +2,8 @@
 
 from cell_synergy.core.outputs import OutputPath, folder_output, guarded_outputs, table_output
 
-BESIDE = ("-scores", ".npz")
-NAMES = ["sis-scores.csv", "sis.csv", "sis.npz"]
+BESIDE = ("-scores", ".safetensors")
+NAMES = ["sis-scores.csv", "sis.csv", "sis.safetensors"]
 
 
 def write_table(out, text="1\n", command="judge", inputs=()):

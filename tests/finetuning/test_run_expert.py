@@ -85,7 +85,7 @@ def test_tuning_writes_under_runs_only(workspace, capsys):
     assert out.endswith(",".join(QUICK))
     written = set(files(workspace)) - before
     assert all(path.startswith(f"{out}/") for path in written)
-    assert {f"{out}/scores.csv", f"{out}/scores.npz"} < written
+    assert {f"{out}/scores.csv", f"{out}/scores.safetensors"} < written
     for fold in "ABCD":
         assert f"{out}/region-{fold}-0/adapter_model.safetensors" in written
     scores = pd.read_csv(f"{out}/scores.csv")

@@ -143,7 +143,7 @@ def _output_path(name: str, value: object, default: Path) -> OutputPath:
         raise ConfigError(f"{name}.{next(iter(value))}: {name} is a path; write {name}=PATH")
     text = None if value is None else str(value)
     if default.suffix == ".csv":
-        return table_output(name, text, default, (".npz",))
+        return table_output(name, text, default, (".safetensors",))
     return folder_output(name, text, default)
 
 

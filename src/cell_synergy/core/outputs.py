@@ -34,7 +34,7 @@ class OutputPath:
     path
         Output folder or main output file.
     beside
-        Name endings of further files: another suffix (`.npz`), or text before it (`-scores`).
+        Name endings of further files: a suffix (`.safetensors`), or text before it (`-scores`).
     """
 
     word: str

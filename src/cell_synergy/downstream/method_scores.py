@@ -1,11 +1,15 @@
-"""Embeddings of a trained method, and the files that scores are written to."""
+"""Embeddings of a trained method, and the files that scores and posteriors are written to."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
+from cell_synergy.core import arrays
 from cell_synergy.core.files import atomic_write
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.splits import Fold
@@ -13,6 +17,8 @@ from cell_synergy.downstream.evaluate import Evaluation
 from cell_synergy.downstream.probes.feature_blocks import Block
 from cell_synergy.training import weights
 from cell_synergy.training.method import Method
+
+_TEXTS = "texts"  # key of the metadata that has posteriors' names of probes
 
 
 @dataclass(frozen=True)
@@ -63,19 +69,43 @@ class TrainedMethod:
 
 
 def write_scores(evaluation: Evaluation, path: Path) -> None:
-    """Write scores as CSV, with five significant digits, and posteriors as NPZ beside that file.
+    """Write scores as CSV, with five significant digits, and posteriors beside that file.
+
+    Posteriors are safetensors, since the bytes of a zip file (.npz) depend on the version of Python
+    (headers) and of zlib. Names of probes are their metadata.
 
     Parameters
     ----------
     evaluation
         Scores and posteriors of one method.
     path
-        Path of the CSV; that of the NPZ differs in its suffix, `.npz`, only.
+        Path of the CSV; that of the posteriors differs in its suffix, `.safetensors`, only.
     """
-    with atomic_write(path.with_suffix(".npz")) as new, new.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **evaluation.posteriors)
+    texts = {name: str(x) for name, x in evaluation.posteriors.items() if x.dtype.kind == "U"}
+    tensors = {
+        name: np.ascontiguousarray(x)
+        for name, x in evaluation.posteriors.items()
+        if name not in texts
+    }
+    with atomic_write(path.with_suffix(".safetensors")) as new:
+        # One entry: safetensors writes several in an order that changes from run to run.
+        save_file(tensors, new, metadata={_TEXTS: json.dumps(texts)})
     with atomic_write(path) as new:
         evaluation.scores.to_csv(new, index=False, float_format="%.5g")
+
+
+def read_posteriors(path: Path) -> dict[str, np.ndarray]:
+    """Read `Evaluation.posteriors`, as `write_scores` writes them.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged or of another format.
+    """
+    tensors = arrays.read_safetensors(path, "compute it again with `dvc repro`")
+    with safe_open(path, framework="numpy") as file:
+        texts = json.loads((file.metadata() or {}).get(_TEXTS, "{}"))
+    return tensors | {name: np.array(text) for name, text in texts.items()}
 
 
 def write_tables(out: Path, tables: dict[str, pd.DataFrame]) -> None:

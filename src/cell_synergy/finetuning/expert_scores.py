@@ -46,7 +46,7 @@ def write_expert_scores(
         Folder of the frozen expert.
     out
         Folder to write, which appears when every fit is complete: `scores.csv`, the posteriors
-        `scores.npz`, and a folder `<task>-<fold>-<seed>` per fit (see `finetune`).
+        `scores.safetensors`, and a folder `<task>-<fold>-<seed>` per fit (see `finetune`).
 
     Raises
     ------

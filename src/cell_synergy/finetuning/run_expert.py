@@ -4,10 +4,10 @@ python -m cell_synergy.finetuning.run_expert --config-name finetune \
     expert.name=nicheformer_small data.dataset=lung finetune.how=lora finetune.tasks=cell_type
 
 `finetune.how` is lora (adapters of every linear layer), last (the last layers) or linear (the head
-alone). Besides `expert.name` and `data.dataset` there may be overrides of the
-sections `encoders.<name>`, `data.<dataset>`, `finetune` and `probe`. Reads the pairs and the frozen
-expert that the stage `embed` reads, and the labels that the stage `pairs` writes. Writes to
-`out=FOLDER`, by default a folder of the expert's name under runs/: scores.csv and scores.npz in the
+alone). Besides `expert.name` and `data.dataset` there may be overrides of the sections
+`encoders.<name>`, `data.<dataset>`, `finetune` and `probe`. Reads the pairs and the frozen expert
+that the stage `embed` reads, and the labels that the stage `pairs` writes. Writes to `out=FOLDER`,
+by default a folder of the expert's name under runs/: scores.csv and scores.safetensors in the
 layout of the stage `evaluate`, and a folder per task, fold and seed with the fine-tuned weights,
 without those of the frozen expert. Only files that this command wrote are replaced there. The same
 command resumes an interrupted run.
