@@ -68,9 +68,9 @@ class Executor:
             Exit code: 0, or 1 after a failure, or 130 after a signal (SIGINT, SIGTERM, SIGHUP). It
             is also 0 if steps were not started because the plan was `outdated`.
         """
-        (self.plan.root / _LOGS).mkdir(parents=True, exist_ok=True)
         before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
         try:
+            (self.plan.root / _LOGS).mkdir(parents=True, exist_ok=True)
             _start_server(warm=len(self.plan.steps) >= _WARM and bool(preload_names()))
             for number in _SIGNALS:
                 signal.signal(number, self._interrupt)
@@ -150,10 +150,11 @@ class Executor:
         return (rest + sum(mean[name] for name in waiting)) / self.jobs
 
     def _terminate(self) -> None:
-        """Terminate the running stages, with all processes of their groups."""
+        """Terminate the running stages, with all processes of their groups, whatever fails."""
         alive = [process for process, _ in self._running.values()]
         if alive:
-            echo(f"stopping {', '.join(self._running)}")
+            with suppress(OSError):  # the terminal may be what failed
+                echo(f"stopping {', '.join(self._running)}")
         began = time.monotonic()
         pending = list(_ESCALATION)
         while alive and time.monotonic() - began < _TIMEOUT:
@@ -162,7 +163,8 @@ class Executor:
                 number = pending.pop(0)[1]
             alive = [process for process in alive if _send_signal(process, number)]
             if self._running:
-                self._reap()
+                with suppress(OSError):  # a full disk, or a closed terminal
+                    self._reap()
             else:
                 time.sleep(_POLL)
 
