@@ -79,7 +79,8 @@ def compare(ceiling: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
         One row per task, metric, method and `quantity`. The `value` of the quantity `score` is the
         mean score over the `n_donors` donors, also of the ceiling. That of `over_ceiling` is the
         mean gain over the ceiling, with its 95 % t interval `low, high`; the one-sided p value
-        `p_corrected` of a gain above 0, corrected within families (`scoring.families`); and a `verdict`: `above`
+        `p_corrected` of a gain above 0, corrected within families of methods
+        (`scoring.families`); and a `verdict`: `above`
         if this p value is below 0.05 (for single experts and controls, which have no corrected p
         value: if the interval is above 0), `below` if the interval is below 0, else `at`, no
         significant difference. With fewer than five donors, interval and verdict are empty and
