@@ -1,4 +1,4 @@
-"""What CoMM, products of canonical variates and a nonlinear probe reach of the ceiling of synergy."""
+"""What CoMM, `bilinear` and a nonlinear probe reach of the ceiling of synergy, on drawn twins."""
 
 import sys
 from pathlib import Path

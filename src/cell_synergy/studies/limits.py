@@ -213,7 +213,7 @@ def _with_limits(rows: pd.DataFrame, config: LimitsConfig) -> pd.DataFrame:
 
 
 def _limit(row: Mapping[str, Any], config: LimitsConfig) -> float:
-    """Return the detection limit of a row; NaN if there are donors enough, but no spread is known."""
+    """Return the detection limit of a row; NaN if no spread is known in spite of enough donors."""
     if np.isnan(row["sd"]):
         return float("inf") if row["donors"] < MIN_DONORS else float("nan")
     return detection_limit(row["sd"], power=config.power, **_test(row, config))

@@ -101,9 +101,9 @@ def reach_table(config: ReachConfig, settings: Settings) -> pd.DataFrame:
         key = {"seed": seed, "visibility": config.twin.visibility}
         ceilings = {task: ceiling(twin, task, settings.probe) for task in config.tasks}
         for row in _scores(config, settings, twin, seed):
-            top = ceilings[str(row["task"])]
-            rows.append({**key, **row, "ceiling": top, "reached": row["information"] / top})
-    return pd.DataFrame(rows, columns=COLUMNS)
+            rows.append({**key, **row, "ceiling": ceilings[str(row["task"])]})
+    table = pd.DataFrame(rows)
+    return table.assign(reached=table["information"] / table["ceiling"])[COLUMNS]
 
 
 def ceiling(twin: DrawnTwin, task: str, probe: ProbeConfig) -> float:
@@ -171,10 +171,8 @@ def _scores(
     readers.append(({"method": CONCAT, "probe": NONLINEAR, "pairs": None}, embeddings))
     for target in task_targets(paired, {task: twin.tasks[task] for task in config.tasks}):
         for labels in config.labels:
-            drawn = replace(
-                fold, probe=_subset(fold.probe & target.labelled, labels, seed, "labels")
-            )
-            evaluator = _evaluator(twin, target, drawn, settings.probe)
+            mask = _subset(fold.probe & target.labelled, labels, seed, "labels")
+            evaluator = _evaluator(twin, target, replace(fold, probe=mask), settings.probe)
             for reader, z in readers:
                 blocks = standardised_blocks(str(reader["method"]), z, paired, fold, seed)
                 if reader["probe"] == LINEAR:
