@@ -99,7 +99,10 @@ def run(args: Args) -> None:
     experiment = Experiment.from_overrides(args.models, args.data)
     overrides = experiment.dataset_overrides
     dataset = load_keys(BenchmarkConfig, f"data.{experiment.dataset_name}", overrides)
-    probe, inputs = load(ProbeConfig, "probe", args.probe), load_keys(InputConfig, "align", args.align)
+    probe, inputs = (
+        load(ProbeConfig, "probe", args.probe),
+        load_keys(InputConfig, "align", args.align),
+    )
     use_threads(read_param("threads"))
     paired = read_paired(args, dataset)
     trained = TrainedMethod(experiment.method, args.weights, paired, inputs.axes)
