@@ -23,11 +23,17 @@ METHOD_NAMES = {
     "vicreg": "VICReg",
     "dim": "DIM",
     "comm": "CoMM",
+    "concat_full": "Concat, full width",
+    "bilinear": "Bilinear",
+    "bilinear_full": "Bilinear, all products",
+    "comm_products": "CoMM, products",
     "image": "Image",
     "expression": "Expression",
     "shuffled": "CoMM, shuffled pairs",
     "random": "Random projection",
+    "random_products": "Random, products",
     "pca": "PCA",
+    "pca_products": "PCA, products",
 }
 METHOD_NAMES |= {
     self_paired(method, expert): f"{name}, {expert} twice"
@@ -35,8 +41,23 @@ METHOD_NAMES |= {
     if method not in (*UNIMODAL, *CONTROLS)
     for expert in UNIMODAL
 }
+# From redundant to unique to synergistic labels, and last the control that no method should show.
+TASK_NAMES = {
+    "cell_type": "cell type",
+    "region": "region",
+    "layer": "layer",
+    "image_state": "image state",
+    "expression_state": "expression state",
+    "matched_niche": "matched niche",
+    "mixed_niche": "mixed niche",
+    "niche": "niche",
+    "composition": "composition",
+    "gene_panel": "gene panel",
+}
+_PAPER = ("concat", "cca", "dcca", "simclr", "byol", "simsiam", "barlowtwins", "vicreg", "dim", "comm")
 FOCUS, PLAIN, CONTROL, SELF_PAIRED = "#c1272d", "#2f6690", "#9aa5b1", "#5f6973"
 IMAGE, EXPRESSION = "#7b4fa3", "#2a9d6f"
+PARTS = {"redundant": "#8a8a8a", "unique_image": IMAGE, "unique_expression": EXPRESSION, "synergy": FOCUS}
 PALETTE = (
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#e6862b", "#7a5c3e",
     "#8fbc8f", "#5d6d8a", "#d4a5a5", "#3b7a78", "#b0a030", "#93628a", "#cf7a54", "#6f8f3a",
@@ -88,25 +109,93 @@ def order(methods: Sequence[str]) -> list[str]:
     """Return the names of the methods in the order of figures, without the single experts.
 
     Fusion methods come first, in the order of `METHOD_NAMES`; then methods that `METHOD_NAMES`
-    lacks, in alphabetic order; then shuffled pairs, random projection and PCA; last the controls
-    on one expert paired with itself.
+    lacks, in alphabetic order; then the controls `CONTROLS`; last the controls on one expert paired
+    with itself.
     """
     listed = [m for m in METHOD_NAMES if m in methods and m not in UNIMODAL]
     unlisted = sorted(set(methods) - set(METHOD_NAMES))
     return sorted([*listed, *unlisted], key=lambda m: (is_control(m), m not in CONTROLS))
 
 
-def title(dataset: str, simulated: bool) -> str:
-    """Return the title of a data set's panel; "(simulated)" is appended for simulated tissue.
+def groups(methods: Sequence[str]) -> dict[str, list[str]]:
+    """Return the methods by group, in the order of `order`; groups without a method are left out.
+
+    Parameters
+    ----------
+    methods
+        Names of methods; the single experts are left out.
+
+    Returns
+    -------
+    :
+        Names of the methods by the title of their group: the methods that the paper compares, other
+        fusion methods, controls, and controls on one expert paired with itself.
+    """
+    members: dict[str, list[str]] = {
+        "the paper's methods": [], "beyond the paper": [], "controls": [], "one expert twice": [],
+    }  # fmt: skip
+    for method in order(methods):
+        if method in CONTROLS:
+            members["controls"].append(method)
+        elif is_control(method):
+            members["one expert twice"].append(method)
+        else:
+            members["the paper's methods" if method in _PAPER else "beyond the paper"].append(method)
+    return {name: members[name] for name in members if members[name]}
+
+
+def selection(methods: Sequence[str], focal: str) -> list[str]:
+    """Return the methods that a figure with room for a few curves shows, in the order of `order`.
+
+    Parameters
+    ----------
+    methods
+        Names of all methods.
+    focal
+        Name of the focal method.
+
+    Returns
+    -------
+    :
+        All fusion methods, `CONTROLS` without products, and the focal method's self-paired controls.
+    """
+    paired = [self_paired(focal, expert) for expert in UNIMODAL]
+    return [
+        m for m in order(methods)
+        if not is_control(m) or m in paired or (m in CONTROLS and not m.endswith("_products"))
+    ]  # fmt: skip
+
+
+def task_order(tasks: Sequence[str]) -> list[str]:
+    """Return tasks in the order of `TASK_NAMES`, then those that it lacks, in the given order.
+
+    Parameters
+    ----------
+    tasks
+        Names of tasks.
+    """
+    return [t for t in TASK_NAMES if t in tasks] + [t for t in tasks if t not in TASK_NAMES]
+
+
+def task_name(task: str) -> str:
+    """Return the name of a task as figures show it."""
+    return TASK_NAMES.get(task, task.replace("_", " "))
+
+
+def title(dataset: str, simulated: bool, role: str = "") -> str:
+    """Return the title of a data set's panel.
 
     Parameters
     ----------
     dataset
         Name of the data set.
     simulated
-        Whether its tissue is simulated.
+        Whether its tissue is simulated; if so, "(simulated)" is appended.
+    role
+        What a simulated data set is for, which is appended; "" for none.
     """
-    return f"{dataset} (simulated)" if simulated else dataset
+    name = f"{dataset} (simulated)" if simulated else dataset
+    return f"{name}: {role}" if role else name
 
 
 def remove_frame(axes: Axes) -> None:
