@@ -54,10 +54,26 @@ TASK_NAMES = {
     "composition": "composition",
     "gene_panel": "gene panel",
 }
-_PAPER = ("concat", "cca", "dcca", "simclr", "byol", "simsiam", "barlowtwins", "vicreg", "dim", "comm")
+_PAPER = (
+    "concat",
+    "cca",
+    "dcca",
+    "simclr",
+    "byol",
+    "simsiam",
+    "barlowtwins",
+    "vicreg",
+    "dim",
+    "comm",
+)
 FOCUS, PLAIN, CONTROL, SELF_PAIRED = "#c1272d", "#2f6690", "#9aa5b1", "#5f6973"
 IMAGE, EXPRESSION = "#7b4fa3", "#2a9d6f"
-PARTS = {"redundant": "#8a8a8a", "unique_image": IMAGE, "unique_expression": EXPRESSION, "synergy": FOCUS}
+PARTS = {
+    "redundant": "#8a8a8a",
+    "unique_image": IMAGE,
+    "unique_expression": EXPRESSION,
+    "synergy": FOCUS,
+}
 PALETTE = (
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#e6862b", "#7a5c3e",
     "#8fbc8f", "#5d6d8a", "#d4a5a5", "#3b7a78", "#b0a030", "#93628a", "#cf7a54", "#6f8f3a",
@@ -140,7 +156,9 @@ def groups(methods: Sequence[str]) -> dict[str, list[str]]:
         elif is_control(method):
             members["one expert twice"].append(method)
         else:
-            members["the paper's methods" if method in _PAPER else "beyond the paper"].append(method)
+            members["the paper's methods" if method in _PAPER else "beyond the paper"].append(
+                method
+            )
     return {name: members[name] for name in members if members[name]}
 
 
