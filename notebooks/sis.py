@@ -47,7 +47,7 @@ tables = {d: t[t["task"] != DONOR] for d, t in tables.items()}
 exact = {d: pd.read_csv(Path(truth, f"{d}.csv")) for d in datasets}
 exact = {d: {s: r.set_index("task") for s, r in t.groupby("seen")} for d, t in exact.items()}
 grouped = style.groups(methods)
-wide = {d: t.pivot(index="method", columns="task", values="gain") for d, t in tables.items()}
+wide = {d: t.pivot_table("gain", "method", "task") for d, t in tables.items()}
 wide["lung" if "lung" in wide else datasets[0]].round(3)
 
 
@@ -105,7 +105,7 @@ def cell(axes, x, y, value, tone, has_star=False):
     axes.add_patch(plt.Rectangle((x - 0.5, y - 0.5), 1, 1, fc=tone, ec="white", lw=0.5))
     if abs(value) < 0.01 and not has_star:
         return
-    text = f"{value:.2f}".replace("0.", ".").replace("-", "−") + ("*" if has_star else "")
+    text = f"{value:.2f}".replace("0.", ".").replace("-", "\N{MINUS SIGN}") + ("*" if has_star else "")
     is_dark = np.dot(tone[:3], (0.3, 0.59, 0.11)) < 0.55
     axes.text(
         x, y + 0.05, text, ha="center", va="center", fontsize=5.8,
@@ -140,7 +140,7 @@ def draw(axes, dataset):
                 gain, p = table.loc[method, ["gain", "p_corrected"]].astype(float)
                 cell(axes, x, y, gain, plt.cm.RdBu_r(GAIN(gain)), p < SIGNIFICANCE)
             else:
-                axes.text(x, y, "–", ha="center", va="center", fontsize=6, color="#8a8a8a")
+                axes.text(x, y, "?", ha="center", va="center", fontsize=6, color="#8a8a8a")
     axes.set(xlim=(-0.52, max([0, *columns.values()]) + 0.52), ylim=(bottom + 0.02, -0.55))
     axes.xaxis.tick_top()
     axes.set_xticks(
@@ -214,7 +214,8 @@ for number, line in enumerate(lines):
         x += max(size * count + GAP, SLOT)
 place = fig.add_axes((LEFT / WIDTH, 0.33 / height, 1.5 / WIDTH, 0.09 / height))
 bar = fig.colorbar(
-    ScalarMappable(GAIN, "RdBu_r"), place, orientation="horizontal", extend="both", ticks=[-0.8, -0.4, 0, 0.2, 0.4],
+    ScalarMappable(GAIN, "RdBu_r"), place, orientation="horizontal", extend="both",
+    ticks=[-0.8, -0.4, 0, 0.2, 0.4],
 )  # fmt: skip
 bar.ax.tick_params(labelsize=6, length=2, pad=1)
 bar.outline.set_linewidth(0.4)
@@ -233,7 +234,7 @@ note = (
 )
 note = note if families else "no test: too few donors"
 if any(task in circular.get(d, []) for d in datasets for task in tables[d]["task"]):
-    note += "\n† computed from the counts that the expression expert reads: no evidence"
+    note += "\n† made of the counts that the expression expert reads"
 fig.text(
     (LEFT + 1.9) / WIDTH, 0.25 / height, note,
     fontsize=6.2, va="top", linespacing=1.3,

@@ -67,6 +67,7 @@ _PAPER = (
     "comm",
 )
 FOCUS, PLAIN, CONTROL, SELF_PAIRED = "#c1272d", "#2f6690", "#9aa5b1", "#5f6973"
+BASELINE, BEYOND = "#111111", "#d98e04"
 IMAGE, EXPRESSION = "#7b4fa3", "#2a9d6f"
 PARTS = {
     "redundant": "#8a8a8a",
@@ -106,9 +107,11 @@ def set_style() -> None:
 
 
 def colour(method: str, focal: str) -> str:
-    """Return the colour (`#rrggbb`) of a method by its role: focal, expert, control or other.
+    """Return the colour (`#rrggbb`) of a method by its role.
 
-    Controls on one expert paired with itself have a darker grey than the other controls.
+    The focal method, the experts and concatenation have a colour each; the paper's other methods
+    share one, and so do fusion methods beyond the paper, controls, and controls on one expert
+    paired with itself.
 
     Parameters
     ----------
@@ -117,8 +120,11 @@ def colour(method: str, focal: str) -> str:
     """
     if is_control(method):
         return CONTROL if method in CONTROLS else SELF_PAIRED
-    special = {focal: FOCUS, "image": IMAGE, "expression": EXPRESSION}
-    return special.get(method, PLAIN)
+    special = {
+        "concat": BASELINE, "concat_full": BASELINE, focal: FOCUS, "image": IMAGE,
+        "expression": EXPRESSION,
+    }  # fmt: skip
+    return special.get(method, PLAIN if method in _PAPER else BEYOND)
 
 
 def order(methods: Sequence[str]) -> list[str]:
@@ -175,7 +181,8 @@ def selection(methods: Sequence[str], focal: str) -> list[str]:
     Returns
     -------
     :
-        All fusion methods, `CONTROLS` without products, and the focal method's self-paired controls.
+        All fusion methods, `CONTROLS` without products, and the self-paired controls of the focal
+        method.
     """
     paired = [self_paired(focal, expert) for expert in UNIMODAL]
     return [
