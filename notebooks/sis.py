@@ -105,7 +105,9 @@ def cell(axes, x, y, value, tone, has_star=False):
     axes.add_patch(plt.Rectangle((x - 0.5, y - 0.5), 1, 1, fc=tone, ec="white", lw=0.5))
     if abs(value) < 0.01 and not has_star:
         return
-    text = f"{value:.2f}".replace("0.", ".").replace("-", "\N{MINUS SIGN}") + ("*" if has_star else "")
+    text = f"{value:.2f}".replace("0.", ".").replace("-", "\N{MINUS SIGN}") + (
+        "*" if has_star else ""
+    )
     is_dark = np.dot(tone[:3], (0.3, 0.59, 0.11)) < 0.55
     axes.text(
         x, y + 0.05, text, ha="center", va="center", fontsize=5.8,

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from cell_synergy.core.files import atomic_write
 from cell_synergy.core.names import CONTROLS, UNIMODAL, is_control, self_paired
+from cell_synergy.scoring.families import PAPER_METHODS
 
 METHOD_NAMES = {
     "concat": "Concat",
@@ -54,18 +55,6 @@ TASK_NAMES = {
     "composition": "composition",
     "gene_panel": "gene panel",
 }
-_PAPER = (
-    "concat",
-    "cca",
-    "dcca",
-    "simclr",
-    "byol",
-    "simsiam",
-    "barlowtwins",
-    "vicreg",
-    "dim",
-    "comm",
-)
 FOCUS, PLAIN, CONTROL, SELF_PAIRED = "#c1272d", "#2f6690", "#9aa5b1", "#5f6973"
 BASELINE, BEYOND = "#111111", "#d98e04"
 IMAGE, EXPRESSION = "#7b4fa3", "#2a9d6f"
@@ -124,7 +113,7 @@ def colour(method: str, focal: str) -> str:
         "concat": BASELINE, "concat_full": BASELINE, focal: FOCUS, "image": IMAGE,
         "expression": EXPRESSION,
     }  # fmt: skip
-    return special.get(method, PLAIN if method in _PAPER else BEYOND)
+    return special.get(method, PLAIN if method in PAPER_METHODS else BEYOND)
 
 
 def order(methods: Sequence[str]) -> list[str]:
@@ -153,19 +142,16 @@ def groups(methods: Sequence[str]) -> dict[str, list[str]]:
         Names of the methods by the title of their group: the methods that the paper compares, other
         fusion methods, controls, and controls on one expert paired with itself.
     """
-    members: dict[str, list[str]] = {
-        "the paper's methods": [], "beyond the paper": [], "controls": [], "one expert twice": [],
-    }  # fmt: skip
+    members: dict[str, list[str]] = {}
     for method in order(methods):
         if method in CONTROLS:
-            members["controls"].append(method)
+            name = "controls"
         elif is_control(method):
-            members["one expert twice"].append(method)
+            name = "one expert twice"
         else:
-            members["the paper's methods" if method in _PAPER else "beyond the paper"].append(
-                method
-            )
-    return {name: members[name] for name in members if members[name]}
+            name = "the paper's methods" if method in PAPER_METHODS else "beyond the paper"
+        members.setdefault(name, []).append(method)
+    return members
 
 
 def selection(methods: Sequence[str], focal: str) -> list[str]:
