@@ -122,9 +122,11 @@ else:
         )
     ]
     handles.append(Line2D([], [], color="black", lw=1.1, ls=(0, (3, 1.5)), label="Bayes gain"))
+    others = {"the paper's methods": "the paper's others", "beyond the paper": "others beyond it"}
+    names = style.METHOD_NAMES | others
     present = {*methods, *group_of.values()}
     handles += [
-        Line2D([], [], marker=marker, ls="", ms=4, color=tone, label=style.METHOD_NAMES.get(m, m))
+        Line2D([], [], marker=marker, ls="", ms=4, color=tone, label=names.get(m, m))
         for m, (marker, tone) in looks.items() if m in present
     ]  # fmt: skip
     fig.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=6.2,
