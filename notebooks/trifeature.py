@@ -2,8 +2,8 @@
 # # Trifeature: redundancy, uniqueness, synergy
 # Accuracy of linear probes of each method's joint embedding of pairs with the same shape. They
 # predict the shape (redundant), the texture of one modality (unique), and whether the texture of
-# one modality matches the colour of the other (synergy). Numbers: the linear probe. Embeddings are simulated; see
-# `cell_synergy.studies.trifeature`.
+# one modality matches the colour of the other (synergy). Numbers: the linear probe. Embeddings are
+# simulated; see `cell_synergy.studies.trifeature`.
 
 # %% tags=["parameters"]
 figure = "figures/trifeature"
@@ -60,8 +60,8 @@ for axes, (task, (title, label, index)) in zip(panels, tasks.items(), strict=Tru
         axes.plot([chance, points.mean()], [y, y], color=tone, lw=3, alpha=0.35, zorder=2)
         axes.scatter(points, [y] * len(points), s=20, color=tone, lw=0, zorder=3, clip_on=False)
         axes.text(
-            1.03, y, f"{points.mean():.1f}", transform=axes.get_yaxis_transform(), va="center",
-            fontsize=6, color=tone,
+            1.06, y, f"{points.mean():.1f}", transform=axes.get_yaxis_transform(), va="center",
+            fontsize=6, color="#333333",
         )  # fmt: skip
         if method in images:
             axes.scatter(
