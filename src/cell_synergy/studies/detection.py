@@ -126,8 +126,7 @@ def detection_power(
     steps = max(gain, 0.0) / error / _STEP
     first = int(steps)
     low, high = (
-        _power(step, donors, methods, references, correlation, level)
-        for step in (first, first + 1)
+        _power(step, donors, methods, references, correlation, level) for step in (first, first + 1)
     )
     return float(low + (steps - first) * (high - low))
 
