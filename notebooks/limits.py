@@ -5,10 +5,10 @@
 # methods of the paper; the Bayes gain of simulated tissue after the experts (what a perfect reader
 # of both experts' decoded states would gain), and its synergy, which is the ceiling of what fusion
 # can add; and the gain of the focal method as measured, with its 95 % interval (an arrow: below
-# the axis). Where the limit is above the Bayes gain, nothing is to be found. Below, left: the limit by numbers of test donors and
-# of observations of each. Middle: ceiling of synergy of an XOR by the accuracy with which each
-# expert shows a single binary state, beside the limits of eight donors. Right: what readers reach
-# of this ceiling on a drawn twin, by training pairs and labels.
+# the axis). Where the limit is above the Bayes gain, nothing is to be found. Below, left: the limit
+# by numbers of test donors and of observations of each. Middle: ceiling of synergy of an XOR by the
+# accuracy with which each expert shows a single binary state, beside the limits of eight donors.
+# Right: what readers reach of this ceiling on a drawn twin, by training pairs and labels.
 
 # %% tags=["parameters"]
 figure = "figures/limits"
