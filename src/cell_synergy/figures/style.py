@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cell_synergy.core.files import atomic_write
-from cell_synergy.core.names import CONTROLS, UNIMODAL, is_control, self_paired
-from cell_synergy.scoring.families import PAPER_METHODS
+from cell_synergy.core.names import CONTROLS, PAPER_METHODS, UNIMODAL, is_control, self_paired
 
 METHOD_NAMES = {
     "concat": "Concat",
@@ -24,16 +23,16 @@ METHOD_NAMES = {
     "vicreg": "VICReg",
     "dim": "DIM",
     "comm": "CoMM",
-    "concat_full": "Concat, full width",
+    "concat_full": "Concat, all features",
+    "comm_products": "CoMM, products",
     "bilinear": "Bilinear",
     "bilinear_full": "Bilinear, all products",
-    "comm_products": "CoMM, products",
     "image": "Image",
     "expression": "Expression",
     "shuffled": "CoMM, shuffled pairs",
     "random": "Random projection",
-    "random_products": "Random, products",
     "pca": "PCA",
+    "random_products": "Random, products",
     "pca_products": "PCA, products",
 }
 METHOD_NAMES |= {
@@ -120,8 +119,8 @@ def order(methods: Sequence[str]) -> list[str]:
     """Return the names of the methods in the order of figures, without the single experts.
 
     Fusion methods come first, in the order of `METHOD_NAMES`; then methods that `METHOD_NAMES`
-    lacks, in alphabetic order; then the controls `CONTROLS`; last the controls on one expert paired
-    with itself.
+    lacks, in alphabetic order; then shuffled pairs and the controls without alignment; last the
+    controls on one expert paired with itself.
     """
     listed = [m for m in METHOD_NAMES if m in methods and m not in UNIMODAL]
     unlisted = sorted(set(methods) - set(METHOD_NAMES))
