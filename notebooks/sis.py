@@ -1,14 +1,13 @@
 # %% [markdown]
 # # Gain of every method over both experts, by task
-# Each point is a test donor. The bar is the gain: what a probe of the method's embedding knows
-# about the label beyond a probe of *each* expert (the smaller of the two differences), in usable
-# bits as a share of the label's entropy H, or in R2 for a composition. The line is the 95 %
-# interval over donors. A star marks a gain above zero (one-sided sign-flip test over donors,
-# corrected for the methods compared, p < 0.05). Grey rows are controls, which have no star: the
-# last are methods fitted on one expert paired with itself, so that a method's gain is cross-modal
-# only where it exceeds theirs. The dashed line is the Bayes gain of simulated tissue: what a
-# perfect reader of both experts' states would gain. Under each title: what either expert knows by
-# itself. All probes are linear.
+# Colour and number: the gain, which is what a linear probe of the method's embedding knows about
+# the label beyond a probe of *each* expert (the smaller of the two differences), in usable bits as
+# a share of the label's entropy H, or in R2 for a regression; numbers below .01 are left out. Bold
+# with a star: gain above zero (one-sided sign-flip test over donors, corrected for the methods
+# compared, p < 0.05). Controls have no star: what methods fitted on one expert paired with itself
+# gain is no fusion, and a method's gain is cross-modal only where it exceeds theirs. Above the
+# methods, for simulated tissue: what the label is made of, and the Bayes gain (what a perfect
+# reader of both experts' decoded states would gain). Below these: what either expert alone knows.
 
 # %% tags=["parameters"]
 figure = "figures/sis"
@@ -23,6 +22,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
 
 from cell_synergy.core.config import read_param, read_section
 from cell_synergy.core.names import DONOR, TRANSDUCTIVE, UNIMODAL
@@ -30,93 +31,215 @@ from cell_synergy.data.label_files import read_task_table
 from cell_synergy.figures import style
 from cell_synergy.scoring.tables import (
     ALL_FOLDS,
+    SIGNIFICANCE,
     chance_stars,
     headline_rows,
-    read_methods,
     read_sis,
-    sis_by_donor,
 )
 
 style.set_style()
 methods, focal = list(read_section("models")), read_param("method")
 datasets, circular = read_param("datasets"), read_section("circular")
+xor = read_param("claims.negative_controls")
 task_tables = {d: read_task_table(Path(labels), d) for d in datasets}
-listed = style.order([m for m in methods if m not in UNIMODAL])
-donors = {d: sis_by_donor(read_methods(Path(scores), d, methods)) for d in datasets}
-donors = {d: headline_rows(table) for d, table in donors.items()}
-tables = {d: read_sis(Path(sis), d) for d in datasets}
-overall = {d: headline_rows(table, fold=ALL_FOLDS) for d, table in tables.items()}
-bayes = {d: pd.read_csv(Path(truth, f"{d}.csv")) for d in datasets}
-bayes = {d: table[table["seen"] == "embeddings"].set_index("task") for d, table in bayes.items()}
-overall["lung" if "lung" in overall else datasets[0]].head()
+tables = {d: headline_rows(read_sis(Path(sis), d), fold=ALL_FOLDS) for d in datasets}
+tables = {d: t[t["task"] != DONOR] for d, t in tables.items()}
+exact = {d: pd.read_csv(Path(truth, f"{d}.csv")) for d in datasets}
+exact = {d: {s: r.set_index("task") for s, r in t.groupby("seen")} for d, t in exact.items()}
+grouped = style.groups(methods)
+wide = {d: t.pivot_table("gain", "method", "task") for d, t in tables.items()}
+wide["lung" if "lung" in wide else datasets[0]].round(3)
 
 
 # %%
-def draw(axes, dataset, task):
-    """Draw the gains of all methods on one task."""
-    rows = donors[dataset][donors[dataset]["task"] == task]
-    if rows.empty:
-        axes.set_title(f"{task.replace('_', ' ')}: not scored", loc="left")
-        axes.set(xticks=[], yticks=[])
+GAIN = TwoSlopeNorm(0, -0.8, 0.4)  # losses of unique content are larger than gains
+SHARE = {
+    expert: LinearSegmentedColormap.from_list(expert, ["white", tone])
+    for expert, tone in zip(UNIMODAL, (style.IMAGE, style.EXPRESSION), strict=True)
+}
+STRIPS = {
+    "parts": "what the label is made of", "bayes": "Bayes gain after the experts",
+    "image": "image alone, share of H", "expression": "expression alone, share of H",
+}  # fmt: skip
+is_simulated = any(table.simulated for table in task_tables.values())
+rows, headings, bottom = {}, {}, 0.0  # y of every strip and method, and of groups' headings
+for strip in [s for s in STRIPS if is_simulated or s in UNIMODAL]:
+    rows[strip], bottom = bottom, bottom + 1
+for heading, members in grouped.items():
+    headings[heading], bottom = bottom, bottom + 0.85
+    for method in members:
+        rows[f"method {method}"], bottom = bottom, bottom + 1
+bottom -= 0.5
+
+
+def columns_of(dataset):
+    """Return the x position of every task; a gap comes before tasks scored in R2."""
+    kinds = task_tables[dataset].tasks["kind"]
+    tasks = style.task_order(list(kinds.index))
+    tasks = sorted(tasks, key=lambda task: kinds[task] != "classification")
+    classes = sum(kinds == "classification")
+    gap = 0.35 if 0 < classes < len(tasks) else 0
+    return {task: x + gap * (x >= classes) for x, task in enumerate(tasks)}
+
+
+def scales(dataset):
+    """Return, by task, the unit of shares (mean entropy, or 1 for R2) and the observations."""
+    table = headline_rows(pd.read_csv(Path(scores, dataset, "image.csv"), dtype={"fold": str}))
+    by_task = table.groupby("task")
+    unit = by_task["entropy"].mean().where(by_task["metric"].first() == "bits", 1.0)
+    return pd.DataFrame({"unit": unit, "observations": by_task["n"].sum()})
+
+
+def column_name(dataset, task):
+    """Return the label of a column."""
+    tissue = exact[dataset].get("tissue", pd.DataFrame())
+    is_xor = task in xor and task in tissue.index and tissue.loc[task, "synergy"] > 0.5
+    name = style.task_name(task) + (" (XOR)" if is_xor else "")
+    name += "†" if task in circular.get(dataset, []) else ""
+    is_class = task_tables[dataset].tasks.loc[task, "kind"] == "classification"
+    return name if is_class else f"{name}, R$^2$"
+
+
+def cell(axes, x, y, value, tone, has_star=False):
+    """Draw one cell with its number, which is left out below .01 if there is no star."""
+    axes.add_patch(plt.Rectangle((x - 0.5, y - 0.5), 1, 1, fc=tone, ec="white", lw=0.5))
+    if abs(value) < 0.01 and not has_star:
         return
-    table = overall[dataset].set_index(["task", "method"]).loc[task]
-    for y, method in enumerate(listed):
-        points, total = rows.loc[rows["method"] == method, "gain"].to_numpy(), table.loc[method]
-        tone = style.colour(method, focal)
-        axes.barh(y, total["gain"], height=0.62, color=tone, alpha=0.45, lw=0)
-        spread = np.linspace(-0.18, 0.18, len(points)) if len(points) > 1 else [0]
-        axes.scatter(points, y + np.array(spread), s=5, color=tone, lw=0, zorder=3)
-        axes.plot([total["gain_low"], total["gain_high"]], [y] * 2, color="black", lw=0.8, zorder=4)
-        if total["p_corrected"] < 0.05:
-            axes.text(1.01, y, "*", transform=axes.get_yaxis_transform(), va="center")
-    axes.axvline(0, color="black", lw=0.6)
-    if task in bayes[dataset].index:
-        gain = bayes[dataset].loc[task, "gain"]
-        axes.axvline(gain, color="black", lw=0.9, ls=(0, (4, 2)), zorder=1)
-    axes.set_ylim(len(listed) - 0.4, -0.6)
-    axes.set_yticks(range(len(listed)), [style.METHOD_NAMES.get(m, m) for m in listed])
-    is_r2 = table["metric"].iloc[0] == "r2"
-    # Adding 0.0 turns a negative zero into zero.
-    known = ", ".join(f"{e} {round(table[f'{e}_score'].iloc[0], 2) + 0.0:.2f}" for e in UNIMODAL)
-    known += " R$^2$" if is_r2 else " bits"
-    axes.set_title(known, loc="left", fontsize=5.5, fontweight="normal", pad=2)
-    axes.annotate(
-        task.replace("_", " "), (0, 1), (0, 11), xycoords="axes fraction",
-        textcoords="offset points", fontweight="bold", fontsize=9,
+    text = f"{value:.2f}".replace("0.", ".").replace("-", "\N{MINUS SIGN}") + (
+        "*" if has_star else ""
+    )
+    is_dark = np.dot(tone[:3], (0.3, 0.59, 0.11)) < 0.55
+    axes.text(
+        x, y + 0.05, text, ha="center", va="center", fontsize=5.8,
+        fontweight="bold" if has_star else "normal", color="white" if is_dark else "#1a1a1a",
     )  # fmt: skip
-    note = ", circular" if task in circular.get(dataset, []) else ""
-    note += TRANSDUCTIVE if rows["probe"].iloc[0].endswith(TRANSDUCTIVE) else ""
-    axes.set_xlabel(("gain in R$^2$" if is_r2 else "gain / H") + note, fontsize=6)
-    axes.tick_params(labelsize=6, length=2)
+
+
+def draw_truth(axes, dataset, task, x):
+    """Draw what a label is made of, and its Bayes gain."""
+    parts, gain = exact[dataset]["tissue"].loc[task], exact[dataset]["embeddings"].loc[task, "gain"]
+    start = x - 0.44
+    for part, tone in style.PARTS.items():
+        width = 0.88 * max(parts[part] / parts["entropy"], 0)
+        axes.add_patch(plt.Rectangle((start, rows["parts"] - 0.3), width, 0.6, fc=tone, lw=0))
+        start += width
+    cell(axes, x, rows["bayes"], gain, plt.cm.RdBu_r(GAIN(gain)))
+
+
+def draw(axes, dataset):
+    """Draw the panel of one data set."""
+    columns, unit = columns_of(dataset), scales(dataset)
+    for task, x in columns.items():
+        table = tables[dataset][tables[dataset]["task"] == task].set_index("method")
+        if "tissue" in exact[dataset] and task in exact[dataset]["tissue"].index:
+            draw_truth(axes, dataset, task, x)
+        for expert in UNIMODAL if len(table) else ():
+            share = table[f"{expert}_score"].iloc[0] / unit.loc[task, "unit"]
+            cell(axes, x, rows[expert], share, SHARE[expert](np.clip(share, 0, 1)))
+        for method in [m for members in grouped.values() for m in members]:
+            y = rows[f"method {method}"]
+            if method in table.index:
+                gain, p = table.loc[method, ["gain", "p_corrected"]].astype(float)
+                cell(axes, x, y, gain, plt.cm.RdBu_r(GAIN(gain)), p < SIGNIFICANCE)
+            else:
+                axes.text(x, y, "?", ha="center", va="center", fontsize=6, color="#8a8a8a")
+    axes.set(xlim=(-0.52, max([0, *columns.values()]) + 0.52), ylim=(bottom + 0.02, -0.55))
+    axes.xaxis.tick_top()
+    axes.set_xticks(
+        list(columns.values()), [column_name(dataset, task) for task in columns], fontsize=6.2,
+        rotation=55, ha="left", rotation_mode="anchor",
+    )  # fmt: skip
+    axes.tick_params(length=0, pad=1)
+    axes.spines[:].set_visible(False)
+    axes.set_yticks([])
+    return unit["observations"].max() if len(unit) else 0
+
+
+TITLE = 49  # points from a panel to its title, which the names of tasks take
+
+
+def write_title(axes, dataset, observations):
+    """Write name, role, and number of donors and observations above a panel."""
+    table, role = tables[dataset], task_tables[dataset].role
+    lines = [role] if role else []
+    if len(table):
+        lines.append(f"{table['n_donors'].max():.0f} donors, {observations:,} observations")
+    if table["probe"].str.endswith(TRANSDUCTIVE).any():
+        lines.append("features scaled per donor")
+    for size, text, up in ((6.2, "\n".join(lines), 0), (8.5, "", 8.4 * len(lines) + 1)):
+        axes.annotate(
+            text or style.title(dataset, task_tables[dataset].simulated), (0, 1), (0, TITLE + up),
+            xycoords="axes fraction", textcoords="offset points", fontsize=size, va="bottom",
+            fontweight="normal" if text else "bold", linespacing=1.25,
+        )  # fmt: skip
+
+
+def write_rows(axes, has_truth):
+    """Write the names of strips, groups and methods to the left of a panel."""
+    for key, y in rows.items():
+        if key in ("parts", "bayes") and not has_truth:
+            continue
+        method = key.removeprefix("method ")
+        axes.annotate(
+            STRIPS.get(key) or style.METHOD_NAMES.get(method, method), (0, y), (-3, 0),
+            xycoords=axes.get_yaxis_transform(), textcoords="offset points", ha="right",
+            va="center", fontsize=6.2, fontweight="bold" if method == focal else "normal",
+            color="#1a1a1a",
+        )  # fmt: skip
+    for heading, y in headings.items():
+        axes.annotate(
+            heading, (0, y), (-3, -1), xycoords=axes.get_yaxis_transform(),
+            textcoords="offset points", ha="right", va="center", fontsize=6, color="#6a6a6a",
+            fontstyle="italic",
+        )  # fmt: skip
 
 
 # %%
-columns = max([1, *(len(task_tables[dataset].tasks) for dataset in datasets)])
-height = 0.19 * len(listed) + 0.85
-fig, grid = plt.subplots(
-    len(datasets), columns, figsize=(1.55 * columns + 1.2, height * len(datasets)), squeeze=False
-)
-for row, dataset in zip(grid, datasets, strict=True):
-    tasks = list(task_tables[dataset].tasks.index)
-    if not tasks:
-        style.write_message(row[0], "no task in this data set")
-    for axes, task in zip(row, tasks, strict=False):
-        draw(axes, dataset, task)
-        if axes is not row[0]:
-            axes.set_yticklabels([])
-    for axes in row[max(len(tasks), 1) :]:
-        axes.set_visible(False)
-    row[0].annotate(
-        style.title(dataset, task_tables[dataset].simulated), (0, 1), (-88, 28),
-        xycoords="axes fraction", textcoords="offset points", fontweight="bold", fontsize=10,
-    )  # fmt: skip
-fig.tight_layout(h_pad=2.4, w_pad=0.6)
-shown = pd.concat(table[table["task"] != DONOR] for table in overall.values())
-stars, families, expected = chance_stars(shown)
-fig.text(
-    0.5, 0, f"* gain above zero after correction, one-sided p < 0.05: {stars} stars in {families} "
-    f"panels; of methods without any gain, chance would put a star into at most {expected:.1f} "
-    "panels.   - - Bayes gain after the experts (simulated tissue)",
-    ha="center", va="top", fontsize=7,
+WIDTH, LEFT, SLOT, ROW, GAP, HEAD = 7.1, 1.42, 1.8, 0.15, 0.12, 1.17  # inches
+lines = [[]]  # of panels
+for dataset in datasets:
+    if sum(len(columns_of(d)) for d in [*lines[-1], dataset]) > 26 and lines[-1]:
+        lines.append([])
+    lines[-1].append(dataset)
+panel = ROW * (bottom + 0.57)
+height = len(lines) * (panel + HEAD) + 0.5
+fig = plt.figure(figsize=(WIDTH, height))
+for number, line in enumerate(lines):
+    sizes = [max([1, *columns_of(dataset).values()]) + 1.04 for dataset in line]
+    size = min((WIDTH - LEFT - GAP * (len(line) - 1)) / sum(sizes), 0.4)
+    x, y = LEFT, height - (number + 1) * (panel + HEAD)
+    for dataset, count in zip(line, sizes, strict=True):
+        axes = fig.add_axes((x / WIDTH, y / height, size * count / WIDTH, panel / height))
+        write_title(axes, dataset, draw(axes, dataset))
+        if dataset == line[0]:
+            write_rows(axes, any(task_tables[d].simulated for d in line))
+        x += max(size * count + GAP, SLOT)
+place = fig.add_axes((LEFT / WIDTH, 0.33 / height, 1.5 / WIDTH, 0.09 / height))
+bar = fig.colorbar(
+    ScalarMappable(GAIN, "RdBu_r"), place, orientation="horizontal", extend="both",
+    ticks=[-0.8, -0.4, 0, 0.2, 0.4],
 )  # fmt: skip
+bar.ax.tick_params(labelsize=6, length=2, pad=1)
+bar.outline.set_linewidth(0.4)
+bar.set_label("gain over both experts: share of H, or R$^2$", fontsize=6.2, labelpad=1)
+if is_simulated:
+    patches = [plt.Rectangle((0, 0), 1, 1, fc=tone, lw=0) for tone in style.PARTS.values()]
+    fig.legend(
+        patches, [part.replace("_", " to ") for part in style.PARTS], loc="center left", ncols=4,
+        fontsize=6.2, bbox_to_anchor=((LEFT + 1.9) / WIDTH, 0.4 / height), handlelength=1,
+        handleheight=0.7, columnspacing=1.2, handletextpad=0.4, borderpad=0,
+    )  # fmt: skip
+stars, families, expected = chance_stars(pd.concat(tables.values()))
+note = (
+    f"* above zero, p < .05 after correction: {stars} stars in {families} families of tests.\n"
+    f"Of methods without gain, chance stars one in {expected:.1f} families at most."
+)
+note = note if families else "no test: too few donors"
+if any(task in circular.get(d, []) for d in datasets for task in tables[d]["task"]):
+    note += "\n† made of the counts that the expression expert reads"
+fig.text(
+    (LEFT + 1.9) / WIDTH, 0.25 / height, note,
+    fontsize=6.2, va="top", linespacing=1.3,
+)  # fmt: skip
+plt.rcParams["savefig.dpi"] = 200  # the picture of README
 style.save(fig, Path(figure))

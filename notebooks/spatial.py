@@ -1,11 +1,11 @@
 # %% [markdown]
 # # Information of an embedding about the surroundings of its observation
 # Columns: target of the neighbours in annuli around an observation; distance 0 is the observation
-# itself. Above: mean score over test donors of both experts, the focal method and the random
-# projection: usable bits about the majority label, or R2 of the composition. Below: gain of every
-# method over both experts, as a share of the label's entropy H or in R2, with the focal method's
-# 95 % interval over donors; grey methods are controls. In shaded annuli the neighbours are in the
-# narrower or wider field of view of the image expert. Right: classification of pairs of
+# itself. Above: mean score over test donors of both experts, concatenation, the focal method and
+# the random projection: usable bits about the majority label, or R2 of the composition. Below: gain
+# of every fusion method and of some controls over both experts, as a share of the label's entropy H
+# or in R2, with the focal method's 95 % interval over donors. In shaded annuli the neighbours are
+# in the narrower or wider field of view of the image expert. Right: classification of pairs of
 # observations as close together or far apart; each point is a test donor, the bar is their mean,
 # and 0.5 is chance. All probes are linear.
 
@@ -32,11 +32,11 @@ from cell_synergy.scoring.tables import ALL_FOLDS, headline_rows, read_methods, 
 style.set_style()
 methods, focal = list(read_section("models")), read_param("method")
 datasets, circular = read_param("datasets"), read_section("circular")
-listed = style.order([m for m in methods if m not in style.UNIMODAL])
+listed = style.selection(methods, focal)
 expert = read_section(f"encoders.{read_param('experts.image')}")
 FIELDS = {"context_um": "#f3eef8", "field_um": "#e3d8ee"}  # the wider field of view is optional
 FIELDS = {key: tone for key, tone in FIELDS.items() if expert.get(key)}
-LEVELS = *style.UNIMODAL, focal, "random"
+LEVELS = [m for m in ("concat", "random", *style.UNIMODAL, focal) if m in methods]
 PAIRS = "consistency"
 
 
@@ -76,7 +76,7 @@ def draw_levels(axes, dataset, target, bands):
     for method in LEVELS:
         values = [mean.get((method, task), np.nan) for task in distances.index]
         tone = style.colour(method, focal)
-        axes.plot(distances["um"], values, color=tone, marker="o", ms=2.5, lw=1)
+        axes.plot(distances["um"], values, color=tone, marker="o", ms=2, lw=0.9)
     axes.axhline(0, color="black", lw=0.4, ls=":")
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, -0.02), max(high, 0.1))  # so that differences of .001 do not fill it
@@ -84,14 +84,13 @@ def draw_levels(axes, dataset, target, bands):
 
 def draw_gains(axes, table):
     axes.axhline(0, color="black", lw=0.6)
-    for method in [*[m for m in listed if m != focal], *[m for m in listed if m == focal]]:
+    for method in sorted(listed, key=lambda m: (m == focal, style.colour(m, focal) != style.PLAIN)):
         rows = table[table["method"] == method].sort_values("um")
         tone, is_focal = style.colour(method, focal), method == focal
         line = "--" if is_control(method) else "-"
         axes.plot(
-            rows["um"], rows["gain"], color=tone, ls=line, lw=1.5 if is_focal else 0.7,
-            alpha=1 if is_focal else 0.7, marker="o", ms=3 if is_focal else 1.5,
-            zorder=4 if is_focal else 3,
+            rows["um"], rows["gain"], color=tone, ls=line, lw=1.3 if is_focal else 0.7,
+            marker="o", ms=2.5 if is_focal else 1.2, zorder=4 if is_focal else 3,
         )  # fmt: skip
         if is_focal:
             spread = [rows["gain"] - rows["gain_low"], rows["gain_high"] - rows["gain"]]
@@ -102,7 +101,7 @@ def draw_pairs(axes, dataset):
     rows = scores[dataset]
     rows = rows[(rows["task"] == PAIRS) & (rows["metric"] == "roc_auc")]
     donors = rows.groupby(["method", "donor"])["value"].mean()
-    axes.set_title("close or far apart")
+    axes.set_title("close or far apart", fontsize=7)
     if donors.empty:
         style.write_message(axes, "sections too small for pairs")
         return
@@ -122,9 +121,9 @@ def draw_pairs(axes, dataset):
 
 
 # %%
-targets = {d: sorted(set(t["target"]) - {PAIRS}) for d, t in tables.items()}
+targets = {d: style.task_order(sorted(set(t["target"]) - {PAIRS})) for d, t in tables.items()}
 columns = max([1, *map(len, targets.values())])
-fig = plt.figure(figsize=(1.62 * columns + 2.9, 2.75 * len(datasets) + 0.45), layout="constrained")
+fig = plt.figure(figsize=(1.25 * columns + 2.1, 2.6 * len(datasets) + 0.45), layout="constrained")
 parts = fig.subfigures(len(datasets), 1, squeeze=False)[:, 0]
 for part, dataset in zip(parts, datasets, strict=True):
     table = tables[dataset]
@@ -148,34 +147,38 @@ for part, dataset in zip(parts, datasets, strict=True):
         low, high = np.nanmin(values), np.nanmax(values)
         below.set_ylim(max(low - 0.05, -1), min(high + 0.05, 1))
         edges = [0, *bands.groupby("band")["outer_um"].mean()]
-        below.set_xticks(edges, [f"{edge:.0f}" for edge in edges], fontsize=5.5)
+        below.set_xticks(edges, [f"{edge:.0f}" for edge in edges], fontsize=6, rotation=90)
         above.tick_params(labelbottom=False)
-        above.set_title(target.replace("_", " "))
+        above.set_title(style.task_name(target), fontsize=7)
         is_r2 = rows["metric"].iloc[0] == "r2"
         metric = "R$^2$" if is_r2 else "bits"
         note = ", circular" if target in circular.get(dataset, []) else ""
         above.set_ylabel(metric + note, fontsize=6)
         below.set_ylabel("gain in R$^2$" if is_r2 else "gain / H", fontsize=6)
-        below.set_xlabel("distance of neighbours (µm)", fontsize=6)
+        below.set_xlabel("distance (µm)", fontsize=6)
     draw_pairs(part.add_subplot(grid[:, columns]), dataset)
-    name = style.title(dataset, read_task_table(Path(labels), dataset).simulated)
+    task_table = read_task_table(Path(labels), dataset)
+    name = style.title(dataset, task_table.simulated, task_table.role)
     is_transductive = scores[dataset]["probe"].str.endswith(TRANSDUCTIVE).any()
     note = ", features scaled per donor" if is_transductive else ""
-    part.suptitle(name + note, x=0.005, ha="left", fontweight="bold", fontsize=10)
+    part.suptitle(name + note, x=0.005, ha="left", fontweight="bold", fontsize=8.5)
+lines = {
+    "image": "image expert", "expression": "expression expert", "concat": "Concat",
+    focal: style.METHOD_NAMES.get(focal, focal), "cca": "the paper's other methods",
+    "": "beyond the paper", "random": "controls", "random_image": "one expert twice",
+}  # fmt: skip
 handles = [
-    plt.Line2D([], [], color=style.colour(m, focal), marker="o", ms=3, label=label)
-    for m, label in (
-        ("image", "image expert"), ("expression", "expression expert"),
-        (focal, style.METHOD_NAMES.get(focal, focal)), ("", "other methods"),
+    plt.Line2D(
+        [], [], color=style.colour(m, focal), ls="--" if is_control(m) else "-", marker="o", ms=2.5,
+        lw=1, label=label,
     )
+    for m, label in lines.items()
 ]  # fmt: skip
 handles += [
-    plt.Line2D([], [], color=style.CONTROL, ls="--", label="controls (null)"),
-    plt.Line2D([], [], color=style.SELF_PAIRED, ls="--", label="one expert twice"),
     plt.Rectangle((0, 0), 1, 1, color="#e3d8ee", label="image expert's field of view"),
 ]
 if len(FIELDS) > 1:
     handles.append(plt.Rectangle((0, 0), 1, 1, color="#f3eef8", label="its wider field of view"))
 if any(targets.values()):
-    fig.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=6.5)
+    fig.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=6.5)
 style.save(fig, Path(figure))

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # Predictions of each representation on the tissue
 # One test section per data set: the H&E image, the true regions (or the first label), and the
-# predictions of linear probes of the two experts and of the focal method, with macro F1 on that
-# section. For a data set without labels: the image and the coordinates of its observations.
+# predictions of linear probes of the two experts, of their concatenation and of the focal method,
+# with macro F1 on that section. For a data set without labels: the image and the coordinates of its
+# observations.
 
 # %% tags=["parameters"]
 figure = "figures/tissue"
@@ -30,7 +31,7 @@ from cell_synergy.raw.images import open_slide
 
 style.set_style()
 focal, datasets = read_param("method"), read_param("datasets")
-columns = ("image", "expression", focal)
+columns = list(dict.fromkeys(("image", "expression", "concat", focal)))
 
 
 # %%
@@ -102,21 +103,33 @@ def set_frame(panels, section, low, high, dataset):
         style.remove_frame(axes)
     bar = min(500.0, 10 ** np.floor(np.log10((high - low)[0] / 2)))
     panels[0].plot([low[0] + 80, low[0] + 80 + bar], [high[1] - 80] * 2, color="black", lw=2)
-    panels[0].text(low[0] + 80, high[1] - 110, f"{bar:g} µm", fontsize=6)
-    title = style.title(dataset, read_task_table(Path(labels), dataset).simulated)
-    panels[0].set_title(f"{title}: {section}")
+    panels[0].annotate(
+        f"{bar:g} µm", (low[0] + 80, high[1] - 80), (0, 1.5), textcoords="offset points",
+        fontsize=6,
+    )  # fmt: skip
+    table = read_task_table(Path(labels), dataset)
+    panels[0].set_title(" ", fontsize=8, pad=13)  # keeps room for the name, wider than its panel
+    panels[0].annotate(
+        style.title(dataset, table.simulated, table.role), (0, 1), (0, 13), fontsize=8,
+        xycoords="axes fraction", textcoords="offset points", fontweight="bold",
+    ).set_in_layout(False)  # fmt: skip
+    panels[0].annotate(
+        f"section {section}", (0, 1), (0, 3), xycoords="axes fraction", fontsize=6.5,
+        textcoords="offset points",
+    )  # fmt: skip
 
 
 # %%
-WIDTH = 1.75  # inches of one panel
+WIDTH, ABOVE, LEGEND = 1.02, 0.46, 0.95  # inches: of one panel, its titles, the legend
 choices = {dataset: choose_section(dataset) for dataset in datasets}
 ratios = []
 for adata, _, _, _, section in choices.values():
     _, low, high = bounding_box(adata, section)
     ratios.append((high - low)[1] / (high - low)[0])
 fig, grid = plt.subplots(
-    len(datasets), 5, figsize=(5 * WIDTH + 1.6, sum(WIDTH * r + 0.4 for r in ratios)),
-    squeeze=False, layout="constrained", height_ratios=[r + 0.4 / WIDTH for r in ratios],
+    len(datasets), len(columns) + 2, squeeze=False, layout="constrained",
+    figsize=((len(columns) + 2) * WIDTH + LEGEND, sum(WIDTH * r + ABOVE for r in ratios)),
+    height_ratios=[r + ABOVE / WIDTH for r in ratios],
 )  # fmt: skip
 for row, dataset in zip(grid, datasets, strict=True):
     adata, task, fold, test, section = choices[dataset]
@@ -130,7 +143,7 @@ for row, dataset in zip(grid, datasets, strict=True):
     if task is None:
         size = (72 * WIDTH * pitch(xy) * 0.85 / (high - low)[0]) ** 2
         row[1].scatter(*xy.T, s=size / 4, c="#8a8a8a", lw=0)
-        row[1].set_title("units")
+        row[1].set_title("observations", fontsize=6.5, fontweight="normal", pad=3)
         style.write_message(row[2], "no classification task in this data set")
         for axes in row[3:]:
             axes.set_visible(False)
@@ -153,14 +166,15 @@ for row, dataset in zip(grid, datasets, strict=True):
             zero_division=0,
         )  # fmt: skip
         heading = style.METHOD_NAMES.get(name, name)
-        axes.set_title(f"true {task}" if name == "label" else f"{heading}: F1 {f1:.2f}")
+        heading = f"true {style.task_name(task)}" if name == "label" else f"{heading}, F1 {f1:.2f}"
+        axes.set_title(heading, fontsize=6.5, fontweight="normal", pad=3)
     set_frame(row, section, low, high, dataset)
     present = [i for i in range(len(classes)) if i in set(truth)]
     handles = [plt.Line2D([], [], marker="o", ls="", ms=3, color=tones[i]) for i in present]
-    names = [str(classes[i])[:24] for i in present]
-    row[4].legend(
-        handles, names, loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=5.5,
-        ncols=1 + (len(names) > 12), handletextpad=0.2, columnspacing=0.8,
+    names = [str(classes[i]).replace("_", " ")[:24] for i in present]
+    row[-1].legend(
+        handles, names, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=6,
+        ncols=1 + (len(names) > 8), handletextpad=0, columnspacing=0.3, labelspacing=0.25,
     )  # fmt: skip
 style.save(fig, Path(figure))
 pd.Series(datasets)

@@ -2,8 +2,8 @@
 # # Trifeature: redundancy, uniqueness, synergy
 # Accuracy of linear probes of each method's joint embedding of pairs with the same shape. They
 # predict the shape (redundant), the texture of one modality (unique), and whether the texture of
-# one modality matches the colour of the other (synergy). Embeddings are simulated; see
-# `cell_synergy.studies.trifeature`.
+# one modality matches the colour of the other (synergy). Numbers: the linear probe. Embeddings are
+# simulated; see `cell_synergy.studies.trifeature`.
 
 # %% tags=["parameters"]
 figure = "figures/trifeature"
@@ -36,7 +36,11 @@ table
 
 # %%
 fig, panels = plt.subplots(
-    1, len(tasks), figsize=(9, 0.42 * max(len(methods), 1) + 1.1), sharey=True, layout="constrained"
+    1,
+    len(tasks),
+    figsize=(7.1, 0.23 * max(len(methods), 1) + 1.05),
+    sharey=True,
+    layout="constrained",
 )
 for axes, (task, (title, label, index)) in zip(panels, tasks.items(), strict=True):
     rows = table[table["task"] == task]
@@ -51,25 +55,24 @@ for axes, (task, (title, label, index)) in zip(panels, tasks.items(), strict=Tru
         values = rows[rows["method"] == method].set_index("probe")["value"] * 100
         points = values.loc[["linear"]]
         axes.scatter(
-            values.loc[["mlp"]], [y], s=22, marker="x", color=tone, lw=1, zorder=5, clip_on=False
+            values.loc[["mlp"]], [y], s=18, marker="x", color=tone, lw=1, zorder=5, clip_on=False
         )
         axes.plot([chance, points.mean()], [y, y], color=tone, lw=3, alpha=0.35, zorder=2)
-        axes.scatter(points, [y] * len(points), s=26, color=tone, lw=0, zorder=3, clip_on=False)
-        axes.annotate(
-            f"{points.mean():.1f}", (points.mean(), y), (0, 6), textcoords="offset points",
-            ha="center", fontsize=6, color=tone, zorder=6,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+        axes.scatter(points, [y] * len(points), s=20, color=tone, lw=0, zorder=3, clip_on=False)
+        axes.text(
+            1.06, y, f"{points.mean():.1f}", transform=axes.get_yaxis_transform(), va="center",
+            fontsize=6, color="#333333",
         )  # fmt: skip
         if method in images:
             axes.scatter(
-                images[method][index], y, s=26, marker="D", facecolor="none", edgecolor="black",
+                images[method][index], y, s=20, marker="D", facecolor="none", edgecolor="black",
                 lw=0.8, zorder=4, clip_on=False,
             )  # fmt: skip
     axes.set(xlim=(0, 100), ylim=(len(methods) - 0.5, -0.6), xticks=range(0, 101, 25))
     axes.set_yticks(range(len(methods)), [style.METHOD_NAMES.get(m, m) for m in methods])
-    axes.set_title(title, pad=14)
-    axes.set_xlabel(f"{label}\nbalanced accuracy, %", fontsize=7)
-    axes.tick_params(labelsize=7, length=2)
+    axes.set_title(title, fontsize=7.5, pad=11)
+    axes.set_xlabel(f"{label}\nbalanced accuracy, %", fontsize=6.5)
+    axes.tick_params(labelsize=6.5, length=2)
 handles = [
     plt.Line2D([], [], marker="o", ls="", ms=5, color="#545454"),
     plt.Line2D([], [], marker="x", ls="", ms=5, color="#545454"),
@@ -80,5 +83,5 @@ labels = [
     "drawn embeddings, MLP",
     "published: images (Dufumier et al. 2025)",
 ]
-fig.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
+fig.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=6.5)
 style.save(fig, Path(figure))

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cell_synergy.core.files import atomic_write
-from cell_synergy.core.names import CONTROLS, UNIMODAL, is_control, self_paired
+from cell_synergy.core.names import CONTROLS, PAPER_METHODS, UNIMODAL, is_control, self_paired
 
 METHOD_NAMES = {
     "concat": "Concat",
@@ -41,8 +41,28 @@ METHOD_NAMES |= {
     if method not in (*UNIMODAL, *CONTROLS)
     for expert in UNIMODAL
 }
+# From redundant to unique to synergistic labels, and last the control that no method should show.
+TASK_NAMES = {
+    "cell_type": "cell type",
+    "region": "region",
+    "layer": "layer",
+    "image_state": "image state",
+    "expression_state": "expression state",
+    "matched_niche": "matched niche",
+    "mixed_niche": "mixed niche",
+    "niche": "niche",
+    "composition": "composition",
+    "gene_panel": "gene panel",
+}
 FOCUS, PLAIN, CONTROL, SELF_PAIRED = "#c1272d", "#2f6690", "#9aa5b1", "#5f6973"
+BASELINE, BEYOND = "#111111", "#d98e04"
 IMAGE, EXPRESSION = "#7b4fa3", "#2a9d6f"
+PARTS = {
+    "redundant": "#8a8a8a",
+    "unique_image": IMAGE,
+    "unique_expression": EXPRESSION,
+    "synergy": FOCUS,
+}
 PALETTE = (
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#e6862b", "#7a5c3e",
     "#8fbc8f", "#5d6d8a", "#d4a5a5", "#3b7a78", "#b0a030", "#93628a", "#cf7a54", "#6f8f3a",
@@ -75,9 +95,11 @@ def set_style() -> None:
 
 
 def colour(method: str, focal: str) -> str:
-    """Return the colour (`#rrggbb`) of a method by its role: focal, expert, control or other.
+    """Return the colour (`#rrggbb`) of a method by its role.
 
-    Controls on one expert paired with itself have a darker grey than the other controls.
+    The focal method, the experts and concatenation have a colour each; the paper's other methods
+    share one, and so do fusion methods beyond the paper, controls, and controls on one expert
+    paired with itself.
 
     Parameters
     ----------
@@ -86,8 +108,11 @@ def colour(method: str, focal: str) -> str:
     """
     if is_control(method):
         return CONTROL if method in CONTROLS else SELF_PAIRED
-    special = {focal: FOCUS, "image": IMAGE, "expression": EXPRESSION}
-    return special.get(method, PLAIN)
+    special = {
+        "concat": BASELINE, "concat_full": BASELINE, focal: FOCUS, "image": IMAGE,
+        "expression": EXPRESSION,
+    }  # fmt: skip
+    return special.get(method, PLAIN if method in PAPER_METHODS else BEYOND)
 
 
 def order(methods: Sequence[str]) -> list[str]:
@@ -102,17 +127,85 @@ def order(methods: Sequence[str]) -> list[str]:
     return sorted([*listed, *unlisted], key=lambda m: (is_control(m), m not in CONTROLS))
 
 
-def title(dataset: str, simulated: bool) -> str:
-    """Return the title of a data set's panel; "(simulated)" is appended for simulated tissue.
+def groups(methods: Sequence[str]) -> dict[str, list[str]]:
+    """Return the methods by group, in the order of `order`; groups without a method are left out.
+
+    Parameters
+    ----------
+    methods
+        Names of methods; the single experts are left out.
+
+    Returns
+    -------
+    :
+        Names of the methods by the title of their group: the methods that the paper compares, other
+        fusion methods, controls, and controls on one expert paired with itself.
+    """
+    members: dict[str, list[str]] = {}
+    for method in order(methods):
+        if method in CONTROLS:
+            name = "controls"
+        elif is_control(method):
+            name = "one expert twice"
+        else:
+            name = "the paper's methods" if method in PAPER_METHODS else "beyond the paper"
+        members.setdefault(name, []).append(method)
+    return members
+
+
+def selection(methods: Sequence[str], focal: str) -> list[str]:
+    """Return the methods that a figure with room for a few curves shows, in the order of `order`.
+
+    Parameters
+    ----------
+    methods
+        Names of all methods.
+    focal
+        Name of the focal method.
+
+    Returns
+    -------
+    :
+        All fusion methods, `CONTROLS` without products, and the self-paired controls of the focal
+        method.
+    """
+    paired = [self_paired(focal, expert) for expert in UNIMODAL]
+    return [
+        m for m in order(methods)
+        if not is_control(m) or m in paired or (m in CONTROLS and not m.endswith("_products"))
+    ]  # fmt: skip
+
+
+def task_order(tasks: Sequence[str]) -> list[str]:
+    """Return tasks in the order of `TASK_NAMES`, then those that it lacks, in the given order.
+
+    Parameters
+    ----------
+    tasks
+        Names of tasks.
+    """
+    return [t for t in TASK_NAMES if t in tasks] + [t for t in tasks if t not in TASK_NAMES]
+
+
+def task_name(task: str) -> str:
+    """Return the name of a task as figures show it."""
+    return TASK_NAMES.get(task, task.replace("_", " "))
+
+
+def title(dataset: str, simulated: bool, role: str = "") -> str:
+    """Return the title of a data set's panel.
 
     Parameters
     ----------
     dataset
         Name of the data set.
     simulated
-        Whether its tissue is simulated.
+        Whether its tissue is simulated; if so, "(simulated)" is appended.
+    role
+        What a simulated data set is for, which is appended; "" for none.
     """
-    return f"{dataset} (simulated)" if simulated else dataset
+    name = f"{dataset} (simulated)" if simulated else dataset
+    return f"{name}: {role}" if role else name
 
 
 def remove_frame(axes: Axes) -> None:
