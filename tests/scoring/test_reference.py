@@ -211,7 +211,7 @@ def test_controls_can_be_named_and_change_nothing_for_others():
     without = sis_table(scores[scores["method"] != "pca"]).set_index("method")
     usual = sis_table(scores).set_index("method")
     pd.testing.assert_frame_equal(usual.drop(index="pca"), without)
-    assert (with_pca["p_corrected"] > usual["p_corrected"]).any()
+    pd.testing.assert_frame_equal(with_pca.drop(index="pca"), without)  # of another family
 
 
 def test_a_method_stands_beside_itself_trained_on_one_expert():

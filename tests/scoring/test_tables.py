@@ -264,19 +264,21 @@ def test_headline_rows_of_one_fold_leave_out_the_other_folds(scores):
 
 
 def test_stars_are_counted_beside_those_that_chance_gives():
-    columns = ["dataset", "task", "metric", "probe", "p_corrected"]
+    columns = ["dataset", "task", "metric", "probe", "method", "p_corrected"]
     table = pd.DataFrame(
         [
-            ["lung", "region", "bits", "linear", 0.01],
-            ["lung", "region", "bits", "linear", 0.05],
-            ["lung", "region", "bits", "mlp", 0.2],
-            ["lung", "genes", "r2", "linear", 0.04],
-            ["twin", "genes", "r2", "linear", np.nan],
-            ["lung", "region", "macro_f1", "linear", np.nan],
+            ["lung", "region", "bits", "linear", "comm", 0.01],
+            ["lung", "region", "bits", "linear", "cca", 0.05],
+            ["lung", "region", "bits", "linear", "bilinear", 0.03],
+            ["lung", "region", "bits", "mlp", "comm", 0.2],
+            ["lung", "genes", "r2", "linear", "comm", 0.04],
+            ["lung", "genes", "r2", "linear", "pca", np.nan],
+            ["twin", "genes", "r2", "linear", "comm", np.nan],
+            ["lung", "region", "macro_f1", "linear", "comm", np.nan],
         ],
         columns=columns,
     )
     stars, families, by_chance = chance_stars(table)
-    assert (stars, families) == (2, 3)
-    assert by_chance == pytest.approx(0.15)
+    assert (stars, families) == (3, 4)
+    assert by_chance == pytest.approx(0.2)
     assert chance_stars(table.iloc[:0]) == (0, 0, 0)

@@ -5,10 +5,11 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from cell_synergy.core.names import DONOR, UNIMODAL, is_control
+from cell_synergy.core.names import DONOR, UNIMODAL
 from cell_synergy.data.remarks import copy_remarks
 from cell_synergy.scoring._validation import require_context, validated
 from cell_synergy.scoring.cases import inference_table
+from cell_synergy.scoring.families import BEYOND, NO_FAMILY, family
 from cell_synergy.scoring.reference import CASE, Referenced, with_reference
 
 METRICS = "macro_f1", "balanced_accuracy", "accuracy", "r2", "pearson", "bits"
@@ -50,11 +51,11 @@ def sis_table(
         Columns `dataset, method, task, metric, probe, fold, score`; one `<expert>_score` per
         expert; `best, best_score`, of the better expert; `gain` over the expert over which the
         method gains less, a share of the mean entropy in bits of classifications, with its 95 %
-        interval over donors `gain_low, gain_high`; `p`, one-sided, and `p_corrected`, corrected for
-        the methods compared in a data set, task and probe: the largest of the values for both
-        experts and for chance, in the metric of verdicts only (bits of classifications, R2 of
-        regressions); `alone_gain, alone_low, alone_high`, the same gain over the method trained on
-        one expert paired with itself, where such a control was scored; `sis` with its interval
+        interval over donors `gain_low, gain_high`; `p`, one-sided, and `p_corrected`, corrected
+        within a family of methods (`scoring.families`) in a data set, task and probe: the largest
+        of the values for both experts and for chance, in the metric of verdicts only (bits of
+        classifications, R2 of regressions); `alone_gain, alone_low, alone_high`, the same gain over
+        the method trained on one expert paired with itself, where such a control was scored; `sis` with its interval
         `low, high`, where the better expert is above chance, in this metric and in that of verdicts
         (guesses raise macro F1 too); `n_donors`; and `note`, which gives the reason of other NaN
         and says where the other expert is better on the scored donors. At an exact tie of both
@@ -144,8 +145,10 @@ def _usable(scores: pd.DataFrame, unimodal: tuple[str, str]) -> pd.DataFrame:
 def _inferred(referenced: Referenced, controls: Collection[str] | None) -> pd.DataFrame:
     """Return the inference on every case and method."""
     if controls is None:
-        return inference_table(referenced, is_control)
-    return inference_table(referenced, lambda name: name in controls)
+        return inference_table(referenced, family)
+    return inference_table(
+        referenced, lambda name: NO_FAMILY if name in controls else family(name) or BEYOND
+    )
 
 
 def _mean_over_donors(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

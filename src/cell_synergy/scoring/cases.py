@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 from jaxtyping import Bool, Float64
 
 from cell_synergy.core.names import MIN_DONORS, VERDICT_METRICS, self_paired
+from cell_synergy.scoring.families import corrected_within
 from cell_synergy.scoring.gains import Gain, largest_p, smaller_gain
 from cell_synergy.scoring.inference import Interval, is_positive, not_testable, ratio_interval
 from cell_synergy.scoring.reference import CASE, Referenced
@@ -33,7 +35,7 @@ def is_verdict(table: pd.DataFrame) -> "pd.Series[bool]":
     return is_r2 | ((table["metric"] == _BITS) & ~is_regression)
 
 
-def inference_table(referenced: Referenced, is_control: Callable[[str], bool]) -> pd.DataFrame:
+def inference_table(referenced: Referenced, family: Callable[[str], str]) -> pd.DataFrame:
     """Return gains, intervals and p values, one row per case and method.
 
     Parameters
@@ -41,9 +43,8 @@ def inference_table(referenced: Referenced, is_control: Callable[[str], bool]) -
     referenced
         Scores of all methods and both experts. A case with several folds is cross-validated over
         donors.
-    is_control
-        Function that says of a method whether the correction for multiple comparisons leaves it
-        out.
+    family
+        Function that returns the family of a method, within which p values are corrected.
 
     Returns
     -------
@@ -55,7 +56,7 @@ def inference_table(referenced: Referenced, is_control: Callable[[str], bool]) -
     """
     cases = list(_cases(referenced))
     verdicts = {case.key: case for case in cases if case.tested}
-    columns = [case.columns(is_control, verdicts.get(case.key, case)) for case in cases]
+    columns = [case.columns(family, verdicts.get(case.key, case)) for case in cases]
     return pd.DataFrame(
         {name: np.concatenate([each[name] for each in columns]) for name in columns[0]}
     )
@@ -132,7 +133,7 @@ class _Case:
         excess = self.of_experts - self.chance[:, None]
         return is_positive(excess.T, cross_validated=self.cross_validated)
 
-    def columns(self, is_control: Callable[[str], bool], verdict: "_Case") -> dict[str, Any]:
+    def columns(self, family: Callable[[str], str], verdict: "_Case") -> dict[str, Any]:
         """Return the columns of `inference_table`.
 
         `verdict` has the scores in the metric of verdicts, or in this one if that was not scored.
@@ -142,10 +143,10 @@ class _Case:
         nothing = np.full(len(self.methods), np.nan)
         p = corrected = nothing
         if self.tested:
-            compared = np.array([not is_control(name) for name in self.methods], dtype=bool)
             over_chance = (self.scores - self.chance[:, None])[None]
             all_three = np.concatenate([differences, over_chance])
-            largest = largest_p(all_three, compared, cross_validated=self.cross_validated)
+            test = partial(largest_p, all_three, cross_validated=self.cross_validated)
+            largest = corrected_within([family(name) for name in self.methods], test)
             p, corrected = largest.uncorrected, largest.corrected
         no_ratio = self._why_no_ratio(verdict)
         ratio = Interval(nothing, nothing)

@@ -32,6 +32,7 @@ from cell_synergy.scoring._sis_tables import (
 )
 from cell_synergy.scoring._validation import COLUMNS, NUMBER_COLUMNS, TEXT_COLUMNS, validated
 from cell_synergy.scoring.cases import is_verdict
+from cell_synergy.scoring.families import family
 from cell_synergy.scoring.reference import CASE, pivot_methods, require_complete
 
 __all__ = [
@@ -148,8 +149,8 @@ def paper_rows(table: pd.DataFrame, fold: str | None = None) -> pd.DataFrame:
 def chance_stars(table: pd.DataFrame) -> tuple[int, int, float]:
     """Return how many gains have a star, and how many stars chance gives over a whole table.
 
-    A star is a corrected p value below .05. It is corrected for the methods of one family, a data
-    set, task and probe; over several families nothing is corrected.
+    A star is a corrected p value below .05. It is corrected within a family of methods
+    (`scoring.families`) in a data set, task and probe; over several families nothing is corrected.
 
     Parameters
     ----------
@@ -164,7 +165,7 @@ def chance_stars(table: pd.DataFrame) -> tuple[int, int, float]:
     """
     tested = table[table["p_corrected"].notna()]
     stars = int((tested["p_corrected"] < SIGNIFICANCE).sum())
-    families = len(tested[CASE].drop_duplicates())
+    families = len(tested[CASE].assign(family=tested["method"].map(family)).drop_duplicates())
     return stars, families, SIGNIFICANCE * families
 
 

@@ -22,6 +22,8 @@ _DATASETS = 2000  # simulated for each factor, whose standard error is about 1 %
 _TESTS = 2**21  # flips times data sets; with more than 10 donors it allows fewer data sets
 _PRECISION = 0.005  # of the factor, relative
 _BATCH = 5  # data sets tested at once; for the cache of the processor
+_STEP = 0.1  # of the gains at which power is simulated, in standard errors
+_CERTAIN = 12.0  # gain in standard errors from which on it is always found
 
 
 def detection_limit(
@@ -84,6 +86,49 @@ def detection_limit(
     if donors < MIN_DONORS or 2.0**-donors > level:
         return float("inf")
     return sd * _factor(donors, methods, references, correlation, power, level)
+
+
+def detection_power(
+    gain: float,
+    sd: float,
+    *,
+    donors: int,
+    methods: int,
+    references: int,
+    correlation: float,
+    level: float,
+) -> float:
+    """Return the probability with which the test finds a gain: the inverse of `detection_limit`.
+
+    Parameters
+    ----------
+    gain
+        True mean gain over every reference, in the unit of `sd`.
+    sd, donors, methods, references, correlation, level
+        As in `detection_limit`.
+
+    Returns
+    -------
+    :
+        The probability, interpolated between simulated gains; 0 where the limit is infinite.
+
+    Raises
+    ------
+    ConfigError
+        If an argument is outside its range.
+    """
+    _check_ranges(sd, donors, methods, references, correlation, 0.5, level)
+    if donors < MIN_DONORS or 2.0**-donors > level:
+        return 0.0
+    error = sd / np.sqrt(donors)
+    if gain >= _CERTAIN * error:
+        return 1.0
+    steps = max(gain, 0.0) / error / _STEP
+    first = int(steps)
+    low, high = (
+        _power(step, donors, methods, references, correlation, level) for step in (first, first + 1)
+    )
+    return float(low + (steps - first) * (high - low))
 
 
 def study_sd(between: float, within: float, observations: float) -> float:
@@ -162,6 +207,15 @@ def _factor(
             low, below = middle, below + int(detected.sum())
             undecided = undecided[~detected]
     return float(high)
+
+
+@cache
+def _power(
+    steps: int, donors: int, methods: int, references: int, correlation: float, level: float
+) -> float:
+    """Return the share of simulated data sets in which a gain of some steps is found."""
+    noise = _noise(donors, methods, references, correlation)
+    return float(_detected(noise, steps * _STEP / np.sqrt(donors), level).mean())
 
 
 def _noise(

@@ -5,8 +5,8 @@ probe without information scores higher if its predictions are spread over all c
 always predicts the most frequent class, so that being above its chance shows nothing. The relative
 gain of a method over an expert is therefore estimated only where the expert demonstrably has
 information, that is, where the 95 % interval over donors of its usable information (labels) or of
-its R2 (compositions) lies above zero. Each band is a task: p values are corrected for the methods
-compared in a band, not over bands.
+its R2 (compositions) lies above zero. Each band is a task: p values are corrected within a
+family of methods (`scoring.families`) in a band, not over bands.
 """
 
 from collections.abc import Hashable, Iterator

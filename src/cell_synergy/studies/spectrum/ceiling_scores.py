@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.names import DONOR, LINEAR, MIN_DONORS, UNIMODAL, is_control
+from cell_synergy.core.names import DONOR, LINEAR, MIN_DONORS
 from cell_synergy.data.config import Task
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.downstream.evaluate import (
@@ -17,6 +17,7 @@ from cell_synergy.downstream.evaluate import (
 )
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import task_targets
+from cell_synergy.scoring.families import NO_FAMILY, corrected_within, family
 from cell_synergy.scoring.inference import donor_interval, inflation, not_testable, sign_flip
 
 CEILING = "ceiling"  # name of the canonical variates in the column `method`
@@ -78,7 +79,8 @@ def compare(ceiling: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
         One row per task, metric, method and `quantity`. The `value` of the quantity `score` is the
         mean score over the `n_donors` donors, also of the ceiling. That of `over_ceiling` is the
         mean gain over the ceiling, with its 95 % t interval `low, high`; the one-sided p value
-        `p_corrected` of a gain above 0, corrected over the fusion methods; and a `verdict`: `above`
+        `p_corrected` of a gain above 0, corrected within families of methods
+        (`scoring.families`); and a `verdict`: `above`
         if this p value is below 0.05 (for single experts and controls, which have no corrected p
         value: if the interval is above 0), `below` if the interval is below 0, else `at`, no
         significant difference. With fewer than five donors, interval and verdict are empty and
@@ -115,7 +117,8 @@ def _compare_case(scores: pd.DataFrame, cross_validated: bool) -> pd.DataFrame:
     methods = scores.columns.drop(CEILING)
     ceiling = scores[CEILING].to_numpy()
     gain = scores[methods].to_numpy() - ceiling[:, None]
-    compared = np.array([name not in UNIMODAL and not is_control(name) for name in methods])
+    families = [family(str(name)) for name in methods]
+    compared = np.array(families) != NO_FAMILY
     gains = pd.DataFrame({"method": methods, "value": gain.mean(axis=0)})
     interval = donor_interval(gain, cross_validated=cross_validated)
     gains["low"], gains["high"], gains["p_corrected"] = interval.low, interval.high, np.nan
@@ -123,7 +126,8 @@ def _compare_case(scores: pd.DataFrame, cross_validated: bool) -> pd.DataFrame:
         gains["note"] = not_testable(len(scores))
     else:
         variance_factor = inflation(len(scores), cross_validated=cross_validated)
-        gains["p_corrected"] = sign_flip(gain, compared, variance_factor).corrected
+        p = corrected_within(families, lambda mask: sign_flip(gain, mask, variance_factor))
+        gains["p_corrected"] = p.corrected
     above = np.where(compared, gains["p_corrected"] < _SIGNIFICANCE, gains["low"] > 0)
     gains["verdict"] = np.select(
         [gains["low"].isna(), above, gains["high"] < 0], ["", ABOVE, BELOW], AT
