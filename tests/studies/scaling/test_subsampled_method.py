@@ -17,7 +17,7 @@ from cell_synergy.studies.scaling.subset_evaluator import COLUMNS, table
 from cell_synergy.studies.scaling.subsets import subsets
 from cell_synergy.training.loop import _Loop
 
-ALIGN = AlignConfig(seed=3, seeds=2, held=0.1)
+ALIGN = AlignConfig(axes=4, seed=3, seeds=2, held=0.1)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_the_whole_is_what_the_study_learnt(arm, paired, fold, settings):
     own = arm()
     found = learnt(own, fold, [whole])
     assert [seed for seed, _ in found] == [3, 4]
-    z = own._method.transform(found[0][1], *paired.standardised(fold))
+    z = own._method.transform(found[0][1], *paired.inputs(fold, 4))
     (block,) = own.embed(whole, found[0][1])
     np.testing.assert_array_equal(block, z)
 

@@ -55,6 +55,7 @@ class SubsampledMethod:
         work: Path,
     ) -> None:
         self.paired = paired
+        self._axes = method.input_axes(align.axes)
         self._method, self._training, self._align = method, training, align
         self._folder, self._work = folder, work
 
@@ -72,14 +73,15 @@ class SubsampledMethod:
         Raises
         ------
         DataError
-            If weights of the stage `align` are missing or damaged.
+            If weights of the stage `align` are missing, damaged or fitted on other inputs.
         ConfigError
             If the section `training` is not valid, or a loss is not finite.
         """
         mask = fold.align & ~draw_validation_mask(self.paired.adata, fold.align, self._align.held)
         if subset.fraction == WHOLE:
+            inputs = self.paired.input_text(self._axes)
             for seed in weights.seeds(self._folder, fold.name):
-                yield seed, weights.load(self._folder, fold.name, seed)
+                yield seed, weights.load(self._folder, fold.name, seed, inputs)
         else:
             fit_spec = self._fit_spec(subset, mask)
             yield fit_spec.seed, self._fit_draw(fit_spec, int(mask.sum()))
@@ -90,15 +92,16 @@ class SubsampledMethod:
         Parameters
         ----------
         subset
-            The subset, by whose drawn observations the inputs are standardised.
+            The subset, by whose drawn observations the inputs are standardised and rotated to
+            their principal axes.
         fitted
             Weights of the method, as `fit` yields them.
         """
-        return self._method.embed(fitted, *self.paired.standardised(subset.drawn))
+        return self._method.embed(fitted, *self.paired.inputs(subset.drawn, self._axes))
 
     def _fit_spec(self, subset: Subset, mask: Bool[np.ndarray, " obs"]) -> FitSpec:
         """Return the fit to the observations of a subset that are in a mask, without validation."""
-        image, expression = self.paired.standardised(subset.drawn)
+        image, expression = self.paired.inputs(subset.drawn, self._axes)
         training, validation = (
             Pairs(image[rows], expression[rows], self.paired.donor[rows])
             for rows in (np.flatnonzero(subset.drawn.align & mask), np.zeros(0, dtype=np.int64))
