@@ -9,7 +9,8 @@ from cell_synergy.core.config import Config, arguments, load, read_param
 from cell_synergy.core.errors import DataError, report_errors
 from cell_synergy.core.files import atomic_write
 from cell_synergy.scoring.tables import read_methods, read_sis
-from cell_synergy.studies.limits import LimitsConfig, design_limits, study_limits
+from cell_synergy.studies.config import LimitsConfig
+from cell_synergy.studies.limits import design_limits, study_limits
 
 
 class Args(Config):

@@ -55,9 +55,9 @@ def sis_table(
         within a family of methods (`scoring.families`) in a data set, task and probe: the largest
         of the values for both experts and for chance, in the metric of verdicts only (bits of
         classifications, R2 of regressions); `alone_gain, alone_low, alone_high`, the same gain over
-        the method trained on one expert paired with itself, where such a control was scored; `sis` with its interval
-        `low, high`, where the better expert is above chance, in this metric and in that of verdicts
-        (guesses raise macro F1 too); `n_donors`; and `note`, which gives the reason of other NaN
+        the method trained on one expert paired with itself, where such a control was scored; `sis`
+        with its interval `low, high`, where the better expert is above chance, in this metric and
+        in that of verdicts (guesses raise macro F1 too); `n_donors`; and `note`, which gives the reason of other NaN
         and says where the other expert is better on the scored donors. At an exact tie of both
         experts `gain` is too low, by about .007 of the score (`scoring.gains`). Fold "all" is the
         estimate over all donors; if there are several folds, one row each follows, with gains over

@@ -34,19 +34,18 @@ the gain over both experts of one of the paper's ten methods.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, NonNegativeFloat, PositiveInt
 from scipy.special import stdtrit
 
-from cell_synergy.core.config import Config
 from cell_synergy.core.names import DONOR, LINEAR, MIN_DONORS, NONLINEAR, UNIMODAL
 from cell_synergy.pid import discrete
 from cell_synergy.scoring.families import NO_FAMILY, PAPER_METHODS, family
 from cell_synergy.scoring.inference import CONFIDENCE
 from cell_synergy.scoring.tables import ALL_FOLDS, SIGNIFICANCE, is_verdict
+from cell_synergy.studies.config import LimitsConfig
 from cell_synergy.studies.detection import detection_limit, detection_power, study_sd
 
 COLUMNS = [
@@ -60,36 +59,6 @@ GAIN, OVER_CEILING = "gain", "over the ceiling"
 _FAMILY = ["probe", "quantity", "family"]
 _MEASURED = ["gain", "gain_low", "gain_high"]
 _UNSHARED = ["unique_image", "unique_expression", "synergy"]
-
-Share = Annotated[float, Field(gt=0, lt=1)]
-Counts = Annotated[list[PositiveInt], Field(min_length=1)]
-
-
-class LimitsConfig(Config):
-    """What detection limits promise, and the studies to come of which they are tabulated.
-
-    Attributes
-    ----------
-    power
-        Probability with which a gain of the size of a limit is found.
-    correlation
-        Correlation between the gains of two methods over donors.
-    between, within
-        In studies to come, standard deviation over donors of the expected gain, and of the gain of
-        single observations of one donor, as shares of the label entropy.
-    donors, observations
-        Numbers of test donors, and of observations of each, that are tabulated.
-    accuracy
-        Balanced accuracies with which the experts show binary states that are tabulated.
-    """
-
-    power: Share
-    correlation: Annotated[float, Field(ge=0, le=1)]
-    between: NonNegativeFloat
-    within: NonNegativeFloat
-    donors: Counts
-    observations: Counts
-    accuracy: Annotated[list[Annotated[float, Field(gt=0.5, le=1)]], Field(min_length=1)]
 
 
 def study_limits(
@@ -168,7 +137,7 @@ def xor_ceiling(accuracy: float) -> float:
     table = np.zeros((2, 2, 2))
     table[states[:, None], states, states[:, None] ^ states] = 0.25
     confusion = np.array([[accuracy, 1 - accuracy], [1 - accuracy, accuracy]])
-    return discrete.broja(discrete.decoded_joint(table, confusion, confusion)).synergy
+    return float(discrete.broja(discrete.decoded_joint(table, confusion, confusion)).synergy)
 
 
 def _gains(sis: pd.DataFrame) -> pd.DataFrame:
@@ -230,22 +199,21 @@ def _with_limits(rows: pd.DataFrame, config: LimitsConfig) -> pd.DataFrame:
     rows = rows.assign(spread=half * np.sqrt(rows["donors"]) / quantile)
     rows["square"] = rows["spread"] ** 2
     of_task = rows.groupby([*_FAMILY, "task"])
-    pooled, smallest = (
-        of_task[column].transform(how)
-        for column, how in (("square", "mean"), ("p_corrected", "min"))
-    )
+    pooled = of_task["square"].transform("mean")
+    smallest = of_task["p_corrected"].transform("min")
     rows["methods"] = of_task["method"].transform("count")
     typical = np.sqrt(of_task["square"].mean().groupby(_FAMILY).median()).rename("typical")
     rows = rows.join(typical, on=_FAMILY)
     sd = np.maximum(rows["spread"], np.sqrt((rows["square"] + pooled) / 2))
     rows["sd"] = sd.where(smallest < SIGNIFICANCE, np.fmax(sd, rows["typical"]))
-    rows["limit"] = [_limit(row, config) for row in rows.to_dict("records")]
-    rows["power"] = [_power(row, config) for row in rows.to_dict("records")]
+    records = [dict(zip(rows.columns, row, strict=True)) for row in rows.to_numpy(object)]
+    rows["limit"] = [_limit(row, config) for row in records]
+    rows["power"] = [_power(row, config) for row in records]
     return rows
 
 
 def _limit(row: Mapping[str, Any], config: LimitsConfig) -> float:
-    """Return the detection limit of a row; NaN if the spread is not known in spite of enough donors."""
+    """Return the detection limit of a row; NaN if no spread is known in spite of enough donors."""
     if np.isnan(row["sd"]):
         return float("inf") if row["donors"] < MIN_DONORS else float("nan")
     return detection_limit(row["sd"], power=config.power, **_test(row, config))

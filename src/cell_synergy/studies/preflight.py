@@ -22,6 +22,7 @@ from cell_synergy.finetuning.config import ALL_TASKS, FinetuneConfig
 from cell_synergy.raw import readers
 from cell_synergy.studies import licensed
 from cell_synergy.studies.claims.evidence import ClaimsConfig
+from cell_synergy.studies.config import LimitsConfig, ReachConfig
 from cell_synergy.studies.scaling.subsets import ScalingConfig
 from cell_synergy.studies.trifeature.world import TrifeatureConfig
 
@@ -125,6 +126,7 @@ def _task_errors(params: Params) -> Iterator[str]:
         yield from _unknown(f"data.{name}.reader", [dataset.reader.kind], readers.names())
     valid = {task for block in section_of(params, "data").values() for task in _tasks_of(block)}
     claims = _config(ClaimsConfig, params, "claims")
+    _config(LimitsConfig, params, "limits")  # raises if it is not valid
     finetuned = _config(FinetuneConfig, params, "finetune").tasks
     lists = {
         "spatial.targets": _config(SpatialConfig, params, "spatial").targets,
@@ -132,6 +134,7 @@ def _task_errors(params: Params) -> Iterator[str]:
         "claims.local": claims.local,
         "claims.niches": claims.niches,
         "claims.negative_controls": claims.negative_controls,
+        "reach.tasks": _config(ReachConfig, params, "reach").tasks,
         "finetune.tasks": [task for task in finetuned if task != ALL_TASKS],
     }
     for key, tasks in lists.items():
