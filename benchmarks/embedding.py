@@ -1,9 +1,9 @@
 """Time the embedding path against a plain one: Pillow and torchvision in DataLoader workers.
 
-python benchmarks/embedding.py [OBSERVATIONS]
+python -m benchmarks.embedding observations=128 repeats=3 out=benchmarks/embedding.csv
 
-Observations (128 by default) on one image of 8,000 x 8,000 pixels (0.5 um, a tiled JPEG TIFF), in
-batches of 16, on one thread, all alternately in one process, the best of three repeats. The peer
+Observations on one image of 8,000 x 8,000 pixels (0.5 um, a tiled JPEG TIFF), in
+batches of 16, on one thread, all alternately in one process, the best of some repeats. The peer
 decodes the image with Pillow and, in as many workers as ours has reading threads, crops each patch,
 resizes it and normalises it with torchvision; its network is timm's in float32. `reading` has no
 network and 32 times the observations: it measures how fast patches reach the device, which limits a
@@ -21,10 +21,12 @@ from time import perf_counter
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import timm
 import torch
 from jaxtyping import Float32
 from PIL import Image
+from pydantic import PositiveInt
 from tifffile import imwrite
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
@@ -32,16 +34,26 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from cell_synergy import encoders
-from cell_synergy.core.config import read_section
+from cell_synergy.core.config import Config, arguments, read_section
 from cell_synergy.core.device import device, use_threads
+from cell_synergy.core.errors import report_errors
+from cell_synergy.core.files import atomic_write
 from cell_synergy.core.resume.part_store import PartStore
 from cell_synergy.encoders import efficientnet_lite0
 from cell_synergy.encoders._vision import transformer
 from cell_synergy.encoders._vision.features import Network, PatchEmbedder
 
-SIDE, MPP, BATCH, REPEATS = 8_000, 0.5, 16, 3
+SIDE, MPP, BATCH = 8_000, 0.5, 16
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MODEL = "vit_small_patch16_224"
+
+
+class Args(Config):
+    """Numbers of observations and of repeats, and the output."""
+
+    observations: PositiveInt
+    repeats: PositiveInt
+    out: Path
 
 
 def tissue(folder: Path, units: int) -> ad.AnnData:
@@ -167,33 +179,46 @@ def timed(run: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
     return perf_counter() - start, found
 
 
-def main(units: int) -> None:
-    """Print patches per second of both, and the ratio."""
+def compare(case: str, runs: dict[str, Callable[[], np.ndarray]], args: Args) -> dict[str, object]:
+    """Print and return patches per second of both, their ratio, and the difference of features."""
+    seconds: dict[str, list[float]] = {which: [] for which in runs}
+    features = {}
+    for _ in range(args.repeats):
+        for which, run in runs.items():
+            taken, features[which] = timed(run)
+            seconds[which].append(taken)
+    count = len(features["peer"])
+    speed = {which: count / min(taken) for which, taken in seconds.items()}
+    spread = features["peer"].std(axis=0).mean()
+    difference = np.abs(features["ours"] - features["peer"]).mean() / spread
+    ratio = speed["ours"] / speed["peer"]
+    print(
+        f"{case}: peer {speed['peer']:.1f} patches/s, ours {speed['ours']:.1f}, ratio "
+        f"{ratio:.2f}; difference {difference:.4f} standard deviations",
+        flush=True,
+    )
+    return {"case": case, "patches": count, **speed, "ratio": ratio, "difference": difference}
+
+
+def main(args: Args) -> None:
+    """Compare every network, and write the speeds."""
     use_threads(1)
-    print(f"{units} units on {device()}")
+    print(f"{args.observations} observations on {device()}")
+    rows = []
     with TemporaryDirectory() as name:
         folder = Path(name)
-        many = tissue(folder, 32 * units)
+        many = tissue(folder, 32 * args.observations)
         for case, (fields, width, transform, forward, network) in cases().items():
-            table = many if "reading" in case else many[:units]
-            runs = {
+            table = many if "reading" in case else many[: args.observations]
+            runs: dict[str, Callable[[], np.ndarray]] = {
                 "peer": partial(peer, forward, folder / "S.tif", table, fields, transform),
                 "ours": partial(ours, network, folder, table, fields, width),
             }
-            seconds: dict[str, list[float]] = {which: [] for which in runs}
-            found = {}
-            for _ in range(REPEATS):
-                for which, run in runs.items():
-                    taken, found[which] = timed(run)
-                    seconds[which].append(taken)
-            speed = {which: len(table) / min(taken) for which, taken in seconds.items()}
-            error = np.abs(found["ours"] - found["peer"]).mean() / found["peer"].std(axis=0).mean()
-            print(
-                f"{case}: peer {speed['peer']:.1f} patches/s, ours {speed['ours']:.1f}, ratio "
-                f"{speed['ours'] / speed['peer']:.2f}; difference {error:.4f} standard deviations",
-                flush=True,
-            )
+            rows.append(compare(case, runs, args))
+    with atomic_write(args.out) as new:
+        pd.DataFrame(rows).to_csv(new, index=False, float_format="%.4g")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 128)
+    with report_errors(__doc__, bare=False):
+        main(arguments(Args, sys.argv[1:]))

@@ -1,12 +1,12 @@
 """Time one epoch of SimCLR: our loop, with one or several replicas, against a DataLoader loop.
 
-python benchmarks/epoch.py [OBSERVATIONS]
+python -m benchmarks.epoch observations=71000 stacks=1,3,21 repeats=3 out=benchmarks/epoch.csv
 
-71,000 pairs of 1536 and 512 features by default, batches of 256, one thread, all alternately in
-this process, the best of three repeats. The peers are plain loops over a shuffled DataLoader, one
-model, AdamW, with our network and loss, and the same augmentation in plain PyTorch; all must end
-at the same loss, up to the order of batches. One augments whole batches as we do, the other each
-observation in the data set's transform, as lightly's and solo-learn's examples do.
+Pairs of 1536 and 512 features, batches of 256, one thread, all alternately in this process, the
+best of some repeats; `stacks` are numbers of replicas. The peers are plain loops over a shuffled
+DataLoader, one model, AdamW, with our network and loss, and the same augmentation in plain PyTorch;
+all must end at the same loss, up to the order of batches. One augments whole batches as we do, the
+other each observation in the data set's transform, as lightly's and solo-learn's examples do.
 """
 
 import sys
@@ -17,19 +17,30 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import numpy as np
+import pandas as pd
 import torch
+from pydantic import PositiveInt
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from cell_synergy import models
-from cell_synergy.core.config import merge, read_section, validate
+from cell_synergy.core.config import Config, arguments, merge, read_section, validate
 from cell_synergy.core.device import device, use_threads
+from cell_synergy.core.errors import report_errors
+from cell_synergy.core.files import atomic_write
 from cell_synergy.training.loop import Trained, TrainingConfig
 from cell_synergy.training.method import FitSpec, Pairs, RunContext
 
-UNITS, D1, D2, SHARED, BATCH = 71_000, 1536, 512, 64, 256
-STACKS = (1, 3, 21)
-REPEATS = 3
+D1, D2, SHARED, BATCH = 1536, 512, 64, 256
+
+
+class Args(Config):
+    """Number of observations, numbers of replicas, number of repeats, and the output."""
+
+    observations: PositiveInt
+    stacks: list[PositiveInt]
+    repeats: PositiveInt
+    out: Path
 
 
 def data(units: int) -> Pairs:
@@ -100,10 +111,10 @@ def ours(method: Trained, pairs: Pairs, training: TrainingConfig, copies: int) -
     return float(np.mean(losses))
 
 
-def best(run: Callable[[], float]) -> tuple[float, float]:
+def best(run: Callable[[], float], repeats: int) -> tuple[float, float]:
     """Return the shortest time of the repeats, in seconds, and the loss."""
     seconds, loss = [], float("nan")
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         start = perf_counter()
         loss = run()
         if torch.cuda.is_available():
@@ -112,8 +123,8 @@ def best(run: Callable[[], float]) -> tuple[float, float]:
     return min(seconds), loss
 
 
-def main(units: int) -> None:
-    """Print seconds per model and epoch, and ratios to the peer."""
+def main(args: Args) -> None:
+    """Print and write seconds per model and epoch, and ratios to the peers."""
     use_threads(1)
     method = models.load("simclr", read_section("models.simclr"))
     if not isinstance(method, Trained):
@@ -121,22 +132,31 @@ def main(units: int) -> None:
     changed = {"max_epochs": 1, "batch_size": BATCH}
     training = validate(TrainingConfig, merge(read_section("training"), changed), "training")
     half = validate(TrainingConfig, training.model_dump() | {"precision": "bfloat16"}, "training")
-    pairs = data(units)
-    print(f"{units} pairs of {D1} and {D2} features on {device()}")
-    known = {}
-    for name, by_unit in (("batches", False), ("units", True)):
-        known[name], loss = best(partial(peer, method, pairs, training, by_unit=by_unit))
-        print(f"DataLoader, augmenting {name:7}: {known[name]:6.2f} s, loss {loss:.4f}", flush=True)
-    for name, settings, stacks in (("float32", training, STACKS), ("bfloat16", half, (1,))):
+    pairs = data(args.observations)
+    print(f"{args.observations} pairs of {D1} and {D2} features on {device()}")
+    rows: list[dict[str, object]] = []
+    peers = {}
+    for name, by_unit in (("batches", False), ("observations", True)):
+        run = partial(peer, method, pairs, training, by_unit=by_unit)
+        peers[name], loss = best(run, args.repeats)
+        print(f"DataLoader, augmenting {name:7}: {peers[name]:6.2f} s, loss {loss:.4f}", flush=True)
+        rows.append({"loop": f"DataLoader, {name}", "seconds": peers[name], "loss": loss})
+    for name, settings, stacks in (("float32", training, args.stacks), ("bfloat16", half, [1])):
         for copies in stacks:
-            taken, loss = best(partial(ours, method, pairs, settings, copies))
+            taken, loss = best(partial(ours, method, pairs, settings, copies), args.repeats)
+            row = {"loop": f"ours, {name}", "models": copies, "seconds": taken / copies}
+            row |= {f"to_{name}": taken / copies / seconds for name, seconds in peers.items()}
+            rows.append(row | {"loss": loss})
             print(
                 f"ours, {name:8}, {copies:2} models: {taken / copies:6.2f} s per model, ratio "
-                f"{taken / copies / known['batches']:.2f} to batches, "
-                f"{taken / copies / known['units']:.2f} to units, loss {loss:.4f}",
+                f"{row['to_batches']:.2f} to batches, {row['to_observations']:.2f} to "
+                f"observations, loss {loss:.4f}",
                 flush=True,
             )
+    with atomic_write(args.out) as new:
+        pd.DataFrame(rows).to_csv(new, index=False, float_format="%.4g")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else UNITS)
+    with report_errors(__doc__, bare=False):
+        main(arguments(Args, sys.argv[1:]))

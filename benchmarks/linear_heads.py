@@ -1,12 +1,12 @@
 """Compare linear alignments with the spectral ceiling: CCA, Barlow Twins and VICReg.
 
-python benchmarks/linear_heads.py [DATASET ...]
+python -m benchmarks.linear_heads dataset=lung pairs=data/pairs labels=data/labels \
+    embeddings=data/embeddings scores=results/probe out=benchmarks/linear_heads/lung.csv
 
 Barlow Twins and VICReg have one linear map per modality and no projector. The width of all three is
 the number of shared directions, so that no output can encode anything else. Their linear scores on
 test donors are compared with those of the canonical variates, as in the stage `spectrum`, beside
-concatenation and CoMM from the study. Needs pairs, labels, embeddings and scores of the default
-study (`dvc pull`), and takes a minute per data set.
+concatenation and CoMM from the study. Takes a minute per data set.
 """
 
 import sys
@@ -21,20 +21,20 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
-from cell_synergy import models
-from cell_synergy.core.config import load, read_param, read_section
+from benchmarks._data import DataArgs, read
+from cell_synergy.core.config import arguments, load, load_keys, read_param, read_section
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import report_errors
-from cell_synergy.core.pipeline import paths
-from cell_synergy.data.config import DatasetConfig
-from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.core.files import atomic_write
+from cell_synergy.data.inputs import InputConfig
 from cell_synergy.data.splits import Fold, draw_validation_mask
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.models.barlowtwins import Model as BarlowTwins
 from cell_synergy.models.barlowtwins import barlow_twins
+from cell_synergy.models.cca import Model as CCA
 from cell_synergy.models.vicreg import Model as VICReg
 from cell_synergy.models.vicreg import vicreg
-from cell_synergy.scoring.tables import read_methods
+from cell_synergy.scoring.tables import read_scores
 from cell_synergy.studies.spectrum.ceiling_scores import ceiling_scores, compare
 from cell_synergy.studies.spectrum.config import SpectrumConfig
 from cell_synergy.studies.spectrum.correlations import CentredPairs
@@ -43,6 +43,12 @@ from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext, Wei
 from cell_synergy.training.modules import Inputs, Network, PairLoss
 
 BESIDE = ["concat", "comm"]
+
+
+class Args(DataArgs):
+    """Data set, folders that the study writes, with `scores` of its methods, and the output."""
+
+    scores: Path
 
 
 class LinearHeads(Network):
@@ -87,49 +93,42 @@ def linear(directions: int) -> dict[str, Method]:
     """Return the methods, whose width per modality is the number of shared directions."""
     width = {"width": 2 * directions}
     return {
-        "cca": models.load("cca", read_section("models.cca") | {"components": directions}),
+        "cca": CCA(**read_section("models.cca") | {"components": directions}),
         "barlowtwins, linear": LinearBarlowTwins(**read_section("models.barlowtwins") | width),
         "vicreg, linear": LinearVICReg(**read_section("models.vicreg") | width),
     }
 
 
-def learnt(method: Method, name: str, pairs: Pairs, rest: Pairs) -> list[Weights]:
+def fit(method: Method, name: str, pairs: Pairs, validation: Pairs) -> list[Weights]:
     """Fit one method with every seed of the study."""
-    align = read_section("align")
-    seeds = range(align["seed"], align["seed"] + method.n_seeds(align["seeds"]))
-    jobs = [FitSpec(f"{name}-{seed}", pairs, rest, seed) for seed in seeds]
+    first, count = read_param("align.seed"), read_param("align.seeds")
+    seeds = range(first, first + method.n_seeds(count))
+    specs = [FitSpec(f"{name}-{seed}", pairs, validation, seed) for seed in seeds]
     with TemporaryDirectory() as scratch:
         checkpoint = Path(scratch, "checkpoint.pt")
-        return method.fit(
-            jobs, RunContext(read_section("training"), lambda *_: None, checkpoint, name)
-        )
+        training = read_section("training")
+        return method.fit(specs, RunContext(training, lambda *_: None, checkpoint, name))
 
 
-def judged(name: str) -> pd.DataFrame:
+def compared(args: Args) -> pd.DataFrame:
     """Return the scores of linear alignments of one data set, compared with its ceiling."""
-    where = {"dataset": name, "method": "any"}
-    arguments = paths("evaluate", where, read_section("experts"))
-    files = {k: Path(v) for k, v in arguments.items() if not k.startswith("data")}
-    dataset, probe = load(DatasetConfig, f"data.{name}"), load(ProbeConfig, "probe")
-    paired = PairedDataset.read(
-        files["pairs"], files["image"], files["expression"], dataset, files["labels"]
-    )
+    probe, (paired, dataset) = load(ProbeConfig, "probe"), read(args)
     (fold,) = paired.folds
-    image, expression = paired.standardised(fold)
-    kept_back = draw_validation_mask(paired.adata, fold.align, read_section("align")["held"])
-    rows = np.flatnonzero(fold.align & ~kept_back)
-    pairs, rest = (
+    image, expression = paired.inputs(fold, load_keys(InputConfig, "align").n_axes)
+    mask = draw_validation_mask(paired.adata, fold.align, read_param("align.held"))
+    rows = np.flatnonzero(fold.align & ~mask)
+    pairs, validation = (
         Pairs(image[some], expression[some], paired.donor[some])
-        for some in (rows, np.flatnonzero(kept_back))
+        for some in (rows, np.flatnonzero(mask))
     )
     every = CentredPairs.of(image, expression, paired.donor)
-    found = shared(every.subset(rows), load(SpectrumConfig, "spectrum"), fold)
-    variates = found.variates(image, expression)
+    directions = shared(every.subset(rows), load(SpectrumConfig, "spectrum"), fold)
+    variates = directions.variates(image, expression)
     ceiling = ceiling_scores(paired, dataset.tasks, partial(_always, variates), probe)
-    table = read_methods(files["out"].parent.parent, name, read_section("models"))
+    table = read_scores(args.scores, args.dataset)
     scores = [table[table["method"].isin(BESIDE)]]
-    for title, method in linear(len(found.correlations)).items():
-        for seed, weights in enumerate(learnt(method, title, pairs, rest)):
+    for title, method in linear(len(directions.correlations)).items():
+        for seed, weights in enumerate(fit(method, title, pairs, validation)):
             z = method.transform(weights, image, expression)
             table = ceiling_scores(paired, dataset.tasks, partial(_always, z), probe)
             scores.append(table.assign(method=title, seed=seed))
@@ -140,21 +139,22 @@ def _always(z: Float32[np.ndarray, "obs d"], _: Fold, __: int) -> Float32[np.nda
     return z
 
 
-def main(names: list[str]) -> None:
-    """Print gains over the ceiling; + and - mark those above and below it."""
+def main(args: Args) -> None:
+    """Fit, score, print gains over the ceiling (+ above it, - below it), write all."""
     use_threads(read_param("threads"))
     marks = {"above": "+", "below": "-", "at": " ", "": "?"}
-    for name in names or read_param("datasets"):
-        table = judged(name)
-        table = table[table["metric"].isin(["macro_f1", "r2"])]
-        top = table[(table["quantity"] == "score") & (table["method"] == "ceiling")]
-        over = table[table["quantity"] == "over_ceiling"]
-        cells = over["value"].map("{:+.3f}".format) + over["verdict"].map(marks)
-        shown = over.assign(cell=cells).pivot_table("cell", "task", "method", aggfunc="first")
-        shown.insert(0, "ceiling", top.set_index("task")["value"].round(3))
-        print(f"\n{name}\n{shown.to_string()}", flush=True)
+    table = compared(args)
+    shown = table[table["metric"].isin(["macro_f1", "r2"])]
+    top = shown[(shown["quantity"] == "score") & (shown["method"] == "ceiling")]
+    over = shown[shown["quantity"] == "over_ceiling"]
+    cells = over["value"].map("{:+.3f}".format) + over["verdict"].map(marks)
+    wide = over.assign(cell=cells).pivot_table("cell", "task", "method", aggfunc="first")
+    wide.insert(0, "ceiling", top.set_index("task")["value"].round(3))
+    print(wide.to_string())
+    with atomic_write(args.out) as new:
+        table.to_csv(new, index=False, float_format="%.4g")
 
 
 if __name__ == "__main__":
-    with report_errors(__doc__):
-        main(sys.argv[1:])
+    with report_errors(__doc__, bare=False):
+        main(arguments(Args, sys.argv[1:]))

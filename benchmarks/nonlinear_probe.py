@@ -1,6 +1,6 @@
-"""Compare sizes of the nonlinear probe: what it learns, how sure that is, and what it costs.
+"""Compare sizes of the nonlinear probe: what it learns, and how sure that is.
 
-python benchmarks/nonlinear_probe.py
+python -m benchmarks.nonlinear_probe repeats=2 seeds=2 sizes=small,large,wide out=FILE
 
 The data sets are those of `calibrate` (noise and batch effects as in params.yaml), with six
 training and eight test donors. Tasks: the label of each gate; `noise`, a label that is independent
@@ -9,25 +9,28 @@ the label of `copy`. `small` has 40 observations per donor and `large` 200; `wid
 400 more features of the image, which are noise. Both embeddings are the blocks of one
 representation. A setting replaces values of `probe.mlp`; all others are as in params.yaml.
 
-benchmarks/nonlinear_probe.csv has one row per setting, data set and task: means over `REPEATS` data
-sets and `SEEDS` seeds. `inner` is the score on the inner folds (nats per observation, or R2);
+The table has one row per setting, data set and task: means over `repeats` data sets and `seeds`
+seeds. `inner` is the score on the inner folds (nats per observation, or R2);
 `bits` the usable bits on test donors (R2 of the regression). `start_error` is the standard
 deviation of `bits` between seeds, `donor_error` the standard error of its mean over test donors.
 `moved` and `moved_f1` are the largest changes of the bits and the macro F1 of any test donor when
-normal noise of standard deviation 1e-6 is added to every standardised feature. `seconds` is the CPU
-time of one call for all tasks on one thread. Takes five minutes.
+normal noise of standard deviation 1e-6 is added to every standardised feature. Takes five minutes.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from time import process_time
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float32, Float64, Shaped
+from pydantic import PositiveInt
 
-from cell_synergy.core.config import load
+from cell_synergy.core.config import Config, arguments, load
 from cell_synergy.core.device import use_threads
+from cell_synergy.core.errors import report_errors
+from cell_synergy.core.files import atomic_write
 from cell_synergy.core.random import stream
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.downstream.probes import metrics, mlp
@@ -35,7 +38,6 @@ from cell_synergy.downstream.probes.config import MLPConfig, ProbeConfig
 from cell_synergy.downstream.probes.tasks import Prediction, ProbeTask
 from cell_synergy.studies.calibration import GATES, CalibrationConfig, Replicate, simulate
 
-OUT = Path("benchmarks/nonlinear_probe.csv")
 SETTINGS = {
     "1 x 64, 15 epochs": {"starts": 1, "hidden": 64, "epochs": 15},
     "1 x 32, 10 epochs": {"starts": 1, "hidden": 32, "epochs": 10},
@@ -45,10 +47,19 @@ SETTINGS = {
     "8 x 16, 10 epochs": {"starts": 8, "hidden": 16, "epochs": 10},
 }
 SIZES = {"small": 40, "large": 200, "wide": 40}  # observations per donor
-DONORS, REPEATS, SEEDS, EXTRA = 8, 2, 2, 400
+DONORS, EXTRA = 8, 400
 PERTURBATION = 1e-6
 
 Blocks = list[Float32[np.ndarray, "obs _"]]
+
+
+class Args(Config):
+    """Numbers of data sets and of seeds, sizes of the data sets, and the output."""
+
+    repeats: PositiveInt
+    seeds: PositiveInt
+    sizes: list[Literal["small", "large", "wide"]]
+    out: Path
 
 
 def draw(config: CalibrationConfig, size: str, repeat: int) -> tuple[PairedDataset, Blocks]:
@@ -102,40 +113,38 @@ def by_donor(
 
 
 def rows(
-    settings: MLPConfig, config: CalibrationConfig, inner_folds: int, size: str
+    settings: MLPConfig, config: CalibrationConfig, inner_folds: int, size: str, args: Args
 ) -> Iterator[dict[str, object]]:
     """Yield one dictionary per task, data set and seed."""
-    for repeat in range(REPEATS):
+    for repeat in range(args.repeats):
         paired, blocks = draw(config, size, repeat)
         by_task = targets(paired, repeat)
         asked = problems(paired, by_task, inner_folds)
         rng = stream(repeat, "perturbation")
         moved = [b + (PERTURBATION * rng.standard_normal(b.shape)).astype("f4") for b in blocks]
-        for seed in range(SEEDS):
-            begun = process_time()
-            found = mlp.predict(blocks, asked, settings, seed)
-            seconds = process_time() - begun
+        for seed in range(args.seeds):
+            predictions = mlp.predict(blocks, asked, settings, seed)
             again = mlp.predict(moved, asked, settings, seed)
-            for (task, y), first, second in zip(by_task.items(), found, again, strict=True):
+            for (task, y), first, second in zip(by_task.items(), predictions, again, strict=True):
                 scores, others = by_donor(paired, y, first), by_donor(paired, y, second)
                 changes = abs(scores - others).max(axis=1)
                 yield {
                     "task": task, "repeat": repeat, "inner": first.selection.cv_score,
                     "bits": scores[0].mean(), "moved": changes[0], "moved_f1": changes[1],
-                    "donor_error": scores[0].std(ddof=1) / np.sqrt(DONORS), "seconds": seconds,
+                    "donor_error": scores[0].std(ddof=1) / np.sqrt(DONORS),
                 }  # fmt: skip
 
 
-def table() -> pd.DataFrame:
+def table(args: Args) -> pd.DataFrame:
     """Return the comparison of all settings."""
     probe, config = load(ProbeConfig, "probe"), load(CalibrationConfig, "calibrate")
     parts = []
-    for (name, changed), size in ((s, size) for size in SIZES for s in SETTINGS.items()):
+    for (name, changed), size in ((s, size) for size in args.sizes for s in SETTINGS.items()):
         settings = probe.mlp.model_copy(update=changed)
-        found = pd.DataFrame(rows(settings, config, probe.inner_folds, size))
-        groups = found.groupby("task", sort=False)
-        means = groups[["inner", "bits", "donor_error", "seconds"]].mean()
-        between = found.groupby(["task", "repeat"])["bits"].std().groupby("task").mean()
+        results = pd.DataFrame(rows(settings, config, probe.inner_folds, size, args))
+        groups = results.groupby("task", sort=False)
+        means = groups[["inner", "bits", "donor_error"]].mean()
+        between = results.groupby(["task", "repeat"])["bits"].std().groupby("task").mean()
         means.insert(2, "start_error", between)
         means[["moved", "moved_f1"]] = groups[["moved", "moved_f1"]].max()
         parts.append(means.reset_index().assign(setting=name, data=size))
@@ -143,13 +152,15 @@ def table() -> pd.DataFrame:
     return whole[["setting", "data", *(c for c in whole if c not in ("setting", "data"))]]
 
 
-def main() -> None:
-    """Write the comparison, and print the means over tasks."""
+def main(args: Args) -> None:
+    """Compare, print the means over tasks, write."""
     use_threads(1)
-    found = table()
-    found.to_csv(OUT, index=False, float_format="%.4g")
-    print(found.groupby(["data", "setting"], sort=False).mean(numeric_only=True).round(4))
+    results = table(args)
+    print(results.groupby(["data", "setting"], sort=False).mean(numeric_only=True).round(4))
+    with atomic_write(args.out) as new:
+        results.to_csv(new, index=False, float_format="%.4g")
 
 
 if __name__ == "__main__":
-    main()
+    with report_errors(__doc__, bare=False):
+        main(arguments(Args, sys.argv[1:]))

@@ -1,6 +1,6 @@
 """Null study: coverage of intervals, family-wise error and power of gains over both experts.
 
-python -m benchmarks.null_study [--datasets N] [--fitted N] [--out FILE]
+python -m benchmarks.null_study datasets=2000 fitted=600 out=benchmarks/null_study.csv
 
 Every row simulates data sets with two experts and ten fusion methods that are as good as the better
 expert, of which some may be worse instead (`losers`). `difference` is that of the two experts'
@@ -14,12 +14,13 @@ Noise `normal`, `heavy` (one in ten values is three times as wide), `left 1` (ga
 unequal spread): donors' scores are drawn, with gains that methods share in part and whose spread
 differs between methods. In bits, gains are shares of the entropy of a donor's labels, which differs
 between donors. `holdout` and `leave-one-donor-out`: embeddings are drawn and probes are fitted
-(`null_fits.py`).
+(`_null_fits.py`).
 
-Without arguments benchmarks/null_study.csv is written, which takes about 20 minutes on one core.
+`datasets` is the number of data sets of a row of drawn scores, `fitted` that of a row of fitted
+probes. Takes about 20 minutes on one core.
 """
 
-import argparse
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,14 +29,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float64
+from pydantic import PositiveInt
 
-from benchmarks import null_fits
+from benchmarks import _null_fits as null_fits
+from cell_synergy.core.config import Config, arguments
 from cell_synergy.core.device import use_threads
+from cell_synergy.core.errors import report_errors
+from cell_synergy.core.files import atomic_write
 from cell_synergy.core.random import stream
 from cell_synergy.scoring.gains import largest_p, smaller_gain
 from cell_synergy.scoring.inference import EXACT_DONORS, inflation, ratio_interval
 
-DRAWN, FITTED = 2000, 600
 LEVEL = 0.05
 PLANTED = (0.05, 0.1, 0.2)
 NOISES = "normal", "heavy", "left 1", "left 2", "left lognormal", "unequal"
@@ -47,6 +51,14 @@ BEST, SPREAD, EXPERT, GAIN, SHARED, UNLIKE, INNER = 0.6, 0.05, 0.02, 0.04, 0.5, 
 LOSSES = (0.05, 0.4)
 ENTROPY, ENTROPY_SPREAD = 1.5, 0.15
 ELEMENTS = 1e6  # of the largest array: data sets are evaluated in chunks
+
+
+class Args(Config):
+    """Numbers of data sets per row, of drawn scores and of fitted probes, and the output."""
+
+    datasets: PositiveInt
+    fitted: PositiveInt
+    out: Path
 
 
 @dataclass(frozen=True)
@@ -275,22 +287,19 @@ def fitted_rows(arm: str, metric: str, datasets: int) -> Iterator[dict[str, Any]
         yield columns
 
 
-def main() -> None:
-    """Print and write the study."""
-    parser = argparse.ArgumentParser(description="Null study of gains over both experts.")
-    parser.add_argument("--datasets", type=int, default=DRAWN, help="data sets of a drawn row")
-    parser.add_argument("--fitted", type=int, default=FITTED, help="data sets of a fitted row")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".csv"))
-    arguments = parser.parse_args()
+def main(args: Args) -> None:
+    """Simulate, print, write."""
     use_threads(1)
-    rows = [drawn_row(setting, arguments.datasets) for setting in settings()]
+    rows = [drawn_row(setting, args.datasets) for setting in settings()]
     for arm in null_fits.ARMS:
         for metric in ("r2", "bits"):
-            rows += fitted_rows(arm, metric, arguments.fitted)
+            rows += fitted_rows(arm, metric, args.fitted)
     table = pd.DataFrame(rows)
     print(table.to_string(index=False, float_format="%.3f"))
-    table.to_csv(arguments.out, index=False, float_format="%.4f")
+    with atomic_write(args.out) as new:
+        table.to_csv(new, index=False, float_format="%.4f")
 
 
 if __name__ == "__main__":
-    main()
+    with report_errors(__doc__, bare=False):
+        main(arguments(Args, sys.argv[1:]))

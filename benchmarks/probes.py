@@ -1,8 +1,8 @@
 """Time the linear probes against scikit-learn, on the same features, classes and penalties.
 
-python benchmarks/probes.py [OBSERVATIONS FEATURES]
+python -m benchmarks.probes observations=50700 features=2048 out=benchmarks/probes.csv
 
-50,700 observations of 2048 features by default, standardised, float32: variances of their principal
+Standardised features, float32: variances of their principal
 axes fall as 1, 1/2, 1/3 ..., seven donors are shifted against each other. Logistic regression of 12
 classes, each penalty by itself: the study's middle and smallest penalty, and scikit-learn's
 default. Ridge regression of 8 targets: each of seven donors is left out and scored, with five
@@ -17,19 +17,25 @@ import resource
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter, process_time
 from typing import TypeVar
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Float32, Float64, Int
+from pydantic import PositiveInt
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as Peer
 
+from cell_synergy.core.config import Config, arguments
 from cell_synergy.core.device import device, use_threads
+from cell_synergy.core.errors import report_errors
+from cell_synergy.core.files import atomic_write
 from cell_synergy.downstream.probes.design import Design, Linear
 
-UNITS, FEATURES, CLASSES, TARGETS, DONORS, LEADING = 50_700, 2048, 12, 8, 7, 64
+CLASSES, TARGETS, DONORS, LEADING = 12, 8, 7, 64
 SHIFT = 0.5  # deviation between donors, relative to that within donors
 TOLERANCE, ITERATIONS = 1e-4, 1000
 PENALTIES = (0.03, 0.001)
@@ -37,6 +43,14 @@ PATH = (1.0, 0.3, 0.1, 0.03, 0.01)
 BLOCK = 4096
 WANTED = {"logistic": 0.55, "ridge": 0.25}
 Result = TypeVar("Result")
+
+
+class Args(Config):
+    """Numbers of observations and features, and the output."""
+
+    observations: PositiveInt
+    features: PositiveInt
+    out: Path
 
 
 @dataclass(frozen=True)
@@ -88,8 +102,8 @@ def objective(d: Data, fit: Linear, penalty: float) -> float:
     return float(loss / len(d.x) + penalty / 2 * (fit.coefficients**2).sum())
 
 
-def logistic(d: Data, penalty: float) -> None:
-    """Fit both with one penalty; print seconds and objectives."""
+def logistic(d: Data, penalty: float) -> dict[str, object]:
+    """Fit both with one penalty; print and return seconds and the difference of objectives."""
     print(f"logistic, penalty {penalty:.2g}")
 
     def own() -> Linear:
@@ -109,6 +123,10 @@ def logistic(d: Data, penalty: float) -> None:
         f"{fit.gradient_norm:.0e}; scikit-learn's {values[0] - values[1]:+.1e} off after "
         f"{int(model.n_iter_[0])}"
     )
+    return {
+        "probe": f"logistic, penalty {penalty:.2g}", "ours": ours, "scikit_learn": theirs,
+        "ratio": ours / theirs, "difference": values[0] - values[1],
+    }  # fmt: skip
 
 
 def r2(y: Float64[np.ndarray, "obs targets"], predicted: Float[np.ndarray, "obs targets"]) -> float:
@@ -134,28 +152,34 @@ def peer_ridges(d: Data) -> Iterator[float]:
             yield r2(d.targets[out], Peer(alpha=penalty * len(x)).fit(x, y).predict(asked))
 
 
-def ridges(d: Data) -> None:
-    """Fit all ridges with both; print seconds and R2."""
+def ridges(d: Data) -> dict[str, object]:
+    """Fit all ridges with both; print and return seconds and the difference of R2."""
     print(f"ridge, {DONORS} donors left out, {len(PATH)} penalties, {TARGETS} targets")
     ours, reached = timed("ours", lambda: np.array(list(own_ridges(d))))
-    theirs, known = timed("scikit-learn", lambda: np.array(list(peer_ridges(d))))
+    theirs, expected = timed("scikit-learn", lambda: np.array(list(peer_ridges(d))))
     print(
         f"  ratio {ours / theirs:.3f}, at most {WANTED['ridge']} wanted; R2 {reached.mean():.4f} "
-        f"and {known.mean():.4f}, largest difference {abs(reached - known).max():.0e}"
+        f"and {expected.mean():.4f}, largest difference {abs(reached - expected).max():.0e}"
     )
+    return {
+        "probe": "ridge", "ours": ours, "scikit_learn": theirs, "ratio": ours / theirs,
+        "difference": abs(reached - expected).max(),
+    }  # fmt: skip
 
 
-def main(units: int, features: int) -> None:
-    """Print seconds, ratios, objectives and R2."""
+def main(args: Args) -> None:
+    """Print and write seconds, ratios, and differences of objectives and R2."""
     use_threads(1)
-    d = data(units, features)
-    print(f"{units} units of {features} features on {device()}; classes of {np.bincount(d.y)}")
-    for penalty in (*PENALTIES, 1 / units):
-        logistic(d, penalty)
-    ridges(d)
+    d = data(args.observations, args.features)
+    print(f"{args.observations} observations of {args.features} features on {device()}")
+    rows = [logistic(d, penalty) for penalty in (*PENALTIES, 1 / args.observations)]
+    rows.append(ridges(d))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{peak:.1f} GiB of memory at most")
+    with atomic_write(args.out) as new:
+        pd.DataFrame(rows).to_csv(new, index=False, float_format="%.3g")
 
 
 if __name__ == "__main__":
-    main(*(int(a) for a in sys.argv[1:3] or (UNITS, FEATURES)))
+    with report_errors(__doc__, bare=False):
+        main(arguments(Args, sys.argv[1:]))

@@ -1,6 +1,6 @@
 """Two experts of pure noise: how many data sets show a star or a ratio, by probe and metric.
 
-python -m benchmarks.pure_noise [--library N] [--command N] [--out FILE]
+python -m benchmarks.pure_noise library=1000 command=50 out=benchmarks/pure_noise.csv
 
 Labels of two classes, compositions, both experts' embeddings and six fused ones are independent
 noise, as are donors; each donor is held out in turn. Data sets of each size (`SIZES`) are scored in
@@ -10,11 +10,9 @@ its 95 % Clopper-Pearson interval, the number of data sets with a ratio, and the
 are tested in bits (of labels) and in R2; for other metrics `used` is "not used", and stars are
 those that the same test would have given.
 
-Without arguments, 1,000 data sets are scored in the library and 50 by the command, in equal numbers
-of each size, and benchmarks/pure_noise.csv is written.
+`library` and `command` are the numbers of data sets of each way, in equal numbers of each size.
 """
 
-import argparse
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -24,10 +22,13 @@ from tempfile import TemporaryDirectory
 import anndata as ad
 import numpy as np
 import pandas as pd
+from pydantic import PositiveInt
 from scipy.stats import beta
 
-from cell_synergy.core.config import load
+from cell_synergy.core.config import Config, arguments, load
 from cell_synergy.core.device import use_threads
+from cell_synergy.core.errors import report_errors
+from cell_synergy.core.files import atomic_write
 from cell_synergy.core.names import DONOR, LINEAR, VERDICT_METRICS
 from cell_synergy.core.random import stream
 from cell_synergy.data.classes import ClassRule
@@ -44,13 +45,20 @@ from cell_synergy.downstream.probes.tasks import task_targets
 from cell_synergy.downstream.user_table import UserTableConfig, paired_dataset, representations
 from cell_synergy.scoring.tables import ALL_FOLDS, METRICS, SIGNIFICANCE, sis_table
 
-LIBRARY, COMMAND = 1000, 50
 JOINT, TYPES = 6, 3
 RULE = ClassRule(class_units=10, class_donors=2)
 TASKS: dict[str, Task] = {
     "y": ClassificationTask(kind="classification"),
     "composition": CompositionTask(kind="composition"),
 }
+
+
+class Args(Config):
+    """Numbers of data sets, scored in the library and by the command, and the output."""
+
+    library: PositiveInt
+    command: PositiveInt
+    out: Path
 
 
 @dataclass(frozen=True)
@@ -183,18 +191,15 @@ def study(library: int, command: int) -> pd.DataFrame:
     return pd.concat(results, ignore_index=True)
 
 
-def main() -> None:
-    """Print and write the study."""
-    parser = argparse.ArgumentParser(description="Stars and ratios of pure noise.")
-    parser.add_argument("--library", type=int, default=LIBRARY, help="data sets in the library")
-    parser.add_argument("--command", type=int, default=COMMAND, help="data sets by the command")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".csv"))
-    arguments = parser.parse_args()
+def main(args: Args) -> None:
+    """Draw, score, print, write."""
     use_threads(1)
-    table = summary(study(arguments.library, arguments.command))
+    table = summary(study(args.library, args.command))
     print(table.to_string(index=False, float_format="%.4f"))
-    table.to_csv(arguments.out, index=False, float_format="%.4f")
+    with atomic_write(args.out) as new:
+        table.to_csv(new, index=False, float_format="%.4f")
 
 
 if __name__ == "__main__":
-    main()
+    with report_errors(__doc__, bare=False):
+        main(arguments(Args, sys.argv[1:]))

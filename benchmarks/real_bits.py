@@ -1,20 +1,21 @@
 """Bits of both tables on eight real donors whose label shares differ: they have to agree.
 
-python benchmarks/real_bits.py FOLDER
+CELL_SYNERGY_MIRROR=FOLDER python -m benchmarks.real_bits out=benchmarks/real_bits.csv
 
-FOLDER has the files of github.com/almaan/her2st (Andersson et al. 2021) in its layout: counts, and
-the pathologist's labels of one section of each of eight donors. Most of these sections have no
-image to be had, so the two sides are two embeddings of expression: of the spot itself, and the mean
+FOLDER/her2st has the files of github.com/almaan/her2st (Andersson et al. 2021) in its layout:
+counts, and the pathologist's labels of one section of each of eight donors. Most of these sections
+have no image to be had, so the two sides are two embeddings of expression: of the spot itself, and the mean
 over its neighbours on the array. The embedding is the PCA expert of params.yaml, fitted on another
 section of each donor but A, who has one; those have no labels. Each donor is held out in turn, with
 features standardised by the training donors and within each donor.
 
 The functions are those of `cell_synergy.downstream.run_benchmarks units=`. The bits of the score
 table are shown for every probe, and for the probe that is best on the inner folds of each fold,
-whose posteriors the information table decomposes. Results are written to benchmarks/real_bits.csv,
-with the label shares of each donor. It takes about two minutes on one core.
+whose posteriors the information table decomposes. The table has the label shares of each donor too.
+Takes about two minutes on one core.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,9 +28,10 @@ import pandas as pd
 from jaxtyping import Float32
 from scipy.spatial import cKDTree
 
-from cell_synergy.core.config import load
+from cell_synergy.core.config import Config, arguments, load
 from cell_synergy.core.device import use_threads
-from cell_synergy.core.errors import report_errors
+from cell_synergy.core.errors import ConfigError, report_errors
+from cell_synergy.core.files import atomic_write
 from cell_synergy.data.classes import ClassRule
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.downstream.evaluate import Evaluation, evaluate
@@ -56,6 +58,13 @@ NAMES = {"image": "own", "expression": "neighbours", "concat": "both"}
 BITS = {"image": "I_image", "expression": "I_expression", "concat": "I"}
 PARTS = {"H": "H", "R": "R", "U own": "U_image", "U neighbours": "U_expression", "S": "S"}
 COLUMNS = ["table", "standardise", "representation", "probe", "donor", "region", "value"]
+MIRROR = "CELL_SYNERGY_MIRROR"  # the variable that the stage `download` reads too
+
+
+class Args(Config):
+    """Output."""
+
+    out: Path
 
 
 def section(folder: Path, name: str) -> ad.AnnData:
@@ -154,16 +163,20 @@ def run(table: ad.AnnData, mode: Literal["train", "donor"]) -> pd.DataFrame:
     return rows
 
 
-def main(folder: Path) -> None:
-    """Print and write the bits."""
+def main(args: Args) -> None:
+    """Read, embed, score, print, write."""
     use_threads(1)
-    table = embedded(folder)
+    mirror = os.environ.get(MIRROR)
+    if not mirror:
+        raise ConfigError(f"set {MIRROR} to a folder with the files of her2st, in her2st/")
+    table = embedded(Path(mirror, "her2st"))
     modes: list[Literal["train", "donor"]] = ["train", "donor"]
     rows = pd.concat([run(table, mode) for mode in modes]).drop_duplicates(ignore_index=True)
     print(rows.dropna(axis=1, how="all").to_string(index=False, float_format="%.3f"))
-    rows.to_csv(Path(__file__).with_suffix(".csv"), index=False, float_format="%.4f")
+    with atomic_write(args.out) as new:
+        rows.to_csv(new, index=False, float_format="%.4f")
 
 
 if __name__ == "__main__":
     with report_errors(__doc__, bare=False):
-        main(Path(sys.argv[1]))
+        main(arguments(Args, sys.argv[1:]))

@@ -1,8 +1,8 @@
 """Time the tokens of Nicheformer against the authors' implementation, on the same cells.
 
-python benchmarks/tokenizer.py [CELLS]
+python -m benchmarks.tokenizer cells=20000 out=benchmarks/tokenizer.csv
 
-20,000 cells by default of a Xenium panel (343 genes, about 100 counts), and a tenth as many of a
+`cells` of a Xenium panel (343 genes, about 100 counts), and a tenth as many of a
 whole transcriptome (15,000 genes, about 6,000 counts); the gene list has 20,310. In the authors'
 repository a thousand cells at a time are brought to the gene list
 as a dense matrix, normalised, divided by the technology's means, and each row's non-zero values are
@@ -13,19 +13,31 @@ on one core.
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from time import perf_counter, process_time
 from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Int64
+from pydantic import PositiveInt
 from scipy import sparse
 
+from cell_synergy.core.config import Config, arguments
 from cell_synergy.core.device import use_threads
+from cell_synergy.core.errors import report_errors
+from cell_synergy.core.files import atomic_write
 from cell_synergy.encoders._nicheformer.tokenizer import FIRST_GENE, PAD, TARGET_SUM, Tokenizer
 
 GENES, CONTEXT, LONGEST, CHUNK, BATCH = 20_310, (5, 9, 4), 1500, 1000, 32
 Result = TypeVar("Result")
+
+
+class Args(Config):
+    """Number of cells of the panel, and the output."""
+
+    cells: PositiveInt
+    out: Path
 
 
 def cells(count: int, genes: int, depth: float) -> sparse.csr_matrix:
@@ -74,8 +86,8 @@ def timed(name: str, tokens: int, call: Callable[[], Result]) -> tuple[float, Re
     return tokens / cpu, found
 
 
-def compare(title: str, counts: sparse.csr_matrix) -> None:
-    """Print both speeds, their ratio, padding, and how many cells have the same tokens in both.
+def compare(title: str, counts: sparse.csr_matrix) -> dict[str, object]:
+    """Print and return both speeds, their ratio, padding, and the share of cells with equal tokens.
 
     A cell with more than 1,497 genes is truncated. Rounding by the scaling breaks ties differently,
     so that other genes may be cut.
@@ -89,11 +101,18 @@ def compare(title: str, counts: sparse.csr_matrix) -> None:
     order = np.concatenate(list(tokenizer.encode(counts, names, 1).batches(BATCH)))
     fast, first = timed("ours", tokens, lambda: ours(counts, names, tokenizer))
     slow, second = timed("dense", tokens, lambda: dense(counts, names, tokenizer))
-    padding = [sum((batch == PAD).sum() for batch in found) / tokens for found in (first, second)]
+    padding = [
+        sum((batch == PAD).sum() for batch in batches) / tokens for batches in (first, second)
+    ]
+    equal = (_sums(first) == _sums(second)[order]).mean()
     print(
         f"  {fast / slow:.1f} times as fast; {padding[0]:.2f} and {padding[1]:.2f} padding per "
-        f"token; {(_sums(first) == _sums(second)[order]).mean():.1%} of cells have the same tokens"
+        f"token; {equal:.1%} of cells have the same tokens"
     )
+    return {
+        "counts": title, "cells": counts.shape[0], "ours": fast, "dense": slow,
+        "ratio": fast / slow, "padding": padding[0], "padding_dense": padding[1], "equal": equal,
+    }  # fmt: skip
 
 
 def _sums(batches: list[Int64[np.ndarray, "cells length"]]) -> Int64[np.ndarray, " cells"]:
@@ -101,12 +120,17 @@ def _sums(batches: list[Int64[np.ndarray, "cells length"]]) -> Int64[np.ndarray,
     return np.concatenate([np.where(batch == PAD, 0, batch).sum(axis=1) for batch in batches])
 
 
-def main(count: int) -> None:
-    """Compare on both kinds of cells."""
+def main(args: Args) -> None:
+    """Compare on both kinds of cells, and write tokens per second."""
     use_threads(1)
-    compare("Xenium panel", cells(count, 343, 100.0))
-    compare("transcriptome", cells(max(count // 10, CHUNK), 15_000, 6000.0))
+    rows = [
+        compare("Xenium panel", cells(max(args.cells, CHUNK), 343, 100.0)),
+        compare("transcriptome", cells(max(args.cells // 10, CHUNK), 15_000, 6000.0)),
+    ]
+    with atomic_write(args.out) as new:
+        pd.DataFrame(rows).to_csv(new, index=False, float_format="%.4g")
 
 
 if __name__ == "__main__":
-    main(*(int(a) for a in sys.argv[1:2] or (20_000,)))
+    with report_errors(__doc__, bare=False):
+        main(arguments(Args, sys.argv[1:]))

@@ -1,55 +1,64 @@
-"""Trifeature with every method and three seeds: the table of the CoMM paper, on embeddings.
+"""Score one method on Trifeature with several seeds: the study's stage `trifeature` at full size.
 
-python benchmarks/trifeature.py [METHOD ...]
+python -m benchmarks.trifeature models.name=comm seeds=3 out=benchmarks/trifeature/comm.csv
 
-Balanced accuracy of linear and nonlinear probes in per cent, median and range over seeds; chance is
-10, 10, 10 and 50. Settings are those of the stage `trifeature` in params.yaml. Ten minutes or so on
-one core.
+Balanced accuracy of linear and nonlinear probes; chance is .1, .1, .1 and .5. All other parameters
+are those of `trifeature` in params.yaml; a method that `trifeature.methods` does not list has its
+values of `models`. About 20 s per trained method and seed on one core.
 """
 
 import sys
+from pathlib import Path
+from typing import Any
 
-import pandas as pd
+from pydantic import Field, PositiveInt
 
 from cell_synergy import models
-from cell_synergy.core.config import load, load_keys, merge, read_param, read_section
+from cell_synergy.core.config import (
+    Config,
+    arguments,
+    load,
+    load_keys,
+    merge,
+    read_param,
+    read_section,
+)
 from cell_synergy.core.device import use_threads
-from cell_synergy.core.errors import report_errors
-from cell_synergy.core.names import UNIMODAL
+from cell_synergy.core.errors import ConfigError, report_errors
+from cell_synergy.core.files import atomic_write
+from cell_synergy.core.overrides import pop_choice
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.studies.trifeature.trifeature_scores import score_method
 from cell_synergy.studies.trifeature.world import TrifeatureConfig
 
-SEEDS = 3
-NEEDS_DONORS = "shuffled"  # a control
-TASKS = ["redundancy", "unique_image", "unique_expression", "synergy"]
+
+class Args(Config):
+    """Output, number of seeds, and the method as `models.name`."""
+
+    models: Any = Field(default_factory=dict)
+    seeds: PositiveInt
+    out: Path
 
 
-def row(table: pd.DataFrame, probe: str) -> str:
-    """Return median and range of each task under one probe."""
-    cells = []
-    for task in TASKS:
-        percent = 100 * table.loc[(table["task"] == task) & (table["probe"] == probe), "value"]
-        cells.append(f"{percent.median():5.1f} ({percent.min():.1f}-{percent.max():.1f})")
-    return " | ".join(f"{cell:20}" for cell in cells)
-
-
-def main(names: list[str]) -> None:
-    """Score the named methods, or all fusion methods and controls of two modalities."""
+def main(args: Args) -> None:
+    """Draw, fit, score, write."""
     use_threads(read_param("threads"))
-    settings = load_keys(TrifeatureConfig, "trifeature").model_copy(update={"seeds": SEEDS})
-    training = merge(read_section("training"), {"max_epochs": settings.max_epochs})
-    probe = load(ProbeConfig, "probe")
-    print(f"{'':12} | {'probe':6} | " + " | ".join(f"{task:20}" for task in TASKS))
-    for name in names or [n for n in models.names() if not n.endswith((*UNIMODAL, NEEDS_DONORS))]:
-        block = merge(
-            read_section(f"models.{name}"), read_section("trifeature.methods").get(name, {})
+    name, overrides = pop_choice(args.models, "name", "models")
+    if overrides:
+        raise ConfigError(
+            f"models.{next(iter(overrides))}: hyperparameters are read from params.yaml; change "
+            "them there"
         )
-        table = score_method(name, models.load(name, block), settings, training, probe)
-        for kind in ("linear", "mlp"):
-            print(f"{name:12} | {kind:6} | {row(table, kind)}", flush=True)
+    config = load_keys(TrifeatureConfig, "trifeature", {"seeds": args.seeds})
+    listed = read_section("trifeature.methods")
+    block = listed[name] if name in listed else read_section(f"models.{name}")
+    training = merge(read_section("training"), {"max_epochs": config.max_epochs})
+    method, probe = models.load(name, block), load(ProbeConfig, "probe")
+    table = score_method(name, method, config, training, probe)
+    with atomic_write(args.out) as new:
+        table.to_csv(new, index=False, float_format="%.4g")
 
 
 if __name__ == "__main__":
-    with report_errors(__doc__):
-        main(sys.argv[1:])
+    with report_errors(__doc__, resumes=True, bare=False):
+        main(arguments(Args, sys.argv[1:]))

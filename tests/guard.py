@@ -6,7 +6,7 @@ See https://github.com/treeverse/dvc/issues/9195.
 import ast
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +18,6 @@ from cell_synergy.core.code import SourceTree
 from cell_synergy.core.imports import Source
 from stages import code
 
-HASHES = Path("results/code")
 MODULE_NAMES = {"cell_synergy.models": "models.name", "cell_synergy.encoders": "expert"}
 READERS_OF_PARAMS = ("load", "load_keys", "read_section", "read_param", "read_params", "mapping_of")
 CONFIG = {
@@ -46,13 +45,13 @@ class Stage:
         return {w.partition("=")[0]: w.partition("=")[2] for w in self.words if "=" in w}
 
 
-def stages(root: Path) -> list[Stage]:
-    """Return every stage instance of a repository."""
+def stages(root: Path, pipeline: str = "dvc.yaml") -> list[Stage]:
+    """Return every stage instance of a pipeline of the repository."""
     with Repo(str(root)) as repo:
         top = repo.root_dir
         return [
             Stage(
-                stage.addressing,
+                stage.addressing.rpartition(":")[2],
                 stage.cmd.split(),
                 [
                     Path(d.fs_path).relative_to(top)
@@ -63,41 +62,53 @@ def stages(root: Path) -> list[Stage]:
                 bool((stage.meta or {}).get("first")),
             )
             for stage in repo.index.stages
+            if stage.path_in_repo == pipeline
         ]
 
 
 class Code:
     """The code of a repository as it is when first asked about; paths are relative to it."""
 
+    hashes = Path("results/code")
+    folders: tuple[str, ...] = ("src", "stages", "notebooks")
+    per_module: Mapping[str, str] = code.PER_MODULE
+
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.tree = SourceTree(root / "src", root / "stages")
-        programs = code.programs(self.tree, root / "notebooks")
-        self.programs = {program.name: program for program in programs}
+        self.tree = self._tree()
+        self.programs = {program.name: program for program in self._programs()}
         self.run_by = functools.cache(self._run_by)
+
+    def _tree(self) -> SourceTree:
+        return SourceTree(self.root / "src", self.root / "stages")
+
+    def _programs(self) -> Iterator[code.Program]:
+        return code.programs(self.tree, self.root / "notebooks")
 
     def of(self, stage: Stage) -> Path:
         """Return the file of hashes that belongs to a stage."""
         name = stage.name.partition("@")[0]
         given = stage.arguments
-        if name in code.PER_MODULE:
-            return HASHES / name / given[MODULE_NAMES[code.PER_MODULE[name]]]
+        if name in self.per_module:
+            return self.hashes / name / given[MODULE_NAMES[self.per_module[name]]]
         if "notebook" in given:
-            return HASHES / name / Path(given["notebook"]).stem
-        return HASHES / name
+            return self.hashes / name / Path(given["notebook"]).stem
+        return self.hashes / name
 
     def wrong(self, stage: Stage) -> list[str]:
         """Return what a stage depends on instead of, or beside, its one file of hashes."""
-        folders = {Path(name) for name in ("src", "stages", "notebooks")} | {HASHES}
+        folders = {Path(name) for name in self.folders} | {self.hashes}
         found = [file for file in stage.files if folders.intersection((file, *file.parents))]
         wrong = {file for file in found if any((self.root / file).glob("**/*.py"))}
-        wrong |= {file for file in found if file.suffix == ".py" or file.is_relative_to(HASHES)}
+        wrong |= {
+            file for file in found if file.suffix == ".py" or file.is_relative_to(self.hashes)
+        }
         own = self.of(stage)
         return sorted(map(str, wrong ^ {own}))
 
     def _run_by(self, name: Path) -> frozenset[Path]:
         """Return the source files that a file of hashes is about."""
-        return self.programs[str(name.relative_to(HASHES))].code(self.tree)
+        return self.programs[str(name.relative_to(self.hashes))].code(self.tree)
 
     def undeclared(self, stage: Stage) -> list[str]:
         """Return the parameters that a stage's code reads and dvc.yaml does not declare."""
@@ -127,7 +138,7 @@ def _reads(tree: ast.Module) -> Iterator[str | None]:
             continue
         name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
         home = getattr(getattr(node.func, "value", None), "id", "config")
-        if name not in READERS_OF_PARAMS or home != "config":
+        if name not in READERS_OF_PARAMS or home != "config" or _of_argument(name, node):
             continue
         index = 1 if name.startswith("load") else 0
         section = _literal(node.args[index] if len(node.args) > index else None)
@@ -138,6 +149,12 @@ def _reads(tree: ast.Module) -> Iterator[str | None]:
             yield None
         else:
             yield f"{section}:{' '.join(keys)}" if keys else section
+
+
+def _of_argument(name: str, call: ast.Call) -> bool:
+    """Return whether a call reads a YAML file that is an argument of the stage, so a dependency."""
+    value = getattr(call.args[0], "value", None) if call.args else None
+    return name == "mapping_of" and getattr(value, "id", "") == "args"
 
 
 def _literal(argument: ast.expr | None) -> str | None:

@@ -76,7 +76,7 @@ def test_every_code_file_is_written_and_one_without_a_stage_is_of_an_unused_modu
         code.main(code.Args(**{name: Path(word) for name, word in given.items()}))
     files = [path for path in (tmp_path / "code").rglob("*") if path.is_file()]
     made = {str(path.relative_to(tmp_path / "code")) for path in files}
-    named = {str(CODE.of(stage).relative_to(guard.HASHES)) for stage in RUN}
+    named = {str(CODE.of(stage).relative_to(CODE.hashes)) for stage in RUN}
     assert named <= made
     left_out = {
         f"{stage}/{name}"
