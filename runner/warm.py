@@ -110,12 +110,18 @@ def _is_package(module: object) -> bool:
 
 
 def _source_files() -> set[str]:
-    """Return the files of imported modules, without those of Python and of installed packages."""
+    """Return the files of imported modules, without those of Python and of installed packages.
+
+    Files of loaded modules have absolute paths; `torch.ops`, which no file defines, names one.
+    """
     folders = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platlib", "purelib")]
     files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    paths = [Path(file) for file in files if file]
     return {
-        file for file in files if file and not any(map(Path(file).is_relative_to, folders))
-    }  # fmt: skip
+        str(path)
+        for path in paths
+        if path.is_absolute() and not any(map(path.is_relative_to, folders))
+    }
 
 
 def _state(file: str) -> _State | None:
