@@ -79,10 +79,8 @@ def test_a_state_is_read_if_the_expert_shows_it_and_only_then(monkeypatch, tmp_p
 
     monkeypatch.setattr(visibility, "embedded", embedded)
     rows = pd.DataFrame(visibility.read_states(*tissue, tmp_path, load(ProbeConfig, "probe")))
-    rows = rows.set_index(["state", "expert"])
-    assert rows.loc[("image_stroma", "image"), "balanced_accuracy"] > 0.99
-    assert rows.loc[("image_stroma", "image"), "bits"] > 1.8
-    rest = rows.drop([("image_stroma", "image")])
-    assert (rest["bits"] < 0.05).all()
-    assert {("shared_type", "image"), ("shared_type", "expression")} < set(rest.index)
-    assert ("expression_stroma", "image") not in rows.index
+    bits = rows.set_index(["state", "expert"])["bits"].to_dict()
+    assert bits.pop(("image_stroma", "image")) > 1.8
+    assert max(bits.values()) < 0.05
+    assert {("shared_type", "image"), ("shared_type", "expression")} < set(bits)
+    assert ("expression_stroma", "image") not in bits
