@@ -50,9 +50,8 @@ def main(args: Args) -> None:
         if dataset.simulator is not None:
             folder.mkdir()
             progress = partial(tqdm, desc=args.dataset, unit="section")
-            of_dataset = dataset.simulator.model_dump(exclude={"kind"})
             platform = {"platform": dataset.reader.kind}
-            parameters = {**read_section("simulator"), **of_dataset, **platform}
+            parameters = {**read_section("simulator"), **dataset.simulator.tissue(), **platform}
             config = validate(SimulatorConfig, parameters, "simulator")
             simulate(args.dataset, config, roles.role_of, folder, progress)
         elif isinstance(dataset.source, FolderSource | HubSource):

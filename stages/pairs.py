@@ -61,8 +61,9 @@ def main(args: Args) -> None:
         args.dataset, sections, dataset, rules, args.raw, section_qc, stage_requirements()
     )
     section_qc.write(args.out.with_suffix(".csv"))
+    role = "" if dataset.simulator is None else dataset.simulator.role
     label_files.write_task_table(
-        args.labels.with_suffix(".csv"), study, args.dataset, dataset.tasks
+        args.labels.with_suffix(".csv"), study, args.dataset, dataset.tasks, role
     )
     reference_labels = args.labels.with_stem(f"{args.labels.stem}-reference")
     for adata, out, labels_out in (

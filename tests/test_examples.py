@@ -35,7 +35,7 @@ def shrink(params):
     roles = {"reference": "RS", "train": "ABC", "probe": "P", "test": "TU"}
     lung["roles"] = {role: list(donors) for role, donors in roles.items()}
     lung["source"] |= {"regions": 6, "cell_types": 2}
-    params["simulator"]["units"] = {role: [8, 10] for role in roles}
+    lung["source"]["units"] = {role: [8, 10] for role in roles}
     params["encoders"]["pca"]["components"] = 8
     params["encoders"]["efficientnet_lite0"]["input_px"] = 64
     params["encoders"]["nicheformer_small"] |= {"width": 12, "heads": 2, "ranks": 12}

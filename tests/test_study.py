@@ -40,7 +40,7 @@ def shrink(params):
     roles = {"reference": "RS", "train": "AB", "probe": "PQ", "test": "TUVW"}
     lung["roles"] = {role: list(donors) for role, donors in roles.items()}
     lung["source"] |= {"regions": 6, "cell_types": 2}
-    params["simulator"]["units"] = {role: [8, 10] for role in roles}
+    lung["source"]["units"] = {role: [8, 10] for role in roles}
     params["encoders"]["pca"]["components"] = 8
     params["encoders"]["efficientnet_lite0"]["input_px"] = 64
     params["training"] |= {"max_epochs": 3, "batch_size": 32}

@@ -102,7 +102,16 @@ def test_a_table_without_tasks_still_says_what_is_simulated(adata, tmp_path):
         assert table.tasks.empty
         assert list(table.tasks.columns) == ["kind", "classes", "observations"]
     lines = (tmp_path / "labels/lab.csv").read_text().splitlines()
-    assert lines == ["dataset,simulated,task,kind,classes,observations", "lab,False,,,0,0"]
+    assert lines == ["dataset,simulated,role,task,kind,classes,observations", "lab,False,,,,0,0"]
+
+
+@pytest.mark.parametrize("tasks", [{}, TASKS])
+def test_the_table_says_what_simulated_tissue_is_for(adata, tmp_path, tasks):
+    labelled.write(tmp_path, "lab", adata, tasks, "synergy, states well seen")
+    labels = tmp_path / "labels"
+    assert label_files.read_task_table(labels, "lab").role == "synergy, states well seen"
+    labelled.write(tmp_path, "lab", adata, tasks)
+    assert label_files.read_task_table(labels, "lab").role == ""
 
 
 def test_a_task_whose_name_reads_like_a_missing_value_is_a_task(adata, tmp_path):
@@ -116,9 +125,12 @@ def test_a_task_whose_name_reads_like_a_missing_value_is_a_task(adata, tmp_path)
     [
         (None, "no such table of tasks; make it with `dvc repro pairs`"),
         ("dataset,task\nlab,region\n", "not the table of tasks of 'lab'; delete it"),
-        ("dataset,simulated,task,kind,classes,observations\n", "not the table of tasks of 'lab'"),
         (
-            "dataset,simulated,task,kind,classes,observations\nlung,True,,,0,0\n",
+            "dataset,simulated,role,task,kind,classes,observations\n",
+            "not the table of tasks of 'lab'",
+        ),
+        (
+            "dataset,simulated,role,task,kind,classes,observations\nlung,True,none,,,0,0\n",
             "not the table of tasks of 'lab'",
         ),
     ],

@@ -12,9 +12,10 @@ whose labels hyperparameters are selected, have a label file of their own,
 `<dataset>-reference.h5ad`; of the columns of a task it has those that reference donors have, with
 all their labels.
 
-The task table `<dataset>.csv` beside it has one row per task: `dataset`, `simulated`, `task`,
-`kind`, `classes` (number of classes; of a regression, outputs) and `observations` (number with a
-label). A data set without tasks has one row with an empty `task`.
+The task table `<dataset>.csv` beside it has one row per task: `dataset`, `simulated`, `role` (of
+simulated tissue, what it is for), `task`, `kind`, `classes` (number of classes; of a regression,
+outputs) and `observations` (number with a label). A data set without tasks has one row with an
+empty `task`.
 """
 
 from collections.abc import Mapping
@@ -32,7 +33,7 @@ from cell_synergy.data.config import Task
 
 _PAIRS_COLUMNS = ("donor", "section", "block")
 _SHARES = "cell_type_ratio"
-_COLUMNS = ["dataset", "simulated", "task", "kind", "classes", "observations"]
+_COLUMNS = ["dataset", "simulated", "role", "task", "kind", "classes", "observations"]
 _REMEDY = "delete it and run `dvc repro`"
 
 
@@ -44,12 +45,15 @@ class TaskTable:
     ----------
     simulated
         Whether the data set is simulated.
+    role
+        What simulated tissue is for (`data.<dataset>.source.role`); empty for real tissue.
     tasks
         The columns `kind`, `classes` and `observations` of each task, with the task's name as the
         index, in the order of params.yaml.
     """
 
     simulated: bool
+    role: str
     tasks: pd.DataFrame
 
 
@@ -146,12 +150,12 @@ def add_labels(pairs: ad.AnnData, path: Path) -> None:
 
 
 def write_task_table(
-    path: Path, adata: ad.AnnData, dataset: str, tasks: Mapping[str, Task]
+    path: Path, adata: ad.AnnData, dataset: str, tasks: Mapping[str, Task], role: str
 ) -> None:
     """Write the task table of a data set, a CSV of one row per task.
 
-    Columns: `dataset`, `simulated`, `task`, `kind`, `classes` (number of classes or outputs) and
-    `observations` (number with a label). Without tasks, one row has an empty `task`.
+    Columns: `dataset`, `simulated`, `role`, `task`, `kind`, `classes` (number of classes or
+    outputs) and `observations` (number with a label). Without tasks, one row has an empty `task`.
 
     Parameters
     ----------
@@ -163,8 +167,10 @@ def write_task_table(
         The data set's name.
     tasks
         The tasks of the data set, by name.
+    role
+        What simulated tissue is for; empty for real tissue.
     """
-    of_dataset = {"dataset": dataset, "simulated": bool(adata.uns["simulated"])}
+    of_dataset = {"dataset": dataset, "simulated": bool(adata.uns["simulated"]), "role": role}
     rows = [
         of_dataset | {"task": name, "kind": task.kind} | _counts(adata, name, task)
         for name, task in tasks.items()
@@ -197,7 +203,8 @@ def read_task_table(folder: Path, dataset: str) -> TaskTable:
         raise DataError(f"{path}: not the table of tasks of {dataset!r}; {_REMEDY}")
     tasks = table[table["task"] != ""].set_index("task")[["kind", "classes", "observations"]]
     counts = {"classes": int, "observations": int}
-    return TaskTable(table["simulated"].iloc[0] == "True", tasks.astype(counts))
+    simulated, role = table[["simulated", "role"]].iloc[0]
+    return TaskTable(simulated == "True", role, tasks.astype(counts))
 
 
 def _counts(adata: ad.AnnData, name: str, task: Task) -> dict[str, int]:

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
 from cell_synergy.core.config import Config
-from cell_synergy.data.naming import OfKind
+from cell_synergy.data.naming import OfKind, listed
+from cell_synergy.data.study_design import Role
 
 
 class SimulatedDatasetConfig(Config):
@@ -19,7 +20,15 @@ class SimulatedDatasetConfig(Config):
     regions, cell_types
         Numbers of classes of the tasks `region` and `cell_type`.
     synergy
-        Whether `niche` and `matched_niche` need both modalities.
+        Whether `niche`, `matched_niche` and `mixed_niche` have synergy.
+    units
+        Numbers of rows and columns of observations in a section, by the role of its donor.
+    penetrance
+        Probability that a nucleus has the chromatin state of its observation, not the other state.
+    deposits
+        Mean number of deposits (pigment, mineral, crystals) in an observation.
+    jpeg_quality
+        JPEG quality of the image, 1 to 100.
     library_size
         Median counts per observation.
     fold_change
@@ -33,6 +42,10 @@ class SimulatedDatasetConfig(Config):
     regions: Annotated[int, Field(ge=6, le=27)]
     cell_types: Annotated[int, Field(ge=2, le=6)]
     synergy: bool
+    units: dict[Role, Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(listed)]]
+    penetrance: Annotated[float, Field(gt=0.5, le=1)]
+    deposits: PositiveFloat
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)]
     library_size: PositiveFloat
     fold_change: PositiveFloat
     seed: int
@@ -45,9 +58,17 @@ class SimulatorSource(SimulatedDatasetConfig):
     ----------
     kind
         `simulator`.
+    role
+        What the data set is for, for the reader of figures and tables; no file of the simulator
+        depends on it.
     """
 
     kind: Literal["simulator"]
+    role: Annotated[str, Field(pattern=r"^\S([^\n]*\S)?$")]
+
+    def tissue(self) -> dict[str, object]:
+        """Return the values that the simulated files depend on."""
+        return self.model_dump(exclude={"kind", "role"})
 
 
 class ManifestSource(Config):

@@ -17,6 +17,7 @@ SETTINGS = {
     "purity": 0.65,
     "concentration": 12.0,
     "penetrance": 0.75,
+    "deposits": 12.0,
     "mpp": 2.0,
     "stain_sd": 0.08,
     "jpeg_quality": 30,

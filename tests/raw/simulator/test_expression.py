@@ -50,7 +50,7 @@ def test_counts_have_the_mean_and_variance_of_the_negative_binomial(simulator):
 
 
 def test_a_panel_too_small_for_its_programmes_says_what_to_change(simulator):
-    with pytest.raises(ConfigError, match=r"genes is 50, but its programmes need 170: raise genes"):
+    with pytest.raises(ConfigError, match=r"genes is 50, but its programmes need 210: raise genes"):
         expression.draw_genes(simulator(genes=50), np.random.default_rng(0))
 
 

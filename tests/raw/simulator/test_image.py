@@ -1,8 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
+from scipy import ndimage
 
-from cell_synergy.raw.simulator import cells, image, states
+from cell_synergy.raw.simulator import cells, deposits, image, states
 
 SHAPE = (6, 8)
 
@@ -38,7 +40,9 @@ def test_the_image_ignores_the_states_that_only_expression_shows(scene):
     np.testing.assert_array_equal(draw(latent), draw(other))
 
 
-@pytest.mark.parametrize("state", ["image_nuclei", "image_stroma", "image_region"])
+@pytest.mark.parametrize(
+    "state", ["image_nuclei", "image_stroma", "image_region", "image_deposits"]
+)
 def test_a_change_of_an_image_state_changes_the_image_there_and_only_there(scene, state):
     config, latent, draw = scene
     other = latent.copy()
@@ -59,6 +63,31 @@ def test_tissue_is_stained_pink_and_nuclei_are_darker_and_bluer(scene):
     whole = picture.mean(axis=0)
     assert whole[0] > whole[2] > whole[1]
     assert dark[2] > dark[0]
+
+
+def test_each_kind_of_deposit_has_its_colour(scene):
+    _, latent, draw = scene
+    without = draw(deposits=1e-9, stain_sd=0.0).astype(int)
+    change = []
+    for kind in range(4):
+        changed = draw(latent.assign(image_deposits=kind), stain_sd=0.0) - without
+        change.append(changed[np.abs(changed).sum(axis=2) > 60].mean(axis=0))
+    carbon, haemosiderin, calcium, cleft = change
+    assert carbon.max() < -50
+    assert haemosiderin[0] - haemosiderin[2] > 50
+    assert calcium[2] - calcium[0] > 50
+    assert cleft.min() > 20
+
+
+def test_an_observation_has_as_many_deposits_as_configured(simulator):
+    config = simulator(units={"test": (20, 20)}, deposits=3.0)
+    lattice = config.lattice("test")
+    latent = pd.DataFrame({"image_deposits": np.zeros(400, dtype=np.int64)})
+    size = (1100, 1100)
+    drawn = deposits.draw(config, lattice, latent, size, 10, np.random.default_rng(0))
+    _, count = ndimage.label(drawn.absorbance[..., 0] > 0.2)
+    assert count == pytest.approx(3 * 20.8**2, rel=0.08)  # with the margin; few overlap
+    assert (drawn.tissue == 1).all()
 
 
 def test_donors_differ_in_stain(scene):

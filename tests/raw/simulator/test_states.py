@@ -25,7 +25,7 @@ def _bits(a, b):
 def test_levels_are_equally_frequent_within_a_section(simulator, role):
     config = simulator()
     for latent in _sections(config, role, 5):
-        for name in ("image_nuclei", "expression_programme", "image_stroma", "expression_stroma"):
+        for name in latent.columns.drop(["shared_type", *latent.filter(like="region")]):
             area = np.bincount(latent[name], minlength=states.n_levels(config)[name])
             assert area.max() - area.min() <= 4, name
         assert np.bincount(latent["shared_type"]).min() > 0.1 * len(latent)
@@ -49,7 +49,7 @@ def test_the_niche_is_the_xor_of_its_states_and_neither_alone_is_informative(sim
 
 
 @pytest.mark.parametrize("role", ["reference", "train"])
-def test_all_observations_match_in_training_donors(simulator, role):
+def test_the_stroma_of_all_observations_matches_in_training_donors(simulator, role):
     config = simulator()
     for latent in _sections(config, role, 3):
         paired = states.PAIRING[latent["image_stroma"]]
@@ -57,16 +57,32 @@ def test_all_observations_match_in_training_donors(simulator, role):
         assert states.labels(latent, config, role)["matched_niche"].isna().all()
 
 
-@pytest.mark.parametrize("role", ["probe", "test"])
-def test_half_of_the_observations_match_elsewhere_and_neither_state_is_informative(simulator, role):
-    config = simulator()
+HALF = [
+    *(("matched_niche", "stroma", role) for role in ("probe", "test")),
+    *(("mixed_niche", "deposits", role) for role in ROLES),
+]
+
+
+@pytest.mark.parametrize(("task", "pair", "role"), HALF)
+def test_half_of_the_observations_match_and_neither_state_is_informative(
+    simulator, task, pair, role
+):
+    config = simulator(units={role: (8, 8)})
     for latent in _sections(config, role, 5):
-        label = states.labels(latent, config, role)["matched_niche"].to_numpy()
-        matched = states.PAIRING[latent["image_stroma"]] == latent["expression_stroma"].to_numpy()
+        image, expression = latent[f"image_{pair}"], latent[f"expression_{pair}"].to_numpy()
+        label = states.labels(latent, config, role)[task].to_numpy()
+        matched = states.PAIRING[image] == expression
         np.testing.assert_array_equal(label == "matched", matched)
         assert matched.mean() == 0.5
-        assert _bits(latent["image_stroma"], matched) < 1e-9
-        assert _bits(latent["expression_stroma"], matched) < 0.02
+        assert _bits(image, matched) < 1e-9
+        assert _bits(expression, matched) < 0.02
+
+
+def test_the_pairs_are_independent_of_each_other(simulator):
+    pooled = pd.concat(_sections(simulator(), "test", 60))
+    for first in ("image_stroma", "expression_stroma"):
+        for second in ("image_deposits", "expression_deposits"):
+            assert _bits(pooled[first], pooled[second]) < 0.02
 
 
 @pytest.mark.parametrize("regions", [6, 10, 13, 22, 27])
@@ -85,22 +101,36 @@ def test_all_regions_occur_and_image_and_expression_distinguish_different_ones(s
 def test_states_of_one_modality_are_independent_of_those_of_the_other_without_synergy(simulator):
     config = simulator(synergy=False)
     pooled = pd.concat(_sections(config, "test", 60))
-    for image in ("image_nuclei", "image_stroma"):
-        for expression in ("expression_programme", "expression_stroma"):
+    for image in ("image_nuclei", "image_stroma", "image_deposits"):
+        for expression in ("expression_programme", "expression_stroma", "expression_deposits"):
             assert _bits(pooled[image], pooled[expression]) < 0.02
 
 
-def test_without_synergy_each_label_of_a_pair_follows_from_one_modality(simulator):
+@pytest.mark.parametrize("role", ROLES)
+def test_without_synergy_a_niche_says_what_single_states_say(simulator, role):
     config = simulator(synergy=False)
-    for role in ROLES:
-        latent = states.sample(config, role, states.stream(config, role))
-        labels = states.labels(latent, config, role)
-        niche, matched = labels["niche"] == "outer", labels["matched_niche"] == "matched"
-        np.testing.assert_array_equal(niche, latent["image_nuclei"] == 1)
-        np.testing.assert_array_equal(matched, latent["expression_stroma"] < 2)
+    latent = states.sample(config, role, states.stream(config, role))
+    labels = states.labels(latent, config, role)
+    upper = latent >= 2
+    np.testing.assert_array_equal(labels["niche"] == "outer", upper["image_stroma"])
+    np.testing.assert_array_equal(labels["matched_niche"] == "outer", upper["expression_stroma"])
+    mixed = labels["mixed_niche"].str.split("_", expand=True)
+    np.testing.assert_array_equal(mixed[0] == "outer", upper["image_deposits"])
+    np.testing.assert_array_equal(mixed[1] == "high", upper["expression_deposits"])
     visible = states.visible(config)
-    assert visible["niche"] == {"image": ["image_nuclei"], "expression": []}
+    assert visible["niche"] == {"image": ["image_stroma"], "expression": []}
     assert visible["matched_niche"] == {"image": [], "expression": ["expression_stroma"]}
+
+
+@pytest.mark.parametrize("synergy", [True, False])
+def test_no_task_repeats_another(simulator, synergy):
+    config = simulator(synergy=synergy, units={"test": (40, 40)})
+    (latent,) = _sections(config, "test", 1)
+    labels = states.labels(latent, config, "test").assign(cell_type=latent["shared_type"])
+    for task, label in labels.items():
+        entropy = _bits(label, label)
+        for other in set(labels) - {task}:
+            assert _bits(label, labels[other]) < 0.2 * entropy, (task, other)
 
 
 @pytest.mark.parametrize("synergy", [True, False])
@@ -116,5 +146,5 @@ def test_every_label_is_a_function_of_the_states_that_its_task_names(simulator, 
 
 
 def test_a_role_without_a_section_size_is_named_with_the_remedy(simulator):
-    with pytest.raises(ConfigError, match=r"simulator.units has no 'study'; add"):
+    with pytest.raises(ConfigError, match=r"source.units has no 'study'; add"):
         states.sample(simulator(), "study", np.random.default_rng(0))

@@ -2,10 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.data.naming import listed
 from cell_synergy.data.source_config import SimulatedDatasetConfig
 from cell_synergy.data.study_design import Role
 from cell_synergy.raw.simulator.lattice import Lattice
@@ -19,19 +18,15 @@ class SimulatorConfig(SimulatedDatasetConfig):
     platform
         File layout: `xenium` (observations are the squares of a grid and contain cells) or
         `visium` (observations are the spots of a hexagonal array); equal to the data set's reader.
-    units
-        Numbers of rows and columns of observations in a section, by the role of its donor.
     pitch_um, margin_um, correlation_um
         Distance between observations, width of the tissue around them, and standard deviation of
         the Gaussian kernel that smooths the random fields, in micrometres.
     cells, purity, concentration
         Mean number of grid points for cells in an observation, mean share of its dominant cell
         type, and sum of the parameters of the Dirichlet distribution of types.
-    penetrance
-        Probability that a nucleus has the chromatin state of its observation, not the other state.
-    mpp, stain_sd, jpeg_quality
-        Micrometres per pixel of the image, standard deviation over donors of the log amount of
-        each stain, and JPEG quality (1 to 100).
+    mpp, stain_sd
+        Micrometres per pixel of the image, and standard deviation over donors of the log amount of
+        each stain.
     library_sd
         Standard deviation of the log library size, over donors and again over observations.
     marker_fold_change
@@ -42,17 +37,14 @@ class SimulatorConfig(SimulatedDatasetConfig):
     """
 
     platform: Literal["xenium", "visium"]
-    units: dict[Role, Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(listed)]]
     pitch_um: PositiveFloat
     margin_um: PositiveFloat
     correlation_um: PositiveFloat
     cells: PositiveFloat
     purity: Annotated[float, Field(gt=0, lt=1)]
     concentration: PositiveFloat
-    penetrance: Annotated[float, Field(gt=0.5, le=1)]
     mpp: PositiveFloat
     stain_sd: NonNegativeFloat
-    jpeg_quality: Annotated[int, Field(ge=1, le=100)]
     library_sd: NonNegativeFloat
     marker_fold_change: PositiveFloat
     dispersion: PositiveFloat
@@ -68,7 +60,7 @@ class SimulatorConfig(SimulatedDatasetConfig):
         """
         if role not in self.units:
             raise ConfigError(
-                f"simulator.units has no {role!r}; add the rows and columns of its sections"
+                f"source.units has no {role!r}; add the rows and columns of its sections"
             )
         hexagonal = self.platform == "visium"
         return Lattice(*self.units[role], self.pitch_um, self.margin_um, hexagonal)

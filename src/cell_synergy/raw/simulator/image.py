@@ -10,6 +10,7 @@ from scipy.fft import irfft2, rfft2
 from scipy.ndimage import fourier_gaussian
 from tifffile import imwrite
 
+from cell_synergy.raw.simulator import deposits, shapes
 from cell_synergy.raw.simulator.cells import Cells
 from cell_synergy.raw.simulator.config import SimulatorConfig
 from cell_synergy.raw.simulator.lattice import Lattice
@@ -154,7 +155,8 @@ def render(
     """
     border = int(np.ceil(_BORDER_UM / config.mpp)) + 1
     height_width = lattice.extent[::-1]
-    size = tuple((np.round(height_width / config.mpp).astype(int) + 2 * border).tolist())
+    height, width = (np.round(height_width / config.mpp).astype(int) + 2 * border).tolist()
+    size = (height, width)
     shift = rng.integers(_TEXTURE_SIDE, size=2)
     index = np.ix_(*[(np.arange(n) + s) % _TEXTURE_SIDE for n, s in zip(size, shift, strict=True)])
     crops = {name: texture[index] for name, texture in textures.items()}
@@ -171,7 +173,8 @@ def render(
                 _draw_cells(
                     densities, centre, angle[part], scale[part], appearance, nuclear, config.mpp
                 )
-    rgb = _densities_to_rgb(densities, crops, config, rng)
+    drawn = deposits.draw(config, lattice, latent, size, border, rng)
+    rgb = _densities_to_rgb(densities, drawn, crops, config, rng)
     return np.ascontiguousarray(rgb[border:-border, border:-border])
 
 
@@ -237,13 +240,7 @@ def _draw_cells(
 ) -> None:
     """Add cells of one type and nuclear state to the densities in place; `centre` is in pixels."""
     reach = int(np.ceil(max(1.2 * appearance.length * nuclear.scale, appearance.body) / mpp))
-    step = np.arange(-reach, reach + 1)
-    row, column = (axis.ravel() for axis in np.meshgrid(step, step, indexing="ij"))
-    width = densities.nuclei.shape[1]
-    whole = np.floor(centre).astype(np.int64)
-    pixel = ((whole[:, 1] * width + whole[:, 0])[:, None] + (row * width + column)).ravel()
-    offset = whole + 0.5 - centre
-    dx, dy = ((axis + offset[:, [i]]).astype(np.float32) for i, axis in enumerate((column, row)))
+    pixel, dx, dy = shapes.surroundings(centre, reach, densities.nuclei.shape[1])
     scale = scale * np.float32(nuclear.scale / mpp)
     nucleus = _nucleus_density(dx, dy, angle, scale, appearance, nuclear)
     np.maximum.at(densities.nuclei.reshape(-1), pixel, nucleus.ravel())
@@ -264,11 +261,8 @@ def _nucleus_density(
     nuclear: _NuclearState,
 ) -> Float32[np.ndarray, "cells pixels"]:
     """Return the haematoxylin density of anti-aliased elliptical nuclei."""
-    cosine, sine = np.cos(angle)[:, None], np.sin(angle)[:, None]
-    length, width = appearance.length * scale[:, None], appearance.width * scale[:, None]
-    along, across = (dx * cosine + dy * sine) / length, (dy * cosine - dx * sine) / width
-    radius = np.hypot(along, across)
-    edge = ((1 - radius) * width + 0.5).clip(0, 1)
+    length, width = appearance.length * scale, appearance.width * scale
+    radius, edge = shapes.ellipse(dx, dy, angle, length, width)
     centre = 1 - nuclear.clearing * (1 - radius**2).clip(0, 1)
     chromatin = appearance.chromatin * nuclear.chromatin
     return np.asarray(chromatin * edge * centre, dtype=np.float32)
@@ -276,23 +270,25 @@ def _nucleus_density(
 
 def _densities_to_rgb(
     densities: _Densities,
+    drawn: deposits.Deposits,
     crops: dict[str, Float32[np.ndarray, "height width"]],
     config: SimulatorConfig,
     rng: np.random.Generator,
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Convert densities to RGB by the Beer-Lambert law, and add camera noise."""
+    """Convert densities and deposits to RGB by the Beer-Lambert law, and add camera noise."""
     vectors = _STAIN_VECTORS + rng.normal(0, 0.3 * config.stain_sd, _STAIN_VECTORS.shape)
     amounts = np.exp(rng.normal(0, config.stain_sd, 2))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True) * amounts[:, None]).astype(
         np.float32
     )
     white = np.float32(245) + rng.normal(0, 20 * config.stain_sd, 3).astype(np.float32)
-    thickness = 1 + 0.05 * crops["thickness"]
+    thickness = (1 + 0.05 * crops["thickness"]) * drawn.tissue
     eosin = densities.eosin.clip(0, 1.6) * (1 - 0.6 * densities.nuclei.clip(0, 1)) * thickness
     haematoxylin = (densities.haematoxylin.clip(0, 0.6) + densities.nuclei) * thickness
     rgb = np.empty((*eosin.shape, 3), dtype=np.uint8)
     for channel in range(3):
         absorbance = haematoxylin * vectors[0, channel] + eosin * vectors[1, channel]
+        absorbance += drawn.absorbance[..., channel]
         light = white[channel] * np.exp(-absorbance) + 1.5 * crops["camera"]
         rgb[..., channel] = np.round(light.clip(0, 255)).astype(np.uint8)
     return rgb
