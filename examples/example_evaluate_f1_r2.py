@@ -15,17 +15,18 @@ from typing import Literal
 import pandas as pd
 
 from cell_synergy import models
-from cell_synergy.core.config import load, read_section
+from cell_synergy.core.config import load, load_keys, read_section
 from cell_synergy.core.errors import positional_arguments, report_errors
 from cell_synergy.core.names import LINEAR
 from cell_synergy.core.pipeline import paths
 from cell_synergy.data.config import DatasetConfig
 from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.data.inputs import InputConfig
 from cell_synergy.downstream.evaluate import FoldEvaluator, standardised_blocks
+from cell_synergy.downstream.method_scores import TrainedMethod
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import task_targets
 from cell_synergy.scoring.tables import PAPER_METRICS
-from cell_synergy.training import weights
 
 
 def read(dataset: str) -> tuple[PairedDataset, DatasetConfig]:
@@ -63,14 +64,13 @@ def _rows(
     paired: PairedDataset, spec: DatasetConfig, dataset: str, folders: Mapping[str, Path | None]
 ) -> Iterator[dict[str, object]]:
     probe, targets = load(ProbeConfig, "probe"), task_targets(paired, spec.tasks)
+    axes = load_keys(InputConfig, "align").axes
     for name, given in folders.items():
         method = models.load(name, read_section(f"models.{name}"))
-        folder = given or weights_folder(dataset, name)
+        trained = TrainedMethod(method, given or weights_folder(dataset, name), paired, axes)
+        seed = trained.seeds()[0]
         for fold in paired.folds:
-            seed = weights.seeds(folder, fold.name)[0]
-            learnt = weights.load(folder, fold.name, seed)
-            joint = method.embed(learnt, *paired.standardised(fold))
-            z = standardised_blocks(name, joint, paired, fold, seed)
+            z = standardised_blocks(name, trained.embed(fold, seed), paired, fold, seed)
             evaluator = FoldEvaluator(paired, targets, fold, probe)
             for row in evaluator.scores({LINEAR: evaluator.linear(z, {}, donor=False)}):
                 yield {"method": name, **row}

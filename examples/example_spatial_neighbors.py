@@ -13,9 +13,10 @@ import pandas as pd
 from example_evaluate_f1_r2 import read, weights_folder
 
 from cell_synergy import models
-from cell_synergy.core.config import load, read_section
+from cell_synergy.core.config import load, load_keys, read_section
 from cell_synergy.core.errors import positional_arguments, report_errors
 from cell_synergy.core.names import LINEAR
+from cell_synergy.data.inputs import InputConfig
 from cell_synergy.downstream.method_scores import TrainedMethod
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.spatial.config import SpatialConfig
@@ -30,11 +31,12 @@ def spatial_scores(dataset: str, methods: Sequence[str], probes: Sequence[str]) 
     """
     paired, spec = read(dataset)
     probe, spatial = load(ProbeConfig, "probe"), load(SpatialConfig, "spatial")
+    axes = load_keys(InputConfig, "align").axes
     spatial_tasks = SpatialTasks.of(paired, spec.tasks, spatial)
     scores = []
     for name in methods:
         method = models.load(name, read_section(f"models.{name}"))
-        trained = TrainedMethod(method, weights_folder(dataset, name), paired)
+        trained = TrainedMethod(method, weights_folder(dataset, name), paired, axes)
         seeds = trained.seeds()[:1]
         scores.append(evaluate(name, paired, spatial_tasks, seeds, trained.embed, probe, probes))
     return pd.concat(scores, ignore_index=True)

@@ -12,6 +12,7 @@ from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import report_errors
 from cell_synergy.core.files import atomic_write
 from cell_synergy.data.config import SpatialBenchmarkConfig
+from cell_synergy.data.inputs import InputConfig
 from cell_synergy.downstream.evaluate import evaluate
 from cell_synergy.downstream.method_scores import TrainedMethod, write_scores
 from cell_synergy.downstream.probes.config import ProbeConfig
@@ -34,13 +35,14 @@ def main(args: Args) -> None:
     use_threads(read_param("threads"))
     experiment = Experiment.from_overrides(args.models, args.data)
     probe, spatial = load(ProbeConfig, "probe"), load(SpatialConfig, "spatial")
+    axes = load_keys(InputConfig, "align").axes
     dataset_name, overrides = experiment.dataset_name, experiment.dataset_overrides
     dataset = load_keys(SpatialBenchmarkConfig, f"data.{dataset_name}", overrides)
     paired = read_paired(args, dataset)
     views = dataset.reader.units in (None, "cells")
     check(paired.adata, dataset.unit_um, views=views)
     spatial_tasks = spatial_scores.SpatialTasks.of(paired, dataset.tasks, spatial)
-    trained = TrainedMethod(experiment.method, args.weights, paired)
+    trained = TrainedMethod(experiment.method, args.weights, paired, axes)
     name, seeds = experiment.method_name, trained.seeds()
     evaluation = evaluate(name, paired, dataset.tasks, seeds, trained.embed, probe)
     over_space = spatial_scores.evaluate(

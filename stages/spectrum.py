@@ -10,6 +10,7 @@ from cell_synergy.core.errors import report_errors
 from cell_synergy.core.files import atomic_write
 from cell_synergy.data.config import BenchmarkConfig
 from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.data.inputs import InputConfig
 from cell_synergy.data.splits import Fold
 from cell_synergy.downstream.method_scores import TrainedMethod
 from cell_synergy.downstream.probes.config import ProbeConfig
@@ -37,8 +38,9 @@ def main(args: Args) -> None:
     use_threads(read_param("threads"))
     dataset = load_keys(BenchmarkConfig, f"data.{args.dataset}")
     paired = PairedDataset.read(args.pairs, args.image, args.expression, dataset, args.labels)
+    axes = load_keys(InputConfig, "align").axes
     trained = {
-        name: TrainedMethod(models.load(name, block), args.weights / name, paired)
+        name: TrainedMethod(models.load(name, block), args.weights / name, paired, axes)
         for name, block in read_section("models").items()
     }
     seeds = {name: method.seeds() for name, method in trained.items()}

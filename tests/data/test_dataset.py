@@ -1,10 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from cell_synergy.core.errors import DataError
+from cell_synergy.core.config import load_keys, parse, validate
+from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.data import embeddings, label_files
 from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.data.inputs import InputConfig
 from cell_synergy.data.paired import write as write_pairs
 
 
@@ -83,3 +87,62 @@ def test_pieces_are_sections_or_their_blocks(units):
     paired = PairedDataset(cut, nothing, nothing, blocks, groups, [], "train")
     assert paired.section_or_block.tolist() == blocks.tolist()
     assert paired.donor_labels is paired.donor
+
+
+def test_inputs_are_principal_axes_fitted_on_the_training_rows_alone(stored, dataset):
+    paired = _read(stored, dataset(standardise="train"))
+    fold = paired.folds[0]
+    image, expression = paired.inputs(fold, 2)
+    assert (image.shape, expression.shape) == ((30, 2), (30, 2))
+    standardised = paired.standardised(fold)[0]
+    variances = np.linalg.eigvalsh(np.cov(standardised[fold.align].T, ddof=0))
+    np.testing.assert_allclose(image[fold.align].var(axis=0), variances[:0:-1], rtol=1e-4)
+    assert np.abs(np.corrcoef(image[fold.align].T)[0, 1]) < 1e-4
+    changed = paired.image.copy()
+    changed[fold.test] *= 30
+    other = replace(paired, image=changed).inputs(fold, 2)[0]
+    assert other[fold.align].tobytes() == image[fold.align].tobytes()
+    assert np.abs(other[fold.test]).max() > 10 * np.abs(image[fold.test]).max()
+    changed[fold.align] = paired.image[fold.align][:, [1, 2, 0]]
+    assert (replace(paired, image=changed).inputs(fold, 2)[0] != image).any()
+    assert (paired.inputs(paired.folds[1], 2)[0] != image).any()
+
+
+@pytest.mark.parametrize("mode", ["train", "donor"])
+def test_inputs_without_axes_are_the_standardised_embeddings(stored, dataset, mode):
+    paired = _read(stored, dataset(standardise=mode))
+    for fold in paired.folds:
+        pairs = zip(paired.inputs(fold, None), paired.standardised(fold), strict=True)
+        assert all(given.tobytes() == expected.tobytes() for given, expected in pairs)
+        # All axes of an expert with fewer features: rotated, and no distance changes.
+        for given, expected in zip(paired.inputs(fold, 64), paired.standardised(fold), strict=True):
+            assert given.shape == expected.shape
+            np.testing.assert_allclose(given @ given.T, expected @ expected.T, atol=1e-3)
+        assert paired.inputs(fold, 64)[0].tobytes() == paired.inputs(fold, 64)[0].tobytes()
+
+
+def test_the_text_of_inputs_names_the_axes_and_the_experts_widths(stored, dataset):
+    paired = _read(stored, dataset())
+    texts = {paired.input_text(axes) for axes in (None, 2, 64)}
+    narrow = replace(paired, image=paired.image[:, :2])
+    assert len(texts | {narrow.input_text(64)}) == 4
+    assert paired.input_text(64) == (
+        "64 principal axes (align.axes) of 3 image and 2 expression features"
+    )
+
+
+@pytest.mark.parametrize(("axes", "n_axes"), [(64, 64), ("none", None), (1, 1)])
+def test_axes_are_a_number_or_none(axes, n_axes):
+    assert validate(InputConfig, {"axes": axes}, "align").axes == n_axes
+
+
+@pytest.mark.parametrize("word", ["align.axes=none", "align.axes=32"])
+def test_axes_may_be_given_on_the_command_line(word):
+    given = parse([word])["align"]
+    assert load_keys(InputConfig, "align", given).axes in (None, 32)
+
+
+@pytest.mark.parametrize("axes", [0, -1, "all", None, 2.5, True])
+def test_other_axes_are_refused_with_the_key(axes):
+    with pytest.raises(ConfigError, match=r"align\.axes: "):
+        validate(InputConfig, {"axes": axes}, "align")

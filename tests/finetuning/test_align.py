@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from cell_synergy.core.config import parse, read_section
-from cell_synergy.core.errors import ConfigError
-from cell_synergy.finetuning.align import AlignConfig, _key, align
+from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.downstream.method_scores import TrainedMethod
+from cell_synergy.finetuning.align import AlignConfig, align
 from cell_synergy.finetuning.run_alignment import _training
 from cell_synergy.training import loop, weights
+from cell_synergy.training.fit_key import fit_key
 from cell_synergy.training.method import FitSpec, Pairs
 
 
@@ -19,9 +21,9 @@ from cell_synergy.training.method import FitSpec, Pairs
 def run(load, paired, training, tmp_path):
     """Align with two seeds, 5 and 6; return the folder."""
 
-    def aligned(name, out="out", paired=paired):
-        folder = tmp_path / out
-        settings, curves = AlignConfig(seed=5, seeds=2, held=0.1), tmp_path / f"{out}-curves"
+    def aligned(name, out="out", paired=paired, axes=6):
+        folder, curves = tmp_path / out, tmp_path / f"{out}-curves"
+        settings = AlignConfig(axes=axes, seed=5, seeds=2, held=0.1)
         align("tiny", load(name), paired, training, settings, folder, curves)
         return folder
 
@@ -86,10 +88,41 @@ def test_test_donors_never_influence_the_weights(name, mode, run, paired):
     assert content(run(name, "other", replace(fold, image=image))) != expected
 
 
-def test_each_fold_has_its_own_weights(run):
+def test_each_fold_has_its_own_weights(run, paired):
     folder = run("cca")
-    first, second = (weights.load(folder, fold, 5) for fold in "AB")
+    inputs = paired.input_text(6)
+    first, second = (weights.load(folder, fold, 5, inputs) for fold in "AB")
     assert (first["image"] != second["image"]).any()
+
+
+@pytest.mark.parametrize(("axes", "widths"), [(6, (6, 6)), (11, (11, 10)), ("none", (12, 10))])
+def test_a_method_is_fitted_on_the_axes_of_each_expert_unless_it_takes_the_full_width(
+    axes, widths, run, paired, load
+):
+    n_axes = None if axes == "none" else axes
+    for name in ("cca", "concat_full", "concat"):
+        method, folder = load(name), run(name, f"{name}-{axes}", axes=axes)
+        trained = TrainedMethod(method, folder, paired, n_axes)
+        blocks = trained.embed(paired.folds[0], 5)
+        expected = {"cca": (8,), "concat": widths, "concat_full": (12, 10)}[name]
+        assert tuple(block.shape[1] for block in blocks) == expected
+
+
+@pytest.mark.parametrize(("fitted", "given"), [(6, None), (6, 5), ("none", 6), ("none", 12)])
+@pytest.mark.parametrize("name", ["cca", "simclr", "random", "concat"])
+def test_weights_of_other_axes_are_an_error_not_garbage(name, fitted, given, run, paired, load):
+    folder = run(name, axes=fitted)
+    match = r"A-5\.safetensors: fitted on .* \(align\.axes\) .*, not on .*; give the same"
+    with pytest.raises(DataError, match=match):
+        TrainedMethod(load(name), folder, paired, given).embed(paired.folds[0], 5)
+
+
+def test_methods_of_full_width_have_the_same_weights_and_scores_with_any_axes(run, paired, load):
+    files = content(run("image", axes=6)), content(run("image", "other", axes="none"))
+    assert files[0] == files[1]
+    trained = TrainedMethod(load("image"), run("image", axes=6), paired, None)
+    (block,) = trained.embed(paired.folds[0], 5)
+    np.testing.assert_array_equal(block, paired.standardised(paired.folds[0])[0])
 
 
 def test_a_kill_leaves_nothing_and_the_next_run_continues(run, monkeypatch, tmp_path, scratch):
@@ -139,23 +172,23 @@ def test_the_checkpoint_changes_with_code_parameters_and_inputs(
     moved = Pairs(pairs.image + 1, pairs.expression, pairs.donor)
     other = Pairs(pairs.image, pairs.expression, pairs.donor[::-1])
     job = FitSpec("A-0", pairs, pairs, 0)
-    key = _key(method, training, [job])
-    assert _key(twin, dict(training), [job]) == key
+    key = fit_key(method, training, [job])
+    assert fit_key(twin, dict(training), [job]) == key
     keys = [
         key,
-        _key(method, longer, [job]),
-        _key(wider, training, [job]),
-        _key(method, training, [replace(job, pairs=moved)]),
-        _key(method, training, [replace(job, pairs=other)]),
-        _key(method, training, [replace(job, validation=other)]),
-        _key(method, training, [replace(job, name="A-1", seed=1)]),
+        fit_key(method, longer, [job]),
+        fit_key(wider, training, [job]),
+        fit_key(method, training, [replace(job, pairs=moved)]),
+        fit_key(method, training, [replace(job, pairs=other)]),
+        fit_key(method, training, [replace(job, validation=other)]),
+        fit_key(method, training, [replace(job, name="A-1", seed=1)]),
     ]
     module = ModuleType("cell_synergy.added")
     module.__file__ = str(tmp_path / "added.py")
     monkeypatch.setitem(sys.modules, "cell_synergy.added", module)
     for text in ("one = 1", "one = 2"):
         (tmp_path / "added.py").write_text(text)
-        keys.append(_key(method, training, [job]))
+        keys.append(fit_key(method, training, [job]))
     assert len(set(keys)) == 9
 
 

@@ -48,7 +48,8 @@ def test_any_rows_can_be_transformed(name, load, fitted, pairs):
 @pytest.mark.parametrize("name", [name for name in NAMES if "width" in BLOCKS[name]])
 def test_the_joint_embedding_has_the_width_of_the_parameters(name, load, fitted, pairs):
     joint = load(name).transform(fitted(name), pairs.image, pairs.expression)
-    assert joint.shape[1] == BLOCKS[name]["width"]
+    sides_and_products = 3 if name == "comm_products" else 1
+    assert joint.shape[1] == sides_and_products * BLOCKS[name]["width"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -59,7 +60,7 @@ def test_blocks_side_by_side_are_the_joint_embedding(name, load, fitted, pairs):
     assert not widths or [block.shape[1] for block in blocks] == list(widths)
     joint = method.transform(weights, pairs.image, pairs.expression)
     np.testing.assert_array_equal(np.concatenate(blocks, axis=1), joint)
-    assert (len(blocks) == 2) == (name == "concat")
+    assert (len(blocks) == 2) == (name in ("concat", "concat_full"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -105,9 +106,9 @@ def test_fit_and_transform_leave_their_inputs_as_they_are(name, load, fitted, pa
 @pytest.mark.parametrize("name", NAMES)
 def test_weights_survive_half_precision_on_disk(name, load, fitted, pairs, tmp_path):
     weights, method = fitted(name), load(name)
-    files.save(tmp_path, "holdout-0", weights)
+    files.save(tmp_path, "holdout-0", weights, "")
     joint = method.transform(weights, pairs.image, pairs.expression)
-    read = method.transform(files.load(tmp_path, "holdout", 0), pairs.image, pairs.expression)
+    read = method.transform(files.load(tmp_path, "holdout", 0, ""), pairs.image, pairs.expression)
     assert np.abs(read - joint).max() < 0.01 * np.abs(joint).max()
 
 

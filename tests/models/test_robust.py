@@ -52,7 +52,9 @@ EDGES = {
 }
 
 CONSTANT = ["constant", "zero", "one constant modality", "identical rows"]
-REFUSED = [(name, case) for name in ("cca", "dcca") for case in CONSTANT]
+CORRELATED = ("cca", "dcca", "bilinear", "bilinear_full", "bilinear_expression")
+REFUSED = [(name, case) for name in CORRELATED for case in CONSTANT]
+REFUSED += [("bilinear_image", case) for case in CONSTANT if case != "one constant modality"]
 
 
 def coldest(name):

@@ -11,8 +11,9 @@ def test_the_unimodal_methods_return_their_expert(load, pairs):
         np.testing.assert_array_equal(joint, expert)
 
 
-def test_concat_is_both_experts_side_by_side(load, pairs):
-    joint = load("concat").transform({}, pairs.image, pairs.expression)
+@pytest.mark.parametrize("name", ["concat", "concat_full"])
+def test_concat_is_both_experts_side_by_side(name, load, pairs):
+    joint = load(name).transform({}, pairs.image, pairs.expression)
     np.testing.assert_array_equal(joint[:, :48], pairs.image)
     np.testing.assert_array_equal(joint[:, 48:], pairs.expression)
 

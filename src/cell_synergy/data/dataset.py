@@ -1,12 +1,13 @@
 """A paired data set: pairs, two embeddings, donors and folds, as methods and probes use it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anndata as ad
 import numpy as np
 from jaxtyping import Float32, Shaped
 
+from cell_synergy.core.principal_axes import principal_axes
 from cell_synergy.data import embeddings, paired
 from cell_synergy.data.splits import Fold, folds, split_groups
 from cell_synergy.data.study_design import DesignConfig
@@ -40,6 +41,9 @@ class PairedDataset:
     donor: Shaped[np.ndarray, " obs"]
     folds: list[Fold]
     mode: str
+    _axes: dict[tuple[bytes, int], list[np.ndarray]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )  # principal axes of both experts, by training rows and number
 
     @classmethod
     def read(
@@ -112,3 +116,40 @@ class PairedDataset:
             for x in (self.image, self.expression)
         )
         return image, expression
+
+    def inputs(
+        self, fold: Fold, axes: int | None
+    ) -> tuple[Float32[np.ndarray, "obs k1"], Float32[np.ndarray, "obs k2"]]:
+        """Return what a method gets of image and expression: all observations, for one fold.
+
+        Both experts then have about as many features, so that the wider one does not drown the
+        other. Axes are not whitened: their variances remain those of the embedding.
+
+        Parameters
+        ----------
+        fold
+            The fold; principal axes are fitted on its rows `fold.align`.
+        axes
+            Maximal number of principal axes of each standardised embedding; None for the
+            standardised embeddings themselves.
+        """
+        image, expression = self.standardised(fold)
+        if axes is None:
+            return image, expression
+        key = fold.align.tobytes(), axes
+        if key not in self._axes:
+            self._axes[key] = [principal_axes(x[fold.align], axes) for x in (image, expression)]
+        image_axes, expression_axes = self._axes[key]
+        return image @ image_axes, expression @ expression_axes
+
+    def input_text(self, axes: int | None) -> str:
+        """Return a text that differs between inputs that one set of weights cannot share.
+
+        Parameters
+        ----------
+        axes
+            Maximal number of principal axes, as `inputs` takes it.
+        """
+        d1, d2 = self.image.shape[1], self.expression.shape[1]
+        kind = "all features" if axes is None else f"{axes} principal axes"
+        return f"{kind} (align.axes) of {d1} image and {d2} expression features"

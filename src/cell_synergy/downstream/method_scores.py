@@ -33,11 +33,15 @@ class TrainedMethod:
         Folder of its weights.
     paired
         The data set.
+    axes
+        Maximal number of principal axes of each expert that fusion methods get; None for all
+        features. It has to be that of the fit.
     """
 
     method: Method
     folder: Path
     paired: PairedDataset
+    axes: int | None
 
     def seeds(self) -> list[int]:
         """Return the seeds that the first fold has weights for, in ascending order.
@@ -55,17 +59,19 @@ class TrainedMethod:
         Parameters
         ----------
         fold
-            Fold on which the weights were fitted, and by which the inputs are standardised.
+            Fold on which the weights were fitted, and by which the inputs are standardised and
+            rotated to their principal axes.
         seed
             Seed of the fit.
 
         Raises
         ------
         DataError
-            If the weights are missing or damaged.
+            If the weights are missing or damaged, or were fitted on other inputs.
         """
-        fitted = weights.load(self.folder, fold.name, seed)
-        return self.method.embed(fitted, *self.paired.standardised(fold))
+        axes = self.method.input_axes(self.axes)
+        fitted = weights.load(self.folder, fold.name, seed, self.paired.input_text(axes))
+        return self.method.embed(fitted, *self.paired.inputs(fold, axes))
 
 
 def write_scores(evaluation: Evaluation, path: Path) -> None:

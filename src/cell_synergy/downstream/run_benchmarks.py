@@ -19,7 +19,7 @@ scores a method of the study on every task of a data set.
 `evaluation.modality` is multimodal, unimodal_img or unimodal_gex; `evaluation.align_method` names
 the method (by default the focal `method` of params.yaml), `evaluation.weights` a folder of its
 weights (by default those of the stage `align`). Overrides of the sections `models.<name>`,
-`data.<dataset>` and `probe` may follow.
+`data.<dataset>` and `probe` may follow, and `align.axes`, with the value that it was fitted with.
 
 Both write to `out=FILE.csv`, by default a file under runs/, or to a file of the usual name in
 `out=FOLDER`, and replace only files there that the same command wrote.
@@ -63,12 +63,14 @@ class EvaluationConfig(Config):
 
 
 class Args(ExperimentArgs):
-    """Inputs, output, and overrides of the section `probe`.
+    """Inputs, output, and overrides of the sections `probe` and `align`.
 
     Attributes
     ----------
     probe
         Overrides of the section `probe` of params.yaml.
+    align
+        Override of `align.axes`, the number of principal axes that the method was fitted on.
     labels
         File of the observations' labels.
     weights
@@ -78,6 +80,7 @@ class Args(ExperimentArgs):
     """
 
     probe: Any = Field(default_factory=dict)
+    align: Any = Field(default_factory=dict)
     labels: Path
     weights: Path
     out: Path
@@ -95,12 +98,19 @@ def run(args: Args) -> None:
     experiment = Experiment.from_overrides(args.models, args.data)
     overrides = experiment.dataset_overrides
     dataset = load_keys(BenchmarkConfig, f"data.{experiment.dataset_name}", overrides)
-    probe = load(ProbeConfig, "probe", args.probe)
+    probe, axes = load(ProbeConfig, "probe", args.probe), _axes(args.align)
     use_threads(read_param("threads"))
     paired = read_paired(args, dataset)
-    trained = TrainedMethod(experiment.method, args.weights, paired)
+    trained = TrainedMethod(experiment.method, args.weights, paired, axes)
     name, tasks = experiment.method_name, dataset.tasks
     write_scores(evaluate(name, paired, tasks, trained.seeds(), trained.embed, probe), args.out)
+
+
+def _axes(overrides: Any) -> int | None:  # noqa: ANN401 - a word or a block
+    """Return `align.axes` of params.yaml, or the override: principal axes of fusion methods."""
+    from cell_synergy.data.inputs import InputConfig
+
+    return load_keys(InputConfig, "align", overrides).axes
 
 
 def run_on_table(args: "UserTableConfig") -> None:

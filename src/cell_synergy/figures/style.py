@@ -23,11 +23,17 @@ METHOD_NAMES = {
     "vicreg": "VICReg",
     "dim": "DIM",
     "comm": "CoMM",
+    "concat_full": "Concat, all features",
+    "comm_products": "CoMM, products",
+    "bilinear": "Bilinear",
+    "bilinear_full": "Bilinear, all products",
     "image": "Image",
     "expression": "Expression",
     "shuffled": "CoMM, shuffled pairs",
     "random": "Random projection",
     "pca": "PCA",
+    "random_products": "Random, products",
+    "pca_products": "PCA, products",
 }
 METHOD_NAMES |= {
     self_paired(method, expert): f"{name}, {expert} twice"
@@ -88,8 +94,8 @@ def order(methods: Sequence[str]) -> list[str]:
     """Return the names of the methods in the order of figures, without the single experts.
 
     Fusion methods come first, in the order of `METHOD_NAMES`; then methods that `METHOD_NAMES`
-    lacks, in alphabetic order; then shuffled pairs, random projection and PCA; last the controls
-    on one expert paired with itself.
+    lacks, in alphabetic order; then shuffled pairs and the controls without alignment; last the
+    controls on one expert paired with itself.
     """
     listed = [m for m in METHOD_NAMES if m in methods and m not in UNIMODAL]
     unlisted = sorted(set(methods) - set(METHOD_NAMES))

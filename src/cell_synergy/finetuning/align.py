@@ -1,28 +1,28 @@
 """Fit one method on every fold and seed of one data set."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from cell_synergy.core.config import Config
 from cell_synergy.core.files import atomic_write
-from cell_synergy.core.resume.scratch import run_hash, scratch_folder
+from cell_synergy.core.resume.scratch import scratch_folder
 from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.data.inputs import InputConfig
 from cell_synergy.data.splits import draw_validation_mask
 from cell_synergy.training import weights
+from cell_synergy.training.fit_key import fit_key
 from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext
 
 if TYPE_CHECKING:
     from dvclive.live import Live
 
 
-class AlignConfig(Config):
-    """Seeds, and the share of validation observations.
+class AlignConfig(InputConfig):
+    """Inputs of the methods (`axes`), seeds, and the share of validation observations.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ def align(
     training
         Section `training` of params.yaml, for methods that are trained by gradient steps.
     config
-        Seeds, and share of validation observations.
+        Inputs, seeds, and share of validation observations.
     out
         Folder to write, with one `<fold>-<seed>.safetensors` per fit.
     curves
@@ -79,20 +79,21 @@ def align(
         large for half precision, or the scratch folder cannot be used.
     """
     fit_specs = list(_fit_specs(method, paired, config))
-    checkpoint = scratch_folder() / _key(method, training, fit_specs)
+    checkpoint = scratch_folder() / f"{fit_key(method, training, fit_specs)}.pt"
+    inputs = paired.input_text(method.input_axes(config.axes))
     with atomic_write(out) as folder, atomic_write(curves) as logged:
         folder.mkdir()
         with _curve_logger(logged) as log:
             fitted = method.fit(fit_specs, RunContext(training, log, checkpoint, label))
         for fit_spec, fit_weights in zip(fit_specs, fitted, strict=True):
-            weights.save(folder, fit_spec.name, fit_weights)
+            weights.save(folder, fit_spec.name, fit_weights, inputs)
     checkpoint.unlink(missing_ok=True)
 
 
 def _fit_specs(method: Method, paired: PairedDataset, config: AlignConfig) -> Iterator[FitSpec]:
     """Yield one specification per fold and seed."""
     for fold in paired.folds:
-        image, expression = paired.standardised(fold)
+        image, expression = paired.inputs(fold, method.input_axes(config.axes))
         validation_mask = draw_validation_mask(paired.adata, fold.align, config.held)
         training, validation = (
             Pairs(image[rows], expression[rows], paired.donor[rows])
@@ -125,16 +126,3 @@ def _curve_logger(folder: Path) -> Iterator[Callable[[str, float, int], None]]:
         tables.rename(folder)
     else:
         folder.mkdir()
-
-
-def _key(method: Method, training: Mapping[str, object], fit_specs: Sequence[FitSpec]) -> str:
-    """Return the file name of a checkpoint: the hash of code, parameters and inputs, and `.pt`."""
-    arrays = (
-        np.ascontiguousarray(array).tobytes()
-        for fit_spec in fit_specs
-        for pairs in (fit_spec.pairs, fit_spec.validation)
-        for array in (pairs.image, pairs.expression, pairs.donor.astype("U"))
-    )
-    parameters = (type(method).__module__, method.model_dump(), dict(training))
-    names = [fit_spec.name for fit_spec in fit_specs]
-    return f"{run_hash(*parameters, names, arrays=arrays)}.pt"

@@ -1,6 +1,6 @@
 """Representations of a pair, one per file: the file's name is the method's name everywhere.
 
-A method is fitted on two standardised embeddings of one set of observations and returns one joint
+A method is fitted on inputs from two experts for one set of observations and returns one joint
 embedding `z3`. Single experts and controls are methods like any other. Other folders call `load`
 and `names`; the contract of a method is `cell_synergy.training.method`.
 """

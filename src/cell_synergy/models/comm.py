@@ -57,7 +57,7 @@ class Model(Trained):
     temperature: PositiveFloat
 
     def network(self, d1: int, d2: int) -> Network:
-        return _CoMM(d1, d2, self)
+        return CoMM(d1, d2, self)
 
     def fit(self, specs: Sequence[FitSpec], context: RunContext) -> list[Weights]:
         if self.pairing == "within-donor":
@@ -67,7 +67,17 @@ class Model(Trained):
         return super().fit(specs, context)
 
 
-class _CoMM(Network):
+class CoMM(Network):
+    """The fusion transformer of CoMM, its projector and its objective.
+
+    Parameters
+    ----------
+    d1, d2
+        Numbers of input features from image and expression.
+    model
+        The hyperparameters.
+    """
+
     n_views = 2
 
     def __init__(self, d1: int, d2: int, model: Model) -> None:

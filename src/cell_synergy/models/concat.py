@@ -1,4 +1,8 @@
-"""Concat: both embeddings concatenated, without training; the baseline of every fusion method."""
+"""Concat: the inputs from both experts side by side; the baseline of every fusion method.
+
+The inputs are principal axes, as those of every fusion method (`align.axes` in params.yaml);
+`concat_full` has all features of both embeddings.
+"""
 
 import numpy as np
 from jaxtyping import Float32

@@ -1,5 +1,7 @@
 """Image: the image expert alone; SIS compares a fusion with the better expert."""
 
+from typing import ClassVar
+
 import numpy as np
 from jaxtyping import Float32
 
@@ -8,6 +10,8 @@ from cell_synergy.training.method import Untrained, Weights
 
 class Model(Untrained):
     """The image embedding; it has no hyperparameters."""
+
+    full_width: ClassVar[bool] = True
 
     def transform(
         self,

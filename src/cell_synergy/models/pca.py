@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import PositiveInt
 
+from cell_synergy.core.principal_axes import principal_axes
 from cell_synergy.training.method import ClosedForm, Pairs, Weights
 
 
@@ -18,11 +19,8 @@ class Model(ClosedForm):
     width: PositiveInt
 
     def solve(self, pairs: Pairs, seed: int) -> Weights:
-        x = np.concatenate([pairs.image, pairs.expression], axis=1).astype(np.float64)
-        _, vectors = np.linalg.eigh(np.cov(x, rowvar=False))
-        axes = vectors[:, ::-1][:, : self.width]
-        signs = np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
-        return {"axes": (axes * signs).astype(np.float32)}
+        x = np.concatenate([pairs.image, pairs.expression], axis=1)
+        return {"axes": principal_axes(x, self.width)}
 
     def transform(
         self,

@@ -133,7 +133,7 @@ class Trained(Method):
         Parameters
         ----------
         weights, image, expression
-            Weights of one fit, as `fit` returns them, and standardised embeddings with paired rows.
+            Weights of one fit, as `fit` returns them, and inputs from the experts, paired by row.
 
         Raises
         ------
@@ -268,7 +268,7 @@ class _Loop:
 
 
 def augment(batch: Inputs, training: TrainingConfig, generator: torch.Generator) -> Inputs:
-    """Return an augmented view of standardised embeddings: feature dropout, then Gaussian noise.
+    """Return an augmented view of the inputs: feature dropout, then Gaussian noise.
 
     Parameters
     ----------

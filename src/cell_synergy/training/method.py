@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Shaped
@@ -29,7 +30,8 @@ class Pairs:
     Attributes
     ----------
     image, expression
-        Standardised embeddings of the two frozen experts.
+        Inputs from the two frozen experts: principal axes of their standardised embeddings, or the
+        standardised embeddings themselves (`Method.input_axes`).
     donor
         Donor of each observation.
     """
@@ -84,7 +86,26 @@ class RunContext:
 
 
 class Method(Config, ABC):
-    """A fusion method; its fields are its hyperparameters, which have no defaults."""
+    """A fusion method; its fields are its hyperparameters, which have no defaults.
+
+    Attributes
+    ----------
+    full_width
+        Whether the method gets the whole standardised embeddings. By default it gets as many
+        principal axes of each expert as params.yaml says (`align.axes`).
+    """
+
+    full_width: ClassVar[bool] = False
+
+    def input_axes(self, axes: int | None) -> int | None:
+        """Return how many principal axes of each expert the method gets; None for all features.
+
+        Parameters
+        ----------
+        axes
+            Maximal number of axes that the study gives; None for all features.
+        """
+        return None if self.full_width else axes
 
     @abstractmethod
     def fit(self, specs: Sequence[FitSpec], context: RunContext) -> list[Weights]:
@@ -127,7 +148,7 @@ class Method(Config, ABC):
         weights
             Weights of one fit, as `fit` returns them.
         image, expression
-            Standardised embeddings of the two experts; row i of both is one observation.
+            Inputs from the two experts, as in `Pairs`; row i of both is one observation.
 
         Raises
         ------
@@ -145,7 +166,7 @@ class Method(Config, ABC):
         Parameters
         ----------
         image, expression
-            Numbers of features of the two experts.
+            Numbers of input features from the two experts.
         """
         return ()
 

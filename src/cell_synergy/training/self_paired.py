@@ -66,7 +66,7 @@ class SelfPaired(Method):
         weights
             Weights of one fit, as `fit` returns them.
         image, expression
-            Standardised embeddings of the two experts, of which only that of `expert` is used.
+            Inputs from the two experts, of which only those of `expert` are used.
 
         Raises
         ------

@@ -1,8 +1,13 @@
-"""Files of the weights of a fitted method: one per fold and seed, in half precision."""
+"""Files of the weights of a fitted method: one per fold and seed, in half precision.
+
+Each file also has a text that describes the inputs that the method was fitted on, since weights of
+other inputs could fit in shape and would embed garbage.
+"""
 
 from pathlib import Path
 
 import numpy as np
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from cell_synergy.core import arrays
@@ -10,9 +15,10 @@ from cell_synergy.core.errors import DataError
 from cell_synergy.training.method import Weights
 
 _REMEDY = "run `dvc repro align` or `dvc pull` first"
+_INPUTS = "inputs"  # key of the file's metadata
 
 
-def save(folder: Path, name: str, weights: Weights) -> None:
+def save(folder: Path, name: str, weights: Weights, inputs: str) -> None:
     """Write the weights of one fit to `<name>.safetensors`, floating-point arrays as float16.
 
     Parameters
@@ -23,6 +29,8 @@ def save(folder: Path, name: str, weights: Weights) -> None:
         Fold and seed, such as `holdout-0`; the file's name without `.safetensors`.
     weights
         Arrays by name.
+    inputs
+        Text that describes the inputs: `PairedDataset.input_text`.
 
     Raises
     ------
@@ -36,10 +44,10 @@ def save(folder: Path, name: str, weights: Weights) -> None:
         }
     if not_finite := _not_finite(half):
         raise DataError(f"{folder}: weights {not_finite} are not finite in half precision")
-    save_file(half, folder / f"{name}.safetensors")
+    save_file(half, folder / f"{name}.safetensors", metadata={_INPUTS: inputs})
 
 
-def load(folder: Path, fold: str, seed: int) -> Weights:
+def load(folder: Path, fold: str, seed: int, inputs: str) -> Weights:
     """Read the weights of one fold and seed; floating-point arrays are returned as float32.
 
     Parameters
@@ -50,12 +58,15 @@ def load(folder: Path, fold: str, seed: int) -> Weights:
         Name of the fold.
     seed
         Seed of the fit.
+    inputs
+        Text that describes the inputs that are to be embedded, as `save` takes it.
 
     Raises
     ------
     DataError
-        If the file is missing or damaged, or contains numbers that are not finite. Looking up an
-        array that the returned weights lack raises it, too.
+        If the file is missing or damaged, contains numbers that are not finite, or is of a method
+        that was fitted on other inputs. Looking up an array that the returned weights lack raises
+        it, too.
     """
     path = folder / f"{fold}-{seed}.safetensors"
     weights = {
@@ -64,6 +75,13 @@ def load(folder: Path, fold: str, seed: int) -> Weights:
     }
     if not_finite := _not_finite(weights):
         raise DataError(f"{path}: {not_finite[0]} is not finite; {_REMEDY}")
+    with safe_open(path, framework="numpy") as file:
+        fitted_on = (file.metadata() or {}).get(_INPUTS, "inputs that the file does not name")
+    if fitted_on != inputs:
+        raise DataError(
+            f"{path}: fitted on {fitted_on}, not on {inputs}; give the same align.axes and "
+            "embeddings as in alignment, or align again"
+        )
     return _FileWeights(path, weights)
 
 

@@ -79,7 +79,8 @@ def test_the_head_alone_scores_as_the_frozen_expression_expert(
     expert = small.nicheformer(np.asarray(units.X.todense()))
     frozen = with_frozen_embedding(expert, units, dataset, small.settings(how="linear"))
     method, training = models.load("expression", {}), {"batch_size": 8, "max_epochs": 1}
-    arm = SubsampledMethod(method, frozen, training, FitConfig(seed=0, held=0.1), 1, tmp_path)
+    fit = FitConfig(axes="none", seed=0, held=0.1)
+    arm = SubsampledMethod(method, frozen, training, fit, 1, tmp_path)
     study = settings(fractions=[5, 50, 100], draws=1)
     rows = subsampled_method.scale("expression", arm, dataset, probe, study, PartStore(tmp_path))
     both = [tuned[tuned["method"] == TUNED], table(list(rows), units, "tiny")]

@@ -18,7 +18,7 @@ from cell_synergy.studies.scaling.subsets import subsets
 from cell_synergy.training import weights
 from cell_synergy.training.loop import _Loop
 
-FIT = FitConfig(seed=3, held=0.1)
+FIT = FitConfig(axes=4, seed=3, held=0.1)
 
 
 @pytest.fixture
@@ -79,13 +79,26 @@ def test_all_pairs_are_fitted_as_the_stage_align_fits_them(
     *_, whole = subsets(paired, fold, settings())
     own = arm(draws=1)
     ((seed, fitted),) = own.fit(fold, whole)
-    folder, config = tmp_path / "align", AlignConfig(seed=seed, seeds=1, held=FIT.held)
+    folder, config = tmp_path / "align", AlignConfig(axes=4, seed=seed, seeds=1, held=FIT.held)
     align("tiny", load("simclr"), paired, training, config, folder, tmp_path / "curves")
-    expected = weights.load(folder, fold.name, seed)  # in half precision
+    expected = weights.load(folder, fold.name, seed, paired.input_text(4))  # in half precision
     assert expected.keys() == fitted.keys()
     assert all(np.array_equal(fitted[key].astype(np.float16), expected[key]) for key in expected)
     (block,) = own.embed(whole, fitted)
-    np.testing.assert_array_equal(block, own._method.transform(fitted, *paired.standardised(fold)))
+    np.testing.assert_array_equal(block, own._method.transform(fitted, *paired.inputs(fold, 4)))
+
+
+def test_principal_axes_are_fitted_to_the_drawn_pairs(arm, paired, fold, settings):
+    some = next(s for s in subsets(paired, fold, settings()) if s.fraction == 25)
+    rng = np.random.default_rng(5)
+    other = replace(paired, image=paired.image.copy())
+    other.image[~some.drawn.align] = rng.standard_normal(other.image[~some.drawn.align].shape)
+    one, two = (arm("concat", paired=own).embed(some, {}) for own in (paired, other))
+    assert [block.shape[1] for block in one] == [4, 4]
+    drawn = some.drawn.align
+    np.testing.assert_array_equal(one[0][drawn], two[0][drawn])
+    (whole, _) = paired.inputs(fold, 4)
+    assert np.abs(np.abs(one[0]) - np.abs(whole)).max() > 0.1
 
 
 @pytest.mark.parametrize(("name", "seeds"), [("simclr", [3, 4, 5]), ("cca", [3])])

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from cell_synergy import models
 from cell_synergy.core.errors import DataError
 from cell_synergy.data import embeddings
 from cell_synergy.data.splits import folds
@@ -249,7 +250,8 @@ def args(tmp_path, monkeypatch, paired, dataset, scores):
         embeddings.write(tmp_path / f"{name}.h5ad", x, units.obs_names, {})
     for name in METHODS:
         (tmp_path / "weights" / name).mkdir(parents=True)
-        weights.save(tmp_path / "weights" / name, "holdout-0", {"none": np.zeros(1)})
+        inputs = paired.input_text(models.load(name, blocks[name]).input_axes(64))
+        weights.save(tmp_path / "weights" / name, "holdout-0", {"none": np.zeros(1)}, inputs)
     (tmp_path / "scores/tiny").mkdir(parents=True)
     for name, rows in scores.groupby("method"):
         rows.to_csv(tmp_path / f"scores/tiny/{name}.csv", index=False)

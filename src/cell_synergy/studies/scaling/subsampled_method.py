@@ -14,10 +14,10 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field, NonNegativeInt
 
-from cell_synergy.core.config import Config
 from cell_synergy.core.resume.part_store import PartStore
 from cell_synergy.data.config import BenchmarkConfig
 from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.data.inputs import InputConfig
 from cell_synergy.data.splits import Fold, draw_validation_mask
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.feature_blocks import Block
@@ -28,8 +28,8 @@ from cell_synergy.studies.scaling.subsets import ScalingConfig, Subset, subsets
 from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext, Weights
 
 
-class FitConfig(Config):
-    """The keys of the section `align` of params.yaml that fits to subsets share with that stage.
+class FitConfig(InputConfig):
+    """Keys of `align` in params.yaml that fits to subsets share with that stage: `axes` and these.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class SubsampledMethod:
     training
         Section `training` of params.yaml.
     config
-        First seed, and share of validation observations.
+        Inputs of the methods, first seed, and share of validation observations.
     draws
         Number of fits at 100 %, if the result depends on the seed.
     work
@@ -72,6 +72,7 @@ class SubsampledMethod:
         work: Path,
     ) -> None:
         self.paired = paired
+        self._axes = method.input_axes(config.axes)
         self._method, self._training, self._config = method, training, config
         self._seeds, self._work = range(method.n_seeds(draws)), work
 
@@ -93,7 +94,7 @@ class SubsampledMethod:
             If the section `training` is not valid, or a loss is not finite.
         """
         mask = fold.align & ~draw_validation_mask(self.paired.adata, fold.align, self._config.held)
-        image, expression = self.paired.standardised(subset.drawn)
+        image, expression = self.paired.inputs(subset.drawn, self._axes)
         training, validation = (
             Pairs(image[rows], expression[rows], self.paired.donor[rows])
             for rows in (np.flatnonzero(subset.drawn.align & mask), np.zeros(0, dtype=np.int64))
@@ -109,11 +110,11 @@ class SubsampledMethod:
         Parameters
         ----------
         subset
-            The subset, by whose drawn observations the inputs are standardised.
+            The subset, on whose drawn observations standardisation and principal axes are fitted.
         fitted
             Weights of the method, as `fit` yields them.
         """
-        return self._method.embed(fitted, *self.paired.standardised(subset.drawn))
+        return self._method.embed(fitted, *self.paired.inputs(subset.drawn, self._axes))
 
     def _fit(self, fit_spec: FitSpec, n_all: int) -> Weights:
         """Fit with as many gradient steps as a fit to all `n_all` training pairs has."""
