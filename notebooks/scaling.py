@@ -1,12 +1,13 @@
 # %% [markdown]
 # # Scores over training pairs
 # Macro F1 on the same held-out test donors, after training on nested fractions of the training
-# pairs. All five arms read the same image expert and the same expression expert: the focal method,
-# concatenation, either expert frozen, and the expression expert fine-tuned on each fraction. Lines:
-# mean over draws and donors; bands: 95 % intervals over donors; dots: single draws; vertical line:
-# crossing of the curves of the focal method and of the fine-tuned expert. Solid: labels are
-# subsampled with the pairs. Dashed: all training labels are used. Dotted: a classifier that
-# predicts from the class frequencies alone.
+# pairs. All five arms read the same image expert and the same expression expert: the focal method
+# and concatenation, which get their principal axes (`align.axes`); either expert frozen, with all
+# features; and the expression expert fine-tuned on each fraction. Lines: mean over draws and
+# donors; bands: 95 % intervals over donors; dots: single draws; vertical line: crossing of the
+# curves of the focal method and of the fine-tuned expert. Solid: labels are subsampled with the
+# pairs. Dashed: all training labels are used. Dotted: a classifier that predicts from the class
+# frequencies alone.
 
 # %% tags=["parameters"]
 figure = "figures/scaling"
