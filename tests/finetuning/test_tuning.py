@@ -3,14 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
 
-from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.data import embeddings
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import make_probe_task, task_targets
+from cell_synergy.finetuning import tunable
 from cell_synergy.finetuning.adapters import AdaptedExpert
 from cell_synergy.finetuning.finetune import with_frozen_embedding
-from cell_synergy.finetuning.tuning import Finetuner, FrozenFeatures, _Trainer
+from cell_synergy.finetuning.frozen_features import FrozenFeatures
+from cell_synergy.finetuning.tuning import Finetuner, _Trainer
 from tests.finetuning import small
 
 
@@ -40,6 +44,15 @@ def tune(expert, paired, make_dataset, probe):
         return tuning.run(), task, tuning
 
     return run
+
+
+def test_the_frozen_embedding_has_to_be_of_the_expert_that_is_tuned(expert, units, tmp_path):
+    path, x = tmp_path / "tiny.h5ad", np.ones((units.n_obs, 16), dtype=np.float32)
+    embeddings.write(path, x, units.obs_names, {"encoder": "tiny", "sha256": expert.sha256})
+    assert np.array_equal(tunable.read_embedding(path, expert, units), x)
+    embeddings.write(path, x, units.obs_names, {"encoder": "tiny", "sha256": "b" * 64})
+    with pytest.raises(DataError, match=r"by tiny with other weights than those of tiny; embed"):
+        tunable.read_embedding(path, expert, units)
 
 
 TASKS = ["region", "composition", "gene_panel"]
@@ -85,6 +98,17 @@ def test_finetuning_is_better_on_inner_folds_than_the_probe_at_its_start(name, h
     assert after.prediction.selection.penalty > 0
     assert after.prediction.iterations == 4 * after.prediction.selection.penalty
     assert after.prediction.selection.cv_score > before.prediction.selection.cv_score + 0.01
+
+
+@pytest.mark.parametrize("how", ["last", "linear"])
+def test_features_of_all_observations_are_those_that_predictions_are_made_from(how, tune):
+    result, task, tuning = tune(how=how)
+    assert result.features is None
+    again = tuning.run(with_features=True)
+    assert again.features.shape == tuning.frozen.z.shape
+    logits = again.features[task.test] @ again.coefficients + again.intercept
+    np.testing.assert_allclose(softmax(logits, axis=1), result.prediction.predicted, atol=1e-5)
+    assert np.array_equal(again.features, tuning.frozen.z) == (how == "linear")
 
 
 def test_equal_inputs_give_equal_bytes_and_another_seed_others(tune):

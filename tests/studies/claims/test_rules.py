@@ -224,25 +224,6 @@ def test_where_nothing_is_above_the_ceiling_the_claim_on_it_is_not_tested(claims
     assert (finding.verdict, outcomes(finding)) == (NOT_TESTED, {"cell_type": RIGHTLY_NOT_FOUND})
 
 
-def test_fusion_of_another_expert_does_not_decide_which_is_efficient(claims):
-    table = scaling(ARMS | {"concat": 0.9})
-    finding = efficiency(made(scaling=table, expression_expert="pca"), claims)
-    assert (finding.verdict, outcomes(finding)) == (NOT_TESTED, {"cell_type": NOT_TESTED})
-    assert finding.evidence.startswith("fusion methods read pca, the tuned expert is small")
-    assert "to frozen" in finding.evidence
-
-
-def test_the_fine_tuned_expert_may_be_missing(claims):
-    table = scaling({name: value for name, value in ARMS.items() if name != "finetuned"})
-    assert efficiency(made(scaling=table), claims).verdict == NOT_TESTED
-
-
-def test_labels_that_do_not_shrink_and_macro_f1_are_other_curves(claims):
-    evidence = efficiency(made(), claims).evidence
-    assert evidence.startswith("mean over 10 to 100 % of the pairs: 1 found; cell type: found: ")
-    assert "found: place 1 of 5; +0.099 (" in evidence  # .7 and .5 bits of 2
-
-
 def test_the_highest_must_gain_over_the_experts_as_well(claims):
     finding = highest_on_niches(made(sis=sis({})), claims)
     assert outcomes(finding)["niche"] == NOT_FOUND
