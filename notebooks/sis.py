@@ -232,7 +232,7 @@ if is_simulated:
 stars, families, expected = chance_stars(pd.concat(tables.values()))
 note = (
     f"* above zero, p < .05 after correction: {stars} stars in {families} families of tests.\n"
-    f"Of methods without gain, chance stars one in {expected:.1f} families at most."
+    f"Where no method gains, chance stars {expected:.1f} families at most."
 )
 note = note if families else "no test: too few donors"
 if any(task in circular.get(d, []) for d in datasets for task in tables[d]["task"]):
