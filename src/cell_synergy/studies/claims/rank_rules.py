@@ -7,6 +7,7 @@ import pandas as pd
 from jaxtyping import Float64
 
 from cell_synergy.core.names import MIN_DONORS
+from cell_synergy.scoring.families import BEYOND, PAPER, family
 from cell_synergy.scoring.inference import donor_interval, inflation, sign_flip
 from cell_synergy.scoring.reference import require_complete
 from cell_synergy.scoring.tables import SIGNIFICANCE, is_verdict
@@ -30,7 +31,7 @@ from cell_synergy.studies.claims.outcomes import (
     in_words,
     interval_limit,
 )
-from cell_synergy.studies.scaling import DRAWN_LABELS, FROZEN, PRIOR, TUNED
+from cell_synergy.studies.scaling import DRAWN_LABELS, EXPERT, TUNED
 
 _ALL_TASKS = "mean of all tasks"
 
@@ -112,7 +113,7 @@ class _Lead:
 
 
 def highest_on_niches(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Return the finding: the synergy-aware method gains most of all fusion methods on niches.
+    """Return the finding: the synergy-aware method gains most of the paper's methods on niches.
 
     On a niche task it is highest (found) if it gains over both experts (corrected p below 0.05) and
     the 95 % interval of its lead over each other method is above 0. The claim is supported if it is
@@ -121,7 +122,8 @@ def highest_on_niches(tables: Tables, claims: ClaimsConfig) -> Finding:
     `claims.relevant` on. Where it is not first, the limit of its lead is at least the median limit
     of all tasks. A task without true gain and an XOR of independent states
     (`claims.negative_controls`) test nothing. Scores are of linear probes, in bits as a share of
-    the label entropy or R2; their differences equal those of gains.
+    the label entropy or R2; their differences equal those of gains. The best method beyond the
+    paper is named beside them, and does not decide.
 
     Parameters
     ----------
@@ -141,7 +143,8 @@ def highest_on_niches(tables: Tables, claims: ClaimsConfig) -> Finding:
     gains = tables.gains(claims.niches)
     gains = gains[gains["method"] == method].set_index("task")
     crossed, tasks = tables.cross_validated(), scores.index.unique("task")
-    leads = {task: _Lead.of(scores.loc[task], method, crossed, claims.power) for task in tasks}
+    ten = scores[_of_family(scores, PAPER)]
+    leads = {task: _Lead.of(ten.loc[task], method, crossed, tables.power) for task in tasks}
     typical = float(pd.Series([lead.limit for lead in leads.values()]).median())
     outcomes, against = [], False
     for task in gains.index:
@@ -153,7 +156,9 @@ def highest_on_niches(tables: Tables, claims: ClaimsConfig) -> Finding:
             outcome = NOT_FOUND
         against |= outcome == NOT_FOUND and _decides(lead, claims)
         metric = str(gains.loc[task, "metric"])
-        outcomes.append(lead.outcome(str(task), method, metric, outcome, truth))
+        judged = lead.outcome(str(task), method, metric, outcome, truth)
+        beside = _beside(scores.loc[task], method, crossed=crossed)
+        outcomes.append(replace(judged, evidence=judged.evidence + beside))
     if not outcomes:
         return Finding(NOT_TESTED, "the data set has no niche task")
     verdict = SUPPORTED if any(o.outcome == FOUND for o in outcomes) else NOT_TESTED
@@ -164,11 +169,11 @@ def highest_on_niches(tables: Tables, claims: ClaimsConfig) -> Finding:
 def highest(tables: Tables, claims: ClaimsConfig) -> Finding:
     """Return the finding: the synergy-aware method has the highest mean gain over all tasks.
 
-    It is highest if the 95 % interval of its lead over each other fusion method is above 0; all
-    intervals must be, so that none needs a correction. The claim is not supported if another method
-    is significantly better (corrected), or a lead would have been found from a size of
+    It is highest if the 95 % interval of its lead over each other method of the paper is above 0;
+    all intervals must be, so that none needs a correction. The claim is not supported if another
+    method is significantly better (corrected), or a lead would have been found from a size of
     `claims.relevant` on; else it is not tested. Scores as in `highest_on_niches`; controls, single
-    experts and the donor task are left out.
+    experts and the donor task are left out, and the best method beyond the paper is named.
 
     Parameters
     ----------
@@ -186,25 +191,27 @@ def highest(tables: Tables, claims: ClaimsConfig) -> Finding:
     if finding is not None:
         return finding
     donors = scores.groupby("donor").mean()
-    lead = _Lead.of(donors, method, tables.cross_validated(), claims.power)
+    crossed = tables.cross_validated()
+    lead = _Lead.of(donors[_of_family(donors, PAPER)], method, crossed, tables.power)
     outcome = lead.outcome(
         _ALL_TASKS, method, "bits, r2", FOUND if lead.first else NOT_FOUND, float("nan")
     )
     verdict = NOT_SUPPORTED if _decides(lead, claims) else NOT_TESTED
     verdict = SUPPORTED if lead.first else verdict
     tasks = len(scores.index.unique("task"))
-    return Finding(verdict, f"mean of {tasks} tasks: {lead.evidence()}", (outcome,))
+    beside = _beside(donors, method, crossed=crossed)
+    return Finding(verdict, f"mean of {tasks} tasks: {lead.evidence()}{beside}", (outcome,))
 
 
 def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
     """Return the finding: the fine-tuned expert has the highest mean over all fractions.
 
-    Tested only if fusion methods read the same expert that is fine-tuned: otherwise the claim would
+    Tested only if all arms read the expression expert that is fine-tuned: otherwise the claim would
     be decided by which expert is better. Then, on every local task, the 95 % interval of its lead
-    over each other arm must be above 0 (all of them must, so that none needs a correction). Labels
-    are subsampled with the pairs. Scores, bits as a share of the label entropy or R2, are averaged
-    within donors over fractions of the pairs, draws and seeds. Without the same
-    expert the evidence is the comparison of the tuned with the frozen expert.
+    over each other arm must be above 0 (all of them must, so that none needs a correction). Other
+    arms are fusion methods, both frozen experts and the null. Labels are subsampled with the pairs.
+    Scores, bits as a share of the label entropy or R2, are averaged within donors over fractions of
+    the pairs, draws and seeds.
 
     Parameters
     ----------
@@ -212,6 +219,12 @@ def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
         Result tables of one data set; methods and tasks that the claims are about.
     """
     rows = tables.scaling
+    if rows.empty:
+        reason = "no scaling study of this data set (scaling.datasets, scaling.tasks)"
+        return Finding(NOT_TESTED, reason)
+    experts = sorted(rows[EXPERT].unique())
+    if len(experts) > 1:
+        return Finding(NOT_TESTED, f"arms read different experts: {', '.join(experts)}")
     rows = rows[(rows["labels"] == DRAWN_LABELS) & (rows["note"] == "")]
     rows = rows[is_verdict(rows) & rows["task"].isin(claims.local)]
     keys = ["task", "fraction", "donor"]
@@ -220,29 +233,22 @@ def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
         return Finding(NOT_TESTED, "too few pairs, or no local task, for the fine-tuned expert")
     if len(table.index.unique("donor")) < MIN_DONORS:
         return too_few(tables)
-    same = tables.expression_expert == tables.tuned_expert
-    if not same:
-        table = table[[name for name in (TUNED, FROZEN, PRIOR) if name in table]]
     outcomes, against, crossed = [], False, len(rows["fold"].unique()) > 1
     for task, of_task in table.groupby("task"):
         metric = rows.loc[rows["task"] == task, "metric"].iloc[0]
         unit = tables.entropy(str(task)) if metric == "bits" else 1.0
         donors = of_task.groupby("donor").mean() / unit
-        lead = _Lead.of(donors, TUNED, crossed, claims.power)
-        outcome = (FOUND if lead.first else NOT_FOUND) if same else NOT_TESTED
+        lead = _Lead.of(donors, TUNED, crossed, tables.power)
+        outcome = FOUND if lead.first else NOT_FOUND
         against |= outcome == NOT_FOUND and _decides(lead, claims)
         outcomes.append(lead.outcome(str(task), TUNED, metric, outcome, float("nan")))
     verdict = SUPPORTED if all(o.outcome == FOUND for o in outcomes) else NOT_TESTED
     verdict = NOT_SUPPORTED if against else verdict
     fractions = sorted(table.index.unique("fraction"))
     evidence = (
-        f"mean over {fractions[0]:g} to {fractions[-1]:g} % of the pairs: {_evidence(outcomes)}"
+        f"all arms read {experts[0]}, mean over {fractions[0]:g} to {fractions[-1]:g} % of the "
+        f"pairs: {_evidence(outcomes)}"
     )
-    if not same:
-        evidence = (
-            f"fusion methods read {tables.expression_expert}, the tuned expert is "
-            f"{tables.tuned_expert}: another expert, so that only {TUNED} and {FROZEN} compare; "
-        ) + evidence
     return Finding(verdict, evidence, tuple(outcomes))
 
 
@@ -250,12 +256,31 @@ def _untestable(tables: Tables, scores: pd.DataFrame, method: str) -> Finding | 
     """Return the reason why methods cannot be ranked, or None if they can."""
     if method not in tables.methods:
         return no_method([method])
-    if len(scores.columns) < 2:  # noqa: PLR2004 - itself and another
+    if len(_of_family(scores, PAPER)) < 2:  # noqa: PLR2004 - itself and another
         return Finding(NOT_TESTED, "no task, or no other fusion method, to compare by")
     require_complete(scores.isna())
     if len(scores.index.unique("donor")) < MIN_DONORS:
         return too_few(tables)
     return None
+
+
+def _of_family(scores: pd.DataFrame, group: str) -> list[str]:
+    """Return the methods (columns) of one family."""
+    return [str(name) for name in scores.columns if family(str(name)) == group]
+
+
+def _beside(scores: pd.DataFrame, method: str, *, crossed: bool) -> str:
+    """Return in words how the best method beyond the paper compares; "" if there is none."""
+    others = _of_family(scores, BEYOND)
+    if not others:
+        return ""
+    best = scores[others].mean().idxmax()
+    difference = (scores[best] - scores[method]).to_numpy()[:, None]
+    interval = donor_interval(difference, cross_validated=crossed)
+    return (
+        f"; beyond the paper {best}, {difference.mean():+.3f} ({interval.low[0]:+.3f} to "
+        f"{interval.high[0]:+.3f}) to {method}"
+    )
 
 
 def _decides(lead: _Lead, claims: ClaimsConfig) -> bool:
