@@ -129,6 +129,9 @@ def draw_truth(axes, dataset, task, x):
 def draw(axes, dataset):
     """Draw the panel of one data set."""
     columns, unit = columns_of(dataset), scales(dataset)
+    if not columns:
+        style.write_message(axes, "no task in this data set")
+        return 0
     for task, x in columns.items():
         table = tables[dataset][tables[dataset]["task"] == task].set_index("method")
         if "tissue" in exact[dataset] and task in exact[dataset]["tissue"].index:
@@ -152,7 +155,7 @@ def draw(axes, dataset):
     axes.tick_params(length=0, pad=1)
     axes.spines[:].set_visible(False)
     axes.set_yticks([])
-    return unit["observations"].max() if len(unit) else 0
+    return unit["observations"].max()
 
 
 TITLE = 49  # points from a panel to its title, which the names of tasks take
