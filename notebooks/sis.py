@@ -129,6 +129,7 @@ def draw_truth(axes, dataset, task, x):
 def draw(axes, dataset):
     """Draw the panel of one data set."""
     columns, unit = columns_of(dataset), scales(dataset)
+    axes.set(xlim=(-0.52, max([0, *columns.values()]) + 0.52), ylim=(bottom + 0.02, -0.55))
     if not columns:
         style.write_message(axes, "no task in this data set")
         return 0
@@ -146,7 +147,6 @@ def draw(axes, dataset):
                 cell(axes, x, y, gain, plt.cm.RdBu_r(GAIN(gain)), p < SIGNIFICANCE)
             else:
                 axes.text(x, y, "?", ha="center", va="center", fontsize=6, color="#8a8a8a")
-    axes.set(xlim=(-0.52, max([0, *columns.values()]) + 0.52), ylim=(bottom + 0.02, -0.55))
     axes.xaxis.tick_top()
     axes.set_xticks(
         list(columns.values()), [column_name(dataset, task) for task in columns], fontsize=6.2,
@@ -169,12 +169,11 @@ def write_title(axes, dataset, observations):
         lines.append(f"{table['n_donors'].max():.0f} donors, {observations:,} observations")
     if table["probe"].str.endswith(TRANSDUCTIVE).any():
         lines.append("features scaled per donor")
-    for size, text, up in ((6.2, "\n".join(lines), 0), (8.5, "", 8.4 * len(lines) + 1)):
-        axes.annotate(
-            text or style.title(dataset, task_tables[dataset].simulated), (0, 1), (0, TITLE + up),
-            xycoords="axes fraction", textcoords="offset points", fontsize=size, va="bottom",
-            fontweight="normal" if text else "bold", linespacing=1.25,
-        )  # fmt: skip
+    name = style.title(dataset, task_tables[dataset].simulated)
+    looks = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom"}
+    axes.annotate("\n".join(lines), (0, 1), (0, TITLE), fontsize=6.2, linespacing=1.25, **looks)
+    above = TITLE + 8.4 * len(lines) + 1
+    axes.annotate(name, (0, 1), (0, above), fontsize=8.5, fontweight="bold", **looks)
 
 
 def write_rows(axes, has_truth):
