@@ -207,7 +207,7 @@ panel = ROW * (bottom + 0.57)
 height = len(lines) * (panel + HEAD) + 0.5
 fig = plt.figure(figsize=(WIDTH, height))
 for number, line in enumerate(lines):
-    sizes = [max([1, *columns_of(dataset).values()]) + 1.04 for dataset in line]
+    sizes = [max(columns_of(dataset).values(), default=4) + 1.04 for dataset in line]
     size = min((WIDTH - LEFT - GAP * (len(line) - 1)) / sum(sizes), 0.4)
     x, y = LEFT, height - (number + 1) * (panel + HEAD)
     for dataset, count in zip(line, sizes, strict=True):
