@@ -124,8 +124,10 @@ def args(tmp_path, monkeypatch):
         YAML().dump(params, file)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "labels").mkdir()
-    columns = "dataset,simulated,task,kind,classes,observations"
-    (tmp_path / "labels/lung.csv").write_text(f"{columns}\nlung,True,region,classification,3,9\n")
+    columns = "dataset,simulated,role,task,kind,classes,observations"
+    (tmp_path / "labels/lung.csv").write_text(
+        f"{columns}\nlung,True,synergy,region,classification,3,9\n"
+    )
     places = [*folders, "scores", "scaling", "finetune", "trifeature", "labels"]
     outs = {"out": tmp_path / "claims.csv", "summary": tmp_path / "claims.md"}
     return Args(**{name: tmp_path / name for name in places}, **outs)

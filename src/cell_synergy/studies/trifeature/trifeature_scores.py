@@ -109,9 +109,9 @@ def fit_and_embed(
         If there are fewer pairs than the configuration requires, `training` is not valid, or a loss
         is not finite.
     """
-    fit_specs = []
+    inputs, fit_specs = world.with_inputs(method.input_axes(config.axes)), []
     for kind in TASKS:
-        pairs = world.training_pairs(kind, config.pairs)
+        pairs = inputs.training_pairs(kind, config.pairs)
         fit_specs.append(FitSpec(f"{kind}-{world.seed}", pairs, _no_pairs(pairs), world.seed))
     checkpoint = scratch_folder() / f"trifeature-{fit_key(method, training, fit_specs)}.pt"
     fitted = method.fit(
@@ -120,7 +120,7 @@ def fit_and_embed(
     checkpoint.unlink(missing_ok=True)
     for kind, weights in zip(TASKS, fitted, strict=True):
         items = world.probe_pairs(kind, config.probe_pairs)
-        pairs = world.pairs(items)
+        pairs = inputs.pairs(items)
         z = method.transform(weights, pairs.image, pairs.expression)
         yield kind, items, standardised(z, world.part[items[:, 0]] != TEST)
 
