@@ -12,6 +12,7 @@ from cell_synergy import models
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.random import stream
 from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.models.concat import Model as Concat
 from cell_synergy.studies.trifeature.trifeature_scores import fit_and_embed, score_method
 from cell_synergy.studies.trifeature.world import (
     COLOUR,
@@ -222,7 +223,7 @@ def test_the_checkpoint_is_of_the_arrays_that_are_trained_on(world):
     """A change of the world's code that the parameters do not show trains anew."""
     seen = []
 
-    class Noted(type(models.load("concat", {}))):
+    class Noted(Concat):
         def fit(self, specs, context):
             seen.append(context.checkpoint)
             return super().fit(specs, context)
