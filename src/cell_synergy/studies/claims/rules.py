@@ -30,6 +30,7 @@ from cell_synergy.studies.claims.share_rules import captured, redundancy
 
 COLLAPSE = "alignment keeps what both modalities show more than the rest"
 HIGHEST_ON_NICHES = "CoMM has the highest SIS on niches"
+LOCAL = "local tasks are served by one modality"
 NICHES = "CoMM gains on complex niches"
 CAPTURED = "SimCLR captures redundancy"
 RULES: Mapping[str, Callable[[Tables, ClaimsConfig], Finding]] = {
@@ -37,7 +38,7 @@ RULES: Mapping[str, Callable[[Tables, ClaimsConfig], Finding]] = {
     "alignment keeps redundancy only, task by task": ceiling,
     "alignment cannot show synergy to a linear reader": linear_readers,
     "alignment cannot show synergy to a reader with products of the two sides": products,
-    "local tasks are served by one modality": local,
+    LOCAL: local,
     NICHES: niches,
     "fine-tuning one expert is the most sample-efficient": efficiency,
     HIGHEST_ON_NICHES: highest_on_niches,
