@@ -35,7 +35,8 @@ from cell_synergy.scoring.families import PAPER
 style.set_style()
 datasets, focal, power = read_param("datasets"), read_param("method"), read_param("limits.power")
 task_tables = {d: read_task_table(Path(labels), d) for d in datasets}
-table, reached = pd.read_csv(limits), pd.read_csv(reach)
+text = dict.fromkeys(("dataset", "task", "probe", "metric", "method", "family"), str)
+table, reached = pd.read_csv(limits, dtype=text), pd.read_csv(reach)
 design = table[table["table"] == "design"]
 study = table[(table["table"] == "study") & (table["quantity"] == "gain")]
 study = study[study["probe"].str.startswith(LINEAR)]

@@ -129,6 +129,10 @@ def draw_truth(axes, dataset, task, x):
 def draw(axes, dataset):
     """Draw the panel of one data set."""
     columns, unit = columns_of(dataset), scales(dataset)
+    axes.set(xlim=(-0.52, max([0, *columns.values()]) + 0.52), ylim=(bottom + 0.02, -0.55))
+    if not columns:
+        style.write_message(axes, "no task in this data set")
+        return 0
     for task, x in columns.items():
         table = tables[dataset][tables[dataset]["task"] == task].set_index("method")
         if "tissue" in exact[dataset] and task in exact[dataset]["tissue"].index:
@@ -143,7 +147,6 @@ def draw(axes, dataset):
                 cell(axes, x, y, gain, plt.cm.RdBu_r(GAIN(gain)), p < SIGNIFICANCE)
             else:
                 axes.text(x, y, "?", ha="center", va="center", fontsize=6, color="#8a8a8a")
-    axes.set(xlim=(-0.52, max([0, *columns.values()]) + 0.52), ylim=(bottom + 0.02, -0.55))
     axes.xaxis.tick_top()
     axes.set_xticks(
         list(columns.values()), [column_name(dataset, task) for task in columns], fontsize=6.2,
@@ -152,7 +155,7 @@ def draw(axes, dataset):
     axes.tick_params(length=0, pad=1)
     axes.spines[:].set_visible(False)
     axes.set_yticks([])
-    return unit["observations"].max() if len(unit) else 0
+    return unit["observations"].max()
 
 
 TITLE = 49  # points from a panel to its title, which the names of tasks take
@@ -166,12 +169,11 @@ def write_title(axes, dataset, observations):
         lines.append(f"{table['n_donors'].max():.0f} donors, {observations:,} observations")
     if table["probe"].str.endswith(TRANSDUCTIVE).any():
         lines.append("features scaled per donor")
-    for size, text, up in ((6.2, "\n".join(lines), 0), (8.5, "", 8.4 * len(lines) + 1)):
-        axes.annotate(
-            text or style.title(dataset, task_tables[dataset].simulated), (0, 1), (0, TITLE + up),
-            xycoords="axes fraction", textcoords="offset points", fontsize=size, va="bottom",
-            fontweight="normal" if text else "bold", linespacing=1.25,
-        )  # fmt: skip
+    name = style.title(dataset, task_tables[dataset].simulated)
+    looks = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom"}
+    axes.annotate("\n".join(lines), (0, 1), (0, TITLE), fontsize=6.2, linespacing=1.25, **looks)
+    above = TITLE + 8.4 * len(lines) + 1
+    axes.annotate(name, (0, 1), (0, above), fontsize=8.5, fontweight="bold", **looks)
 
 
 def write_rows(axes, has_truth):
@@ -205,7 +207,7 @@ panel = ROW * (bottom + 0.57)
 height = len(lines) * (panel + HEAD) + 0.5
 fig = plt.figure(figsize=(WIDTH, height))
 for number, line in enumerate(lines):
-    sizes = [max([1, *columns_of(dataset).values()]) + 1.04 for dataset in line]
+    sizes = [max(columns_of(dataset).values(), default=4) + 1.04 for dataset in line]
     size = min((WIDTH - LEFT - GAP * (len(line) - 1)) / sum(sizes), 0.4)
     x, y = LEFT, height - (number + 1) * (panel + HEAD)
     for dataset, count in zip(line, sizes, strict=True):
@@ -232,7 +234,7 @@ if is_simulated:
 stars, families, expected = chance_stars(pd.concat(tables.values()))
 note = (
     f"* above zero, p < .05 after correction: {stars} stars in {families} families of tests.\n"
-    f"Of methods without gain, chance stars one in {expected:.1f} families at most."
+    f"Where no method gains, chance stars {expected:.1f} families at most."
 )
 note = note if families else "no test: too few donors"
 if any(task in circular.get(d, []) for d in datasets for task in tables[d]["task"]):

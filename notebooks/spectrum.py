@@ -22,6 +22,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import NullFormatter
 
 from cell_synergy.core.config import read_param, read_section
 from cell_synergy.data.label_files import read_task_table
@@ -112,6 +113,7 @@ def draw_ceilings(axes, table):
         axes, pairs["value"], held_out, HELD_OUT, fmt="s-", ms=3, label="own pairs, test donors"
     )
     axes.set_xscale("log")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_yscale("symlog", linthresh=1, linscale=0.7)
     axes.set(ylim=(-0.3, 3000), xlim=(0.7 * pairs["value"].min(), 1.4 * pairs["value"].max()))
     axes.set(yticks=[0, 1, 10, 100], yticklabels=["0", "1", "10", "100"])

@@ -10,30 +10,33 @@ from typing import Any
 import jupytext
 import nbformat
 import papermill
-from jupyter_client.manager import AsyncKernelManager
+from papermill.engines import papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.files import atomic_write
 from cell_synergy.core.messages import suggest
+from cell_synergy.figures._in_process import InProcessEngine
 
 _VOLATILE = ("papermill", "execution", "ExecuteTime", "collapsed", "scrolled")
+_ENGINE = "in-process"
+_METADATA = {
+    "kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"},
+    "language_info": {
+        "name": "python",
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "pygments_lexer": "ipython3",
+    },
+}
 
 
 class NotebookError(RuntimeError):
     """Failure of a cell, with its traceback and the path of the executed copy in the message."""
 
 
-class IpcKernelManager(AsyncKernelManager):
-    """Kernels that communicate over unix sockets, so that no TCP port is open on a shared node."""
-
-    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - passed on
-        settings.setdefault("transport", "ipc")
-        super().__init__(**settings)
-
-
 def run(notebook: Path, parameters: Mapping[str, Any], out: Path) -> None:
-    """Execute a notebook in the working directory and write the executed copy.
+    """Execute a notebook in this process and its working directory; write the executed copy.
 
     Times, identifiers of cells and memory addresses are removed, so that equal results have equal
     bytes.
@@ -58,9 +61,8 @@ def run(notebook: Path, parameters: Mapping[str, Any], out: Path) -> None:
     source = jupytext.read(notebook)
     if not any("parameters" in cell.metadata.get("tags", []) for cell in source.cells):
         raise ConfigError(f"{notebook}: no cell is tagged 'parameters'; tag the first code cell")
-    source.metadata["kernelspec"] = {
-        "name": "python3", "language": "python", "display_name": "Python 3",
-    }  # fmt: skip
+    source.metadata.update(_METADATA)
+    papermill_engines.register(_ENGINE, InProcessEngine)
     failed = out.with_suffix(".failed.ipynb")
     failed.unlink(missing_ok=True)
     with TemporaryDirectory() as folder:
@@ -72,8 +74,7 @@ def run(notebook: Path, parameters: Mapping[str, Any], out: Path) -> None:
         try:
             papermill.execute_notebook(
                 str(before), str(after), parameters=dict(parameters), progress_bar=False,
-                log_output=False, cwd=str(Path.cwd()), record_timing=False,
-                kernel_manager_class=IpcKernelManager,
+                log_output=False, cwd=str(Path.cwd()), engine_name=_ENGINE, ipython_dir=folder,
             )  # fmt: skip
         except PapermillExecutionError as error:
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -113,6 +114,9 @@ def _merge_streams(outputs: list[nbformat.NotebookNode]) -> list[nbformat.Notebo
         else:
             merged.append(output)
     for output in merged:
-        if "text" in output:
-            output.text = re.sub(r"0x[0-9a-f]{6,}", "0x0", output.text)
+        texts, key = (
+            (output, "text") if "text" in output else (output.get("data", {}), "text/plain")
+        )
+        if key in texts:
+            texts[key] = re.sub(r"0x[0-9a-f]{6,}", "0x0", texts[key])
     return merged

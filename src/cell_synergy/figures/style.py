@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cell_synergy.core.files import atomic_write
-from cell_synergy.core.names import CONTROLS, PAPER_METHODS, UNIMODAL, is_control, self_paired
+from cell_synergy.core.names import CONTROLS, UNIMODAL, is_control, method_group, self_paired
 
 METHOD_NAMES = {
     "concat": "Concat",
@@ -53,6 +53,11 @@ TASK_NAMES = {
     "niche": "niche",
     "composition": "composition",
     "gene_panel": "gene panel",
+}
+_GROUP_NAMES = {
+    "paper": "the paper's methods",
+    "beyond the paper": "beyond the paper",
+    "control": "controls",
 }
 FOCUS, PLAIN, CONTROL, SELF_PAIRED = "#c1272d", "#2f6690", "#9aa5b1", "#5f6973"
 BASELINE, BEYOND = "#111111", "#d98e04"
@@ -112,7 +117,7 @@ def colour(method: str, focal: str) -> str:
         "concat": BASELINE, "concat_full": BASELINE, focal: FOCUS, "image": IMAGE,
         "expression": EXPRESSION,
     }  # fmt: skip
-    return special.get(method, PLAIN if method in PAPER_METHODS else BEYOND)
+    return special.get(method, PLAIN if method_group(method) == "paper" else BEYOND)
 
 
 def order(methods: Sequence[str]) -> list[str]:
@@ -143,12 +148,9 @@ def groups(methods: Sequence[str]) -> dict[str, list[str]]:
     """
     members: dict[str, list[str]] = {}
     for method in order(methods):
-        if method in CONTROLS:
-            name = "controls"
-        elif is_control(method):
+        name = _GROUP_NAMES[method_group(method)]
+        if is_control(method) and method not in CONTROLS:
             name = "one expert twice"
-        else:
-            name = "the paper's methods" if method in PAPER_METHODS else "beyond the paper"
         members.setdefault(name, []).append(method)
     return members
 
