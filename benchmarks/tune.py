@@ -29,6 +29,7 @@ from typing import Any
 import anndata as ad
 import numpy as np
 import pandas as pd
+from cell_synergy.studies.drawn_twin import DrawnTwinConfig, draw_twin, simulator_config
 from jaxtyping import Float32
 from pydantic import Field, PositiveFloat, PositiveInt
 
@@ -57,7 +58,6 @@ from cell_synergy.data.splits import Fold, folds
 from cell_synergy.downstream.evaluate import evaluate
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.encoders.pca import Expert
-from cell_synergy.studies.drawn_twin import DrawnTwinConfig, draw_twin, simulator_config
 from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext
 
 TWINS = ("lung", "breast", "thymus")
