@@ -12,6 +12,7 @@ from pathlib import Path
 from dvc.exceptions import DvcException
 
 from runner.console import INTERRUPTED, echo, format_duration, tail
+from runner.hook import preload_names
 from runner.plan import Plan, base_name, make_plan
 from runner.stage import reproduce
 
@@ -23,7 +24,9 @@ _POLL = 0.2  # seconds between checks for a signal
 _ESCALATION = [
     (0.0, signal.SIGINT), (4.0, signal.SIGINT), (6.0, signal.SIGTERM), (9.0, signal.SIGKILL),
 ]  # fmt: skip
+_WARM = 4  # stages from which on it saves time to import once what their commands share
 _TIMEOUT = 11.0  # seconds after which processes that still run are left behind
+_server_is_warm = False
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -65,13 +68,12 @@ class Executor:
             Exit code: 0, or 1 after a failure, or 130 after a signal (SIGINT, SIGTERM, SIGHUP). It
             is also 0 if steps were not started because the plan was `outdated`.
         """
-        (self.plan.root / _LOGS).mkdir(parents=True, exist_ok=True)
         before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
-        self._context.set_forkserver_preload(["runner.stage"])
-        forkserver.ensure_running()  # starts with signals ignored, and imports DVC once
-        for number in _SIGNALS:
-            signal.signal(number, self._interrupt)
         try:
+            (self.plan.root / _LOGS).mkdir(parents=True, exist_ok=True)
+            _start_server(warm=len(self.plan.steps) >= _WARM and bool(preload_names()))
+            for number in _SIGNALS:
+                signal.signal(number, self._interrupt)
             while not self._interrupted:
                 self._start_ready()
                 if not self._running:
@@ -148,10 +150,11 @@ class Executor:
         return (rest + sum(mean[name] for name in waiting)) / self.jobs
 
     def _terminate(self) -> None:
-        """Terminate the running stages, with all processes of their groups."""
+        """Terminate the running stages, with all processes of their groups, whatever fails."""
         alive = [process for process, _ in self._running.values()]
         if alive:
-            echo(f"stopping {', '.join(self._running)}")
+            with suppress(OSError):  # the terminal may be what failed
+                echo(f"stopping {', '.join(self._running)}")
         began = time.monotonic()
         pending = list(_ESCALATION)
         while alive and time.monotonic() - began < _TIMEOUT:
@@ -160,7 +163,8 @@ class Executor:
                 number = pending.pop(0)[1]
             alive = [process for process in alive if _send_signal(process, number)]
             if self._running:
-                self._reap()
+                with suppress(OSError):  # a full disk, or a closed terminal
+                    self._reap()
             else:
                 time.sleep(_POLL)
 
@@ -209,6 +213,20 @@ def plan_after_first(targets: list[str], jobs: int) -> Plan:
     if code:
         raise DvcException("nothing else can be planned until that is done")
     return make_plan(targets, first=False)
+
+
+def _start_server(*, warm: bool) -> None:
+    """Start the process that stages are forked from; it ignores signals, as its caller does.
+
+    It imports DVC, and, if it is warm, what the repository has imported once. As that code may be
+    edited later, a warm server is never used again; one that imported DVC alone is.
+    """
+    global _server_is_warm  # noqa: PLW0603 - as multiprocessing has one server
+    if warm or _server_is_warm:
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]  # noqa: SLF001
+    _server_is_warm = warm
+    forkserver.set_forkserver_preload(["runner.preload"] if warm else ["runner.stage"])
+    forkserver.ensure_running()
 
 
 def _send_signal(process: ForkServerProcess, number: int) -> bool:

@@ -2,12 +2,15 @@
 
     python -m runner.local [TARGET ...] [--jobs N] [--dry]
 
-A stage starts when all stages that it depends on are done; stages whose sources few other
-stages share come last. `dvc.lock` gets the bytes that a serial `dvc repro` gives it.
-Stages with `meta: {first: true}` in dvc.yaml run before the rest is planned, also with --dry,
-because their outputs determine what is out of date. They write nothing but their own outputs. If
-their inputs change during the run, no further stage starts until the rest is planned again, since
-it would run other code than is recorded. A stage fails if its inputs or parameters change while it
+A TARGET is a stage of dvc.yaml, FOLDER/dvc.yaml:STAGE or a whole FOLDER/dvc.yaml, with what each
+depends on; without targets all stages of the root dvc.yaml are meant. A stage starts when all
+stages that it depends on are done; stages whose sources few other stages share come last. Each
+dvc.lock gets the bytes that a serial `dvc repro` gives it.
+
+Stages with `meta: {first: true}` in dvc.yaml run before the rest is planned, because their outputs
+determine what is out of date; where such a stage would run, --dry cannot list the rest. If their
+inputs change during the run, no further stage starts until the rest is planned again, since it
+would run other code than is recorded. A stage fails if its inputs or parameters change while it
 runs; the same command runs it again.
 """
 
@@ -22,6 +25,7 @@ from runner.console import INTERRUPTED, available_cores, describe, echo, positiv
 from runner.executor import Executor, plan_after_first
 from runner.hook import run_check
 from runner.lockfile import sort_entries
+from runner.plan import Plan, make_plan
 
 _NOTHING = "nothing to do: all stages are up to date"
 
@@ -65,22 +69,30 @@ def _run(targets: list[str], jobs: int, *, dry: bool) -> int:
     targets, jobs
         Stages, and the maximal number that run at the same time.
     dry
-        Whether to print the plan instead of running it.
+        Whether to print the plan instead, and to write and run nothing.
     """
     while True:
-        plan = plan_after_first(targets, jobs)
+        plan = make_plan(targets) if dry else plan_after_first(targets, jobs)
         if not plan.steps:
             echo(_NOTHING)
         if dry:
-            for step in plan.steps:
-                print(step.name, *(["after", ", ".join(step.after)] if step.after else []))
-            return 0
+            return _print(plan)
         executor = Executor(plan, jobs)
         code = executor.run() if plan.steps else 0
         sort_entries(plan.root, plan.order)
         if code or not executor.outdated:
             return code
         echo("files that the plan rests on have changed meanwhile: planning anew")
+
+
+def _print(plan: Plan) -> int:
+    """Print what would run; return the exit code."""
+    for step in plan.steps:
+        print(step.name, *(["after", ", ".join(step.after)] if step.after else []))
+    if plan.preliminary:
+        names = " ".join(step.name for step in plan.steps)
+        echo(f"what else would run depends on what this gives: `python -m runner.local {names}`")
+    return 0
 
 
 if __name__ == "__main__":

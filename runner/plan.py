@@ -8,10 +8,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from dvc.dvcfile import PROJECT_FILE
 from dvc.exceptions import DvcException
 from dvc.repo import Repo, lock_repo
 from dvc.repo.reproduce import get_active_graph, plan_repro
 
+from runner.params import params_read_once
 from runner.watch import Watch
 
 
@@ -22,7 +24,7 @@ class Step:
     Attributes
     ----------
     name
-        Address of the stage in DVC, such as `align@lung-comm`.
+        Address of the stage in DVC, such as `align@lung-comm` or `benchmarks/dvc.yaml:speed`.
     after
         Stages of this plan that must be done before the stage starts.
     producers
@@ -49,8 +51,8 @@ class Plan:
     steps
         Stages to run, in the order in which they start; each comes after those that it waits for.
     order
-        Every stage of the pipeline in the order of a serial `dvc repro`, in which `dvc.lock` is
-        sorted.
+        Every stage of the repository in the order of a serial `dvc repro`, in which each lock file
+        is sorted.
     preliminary
         Whether other stages can be planned only after the run of these steps.
     watch
@@ -75,7 +77,9 @@ def make_plan(targets: list[str], *, first: bool = True) -> Plan:
     Parameters
     ----------
     targets
-        Stages, planned with all that they depend on, as in `dvc repro`; an empty list means all.
+        Stages, planned with all that they depend on, as in `dvc repro`: names of stages in the root
+        `dvc.yaml`, `FOLDER/dvc.yaml:NAME`, or a whole `FOLDER/dvc.yaml`. An empty list means all
+        stages of the root `dvc.yaml`.
     first
         Whether to return a preliminary plan in that case; if not, always the full plan.
 
@@ -91,19 +95,21 @@ def make_plan(targets: list[str], *, first: bool = True) -> Plan:
         target is unknown, `dvc.yaml` is not valid, or a folder that a stage reads has a broken
         symbolic link.
     """
-    with Repo() as repo, lock_repo(repo), _dead_links_named():
+    with Repo() as repo, lock_repo(repo), _dead_links_named(), params_read_once():
         graph = get_active_graph(repo.index.graph)  # edges go from consumer to producer
         serial = list(plan_repro(graph))
         root, order = Path(repo.root_dir), tuple(stage.addressing for stage in serial)
-        named = _collect(repo, targets) if targets else serial
+        if targets:
+            named = _collect(repo, targets)
+        else:
+            named = {stage for stage in serial if stage.path_in_repo == PROJECT_FILE}
         selected = _with_producers(graph, serial, named)
         marked = [stage for stage in selected if _is_first(stage)]
         sources = _with_producers(graph, serial, marked)
         watch = Watch(repo, sources)
         if first and (steps := _steps(graph, serial, sources, lambda stage: stage.status())):
             return Plan(root, tuple(start_order(steps)), order, preliminary=True)
-        status = repo.status()
-        steps = _steps(graph, serial, selected, lambda stage: stage.addressing in status)
+        steps = _steps(graph, serial, selected, lambda stage: stage.status(check_updates=True))
         return Plan(root, tuple(start_order(steps)), order, watch=watch)
 
 
@@ -195,7 +201,7 @@ def _reason_uncached(stage: Any) -> str:  # noqa: ANN401
         return "it has an output with `persist: true`; remove that"
     if stage.always_changed or not (stage.cmd and stage.deps and stage.outs):
         return "it is always run anew or lacks `deps` or `outs`; name what it reads and writes"
-    if stage.path_in_repo != "dvc.yaml":
+    if stage.path_in_repo != PROJECT_FILE:
         return f"it stands in {stage.path_in_repo}; move it to dvc.yaml"
     return ""
 

@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from dvc.exceptions import DvcException
-from dvc.repo import Repo
+from dvc.repo import Repo, lock_repo
+from dvc.repo.reproduce import _reproduce
 
-from runner.lockfile import record
+from runner import warm
+from runner.command import Command
+from runner.lockfile import load_stage, record
 
 
 def reproduce(root: Path, name: str, order: Sequence[str], log: Path) -> None:
     """Reproduce a stage, and write its entry of `dvc.lock`; call this in a process of its own.
 
-    The process becomes the leader of a new process group; its exit codes are those of `run`.
+    The process becomes the leader of a new process group; its exit codes are those of `run`. If it
+    was forked from one that has imported what commands share (`runner.warm`), so is its command.
 
     Parameters
     ----------
@@ -34,6 +38,8 @@ def reproduce(root: Path, name: str, order: Sequence[str], log: Path) -> None:
     os.setsid()
     os.chdir(root)
     _redirect_output(log)
+    if warm.loaded is not None:
+        Command(warm.loaded).install()
     run(name, lambda stage: record(stage, order))
 
 
@@ -75,8 +81,8 @@ def run(name: str, on_done: Callable[[Any], None]) -> None:
         signal.signal(number, handle_signal)
     os.environ["PYTHONUNBUFFERED"] = "1"  # so that the log can be followed
     try:
-        with Repo(_wait_for_lock=True) as repo:
-            repo.reproduce([name], single_item=True, repro_fn=reproduce_stage)
+        with Repo(_wait_for_lock=True) as repo, lock_repo(repo), repo.scm_context():
+            _reproduce([load_stage(repo, name)], repro_fn=reproduce_stage, interactive=False)
     except DvcException as error:
         cause = error.__cause__ or error
         print(f"error: {error}: {cause}", file=sys.stderr)

@@ -35,6 +35,11 @@ def test_a_stage_computes_with_avx2():
     assert computed_with() == ["AVX2", "Haswell", "True", "False"]
 
 
+def test_mkl_uses_the_code_that_processors_of_all_vendors_run():
+    """A request for AVX2 has no effect on processors of AMD, which gave other bytes."""
+    assert cpu._AVX2["MKL_CBWR"] == "COMPATIBLE"
+
+
 @pytest.mark.slow
 def test_the_environment_chooses_other_instructions():
     assert computed_with(ATEN_CPU_CAPABILITY="default")[0] == "DEFAULT"

@@ -93,34 +93,38 @@ def test_the_lock_file_has_the_bytes_of_a_serial_run(computed, fresh, run):
     assert (computed / "dvc.lock").read_bytes() == (serial / "dvc.lock").read_bytes()
 
 
-def test_dry_runs_the_first_stage_and_prints_its_users(computed, call_main):
+def test_dry_lists_the_first_stage_alone_and_changes_nothing(computed, call_main):
     (computed / "source/b").write_text("changed\n")
+    before = (computed / "dvc.lock").read_bytes()
     code, out, err = call_main(computed, "runner.local", "--dry")
-    assert (code, out) == (0, "b\nboth after b\n"), err
+    assert (code, out) == (0, "code\n"), err
+    assert err.endswith("depends on what this gives: `python -m runner.local code`\n")
+    assert ran(computed) == []
+    assert (computed / "dvc.lock").read_bytes() == before
+    assert call_main(computed, "runner.local", "code")[0] == 0
     assert ran(computed) == ["code"]
-    assert (computed / "both").read_text() == "a\nb\n"
-    assert call_main(computed, "runner.local", "--dry")[1] == out
+    assert call_main(computed, "runner.local", "--dry")[1] == "b\nboth after b\n"
     assert ran(computed) == []
 
 
 def test_targets_that_read_nothing_of_it_do_not_run_it(computed, call_main):
     (computed / "source/b").write_text("changed\n")
     assert call_main(computed, "runner.local", "--dry", "apart")[1] == ""
+    assert call_main(computed, "runner.local", "apart")[0] == 0
     assert ran(computed) == []
-    assert call_main(computed, "runner.local", "--dry", "b")[1] == "b\n"
-    assert ran(computed) == ["code"]
+    assert call_main(computed, "runner.local", "b")[0] == 0
+    assert ran(computed) == ["b", "code"]
 
 
 def test_a_failing_first_stage_is_reported_and_nothing_else_runs(fresh, call_main):
     where = fresh("seq 3; exit 7;")
-    for argv in ([], ["--dry"]):
-        code, out, err = call_main(where, "runner.local", *argv)
-        assert (code, out) == (1, "")
-        assert "code: exit code 7; the end of .dvc/tmp/logs/code.log:" in err
-        assert "    3\n" in err
-        assert err.endswith("error: nothing else can be planned until that is done\n")
-        assert "Traceback" not in err
-        assert ran(where) == ["code"]
+    code, out, err = call_main(where, "runner.local")
+    assert (code, out) == (1, "")
+    assert "code: exit code 7; the end of .dvc/tmp/logs/code.log:" in err
+    assert "    3\n" in err
+    assert err.endswith("error: nothing else can be planned until that is done\n")
+    assert "Traceback" not in err
+    assert ran(where) == ["code"]
 
 
 @pytest.mark.slow
@@ -169,9 +173,10 @@ def test_producers_of_a_first_stage_run_with_it(repository, run):
     assert ran(where) == ["code", "made", "user"]
     (where / "in").write_text("2\n")
     code, out, err = run(where, "runner.local", "--dry")
-    assert (code, out) == (0, ""), err
+    assert (code, out) == (0, "made\ncode after made\n"), err
+    assert "`python -m runner.local made code`" in err
+    assert run(where, "runner.local")[0] == 0
     assert ran(where) == ["code", "made"]
-    assert "nothing to do" in err
 
 
 MEANWHILE = f"""

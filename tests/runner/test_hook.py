@@ -3,7 +3,7 @@
 import pytest
 from dvc.exceptions import DvcException
 
-from runner.hook import run_check
+from runner.hook import preload_names, run_check
 
 CHECKS = """
 import errno
@@ -92,8 +92,26 @@ def test_a_name_that_cannot_be_called_is_told_with_its_place(named, check, messa
 )
 def test_a_table_with_anything_else_is_told(named, text):
     (named("") / "pyproject.toml").write_text(text)
-    with pytest.raises(DvcException, match=r"^pyproject\.toml: \[tool\.runner\] may have `check`"):
+    with pytest.raises(
+        DvcException,
+        match=r"^pyproject\.toml: \[tool\.runner\] may have `check` and `preload` alone",
+    ):
         run_check()
+
+
+@pytest.mark.parametrize(
+    ("text", "names"), [("", []), ('preload = ["a", "b_1.c"]', ["a", "b_1.c"])]
+)
+def test_the_modules_to_import_once_are_listed_in_order(named, text, names):
+    named(text)
+    assert preload_names() == names
+
+
+@pytest.mark.parametrize("value", ['"stages"', "[1]", '["a b"]', '["stages/align.py"]', '[""]'])
+def test_modules_to_import_once_that_are_no_names_are_told(named, value):
+    named(f"preload = {value}")
+    with pytest.raises(DvcException, match=r"^pyproject\.toml, \[tool\.runner\]: preload = .*list"):
+        preload_names()
 
 
 def test_a_folder_in_place_of_the_file_is_told(tmp_path, monkeypatch):
