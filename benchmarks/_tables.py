@@ -190,6 +190,11 @@ BENCHMARKS: dict[str, Callable[[Path], str]] = {
         _long, name="experts", index=["instance", "method", "probe"], columns="task",
         values="value",
     ),
+    "visibility": partial(_plain, name="visibility"),
+    "reach": partial(
+        _long, name="reach", index=["task", "method", "probe", "pairs"], columns="labels",
+        values="reached",
+    ),
     "all products": partial(
         _long, name="all_products", index=["dataset", "task"], columns="method", values="gain"
     ),
