@@ -11,6 +11,7 @@ from cell_synergy.core.discovery import module_names
 from cell_synergy.core.errors import ConfigError, DataError, report_errors
 from cell_synergy.core.files import atomic_write
 from cell_synergy.core.messages import suggest
+from cell_synergy.core.names import UNIMODAL
 from cell_synergy.data.label_files import read_task_table
 from cell_synergy.data.remarks import copy_remarks
 from cell_synergy.scoring.tables import chance_stars, read_methods, read_sis
@@ -64,6 +65,7 @@ def tables(args: Args, dataset: str) -> Tables:
     dataset
         Name of the data set.
     """
+    arms = [read_param("method"), "concat", *UNIMODAL]
     return Tables(
         sis=read_sis(args.sis, dataset),
         information=read(args.information / f"{dataset}.csv"),
@@ -71,10 +73,10 @@ def tables(args: Args, dataset: str) -> Tables:
         spectrum=read(args.spectrum / f"{dataset}.csv"),
         distance=read(args.distance / f"{dataset}.csv"),
         scores=read_methods(args.scores, dataset, read_param("models")),
-        scaling=curves.read(args.scaling, args.finetune, dataset, [read_param("method"), "concat"]),
+        scaling=curves.read(
+            args.scaling, args.finetune, dataset, arms, read_param("scaling.datasets")
+        ),
         methods=frozenset(read_param("models")),
-        expression_expert=str(read_param("experts.expression")),
-        tuned_expert=str(read_param("experts.finetuned")),
     )
 
 

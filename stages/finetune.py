@@ -1,4 +1,4 @@
-"""Scores of one expert, fine-tuned and frozen, on nested fractions of the training pairs."""
+"""Scores of one expert, fine-tuned on nested fractions of one data set's training pairs."""
 
 import sys
 from pathlib import Path
@@ -14,20 +14,27 @@ from cell_synergy.data.config import BenchmarkConfig
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.finetuning import tunable
 from cell_synergy.finetuning.config import FinetuneConfig
-from cell_synergy.finetuning.finetune import with_frozen_embedding
+from cell_synergy.finetuning.finetune import with_embedding
 from cell_synergy.studies.scaling.finetuned_arm import scale
 from cell_synergy.studies.scaling.subset_evaluator import Row, table
 from cell_synergy.studies.scaling.subsets import ScalingConfig
 
 
 class Args(Config):
-    """Inputs and outputs; `frozen` is the folder of the frozen expert."""
+    """Inputs and outputs.
+
+    Attributes
+    ----------
+    frozen, embedding
+        Folder of the frozen expert, and file of its embedding of the pairs.
+    """
 
     dataset: str
     expert: str
     pairs: Path
     labels: Path
     frozen: Path
+    embedding: Path
     out: Path
 
 
@@ -35,22 +42,22 @@ def main(args: Args) -> None:
     """Read, draw, fine-tune, score, write."""
     use_threads(read_param("threads"))
     dataset, probe = load_keys(BenchmarkConfig, f"data.{args.dataset}"), load(ProbeConfig, "probe")
-    config, scaling = load(FinetuneConfig, "finetune"), load(ScalingConfig, "scaling")
+    config, scaling = load(FinetuneConfig, "finetune"), load_keys(ScalingConfig, "scaling")
     block = read_section(f"encoders.{args.expert}")
     encoder = encoders.load(args.expert, block)
     tasks = scaling.chosen(dataset.tasks, args.dataset)
     configs = [each.model_dump(mode="json") for each in (dataset, config, probe, scaling)]
-    with resumable(
-        "scaling", args.expert, block, *configs, files=[args.pairs, args.labels, args.frozen]
-    ) as store:
+    inputs = [args.pairs, args.labels, args.frozen, args.embedding]
+    with resumable("scaling", args.expert, block, *configs, files=inputs) as store:
         rows: list[Row] = []
         adata = pairs.read(args.pairs, args.labels)
         if tasks:
             expert = tunable.read(args.expert, encoder, adata, args.frozen, config.cells)
-            paired = with_frozen_embedding(expert, adata, dataset, config)
+            embedding = tunable.read_embedding(args.embedding, expert, adata)
+            paired = with_embedding(adata, embedding, dataset)
             rows = list(scale(expert, paired, tasks, config, probe, scaling, store))
         with atomic_write(args.out) as new:
-            table(rows, adata).to_csv(new, index=False, float_format="%.5g")
+            table(rows, adata, args.expert).to_csv(new, index=False, float_format="%.5g")
 
 
 if __name__ == "__main__":

@@ -136,8 +136,8 @@ def test_the_stages_are_the_grid_of_params():
     assert {stage.name for stage in BY_NAME["embed"]} == cells
 
 
-def test_there_are_fewer_than_200_stages_and_no_scheduler_in_their_commands():
-    assert len(STAGES) < 200  # the cost of DVC itself is quadratic in them
+def test_there_are_fewer_than_220_stages_and_no_scheduler_in_their_commands():
+    assert len(STAGES) < 220  # the cost of DVC itself is quadratic in them
     assert not [s.name for s in STAGES if {"srun", "sbatch", "dvc"} & set(s.words)]
 
 

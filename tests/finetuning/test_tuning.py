@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
 
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.data.embeddings import standardise
@@ -10,7 +11,8 @@ from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import make_probe_task, task_targets
 from cell_synergy.finetuning.adapters import AdaptedExpert
 from cell_synergy.finetuning.finetune import with_frozen_embedding
-from cell_synergy.finetuning.tuning import Finetuner, FrozenFeatures, _Trainer
+from cell_synergy.finetuning.frozen_features import FrozenFeatures
+from cell_synergy.finetuning.tuning import Finetuner, _Trainer
 from tests.finetuning import small
 
 
@@ -85,6 +87,17 @@ def test_finetuning_is_better_on_inner_folds_than_the_probe_at_its_start(name, h
     assert after.prediction.selection.penalty > 0
     assert after.prediction.iterations == 4 * after.prediction.selection.penalty
     assert after.prediction.selection.cv_score > before.prediction.selection.cv_score + 0.01
+
+
+@pytest.mark.parametrize("how", ["last", "linear"])
+def test_features_of_all_observations_are_those_that_predictions_are_made_from(how, tune):
+    result, task, tuning = tune(how=how)
+    assert result.features is None
+    again = tuning.run(with_features=True)
+    assert again.features.shape == tuning.frozen.z.shape
+    logits = again.features[task.test] @ again.coefficients + again.intercept
+    np.testing.assert_allclose(softmax(logits, axis=1), result.prediction.predicted, atol=1e-5)
+    assert np.array_equal(again.features, tuning.frozen.z) == (how == "linear")
 
 
 def test_equal_inputs_give_equal_bytes_and_another_seed_others(tune):

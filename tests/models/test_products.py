@@ -35,8 +35,8 @@ def gradient_of_infonce(critic):
         for x2, y2 in cells:
             batch = scores[[[x1, x1], [x2, x2]], [[y1, y2], [y1, y2]]]
             loss = loss + JOINT[x1, y1] * JOINT[x2, y2] * infonce(batch, torch.eye(2).double())
-    loss.backward()
-    return scores.grad.numpy()
+    (gradient,) = torch.autograd.grad(loss, scores)
+    return gradient.numpy()
 
 
 def test_the_best_critic_of_infonce_gives_the_xor_of_independent_states_no_weight():

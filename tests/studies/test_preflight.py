@@ -36,7 +36,7 @@ def check(tmp_path, monkeypatch):
 def own(params):
     """Make it a study of one's own tissue: its data set alone, under its own label."""
     params["data"]["mine"] = MINE
-    params["datasets"] = ["mine"]
+    params["datasets"] = params["scaling"]["datasets"] = ["mine"]
 
 
 def fewer(params):
@@ -99,6 +99,15 @@ def test_wrong_values_are_refused_with_a_remedy(check, key):
         place[last] = wrong
 
     with pytest.raises(ConfigError, match=said):
+        check(change)
+
+
+@pytest.mark.parametrize("scaled", [["her2st"], ["lung", "mob"], [], "lung"])
+def test_the_scaling_study_is_of_data_sets_of_the_study_one_at_least(check, scaled):
+    def change(params):
+        params["scaling"]["datasets"] = scaled
+
+    with pytest.raises(ConfigError, match=r"scaling\.datasets: .* 'scaling\.datasets=\[lung\]'"):
         check(change)
 
 

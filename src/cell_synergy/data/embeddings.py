@@ -70,15 +70,43 @@ def read(path: Path, obs_names: pd.Index) -> Float32[np.ndarray, "obs dim"]:
         If there is no such file, it is broken, or its row names differ from `obs_names` in text or
         order.
     """
-    if not path.is_file():
-        raise DataError(
-            f"{path}: no such embedding; name the data set in `datasets` and run `dvc repro`"
-        )
-    adata = anndata_files.read(path, "delete it and run `dvc repro`")
+    adata = _read(path)
     if difference := anndata_files.obs_difference(adata.obs_names, obs_names):
         raise DataError(f"{path}: {difference}; embed these pairs again")
     half: Float16[np.ndarray, "obs dim"] = adata.X
     return half.astype(np.float32)
+
+
+def read_card(path: Path) -> dict[str, JsonValue]:
+    """Return the card of the expert whose embedding a file has, as `write` got it.
+
+    Parameters
+    ----------
+    path
+        File of the embedding.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, it is broken, or it names no expert.
+    """
+    adata = _read(path)
+    card: dict[str, JsonValue] = adata.uns.get("encoder", {})
+    if "encoder" not in card:
+        raise DataError(
+            f"{path}: uns['encoder'] does not name the expert; embed the pairs again "
+            "(`dvc repro embed`)"
+        )
+    return card
+
+
+def _read(path: Path) -> ad.AnnData:
+    """Read the file of an embedding."""
+    if not path.is_file():
+        raise DataError(
+            f"{path}: no such embedding; name the data set in `datasets` and run `dvc repro`"
+        )
+    return anndata_files.read(path, "delete it and run `dvc repro`")
 
 
 def standardise(

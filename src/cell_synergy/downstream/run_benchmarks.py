@@ -91,7 +91,6 @@ def run(args: Args) -> None:
     from cell_synergy.commands.experiment import Experiment, read_paired
     from cell_synergy.core.device import use_threads
     from cell_synergy.data.config import BenchmarkConfig
-    from cell_synergy.data.inputs import InputConfig
     from cell_synergy.downstream.evaluate import evaluate
     from cell_synergy.downstream.method_scores import TrainedMethod, write_scores
     from cell_synergy.downstream.probes.config import ProbeConfig
@@ -99,12 +98,19 @@ def run(args: Args) -> None:
     experiment = Experiment.from_overrides(args.models, args.data)
     overrides = experiment.dataset_overrides
     dataset = load_keys(BenchmarkConfig, f"data.{experiment.dataset_name}", overrides)
-    probe, inputs = load(ProbeConfig, "probe", args.probe), load_keys(InputConfig, "align", args.align)
+    probe, axes = load(ProbeConfig, "probe", args.probe), _axes(args.align)
     use_threads(read_param("threads"))
     paired = read_paired(args, dataset)
-    trained = TrainedMethod(experiment.method, args.weights, paired, inputs.axes)
+    trained = TrainedMethod(experiment.method, args.weights, paired, axes)
     name, tasks = experiment.method_name, dataset.tasks
     write_scores(evaluate(name, paired, tasks, trained.seeds(), trained.embed, probe), args.out)
+
+
+def _axes(overrides: Any) -> int | None:  # noqa: ANN401 - a word or a block
+    """Return `align.axes` of params.yaml, or the override: principal axes of fusion methods."""
+    from cell_synergy.data.inputs import InputConfig
+
+    return load_keys(InputConfig, "align", overrides).axes
 
 
 def run_on_table(args: "UserTableConfig") -> None:

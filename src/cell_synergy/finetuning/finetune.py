@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anndata as ad
 import numpy as np
+from jaxtyping import Float32
 from safetensors.numpy import save_file
 from tqdm import tqdm
 
@@ -30,8 +31,9 @@ from cell_synergy.downstream.probes.tasks import (
 )
 from cell_synergy.finetuning.adapters import AdaptedExpert
 from cell_synergy.finetuning.config import FinetuneConfig
+from cell_synergy.finetuning.frozen_features import FrozenFeatures
 from cell_synergy.finetuning.tunable import TunableExpert
-from cell_synergy.finetuning.tuning import Finetuner, FinetuneResult, FrozenFeatures
+from cell_synergy.finetuning.tuning import Finetuner, FinetuneResult
 
 _HEAD, _SUMMARY = "head.safetensors", "answer.json"
 _PREDICTED, _CV_PREDICTED = "predicted.npy", "cv_predicted.npy"
@@ -123,11 +125,34 @@ def with_frozen_embedding(
         If `adata` was made for another split, or the split needs other or more donors (sections,
         blocks) than `adata` has.
     """
-    all_rows = np.arange(adata.n_obs)
+    frozen = AdaptedExpert(expert, settings).embed({}, np.arange(adata.n_obs))
+    return with_embedding(adata, frozen.cpu().numpy(), dataset)
+
+
+def with_embedding(
+    adata: ad.AnnData, embedding: Float32[np.ndarray, "obs d"], dataset: DesignConfig
+) -> PairedDataset:
+    """Return a data set with one embedding as `expression`, and an empty `image`.
+
+    Parameters
+    ----------
+    adata
+        The paired observations.
+    embedding
+        Their embedding by the frozen expert.
+    dataset
+        Design of the data set: standardisation, donors and splits.
+
+    Raises
+    ------
+    DataError
+        If `adata` was made for another split, or the split needs other or more donors (sections,
+        blocks) than `adata` has.
+    """
     return PairedDataset(
         adata,
         np.zeros((adata.n_obs, 0), dtype=np.float32),
-        AdaptedExpert(expert, settings).embed({}, all_rows).cpu().numpy(),
+        embedding,
         split_groups(adata.obs, dataset),
         adata.obs["donor"].astype(str).to_numpy(),
         folds(adata.obs, dataset),

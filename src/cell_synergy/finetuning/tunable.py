@@ -8,11 +8,12 @@ from typing import Any, Protocol, runtime_checkable
 import anndata as ad
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 from torch import Tensor, nn
 
 from cell_synergy.core.device import device
-from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.data import embeddings
 from cell_synergy.encoders import Encoder, read_card
 from cell_synergy.encoders._nicheformer.modeling import pool
 from cell_synergy.encoders._nicheformer.pooling import CellEmbedder
@@ -102,6 +103,35 @@ def read(
         )
     sha256 = str(read_card(expert)["sha256"])
     return nicheformer(name, sha256, encoder.cell_embedder(pairs, expert), max_cells)
+
+
+def read_embedding(
+    path: Path, expert: TunableExpert, pairs: ad.AnnData
+) -> Float32[np.ndarray, "obs d"]:
+    """Read the embedding of the pairs by a frozen expert.
+
+    Parameters
+    ----------
+    path
+        File of the embedding, in half precision.
+    expert
+        The frozen expert.
+    pairs
+        The paired observations.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, it is broken, of other observations or of another expert.
+    """
+    embedding = embeddings.read(path, pairs.obs_names)
+    card = embeddings.read_card(path)
+    if card.get("sha256") != expert.sha256:
+        raise DataError(
+            f"{path}: embedded by {card['encoder']} with other weights than those of {expert.name}"
+            "; embed the pairs again (`dvc repro embed`)"
+        )
+    return embedding
 
 
 def nicheformer(

@@ -17,13 +17,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Float64, Int, Shaped
+from jaxtyping import Float, Float32, Float64, Int
 from torch import Tensor
 
 from cell_synergy.core.device import device
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.random import derived_seed, stream
-from cell_synergy.data.embeddings import moments, standardise
 from cell_synergy.downstream.probes._mlp_fits import Fit, shrunk_logits, shrunk_values
 from cell_synergy.downstream.probes._mlp_init import tensor
 from cell_synergy.downstream.probes.config import ProbeConfig
@@ -31,58 +30,7 @@ from cell_synergy.downstream.probes.design import Design, Linear
 from cell_synergy.downstream.probes.tasks import Prediction, ProbeTask, Selection
 from cell_synergy.finetuning.adapters import AdaptedExpert, Params
 from cell_synergy.finetuning.config import FinetuneConfig
-
-
-@dataclass(frozen=True)
-class FrozenFeatures:
-    """Features of the frozen expert, and their standardisation, also used for fine-tuned features.
-
-    Attributes
-    ----------
-    z
-        Standardised features of all observations: (features - mean) * factor.
-    mean, factor
-        Mean and reciprocal standard deviation (0 for a constant feature) by standardisation group.
-    group
-        Index of the standardisation group of each observation.
-    """
-
-    z: Float32[np.ndarray, "obs d"]
-    mean: Float32[np.ndarray, "groups d"]
-    factor: Float32[np.ndarray, "groups d"]
-    group: Int[np.ndarray, " obs"]
-
-    @classmethod
-    def of(
-        cls,
-        x: Float32[np.ndarray, "obs d"],
-        fit: Bool[np.ndarray, " obs"],
-        groups: Shaped[np.ndarray, " obs"],
-        mode: str,
-    ) -> "FrozenFeatures":
-        """Return the standardised features of the frozen expert, and their standardisation.
-
-        Parameters
-        ----------
-        x
-            Features of all observations.
-        fit, groups
-            Mask of the training observations, and donor (section, block) of each observation.
-        mode
-            `train` standardises by the training observations, `donor` each group by all of its own.
-        """
-        _, codes = np.unique(groups, return_inverse=True)
-        if mode == "train":
-            masks, group = [fit], np.zeros_like(codes)
-        else:
-            masks, group = [codes == code for code in range(codes.max() + 1)], codes
-        means, factors = zip(*(moments(x[mask]) for mask in masks), strict=True)
-        return cls(
-            standardise(x, fit, groups, mode),
-            np.stack(means).astype(np.float32),
-            np.stack(factors).astype(np.float32),
-            group,
-        )
+from cell_synergy.finetuning.frozen_features import FrozenFeatures
 
 
 @dataclass(frozen=True)
@@ -97,12 +45,16 @@ class FinetuneResult:
         Trained parameters of the expert.
     coefficients, intercept
         Head, which maps standardised features to logits or values.
+    features
+        Features of all observations by the fine-tuned expert, standardised as those of the frozen
+        one; None unless `Finetuner.run` was to compute them.
     """
 
     prediction: Prediction
     params: Params
     coefficients: Float64[np.ndarray, "d outputs"]
     intercept: Float64[np.ndarray, " outputs"]
+    features: Float32[np.ndarray, "obs d"] | None
 
 
 class Finetuner:
@@ -136,10 +88,15 @@ class Finetuner:
         self.penalty, self.probe, self.settings, self.seed = penalty, probe, settings, seed
         self.design = Design.of(frozen.z[task.train], task.cv_folds)
 
-    def run(self) -> FinetuneResult:
+    def run(self, *, with_features: bool = False) -> FinetuneResult:
         """Select the number of rounds, fit all training rows, and predict the test rows.
 
         If no parameter of the expert is trainable, the result is the linear probe.
+
+        Parameters
+        ----------
+        with_features
+            Whether to return the features of all observations, for other probes.
 
         Raises
         ------
@@ -157,7 +114,8 @@ class Finetuner:
         final = _Trainer(self, None)
         while final.rounds < selection.penalty:
             final.train()
-        return self._result(final, selection, float(factors[final.rounds]))
+        factor = float(factors[final.rounds])
+        return self._result(final, selection, factor, with_features=with_features)
 
     def _validation_folds(self) -> list[int]:
         """Return the smallest inner folds that together have `settings.held` rows or more."""
@@ -172,7 +130,10 @@ class Finetuner:
     ) -> tuple[float, float, Float64[np.ndarray, "train outputs"]]:
         """Return the best score on validation rows, its shrinkage factor, and the predictions."""
         fits, train = [trainer.fit for trainer in trainers], self.task.train
-        outputs = [trainer.outputs(train[trainer.fit.validation_rows]) for trainer in trainers]
+        outputs = [
+            trainer.outputs(trainer.features(train[trainer.fit.validation_rows]))
+            for trainer in trainers
+        ]
         shrunk = shrunk_logits if self.task.classes else shrunk_values
         score, factor = shrunk(fits, torch.cat(outputs)[None].double())[:, 0].tolist()
         predicted = np.full((len(train), self.task.outputs), np.nan)
@@ -181,15 +142,19 @@ class Finetuner:
         return score, factor, predicted
 
     @torch.no_grad()
-    def _result(self, final: "_Trainer", selection: Selection, factor: float) -> FinetuneResult:
-        outputs = final.outputs(self.task.test).double().cpu().numpy()
+    def _result(
+        self, final: "_Trainer", selection: Selection, factor: float, *, with_features: bool
+    ) -> FinetuneResult:
+        test, all_rows = self.task.test, np.arange(len(self.frozen.z))
+        z = final.features(all_rows if with_features else test)
+        outputs = final.outputs(z[test] if with_features else z).double().cpu().numpy()
         predicted = final.fit.predicted(outputs, factor)
         prediction = Prediction(predicted, selection, final.norm, final.rounds * final.steps)
         weight, bias = (part.detach().double().cpu().numpy() for part in final.head)
         scale = factor * final.fit.scale
-        return FinetuneResult(
-            prediction, final.params, weight * scale, final.fit.origin + bias * scale
-        )
+        intercept = final.fit.origin + bias * scale
+        features = z.cpu().numpy() if with_features else None
+        return FinetuneResult(prediction, final.params, weight * scale, intercept, features)
 
 
 class _Trainer:
@@ -275,7 +240,7 @@ class _Trainer:
         """
         rows = self.tuning.task.train[batch]
         features = self.tuning.adapted.features(self.params, rows, rng)
-        outputs = self._head(self._standardised(features, rows))
+        outputs = self.outputs(self._standardised(features, rows))
         y = self.target[torch.from_numpy(batch).to(device())]
         if self.tuning.task.classes:
             losses = -((self.origin + outputs).log_softmax(1) * y).sum(1)
@@ -283,13 +248,14 @@ class _Trainer:
             losses = ((outputs - y) ** 2).sum(1) / 2
         return losses.mean() + self.tuning.penalty / 2 * (self.head[0] ** 2).sum()
 
-    def outputs(self, rows: Int[np.ndarray, " rows"]) -> Float32[Tensor, "rows outputs"]:
-        """Return the outputs of the head for some observations."""
+    def features(self, rows: Int[np.ndarray, " rows"]) -> Float32[Tensor, "rows d"]:
+        """Return the standardised features of some observations, from all their cells."""
         if not self.rounds:
-            return self._head(tensor(self.tuning.frozen.z[rows]))
-        return self._head(self._standardised(self.tuning.adapted.embed(self.params, rows), rows))
+            return tensor(self.tuning.frozen.z[rows])
+        return self._standardised(self.tuning.adapted.embed(self.params, rows), rows)
 
-    def _head(self, z: Float[Tensor, "rows d"]) -> Float[Tensor, "rows outputs"]:
+    def outputs(self, z: Float[Tensor, "rows d"]) -> Float[Tensor, "rows outputs"]:
+        """Return the outputs of the head for standardised features."""
         return z @ self.head[0] + self.head[1]
 
     def _standardised(

@@ -50,6 +50,7 @@ def check_study(params: Params) -> None:
     errors = [
         *_method_errors(params),
         *_dataset_errors(params),
+        *_scaling_errors(params),
         *_expert_errors(params),
         *_circular_errors(params),
     ]
@@ -97,6 +98,23 @@ def _dataset_errors(params: Params) -> Iterator[str]:
     yield from _unknown("datasets", param_of(params, "datasets"), valid, licensed.names("data"))
 
 
+def _scaling_errors(params: Params) -> Iterator[str]:
+    """Yield a message if the scaling study is of no data set, or of one that the study lacks."""
+    datasets, scaled = param_of(params, "datasets"), param_of(params, "scaling.datasets")
+    if not isinstance(scaled, list) or not scaled or set(scaled) - set(datasets):
+        yield (
+            f"scaling.datasets: {scaled} has to be a list of data sets of `datasets`, one at least "
+            f"(with -S: 'scaling.datasets=[{datasets[0]}]')"
+        )
+
+
+def _scaling_config(params: Params) -> ScalingConfig:
+    """Return the configuration of the scaling study, whose data sets are checked apart."""
+    section = section_of(params, "scaling")
+    values = {key: value for key, value in section.items() if key != "datasets"}
+    return validate(ScalingConfig, values, "scaling")
+
+
 def _expert_errors(params: Params) -> Iterator[str]:
     """Yield a message for each expert of the study that does not exist."""
     valid = [name for name in section_of(params, "encoders") if name in encoders.names()]
@@ -130,7 +148,7 @@ def _task_errors(params: Params) -> Iterator[str]:
     finetuned = _config(FinetuneConfig, params, "finetune").tasks
     lists = {
         "spatial.targets": _config(SpatialConfig, params, "spatial").targets,
-        "scaling.tasks": _config(ScalingConfig, params, "scaling").tasks,
+        "scaling.tasks": _scaling_config(params).tasks,
         "claims.local": claims.local,
         "claims.niches": claims.niches,
         "claims.negative_controls": claims.negative_controls,

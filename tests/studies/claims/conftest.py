@@ -107,7 +107,7 @@ def scaling(means, donors=DONORS):
     ]
     other = table.assign(fraction=10.0, draw=0, labels="all", note="", value=0.0)
     refused = table.head(1).assign(fraction=1.0, labels="drawn", note="11 pairs", value=np.nan)
-    return pd.concat([*parts, other, refused])
+    return pd.concat([*parts, other, refused]).assign(expression_expert="small")
 
 
 def information(low=0.05, high=0.3):
@@ -137,7 +137,9 @@ SHARES = {
     "random": (0.5, 0.5, 0.1), "comm": (0.9, 0.9, 0.9),
 }  # fmt: skip
 PLAIN = {"concat": 0.5, "cca": 0.5, "simclr": 0.5, "comm": 0.7, "image": 0.5, "shuffled": 0.9}
-ARMS = {"comm": 0.5, "concat": 0.5, "frozen": 0.4, "prior": 0.1, "finetuned": 0.7}
+ARMS = {
+    "comm": 0.5, "concat": 0.5, "image": 0.3, "expression": 0.4, "prior": 0.1, "finetuned": 0.7,
+}  # fmt: skip
 TRUE = {"cell_type": 0.0, "region": 0.0, "niche": 0.4, "xor": 0.4}
 
 
@@ -148,6 +150,5 @@ def made(**changed):
         "spectrum": spectrum(kept(SHARES), over_ceiling({})), "distance": distance(),
         "truth": truth(**TRUE), "scores": scores(PLAIN), "scaling": scaling(ARMS),
         "methods": frozenset([*METHODS, *CONTROLS, "image", "expression"]),
-        "expression_expert": "small", "tuned_expert": "small",
     }  # fmt: skip
     return Tables(**whole | changed)

@@ -104,7 +104,7 @@ def args(tmp_path, monkeypatch):
     for method, own in rows.groupby("method"):
         own.to_csv(tmp_path / f"scores/lung/{method}.csv", index=False)
     arms = tables.scaling.assign(n=9, inner=0.5, pairs=100)
-    tuned = arms["method"].isin(["finetuned", "frozen", "prior"])
+    tuned = arms["method"].isin(["finetuned", "prior"])
     arms[tuned].to_csv(tmp_path / "finetune/lung.csv", index=False)
     for method, own in arms[~tuned].groupby("method"):
         own.to_csv(tmp_path / f"scaling/lung/{method}.csv", index=False)
@@ -118,7 +118,7 @@ def args(tmp_path, monkeypatch):
             "negative_controls": ["xor"], "zero": 0.01, "relevant": 0.3, "power": 0.8,
             "correlation": 0.5,
         },
-        "experts": {"image": "cnn", "expression": "small", "finetuned": "small"},
+        "scaling": {"datasets": ["lung"]},
     }  # fmt: skip
     with (tmp_path / "params.yaml").open("w") as file:
         YAML().dump(params, file)

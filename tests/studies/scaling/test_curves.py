@@ -1,13 +1,15 @@
 """Curves over pairs: means over donors, intervals, and where two of them cross."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import t
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.studies.scaling import DRAWN_LABELS
-from cell_synergy.studies.scaling.curves import better_single, crossovers, curves, left_out, read
+from cell_synergy.studies.scaling import DRAWN_LABELS, EXPERT
+from cell_synergy.studies.scaling.curves import crossovers, curves, left_out, read
 
 PAIRS = {1.0: 10, 10.0: 100, 100.0: 1000}
 
@@ -25,7 +27,8 @@ def rows(means, donors=8, spread=0.01, draws=2, **words):
                         {"dataset": "lung", "method": method, "task": "region", "note": "",
                          "metric": "macro_f1", "labels": DRAWN_LABELS, "fold": "holdout", "seed": 0,
                          "fraction": fraction, "pairs": pairs, "draw": draw, "donor": f"T{donor}",
-                         "value": value, "inner": mean, "chance": 0.25, "entropy": 1.5}
+                         "value": value, "inner": mean, "chance": 0.25, "entropy": 1.5,
+                         EXPERT: "small"}
                     )  # fmt: skip
     return pd.DataFrame(found).assign(**words)
 
@@ -93,14 +96,6 @@ def test_donors_held_out_in_turn_have_wider_intervals():
     np.testing.assert_allclose(width, np.sqrt(7 / 6))
 
 
-def test_the_better_single_expert_is_chosen_on_inner_folds_in_each_metric():
-    table = rows({"image": (0.1, 0.2, 0.3), "expression": (0.5, 0.6, 0.2)})
-    table["value"] *= -1
-    bits = table.assign(metric="bits", inner=-table["inner"])
-    better = better_single(pd.concat([table, bits])).set_index("metric")["method"]
-    assert better.to_dict() == {table["metric"].iloc[0]: "image", "bits": "expression"}
-
-
 def test_tables_are_read_and_what_was_left_out_is_said_once(tmp_path):
     gone = rows({"comm": (0, 0, 0)}).assign(note="3 pairs, 64 needed", value=np.nan, metric=None)
     folder = tmp_path / "scaling/lung"
@@ -110,16 +105,34 @@ def test_tables_are_read_and_what_was_left_out_is_said_once(tmp_path):
     rows({"byol": (0.1, 0.1, 0.1)}).to_csv(folder / "byol.csv", index=False)  # a former focal one
     (tmp_path / "finetune").mkdir()
     with pytest.raises(DataError, match=r"lung\.csv: no such scores"):
-        read(tmp_path / "scaling", tmp_path / "finetune", "lung", ["comm"])
+        read(tmp_path / "scaling", tmp_path / "finetune", "lung", ["comm"], ["lung"])
     rows({"finetuned": (0.1, 0.2, 0.3)}).to_csv(tmp_path / "finetune/lung.csv", index=False)
-    found = read(tmp_path / "scaling", tmp_path / "finetune", "lung", ["comm", "comm"])
+    found = read(tmp_path / "scaling", tmp_path / "finetune", "lung", ["comm", "comm"], ["lung"])
     assert set(found["method"]) == {"comm", "finetuned"}
     for name in ("scaling/mine/comm.csv", "finetune/mine.csv"):  # a data set without such a task
         (tmp_path / name).parent.mkdir(exist_ok=True)
         table.assign(inner=0.5).iloc[:0].to_csv(tmp_path / name, index=False)
-    none = read(tmp_path / "scaling", tmp_path / "finetune", "mine", ["comm"])
+    none = read(tmp_path / "scaling", tmp_path / "finetune", "mine", ["comm"], ["mine"])
     pd.testing.assert_frame_equal(curves(pd.concat([found, none])), curves(found))
     assert left_out(found)[["fraction", "note"]].to_numpy().tolist() == [
         [1.0, "3 pairs, 64 needed"]
     ]
     assert len(curves(found)) == 6
+
+
+def test_a_data_set_without_scaling_has_no_rows_whatever_an_earlier_study_left(tmp_path):
+    (tmp_path / "scaling/lung").mkdir(parents=True)
+    (tmp_path / "finetune").mkdir()
+    tables = {"scaling/lung/comm": (0.4, 0.5, 0.6), "finetune/lung": (0.1, 0.2, 0.3)}
+    for name, means in tables.items():
+        rows({Path(name).parts[-1]: means}).to_csv(tmp_path / f"{name}.csv", index=False)
+    folders = tmp_path / "scaling", tmp_path / "finetune"
+    scored = read(*folders, "lung", ["comm"], ["lung"])
+    for dataset, datasets in (("lung", ["mine"]), ("thymus", ["lung"])):
+        none = read(*folders, dataset, ["comm"], datasets)
+        assert none.empty
+        for table in (curves, crossovers, left_out):
+            assert table(none).empty
+            pd.testing.assert_frame_equal(
+                table(pd.concat([scored, none])), table(scored), check_dtype=False
+            )

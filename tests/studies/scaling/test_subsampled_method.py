@@ -11,24 +11,22 @@ import pytest
 
 from cell_synergy.core.resume.part_store import PartStore
 from cell_synergy.finetuning.align import AlignConfig, align
-from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS
-from cell_synergy.studies.scaling.subsampled_method import SubsampledMethod, scale
+from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, EXPERT
+from cell_synergy.studies.scaling.subsampled_method import FitConfig, SubsampledMethod, scale
 from cell_synergy.studies.scaling.subset_evaluator import COLUMNS, table
 from cell_synergy.studies.scaling.subsets import subsets
+from cell_synergy.training import weights
 from cell_synergy.training.loop import _Loop
 
-ALIGN = AlignConfig(axes=4, seed=3, seeds=2, held=0.1)
+FIT = FitConfig(axes=4, seed=3, held=0.1)
 
 
 @pytest.fixture
 def arm(load, paired, training, tmp_path):
-    """Align a method on all pairs; return it as an arm of the study."""
+    """Return a method as an arm of the study."""
 
-    def made(name="simclr", paired=paired):
-        folder, method = tmp_path / name, load(name)
-        if not folder.is_dir():
-            align("tiny", method, paired, training, ALIGN, folder, tmp_path / f"{name}-curves")
-        return SubsampledMethod(method, paired, training, ALIGN, folder, tmp_path)
+    def made(name="simclr", paired=paired, draws=2):
+        return SubsampledMethod(load(name), paired, training, FIT, draws, tmp_path)
 
     return made
 
@@ -38,7 +36,7 @@ def scores(arm, dataset, probe, settings, tmp_path):
     def made(name="simclr", arm=arm, known=None, **changes):
         own, known = arm(name), known or PartStore(Path(mkdtemp(dir=tmp_path)))
         rows = scale(name, own, dataset, probe, settings(**changes), known)
-        return table(list(rows), own.paired.adata)
+        return table(list(rows), own.paired.adata, "small")
 
     return made
 
@@ -75,28 +73,57 @@ def test_only_drawn_pairs_are_learnt_from(arm, paired, fold, settings):
     assert same == [True, False]  # the other draw has pairs that were changed
 
 
-def test_the_whole_is_what_the_study_learnt(arm, paired, fold, settings):
+def test_all_pairs_are_fitted_as_the_stage_align_fits_them(
+    arm, load, paired, fold, settings, training, tmp_path
+):
     *_, whole = subsets(paired, fold, settings())
-    own = arm()
-    found = learnt(own, fold, [whole])
-    assert [seed for seed, _ in found] == [3, 4]
-    z = own._method.transform(found[0][1], *paired.inputs(fold, 4))
-    (block,) = own.embed(whole, found[0][1])
-    np.testing.assert_array_equal(block, z)
+    own = arm(draws=1)
+    ((seed, fitted),) = own.fit(fold, whole)
+    folder, config = tmp_path / "align", AlignConfig(axes=4, seed=seed, seeds=1, held=FIT.held)
+    align("tiny", load("simclr"), paired, training, config, folder, tmp_path / "curves")
+    expected = weights.load(folder, fold.name, seed, paired.input_text(4))  # in half precision
+    assert expected.keys() == fitted.keys()
+    assert all(np.array_equal(fitted[key].astype(np.float16), expected[key]) for key in expected)
+    (block,) = own.embed(whole, fitted)
+    np.testing.assert_array_equal(block, own._method.transform(fitted, *paired.inputs(fold, 4)))
+
+
+def test_principal_axes_are_fitted_to_the_drawn_pairs(arm, paired, fold, settings):
+    some = next(s for s in subsets(paired, fold, settings()) if s.fraction == 25)
+    rng = np.random.default_rng(5)
+    other = replace(paired, image=paired.image.copy())
+    other.image[~some.drawn.align] = rng.standard_normal(other.image[~some.drawn.align].shape)
+    one, two = (arm("concat", paired=own).embed(some, {}) for own in (paired, other))
+    assert [block.shape[1] for block in one] == [4, 4]
+    drawn = some.drawn.align
+    np.testing.assert_array_equal(one[0][drawn], two[0][drawn])
+    (whole, _) = paired.inputs(fold, 4)
+    assert np.abs(np.abs(one[0]) - np.abs(whole)).max() > 0.1
+
+
+@pytest.mark.parametrize(("name", "seeds"), [("simclr", [3, 4, 5]), ("cca", [3])])
+def test_all_pairs_are_fitted_once_for_every_draw_if_the_seed_matters(
+    name, seeds, arm, paired, fold, settings
+):
+    *_, whole = subsets(paired, fold, settings(draws=3))
+    fits = learnt(arm(name, draws=3), fold, [whole])
+    assert [seed for seed, _ in fits] == seeds
+    assert len({b"".join(w[key].tobytes() for key in sorted(w)) for _, w in fits}) == len(seeds)
 
 
 def test_every_fraction_takes_the_same_steps(arm, paired, fold, settings, training):
     taken = {}
     own = arm()
 
-    class Noted:
-        def fit(self, jobs, run):
-            taken[len(jobs[0].pairs.donor)] = run.training
-            return [{}] * len(jobs)
+    class Recorder:
+        def fit(self, specs, context):
+            taken[len(specs[0].pairs.donor)] = context.training
+            return [{}] * len(specs)
 
-    own.method = Noted()
-    some = [subset for subset in subsets(paired, fold, settings()) if subset.fraction < 100]
-    learnt(own, fold, some)
+    own._method = Recorder()
+    learnt(own, fold, subsets(paired, fold, settings()))
+    assert max(taken) == 72
+    assert len(taken) > 2
     whole = training["max_epochs"] * (72 // training["batch_size"])
     for rows, given in taken.items():
         assert given["batch_size"] <= rows
@@ -107,6 +134,7 @@ def test_every_fraction_takes_the_same_steps(arm, paired, fold, settings, traini
 def test_the_table_has_every_fraction_and_says_what_was_left_out(scores):
     found = scores()
     assert list(found.columns) == COLUMNS
+    assert set(found[EXPERT]) == {"small"}
     left = found[found["note"] != ""]
     assert set(left["note"]) == {"4 pairs, 10 needed"}
     assert set(left["fraction"]) == {5}
@@ -153,7 +181,7 @@ def test_the_first_draw_is_read_with_all_labels(scores):
 
 def test_what_was_scored_before_a_kill_is_not_learnt_again(scores, tmp_path, monkeypatch):
     expected = scores().to_csv()
-    fit = SubsampledMethod._fit_draw
+    fit = SubsampledMethod._fit
     fitted: list[str] = []
 
     def counted(self, job, whole):
@@ -162,14 +190,14 @@ def test_what_was_scored_before_a_kill_is_not_learnt_again(scores, tmp_path, mon
         fitted.append(job.name)
         return fit(self, job, whole)
 
-    monkeypatch.setattr(SubsampledMethod, "_fit_draw", counted)
+    monkeypatch.setattr(SubsampledMethod, "_fit", counted)
     (tmp_path / "kept").mkdir()
     with pytest.raises(KeyboardInterrupt):
         scores(known=PartStore(tmp_path / "kept"))
     assert fitted == ["holdout-0", "holdout-1", "holdout-0"]
     fitted.clear()
     assert scores(known=PartStore(tmp_path / "kept")).to_csv() == expected
-    assert fitted == ["holdout-1"]
+    assert fitted == ["holdout-1", "holdout-0", "holdout-1"]  # half of the pairs, then all
 
 
 def test_a_part_that_is_interrupted_continues_from_its_checkpoint(

@@ -74,8 +74,6 @@ class Tables:
         Table that `cell_synergy.studies.scaling.curves.read` returns.
     methods
         Names of all methods of the study.
-    expression_expert, tuned_expert
-        Names of the expression expert that fusion methods read, and of the one that is fine-tuned.
     """
 
     sis: pd.DataFrame
@@ -86,8 +84,6 @@ class Tables:
     scores: pd.DataFrame
     scaling: pd.DataFrame
     methods: frozenset[str]
-    expression_expert: str
-    tuned_expert: str
 
     def aligned(self, claims: ClaimsConfig) -> list[str]:
         """Return the aligned methods that are in the study."""

@@ -30,7 +30,7 @@ from cell_synergy.studies.claims.outcomes import (
     in_words,
     interval_limit,
 )
-from cell_synergy.studies.scaling import DRAWN_LABELS, FROZEN, PRIOR, TUNED
+from cell_synergy.studies.scaling import DRAWN_LABELS, EXPERT, TUNED
 
 _ALL_TASKS = "mean of all tasks"
 
@@ -199,12 +199,12 @@ def highest(tables: Tables, claims: ClaimsConfig) -> Finding:
 def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
     """Return the finding: the fine-tuned expert has the highest mean over all fractions.
 
-    Tested only if fusion methods read the same expert that is fine-tuned: otherwise the claim would
+    Tested only if all arms read the expression expert that is fine-tuned: otherwise the claim would
     be decided by which expert is better. Then, on every local task, the 95 % interval of its lead
-    over each other arm must be above 0 (all of them must, so that none needs a correction). Labels
-    are subsampled with the pairs. Scores, bits as a share of the label entropy or R2, are averaged
-    within donors over fractions of the pairs, draws and seeds. Without the same
-    expert the evidence is the comparison of the tuned with the frozen expert.
+    over each other arm must be above 0 (all of them must, so that none needs a correction). Other
+    arms are fusion methods, both frozen experts and the null. Labels are subsampled with the pairs.
+    Scores, bits as a share of the label entropy or R2, are averaged within donors over fractions of
+    the pairs, draws and seeds.
 
     Parameters
     ----------
@@ -212,6 +212,12 @@ def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
         Result tables of one data set; methods and tasks that the claims are about.
     """
     rows = tables.scaling
+    if rows.empty:
+        reason = "no scaling study of this data set (scaling.datasets, scaling.tasks)"
+        return Finding(NOT_TESTED, reason)
+    experts = sorted(rows[EXPERT].unique())
+    if len(experts) > 1:
+        return Finding(NOT_TESTED, f"arms read different experts: {', '.join(experts)}")
     rows = rows[(rows["labels"] == DRAWN_LABELS) & (rows["note"] == "")]
     rows = rows[is_verdict(rows) & rows["task"].isin(claims.local)]
     keys = ["task", "fraction", "donor"]
@@ -220,29 +226,22 @@ def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
         return Finding(NOT_TESTED, "too few pairs, or no local task, for the fine-tuned expert")
     if len(table.index.unique("donor")) < MIN_DONORS:
         return too_few(tables)
-    same = tables.expression_expert == tables.tuned_expert
-    if not same:
-        table = table[[name for name in (TUNED, FROZEN, PRIOR) if name in table]]
     outcomes, against, crossed = [], False, len(rows["fold"].unique()) > 1
     for task, of_task in table.groupby("task"):
         metric = rows.loc[rows["task"] == task, "metric"].iloc[0]
         unit = tables.entropy(str(task)) if metric == "bits" else 1.0
         donors = of_task.groupby("donor").mean() / unit
         lead = _Lead.of(donors, TUNED, crossed, claims.power)
-        outcome = (FOUND if lead.first else NOT_FOUND) if same else NOT_TESTED
+        outcome = FOUND if lead.first else NOT_FOUND
         against |= outcome == NOT_FOUND and _decides(lead, claims)
         outcomes.append(lead.outcome(str(task), TUNED, metric, outcome, float("nan")))
     verdict = SUPPORTED if all(o.outcome == FOUND for o in outcomes) else NOT_TESTED
     verdict = NOT_SUPPORTED if against else verdict
     fractions = sorted(table.index.unique("fraction"))
     evidence = (
-        f"mean over {fractions[0]:g} to {fractions[-1]:g} % of the pairs: {_evidence(outcomes)}"
+        f"all arms read {experts[0]}, mean over {fractions[0]:g} to {fractions[-1]:g} % of the "
+        f"pairs: {_evidence(outcomes)}"
     )
-    if not same:
-        evidence = (
-            f"fusion methods read {tables.expression_expert}, the tuned expert is "
-            f"{tables.tuned_expert}: another expert, so that only {TUNED} and {FROZEN} compare; "
-        ) + evidence
     return Finding(verdict, evidence, tuple(outcomes))
 
 

@@ -14,11 +14,11 @@ import pandas as pd
 from jaxtyping import Float
 
 from cell_synergy.core.errors import DataError
-from cell_synergy.core.names import MIN_DONORS, UNIMODAL
+from cell_synergy.core.names import MIN_DONORS
 from cell_synergy.scoring.inference import donor_interval, inflation, jackknife_t, not_testable
-from cell_synergy.studies.scaling import DRAWN_LABELS, TUNED, WHOLE
+from cell_synergy.studies.scaling import EXPERT, TUNED
 
-__all__ = ["TUNED", "better_single", "by_donor", "crossovers", "curves", "left_out", "read"]
+__all__ = ["TUNED", "by_donor", "crossovers", "curves", "left_out", "read"]
 
 CASE = ["dataset", "task", "metric", "labels"]
 COMPARED = [
@@ -26,33 +26,40 @@ COMPARED = [
     "crossing_low", "crossing_high", "said",
 ]  # fmt: skip
 _NUMBERS = ["seed", "value", "inner", "chance", "entropy", "fraction", "draw", "pairs"]
-_NAMES = ["dataset", "method", "task", "metric", "probe", "fold", "donor", "labels", "note"]
+_NAMES = ["dataset", "method", "task", "metric", "probe", "fold", "donor", "labels", "note", EXPERT]
 
 
-def read(scaling: Path, finetune: Path, dataset: str, methods: Sequence[str]) -> pd.DataFrame:
-    """Read the scaling scores of some methods and of the tunable expert, fine-tuned and frozen.
+def read(
+    scaling: Path, finetune: Path, dataset: str, methods: Sequence[str], datasets: Sequence[str]
+) -> pd.DataFrame:
+    """Read the scaling scores of some methods and of the fine-tuned expert.
 
     Parameters
     ----------
     scaling
         Folder with `<dataset>/<method>.csv`; files of other methods are ignored.
     finetune
-        Folder with the tunable expert's `<dataset>.csv`.
+        Folder with the fine-tuned expert's `<dataset>.csv`.
     dataset, methods
         Name of the data set, and names of the methods to read.
+    datasets
+        Names of the data sets on which the scaling study is run; without `dataset` among them the
+        table is empty, and files of an earlier study are not read.
 
     Returns
     -------
     :
         One row per score (columns `COLUMNS` of `cell_synergy.studies.scaling.subset_evaluator`),
-        with the tunable expert as methods `finetuned` and `frozen`, and the method `prior`, a probe
-        of a constant feature; and one row per omission, with the reason in `note` and no score.
+        with the fine-tuned expert as method `finetuned`, and the method `prior`, a probe of a
+        constant feature; and one row per omission, with the reason in `note` and no score.
 
     Raises
     ------
     DataError
         If a table is missing.
     """
+    if dataset not in datasets:
+        return _no_rows()
     names = list(dict.fromkeys(methods))
     paths = [*(scaling / dataset / f"{name}.csv" for name in names), finetune / f"{dataset}.csv"]
     for path in paths:
@@ -67,11 +74,14 @@ def read(scaling: Path, finetune: Path, dataset: str, methods: Sequence[str]) ->
         )
         for p in paths
     ]
-    if filled := [table for table in tables if len(table)]:
-        return pd.concat(filled, ignore_index=True)
-    return tables[0].astype(
-        dict.fromkeys(_NUMBERS, float)
-    )  # an empty table would have text columns
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else _no_rows()
+
+
+def _no_rows() -> pd.DataFrame:
+    """Return a table of scores without rows."""
+    types = dict.fromkeys(_NAMES, object) | dict.fromkeys(_NUMBERS, float)
+    return pd.DataFrame(columns=list(types)).astype(types)
 
 
 def left_out(scores: pd.DataFrame) -> pd.DataFrame:
@@ -185,27 +195,6 @@ def _compare(
         "high": interval.high,
     }
     return pd.DataFrame({**key, **columns, **crossing}, columns=COMPARED)
-
-
-def better_single(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return which of the frozen experts `image` and `expression` is better in each task.
-
-    The better expert has the higher mean score of inner cross-validation with all training pairs,
-    in the metric of the row: the criterion that also selects the reference modality of SIS.
-    `scores` are those of `read`.
-
-    Returns
-    -------
-    :
-        One row per data set, task and metric, with the columns `dataset, task, metric, method` (the
-        better expert); empty without scores of single experts at 100 %.
-    """
-    whole = scores[(scores["labels"] == DRAWN_LABELS) & (scores["fraction"] == WHOLE)]
-    inner = whole[whole["method"].isin(UNIMODAL)].dropna(subset=["inner"])
-    if inner.empty:
-        return pd.DataFrame(columns=["dataset", "task", "metric", "method"])
-    means = inner.pivot_table("inner", ["dataset", "task", "metric"], "method")
-    return means.idxmax(axis=1).rename("method").reset_index()
 
 
 def _sign_changes(

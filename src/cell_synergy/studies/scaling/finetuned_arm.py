@@ -1,4 +1,4 @@
-"""The tunable expert on nested subsets of the training pairs: fine-tuned, and frozen.
+"""The tunable expert, fine-tuned on nested subsets of the training pairs.
 
 The expert is fine-tuned on the drawn pairs and their labels. For the curve with all labels, linear
 probes are fitted to the features of the expert fine-tuned on the drawn pairs. At 100 % both curves
@@ -18,9 +18,10 @@ from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.tasks import Prediction, task_targets
 from cell_synergy.finetuning.adapters import AdaptedExpert
 from cell_synergy.finetuning.config import FinetuneConfig
+from cell_synergy.finetuning.frozen_features import FrozenFeatures
 from cell_synergy.finetuning.tunable import TunableExpert
-from cell_synergy.finetuning.tuning import Finetuner, FrozenFeatures
-from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, FROZEN, PRIOR, TUNED, WHOLE
+from cell_synergy.finetuning.tuning import Finetuner
+from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, PRIOR, TUNED, WHOLE
 from cell_synergy.studies.scaling.subset_evaluator import Row, SubsetEvaluator, linear_rows
 from cell_synergy.studies.scaling.subsets import ScalingConfig, subsets
 
@@ -36,8 +37,8 @@ def scale(
 ) -> Iterator[Row]:
     """Yield the scores of an expert at every fraction, and a row with the reason of each omission.
 
-    Rows are dictionaries with keys of `subset_evaluator.COLUMNS`. Their `method` is `finetuned`,
-    `frozen`, or `prior` for a probe of a constant feature.
+    Rows are dictionaries with keys of `subset_evaluator.COLUMNS`. Their `method` is `finetuned`, or
+    `prior` for a probe of a constant feature.
 
     Parameters
     ----------
@@ -69,12 +70,11 @@ def scale(
 def _score_arms(adapted: AdaptedExpert, evaluator: SubsetEvaluator, seed: int) -> Iterator[Row]:
     """Yield the scores of every arm on one subset."""
     paired = evaluator.paired
-    for arm in (PRIOR, FROZEN, TUNED):
+    for arm in (PRIOR, TUNED):
         yield from ({"method": arm, **row} for row in evaluator.omitted)
     constant = np.zeros((paired.adata.n_obs, 1), dtype=np.float32)
-    for arm, x in ((PRIOR, constant), (FROZEN, paired.expression)):
-        for row in linear_rows(evaluator, [x]):
-            yield {"method": arm, "seed": seed, **row}
+    for row in linear_rows(evaluator, [constant]):
+        yield {"method": PRIOR, "seed": seed, **row}
     for row in _score_tuned(adapted, evaluator, seed):
         yield {"method": TUNED, "seed": seed, **row}
 
@@ -90,11 +90,10 @@ def _score_tuned(adapted: AdaptedExpert, evaluator: SubsetEvaluator, seed: int) 
         task, config = evaluator.by_labels[DRAWN_LABELS].tasks[name][1], adapted.settings
         penalty = prediction.selection.penalty
         tuning = Finetuner(adapted, frozen, task, penalty, evaluator.probe, config, seed)
-        fitted = tuning.run()
+        fitted = tuning.run(with_features=subset.fraction != WHOLE and subset.draw == 0)
         with_drawn[name] = fitted.prediction
-        if subset.fraction != WHOLE and subset.draw == 0:
-            x = adapted.embed(fitted.params, np.arange(paired.adata.n_obs)).cpu().numpy()
-            with_all |= evaluator.predict(ALL_LABELS, [x], [name])
+        if fitted.features is not None:
+            with_all |= evaluator.predict(ALL_LABELS, [fitted.features], [name])
     if subset.fraction == WHOLE:
         with_all = with_drawn
     yield from evaluator.rows(DRAWN_LABELS, with_drawn, FINE_TUNED)

@@ -1,31 +1,46 @@
 """One method on nested subsets of the training pairs.
 
-At 100 % the weights are those of the stage `align`, for each of its seeds. For smaller fractions
-the method is fitted again for every draw, to the drawn pairs except validation observations, with
-as many gradient steps as in `align`: more epochs with fewer steps each.
+The method is fitted to every draw of a fraction and, where its result depends on the seed, as often
+to all pairs, with another seed each time; always without the validation observations of `align`.
+Every fit has as many gradient steps as one to all pairs: fewer pairs have more epochs with fewer
+steps each.
 """
 
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from jaxtyping import Bool
+from pydantic import Field, NonNegativeInt
 
 from cell_synergy.core.resume.part_store import PartStore
 from cell_synergy.data.config import BenchmarkConfig
 from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.data.inputs import InputConfig
 from cell_synergy.data.splits import Fold, draw_validation_mask
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.feature_blocks import Block
 from cell_synergy.downstream.probes.tasks import task_targets
-from cell_synergy.finetuning.align import AlignConfig
 from cell_synergy.studies.scaling import WHOLE
 from cell_synergy.studies.scaling.subset_evaluator import Row, SubsetEvaluator, linear_rows
 from cell_synergy.studies.scaling.subsets import ScalingConfig, Subset, subsets
-from cell_synergy.training import weights
 from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext, Weights
+
+
+class FitConfig(InputConfig):
+    """Keys of `align` in params.yaml that fits to subsets share with that stage: `axes` and these.
+
+    Attributes
+    ----------
+    seed
+        Seed of the first fit.
+    held
+        Share of the observations of each training section on which no method is fitted.
+    """
+
+    seed: NonNegativeInt
+    held: Annotated[float, Field(ge=0, lt=0.5)]
 
 
 class SubsampledMethod:
@@ -37,10 +52,12 @@ class SubsampledMethod:
         The method.
     paired
         The data set.
-    training, align
-        Sections `training` and `align` of params.yaml, with which the stage `align` fits.
-    folder
-        Folder of the weights that the stage `align` wrote.
+    training
+        Section `training` of params.yaml.
+    config
+        Inputs of the methods, first seed, and share of validation observations.
+    draws
+        Number of fits at 100 %, if the result depends on the seed.
     work
         Folder of checkpoints, from which an interrupted run is resumed.
     """
@@ -50,20 +67,21 @@ class SubsampledMethod:
         method: Method,
         paired: PairedDataset,
         training: Mapping[str, Any],
-        align: AlignConfig,
-        folder: Path,
+        config: FitConfig,
+        draws: int,
         work: Path,
     ) -> None:
         self.paired = paired
-        self._axes = method.input_axes(align.axes)
-        self._method, self._training, self._align = method, training, align
-        self._folder, self._work = folder, work
+        self._axes = method.input_axes(config.axes)
+        self._method, self._training, self._config = method, training, config
+        self._seeds, self._work = range(method.n_seeds(draws)), work
 
     def fit(self, fold: Fold, subset: Subset) -> Iterator[tuple[int, Weights]]:
         """Yield seed and weights of each fit to a subset.
 
-        At 100 % these are the weights that the stage `align` wrote for each of its seeds. Below
-        100 % there is one fit, with the first seed of `align` plus the index of the draw.
+        Below 100 % there is one fit, whose seed is the first seed plus the index of the draw. At
+        100 % there is one for every draw of a smaller fraction, with the same seeds, or a single
+        one if the result does not depend on the seed.
 
         Parameters
         ----------
@@ -72,19 +90,19 @@ class SubsampledMethod:
 
         Raises
         ------
-        DataError
-            If weights of the stage `align` are missing, damaged or fitted on other inputs.
         ConfigError
             If the section `training` is not valid, or a loss is not finite.
         """
-        mask = fold.align & ~draw_validation_mask(self.paired.adata, fold.align, self._align.held)
-        if subset.fraction == WHOLE:
-            inputs = self.paired.input_text(self._axes)
-            for seed in weights.seeds(self._folder, fold.name):
-                yield seed, weights.load(self._folder, fold.name, seed, inputs)
-        else:
-            fit_spec = self._fit_spec(subset, mask)
-            yield fit_spec.seed, self._fit_draw(fit_spec, int(mask.sum()))
+        mask = fold.align & ~draw_validation_mask(self.paired.adata, fold.align, self._config.held)
+        image, expression = self.paired.inputs(subset.drawn, self._axes)
+        training, validation = (
+            Pairs(image[rows], expression[rows], self.paired.donor[rows])
+            for rows in (np.flatnonzero(subset.drawn.align & mask), np.zeros(0, dtype=np.int64))
+        )
+        for number in self._seeds if subset.fraction == WHOLE else [subset.draw]:
+            seed = self._config.seed + number
+            fit_spec = FitSpec(f"{fold.name}-{number}", training, validation, seed)
+            yield seed, self._fit(fit_spec, int(mask.sum()))
 
     def embed(self, subset: Subset, fitted: Weights) -> list[Block]:
         """Return the blocks of the joint embedding of all observations, also of test donors.
@@ -92,25 +110,14 @@ class SubsampledMethod:
         Parameters
         ----------
         subset
-            The subset, by whose drawn observations the inputs are standardised and rotated to
-            their principal axes.
+            The subset, on whose drawn observations standardisation and principal axes are fitted.
         fitted
             Weights of the method, as `fit` yields them.
         """
         return self._method.embed(fitted, *self.paired.inputs(subset.drawn, self._axes))
 
-    def _fit_spec(self, subset: Subset, mask: Bool[np.ndarray, " obs"]) -> FitSpec:
-        """Return the fit to the observations of a subset that are in a mask, without validation."""
-        image, expression = self.paired.inputs(subset.drawn, self._axes)
-        training, validation = (
-            Pairs(image[rows], expression[rows], self.paired.donor[rows])
-            for rows in (np.flatnonzero(subset.drawn.align & mask), np.zeros(0, dtype=np.int64))
-        )
-        name = f"{subset.drawn.name}-{subset.draw}"
-        return FitSpec(name, training, validation, self._align.seed + subset.draw)
-
-    def _fit_draw(self, fit_spec: FitSpec, n_all: int) -> Weights:
-        """Fit one draw with as many gradient steps as a fit to all `n_all` training pairs has."""
+    def _fit(self, fit_spec: FitSpec, n_all: int) -> Weights:
+        """Fit with as many gradient steps as a fit to all `n_all` training pairs has."""
         n_pairs, batch = len(fit_spec.pairs.donor), int(self._training["batch_size"])
         steps = int(self._training["max_epochs"]) * (n_all // batch)
         batch = min(batch, n_pairs)
@@ -149,8 +156,6 @@ def scale(
 
     Raises
     ------
-    DataError
-        If weights of the stage `align` are missing or damaged.
     ConfigError
         If the section `training` is not valid, or a loss is not finite.
     """

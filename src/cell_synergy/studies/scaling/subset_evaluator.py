@@ -17,10 +17,10 @@ from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.feature_blocks import Block
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import Prediction, Target
-from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, WHOLE
+from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, EXPERT, WHOLE
 from cell_synergy.studies.scaling.subsets import ScalingConfig, Subset
 
-COLUMNS = [*SCORE_COLUMNS, "labels", "fraction", "draw", "pairs", "labelled", "note"]
+COLUMNS = [*SCORE_COLUMNS, "labels", "fraction", "draw", "pairs", "labelled", "note", EXPERT]
 METRICS = "macro_f1", "balanced_accuracy", "r2", "bits"
 _FIT_KEY = ["method", "task", "metric", "fold", "seed", "labels", "fraction", "draw"]
 
@@ -166,7 +166,7 @@ def linear_rows(evaluator: SubsetEvaluator, blocks: Sequence[Block]) -> Iterator
         yield from evaluator.rows(ALL_LABELS, evaluator.predict(ALL_LABELS, blocks))
 
 
-def table(rows: list[Row], adata: ad.AnnData) -> pd.DataFrame:
+def table(rows: list[Row], adata: ad.AnnData, expert: str) -> pd.DataFrame:
     """Return the score table of the scaling study on one data set.
 
     The columns are `COLUMNS`, and `remark` if the data set has one; columns of the probe fit are
@@ -178,7 +178,10 @@ def table(rows: list[Row], adata: ad.AnnData) -> pd.DataFrame:
         Scores and omissions of all methods, as `scale` yields them.
     adata
         Observations, whose `uns` has the name and remark of the data set.
+    expert
+        Name of the expression expert, by which curves of one study can be told to be comparable.
     """
-    scores = pd.DataFrame(rows, columns=COLUMNS).assign(dataset=adata.uns["source"])
+    names = {"dataset": adata.uns["source"], EXPERT: expert}
+    scores = pd.DataFrame(rows, columns=COLUMNS).assign(**names)
     scores.loc[scores.duplicated(_FIT_KEY), FIT_COLUMNS] = np.nan
     return add_remark(scores, adata.uns)
