@@ -8,6 +8,7 @@ from cell_synergy.core.config import (
     Config,
     arguments,
     load,
+    load_keys,
     read_param,
     read_section,
     validate,
@@ -15,6 +16,8 @@ from cell_synergy.core.config import (
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import report_errors
 from cell_synergy.core.files import atomic_write
+from cell_synergy.data.inputs import InputConfig
+from cell_synergy.data.source_config import SimulatorSource
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.encoders.pca import Expert
 from cell_synergy.studies.config import ReachConfig
@@ -32,7 +35,7 @@ class Args(Config):
 def main(args: Args) -> None:
     """Draw, fit, probe, write."""
     use_threads(read_param("threads"))
-    source = read_section(f"data.{args.dataset}.source")
+    source = load(SimulatorSource, f"data.{args.dataset}.source")
     methods = {
         "comm": models.load("comm", read_section("models.comm")),
         "bilinear": models.load("bilinear", read_section("models.bilinear")),
@@ -41,6 +44,7 @@ def main(args: Args) -> None:
         simulator=simulator_config(read_section("simulator"), source),
         expert=validate(Expert, read_section("encoders.pca"), "encoders.pca"),
         methods=methods,
+        axes=load_keys(InputConfig, "align").axes,
         training=read_section("training"),
         probe=load(ProbeConfig, "probe"),
     )

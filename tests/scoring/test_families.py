@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cell_synergy.core.names import PAPER_METHODS
 from cell_synergy.scoring.families import (
     BEYOND,
     NO_FAMILY,
     PAPER,
-    PAPER_METHODS,
     corrected_within,
     family,
 )
@@ -27,7 +27,9 @@ def test_further_methods_and_a_users_own_are_another_one(name):
     assert family(name) == BEYOND
 
 
-@pytest.mark.parametrize("name", ["image", "expression", "random", "pca", "shuffled", "cca_image"])
+@pytest.mark.parametrize(
+    "name", ["image", "expression", "random", "pca_products", "shuffled", "cca_image"]
+)
 def test_experts_and_controls_are_in_none(name):
     assert family(name) == NO_FAMILY
 

@@ -57,12 +57,13 @@ def sis_table(
         classifications, R2 of regressions); `alone_gain, alone_low, alone_high`, the same gain over
         the method trained on one expert paired with itself, where such a control was scored; `sis`
         with its interval `low, high`, where the better expert is above chance, in this metric and
-        in that of verdicts (guesses raise macro F1 too); `n_donors`; and `note`, which gives the reason of other NaN
-        and says where the other expert is better on the scored donors. At an exact tie of both
-        experts `gain` is too low, by about .007 of the score (`scoring.gains`). Fold "all" is the
-        estimate over all donors; if there are several folds, one row each follows, with gains over
-        the same expert and nothing inferred. The control task `donor` has scores and gains only.
-        Remarks are copied to a last column `remark`. Without other methods the table is empty.
+        in that of verdicts (guesses raise macro F1 too); `n_donors`; and `note`, which gives the
+        reason of other NaN and says where the other expert is better on the scored donors. At an
+        exact tie of both experts `gain` is too low, by about .007 of the score (`scoring.gains`).
+        Fold "all" is the estimate over all donors; if there are several folds, one row each
+        follows, with gains over the same expert and nothing inferred. The control task `donor` has
+        scores and gains only. Remarks are copied to a last column `remark`. Without other methods
+        the table is empty.
 
     Raises
     ------

@@ -12,12 +12,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool
 
-from cell_synergy.core.names import UNIMODAL, is_control
+from cell_synergy.core.names import method_group
 from cell_synergy.scoring.inference import PValues
 
-PAPER_METHODS = (
-    "barlowtwins", "byol", "cca", "comm", "concat", "dcca", "dim", "simclr", "simsiam", "vicreg",
-)  # fmt: skip
 PAPER, BEYOND, NO_FAMILY = "paper", "beyond the paper", ""
 
 
@@ -29,9 +26,8 @@ def family(method: str) -> str:
     method
         Name of the method.
     """
-    if method in PAPER_METHODS:
-        return PAPER
-    return NO_FAMILY if method in UNIMODAL or is_control(method) else BEYOND
+    group = method_group(method)
+    return group if group in (PAPER, BEYOND) else NO_FAMILY
 
 
 def corrected_within(

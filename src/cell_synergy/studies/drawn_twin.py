@@ -19,10 +19,10 @@ import pandas as pd
 from jaxtyping import Float32
 
 from cell_synergy.core.config import validate
-from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.random import stream
 from cell_synergy.data.config import ClassificationTask, Task
 from cell_synergy.data.dataset import PairedDataset
+from cell_synergy.data.source_config import SimulatorSource
 from cell_synergy.data.splits import folds
 from cell_synergy.data.study_design import DesignConfig, Role
 from cell_synergy.encoders.pca import Expert
@@ -56,7 +56,7 @@ class DrawnTwin:
     visible: Visible
 
 
-def simulator_config(shared: Mapping[str, object], source: Mapping[str, object]) -> SimulatorConfig:
+def simulator_config(shared: Mapping[str, object], source: SimulatorSource) -> SimulatorConfig:
     """Return the simulator's configuration of a data set; its observations are grid squares.
 
     Parameters
@@ -69,14 +69,9 @@ def simulator_config(shared: Mapping[str, object], source: Mapping[str, object])
     Raises
     ------
     ConfigError
-        If the data set is not simulated, or a value is missing or wrong.
+        If a shared value is missing or wrong.
     """
-    if source.get("kind") != "simulator":
-        raise ConfigError(
-            f"source: drawn twins need a simulated data set, not kind {source.get('kind')!r}"
-        )
-    of_dataset = {name: value for name, value in source.items() if name != "kind"}
-    values = {**shared, **of_dataset, "platform": "xenium"}
+    values = {**shared, **source.tissue(), "platform": "xenium"}
     return validate(SimulatorConfig, values, "simulator")
 
 

@@ -40,9 +40,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from cell_synergy.core.names import DONOR, LINEAR, MIN_DONORS, NONLINEAR, UNIMODAL
+from cell_synergy.core.names import DONOR, LINEAR, MIN_DONORS, NONLINEAR, PAPER_METHODS, UNIMODAL
 from cell_synergy.pid import discrete
-from cell_synergy.scoring.families import NO_FAMILY, PAPER_METHODS, family
+from cell_synergy.scoring.families import NO_FAMILY, family
 from cell_synergy.scoring.inference import CONFIDENCE
 from cell_synergy.scoring.tables import ALL_FOLDS, SIGNIFICANCE, is_verdict
 from cell_synergy.studies.config import LimitsConfig

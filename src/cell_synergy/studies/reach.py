@@ -53,6 +53,8 @@ class Settings:
         The expression expert, which is fitted on the reference donors of the twin.
     methods
         Fusion methods, by name.
+    axes
+        Maximal number of principal axes of each expert that fusions get; None for all features.
     training
         The section `training` of params.yaml.
     probe
@@ -62,6 +64,7 @@ class Settings:
     simulator: SimulatorConfig
     expert: Expert
     methods: Mapping[str, Method]
+    axes: int | None
     training: Mapping[str, object]
     probe: ProbeConfig
 
@@ -100,8 +103,10 @@ def reach_table(config: ReachConfig, settings: Settings) -> pd.DataFrame:
         _check_grid(config, twin)
         key = {"seed": seed, "visibility": config.twin.visibility}
         ceilings = {task: ceiling(twin, task, settings.probe) for task in config.tasks}
-        for row in _scores(config, settings, twin, seed):
-            rows.append({**key, **row, "ceiling": ceilings[str(row["task"])]})
+        rows += [
+            {**key, **row, "ceiling": ceilings[str(row["task"])]}
+            for row in _scores(config, settings, twin, seed)
+        ]
     table = pd.DataFrame(rows)
     return table.assign(reached=table["information"] / table["ceiling"])[COLUMNS]
 
@@ -161,14 +166,14 @@ def _scores(
     """Yield the information of every reader on every task and number of labels."""
     paired = twin.paired
     (fold,) = paired.folds
-    embeddings = paired.standardised(fold)
+    both = paired.inputs(fold, settings.axes)
     readers: list[tuple[dict[str, object], Embedding]] = [
         ({"method": name, "probe": LINEAR, "pairs": pairs},
-         _fused(name, method, twin, pairs, settings.training, seed))
-        for name, method in settings.methods.items()
+         _fused(name, settings, twin, pairs, seed))
+        for name in settings.methods
         for pairs in config.pairs
     ]  # fmt: skip
-    readers.append(({"method": CONCAT, "probe": NONLINEAR, "pairs": None}, embeddings))
+    readers.append(({"method": CONCAT, "probe": NONLINEAR, "pairs": None}, both))
     for target in task_targets(paired, {task: twin.tasks[task] for task in config.tasks}):
         for labels in config.labels:
             mask = _subset(fold.probe & target.labelled, labels, seed, "labels")
@@ -195,18 +200,11 @@ def _subset(
     return drawn
 
 
-def _fused(
-    name: str,
-    method: Method,
-    twin: DrawnTwin,
-    count: int,
-    training: Mapping[str, object],
-    seed: int,
-) -> Embedding:
+def _fused(name: str, settings: Settings, twin: DrawnTwin, count: int, seed: int) -> Embedding:
     """Fit a method to some of the training pairs, and embed all observations."""
-    paired = twin.paired
+    method, training, paired = settings.methods[name], settings.training, twin.paired
     (fold,) = paired.folds
-    image, expression = paired.standardised(fold)
+    image, expression = paired.inputs(fold, method.input_axes(settings.axes))
     rows = _subset(fold.align, count, seed, "pairs")
     pairs = Pairs(image[rows], expression[rows], paired.donor[rows])
     none = Pairs(image[:0], expression[:0], paired.donor[:0])

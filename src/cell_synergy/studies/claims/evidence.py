@@ -9,13 +9,22 @@ import pandas as pd
 from pydantic import Field
 
 from cell_synergy.core.config import Config
-from cell_synergy.core.names import DONOR, MIN_DONORS, UNIMODAL, is_control
+from cell_synergy.core.names import DONOR, LINEAR, MIN_DONORS
 from cell_synergy.data.naming import Names
+from cell_synergy.scoring.families import NO_FAMILY, PAPER, family
 from cell_synergy.scoring.tables import ALL_FOLDS, headline_rows
-from cell_synergy.studies.claims.outcomes import NOT_TESTED, Expected, Outcome
+from cell_synergy.studies.claims.outcomes import (
+    NOT_TESTED,
+    RIGHTLY_NOT_FOUND,
+    Expected,
+    Outcome,
+)
+from cell_synergy.studies.limits import GAIN
 from cell_synergy.studies.scaling import WHOLE
 
-SUPPORTED, NOT_SUPPORTED = "supported", "not supported"  # or `NOT_TESTED`
+SUPPORTED, NOT_SUPPORTED = "supported", "not supported"
+PARTLY = "partly supported"
+VERDICTS = SUPPORTED, PARTLY, NOT_SUPPORTED, RIGHTLY_NOT_FOUND, NOT_TESTED
 _ALL_SEEDS = "all"  # rows of the table of the stage `spectrum` that are means over seeds
 _SEEN = "embeddings"  # rows of the truth that are about what the embeddings show of the states
 
@@ -27,25 +36,26 @@ class ClaimsConfig(Config):
     ----------
     aligned
         Methods whose objective aligns the two modalities.
+    products
+        Methods beyond the paper whose embedding has products of aligned directions of the two
+        sides.
     synergy_aware, redundant
         The method that the paper calls synergy-aware (CoMM), and the method that captures
         redundancy according to the paper (SimCLR).
     local, niches
         Tasks on the observation itself, and tasks on the organisation of its surroundings.
     negative_controls
-        Tasks of simulated tissue whose label is the XOR of two independent states, which no method
-        that is compared makes linear: not to find a gain there is right.
+        Tasks of simulated tissue whose label is the XOR of two independent states, which none of
+        the paper's methods makes linear: not to find a gain there is right.
     zero
         True gain (share of the label entropy) below which there is nothing to be found.
     relevant
         Gain or lead (share of the label entropy, or R2) that a study must be able to find for its
         "not found" to count where no truth is known, and in rankings.
-    power, correlation
-        Power of detection limits, and the correlation that they assume between the gains of two
-        methods over donors.
     """
 
     aligned: Names
+    products: Names
     synergy_aware: str
     redundant: str
     local: Names
@@ -53,8 +63,6 @@ class ClaimsConfig(Config):
     negative_controls: Names
     zero: Annotated[float, Field(ge=0, le=1)]
     relevant: Annotated[float, Field(ge=0, le=1)]
-    power: Annotated[float, Field(gt=0, lt=1)]
-    correlation: Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,10 @@ class Tables:
         True decompositions of a simulated data set; without rows for real tissue.
     scores
         Tidy scores of the stage `evaluate`.
+    limits
+        Detection limits, the rows of this data set in the table of `cell_synergy.studies.limits`.
+    power
+        Power of detection limits.
     scaling
         Table that `cell_synergy.studies.scaling.curves.read` returns.
     methods
@@ -82,6 +94,8 @@ class Tables:
     distance: pd.DataFrame
     truth: pd.DataFrame
     scores: pd.DataFrame
+    limits: pd.DataFrame
+    power: float
     scaling: pd.DataFrame
     methods: frozenset[str]
 
@@ -89,16 +103,38 @@ class Tables:
         """Return the aligned methods that are in the study."""
         return [name for name in claims.aligned if name in self.methods]
 
-    def gains(self, tasks: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the rows of `sis` of fusion methods: all folds, linear probes.
+    def gains(self, tasks: Sequence[str], group: str = PAPER) -> pd.DataFrame:
+        """Return the gains of one family of methods over both experts: all folds, linear probes.
 
         Parameters
         ----------
         tasks
-            Names of tasks; all but the donor task if omitted.
+            Names of tasks.
+        group
+            Family of the methods: `families.PAPER` or `families.BEYOND`.
+
+        Returns
+        -------
+        :
+            Rows of `sis`, with the detection limit in the column `limit`.
         """
-        rows = fusion_rows(headline_rows(self.sis, fold=ALL_FOLDS))
-        return rows[rows["task"] != DONOR if tasks is None else rows["task"].isin(tasks)]
+        rows = headline_rows(self.sis, fold=ALL_FOLDS)
+        rows = rows[rows["task"].isin(tasks) & (rows["method"].map(family) == group)]
+        return self.with_limits(rows, GAIN)
+
+    def with_limits(self, rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
+        """Return rows with their detection limit, for linear probes, in the column `limit`.
+
+        Parameters
+        ----------
+        rows
+            Rows with the columns `task` and `method`.
+        quantity
+            Quantity in the table of limits; without a row there the limit is NaN.
+        """
+        limits = self.limits[self.limits["quantity"] == quantity]
+        limits = limits[limits["probe"].str.startswith(LINEAR)]
+        return rows.merge(limits[["task", "method", "limit"]], on=["task", "method"], how="left")
 
     def true(self, task: str, *columns: str) -> float:
         """Return the sum of some columns of the truth of what embeddings show of a task.
@@ -120,8 +156,18 @@ class Tables:
         rows = self.truth[(self.truth["task"] == task) & (self.truth["seen"] == _SEEN)]
         return max(float(rows[list(columns)].sum().sum()), 0.0) if len(rows) else float("nan")
 
+    def without_synergy(self, task: str, claims: ClaimsConfig) -> bool:
+        """Return whether it is known that a task has no synergy.
+
+        Parameters
+        ----------
+        task, claims
+            Name of the task; and the share of the label entropy below which synergy is none.
+        """
+        return self.true(task, "synergy") < claims.zero * self.true(task, "entropy")
+
     def expected(self, task: str, truth: float, claims: ClaimsConfig) -> Expected:
-        """Return what is known about a gain on a task.
+        """Return what is known about a gain of the paper's methods on a task.
 
         Parameters
         ----------
@@ -152,10 +198,11 @@ class Tables:
     def fusion_scores(self) -> pd.DataFrame:
         """Return mean scores of linear probes by task and donor (rows) and fusion method (columns).
 
-        Scores in bits are divided by the entropy of the task's labels.
+        Methods are the paper's, and those beyond it. Scores in bits are divided by the entropy of
+        the task's labels.
         """
-        rows = fusion_rows(headline_rows(self.scores))
-        rows = rows[rows["task"] != DONOR]
+        rows = headline_rows(self.scores)
+        rows = rows[(rows["task"] != DONOR) & (rows["method"].map(family) != NO_FAMILY)]
         entropies = rows["task"].map({task: self.entropy(task) for task in rows["task"].unique()})
         share = np.where(rows["metric"] == "bits", rows["value"] / entropies, rows["value"])
         rows = rows.assign(share=share)
@@ -204,7 +251,7 @@ class Finding:
     Attributes
     ----------
     verdict
-        `SUPPORTED`, `NOT_SUPPORTED` or `NOT_TESTED`.
+        One of `VERDICTS`.
     evidence
         The evidence in words and numbers, or the reason why nothing was tested.
     outcomes
@@ -214,18 +261,6 @@ class Finding:
     verdict: str
     evidence: str
     outcomes: tuple[Outcome, ...] = ()
-
-
-def fusion_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of fusion methods, without single experts and controls.
-
-    Parameters
-    ----------
-    table
-        Table with the column `method`.
-    """
-    others = [name for name in table["method"].unique() if name in UNIMODAL or is_control(name)]
-    return table[~table["method"].isin(others)]
 
 
 def no_method(names: Iterable[str]) -> Finding:

@@ -6,18 +6,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64
 from scipy.stats import t
 
-from cell_synergy.core.names import UNIMODAL
 from cell_synergy.scoring.inference import CONFIDENCE
 from cell_synergy.scoring.tables import SIGNIFICANCE
-from cell_synergy.studies.detection import detection_limit
+from cell_synergy.studies.limits import GAIN, OVER_CEILING
 
 FOUND, NOT_FOUND, MISSED = "found", "not found", "missed"
 RIGHTLY_NOT_FOUND, FALSE_ALARM, NOT_TESTED = "rightly not found", "false alarm", "not tested"
 OUTCOMES = FOUND, MISSED, RIGHTLY_NOT_FOUND, FALSE_ALARM, NOT_FOUND, NOT_TESTED
-GAIN, OVER_CEILING, CERTIFIED, LEAD = "gain", "over the ceiling", "certified synergy", "lead"
+CERTIFIED, LEAD = "certified synergy", "lead"
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class Expected:
     truth
         True gain that the best reader would have; NaN if none is known.
     visible
-        False if the methods compared cannot show it in theory, as an XOR.
+        False if the paper's methods cannot show it in theory, as an XOR.
     zero
         True gain below which there is nothing to be found.
     """
@@ -117,9 +115,6 @@ def gain_outcome(
     expected: Expected,
     *,
     quantity: str,
-    power: float,
-    correlation: float,
-    typical_sd: float,
 ) -> Outcome:
     """Return the outcome of one task: whether any of some methods has a significant gain.
 
@@ -129,8 +124,8 @@ def gain_outcome(
     Parameters
     ----------
     rows
-        One row per method compared, over which p values are corrected, with the columns `task,
-        metric, method, gain, gain_low, gain_high, p_corrected, n_donors`, and `alone_low` of gains
+        One row per method of a family, within which p values are corrected, with the columns `task,
+        metric, method, gain, gain_low, gain_high, p_corrected, limit`, and `alone_low` of gains
         over the experts.
     methods
         Methods that the claim is about.
@@ -138,16 +133,8 @@ def gain_outcome(
         What is known about the gain.
     quantity
         What the gains are over: `GAIN` or `OVER_CEILING`.
-    power, correlation
-        As in `cell_synergy.studies.detection.detection_limit`.
-    typical_sd
-        Smallest standard deviation over donors that the limit assumes where no method has a
-        significant gain (`typical_sd`): gains of probes that read nothing hardly vary, which does
-        not say how much a true gain would.
     """
-    references = len(UNIMODAL) if quantity == GAIN else 1
-    limits = _limits(rows, references, power, correlation, typical_sd)
-    eligible = rows.assign(limit=limits)[rows["method"].isin(list(methods)).to_numpy()]
+    eligible = rows[rows["method"].isin(list(methods))]
     row = eligible.sort_values(
         ["p_corrected", "gain"], ascending=[True, False], kind="stable"
     ).iloc[0]
@@ -226,59 +213,12 @@ def counts(outcomes: Iterable[Outcome]) -> str:
     return ", ".join(f"{listed.count(name)} {name}" for name in OUTCOMES if name in listed)
 
 
-def typical_sd(rows: pd.DataFrame) -> float:
-    """Return the median over tasks of the gains' standard deviation over donors, of all methods.
-
-    Parameters
-    ----------
-    rows
-        Rows of all tasks of a data set, with columns as for `gain_outcome`.
-
-    Returns
-    -------
-    :
-        Of each task the root mean square over methods, then the median over tasks; NaN without
-        intervals.
-    """
-    variances = rows.assign(variance=_sd(rows) ** 2).groupby("task")["variance"].mean()
-    return float(np.sqrt(variances.median()))
-
-
-def _sd(rows: pd.DataFrame) -> "pd.Series[float]":
-    """Return the standard deviation of gains over donors, from their intervals."""
-    donors = rows["n_donors"]
-    quantile = t.ppf((1 + CONFIDENCE) / 2, donors - 1)
-    sd: pd.Series[float] = (rows["gain_high"] - rows["gain_low"]) / 2 * np.sqrt(donors) / quantile
-    return sd
-
-
-def _limits(
-    rows: pd.DataFrame, references: int, power: float, correlation: float, typical_sd: float
-) -> Float64[np.ndarray, " methods"]:
-    """Return the detection limit of every method, from the intervals over donors.
-
-    The test divides a mean by the pooled scale: half the method's own variance and half the mean
-    variance. The limit's standard deviation is the larger of this scale and the method's own; and
-    at least `typical_sd` if no method has a significant gain.
-    """
-    sd = _sd(rows)
-    scale = np.sqrt((sd**2 + (sd**2).mean()) / 2)
-    scale = np.maximum(sd, scale)
-    if not (rows["p_corrected"] < SIGNIFICANCE).any():
-        scale = np.fmax(scale, typical_sd)
-    unit = detection_limit(
-        1.0, donors=int(rows["n_donors"].iloc[0]), methods=len(rows), references=references,
-        correlation=correlation, power=power, level=SIGNIFICANCE,
-    )  # fmt: skip
-    return np.asarray(unit * scale, dtype=np.float64)
-
-
 def _truth_in_words(expected: Expected) -> str:
     if not expected.known:
         return "no truth known"
     unseen = ""
     if expected.truth >= expected.zero and not expected.visible:
-        unseen = " of an XOR that no method compared makes linear"
+        unseen = " of an XOR that none of the paper's methods makes linear"
     return f"true gain {expected.truth:.3f}{unseen}"
 
 
