@@ -190,6 +190,14 @@ BENCHMARKS: dict[str, Callable[[Path], str]] = {
         _long, name="experts", index=["instance", "method", "probe"], columns="task",
         values="value",
     ),
+    "scaling": partial(
+        _long, name="scaling", index=["dataset", "task", "metric", "method"], columns="fraction",
+        values="value",
+    ),
+    "finetune": partial(
+        _long, name="finetune", index=["dataset", "task", "metric", "method"], columns="how",
+        values="value",
+    ),
     "visibility": partial(_plain, name="visibility"),
     "reach": partial(
         _long, name="reach", index=["task", "method", "probe", "pairs"], columns="labels",

@@ -65,7 +65,7 @@ def scored(
     with TemporaryDirectory() as scratch:
         weights, curves = Path(scratch, "weights"), Path(scratch, "curves")
         align(name, method, paired, read_section("training"), config, weights, curves)
-        trained = TrainedMethod(method, weights, paired, config.n_axes)
+        trained = TrainedMethod(method, weights, paired, config.axes)
         seeds = trained.seeds()
         return evaluate(name, paired, dataset.tasks, seeds, trained.embed, probe).scores
 

@@ -114,7 +114,7 @@ def compared(args: Args) -> pd.DataFrame:
     """Return the scores of linear alignments of one data set, compared with its ceiling."""
     probe, (paired, dataset) = load(ProbeConfig, "probe"), read(args)
     (fold,) = paired.folds
-    image, expression = paired.inputs(fold, load_keys(InputConfig, "align").n_axes)
+    image, expression = paired.inputs(fold, load_keys(InputConfig, "align").axes)
     mask = draw_validation_mask(paired.adata, fold.align, read_param("align.held"))
     rows = np.flatnonzero(fold.align & ~mask)
     pairs, validation = (

@@ -29,7 +29,6 @@ from typing import Any
 import anndata as ad
 import numpy as np
 import pandas as pd
-from cell_synergy.studies.drawn_twin import DrawnTwinConfig, draw_twin, simulator_config
 from jaxtyping import Float32
 from pydantic import Field, PositiveFloat, PositiveInt
 
@@ -58,6 +57,7 @@ from cell_synergy.data.splits import Fold, folds
 from cell_synergy.downstream.evaluate import evaluate
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.encoders.pca import Expert
+from cell_synergy.studies.drawn_twin import DrawnTwinConfig, draw_twin, simulator_config
 from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext
 
 TWINS = ("lung", "breast", "thymus")
@@ -166,7 +166,7 @@ def score(name: str, method: Method, tuned: Tuned, probe: ProbeConfig) -> float:
         Configuration of the probes.
     """
     paired, tasks, training = tuned
-    axes = method.input_axes(load_keys(InputConfig, "align").n_axes)
+    axes = method.input_axes(load_keys(InputConfig, "align").axes)
     inputs = {fold.name: paired.inputs(fold, axes) for fold in paired.folds}
     specs = []
     for fold in paired.folds:
