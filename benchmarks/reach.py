@@ -12,10 +12,20 @@ from pathlib import Path
 
 from pydantic import PositiveInt
 
-from cell_synergy.core.config import Config, arguments, load, read_param, read_section, validate
+from cell_synergy.core.config import (
+    Config,
+    arguments,
+    load,
+    load_keys,
+    read_param,
+    read_section,
+    validate,
+)
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import report_errors
 from cell_synergy.core.files import atomic_write
+from cell_synergy.data.inputs import InputConfig
+from cell_synergy.data.source_config import SimulatorSource
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.encoders.pca import Expert
 from cell_synergy.models.bilinear import Model as Bilinear
@@ -40,7 +50,7 @@ def main(args: Args) -> None:
     """Draw, fit, probe, write."""
     use_threads(read_param("threads"))
     changes = args.model_dump(include={"seeds", "tasks", "pairs", "labels"})
-    source = read_section(f"data.{args.dataset}.source")
+    source = load(SimulatorSource, f"data.{args.dataset}.source")
     settings = Settings(
         simulator=simulator_config(read_section("simulator"), source),
         expert=validate(Expert, read_section("encoders.pca"), "encoders.pca"),
@@ -48,6 +58,7 @@ def main(args: Args) -> None:
             "comm": validate(CoMM, read_section("models.comm"), "models.comm"),
             "bilinear": validate(Bilinear, read_section("models.bilinear"), "models.bilinear"),
         },
+        axes=load_keys(InputConfig, "align").axes,
         training=read_section("training"),
         probe=load(ProbeConfig, "probe"),
     )
