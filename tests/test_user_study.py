@@ -59,7 +59,7 @@ def small(tasks, models, **changed):
         blocks["cca"] = {"components": 2, "ridge": 1.0}
     own = {
         "datasets": ["mine"], "data": {"mine": block}, "models": blocks, "method": models[1],
-        "align": {"seed": 0, "seeds": 1, "held": 0.1},
+        "align": {"axes": 64, "seed": 0, "seeds": 1, "held": 0.1},
         "training": PARAMS["training"] | {"max_epochs": 1, "batch_size": 32},
         "probe": PARAMS["probe"] | {"mlp": mlp, "strongest": 1.0, "strengths": 2},
         "spatial": PARAMS["spatial"] | {"least": 4},

@@ -149,11 +149,8 @@ def comm_loss(
     temperature
         Divisor of the cosine similarities.
     """
-    terms = [
-        (nt_xent(a, z2[-1], temperature) + nt_xent(b, z1[-1], temperature)) / 2
-        for a, b in zip(z1, z2, strict=True)
-    ]
-    return torch.stack(terms).mean()
+    fusions = [z2[-1]] * len(z1) + [z1[-1]] * len(z2)
+    return nt_xent(torch.stack([*z1, *z2]), torch.stack(fusions), temperature)
 
 
 def permute_within_donor(pairs: Pairs, seed: int) -> Pairs:

@@ -30,22 +30,23 @@ def _promoted(x: Tensor | float) -> Tensor | float:
     return x.to(torch.promote_types(x.dtype, torch.float32)) if isinstance(x, Tensor) else x
 
 
-def off_diagonal(square: Float[Tensor, "n n"], fill: float) -> Float[Tensor, "n n"]:
-    """Return a copy of a square matrix with its diagonal replaced by a constant.
+def off_diagonal(square: Float[Tensor, "*many n n"], fill: float) -> Float[Tensor, "*many n n"]:
+    """Return a copy of a square matrix, or of several, with its diagonal replaced by a constant.
 
     Parameters
     ----------
     square
-        The matrix, which is not changed.
+        The matrix, or matrices in the last two axes; they are not changed.
     fill
         Value on the diagonal of the copy.
     """
-    return square.masked_fill(torch.eye(len(square), dtype=torch.bool, device=square.device), fill)
+    diagonal = torch.eye(square.shape[-1], dtype=torch.bool, device=square.device)
+    return square.masked_fill(diagonal, fill)
 
 
 @full_precision
 def nt_xent(
-    z1: Float[Tensor, "n d"], z2: Float[Tensor, "n d"], temperature: float
+    z1: Float[Tensor, "*losses n d"], z2: Float[Tensor, "*losses n d"], temperature: float
 ) -> Float[Tensor, ""]:
     """Return the mean normalised temperature-scaled cross entropy over 2N views, in nats.
 
@@ -56,14 +57,15 @@ def nt_xent(
     Parameters
     ----------
     z1, z2
-        Projections of the two views; row i of both is one observation.
+        Projections of the two views; row i of both is one observation. With further axes, several
+        losses are computed at once, and their mean is returned.
     temperature
         Divisor T of the cosine similarities.
     """
-    z = normalize(torch.cat([z1, z2]), dim=1)
-    similarity = off_diagonal(z @ z.T / temperature, float("-inf"))
-    positive = torch.arange(len(z), device=z.device).roll(len(z1))
-    return cross_entropy(similarity, positive)
+    z = normalize(torch.cat([z1, z2], dim=-2), dim=-1)
+    similarity = off_diagonal(z @ z.mT / temperature, float("-inf")).flatten(0, -2)
+    positive = torch.arange(z.shape[-2], device=z.device).roll(z1.shape[-2])
+    return cross_entropy(similarity, positive.repeat(len(similarity) // len(positive)))
 
 
 @full_precision
