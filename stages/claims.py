@@ -28,6 +28,8 @@ class Args(Config):
     sis, scores, information, truth, spectrum, distance, scaling, finetune, trifeature
         Folders of the tables of the stages of these names; `scores` are those of probes, and
         `truth` has the true decompositions of simulated data sets.
+    limits
+        Table of detection limits of all data sets.
     labels
         Folder of the label files, whose tables of tasks say which data sets are simulated.
     out, summary
@@ -43,6 +45,7 @@ class Args(Config):
     scaling: Path
     finetune: Path
     trifeature: Path
+    limits: Path
     labels: Path
     out: Path
     summary: Path
@@ -55,7 +58,7 @@ def read(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype={"seed": str, "fold": str})
 
 
-def tables(args: Args, dataset: str) -> Tables:
+def tables(args: Args, dataset: str, limits: pd.DataFrame) -> Tables:
     """Read the results on one data set.
 
     Parameters
@@ -64,6 +67,8 @@ def tables(args: Args, dataset: str) -> Tables:
         Folders of the tables.
     dataset
         Name of the data set.
+    limits
+        Detection limits of all data sets.
     """
     arms = [read_param("method"), "concat", *UNIMODAL]
     return Tables(
@@ -73,6 +78,8 @@ def tables(args: Args, dataset: str) -> Tables:
         spectrum=read(args.spectrum / f"{dataset}.csv"),
         distance=read(args.distance / f"{dataset}.csv"),
         scores=read_methods(args.scores, dataset, read_param("models")),
+        limits=limits[limits["dataset"] == dataset],
+        power=float(read_param("limits.power")),
         scaling=curves.read(
             args.scaling, args.finetune, dataset, arms, read_param("scaling.datasets")
         ),
@@ -92,18 +99,21 @@ def main(args: Args) -> None:
     claims = load(ClaimsConfig, "claims")
     methods = [f"{folder}/models" for folder in cell_synergy.__path__]
     valid = {*module_names(methods), *read_param("models")}
-    for name in (*claims.aligned, claims.synergy_aware, claims.redundant):
+    for name in (*claims.aligned, *claims.products, claims.synergy_aware, claims.redundant):
         if name not in valid:  # a method that the study omits is valid
             raise ConfigError(f"claims: no method {name!r}{suggest(name, valid)}")
-    by_dataset = {dataset: tables(args, dataset) for dataset in read_param("datasets")}
-    simulated = {name: read_task_table(args.labels, name).simulated for name in by_dataset}
-    table = verdicts(by_dataset, simulated, trifeature_scores(args.trifeature), claims)
+    limits = read(args.limits)
+    by_dataset = {dataset: tables(args, dataset, limits) for dataset in read_param("datasets")}
+    task_tables = {name: read_task_table(args.labels, name) for name in by_dataset}
+    simulated = {name: table.simulated for name, table in task_tables.items()}
+    roles = {name: table.role for name, table in task_tables.items()}
+    table = verdicts(by_dataset, simulated, roles, trifeature_scores(args.trifeature), claims)
     table = copy_remarks(table, pd.concat(each.scores for each in by_dataset.values()))
     with atomic_write(args.out) as new:
         table.to_csv(new, index=False)
     stars = chance_stars(pd.concat(each.sis for each in by_dataset.values()))
     with atomic_write(args.summary) as new:
-        new.write_text(markdown(table, stars, claims))
+        new.write_text(markdown(table, stars, claims, float(read_param("limits.power"))))
 
 
 if __name__ == "__main__":

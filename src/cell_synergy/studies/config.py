@@ -95,3 +95,31 @@ class ReachConfig(Config):
     tasks: Names
     pairs: Counts
     labels: Counts
+
+
+class PlantedConfig(Config):
+    """Drawn twins in which gains are planted, and the studies that look for them.
+
+    Attributes
+    ----------
+    twin
+        Donors of the twin: its test donors are the population from which studies draw theirs.
+    seed, seeds
+        Seeds counted up from `seed`; each draws a twin and fits all methods anew.
+    tasks
+        Classification tasks.
+    donors
+        Numbers of test donors of a study.
+    effects
+        Planted gains, as shares of the label entropy.
+    studies
+        Number of studies that are drawn for each effect.
+    """
+
+    twin: DrawnTwinConfig
+    seed: int
+    seeds: PositiveInt
+    tasks: Names
+    donors: Counts
+    effects: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=1)]
+    studies: PositiveInt

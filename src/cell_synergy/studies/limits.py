@@ -153,6 +153,8 @@ def _over_ceiling(
 ) -> pd.DataFrame:
     """Return the gains over the canonical variates of all methods that are tested."""
     rows = spectrum[spectrum["quantity"] == "over_ceiling"]
+    if rows.empty:
+        return pd.DataFrame()
     rows = rows[is_verdict(rows)].rename(columns={"n_donors": "donors"})
     linear = sis.loc[sis["probe"].str.startswith(LINEAR), "probe"]
     unit = rows["task"].map(entropy).where(rows["metric"] == "bits", 1.0).to_numpy()[:, None]
@@ -183,7 +185,8 @@ def _with_truth(rows: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     keys = list(zip(rows["task"], rows["quantity"], strict=True))
 
     def of(seen: str, task: str, quantity: str) -> float:
-        return shares.get((seen, task), {}).get(quantity, float("nan"))
+        value: float = shares.get((seen, task), {}).get(quantity, float("nan"))
+        return value
 
     return rows.assign(
         tissue_gain=[of("tissue", task, quantity) for task, quantity in keys],

@@ -80,6 +80,7 @@ def _method_errors(params: Params) -> Iterator[str]:
         yield f"method: {focal!r} is no fusion method of `models`{suggest(focal, fusions)}"
     lists = {
         "claims.aligned": claims.aligned,
+        "claims.products": claims.products,
         "claims.synergy_aware": [claims.synergy_aware],
         "claims.redundant": [claims.redundant],
         "trifeature.methods": section_of(params, "trifeature.methods"),

@@ -169,7 +169,7 @@ def _scores(
     both = paired.inputs(fold, settings.axes)
     readers: list[tuple[dict[str, object], Embedding]] = [
         ({"method": name, "probe": LINEAR, "pairs": pairs},
-         _fused(name, settings, twin, pairs, seed))
+         fuse(name, settings, twin, pairs, seed))
         for name in settings.methods
         for pairs in config.pairs
     ]  # fmt: skip
@@ -200,8 +200,25 @@ def _subset(
     return drawn
 
 
-def _fused(name: str, settings: Settings, twin: DrawnTwin, count: int, seed: int) -> Embedding:
-    """Fit a method to some of the training pairs, and embed all observations."""
+def fuse(name: str, settings: Settings, twin: DrawnTwin, count: int, seed: int) -> Embedding:
+    """Fit a method to some of the training pairs of a twin, and embed all of its observations.
+
+    Parameters
+    ----------
+    name, settings
+        Name of the method, and what all fits share.
+    twin
+        The twin.
+    count
+        Number of training pairs, drawn at random.
+    seed
+        Seed of the draw and of the fit.
+
+    Raises
+    ------
+    ConfigError, DataError
+        If the method does not fit the pairs.
+    """
     method, training, paired = settings.methods[name], settings.training, twin.paired
     (fold,) = paired.folds
     image, expression = paired.inputs(fold, method.input_axes(settings.axes))

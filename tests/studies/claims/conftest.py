@@ -5,9 +5,16 @@ import pandas as pd
 import pytest
 
 from cell_synergy.studies.claims.evidence import ClaimsConfig, Tables
+from cell_synergy.studies.config import LimitsConfig
+from cell_synergy.studies.limits import study_limits
 
 ALIGNED = ["cca", "simclr"]
 METHODS = ["concat", *ALIGNED, "comm"]
+PRODUCTS = ["bilinear"]
+LIMITS = LimitsConfig(
+    power=0.8, correlation=0.5, between=0.0, within=0.5, donors=[8], observations=[9],
+    accuracy=[0.9],
+)  # fmt: skip
 CONTROLS = ["shuffled", "random", "pca", "comm_image"]
 DONORS = [f"D{i}" for i in range(6)]
 ENTROPY = 2.0  # of every task, bits
@@ -17,9 +24,9 @@ TASKS = "cell_type", "region", "niche", "xor"
 @pytest.fixture
 def claims():
     return ClaimsConfig(
-        aligned=["cca", "simclr"], synergy_aware="comm", redundant="simclr",
+        aligned=["cca", "simclr"], products=PRODUCTS, synergy_aware="comm", redundant="simclr",
         local=["cell_type", "region"], niches=["niche", "xor"], negative_controls=["xor"],
-        zero=0.01, relevant=0.3, power=0.8, correlation=0.5,
+        zero=0.01, relevant=0.3,
     )  # fmt: skip
 
 
@@ -60,12 +67,12 @@ def sis(p, half=0.1, alone=np.nan):
         {"dataset": "lung", "task": t, "method": m, "metric": metric, "probe": "linear",
          "fold": "all", "best": "image", "score": 0.7, "best_score": 0.6, "gain": 0.1 - 0.01 * i,
          "gain_low": 0.1 - 0.01 * i - half, "gain_high": 0.1 - 0.01 * i + half, "p": np.nan,
-         "p_corrected": p.get((t, m), 0.5) if m in METHODS and metric == "bits" else np.nan,
+         "p_corrected": p.get((t, m), 0.5) if m not in CONTROLS and metric == "bits" else np.nan,
          "alone_gain": alone, "alone_low": alone, "alone_high": alone, "sis": 0.1, "low": 0.0,
          "high": 0.2, "n_donors": 6, "note": ""}
         for t in TASKS
         for metric in ("bits", "macro_f1")
-        for i, m in enumerate([*METHODS, *CONTROLS])
+        for i, m in enumerate([*METHODS, *PRODUCTS, *CONTROLS])
     ]  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -89,7 +96,7 @@ def scores(means, donors=DONORS):
     rows = [
         {"dataset": "lung", "task": t, "method": m, "metric": "bits", "probe": "linear",
          "fold": "holdout", "donor": d, "seed": 0, "value": v + 0.05 * j + noise[i, j],
-         "chance": 0.0, "entropy": ENTROPY}
+         "n": 9, "chance": 0.0, "entropy": ENTROPY}
         for t in ("cell_type", "niche", "xor")
         for i, (m, v) in enumerate(means.items())
         for j, d in enumerate(donors)
@@ -149,6 +156,9 @@ def made(**changed):
         "sis": sis({("niche", "comm"): 0.01}), "information": information(),
         "spectrum": spectrum(kept(SHARES), over_ceiling({})), "distance": distance(),
         "truth": truth(**TRUE), "scores": scores(PLAIN), "scaling": scaling(ARMS),
-        "methods": frozenset([*METHODS, *CONTROLS, "image", "expression"]),
-    }  # fmt: skip
-    return Tables(**whole | changed)
+        "methods": frozenset([*METHODS, *PRODUCTS, *CONTROLS, "image", "expression"]),
+        "power": LIMITS.power,
+    } | changed  # fmt: skip
+    names = "sis", "spectrum", "scores", "truth"
+    limits = study_limits("lung", *(whole[name] for name in names), LIMITS)
+    return Tables(**{"limits": limits} | whole)

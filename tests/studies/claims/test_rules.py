@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
-from cell_synergy.studies.claims.evidence import NOT_SUPPORTED, SUPPORTED
-from cell_synergy.studies.claims.gain_rules import ceiling, local, niches
+from cell_synergy.studies.claims.evidence import NOT_SUPPORTED, PARTLY, SUPPORTED
+from cell_synergy.studies.claims.gain_rules import (
+    ceiling,
+    linear_readers,
+    local,
+    niches,
+    products,
+)
 from cell_synergy.studies.claims.outcomes import (
     CERTIFIED,
     FALSE_ALARM,
@@ -44,13 +50,19 @@ def outcomes(finding):
 
 
 # The ceiling needs content above it, the truth's .15 unique to the image.
-SUPPORTING = {ceiling: {"spectrum": spectrum(over_ceiling({}, half=0.02))}}
+SUPPORTING = {
+    ceiling: {"spectrum": spectrum(over_ceiling({}, half=0.02))},
+    linear_readers: {"sis": sis({}, half=NARROW)},
+    products: {"sis": sis({}, half=NARROW)},
+}
 AGAINST = {
     redundancy: {"spectrum": spectrum(kept(SHARES | {"cca": (0.9, 0.85, 0.3)}))},
     ceiling: {"spectrum": spectrum(over_ceiling({"cca": 0.01}))},
     local: {
         "sis": sis({("region", "concat"): 0.01}), "truth": truth(**TRUE | {"region": 0.2}),
     },
+    linear_readers: {"sis": sis({("niche", "cca"): 0.01})},
+    products: {"sis": sis({("niche", "bilinear"): 0.01})},
     niches: {"sis": sis({}, half=NARROW)},
     efficiency: {"scaling": scaling(ARMS | {"concat": 0.9})},
     highest_on_niches: {"scores": scores(PLAIN | {"concat": 0.9})},
@@ -87,13 +99,13 @@ def test_a_spectrum_without_intervals_decides_nothing(rule, claims):
     assert rule(made(spectrum=table), claims).verdict == NOT_TESTED
 
 
-@pytest.mark.parametrize("rule", [local, niches])
+@pytest.mark.parametrize("rule", [local, niches, linear_readers, products])
 def test_sis_without_intervals_decides_nothing(rule, claims):
     table = sis({}).assign(gain_low=np.nan, gain_high=np.nan, p_corrected=np.nan)
     assert rule(made(sis=table), claims).verdict == NOT_TESTED
 
 
-@pytest.mark.parametrize("rule", [local, niches, highest_on_niches])
+@pytest.mark.parametrize("rule", [local, niches, linear_readers, products, highest_on_niches])
 def test_a_data_set_without_such_tasks_says_so(rule, claims):
     finding = rule(made(sis=sis({}).assign(task="layer")), claims)
     assert finding.evidence.startswith("the data set has no")
@@ -193,7 +205,8 @@ def test_evidence_on_niches_names_its_numbers(claims):
     finding = niches(made(), claims)
     assert "niche: found: +0.070 (-0.030 to +0.170), corrected p 0.010; true gain 0.400, limit 0." \
         in finding.evidence  # fmt: skip
-    assert "true gain 0.400 of an XOR that no method compared makes linear" in finding.evidence
+    unseen = "true gain 0.400 of an XOR that none of the paper's methods makes linear"
+    assert unseen in finding.evidence
     assert "niche: found: certified 0.100 bits (0.050 to 0.300); true S 0.800" in finding.evidence
     assert "gains in 1 of 2 tested targets and bands (by chance up to 0.1)" in finding.evidence
 
@@ -204,7 +217,8 @@ def test_certified_synergy_where_there_is_none_is_a_false_alarm_that_does_not_de
     finding = niches(made(truth=gains), claims)
     certified = {o.task: o.outcome for o in finding.outcomes if o.quantity == CERTIFIED}
     assert certified == {"niche": FALSE_ALARM, "xor": FOUND}
-    assert finding.verdict == SUPPORTED
+    assert outcomes(finding)["niche"] == FOUND  # of unique parts, which is no synergy
+    assert finding.verdict == NOT_TESTED
     wide = niches(made(information=information(low=0.0)), claims)
     uncertain = {o.outcome for o in wide.outcomes if o.quantity == CERTIFIED}
     assert uncertain == {MISSED, RIGHTLY_NOT_FOUND}
@@ -317,3 +331,51 @@ def test_a_ceiling_on_a_task_that_no_probe_reads_has_the_limit_of_other_tasks(cl
     finding = ceiling(made(spectrum=spectrum(wide, wide.assign(task="xor"), silent)), claims)
     limits = {o.task: o.limit for o in finding.outcomes}
     assert limits["niche"] == pytest.approx(limits["xor"])
+
+
+def test_a_niche_that_is_found_and_one_that_is_missed_support_in_part(claims):
+    whole = claims.model_copy(update={"negative_controls": []})
+    finding = niches(made(sis=sis({("niche", "comm"): 0.01}, half=NARROW)), whole)
+    assert outcomes(finding) == {"niche": FOUND, "xor": MISSED}
+    assert finding.verdict == PARTLY
+
+
+def test_where_no_niche_has_synergy_none_is_rightly_found(claims):
+    unique = truth(**TRUE).assign(synergy=0.0)  # a gain of two unique parts
+    tables = {"truth": unique, "information": information(low=0.0)}
+    finding = niches(made(**tables), claims)
+    assert outcomes(finding)["niche"] == FOUND
+    assert finding.verdict == RIGHTLY_NOT_FOUND
+    certified = {o.outcome for o in finding.outcomes if o.quantity == CERTIFIED}
+    assert certified == {RIGHTLY_NOT_FOUND}
+    assert niches(made(truth=unique), claims).verdict == NOT_TESTED  # certified falsely
+
+
+def test_readers_with_and_without_products_stand_beside_each_other(claims):
+    tables = made(sis=sis({("niche", "bilinear"): 0.01, ("xor", "bilinear"): 0.01}, half=NARROW))
+    linear, product = linear_readers(tables, claims), products(tables, claims)
+    assert (linear.verdict, product.verdict) == (SUPPORTED, NOT_SUPPORTED)
+    assert outcomes(linear) == {"niche": MISSED, "xor": MISSED}  # an XOR tests readers as well
+    assert outcomes(product) == {"niche": FOUND, "xor": FOUND}
+    assert {o.method for o in product.outcomes} == {"bilinear"}
+
+
+def test_a_gain_of_two_unique_parts_is_no_synergy_shown(claims):
+    unique = truth(**TRUE).assign(synergy=0.0)
+    finding = products(made(truth=unique, sis=sis({("niche", "bilinear"): 0.01})), claims)
+    assert outcomes(finding)["niche"] == NOT_TESTED
+    assert finding.verdict == NOT_TESTED
+
+
+def test_a_study_without_methods_with_products_says_so(claims):
+    few = made(methods=frozenset(["comm", "cca"]))
+    assert products(few, claims).evidence == "no method 'bilinear'"
+
+
+def test_the_highest_is_one_of_the_papers_and_others_stand_beside_it(claims):
+    means = PLAIN | {"bilinear": 0.9}
+    for rule in (highest, highest_on_niches):
+        finding = rule(made(scores=scores(means)), claims)
+        assert finding.verdict == SUPPORTED
+        assert "; beyond the paper bilinear, +0.1" in finding.evidence
+        assert "beyond" not in rule(made(), claims).evidence

@@ -9,12 +9,20 @@ from ruamel.yaml import YAML
 
 from cell_synergy.core.errors import ConfigError, DataError
 from cell_synergy.studies.claims.evidence import NOT_SUPPORTED, SUPPORTED
-from cell_synergy.studies.claims.rules import CAPTURED, COLLAPSE, HIGHEST_ON_NICHES, RULES
+from cell_synergy.studies.claims.rules import (
+    CAPTURED,
+    COLLAPSE,
+    HIGHEST_ON_NICHES,
+    LOCAL,
+    NICHES,
+    RULES,
+)
 from cell_synergy.studies.claims.verdicts import COLUMNS, markdown, on_trifeature, verdicts
 from stages.claims import Args, main
 
 from .conftest import CONTROLS, METHODS, made
 
+ROLES = {"lung": "synergy"}
 TASKS = "redundancy", "unique_image", "unique_expression", "synergy"
 
 
@@ -32,7 +40,7 @@ def drawn(**changed):
 
 def test_every_claim_is_judged_on_every_data_set_and_on_trifeature(claims):
     result = {"lung": made(), "mine": made()}
-    table = verdicts(result, {"lung": True, "mine": False}, drawn(), claims)
+    table = verdicts(result, {"lung": True, "mine": False}, ROLES, drawn(), claims)
     assert list(table.columns) == COLUMNS
     whole = table[table["task"] == "all"]
     assert len(whole) == 3 * len(RULES)
@@ -43,8 +51,9 @@ def test_every_claim_is_judged_on_every_data_set_and_on_trifeature(claims):
 
 
 def test_every_task_of_a_claim_has_a_row_with_its_numbers(claims):
-    table = verdicts({"lung": made()}, {"lung": True}, drawn(), claims)
+    table = verdicts({"lung": made()}, {"lung": True}, ROLES, drawn(), claims)
     gains = table[(table["dataset"] == "lung") & (table["quantity"] == "gain")]
+    gains = gains[gains["claim"].isin([NICHES, LOCAL])]
     assert set(gains["task"]) == {"cell_type", "region", "niche", "xor"}
     numbers = ["value", "low", "high", "p_corrected", "truth", "limit"]
     assert not gains[numbers].isna().any(axis=None)
@@ -68,26 +77,32 @@ STARS = 3, 40, 2.0
 
 def test_the_markdown_counts_tasks_and_names_what_is_simulated(claims):
     table = verdicts(
-        {"lung": made(), "mine": made()}, {"lung": True, "mine": False}, drawn(), claims
+        {"lung": made(), "mine": made()}, {"lung": True, "mine": False}, ROLES, drawn(), claims
     )
-    lines = markdown(table, STARS, claims).splitlines()
-    assert lines[0] == "| claim | lung (simulated) | mine | trifeature (simulated) |"
+    lines = markdown(table, STARS, claims, 0.8).splitlines()
+    assert lines[0] == "| claim | lung (simulated: synergy) | mine | trifeature (simulated) |"
     assert lines[1] == "|---|---|---|---|"
     assert lines[2].endswith("| supported | supported | supported |")
     counted = "supported: 1 found, 1 rightly not found"
-    row = f"| niches gain from synergy-aware fusion | {counted} | {counted} | not tested |"
+    row = f"| CoMM gains on complex niches | {counted} | {counted} | not tested |"
     assert row in lines
 
 
 def test_the_markdown_explains_itself_and_has_the_numbers_of_tasks(claims):
-    table = verdicts({"lung": made()}, {"lung": True}, drawn(), claims)
-    text = markdown(table, STARS, claims)
+    table = verdicts({"lung": made()}, {"lung": True}, ROLES, drawn(), claims)
+    text = markdown(table, STARS, claims, 0.8)
     assert "a gain that this\n  study finds with a probability of 80%" in text
     assert "have a star in all tables: 3 of them, in 40 families of tests\n" in text
     assert "found, up to 2.0 families would be expected to have a star by chance." in text
-    line = next(line for line in text.splitlines() if "| niche | gain |" in line)
-    assert re.search(r"\| found \(0\.070, true 0\.400, limit 0\.\d{3}\) \|$", line)
-    assert "| claim | task | quantity | lung (simulated) |" in text
+    lines = text.splitlines()
+    heading = lines.index("**CoMM gains on complex niches**")
+    sentence = lines[heading + 2]
+    assert re.match(
+        r"- lung \(simulated: synergy\): supported: niche found, gain of comm 0\.070 "
+        r"\(true 0\.400, limit 0\.\d{3}\); xor rightly not found, ", sentence
+    )  # fmt: skip
+    assert sentence.endswith(".")
+    assert lines[heading + 3].startswith("- trifeature (simulated): not tested: the benchmark has")
 
 
 @pytest.fixture
@@ -115,19 +130,23 @@ def args(tmp_path, monkeypatch):
         "claims": {
             "aligned": ["cca", "simclr"], "synergy_aware": "comm", "redundant": "simclr",
             "local": ["cell_type", "region"], "niches": ["niche", "xor"],
-            "negative_controls": ["xor"], "zero": 0.01, "relevant": 0.3, "power": 0.8,
-            "correlation": 0.5,
+            "negative_controls": ["xor"], "zero": 0.01, "relevant": 0.3, "products": ["bilinear"],
         },
+        "limits": {"power": 0.8},
         "scaling": {"datasets": ["lung"]},
     }  # fmt: skip
     with (tmp_path / "params.yaml").open("w") as file:
         YAML().dump(params, file)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "labels").mkdir()
-    columns = "dataset,simulated,task,kind,classes,observations"
-    (tmp_path / "labels/lung.csv").write_text(f"{columns}\nlung,True,region,classification,3,9\n")
+    columns = "dataset,simulated,role,task,kind,classes,observations"
+    (tmp_path / "labels/lung.csv").write_text(
+        f"{columns}\nlung,True,synergy,region,classification,3,9\n"
+    )
     places = [*folders, "scores", "scaling", "finetune", "trifeature", "labels"]
-    outs = {"out": tmp_path / "claims.csv", "summary": tmp_path / "claims.md"}
+    tables.limits.to_csv(tmp_path / "limits.csv", index=False)
+    outs = {"limits": tmp_path / "limits.csv", "out": tmp_path / "claims.csv"}
+    outs |= {"summary": tmp_path / "claims.md"}
     return Args(**{name: tmp_path / name for name in places}, **outs)
 
 
@@ -135,11 +154,12 @@ def test_the_stage_reads_what_other_stages_write(args, claims):
     main(args)
     table = pd.read_csv(args.out, dtype=str, keep_default_na=False)
     assert set(table["dataset"]) == {"lung", "trifeature"}
-    expected = verdicts({"lung": made()}, {"lung": True}, drawn(), claims)
+    tables = made(methods=frozenset([*METHODS, "image", CONTROLS[0]]))
+    expected = verdicts({"lung": tables}, {"lung": True}, ROLES, drawn(), claims)
     assert table["verdict"].tolist() == expected["verdict"].tolist()
     assert table["evidence"].tolist() == expected["evidence"].tolist()
-    assert "| lung (simulated) |" in args.summary.read_text()
-    assert "tables: 1 of them, in 4 families" in args.summary.read_text()
+    assert "| lung (simulated: synergy) |" in args.summary.read_text()
+    assert "tables: 1 of them, in 8 families" in args.summary.read_text()
     first = args.out.read_bytes()
     main(args)
     assert args.out.read_bytes() == first
@@ -161,8 +181,8 @@ def test_a_method_that_the_study_has_not_is_named(args):
 
 
 def test_what_is_remarked_of_a_data_set_stands_below_the_markdown(claims):
-    table = verdicts({"mine": made()}, {"mine": False}, drawn(), claims)
+    table = verdicts({"mine": made()}, {"mine": False}, ROLES, drawn(), claims)
     remarks = table["dataset"].map({"mine": "blocks of a section"}).fillna("")
-    lines = markdown(table.assign(remark=remarks), STARS, claims).splitlines()
+    lines = markdown(table.assign(remark=remarks), STARS, claims, 0.8).splitlines()
     index = lines.index("mine: blocks of a section")
     assert lines[index - 1] == lines[index + 1] == ""

@@ -134,8 +134,12 @@ def niches(tables: Tables, claims: ClaimsConfig) -> Finding:
         for task, group in rows.groupby("task", sort=False)
     ]
     certified = _certified(tables, [o.task for o in outcomes], claims)
-    synergistic = [o for o in outcomes if not tables.without_synergy(o.task, claims)]
-    verdict = _niche_verdict(synergistic, certified, claims)
+    judged = [
+        o
+        for o in outcomes
+        if o.outcome == FALSE_ALARM or not tables.without_synergy(o.task, claims)
+    ]
+    verdict = _niche_verdict(judged, certified, claims)
     parts = [counts(outcomes), in_words(outcomes), in_words(certified), _bands(tables, method)]
     return Finding(verdict, "; ".join(filter(None, parts)), (*outcomes, *certified))
 

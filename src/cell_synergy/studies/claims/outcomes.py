@@ -10,7 +10,7 @@ from scipy.stats import t
 
 from cell_synergy.scoring.inference import CONFIDENCE
 from cell_synergy.scoring.tables import SIGNIFICANCE
-from cell_synergy.studies.limits import GAIN, OVER_CEILING
+from cell_synergy.studies.limits import GAIN
 
 FOUND, NOT_FOUND, MISSED = "found", "not found", "missed"
 RIGHTLY_NOT_FOUND, FALSE_ALARM, NOT_TESTED = "rightly not found", "false alarm", "not tested"

@@ -7,6 +7,7 @@ import pandas as pd
 from jaxtyping import Float64
 
 from cell_synergy.core.names import MIN_DONORS
+from cell_synergy.scoring.families import BEYOND, PAPER, family
 from cell_synergy.scoring.inference import donor_interval, inflation, sign_flip
 from cell_synergy.scoring.reference import require_complete
 from cell_synergy.scoring.tables import SIGNIFICANCE, is_verdict
@@ -112,7 +113,7 @@ class _Lead:
 
 
 def highest_on_niches(tables: Tables, claims: ClaimsConfig) -> Finding:
-    """Return the finding: the synergy-aware method gains most of all fusion methods on niches.
+    """Return the finding: the synergy-aware method gains most of the paper's methods on niches.
 
     On a niche task it is highest (found) if it gains over both experts (corrected p below 0.05) and
     the 95 % interval of its lead over each other method is above 0. The claim is supported if it is
@@ -121,7 +122,8 @@ def highest_on_niches(tables: Tables, claims: ClaimsConfig) -> Finding:
     `claims.relevant` on. Where it is not first, the limit of its lead is at least the median limit
     of all tasks. A task without true gain and an XOR of independent states
     (`claims.negative_controls`) test nothing. Scores are of linear probes, in bits as a share of
-    the label entropy or R2; their differences equal those of gains.
+    the label entropy or R2; their differences equal those of gains. The best method beyond the
+    paper is named beside them, and does not decide.
 
     Parameters
     ----------
@@ -141,7 +143,8 @@ def highest_on_niches(tables: Tables, claims: ClaimsConfig) -> Finding:
     gains = tables.gains(claims.niches)
     gains = gains[gains["method"] == method].set_index("task")
     crossed, tasks = tables.cross_validated(), scores.index.unique("task")
-    leads = {task: _Lead.of(scores.loc[task], method, crossed, claims.power) for task in tasks}
+    ten = scores[_of_family(scores, PAPER)]
+    leads = {task: _Lead.of(ten.loc[task], method, crossed, tables.power) for task in tasks}
     typical = float(pd.Series([lead.limit for lead in leads.values()]).median())
     outcomes, against = [], False
     for task in gains.index:
@@ -153,7 +156,9 @@ def highest_on_niches(tables: Tables, claims: ClaimsConfig) -> Finding:
             outcome = NOT_FOUND
         against |= outcome == NOT_FOUND and _decides(lead, claims)
         metric = str(gains.loc[task, "metric"])
-        outcomes.append(lead.outcome(str(task), method, metric, outcome, truth))
+        judged = lead.outcome(str(task), method, metric, outcome, truth)
+        beside = _beside(scores.loc[task], method, crossed=crossed)
+        outcomes.append(replace(judged, evidence=judged.evidence + beside))
     if not outcomes:
         return Finding(NOT_TESTED, "the data set has no niche task")
     verdict = SUPPORTED if any(o.outcome == FOUND for o in outcomes) else NOT_TESTED
@@ -164,11 +169,11 @@ def highest_on_niches(tables: Tables, claims: ClaimsConfig) -> Finding:
 def highest(tables: Tables, claims: ClaimsConfig) -> Finding:
     """Return the finding: the synergy-aware method has the highest mean gain over all tasks.
 
-    It is highest if the 95 % interval of its lead over each other fusion method is above 0; all
-    intervals must be, so that none needs a correction. The claim is not supported if another method
-    is significantly better (corrected), or a lead would have been found from a size of
+    It is highest if the 95 % interval of its lead over each other method of the paper is above 0;
+    all intervals must be, so that none needs a correction. The claim is not supported if another
+    method is significantly better (corrected), or a lead would have been found from a size of
     `claims.relevant` on; else it is not tested. Scores as in `highest_on_niches`; controls, single
-    experts and the donor task are left out.
+    experts and the donor task are left out, and the best method beyond the paper is named.
 
     Parameters
     ----------
@@ -186,14 +191,16 @@ def highest(tables: Tables, claims: ClaimsConfig) -> Finding:
     if finding is not None:
         return finding
     donors = scores.groupby("donor").mean()
-    lead = _Lead.of(donors, method, tables.cross_validated(), claims.power)
+    crossed = tables.cross_validated()
+    lead = _Lead.of(donors[_of_family(donors, PAPER)], method, crossed, tables.power)
     outcome = lead.outcome(
         _ALL_TASKS, method, "bits, r2", FOUND if lead.first else NOT_FOUND, float("nan")
     )
     verdict = NOT_SUPPORTED if _decides(lead, claims) else NOT_TESTED
     verdict = SUPPORTED if lead.first else verdict
     tasks = len(scores.index.unique("task"))
-    return Finding(verdict, f"mean of {tasks} tasks: {lead.evidence()}", (outcome,))
+    beside = _beside(donors, method, crossed=crossed)
+    return Finding(verdict, f"mean of {tasks} tasks: {lead.evidence()}{beside}", (outcome,))
 
 
 def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
@@ -231,7 +238,7 @@ def efficiency(tables: Tables, claims: ClaimsConfig) -> Finding:
         metric = rows.loc[rows["task"] == task, "metric"].iloc[0]
         unit = tables.entropy(str(task)) if metric == "bits" else 1.0
         donors = of_task.groupby("donor").mean() / unit
-        lead = _Lead.of(donors, TUNED, crossed, claims.power)
+        lead = _Lead.of(donors, TUNED, crossed, tables.power)
         outcome = FOUND if lead.first else NOT_FOUND
         against |= outcome == NOT_FOUND and _decides(lead, claims)
         outcomes.append(lead.outcome(str(task), TUNED, metric, outcome, float("nan")))
@@ -249,12 +256,31 @@ def _untestable(tables: Tables, scores: pd.DataFrame, method: str) -> Finding | 
     """Return the reason why methods cannot be ranked, or None if they can."""
     if method not in tables.methods:
         return no_method([method])
-    if len(scores.columns) < 2:  # noqa: PLR2004 - itself and another
+    if len(_of_family(scores, PAPER)) < 2:  # noqa: PLR2004 - itself and another
         return Finding(NOT_TESTED, "no task, or no other fusion method, to compare by")
     require_complete(scores.isna())
     if len(scores.index.unique("donor")) < MIN_DONORS:
         return too_few(tables)
     return None
+
+
+def _of_family(scores: pd.DataFrame, group: str) -> list[str]:
+    """Return the methods (columns) of one family."""
+    return [str(name) for name in scores.columns if family(str(name)) == group]
+
+
+def _beside(scores: pd.DataFrame, method: str, *, crossed: bool) -> str:
+    """Return in words how the best method beyond the paper compares; "" if there is none."""
+    others = _of_family(scores, BEYOND)
+    if not others:
+        return ""
+    best = scores[others].mean().idxmax()
+    difference = (scores[best] - scores[method]).to_numpy()[:, None]
+    interval = donor_interval(difference, cross_validated=crossed)
+    return (
+        f"; beyond the paper {best}, {difference.mean():+.3f} ({interval.low[0]:+.3f} to "
+        f"{interval.high[0]:+.3f}) to {method}"
+    )
 
 
 def _decides(lead: _Lead, claims: ClaimsConfig) -> bool:

@@ -16,21 +16,23 @@ from cell_synergy.studies.claims.rules import CAPTURED, COLLAPSE, HIGHEST_ON_NIC
 
 COLUMNS = [
     "claim", "dataset", "task", "quantity", "method", "metric", "verdict", "value", "low", "high",
-    "p_corrected", "truth", "limit", "evidence", "simulated",
+    "p_corrected", "truth", "limit", "evidence", "simulated", "role",
 ]  # fmt: skip
 TRIFEATURE = "trifeature"
 WHOLE = "all"  # the column `task` of the row with the verdict on a claim and data set
 
 _UNIQUE = ["unique_image", "unique_expression"]
 _LEGEND = """\
-A verdict is followed by the number of tasks with each outcome:
+A claim is *supported*, *partly supported* (on some of the niches that test it) or *not supported*;
+*rightly not found* where a twin has no synergy and none was found; or *not tested*. A verdict is
+followed by the number of tasks with each outcome:
 
-- *found*: something is significant after correction for all methods compared;
+- *found*: something is significant after correction for the methods of its family;
 - *missed*: nothing is, although the true value is at least the detection limit, a gain that this
   study finds with a probability of {power:.0%} (certified synergy has no limit: it is missed if the
   true value is above its 95% interval);
-- *rightly not found*: there is nothing to be found, or nothing that the methods compared can show
-  (an XOR of two independent states, which no method makes linear);
+- *rightly not found*: there is nothing to be found, or nothing that the paper's methods can show
+  (an XOR of two independent states, which none of them makes linear);
 - *false alarm*: something is found where there is nothing;
 - *not found*: the truth does not decide, because the tissue is real or because the claim ranks
   methods. It counts if a gain or lead of {relevant:g} would have been found, or, in a ranking, if
@@ -39,31 +41,33 @@ A verdict is followed by the number of tasks with each outcome:
 
 An outcome is not yet a verdict: a gain found on a local task, or over the ceiling, is evidence
 against that claim; content above the ceiling that no aligned method keeps, *missed*, is evidence
-for it.
+for it, and so is synergy that no aligned method shows for the claims that alignment cannot show it.
+The two claims about readers differ in the reader alone: both read aligned embeddings, the second
+with products of the two sides. Labels of the niches are products of states by construction: this
+says what a readout can show, not that the niches of real tissue are products.
 
 A *gain* is the usable information of a linear probe, less that of the better of the two experts,
 and a gain *over the ceiling* is less that of the canonical variates; both in bits as a share of the
 entropy of the labels, or R2 for regressions. Gains are not synergy, and claims on the highest SIS
-are judged by gains. *Certified synergy* is in bits. A *lead* is the difference to the next best
-method. Probes that read nothing hardly vary over donors, which does not say how much a true gain or
-lead would: where nothing is found, limits on one task assume at least the median spread of all
-tasks of the data set.
+are judged by gains, among the paper's ten methods. *Certified synergy* is in bits. A *lead* is the
+difference to the next best method. Detection limits are those of results/limits.csv.
 """
 _STARS = """\
 Gains with a corrected p below .05 have a star in all tables: {} of them, in {} families of tests
-(a family is the methods compared on one task with one probe and metric). If nothing were to be
-found, up to {:.1f} families would be expected to have a star by chance.
+(a family is the paper's ten methods, or the methods beyond the paper, on one task with one probe).
+If nothing were to be found, up to {:.1f} families would be expected to have a star by chance.
 """
 _CAPTION = """\
-Outcomes of all tasks. In brackets: the value of the best method that the claim is about, the true
-value (what the best reader of both embeddings would have) and the detection limit, where there are
-any. Intervals, p values and evidence in words are in claims.csv.
+Each verdict in one sentence, with the value of the best method that the claim is about, in brackets
+the true value (what the best reader of both embeddings would have) and the detection limit, where
+there are any. Intervals, p values and further evidence are in claims.csv.
 """
 
 
 def verdicts(
     tables: Mapping[str, Tables],
     simulated: Mapping[str, bool],
+    roles: Mapping[str, str],
     trifeature: pd.DataFrame,
     claims: ClaimsConfig,
 ) -> pd.DataFrame:
@@ -71,8 +75,9 @@ def verdicts(
 
     Parameters
     ----------
-    tables, simulated
-        Result tables of each data set, and whether it is simulated, both by name of the data set.
+    tables, simulated, roles
+        Result tables of each data set, whether it is simulated, and what a simulated one is for
+        (empty for real tissue), all by name of the data set.
     trifeature
         Scores of the stage `trifeature`.
     claims
@@ -82,11 +87,11 @@ def verdicts(
     -------
     :
         For each data set and claim, those of Trifeature last, a row with `all` in the column
-        `task`, whose `verdict` is `supported`, `not supported` or `not tested`; and a row for each
-        task, with its outcome in `verdict`, the test's `quantity`, `method`, `metric`, `value`,
-        interval `low, high` and `p_corrected`, the `truth` and the detection `limit` (the
-        attributes of `cell_synergy.studies.claims.outcomes.Outcome`). Further columns: `claim,
-        dataset, evidence, simulated`.
+        `task`, whose `verdict` is one of `evidence.VERDICTS`; and a row for each task, with its
+        outcome in `verdict`, the test's `quantity`, `method`, `metric`, `value`, interval `low,
+        high` and `p_corrected`, the `truth` and the detection `limit` (the attributes of
+        `cell_synergy.studies.claims.outcomes.Outcome`). Further columns: `claim, dataset, evidence,
+        simulated, role`.
 
     Raises
     ------
@@ -103,13 +108,14 @@ def verdicts(
     for dataset, by_claim in findings.items():
         for claim, finding in by_claim.items():
             key = {"claim": claim, "dataset": dataset, "simulated": simulated.get(dataset, True)}
+            key["role"] = roles.get(dataset, "")
             verdict = {"task": WHOLE, "verdict": finding.verdict, "evidence": finding.evidence}
             rows.append(key | verdict)
             for outcome in finding.outcomes:
                 values = vars(outcome)
                 rows.append(key | values | {"verdict": values["outcome"]})
     table = pd.DataFrame(rows).reindex(columns=COLUMNS)
-    words = ["quantity", "method", "metric"]
+    words = ["quantity", "method", "metric", "role"]
     return table.assign(**{name: table[name].fillna("") for name in words})
 
 
@@ -165,11 +171,13 @@ def on_trifeature(scores: pd.DataFrame, claims: ClaimsConfig) -> dict[str, Findi
     return findings
 
 
-def markdown(table: pd.DataFrame, stars: tuple[int, int, float], claims: ClaimsConfig) -> str:
-    """Return the verdicts in Markdown: a table of claims, and one of their tasks.
+def markdown(
+    table: pd.DataFrame, stars: tuple[int, int, float], claims: ClaimsConfig, power: float
+) -> str:
+    """Return the verdicts in Markdown: a table of claims, and each verdict in a sentence.
 
-    Titles of simulated data sets end in "(simulated)". What the words mean, how many stars chance
-    gives, and remarks on data sets follow the first table.
+    Titles of simulated data sets end in "(simulated: ROLE)". What the words mean, how many stars
+    chance gives, and remarks on data sets follow the table.
 
     Parameters
     ----------
@@ -180,32 +188,23 @@ def markdown(table: pd.DataFrame, stars: tuple[int, int, float], claims: ClaimsC
         chance, as `cell_synergy.scoring.tables.chance_stars` returns them.
     claims
         Sizes of gains that decide.
+    power
+        Power of the detection limits.
     """
-    tasks = table[table["task"] != WHOLE]
+    tasks, whole = table[table["task"] != WHOLE], table[table["task"] == WHOLE]
     cells: dict[tuple[str, ...], str] = {
         (str(row.claim), str(row.dataset)): f"{row.verdict}{_counted(tasks, row)}"
-        for row in table[table["task"] == WHOLE].itertuples()
+        for row in whole.itertuples()
     }
     lines = _grid(table, ["claim"], [(claim,) for claim in table["claim"].unique()], cells)
-    lines += ["", *_LEGEND.format(power=claims.power, relevant=claims.relevant).splitlines()]
+    lines += ["", *_LEGEND.format(power=power, relevant=claims.relevant).splitlines()]
     significant, families, chance = stars
     lines += ["", *_STARS.format(significant, families, chance).splitlines()]
     lines += [f"\n{name}: {remark}" for name, remark in remarks_by_dataset(table).items()]
-    keys = list(dict.fromkeys(zip(tasks["claim"], tasks["task"], tasks["quantity"], strict=True)))
-    cells = {
-        tuple(map(str, (row.claim, row.task, row.quantity, row.dataset))): (
-            f"{row.verdict} {_numbers(row)}"
-        )
-        for row in tasks.itertuples()
-    }
-    if keys:
-        judged = table[table["dataset"].isin(tasks["dataset"])]
-        lines += [
-            "",
-            *_CAPTION.splitlines(),
-            "",
-            *_grid(judged, ["claim", "task", "quantity"], keys, cells),
-        ]
+    lines += ["", *_CAPTION.splitlines()]
+    for claim, rows in whole.groupby("claim", sort=False):
+        lines += ["", f"**{claim}**", ""]
+        lines += [f"- {_sentence(tasks, row)}" for row in rows.itertuples()]
     return "\n".join(lines) + "\n"
 
 
@@ -227,10 +226,7 @@ def _grid(
         Text by the values of the first columns and data set; others are empty.
     """
     names = table.drop_duplicates("dataset")
-    titles = [
-        f"{row.dataset} (simulated)" if row.simulated else str(row.dataset)
-        for row in names.itertuples()
-    ]
+    titles = [_title(row) for row in names.itertuples()]
     rows = [[*heads, *titles]]
     for key in keys:
         texts = [cells.get((*key, dataset), "") for dataset in names["dataset"]]
@@ -247,11 +243,26 @@ def _counted(tasks: pd.DataFrame, row: Any) -> str:  # noqa: ANN401 - a row of `
     return f": {', '.join(listed)}" if listed else ""
 
 
+def _title(row: Any) -> str:  # noqa: ANN401 - a row of `itertuples`
+    """Return the name of a data set, and whether it is simulated and what for."""
+    role = f": {row.role}" if row.role else ""
+    return f"{row.dataset} (simulated{role})" if row.simulated else str(row.dataset)
+
+
+def _sentence(tasks: pd.DataFrame, row: Any) -> str:  # noqa: ANN401 - a row of `itertuples`
+    """Return the verdict on a claim and data set in one sentence, with its limits."""
+    of_claim = tasks[(tasks["claim"] == row.claim) & (tasks["dataset"] == row.dataset)]
+    listed = [_numbers(each) for each in of_claim.itertuples()] or [str(row.evidence)]
+    return f"{_title(row)}: {row.verdict}: {'; '.join(listed)}."
+
+
 def _numbers(row: Any) -> str:  # noqa: ANN401 - a row of `itertuples`
-    """Return value, truth and detection limit in brackets."""
-    values = {"": row.value, "true ": row.truth, "limit ": row.limit}
-    listed = [f"{name}{value:.3f}" for name, value in values.items() if not np.isnan(value)]
-    return f"({', '.join(listed)})"
+    """Return outcome, value, truth and detection limit of one task in words."""
+    task = str(row.task).replace("_", " ")
+    given = {"true": row.truth, "limit": row.limit}
+    numbers = [f"{name} {value:.3f}" for name, value in given.items() if not np.isnan(value)]
+    brackets = f" ({', '.join(numbers)})" if numbers else ""
+    return f"{task} {row.verdict}, {row.quantity} of {row.method} {row.value:.3f}{brackets}"
 
 
 def _accuracies(value: pd.DataFrame, name: str) -> str:

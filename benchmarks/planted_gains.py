@@ -1,0 +1,82 @@
+"""Planted gains: how often gains of a known size are found, beside the predicted power.
+
+python -m benchmarks.planted_gains [--seeds N] [--studies N] [--out FILE]
+
+Twins are drawn with the states and counts of the lung twin and 120 test donors, the population from
+which studies of 5, 8 and 12 donors are drawn. All of the paper's methods are fitted to it, and
+gains of 0, .02, .05 and .1 of the label entropy are planted in each in turn
+(`cell_synergy.studies.planted_gains`). A row of the table is the mean over methods.
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from cell_synergy import models
+from cell_synergy.core.config import load, load_keys, read_section, validate
+from cell_synergy.core.device import use_threads
+from cell_synergy.core.names import PAPER_METHODS
+from cell_synergy.data.inputs import InputConfig
+from cell_synergy.data.source_config import SimulatorSource
+from cell_synergy.downstream.probes.config import ProbeConfig
+from cell_synergy.encoders.pca import Expert
+from cell_synergy.studies.config import LimitsConfig, PlantedConfig, ReachConfig
+from cell_synergy.studies.drawn_twin import simulator_config
+from cell_synergy.studies.planted_gains import planted_gains
+from cell_synergy.studies.reach import Settings
+
+SEEDS, STUDIES = 2, 400
+POPULATION = 120
+TASKS = ["cell_type", "image_state", "expression_state", "mixed_niche"]
+DONORS, EFFECTS = [5, 8, 12], [0.0, 0.02, 0.05, 0.1]
+KEYS = ["seed", "task", "donors", "methods", "effect", "studies"]
+
+
+def settings() -> Settings:
+    """Return simulator, expert, methods and probes as params.yaml has them."""
+    source = load(SimulatorSource, "data.lung.source")
+    return Settings(
+        simulator=simulator_config(read_section("simulator"), source),
+        expert=validate(Expert, read_section("encoders.pca"), "encoders.pca"),
+        methods={name: models.load(name, read_section(f"models.{name}")) for name in PAPER_METHODS},
+        axes=load_keys(InputConfig, "align").axes,
+        training=read_section("training"),
+        probe=load(ProbeConfig, "probe"),
+    )
+
+
+def study(seeds: int, studies: int) -> pd.DataFrame:
+    """Return the share of studies that find a planted gain, the mean over planted methods.
+
+    Parameters
+    ----------
+    seeds, studies
+        Numbers of twins, and of studies of each for every effect.
+    """
+    reach = load(ReachConfig, "reach")
+    twin = reach.twin.model_copy(update={"test": POPULATION})
+    config = PlantedConfig(
+        twin=twin, seed=reach.seed, seeds=seeds, tasks=TASKS, donors=DONORS, effects=EFFECTS,
+        studies=studies,
+    )  # fmt: skip
+    table = planted_gains(config, settings(), load(LimitsConfig, "limits").correlation)
+    means = ["power", "predicted_power", "promised_power", "sd"]
+    return table.groupby(KEYS, sort=False)[means].mean().reset_index()
+
+
+def main() -> None:
+    """Print and write the study."""
+    parser = argparse.ArgumentParser(description="Planted gains that are found.")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="twins")
+    parser.add_argument("--studies", type=int, default=STUDIES, help="studies of each twin")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".csv"))
+    arguments = parser.parse_args()
+    use_threads(1)
+    table = study(arguments.seeds, arguments.studies)
+    print(table.to_string(index=False, float_format="%.3f"))
+    table.to_csv(arguments.out, index=False, float_format="%.4f")
+
+
+if __name__ == "__main__":
+    main()
