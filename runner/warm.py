@@ -111,11 +111,15 @@ def _is_package(module: object) -> bool:
 
 def _source_files() -> set[str]:
     """Return the files of imported modules, without those of Python and of installed packages."""
-    folders = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platlib", "purelib")]
-    files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    installed = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platlib", "purelib")]
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     return {
-        file for file in files if file and not any(map(Path(file).is_relative_to, folders))
-    }  # fmt: skip
+        file
+        for file in files
+        if isinstance(file, str)
+        and Path(file).is_absolute()  # torch makes modules of files that do not exist
+        and not any(map(Path(file).is_relative_to, installed))
+    }
 
 
 def _state(file: str) -> _State | None:
