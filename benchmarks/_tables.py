@@ -199,6 +199,7 @@ BENCHMARKS: dict[str, Callable[[Path], str]] = {
         values="value",
     ),
     "visibility": partial(_plain, name="visibility"),
+    "planted gains": partial(_plain, name="planted_gains"),
     "reach": partial(
         _long, name="reach", index=["task", "method", "probe", "pairs"], columns="labels",
         values="reached",
