@@ -15,10 +15,13 @@ else
 PYTEST := python -m pytest
 endif
 
-.PHONY: repro cluster test test-slow test-all lint format lock store install check
+.PHONY: repro benchmarks cluster test test-slow test-all lint format lock store install check
 
 repro: install  ## compute every stage that is out of date, as many at a time as there are cores
 	python -m runner.local
+
+benchmarks: install  ## compute every table of benchmarks/ that is out of date: 3 CPU hours from nothing
+	python -m runner.local benchmarks/dvc.yaml
 
 cluster: install  ## compute every stage that is out of date as SLURM jobs
 	python -m slurm.submit

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,8 +94,8 @@ def run_stages(root: Path, stages: Sequence[str]) -> None:
     DataError
         If a stage fails; the runner prints the end of its log.
     """
-    words = [sys.executable, "-m", "runner.local", *stages]
-    done = subprocess.run(words, cwd=root, env=_environment(root), check=False)  # noqa: S603 - ours
+    words = ["python", "-m", "runner.local", *stages]
+    done = _run(words, root, capture=False)
     if done.returncode:
         raise DataError(
             f"{' '.join(stages)}: a stage of the copied study failed; the log above says why"
@@ -110,16 +109,22 @@ def _environment(root: Path) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("DVC") or name in INHERITED
     }
-    programs = f"{Path(sys.executable).parent}{os.pathsep}{inherited.get('PATH', '')}"
-    return inherited | {"PYTHONPATH": str(root / "src"), "PATH": programs}
+    return inherited | {"PYTHONPATH": str(root / "src")}
 
 
 def _dvc(words: Sequence[str], folder: Path) -> str:
     """Return what a command of DVC prints."""
-    command = [sys.executable, "-m", "dvc", *words]
-    done = subprocess.run(  # noqa: S603 - ours
-        command, cwd=folder, env=_environment(folder), check=False, capture_output=True, text=True
-    )
+    done = _run(["python", "-m", "dvc", *words], folder, capture=True)
     if done.returncode:
         raise DataError(f"dvc {' '.join(words)}: {done.stderr.strip()}")
     return done.stdout
+
+
+def _run(
+    words: Sequence[str], folder: Path, *, capture: bool
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command in the copy; `python` is that of the stage's own command."""
+    environment = _environment(folder)
+    return subprocess.run(  # noqa: S603 - fixed commands
+        words, cwd=folder, env=environment, check=False, capture_output=capture, text=True
+    )

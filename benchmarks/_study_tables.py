@@ -10,6 +10,7 @@ from cell_synergy.scoring.tables import ALL_FOLDS, headline_rows, read_sis
 
 CASE = ["dataset", "task", "method"]
 GAIN = ["score", "gain", "gain_low", "gain_high", "p_corrected", "n_donors"]
+SCALED = ["dataset", "method", "task", "metric", "labels", "fraction", "pairs"]
 VERDICT = ["claim", "dataset", "task", "method", "verdict", "value", "limit"]
 
 
@@ -46,6 +47,27 @@ def verdicts(results: Path, datasets: Sequence[str]) -> pd.DataFrame:
     table = pd.read_csv(results / "claims.csv", keep_default_na=False)
     rows = table["dataset"].isin(datasets) & (table["verdict"] != "")
     return table.loc[rows, VERDICT].reset_index(drop=True)
+
+
+def scaling_scores(folder: Path) -> pd.DataFrame:
+    """Return mean scores of every arm of the scaling study, by fraction of the training pairs.
+
+    Parameters
+    ----------
+    folder
+        Folder with the tables of one of the stages `scaling` and `finetune`, at any depth.
+
+    Returns
+    -------
+    :
+        Columns `SCALED`, `value` (mean over draws of the mean over test donors) and `spread` (its
+        standard deviation between draws; empty for one draw).
+    """
+    table = pd.concat(map(pd.read_csv, sorted(folder.rglob("*.csv"))), ignore_index=True)
+    table = table[table["metric"].isin(["bits", "macro_f1", "r2"])]
+    of_draw = table.groupby([*SCALED, "draw"], sort=False)["value"].mean()
+    groups = of_draw.groupby(SCALED, sort=False)
+    return groups.agg(value="mean", spread="std").reset_index()
 
 
 def write(out: Path, **tables: pd.DataFrame) -> None:

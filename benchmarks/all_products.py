@@ -5,9 +5,9 @@ python -m benchmarks.all_products dataset=lung components=16 pairs=data/pairs la
 
 The controls `pca_products` and `random_products` of the study have products of features of equal
 index, which only aligned directions make useful; here, as in `bilinear_full`, every feature of one
-expert is multiplied by every feature of the other. What `bilinear_full` gains beyond these is due to
-canonical directions. Gains are beside those of the study's methods with products. Two CPU minutes
-per data set.
+expert is multiplied by every feature of the other. What `bilinear_full` gains beyond these is due
+to canonical directions. Gains are beside those of the study's methods with products. Two CPU
+minutes per data set.
 """
 
 import sys
@@ -65,7 +65,7 @@ def scored(
     with TemporaryDirectory() as scratch:
         weights, curves = Path(scratch, "weights"), Path(scratch, "curves")
         align(name, method, paired, read_section("training"), config, weights, curves)
-        trained = TrainedMethod(method, weights, paired, config.n_axes)
+        trained = TrainedMethod(method, weights, paired, config.axes)
         seeds = trained.seeds()
         return evaluate(name, paired, dataset.tasks, seeds, trained.embed, probe).scores
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import PositiveInt
 
+from benchmarks._data import Design
 from cell_synergy.core.config import Config, arguments, load
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import report_errors
@@ -23,7 +24,7 @@ from cell_synergy.studies.calibration import CalibrationConfig, calibration_tabl
 class Args(Config):
     """Designs (test donors x observations), number of data sets of each, and the output."""
 
-    designs: list[str]
+    designs: list[Design]
     repeats: PositiveInt
     out: Path
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import PositiveInt
 
+from benchmarks._data import Design
 from cell_synergy.core.config import Config, arguments, load
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import ConfigError, report_errors
@@ -29,7 +30,7 @@ from cell_synergy.studies.coverage import coverage
 class Args(Config):
     """Designs, number of data sets of each, their seed, and the output."""
 
-    designs: list[str]
+    designs: list[Design]
     repeats: PositiveInt
     seed: int
     out: Path

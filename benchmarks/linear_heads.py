@@ -31,7 +31,7 @@ from cell_synergy.data.splits import Fold, draw_validation_mask
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.models.barlowtwins import Model as BarlowTwins
 from cell_synergy.models.barlowtwins import barlow_twins
-from cell_synergy.models.cca import Model as CCA
+from cell_synergy.models.cca import Model as CanonicalVariates
 from cell_synergy.models.vicreg import Model as VICReg
 from cell_synergy.models.vicreg import vicreg
 from cell_synergy.scoring.tables import read_scores
@@ -93,7 +93,7 @@ def linear(directions: int) -> dict[str, Method]:
     """Return the methods, whose width per modality is the number of shared directions."""
     width = {"width": 2 * directions}
     return {
-        "cca": CCA(**read_section("models.cca") | {"components": directions}),
+        "cca": CanonicalVariates(**read_section("models.cca") | {"components": directions}),
         "barlowtwins, linear": LinearBarlowTwins(**read_section("models.barlowtwins") | width),
         "vicreg, linear": LinearVICReg(**read_section("models.vicreg") | width),
     }
@@ -114,7 +114,7 @@ def compared(args: Args) -> pd.DataFrame:
     """Return the scores of linear alignments of one data set, compared with its ceiling."""
     probe, (paired, dataset) = load(ProbeConfig, "probe"), read(args)
     (fold,) = paired.folds
-    image, expression = paired.inputs(fold, load_keys(InputConfig, "align").n_axes)
+    image, expression = paired.inputs(fold, load_keys(InputConfig, "align").axes)
     mask = draw_validation_mask(paired.adata, fold.align, read_param("align.held"))
     rows = np.flatnonzero(fold.align & ~mask)
     pairs, validation = (

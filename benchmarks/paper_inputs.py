@@ -1,4 +1,4 @@
-"""The paper's ten methods on all features of both experts, as published: what balanced inputs change.
+"""The paper's ten methods on all features of both experts, as published, beside balanced inputs.
 
 python -m benchmarks.paper_inputs dataset=lung results=results out=benchmarks/paper_inputs.csv
 

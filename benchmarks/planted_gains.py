@@ -1,6 +1,6 @@
 """Planted gains: how often gains of a known size are found, beside the predicted power.
 
-python -m benchmarks.planted_gains [--seeds N] [--studies N] [--out FILE]
+python -m benchmarks.planted_gains seeds=2 studies=400 out=benchmarks/planted_gains.csv
 
 Twins are drawn with the states and counts of the lung twin and 120 test donors, the population from
 which studies of 5, 8 and 12 donors are drawn. All of the paper's methods are fitted to it, and
@@ -8,14 +8,25 @@ gains of 0, .02, .05 and .1 of the label entropy are planted in each in turn
 (`cell_synergy.studies.planted_gains`). A row of the table is the mean over methods.
 """
 
-import argparse
+import sys
 from pathlib import Path
 
 import pandas as pd
+from pydantic import PositiveInt
 
 from cell_synergy import models
-from cell_synergy.core.config import load, load_keys, read_section, validate
+from cell_synergy.core.config import (
+    Config,
+    arguments,
+    load,
+    load_keys,
+    read_param,
+    read_section,
+    validate,
+)
 from cell_synergy.core.device import use_threads
+from cell_synergy.core.errors import report_errors
+from cell_synergy.core.files import atomic_write
 from cell_synergy.core.names import PAPER_METHODS
 from cell_synergy.data.inputs import InputConfig
 from cell_synergy.data.source_config import SimulatorSource
@@ -26,11 +37,18 @@ from cell_synergy.studies.drawn_twin import simulator_config
 from cell_synergy.studies.planted_gains import planted_gains
 from cell_synergy.studies.reach import Settings
 
-SEEDS, STUDIES = 2, 400
 POPULATION = 120
 TASKS = ["cell_type", "image_state", "expression_state", "mixed_niche"]
 DONORS, EFFECTS = [5, 8, 12], [0.0, 0.02, 0.05, 0.1]
 KEYS = ["seed", "task", "donors", "methods", "effect", "studies"]
+
+
+class Args(Config):
+    """Numbers of twins, and of studies of each for every effect; and the output."""
+
+    seeds: PositiveInt
+    studies: PositiveInt
+    out: Path
 
 
 def settings() -> Settings:
@@ -65,18 +83,15 @@ def study(seeds: int, studies: int) -> pd.DataFrame:
     return table.groupby(KEYS, sort=False)[means].mean().reset_index()
 
 
-def main() -> None:
-    """Print and write the study."""
-    parser = argparse.ArgumentParser(description="Planted gains that are found.")
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="twins")
-    parser.add_argument("--studies", type=int, default=STUDIES, help="studies of each twin")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".csv"))
-    arguments = parser.parse_args()
-    use_threads(1)
-    table = study(arguments.seeds, arguments.studies)
+def main(args: Args) -> None:
+    """Draw, fit, plant, print, write."""
+    use_threads(read_param("threads"))
+    table = study(args.seeds, args.studies)
     print(table.to_string(index=False, float_format="%.3f"))
-    table.to_csv(arguments.out, index=False, float_format="%.4f")
+    with atomic_write(args.out) as new:
+        table.to_csv(new, index=False, float_format="%.4f")
 
 
 if __name__ == "__main__":
-    main()
+    with report_errors(__doc__, bare=False):
+        main(arguments(Args, sys.argv[1:]))

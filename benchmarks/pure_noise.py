@@ -136,7 +136,7 @@ def command_tables(size: Size, seed: int, folder: Path) -> tuple[pd.DataFrame, p
     words = [f"image={config.image}", f"expression={config.expression}"]
     words += [f"joint={','.join(config.joint)}", "label=y", "donor=donor", f"out={out}"]
     module = "cell_synergy.downstream.run_benchmarks"
-    command = [sys.executable, "-m", module, f"units={units}", *words]
+    command = ["python", "-m", module, f"units={units}", *words]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own
     return pd.read_csv(out), pd.read_csv(folder / "sis-scores.csv")
 

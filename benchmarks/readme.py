@@ -2,54 +2,52 @@
 
 python -m benchmarks.readme [--results FOLDER] [--check]
 
-A table stands between the lines `<!-- NAME -->` and `<!-- /NAME -->`. With --check nothing is
-written, and the command fails if a table is not that of the results.
+A table stands between the lines `<!-- NAME -->` and `<!-- /NAME -->`, where NAME is a key of
+`STUDY` or `BENCHMARKS`. With --check nothing is written, and the command fails if a table is not
+that of the results.
 """
 
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from benchmarks.null_fits import DONORS
-from cell_synergy.core.names import UNIMODAL, is_control, self_paired
+from benchmarks._markdown import interval, number, table
+from benchmarks._tables import BENCHMARKS
+from cell_synergy.core.names import PAPER_METHODS, UNIMODAL, is_control, method_group, self_paired
+from cell_synergy.figures.style import METHOD_NAMES
 from cell_synergy.scoring.tables import ALL_FOLDS, SIGNIFICANCE, headline_rows, read_sis
 
+__all__ = ["BENCHMARKS", "METHODS", "STUDY", "rendered"]
+
 ROOT = Path(__file__).parents[1]
+BEYOND = ("concat_full", "comm_products", "bilinear", "bilinear_full")
+SELF_PAIRED = tuple(self_paired(m, e) for m in ("comm", "simclr", "bilinear") for e in UNIMODAL)
 METHODS = (
-    "concat", "cca", "dcca", "simclr", "byol", "simsiam", "barlowtwins", "vicreg", "dim", "comm",
-    "shuffled", "random", "pca", *(self_paired("comm", expert) for expert in UNIMODAL),
+    *PAPER_METHODS, *BEYOND, "shuffled", "random", "pca", "random_products", "pca_products",
+    *SELF_PAIRED,
 )  # fmt: skip
+GROUPS = {
+    "paper": "the paper's ten", "beyond the paper": "beyond the paper", "control": "controls",
+}  # fmt: skip
 GAINS = {
     "lung": (
         "cell_type", "region", "image_state", "expression_state", "niche", "matched_niche",
+        "mixed_niche",
     ),
-    "breast": ("cell_type", "region"),
-    "thymus": ("region", "niche", "matched_niche"),
+    "breast": ("region", "matched_niche", "mixed_niche"),
+    "thymus": ("region", "matched_niche", "mixed_niche"),
 }  # fmt: skip
 BITS = {
     "lung": GAINS["lung"],
-    "breast": ("region", "niche"),
-    "thymus": ("niche", "matched_niche"),
+    "breast": ("region", "niche", "matched_niche", "mixed_niche"),
+    "thymus": ("niche", "matched_niche", "mixed_niche"),
 }
 PARTS = "R", "U_image", "U_expression"
-POWERS = "power_0.05", "power_0.1", "power_0.2"
-
-
-def number(value: float, digits: int = 2) -> str:
-    """Return a number without a leading zero; adding 0.0 turns a negative zero into zero."""
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("0.", ".", 1)
-
-
-def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a Markdown table."""
-    names = list(header)
-    lines = [names, ["---"] * len(names), *map(list, rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def true_parts(results: Path, dataset: str, task: str) -> "pd.Series[Any]":
@@ -60,22 +58,26 @@ def true_parts(results: Path, dataset: str, task: str) -> "pd.Series[Any]":
 
 
 def gains(results: Path) -> str:
-    """Return the gain of every method, beside the Bayes gain and the bits of both experts."""
-    rows = []
+    """Return the gain of every method (row) on every task, below the Bayes gain."""
+    columns = {}
     for dataset, tasks in GAINS.items():
         linear = headline_rows(read_sis(results / "sis", dataset), fold=ALL_FOLDS)
         for task in tasks:
             of_task: Any = linear[linear["task"] == task].set_index("method")
-            experts = (number(of_task[f"{name}_score"].iloc[0]) for name in UNIMODAL)
-            cells = [
-                number(of_task.loc[name, "gain"])
-                + ("*" if of_task.loc[name, "p_corrected"] < SIGNIFICANCE else "")
-                for name in METHODS
-            ]
-            bayes = number(true_parts(results, dataset, task)["gain"])
-            rows.append([f"{dataset} {task.replace('_', ' ')}", bayes, " / ".join(experts), *cells])
-    names = [name.replace("_", ", ") + " twice" if "_" in name else name for name in METHODS]
-    return table(["task", "Bayes gain", "image / expression, bits", *names], rows)
+            column = {"Bayes gain": number(true_parts(results, dataset, task)["gain"])}
+            for expert in UNIMODAL:
+                column[f"{expert} alone, bits"] = number(of_task[f"{expert}_score"].iloc[0])
+            for name in METHODS:
+                star = "*" if of_task.loc[name, "p_corrected"] < SIGNIFICANCE else ""
+                column[name] = number(of_task.loc[name, "gain"]) + star
+            columns[f"{dataset}, {task.replace('_', ' ')}"] = column
+    rows, group = [], ""
+    for name in next(iter(columns.values())):
+        if name in METHODS and method_group(name) != group:
+            group = method_group(name)
+            rows.append([f"*{GROUPS[group]}*", *[""] * len(columns)])
+        rows.append([METHOD_NAMES.get(name, name), *(cells[name] for cells in columns.values())])
+    return table(["", *columns], rows)
 
 
 def bits(results: Path) -> str:
@@ -87,7 +89,9 @@ def bits(results: Path) -> str:
             of_task = information[information["task"] == task]
             pair: Any = of_task[of_task["method"] == "pair"].set_index("quantity")
             certified = of_task[of_task["quantity"] == "certified_synergy"]
-            is_learned = ~certified["method"].map(lambda m: is_control(m) or m == "concat")
+            is_learned = ~certified["method"].map(
+                lambda name: is_control(name) or name in ("concat", "concat_full")
+            )
             best = certified[is_learned].sort_values("bits", kind="stable").iloc[-1]
             truth = true_parts(results, dataset, task)
             parts = "redundant", "unique_image", "unique_expression", "synergy"
@@ -103,107 +107,36 @@ def bits(results: Path) -> str:
     return table(header, rows)
 
 
-def interval(row: "pd.Series[Any]") -> str:
-    """Return bits with their interval."""
-    return f"{number(row['bits'])} ({number(row['low'])} to {number(row['high'])})"
-
-
 def claims(results: Path) -> str:
     """Return the verdicts on the paper's claims."""
     return (results / "claims.md").read_text(encoding="utf-8").split("\n\n")[0]
 
 
-def null_study(_: Path) -> str:
-    """Return coverage, family-wise error and power of the null study at seven donors."""
-    study = pd.read_csv(ROOT / "benchmarks" / "null_study.csv")
-    study = study[(study["donors"] == DONORS) & (study["losers"] == 0)]
-    rows = []
-    for noise, of_noise in study.groupby("noise", sort=False):
-        spread = ("covers_gain", "covers_sis", "family_wise", "family_wise_before")
-        spans = [
-            f"{number(of_noise[name].min(), 3)} to {number(of_noise[name].max(), 3)}"
-            for name in spread
-        ]
-        powers = (
-            " / ".join(number(of_noise[name + suffix].mean()) for name in POWERS)
-            for suffix in ("", "_before")
-        )
-        rows.append([str(noise), *spans, *powers])
-    header = [
-        "noise", "covers gain", "covers SIS", "some of ten zeros found", "before",
-        "planted .05 / .1 / .2 found", "before",
-    ]  # fmt: skip
-    return table(header, rows)
-
-
-def coverage(_: Path) -> str:
-    """Return the coverage of the intervals of the parts, by design."""
-    designs = pd.read_csv(ROOT / "benchmarks" / "coverage.csv")
-    columns = ["coverage", "coverage_above_zero", "coverage_zeros", "width", "absolute_error"]
-    rows = (
-        [
-            f"{row['donors']:.0f} x {row['units']:.0f}",
-            *(number(float(row[name]), 3) for name in columns),
-        ]
-        for _, row in designs.iterrows()
-    )
-    header = [
-        "test donors x observations", "all parts", "parts above 0", "true zeros", "width",
-        "mean absolute error",
-    ]  # fmt: skip
-    return table(header, rows)
-
-
-def pure_noise(_: Path) -> str:
-    """Return in how many data sets of pure noise some gain has a star, and a ratio is printed."""
-    noise = pd.read_csv(ROOT / "benchmarks" / "pure_noise.csv")
-    noise = noise[noise["size"] == "all"].sort_values("used", ascending=False, kind="stable")
-    rows = (
-        [
-            str(row["through"]), str(row["probe"]), str(row["metric"]), str(row["used"]),
-            f"{row['stars']} of {row['datasets']}", number(float(row["upper"]), 3),
-            f"{row['ratios']}",
-        ]
-        for _, row in noise.iterrows()
-    )  # fmt: skip
-    header = [
-        "through",
-        "probe",
-        "metric",
-        "test",
-        "data sets with a star",
-        "upper limit",
-        "ratios",
-    ]
-    return table(header, rows)
-
-
-TABLES: dict[str, Callable[[Path], str]] = {
-    "gains": gains,
-    "bits": bits,
-    "claims": claims,
-    "null study": null_study,
-    "coverage": coverage,
-    "pure noise": pure_noise,
-}
+STUDY: dict[str, Callable[[Path], str]] = {"gains": gains, "bits": bits, "claims": claims}
 
 
 def rendered(text: str, results: Path) -> str:
-    """Return a text with all tables replaced; each must stand in it once.
+    """Return a text with all its tables replaced.
 
     Parameters
     ----------
     text
-        The text with the lines that mark tables.
+        The text with the lines that mark tables. Those of the study must stand in it once, those of
+        benchmarks once at most.
     results
         Folder of the study's results.
     """
-    for name, render in TABLES.items():
+    named = re.findall(r"^<!-- ([\w ]+) -->$", text, re.MULTILINE)
+    if unknown := sorted(set(named) - {*STUDY, *BENCHMARKS}):
+        sys.exit(f"README.md: <!-- {unknown[0]} --> is no table; {', '.join(STUDY | BENCHMARKS)}")
+    for name, render in (STUDY | BENCHMARKS).items():
         marks = re.compile(f"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
-        if len(marks.findall(text)) != 1:
+        count = len(marks.findall(text))
+        if count != named.count(name) or count > 1 or (name in STUDY and not count):
             sys.exit(f"README.md: the lines <!-- {name} --> and <!-- /{name} --> are needed once")
-        new = render(results)
-        text = marks.sub(lambda found, new=new: found[1] + new + found[2], text)  # type: ignore[misc]
+        if count:
+            new = render(results if name in STUDY else ROOT / "benchmarks")
+            text = marks.sub(lambda match, new=new: match[1] + new + match[2], text)  # type: ignore[misc]
     return text
 
 

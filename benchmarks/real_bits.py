@@ -4,10 +4,10 @@ CELL_SYNERGY_MIRROR=FOLDER python -m benchmarks.real_bits out=benchmarks/real_bi
 
 FOLDER/her2st has the files of github.com/almaan/her2st (Andersson et al. 2021) in its layout:
 counts, and the pathologist's labels of one section of each of eight donors. Most of these sections
-have no image to be had, so the two sides are two embeddings of expression: of the spot itself, and the mean
-over its neighbours on the array. The embedding is the PCA expert of params.yaml, fitted on another
-section of each donor but A, who has one; those have no labels. Each donor is held out in turn, with
-features standardised by the training donors and within each donor.
+have no image to be had, so the two sides are two embeddings of expression: of the spot itself, and
+the mean over its neighbours on the array. The embedding is the PCA expert of params.yaml, fitted on
+another section of each donor but A, who has one; those have no labels. Each donor is held out in
+turn, with features standardised by the training donors and within each donor.
 
 The functions are those of `cell_synergy.downstream.run_benchmarks units=`. The bits of the score
 table are shown for every probe, and for the probe that is best on the inner folds of each fold,

@@ -3,8 +3,7 @@
 python -m benchmarks.trifeature models.name=comm seeds=3 out=benchmarks/trifeature/comm.csv
 
 Balanced accuracy of linear and nonlinear probes; chance is .1, .1, .1 and .5. All other parameters
-are those of `trifeature` in params.yaml; a method that `trifeature.methods` does not list has its
-values of `models`. About 20 s per trained method and seed on one core.
+are those of `trifeature` in params.yaml, and hyperparameters those of `models`. About 20 s per trained method and seed on one core.
 """
 
 import sys
@@ -50,8 +49,7 @@ def main(args: Args) -> None:
             "them there"
         )
     config = load_keys(TrifeatureConfig, "trifeature", {"seeds": args.seeds})
-    listed = read_section("trifeature.methods")
-    block = listed[name] if name in listed else read_section(f"models.{name}")
+    block = read_section(f"models.{name}")
     training = merge(read_section("training"), {"max_epochs": config.max_epochs})
     method, probe = models.load(name, block), load(ProbeConfig, "probe")
     table = score_method(name, method, config, training, probe)

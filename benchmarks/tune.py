@@ -1,8 +1,8 @@
 """Score a method's grid of hyperparameters, with one budget for all, on donors that no score uses.
 
 python -m benchmarks.tune models.name=comm grids=benchmarks/grids.yaml raw=data/raw \
-    reference=data/reference labels=data/labels experts=data/experts donors=6 visibility=3.4 \
-    seed=41 out=benchmarks/tune/comm.csv
+    reference=data/reference labels=data/labels experts=data/experts seed=41 \
+    out=benchmarks/tune/comm.csv
 
 Every combination of the values in benchmarks/grids.yaml overrides the method's block of
 params.yaml. Two kinds of scores of the linear probe, in macro F1 (classes) or Pearson correlation
@@ -11,8 +11,8 @@ over tasks and donors:
 
 - On the reference donors of each twin, which the study never scores, each left out in turn.
 - On niches of a drawn twin (`cell_synergy.studies.drawn_twin`), since reference donors have no
-  labels of niches: training, probe and test donors of another seed than the study's, `donors` of
-  each, with an image expert of a given `visibility`.
+  labels of niches: the donors of the stage `reach` (`reach.twin` in params.yaml), drawn with
+  another seed than those of the study.
 
 The best combination, by the mean over data sets and the drawn twin, is copied to params.yaml by
 hand. Four minutes per method on one core.
@@ -30,7 +30,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 from jaxtyping import Float32
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
 from cell_synergy import encoders, models
 from cell_synergy.core.config import (
@@ -53,16 +53,17 @@ from cell_synergy.data.config import BenchmarkConfig, Task
 from cell_synergy.data.dataset import PairedDataset
 from cell_synergy.data.inputs import InputConfig
 from cell_synergy.data.paired import read as read_pairs
+from cell_synergy.data.source_config import SimulatorSource
 from cell_synergy.data.splits import Fold, folds
 from cell_synergy.downstream.evaluate import evaluate
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.encoders.pca import Expert
-from cell_synergy.studies.drawn_twin import DrawnTwinConfig, draw_twin, simulator_config
+from cell_synergy.studies.config import DrawnTwinConfig
+from cell_synergy.studies.drawn_twin import draw_twin, simulator_config
 from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext
 
 TWINS = ("lung", "breast", "thymus")
 NICHES = ("matched_niche", "mixed_niche")
-WIDTH, DONOR_SD = 128, 0.1  # features of its image expert, spread of their shifts over donors
 # A fit has 240 to 270 steps, as in the study; reference donors have a fifth of its observations.
 REFERENCE_TRAINING = {"batch_size": 64, "max_epochs": 85}
 
@@ -75,9 +76,8 @@ class Args(Config):
 
     Attributes
     ----------
-    donors, visibility, seed
-        Training, probe and test donors of the drawn twin (of each kind), distance between levels of
-        a state in its image embedding (standard deviations), and its seed.
+    seed
+        Seed of the drawn twin.
     """
 
     models: Any = Field(default_factory=dict)
@@ -86,8 +86,6 @@ class Args(Config):
     reference: Path
     labels: Path
     experts: Path
-    donors: PositiveInt
-    visibility: PositiveFloat
     seed: int
     out: Path
 
@@ -125,15 +123,13 @@ def _embedded(
 
 def drawn(args: Args) -> Tuned:
     """Return a drawn twin with its niches."""
-    config = DrawnTwinConfig(
-        reference=4, train=args.donors, probe=args.donors, test=args.donors, width=WIDTH,
-        visibility=args.visibility, donor_sd=DONOR_SD,
-    )  # fmt: skip
-    source = read_section("data.lung.source") | {"seed": args.seed}
-    if source["seed"] == read_param("data.lung.source.seed"):
+    source = load(SimulatorSource, "data.lung.source")
+    if source.seed == args.seed:
         raise ConfigError(f"seed={args.seed} is that of data.lung.source; take another")
     simulator = simulator_config(read_section("simulator"), source)
-    twin = draw_twin(config, simulator, Expert(**read_section("encoders.pca")))
+    simulator = simulator.model_copy(update={"seed": args.seed})
+    config = validate(DrawnTwinConfig, read_section("reach.twin"), "reach.twin")
+    twin = draw_twin(config, simulator, validate(Expert, read_section("encoders.pca"), "pca"))
     return twin.paired, {name: twin.tasks[name] for name in NICHES}, read_section("training")
 
 
@@ -166,7 +162,7 @@ def score(name: str, method: Method, tuned: Tuned, probe: ProbeConfig) -> float:
         Configuration of the probes.
     """
     paired, tasks, training = tuned
-    axes = method.input_axes(load_keys(InputConfig, "align").n_axes)
+    axes = method.input_axes(load_keys(InputConfig, "align").axes)
     inputs = {fold.name: paired.inputs(fold, axes) for fold in paired.folds}
     specs = []
     for fold in paired.folds:

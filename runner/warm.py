@@ -110,17 +110,15 @@ def _is_package(module: object) -> bool:
 
 
 def _source_files() -> set[str]:
-    """Return the files of imported modules, without those of Python and of installed packages.
-
-    Files of loaded modules have absolute paths; `torch.ops`, which no file defines, names one.
-    """
-    folders = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platlib", "purelib")]
-    files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-    paths = [Path(file) for file in files if file]
+    """Return the files of imported modules, without those of Python and of installed packages."""
+    installed = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platlib", "purelib")]
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     return {
-        str(path)
-        for path in paths
-        if path.is_absolute() and not any(map(path.is_relative_to, folders))
+        file
+        for file in files
+        if isinstance(file, str)
+        and Path(file).is_absolute()  # torch makes modules of files that do not exist
+        and not any(map(Path(file).is_relative_to, installed))
     }
 
 

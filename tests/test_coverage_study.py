@@ -1,4 +1,6 @@
-"""A small coverage study: which data sets are computed, and when their summary is written."""
+"""A small coverage study: its data sets, their summary, and what an interrupted run keeps."""
+
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -6,13 +8,14 @@ import pytest
 from benchmarks import coverage as study
 from cell_synergy.core.config import load
 from cell_synergy.core.errors import ConfigError
-from cell_synergy.studies import calibration
 from cell_synergy.studies.calibration import GATES, PARTS, CalibrationConfig
+
+DESIGNS = ["5x40", "8x40"]
 
 
 @pytest.fixture
 def computed(monkeypatch, tmp_path):
-    """Replace the estimates by intervals that hold the truth, and two data sets of each design."""
+    """Replace the estimates by intervals that hold the truth."""
     seen = []
 
     def rows(replicate, probe, cells):  # noqa: ARG001 - the signature of `gate_rows`
@@ -21,53 +24,54 @@ def computed(monkeypatch, tmp_path):
         yield part | {"high": 0.6}
 
     monkeypatch.setattr(study, "gate_rows", rows)
-    monkeypatch.setattr(study, "REPEATS", 2)
-    monkeypatch.setattr(study, "__file__", str(tmp_path / "coverage.py"))
+    monkeypatch.setenv("CELL_SYNERGY_SCRATCH", str(tmp_path / "scratch"))
     return seen
 
 
-def test_data_sets_are_computed_once_and_a_summary_is_written_when_all_are_there(
-    computed, tmp_path, capsys
-):
-    designs = load(CalibrationConfig, "calibrate").designs
-    study.main(tmp_path / "rows", [designs[0]])
-    assert len(computed) == 2
-    assert not (tmp_path / "coverage.csv").exists()
-    assert f"{2 * len(designs) - 2} data sets to be computed" in capsys.readouterr().out
-    study.main(tmp_path / "rows", [])
-    assert len(computed) == 2 * len(designs)
+def args(out, **changes):
+    given = {"designs": DESIGNS, "repeats": 2, "seed": 20_000, "out": out}
+    return study.Args(**(given | changes))
+
+
+def test_every_data_set_of_every_design_is_in_the_summary(computed, tmp_path):
+    study.main(args(tmp_path / "coverage.csv"))
+    assert [(each.donors, each.n_obs, each.repeat) for each in computed] == [
+        (5, 40, 0), (5, 40, 1), (8, 40, 0), (8, 40, 1),
+    ]  # fmt: skip
     summary = pd.read_csv(tmp_path / "coverage.csv")
-    assert summary["intervals"].tolist() == [2] * len(designs)
+    assert summary["intervals"].tolist() == [2, 2]
     assert (summary["coverage"] == 1).all()
 
 
-def test_results_of_another_code_or_configuration_are_not_mixed_in(computed, tmp_path, monkeypatch):
-    study.main(tmp_path, [])
-    count = len(computed)
+def test_an_interrupted_run_computes_what_is_missing(computed, tmp_path, monkeypatch):
+    whole = study.gate_rows
 
-    def other_cells(kind, section):
-        cells = {"cells": 5} if section == "information" else {}
-        return load(kind, section).model_copy(update=cells)
+    def interrupted(replicate, probe, cells):
+        if len(computed) == 3:
+            raise KeyboardInterrupt
+        return whole(replicate, probe, cells)
 
-    monkeypatch.setattr("benchmarks.coverage.load", other_cells)
-    study.main(tmp_path, [])
-    assert len(computed) == 2 * count
-    monkeypatch.setattr(calibration, "__file__", str(tmp_path / "coverage.csv"))
-    study.main(tmp_path, [])
-    assert len(computed) == 3 * count
-
-
-def test_no_data_set_is_one_that_anything_was_fitted_on(computed, tmp_path):
-    study.main(tmp_path / "rows", [])
-    assert {replicate.config.seed for replicate in computed} == {study.SEED}
-    assert load(CalibrationConfig, "calibrate").seed != study.SEED
+    monkeypatch.setattr(study, "gate_rows", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        study.main(args(tmp_path / "coverage.csv"))
+    assert not (tmp_path / "coverage.csv").exists()
+    monkeypatch.setattr(study, "gate_rows", whole)
+    study.main(args(tmp_path / "coverage.csv"))
+    assert len(computed) == 4
 
 
-def test_every_design_has_400_intervals_at_least():
-    assert len(GATES) * len(PARTS) * study.REPEATS >= 400
+def test_no_data_set_is_one_that_anything_was_fitted_on(computed):
+    seed = load(CalibrationConfig, "calibrate").seed
+    with pytest.raises(ConfigError, match=r"is calibrate\.seed, .*; choose another"):
+        study.main(args(Path("coverage.csv"), seed=seed))
+    assert not computed
 
 
-def test_an_unknown_design_is_refused(computed, tmp_path):
-    with pytest.raises(ConfigError, match="no design 7x7; give some of 5x200"):
-        study.main(tmp_path / "rows", ["7x7"])
+def test_twenty_repeats_are_400_intervals_a_design():
+    assert len(GATES) * len(PARTS) * 20 == 400
+
+
+def test_a_design_of_another_form_is_refused(computed):
+    with pytest.raises(ValueError, match="8by40"):
+        study.main(args(Path("coverage.csv"), designs=["8by40"]))
     assert not computed

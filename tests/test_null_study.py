@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import null_fits, null_study
+from benchmarks import _null_fits as null_fits
+from benchmarks import null_study
 from benchmarks.null_study import Setting
 from cell_synergy.core.names import UNIMODAL
 from cell_synergy.scoring.tables import sis_table

@@ -161,6 +161,22 @@ def test_a_command_that_ignores_signals_is_killed(repository, begin, eventually)
 
 
 @pytest.mark.slow
+def test_an_error_of_the_runner_stops_what_runs(repository, begin, eventually):
+    where = repository(
+        "  a: {cmd: 'echo $$ > pid; sleep 600', outs: [a]}\n"
+        "  b: {cmd: 'while [ ! -e go ]; do sleep 0.1; done; echo > b', outs: [b]}\n"
+    )
+    process = begin(where, "runner.local", "--jobs", "2")
+    pid = where / "pid"
+    assert eventually(lambda: pid.exists() and pid.read_text())
+    process.stderr.close()  # so that no message can be written
+    (where / "go").touch()
+    assert process.wait(timeout=60) == 1
+    assert eventually(lambda: gone(int(pid.read_text())), seconds=1)
+    process.stderr = None  # nothing is left to read there
+
+
+@pytest.mark.slow
 def test_the_lock_file_has_the_bytes_of_a_serial_run(repository, run):
     serial, parallel = (repository(ODD, name, PARAMS) for name in ("serial", "parallel"))
     for where in (serial, parallel):  # or DVC lists outputs in z/.gitignore as they come

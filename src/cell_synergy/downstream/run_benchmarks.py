@@ -119,13 +119,15 @@ def run_on_table(args: "UserTableConfig") -> None:
     from cell_synergy.data.classes import ClassRule
     from cell_synergy.downstream.information.decompose import InformationConfig
     from cell_synergy.downstream.probes.config import ProbeConfig
+    from cell_synergy.downstream.user_estimators import load_estimators
     from cell_synergy.downstream.user_table import write_table_scores
     from cell_synergy.raw.build import PairsConfig
 
     use_threads(read_param("threads"))
+    estimators = load_estimators(args.estimator)
     rule: ClassRule = load(PairsConfig, "pairs")
     cells = load(InformationConfig, "information").cells
-    write_table_scores(args, load(ProbeConfig, "probe"), cells, rule)
+    write_table_scores(args, load(ProbeConfig, "probe"), cells, rule, estimators)
 
 
 def _stage_of(overrides: Mapping[str, Any]) -> StageArguments:

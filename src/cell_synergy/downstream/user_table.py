@@ -1,6 +1,6 @@
 """Score the embeddings of a user's table: one `.h5ad` with labels and donors of observations."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +29,6 @@ from cell_synergy.downstream.information.held_out import PAIR
 from cell_synergy.downstream.information.task_information import information
 from cell_synergy.downstream.method_scores import write_tables
 from cell_synergy.downstream.probes.config import ProbeConfig
-from cell_synergy.downstream.user_estimators import load_estimators
 from cell_synergy.scoring.tables import ALL_FOLDS, sis_table
 
 CLASSES = ClassificationTask(kind="classification")
@@ -72,7 +71,11 @@ class UserTableConfig(Config):
 
 
 def write_table_scores(
-    config: UserTableConfig, probe: ProbeConfig, cells: int, rule: ClassRule
+    config: UserTableConfig,
+    probe: ProbeConfig,
+    cells: int,
+    rule: ClassRule,
+    estimators: Mapping[str, Any],
 ) -> None:
     """Score both embeddings, their concatenation and every fused one; write the tables of `out`.
 
@@ -83,14 +86,14 @@ def write_table_scores(
     cells, rule
         Maximal number of clusters of a modality's posteriors, for the information decomposition;
         minimum frequency of a class.
+    estimators
+        The estimators that `config.estimator` names, by the names of their probes.
 
     Raises
     ------
     DataError
-        If a column, an embedding or an estimator is missing or not valid, or no test observation
-        has a label.
+        If a column or an embedding is missing or not valid, or no test observation has a label.
     """
-    estimators = load_estimators(config.estimator)
     adata = read_table(config.units, {config.image, config.expression, *config.joint})
     paired = paired_dataset(config, adata, rule)
     tasks = dict.fromkeys(config.label, CLASSES)
