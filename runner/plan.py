@@ -1,5 +1,6 @@
 """Plan which stages run: those that are out of date, in order, with their dependencies."""
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -95,7 +96,7 @@ def make_plan(targets: list[str], *, first: bool = True) -> Plan:
         target is unknown, `dvc.yaml` is not valid, or a folder that a stage reads has a broken
         symbolic link.
     """
-    with Repo() as repo, lock_repo(repo), _dead_links_named(), params_read_once():
+    with _no_collection(), Repo() as repo, lock_repo(repo), _dead_links_named(), params_read_once():
         graph = get_active_graph(repo.index.graph)  # edges go from consumer to producer
         serial = list(plan_repro(graph))
         root, order = Path(repo.root_dir), tuple(stage.addressing for stage in serial)
@@ -144,6 +145,18 @@ def start_order(steps: Sequence[Step]) -> list[Step]:
 def base_name(stage: str) -> str:
     """Return the name of a stage in dvc.yaml: `align` for the instance `align@lung-comm`."""
     return stage.partition("@")[0]
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Collect no garbage in a `with` block: a tenth of the time in which DVC loads all stages."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextmanager

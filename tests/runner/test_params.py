@@ -55,7 +55,12 @@ def test_the_status_is_that_of_dvc(computed, text):
 def test_a_file_is_read_once_and_anew_the_next_time(computed, monkeypatch):
     read = []
     load = param.load_path
-    monkeypatch.setattr(param, "load_path", lambda path, fs: read.append(path) or load(path, fs))
+
+    def count(path, fs):
+        read.append(path)
+        return load(path, fs)
+
+    monkeypatch.setattr(param, "load_path", count)
     (computed / "params.yaml").write_text(PARAMS)
     with Repo() as repo, params_read_once():
         for _ in range(2):
