@@ -1,6 +1,7 @@
 """Detection limits of the study's own tests, from its tables, and of studies to come."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,13 @@ from stages.limits import Args, main
 
 METHODS = ["cca", "comm", "concat", "bilinear"]
 DONORS, ENTROPY, T = 8, 2.0, 2.3646  # t quantile of 7 degrees of freedom
-TEST = {"donors": DONORS, "methods": 3, "references": 2, "correlation": 0.5, "level": 0.05}
+TEST: dict[str, Any] = {
+    "donors": DONORS,
+    "methods": 3,
+    "references": 2,
+    "correlation": 0.5,
+    "level": 0.05,
+}
 
 
 @pytest.fixture
