@@ -1,16 +1,10 @@
 """The study's data sets, as benchmarks read them."""
 
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import Field
 
 from cell_synergy.core.config import Config, load_keys, read_section
 from cell_synergy.data.config import BenchmarkConfig
 from cell_synergy.data.dataset import PairedDataset
-
-Design = Annotated[str, Field(pattern=r"^[1-9]\d*x[1-9]\d*$")]
-"""Test donors x observations of each, as in `8x200`."""
 
 
 class DataArgs(Config):

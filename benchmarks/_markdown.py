@@ -1,5 +1,6 @@
 """Tables and numbers in Markdown."""
 
+import math
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +16,7 @@ def number(value: float, digits: int = 2) -> str:
     value, digits
         The number, and how many digits follow the point.
     """
-    if pd.isna(value):
+    if math.isnan(value):
         return ""
     text = f"{round(float(value), digits) + 0.0:.{digits}f}"  # adding 0.0 drops the sign of zero
     return re.sub(r"^(-?)0\.", r"\1.", text)

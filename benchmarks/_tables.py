@@ -118,8 +118,9 @@ def linear_heads(folder: Path) -> str:
 def trifeature(folder: Path) -> str:
     """Return median and range over seeds of balanced accuracies, in per cent."""
     rows = []
-    for case, group in read(folder, "trifeature").groupby(["method", "probe"], sort=False):
-        cells = list(map(str, case))  # type: ignore[arg-type] - a pair of names
+    table_of_all = read(folder, "trifeature")
+    for (method, probe), group in table_of_all.groupby(["method", "probe"], sort=False):
+        cells = [str(method), str(probe)]
         for task in TRIFEATURE:
             percent = 100 * group.loc[group["task"] == task, "value"]
             spread = f"({percent.min():.1f} to {percent.max():.1f})"

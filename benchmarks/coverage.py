@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import PositiveInt
 
-from benchmarks._data import Design
+from benchmarks._designs import Design
 from cell_synergy.core.config import Config, arguments, load
 from cell_synergy.core.device import use_threads
 from cell_synergy.core.errors import ConfigError, report_errors

@@ -26,7 +26,8 @@ class Args(Config):
 
 def main(args: Args) -> None:
     """Run, print, write."""
-    with study_copy({"datasets": list(args.datasets)}) as root:
+    datasets = list(args.datasets)
+    with study_copy({"datasets": datasets, "scaling.datasets": datasets}) as root:
         run_stages(root, ["claims"])
         table, said = (of(root / "results", args.datasets) for of in (gains, verdicts))
     wide = table.pivot_table("gain", ["dataset", "method"], "task", sort=False)
