@@ -84,7 +84,8 @@ WRONG = {
         r"claims\.aligned: no 'simclear' \(did you mean 'simclr'",
     ),
     "claims.synergy_aware": ("com", r"claims\.synergy_aware: no 'com' \(did you mean 'comm'"),
-    "claims.power": (80, r"claims\.power: Input should be less than 1, got 80"),
+    "limits.power": (80, r"limits\.power: Input should be less than 1, got 80"),
+    "reach.tasks": (["matched_nich"], r"reach\.tasks: no data set has a task 'matched_nich'"),
     "claims.zero": (-0.1, r"claims\.zero: Input should be greater than or equal to 0"),
 }
 

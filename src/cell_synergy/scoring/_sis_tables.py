@@ -38,7 +38,7 @@ def sis_table(
     scores
         Score table of all methods; metrics other than `METRICS` are ignored.
     unimodal
-        The two experts. The one with the higher inner score in a metric (the first in a tie) is the
+        Both experts. The one with the higher inner score in a metric (the first in a tie) is the
         reference `best` of `sis` for every method and fold. Late fusion is compared with experts
         scored with the probe "mlp".
     controls
@@ -58,12 +58,11 @@ def sis_table(
         the method trained on one expert paired with itself, where such a control was scored; `sis`
         with its interval `low, high`, where the better expert is above chance, in this metric and
         in that of verdicts (guesses raise macro F1 too); `n_donors`; and `note`, which gives the
-        reason of other NaN and says where the other expert is better on the scored donors. At an
-        exact tie of both experts `gain` is too low, by about .007 of the score (`scoring.gains`).
-        Fold "all" is the estimate over all donors; if there are several folds, one row each
-        follows, with gains over the same expert and nothing inferred. The control task `donor` has
-        scores and gains only. Remarks are copied to a last column `remark`. Without other methods
-        the table is empty.
+        reason of other NaN and says where the other expert is better on the scored donors. At a tie
+        of both experts `gain` is too low by about .007 (`scoring.gains`). Fold "all" is the
+        estimate over all donors; if there are several folds, one row each follows, with gains over
+        the same expert and nothing inferred. The control task `donor` has scores and gains only.
+        Remarks are copied to a last column `remark`. Without other methods the table is empty.
 
     Raises
     ------

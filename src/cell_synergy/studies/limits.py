@@ -106,7 +106,7 @@ def design_limits(config: LimitsConfig) -> pd.DataFrame:
     rows = []
     for donors in config.donors:
         for observations in config.observations:
-            sd = study_sd(config.between, config.within, observations)
+            sd = study_sd(config.between, config.within, float(observations))
             limit = detection_limit(
                 sd, donors=donors, methods=len(PAPER_METHODS), references=len(UNIMODAL),
                 correlation=config.correlation, power=config.power, level=SIGNIFICANCE,

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Float64, Int
 from scipy.optimize import brentq
+from scipy.special import stdtrit
 
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.names import UNIMODAL
@@ -24,6 +25,7 @@ from cell_synergy.downstream.evaluate import FoldEvaluator, standardised_blocks
 from cell_synergy.downstream.probes.feature_blocks import Embedding
 from cell_synergy.downstream.probes.tasks import Prediction, task_targets
 from cell_synergy.scoring.gains import largest_p
+from cell_synergy.scoring.inference import CONFIDENCE
 from cell_synergy.scoring.tables import SIGNIFICANCE
 from cell_synergy.studies.config import PlantedConfig
 from cell_synergy.studies.detection import detection_power
@@ -56,7 +58,8 @@ def planted_gains(config: PlantedConfig, settings: Settings, correlation: float)
     :
         One row per seed, task, number of `donors`, planted `method` and `effect`: `power`, the
         share of `studies` in which the gain is found; `predicted_power`, that of
-        `detection.detection_power` with spread `sd` and correlation of the population; and
+        `detection.detection_power` with spread `sd` and correlation of the population, against the
+        experts that are about equally good; and
         `promised_power`, its mean over studies with the spread that each estimates, as the table of
         limits has it.
 
@@ -207,26 +210,23 @@ def _found(
             for effect in config.effects:
                 scores = null.copy()
                 scores[:, number] = population.planted(method, effect)
-                better = experts.mean(axis=0).argmax()
-                gain = (scores - experts[:, [better]]) / population.entropy
+                gains = (scores[:, None] - experts[:, :, None]) / population.entropy
                 power = partial(
                     detection_power, effect, donors=donors, methods=len(methods), level=SIGNIFICANCE
                 )
-                sd = _assumed_sd(gain, number)
-                near = experts.mean(axis=0).max() - experts.mean(axis=0)
-                near = near / population.entropy < sd / np.sqrt(donors)
+                sd, near = _known_spread(gains, number, donors)
+                promised = [
+                    power(_estimated_spread(gains[of_study], number), references=len(UNIMODAL),
+                          correlation=correlation)
+                    for of_study in order[:_PROMISED]
+                ]  # fmt: skip
+                known = _correlation(gains[:, near[0]])
                 rows.append(
                     {"donors": donors, "methods": len(methods), "method": method, "effect": effect,
                      "studies": config.studies, "sd": sd,
                      "power": _share_found(scores, experts, order, number),
-                     "predicted_power": power(
-                         sd, references=int(near.sum()), correlation=_correlation(gain)
-                     ),
-                     "promised_power": float(np.mean([
-                         power(_assumed_sd(gain[of_study], number), references=len(UNIMODAL),
-                               correlation=correlation)
-                         for of_study in order[:_PROMISED]
-                     ]))}
+                     "predicted_power": power(sd, references=len(near), correlation=known),
+                     "promised_power": float(np.mean(promised))}
                 )  # fmt: skip
     return rows
 
@@ -249,9 +249,37 @@ def _share_found(
     return found / len(order)
 
 
-def _assumed_sd(gain: Float[np.ndarray, "donors methods"], number: int) -> float:
-    """Return the spread that a detection limit assumes: of the method, or half of it pooled."""
-    variances = gain.var(axis=0, ddof=1)
+def _known_spread(
+    gains: Float[np.ndarray, "population 2 methods"], number: int, donors: int
+) -> tuple[float, list[int]]:
+    """Return the spread of a method's gain in the population, and the experts that are near.
+
+    An expert is near if it is worse than the better one by less than the standard error of a study;
+    of two near experts the larger spread counts. Better experts come first.
+    """
+    means = gains[:, :, number].mean(axis=0)
+    sd = [_scale(gains[:, expert], number) for expert in range(len(UNIMODAL))]
+    order = [int(expert) for expert in means.argsort()]
+    first = order[0]
+    near = [e for e in order if means[e] - means[first] < sd[first] / np.sqrt(donors)]
+    return max(sd[expert] for expert in near), near
+
+
+def _estimated_spread(gains: Float[np.ndarray, "donors 2 methods"], number: int) -> float:
+    """Return the spread that one study estimates from its interval, as the table of limits does."""
+    mean, sd = gains.mean(axis=0), gains.std(axis=0, ddof=1)
+    half = stdtrit(len(gains) - 1, (1 + CONFIDENCE) / 2) / np.sqrt(len(gains))
+    low, high = (mean - half * sd).min(axis=0), (mean + half * sd).min(axis=0)
+    variances = ((high - low) / (2 * half)) ** 2
+    return _of_variances(variances, number)
+
+
+def _scale(gain: Float[np.ndarray, "donors methods"], number: int) -> float:
+    return _of_variances(gain.var(axis=0, ddof=1), number)
+
+
+def _of_variances(variances: Float[np.ndarray, " methods"], number: int) -> float:
+    """Return the larger of a method's spread and the scale of the test, which is half pooled."""
     pooled = (variances[number] + variances.mean()) / 2
     return float(np.sqrt(max(variances[number], pooled)))
 

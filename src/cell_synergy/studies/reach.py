@@ -94,7 +94,7 @@ def reach_table(config: ReachConfig, settings: Settings) -> pd.DataFrame:
         If the twin has fewer training pairs or labels than the grid, a task does not exist or is
         one of which a single expert has information, or a method does not fit its pairs.
     DataError
-        If the twin is too small for the expert, or drawn labels are all of one class.
+        If the twin is too small for the expert, or labels are all of one class.
     """
     rows: list[dict[str, object]] = []
     for seed in range(config.seed, config.seed + config.seeds):
@@ -125,12 +125,19 @@ def ceiling(twin: DrawnTwin, task: str, probe: ProbeConfig) -> float:
     ------
     ConfigError
         If a single expert has information of the task.
+    DataError
+        If the test observations are all of one class.
     """
     visible = {task: twin.visible[task]}
     truth = true_decompositions(twin.paired, {task: twin.tasks[task]}, twin.latent, visible, probe)
     row = truth[truth["seen"] == "embeddings"].iloc[0]
     single = row["redundant"] + row["unique_image"] + row["unique_expression"]
-    if not row["entropy"] or single > _SINGLE * row["entropy"]:
+    if row["entropy"] == 0:
+        raise DataError(
+            f"reach: test observations are all of one class of {task!r}; raise reach.twin.test, "
+            "or the size of its sections"
+        )
+    if single > _SINGLE * row["entropy"]:
         raise ConfigError(
             f"reach.tasks: a single expert has {single:.3f} of {row['entropy']:.3f} bits of "
             f"{task!r}, so that bits are no gains; name a niche of a data set with synergy"
@@ -247,7 +254,7 @@ def _evaluator(twin: DrawnTwin, target: Target, fold: Fold, probe: ProbeConfig) 
 
 def _information(
     evaluator: FoldEvaluator, probe: str, predictions: Mapping[str, Prediction]
-) -> dict[str, float]:
+) -> dict[str, object]:
     """Return usable bits as a share of the label entropy, with the interval over test donors."""
     rows = [r for r in evaluator.scores({probe: dict(predictions)}) if r["metric"] == "bits"]
     bits: Float64[np.ndarray, "donors 1"] = np.array([[r["value"]] for r in rows], dtype=np.float64)

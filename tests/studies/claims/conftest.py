@@ -159,6 +159,6 @@ def made(**changed):
         "methods": frozenset([*METHODS, *PRODUCTS, *CONTROLS, "image", "expression"]),
         "power": LIMITS.power,
     } | changed  # fmt: skip
-    names = "sis", "spectrum", "scores", "truth"
-    limits = study_limits("lung", *(whole[name] for name in names), LIMITS)
+    inputs = {name: whole[name] for name in ("sis", "spectrum", "scores", "truth")}
+    limits = study_limits("lung", **inputs, config=LIMITS)
     return Tables(**{"limits": limits} | whole)
