@@ -27,6 +27,7 @@ from stages import (
     evaluate,
     finetune,
     headline,
+    limits,
     scaling,
     sis,
     spectrum,
@@ -43,7 +44,11 @@ TASKS = {
     "a composition alone": {"types": {"kind": "composition"}},
     "other names": {"histology": {"kind": "classification"}},
 }
-DRAWN = {"scaling", "sis", "spatial", "spectrum", "tissue", "truth"}
+REACH = [  # of no data set: twins are drawn
+    {"task": "niche", "method": "comm", "probe": "linear", "pairs": n, "labels": 9, "reached": 0.5}
+    for n in (10, 20)
+]
+DRAWN = {"limits", "scaling", "sis", "spatial", "spectrum", "tissue", "truth"}
 
 
 def small(tasks, models, **changed):
@@ -139,6 +144,11 @@ def run_stages(models):
         distance="results/distance",
     ))  # fmt: skip
     headline.main(headline.Args(sis="results/sis", out="results/headline.json"))
+    limits.main(limits.Args(
+        **{name: f"results/{name}" for name in ("sis", "truth", "spectrum")},
+        scores="results/probe", out="results/limits.csv",
+    ))  # fmt: skip
+    pd.DataFrame(REACH).to_csv("results/reach.csv", index=False)
     Path("results/trifeature").mkdir()
     folders = (
         "sis",
@@ -152,7 +162,8 @@ def run_stages(models):
     )
     claims.main(claims.Args(
         **{name: f"results/{name}" for name in folders}, scores="results/probe",
-        labels="data/labels", out="results/claims.csv", summary="results/claims.md",
+        limits="results/limits.csv", labels="data/labels", out="results/claims.csv",
+        summary="results/claims.md",
     ))  # fmt: skip
 
 
@@ -239,6 +250,8 @@ def test_whatever_its_tasks_a_study_comes_to_claims_and_figures(study, words, ta
     assert "no task of scaling.tasks in this data set" in pictures["scaling"]
     assert "no task of spatial.targets in this data set" in pictures["spatial"]
     assert "close or far apart" in pictures["spatial"]
+    expected = "3 donors: no limit" if tasks else "no task of this data set has a limit"
+    assert expected in pictures["limits"]
     assert "no simulated data set in this study" in pictures["truth"]
     unlabelled = "no classification task in this data set" in pictures["tissue"]
     assert unlabelled == ("histology" not in tasks)
