@@ -1,11 +1,13 @@
 # %% [markdown]
 # # Scores over training pairs
 # Macro F1 on the same held-out test donors, after training on nested fractions of the training
-# pairs. Lines: mean over draws and donors; bands: 95 % intervals over donors; dots: single draws;
-# vertical line: crossing of the curves of the focal method and of the fine-tuned expert. Solid:
-# labels are subsampled with the pairs. Dashed: all training labels are used. Dotted: a classifier
-# that predicts from the class frequencies alone. The fine-tuned expert, and its frozen version, are
-# the small Nicheformer.
+# pairs. All five arms read the same image expert and the same expression expert: the focal method
+# and concatenation, which get their principal axes (`align.axes`); either expert frozen, with all
+# features; and the expression expert fine-tuned on each fraction. Lines: mean over draws and
+# donors; bands: 95 % intervals over donors; dots: single draws; vertical line: crossing of the
+# curves of the focal method and of the fine-tuned expert. Solid: labels are subsampled with the
+# pairs. Dashed: all training labels are used. Dotted: a classifier that predicts from the class
+# frequencies alone.
 
 # %% tags=["parameters"]
 figure = "figures/scaling"
@@ -27,18 +29,18 @@ from cell_synergy.core.names import TRANSDUCTIVE
 from cell_synergy.data.label_files import read_task_table
 from cell_synergy.figures import style
 from cell_synergy.scoring.tables import PAPER_METRICS
-from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, FROZEN, PRIOR, TUNED
-from cell_synergy.studies.scaling.curves import better_single, crossovers, curves, left_out, read
+from cell_synergy.studies.scaling import ALL_LABELS, DRAWN_LABELS, PRIOR, TUNED
+from cell_synergy.studies.scaling.curves import crossovers, curves, left_out, read
 
 style.set_style()
-focal, datasets = read_param("method"), read_param("datasets")
-expert = read_param("experts.finetuned")
-titles = {d: style.title(d, read_task_table(Path(labels), d).simulated) for d in datasets}
+focal, datasets = read_param("method"), read_param("scaling.datasets")
+image_expert, expression_expert = read_param("experts.image"), read_param("experts.finetuned")
+tables = {d: read_task_table(Path(labels), d) for d in datasets}
+titles = {d: style.title(d, table.simulated) for d, table in tables.items()}
 methods = [focal, "concat", "image", "expression"]
-scores = pd.concat([read(Path(scaling), Path(finetune), d, methods) for d in datasets])
+scores = pd.concat([read(Path(scaling), Path(finetune), d, methods, datasets) for d in datasets])
 scores = scores[scores["metric"].isin([*PAPER_METRICS, ""])]
 lines = curves(scores)
-best = better_single(scores).set_index(["dataset", "task"])["method"]
 crossings = crossovers(scores)
 crossings[crossings["second"] == focal].round(3)
 
@@ -48,13 +50,13 @@ missing
 
 # %%
 tones = {
-    focal: style.FOCUS, "concat": style.PLAIN, TUNED: "#d98e04", FROZEN: "#8a8a8a",
-    "single": "#333333", PRIOR: "black",
+    focal: style.FOCUS, "concat": style.PLAIN, TUNED: "#d98e04", "expression": style.EXPRESSION,
+    "image": style.IMAGE, PRIOR: "black",
 }  # fmt: skip
 names = {
-    focal: style.METHOD_NAMES.get(focal, focal), "concat": "concatenation, frozen experts",
-    TUNED: f"{expert}, fine-tuned", FROZEN: f"{expert}, frozen",
-    "single": "better single expert, frozen", PRIOR: "label shares alone",
+    focal: style.METHOD_NAMES.get(focal, focal), "concat": "concatenation of both experts",
+    TUNED: f"{expression_expert}, fine-tuned", "expression": f"{expression_expert}, frozen",
+    "image": f"{image_expert}, frozen", PRIOR: "label shares alone",
 }  # fmt: skip
 
 
@@ -83,12 +85,11 @@ for row, dataset in zip(grid, datasets, strict=True):
         is_short = (missing["dataset"] == dataset).any()
         reason = "too few training pairs" if is_short else "no task of scaling.tasks"
         style.write_message(row[0], f"{reason} in this data set")
-        row[0].set_title(titles[dataset], pad=13)
+        row[0].set_title(titles[dataset], pad=22)
     for axes, task in zip(row, curves_here["task"].unique(), strict=False):
         curve = curves_here[curves_here["task"] == task]
         for arm, tone in tones.items():
-            method = best[dataset, task] if arm == "single" else arm
-            rows = curve[curve["method"] == method]
+            rows = curve[curve["method"] == arm]
             if arm == PRIOR:
                 null = rows[rows["labels"] == DRAWN_LABELS].sort_values("pairs")
                 axes.plot(null["pairs"], null["score"], color=tone, lw=0.9, ls=":")
@@ -97,7 +98,7 @@ for row, dataset in zip(grid, datasets, strict=True):
                 draw(axes, rows, tone, label_set)
             drawn = scores[
                 (scores["dataset"] == dataset) & (scores["task"] == task)
-                & (scores["method"] == method) & (scores["labels"] == DRAWN_LABELS)
+                & (scores["method"] == arm) & (scores["labels"] == DRAWN_LABELS)
                 & (scores["note"] == "")
             ]  # fmt: skip
             dots = drawn.groupby(["fraction", "draw", "seed"])[["pairs", "value"]].mean()
@@ -121,7 +122,11 @@ for row, dataset in zip(grid, datasets, strict=True):
         axes.tick_params(labelsize=6, length=2, which="both")
         metric = "R$^2$" if curve["metric"].iloc[0] == "r2" else "macro F1"
         axes.set_ylabel(f"{metric}{note}", fontsize=7)
-        axes.set_title(f"{titles[dataset]}: {task.replace('_', ' ')}", pad=13)
+        axes.set_title(f"{titles[dataset]}: {task.replace('_', ' ')}", pad=22)
+        axes.annotate(
+            tables[dataset].role, (0, 1), (0, 14), xycoords="axes fraction",
+            textcoords="offset points", fontsize=6.5, color="#555555",
+        )  # fmt: skip
         omitted = missing[(missing["dataset"] == dataset) & (missing["task"] == task)]
         omitted = omitted[
             (omitted["labels"] == DRAWN_LABELS) & ~omitted["fraction"].isin(ticks["fraction"])
@@ -141,7 +146,7 @@ handles = [
     Line2D([], [], color=tone, lw=1.3, ls=":" if arm == PRIOR else "-", label=names[arm])
     for arm, tone in tones.items()
 ]
-handles.append(Line2D([], [], color="black", lw=0.8, ls=(0, (4, 2)), label="all labels known"))
+handles.append(Line2D([], [], color="black", lw=0.8, ls=(0, (4, 2)), label="all training labels"))
 if len(lines):
     fig.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=6.5)
 style.save(fig, Path(figure))

@@ -64,7 +64,8 @@ def settings(**data):
     params["probe"] = PARAMS["probe"] | {"mlp": mlp}
     params["spectrum"] = PARAMS["spectrum"] | {"axes": 4, "fractions": [100], "permutations": 2}
     params["spatial"] = PARAMS["spatial"] | {"least": 4, "neighbours": [8]}
-    params["scaling"] = PARAMS["scaling"] | {"fractions": [100], "pairs": 10, "labels": 10}
+    scaling = {"datasets": ["mine"], "fractions": [100], "pairs": 10, "labels": 10}
+    params["scaling"] = PARAMS["scaling"] | scaling
     return params
 
 
@@ -95,8 +96,8 @@ def finish():
     for method in METHODS:
         words = f"data.dataset=mine models.name={method} {both}".split()
         stage("align", *words, f"out=align/{method}", f"curves=curves/{method}")
-        words += ["labels=labels.h5ad", f"weights=align/{method}"]
-        stage("evaluate", *words, f"out=probe/mine/{method}.csv",
+        words.append("labels=labels.h5ad")
+        stage("evaluate", *words, f"weights=align/{method}", f"out=probe/mine/{method}.csv",
               f"spatial=spatial/mine/{method}.csv")  # fmt: skip
         stage("scaling", *words, f"out=scaling/mine/{method}.csv")
     both += " labels=labels.h5ad"

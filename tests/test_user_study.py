@@ -59,12 +59,14 @@ def small(tasks, models, **changed):
         blocks["cca"] = {"components": 2, "ridge": 1.0}
     own = {
         "datasets": ["mine"], "data": {"mine": block}, "models": blocks, "method": models[1],
-        "align": {"seed": 0, "seeds": 1, "held": 0.1},
+        "align": {"axes": 64, "seed": 0, "seeds": 1, "held": 0.1},
         "training": PARAMS["training"] | {"max_epochs": 1, "batch_size": 32},
         "probe": PARAMS["probe"] | {"mlp": mlp, "strongest": 1.0, "strengths": 2},
         "spatial": PARAMS["spatial"] | {"least": 4},
         "spectrum": PARAMS["spectrum"] | {"axes": 4, "permutations": 5},
-        "scaling": PARAMS["scaling"] | {"draws": 1, "pairs": 10, "labels": 10},
+        "scaling": PARAMS["scaling"] | {
+            "datasets": ["mine"], "draws": 1, "pairs": 10, "labels": 10
+        },
     }  # fmt: skip
     return PARAMS | own | changed
 
@@ -95,7 +97,7 @@ def draw(widths, tasks):
     for name, width in zip(("image", "expression"), widths, strict=True):
         x = rng.standard_normal((count, width)) + left[:, None]
         path = Path(f"data/embeddings/{name}.h5ad")
-        embeddings.write(path, x.astype(np.float32), units.obs_names, {})
+        embeddings.write(path, x.astype(np.float32), units.obs_names, {"encoder": name})
     Path("data/raw/mine").mkdir(parents=True)
     for name in DONORS:
         Image.new("RGB", (450, 450), (200, 120, 160)).save(f"data/raw/mine/{name}.png")
@@ -117,12 +119,12 @@ def run_stages(models):
         more = {"weights": weights, "out": out, "spatial": over_space}
         evaluate.main(evaluate.Args(**words(name, **more, **labels)))
     for name in {*models[:2], "concat", "image", "expression"}:
-        weights = f"results/align/mine/{name}"
         out = f"results/scaling/mine/{name}.csv"
-        scaling.main(scaling.Args(**words(name, weights=weights, out=out, **labels)))
+        scaling.main(scaling.Args(**words(name, out=out, **labels)))
     rest = {"dataset": "mine", "pairs": known["pairs"]} | labels
     out = "results/finetune/mine.csv"
-    finetune.main(finetune.Args(**rest, expert="nicheformer_small", frozen="none", out=out))
+    expert = {"expert": "nicheformer_small", "frozen": "none", "embedding": "none"}
+    finetune.main(finetune.Args(**rest, **expert, out=out))
     both = rest | {name: known[name] for name in ("image", "expression")}
     decompose.main(decompose.Args(
         **both, raw="data/raw/mine", posteriors="results/probe/mine",

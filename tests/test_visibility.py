@@ -48,17 +48,19 @@ def test_the_table_has_every_setting_of_the_file_and_no_seed_of_the_study(table)
 @pytest.mark.parametrize("twin", ["lung", "thymus"])
 def test_states_are_well_seen_where_the_study_says_so(chosen, twin):
     rows = chosen[twin]
-    assert rows["balanced_accuracy"].loc[["image_nuclei", "expression_programme"]].min() > 0.94
+    assert rows["balanced_accuracy"].loc[["image_nuclei", "expression_programme"]].min() > 0.95
     pairs = rows.filter(regex="stroma|deposits", axis=0)
     assert len(pairs) == 4
     assert pairs["bits"].min() > 0.7 * 2
 
 
-def test_states_are_badly_seen_in_breast(chosen):
-    rows = chosen["breast"].drop(["image_region", "expression_region"])
-    levels = np.where(rows.index.str.contains("stroma|deposits"), 4, 2)
-    assert (rows["bits"] / np.log2(levels)).max() < 0.6
-    assert (rows["bits"] / np.log2(levels)).min() > 0.2
+def test_states_are_badly_seen_in_breast_and_yet_seen(chosen):
+    bits = chosen["breast"]["bits"]
+    assert bits["image_nuclei"] == pytest.approx(0.45, abs=0.1)
+    assert bits["expression_programme"] == pytest.approx(0.45, abs=0.1)
+    for pair in ("stroma", "deposits"):
+        shares = bits[[f"image_{pair}", f"expression_{pair}"]] / 2
+        assert 0.2 < shares.min() < 0.5
 
 
 @pytest.mark.slow
@@ -77,10 +79,8 @@ def test_a_state_is_read_if_the_expert_shows_it_and_only_then(monkeypatch, tmp_p
 
     monkeypatch.setattr(visibility, "embedded", embedded)
     rows = pd.DataFrame(visibility.read_states(*tissue, tmp_path, load(ProbeConfig, "probe")))
-    rows = rows.set_index(["state", "expert"])
-    assert rows.loc[("image_stroma", "image"), "balanced_accuracy"] > 0.99
-    assert rows.loc[("image_stroma", "image"), "bits"] > 1.8
-    rest = rows.drop([("image_stroma", "image")])
-    assert (rest["bits"] < 0.05).all()
-    assert {("shared_type", "image"), ("shared_type", "expression")} < set(rest.index)
-    assert ("expression_stroma", "image") not in rows.index
+    bits = rows.set_index(["state", "expert"])["bits"].to_dict()
+    assert bits.pop(("image_stroma", "image")) > 1.8
+    assert max(bits.values()) < 0.05
+    assert {("shared_type", "image"), ("shared_type", "expression")} < set(bits)
+    assert ("expression_stroma", "image") not in bits

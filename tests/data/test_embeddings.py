@@ -45,6 +45,16 @@ def test_rows_that_are_not_the_pairs_are_refused(written, expected, message):
         embeddings.read(written, pd.Index(expected))
 
 
+def test_the_card_names_the_expert(written, tmp_path):
+    assert embeddings.read_card(written) == {"encoder": "pca", "dimension": 5}
+    nameless = tmp_path / "nameless.h5ad"
+    embeddings.write(nameless, X[:4], UNITS, {"dimension": 5})
+    with pytest.raises(DataError, match=r"nameless\.h5ad: .* does not name the expert; embed"):
+        embeddings.read_card(nameless)
+    with pytest.raises(DataError, match=r"gone\.h5ad: no such embedding"):
+        embeddings.read_card(tmp_path / "gone.h5ad")
+
+
 def test_an_embedding_that_is_not_there_is_named_with_the_remedy(tmp_path):
     with pytest.raises(DataError, match=r"pca\.h5ad: no such embedding; name the data set"):
         embeddings.read(tmp_path / "pca.h5ad", UNITS)

@@ -5,10 +5,12 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.errors import ConfigError, DataError
+from cell_synergy.data import embeddings
 from cell_synergy.data.embeddings import standardise
 from cell_synergy.downstream.probes.linear import LinearProbe
 from cell_synergy.downstream.probes.tasks import make_probe_task, task_targets
+from cell_synergy.finetuning import tunable
 from cell_synergy.finetuning.adapters import AdaptedExpert
 from cell_synergy.finetuning.finetune import with_frozen_embedding
 from cell_synergy.finetuning.frozen_features import FrozenFeatures
@@ -42,6 +44,15 @@ def tune(expert, paired, make_dataset, probe):
         return tuning.run(), task, tuning
 
     return run
+
+
+def test_the_frozen_embedding_has_to_be_of_the_expert_that_is_tuned(expert, units, tmp_path):
+    path, x = tmp_path / "tiny.h5ad", np.ones((units.n_obs, 16), dtype=np.float32)
+    embeddings.write(path, x, units.obs_names, {"encoder": "tiny", "sha256": expert.sha256})
+    assert np.array_equal(tunable.read_embedding(path, expert, units), x)
+    embeddings.write(path, x, units.obs_names, {"encoder": "tiny", "sha256": "b" * 64})
+    with pytest.raises(DataError, match=r"by tiny with other weights than those of tiny; embed"):
+        tunable.read_embedding(path, expert, units)
 
 
 TASKS = ["region", "composition", "gene_panel"]

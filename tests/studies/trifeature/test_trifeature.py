@@ -1,5 +1,6 @@
 """Trifeature: what is drawn, from which stream, and what the stage writes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from cell_synergy import models
 from cell_synergy.core.errors import ConfigError
 from cell_synergy.core.random import stream
 from cell_synergy.downstream.probes.config import ProbeConfig
-from cell_synergy.studies.trifeature.trifeature_scores import score_method
+from cell_synergy.studies.trifeature.trifeature_scores import fit_and_embed, score_method
 from cell_synergy.studies.trifeature.world import (
     COLOUR,
     SHAPE,
@@ -25,7 +26,7 @@ from stages.trifeature import Args, main
 PARAMS = YAML(typ="safe").load(Path(__file__).parents[3] / "params.yaml")
 TINY = {
     "seed": 0, "seeds": 1, "image_width": 24, "expression_width": 16, "noise": 1.0, "pairs": 300,
-    "probe_pairs": 600, "max_epochs": 2,
+    "probe_pairs": 600, "max_epochs": 2, "axes": 12,
 }  # fmt: skip
 SMALL_MLP = PARAMS["probe"]["mlp"] | {"hidden": 4, "axes": 8, "epochs": 2}
 KINDS = pytest.mark.parametrize("kind", ["any", "matching"])
@@ -172,7 +173,8 @@ def test_too_many_pairs_are_refused_with_the_number_there_are(world):
 
 
 def test_concat_keeps_redundancy_and_uniqueness_and_no_linear_synergy():
-    settings = TrifeatureConfig(**TINY | {"noise": 0.01, "probe_pairs": 1500, "image_width": 64})
+    wide = {"noise": 0.01, "probe_pairs": 1500, "image_width": 64, "axes": 64}
+    settings = TrifeatureConfig(**TINY | wide)
     probe = ProbeConfig(**PARAMS["probe"] | {"mlp": SMALL_MLP})
     table = score_method("concat", models.load("concat", {}), settings, {}, probe)
     table = table[table["probe"] == "linear"]
@@ -180,6 +182,56 @@ def test_concat_keeps_redundancy_and_uniqueness_and_no_linear_synergy():
     assert (values[["redundancy", "unique_image", "unique_expression"]] > 0.99).all()
     assert 0.4 < values["synergy"] < 0.6
     assert table["classes"].tolist() == [10, 10, 10, 2]
+
+
+def test_a_method_gets_principal_axes_of_the_training_items(world):
+    inputs = world.with_inputs(5)
+    train = world.part != TEST
+    for x, given in ((world.image, inputs.image), (world.expression, inputs.expression)):
+        variances = np.linalg.eigvalsh(np.cov(x[train].T, ddof=0))[::-1]
+        np.testing.assert_allclose(given[train].var(axis=0), variances[:5], rtol=1e-3)
+    assert world.with_inputs(None) is world
+    widths = {}
+    for name, block in PARAMS["trifeature"]["methods"].items():
+        if name.startswith("concat"):
+            widths[name] = embedded_width(name, block, world)
+    assert widths == {"concat": 24}
+    assert embedded_width("concat_full", {}, world) == 24 + 16
+
+
+def embedded_width(name, block, world):
+    settings = TrifeatureConfig(**TINY)
+    (_, _, z), _ = fit_and_embed(name, models.load(name, block), settings, {}, world)
+    return z.shape[1]
+
+
+@pytest.mark.parametrize(("name", "found"), [("cca", False), ("bilinear", True)])
+def test_products_of_aligned_directions_make_the_synergy_linear(name, found):
+    small = {"noise": 0.1, "pairs": 4000, "probe_pairs": 1500, "image_width": 64, "axes": 30}
+    settings = TrifeatureConfig(**TINY | small | {"expression_width": 48})
+    probe = ProbeConfig(**PARAMS["probe"] | {"mlp": SMALL_MLP})
+    method = models.load(name, PARAMS["models"][name] | {"components": 20})
+    table = score_method(name, method, settings, {}, probe)
+    linear = table[table["probe"] == "linear"].set_index("task")["value"]
+    assert linear["redundancy"] > 0.99
+    assert (linear["synergy"] > 0.9) == found
+    assert found or linear["synergy"] < 0.6
+
+
+def test_the_checkpoint_is_of_the_arrays_that_are_trained_on(world):
+    """A change of the world's code that the parameters do not show trains anew."""
+    seen = []
+
+    class Noted(type(models.load("concat", {}))):
+        def fit(self, specs, context):
+            seen.append(context.checkpoint)
+            return super().fit(specs, context)
+
+    settings = TrifeatureConfig(**TINY)
+    other = replace(world, image=world.image + np.float32(1e-3))
+    for each in (world, make(), other):
+        list(fit_and_embed("concat", Noted(), settings, {}, each))
+    assert seen[0] == seen[1] != seen[2]
 
 
 @pytest.fixture
@@ -214,11 +266,10 @@ def test_a_second_run_has_the_same_bytes(stage, name):
     assert stage(name) == stage(name, "again.csv")
 
 
-def test_its_methods_are_the_studys_but_for_width_and_temperature_of_comm():
+def test_its_methods_are_those_of_the_study_value_for_value():
     """Written out, so that a study of other methods leaves it alone."""
     for name, own in PARAMS["trifeature"]["methods"].items():
-        wider = {"width": 256, "temperature": 0.2} if name == "comm" else {}
-        assert own == PARAMS["models"][name] | wider
+        assert own == PARAMS["models"][name], name
 
 
 def test_an_unknown_method_is_named_with_a_remedy(stage):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32, Int
 
-from cell_synergy.core.resume.scratch import run_hash, scratch_folder
+from cell_synergy.core.resume.scratch import scratch_folder
 from cell_synergy.downstream.probes import mlp
 from cell_synergy.downstream.probes.config import ProbeConfig
 from cell_synergy.downstream.probes.linear import LinearProbe
@@ -18,6 +18,7 @@ from cell_synergy.studies.trifeature.world import (
     TrifeatureWorld,
     standardised,
 )
+from cell_synergy.training.fit_key import fit_key
 from cell_synergy.training.method import FitSpec, Method, Pairs, RunContext
 
 TASKS = {
@@ -108,21 +109,18 @@ def fit_and_embed(
         If there are fewer pairs than the configuration requires, `training` is not valid, or a loss
         is not finite.
     """
-    fit_specs = []
+    inputs, fit_specs = world.with_inputs(method.input_axes(config.axes)), []
     for kind in TASKS:
-        pairs = world.training_pairs(kind, config.pairs)
+        pairs = inputs.training_pairs(kind, config.pairs)
         fit_specs.append(FitSpec(f"{kind}-{world.seed}", pairs, _no_pairs(pairs), world.seed))
-    key = run_hash(
-        name, method.model_dump(), config.model_dump(mode="json"), dict(training), world.seed
-    )
-    checkpoint = scratch_folder() / f"trifeature-{key}.pt"
+    checkpoint = scratch_folder() / f"trifeature-{fit_key(method, training, fit_specs)}.pt"
     fitted = method.fit(
         fit_specs, RunContext(training, lambda *_: None, checkpoint, f"trifeature {name}")
     )
     checkpoint.unlink(missing_ok=True)
     for kind, weights in zip(TASKS, fitted, strict=True):
         items = world.probe_pairs(kind, config.probe_pairs)
-        pairs = world.pairs(items)
+        pairs = inputs.pairs(items)
         z = method.transform(weights, pairs.image, pairs.expression)
         yield kind, items, standardised(z, world.part[items[:, 0]] != TEST)
 

@@ -1,15 +1,16 @@
 """Items of Trifeature with simulated embeddings of both modalities, and pairs of items."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from cell_synergy.core.config import Config
 from cell_synergy.core.errors import ConfigError
+from cell_synergy.core.principal_axes import principal_axes
 from cell_synergy.core.random import stream
 from cell_synergy.data.embeddings import standardise
+from cell_synergy.data.inputs import InputConfig
 from cell_synergy.training.method import Pairs
 
 SHAPE, COLOUR, TEXTURE = range(3)
@@ -19,8 +20,11 @@ TEST_TRIPLETS = 200
 TEST = -1
 
 
-class TrifeatureConfig(Config):
+class TrifeatureConfig(InputConfig):
     """Configuration of the benchmark; `trifeature.methods` has the methods compared.
+
+    `axes` is the maximal number of principal axes of each embedding that a fusion method gets, as
+    `align.axes` for tissue.
 
     Attributes
     ----------
@@ -104,6 +108,23 @@ class TrifeatureWorld:
             embeddings.append(standardised(x.astype(np.float32), part != TEST))
         matching = _stream(seed, "matching").permutation(VALUES)
         return cls(seed, triplets, part, matching, *embeddings)
+
+    def with_inputs(self, axes: int | None) -> "TrifeatureWorld":
+        """Return the same items with the inputs of a method in place of the embeddings.
+
+        Parameters
+        ----------
+        axes
+            Maximal number of principal axes of each embedding, fitted on the training items; None
+            for all features.
+        """
+        if axes is None:
+            return self
+        train = self.part != TEST
+        image, expression = (
+            x @ principal_axes(x[train], axes) for x in (self.image, self.expression)
+        )
+        return replace(self, image=image, expression=expression)
 
     def draw(
         self, within: Bool[np.ndarray, " items"], match: bool | None, count: int, *purpose: str
