@@ -27,6 +27,7 @@ from stages import (
     evaluate,
     finetune,
     headline,
+    limits,
     scaling,
     sis,
     spectrum,
@@ -138,6 +139,10 @@ def run_stages(models):
         scores="results/probe", spatial="results/spatial", out="results/sis",
         distance="results/distance",
     ))  # fmt: skip
+    limits.main(limits.Args(
+        **{name: f"results/{name}" for name in ("sis", "truth", "spectrum")},
+        scores="results/probe", out="results/limits.csv",
+    ))  # fmt: skip
     headline.main(headline.Args(sis="results/sis", out="results/headline.json"))
     Path("results/trifeature").mkdir()
     folders = (
@@ -152,7 +157,7 @@ def run_stages(models):
     )
     claims.main(claims.Args(
         **{name: f"results/{name}" for name in folders}, scores="results/probe",
-        labels="data/labels", out="results/claims.csv", summary="results/claims.md",
+        limits="results/limits.csv", labels="data/labels", out="results/claims.csv", summary="results/claims.md",
     ))  # fmt: skip
 
 
@@ -273,6 +278,6 @@ def test_with_too_few_pairs_for_the_ceiling_the_figure_says_so(study, words):
     assert "too few training pairs to say what both modalities show" in said
     assert "too few training pairs for a ceiling" in said
     table = pd.read_csv("results/claims.csv").query("dataset == 'mine'").set_index("claim")
-    ceiling = table.loc["what is aligned stays at or under the linear ceiling"]
+    ceiling = table.loc["alignment keeps redundancy only, task by task"]
     assert ceiling["verdict"] == NOT_TESTED
     assert "too few training pairs" in ceiling["evidence"]
