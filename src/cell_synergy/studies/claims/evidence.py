@@ -132,7 +132,8 @@ class Tables:
         quantity
             Quantity in the table of limits; without a row there the limit is NaN.
         """
-        limits = self.limits[self.limits["quantity"] == quantity]
+        text = dict.fromkeys(["task", "method", "probe"], str)  # also of an empty table
+        limits = self.limits[self.limits["quantity"] == quantity].astype(text)
         limits = limits[limits["probe"].str.startswith(LINEAR)]
         return rows.merge(limits[["task", "method", "limit"]], on=["task", "method"], how="left")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from cell_synergy.scoring.inference import CONFIDENCE
 from cell_synergy.scoring.tables import SIGNIFICANCE
@@ -197,8 +197,8 @@ def interval_limit(low: float, high: float, donors: int, power: float) -> float:
     power
         Probability with which an interval around a mean of this size is above 0.
     """
-    quantile = t.ppf((1 + CONFIDENCE) / 2, donors - 1)
-    return float((high - low) / 2 * (1 + t.ppf(power, donors - 1) / quantile))
+    quantile = stdtrit(donors - 1, (1 + CONFIDENCE) / 2)
+    return float((high - low) / 2 * (1 + stdtrit(donors - 1, power) / quantile))
 
 
 def in_words(outcomes: Iterable[Outcome]) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from cell_synergy.core.names import LINEAR
 from cell_synergy.data.remarks import remarks_by_dataset
@@ -146,7 +146,7 @@ def on_trifeature(scores: pd.DataFrame, claims: ClaimsConfig) -> dict[str, Findi
     linear = scores[scores["probe"] == LINEAR]
     value = linear.pivot_table(index="method", columns="task", values="value")
     pairs = linear.pivot_table(index="method", columns="task", values="n")
-    half = norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt(value * (1 - value) / pairs)
+    half = ndtri((1 + CONFIDENCE) / 2) * np.sqrt(value * (1 - value) / pairs)
     low, high = value - half, value + half
     findings: dict[str, Finding] = {}
     aligned = [name for name in claims.aligned if name in value.index]
