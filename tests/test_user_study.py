@@ -157,7 +157,8 @@ def run_stages(models):
     )
     claims.main(claims.Args(
         **{name: f"results/{name}" for name in folders}, scores="results/probe",
-        limits="results/limits.csv", labels="data/labels", out="results/claims.csv", summary="results/claims.md",
+        limits="results/limits.csv", labels="data/labels", out="results/claims.csv",
+        summary="results/claims.md",
     ))  # fmt: skip
 
 
