@@ -53,7 +53,8 @@ def main(args: Args) -> None:
         )
         for dataset in read_param("datasets")
     ]
-    table = pd.concat([*parts, design_limits(config)], ignore_index=True)
+    filled = [part for part in parts if len(part)]
+    table = pd.concat([*filled, design_limits(config)], ignore_index=True)
     with atomic_write(args.out) as new:
         table.to_csv(new, index=False, float_format="%.6g")
 
