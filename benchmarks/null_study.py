@@ -91,13 +91,8 @@ class Scores:
     def part(self, rows: slice) -> "Scores":
         """Return some of the data sets."""
         entropy = None if self.entropy is None else self.entropy[rows]
-        return replace(
-            self,
-            experts=self.experts[rows],
-            methods=self.methods[rows],
-            inner=self.inner[rows],
-            entropy=entropy,
-        )
+        experts, methods, inner = (x[rows] for x in (self.experts, self.methods, self.inner))
+        return replace(self, experts=experts, methods=methods, inner=inner, entropy=entropy)
 
 
 @dataclass(frozen=True)

@@ -71,12 +71,9 @@ class UserTableConfig(Config):
 
 
 def write_table_scores(
-    config: UserTableConfig,
-    probe: ProbeConfig,
-    cells: int,
-    rule: ClassRule,
+    config: UserTableConfig, probe: ProbeConfig, cells: int, rule: ClassRule,
     estimators: Mapping[str, Any],
-) -> None:
+) -> None:  # fmt: skip
     """Score both embeddings, their concatenation and every fused one; write the tables of `out`.
 
     Parameters
