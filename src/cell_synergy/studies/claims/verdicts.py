@@ -12,6 +12,7 @@ from cell_synergy.data.remarks import remarks_by_dataset
 from cell_synergy.scoring.inference import CONFIDENCE
 from cell_synergy.studies.claims.evidence import ClaimsConfig, Finding, Tables, if_holds
 from cell_synergy.studies.claims.outcomes import CERTIFIED, NOT_TESTED, OUTCOMES
+from cell_synergy.studies.claims.rank_rules import BESIDE
 from cell_synergy.studies.claims.rules import CAPTURED, COLLAPSE, HIGHEST_ON_NICHES, RULES
 
 COLUMNS = [
@@ -262,7 +263,9 @@ def _numbers(row: Any) -> str:  # noqa: ANN401 - a row of `itertuples`
     given = {"true": row.truth, "limit": row.limit}
     numbers = [f"{name} {value:.3f}" for name, value in given.items() if not np.isnan(value)]
     brackets = f" ({', '.join(numbers)})" if numbers else ""
-    return f"{task} {row.verdict}, {row.quantity} of {row.method} {row.value:.3f}{brackets}"
+    _, beside, others = str(row.evidence).partition(BESIDE)
+    value = f"{row.quantity} of {row.method} {row.value:.3f}{brackets}"
+    return f"{task} {row.verdict}, {value}{beside}{others}"
 
 
 def _accuracies(value: pd.DataFrame, name: str) -> str:
