@@ -159,7 +159,10 @@ def test_multimodal_alone_judges_the_focal_method(workspace, capsys):
         (["models.name=simclr", "curves.x=1"], r"curves\.x: curves is a path; write curves="),
         (["models.name=simclr", "data.dataset=tinyy"], "did you mean 'tiny'"),
         (["models.name=simclr", "training.max_epochs=0"], "max_epochs.*greater than 0, got 0"),
-        (["models.name=simclr"], r"training\.batch_size: 128 is more than the 72 training pairs"),
+        (
+            ["models.name=simclr", "training.batch_size=128"],
+            r"training\.batch_size: 128 is more than the 72 training pairs",
+        ),
         ([], r"models\.name=NAME is missing"),
         (["models.name"], "is not of the form name.key=value"),
     ],

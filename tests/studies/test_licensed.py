@@ -75,6 +75,7 @@ def test_dvc_then_changes_one_line_still():
 
 def test_the_check_of_the_runner_adds_what_is_named_and_nothing_twice(capsys):
     change(image="uni2_h", datasets="[her2st, paper_lung]")
+    apply_overrides(PARAMS, ["scaling.datasets=[her2st]"])
     check_params.check()
     params = read_params()
     assert set(params["encoders"]) - {"uni2_h"} == {
