@@ -72,7 +72,10 @@ def test_the_page_names_files_that_are_there():
     folders = (ROOT, ROOT / "src/cell_synergy")
     missing = [name for name in named if not any((each / name).exists() for each in folders)]
     assert len(named) > 4
-    assert missing == ["tests/models/test_softcca.py", "benchmarks/tune/softcca.csv"]  # by the reader
+    assert missing == [
+        "tests/models/test_softcca.py",
+        "benchmarks/tune/softcca.csv",
+    ]  # by the reader
 
 
 def test_the_pages_control_of_the_template_sees_one_expert(template, pairs, context, fit_one):
