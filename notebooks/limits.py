@@ -109,15 +109,14 @@ def draw_donors(axes):
     """Draw the limit by number of donors, for every number of observations."""
     once = design.drop_duplicates(["donors", "observations"]).sort_values("donors")
     for tone, (count, rows) in zip(tones, once.groupby("observations"), strict=False):
-        axes.plot(rows["donors"], rows["limit"], "o-", ms=2.5, lw=1, color=tone)
-        axes.annotate(
-            f"{count:.0f}", (rows["donors"].iloc[0], rows["limit"].iloc[0]), (-3, 0),
-            textcoords="offset points", fontsize=6, color=tone, ha="right", va="center",
-        )  # fmt: skip
+        axes.plot(
+            rows["donors"], rows["limit"], "o-", ms=2.5, lw=1, color=tone, label=f"{count:.0f}"
+        )
+    axes.legend(title="observations per donor", fontsize=6, title_fontsize=6, frameon=False)
     axes.set_xticks(sorted(design["donors"].unique()))
-    axes.set(xlim=(design["donors"].min() - 1.9, None), ylim=(0, None))
+    axes.set(xlim=(design["donors"].min() - 0.7, None), ylim=(0, None))
     axes.set(xlabel="test donors", ylabel="detection limit / H")
-    axes.set_title("limit, by observations per donor", fontsize=7.5)
+    axes.set_title("detection limits", fontsize=7.5)
 
 
 def draw_ceiling(axes):
@@ -134,7 +133,7 @@ def draw_ceiling(axes):
         axes.axhline(row["limit"], color=tone, lw=0.9, ls=(0, (4, 2)))
     axes.set(ylim=(0, 1), xlabel="accuracy of single states", ylabel="synergy / H")
     axes.set_xticks(rows["accuracy"], [f"{x:g}".lstrip("0") for x in rows["accuracy"]])
-    axes.set_title(f"ceiling, and limits of {donors:.0f} donors", fontsize=7.5)
+    axes.set_title(f"ceiling; limits, {donors:.0f} donors", fontsize=7.5)
 
 
 def draw_reach(axes, task):

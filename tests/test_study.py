@@ -44,7 +44,9 @@ def shrink(params):
     params["encoders"]["pca"]["components"] = 8
     params["encoders"]["efficientnet_lite0"]["input_px"] = 64
     params["training"] |= {"max_epochs": 3, "batch_size": 32}
-    params["models"]["cca"]["components"] = 8
+    blocks = [*params["models"].values(), *params["trifeature"]["methods"].values()]
+    for block in blocks:
+        block |= {"components": 8} if "components" in block else {}
     params["align"]["seeds"] = 2
     params["trifeature"] |= {"image_width": 24, "expression_width": 16}
     params["trifeature"] |= {"pairs": 300, "probe_pairs": 600, "max_epochs": 1}
