@@ -9,6 +9,7 @@ from scipy.special import ndtri
 
 from cell_synergy.core.names import LINEAR
 from cell_synergy.data.remarks import remarks_by_dataset
+from cell_synergy.scoring.families import family
 from cell_synergy.scoring.inference import CONFIDENCE
 from cell_synergy.studies.claims.evidence import ClaimsConfig, Finding, Tables, if_holds
 from cell_synergy.studies.claims.outcomes import CERTIFIED, NOT_TESTED, OUTCOMES
@@ -130,7 +131,7 @@ def on_trifeature(scores: pd.DataFrame, claims: ClaimsConfig) -> dict[str, Findi
     normal approximation to a binomial of the test pairs of one seed. A method (all aligned ones;
     `claims.redundant`) retains redundancy rather than uniqueness if its interval on redundant
     content is above both intervals on unique content. The synergy-aware method is highest if its
-    synergy interval is above chance and above the intervals of all other methods.
+    synergy interval is above chance and above the intervals of all others of its family.
 
     Parameters
     ----------
@@ -160,10 +161,12 @@ def on_trifeature(scores: pd.DataFrame, claims: ClaimsConfig) -> dict[str, Findi
     if redundant in value.index:
         captures = low.loc[redundant, "redundancy"] > high.loc[redundant, _UNIQUE].max()
         findings[CAPTURED] = if_holds(bool(captures), _accuracies(value, redundant))
-    if claims.synergy_aware in value.index and len(value) > 1:
-        others = high["synergy"].drop(claims.synergy_aware)
+    aware = claims.synergy_aware
+    rivals = [name for name in value.index if name != aware and family(name) == family(aware)]
+    if aware in value.index and rivals:
+        others = high.loc[rivals, "synergy"]
         chance = 1 / linear.loc[linear["task"] == "synergy", "classes"].iloc[0]
-        synergy_low = low.loc[claims.synergy_aware, "synergy"]
+        synergy_low = low.loc[aware, "synergy"]
         listed = ", ".join(f"{name} {value.loc[name, 'synergy']:.2f}" for name in value.index)
         findings[HIGHEST_ON_NICHES] = if_holds(
             bool(synergy_low > max(chance, others.max())),
