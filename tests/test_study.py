@@ -46,7 +46,8 @@ def shrink(params):
     params["training"] |= {"max_epochs": 3, "batch_size": 32}
     blocks = [*params["models"].values(), *params["trifeature"]["methods"].values()]
     for block in blocks:
-        block |= {"components": 8} if "components" in block else {}
+        if "components" in block:
+            block["components"] = 8
     params["align"]["seeds"] = 2
     params["trifeature"] |= {"image_width": 24, "expression_width": 16}
     params["trifeature"] |= {"pairs": 300, "probe_pairs": 600, "max_epochs": 1}
