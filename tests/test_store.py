@@ -19,18 +19,19 @@ BENCHMARKS = ROOT / "benchmarks/dvc.lock"  # written by the first run of a bench
 CODE = "results/benchmarks/code"  # the one output of benchmarks that is not in git
 IN_GIT = {".png"}  # figures for README are not cached
 
-# Megabytes of the default study, by what they are; all of them together are at most 69.
+# Megabytes of the default study, by what they are; all of them together are at most 78: lung
+# has more tissue, so that the matched niche can be learnt.
 BUDGETS = {
     "results/code": 0.7,
-    "data/raw": 15,
-    ("data/pairs", "data/labels"): 3,
-    ("data/embeddings", "data/experts"): 24,
+    "data/raw": 25,
+    ("data/pairs", "data/labels"): 4,
+    ("data/embeddings", "data/experts"): 27,
     ("results/align", "results/curves"): 15.5,
     ("data/reference", "results/probe", "results/truth", "results/sis", "results/headline.json",
      "figures", "results/notebooks", "results/trifeature", "results/information",
-     "results/calibrate.csv"): 7.5,
+     "results/calibrate.csv"): 11,
     ("results/spatial", "results/distance", "results/spectrum", "results/scaling",
-     "results/finetune", "results/claims"): 5,
+     "results/finetune", "results/claims", "results/limits.csv", "results/reach.csv"): 6.5,
 }  # fmt: skip
 
 
@@ -134,5 +135,5 @@ def test_the_tables_of_readme_are_those_of_the_results(tmp_path):
     assert readme.rendered(text, tmp_path / "results") == text
 
 
-def test_the_store_is_at_most_69_megabytes():
-    assert sum(f.stat().st_size for f in STORE.rglob("*") if f.is_file()) < 69e6
+def test_the_store_is_at_most_78_megabytes():
+    assert sum(f.stat().st_size for f in STORE.rglob("*") if f.is_file()) < 78e6
