@@ -55,6 +55,8 @@ def shrink(params):
     params["spectrum"] |= {"axes": 8, "permutations": 20}
     params["spatial"] |= {"least": 4}
     params["scaling"] |= {"draws": 1, "pairs": 10, "labels": 10}
+    params["reach"] |= {"pairs": [60, 120], "labels": [40, 120]}
+    params["reach"]["twin"] |= {"reference": 2, "train": 2, "probe": 2, "test": 5, "width": 8}
     params["finetune"] |= {"rounds": 2, "steps": 4}
     small = params["encoders"]["nicheformer_small"]
     small |= {"width": 12, "heads": 2, "ranks": 12}
