@@ -220,12 +220,12 @@ def _found(
                           correlation=correlation)
                     for of_study in order[:_PROMISED]
                 ]  # fmt: skip
-                known = _correlation(gains[:, near[0]])
+                between = _correlation(gains[:, near[0]])
                 rows.append(
                     {"donors": donors, "methods": len(methods), "method": method, "effect": effect,
                      "studies": config.studies, "sd": sd,
                      "power": _share_found(scores, experts, order, number),
-                     "predicted_power": power(sd, references=len(near), correlation=known),
+                     "predicted_power": power(sd, references=len(near), correlation=between),
                      "promised_power": float(np.mean(promised))}
                 )  # fmt: skip
     return rows
@@ -241,12 +241,12 @@ def _share_found(
     references = np.concatenate([experts, np.zeros((len(experts), 1))], axis=1)  # and chance
     differences = scores[:, None] - references[:, :, None]
     compared = np.ones(scores.shape[1], dtype=bool)
-    found = 0
+    significant = 0
     for batch in np.array_split(order, max(len(order) // _BATCH, 1)):
         of_studies = np.moveaxis(differences[batch], 2, 1)
         p = largest_p(of_studies, compared, cross_validated=False).corrected[:, number]
-        found += int((p < SIGNIFICANCE).sum())
-    return found / len(order)
+        significant += int((p < SIGNIFICANCE).sum())
+    return significant / len(order)
 
 
 def _known_spread(
